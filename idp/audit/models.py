@@ -59,7 +59,7 @@ class Checkpoint(Base):
     signature: Mapped[str]
 
 
-GUARDS = {
+APPEND_ONLY_TRIGGERS = {
     "sqlite": (
         """CREATE TRIGGER audit_entries_only_sealed BEFORE UPDATE ON audit_entries
         WHEN OLD.position IS NOT NULL OR OLD.chained IS NOT NULL OR NEW.position IS NULL OR NEW.chained IS NULL
@@ -101,7 +101,7 @@ def _guard() -> None:
     last = Checkpoint.__table__
     assert isinstance(last, Table)
     last.add_is_dependent_on(Entry.metadata.tables["audit_entries"])
-    for dialect, statements in GUARDS.items():
+    for dialect, statements in APPEND_ONLY_TRIGGERS.items():
         for statement in statements:
             guard = DDL(statement)  # type: ignore[no-untyped-call]
             event.listen(last, "after_create", guard.execute_if(dialect=dialect))

@@ -21,11 +21,11 @@ from idp.foundation.web import fetch
 from idp.oidc.jwts import Key
 from idp.partners import jwks
 
-FRESH: Final = 3600.0
+CACHE_SECONDS: Final = 3600.0
 """Seconds for which what was fetched is used without asking again."""
-AGAIN: Final = 60.0
+MIN_REFETCH_SECONDS: Final = 60.0
 """Seconds between two requests for keys because a key is not known."""
-MAX_STALE: Final = 86_400.0
+MAX_STALE_SECONDS: Final = 86_400.0
 """Seconds for which what was fetched is used while the provider cannot be reached."""
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ _CACHE: Final = PerApplication[dict[str, _Cached]](dict)
 
 def of(provider: Provider) -> Metadata:
     """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they are not its own."""
-    document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", FRESH)
+    document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", CACHE_SECONDS)
     if document.get("issuer") != provider.settings.issuer:
         raise ResponseRefused(reason=f"{provider.name}: the metadata are of another issuer than the settings name")
     endpoints = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
@@ -68,10 +68,10 @@ def of(provider: Provider) -> Metadata:
 
 def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
     """The provider's keys; fetched again where none has this `kid`. Raises `ProviderUnavailable`."""
-    known_keys = _keys(_document(metadata.jwks_uri, FRESH))
+    known_keys = _keys(_document(metadata.jwks_uri, CACHE_SECONDS))
     if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in known_keys):
         return known_keys
-    return _keys(_document(metadata.jwks_uri, AGAIN))
+    return _keys(_document(metadata.jwks_uri, MIN_REFETCH_SECONDS))
 
 
 def _document(url: str, seconds: float) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _document(url: str, seconds: float) -> dict[str, Any]:
     try:
         document = _fetch(url)
     except Refusal as refused:
-        if cached is None or now - cached.at >= MAX_STALE:
+        if cached is None or now - cached.at >= MAX_STALE_SECONDS:
             raise
         log.warning("provider", url=url, reason=refused.reason)
         return cached.document

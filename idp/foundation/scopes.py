@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from idp.foundation.setting_types import ROOT
 
 _WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
-LIMIT = 2048
+MAX_LENGTH = 2048
 """Characters of a scope parameter."""
 
 CLAIMS: Final[dict[str, tuple[str, ...]]] = {
@@ -66,7 +66,7 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
 def parse(text: str | None) -> frozenset[str]:
     """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or names that do not exist."""
     text = text or ""
-    if len(text) > LIMIT or not _WORDS.fullmatch(text):
+    if len(text) > MAX_LENGTH or not _WORDS.fullmatch(text):
         raise UnknownScope
     found = frozenset([word for word in text.split(" ") if word])
     if unknown := found - catalogue().keys():

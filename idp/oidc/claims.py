@@ -18,7 +18,7 @@ from idp.sharing.live import State
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
 
-ALWAYS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid")
+PROTOCOL_CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid")
 
 ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
 """DfE Sign-in's category of every organisation that is a school."""

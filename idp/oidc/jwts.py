@@ -28,7 +28,7 @@ T = TypeVar("T")
 ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 STRICT: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 """Those of `ASYMMETRIC` that `fapi2` and DPoP allow (FAPI 2.0 Security Profile §5.4.1)."""
-SHARED: Final = ("HS256",)
+SYMMETRIC: Final = ("HS256",)
 EDDSA_NAMES: Final = frozenset({"EdDSA", "Ed25519"})
 """Two names of one algorithm: RFC 8037 calls it `EdDSA`, RFC 9864 names it after its curve."""
 REFUSED_MEMBERS: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
@@ -38,7 +38,7 @@ MAX_TIME: Final = 2**53
 MAX_CACHED_HEADER: Final = 1536
 """Bytes of a header that may be cached; one with an RSA key of 4096 bits is shorter."""
 
-_REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
+_REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SYMMETRIC])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _KEY_TYPES: Final[dict[str, type[Any]]] = {
     "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey,

@@ -32,7 +32,10 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     contact: Annotated[Contact, Meta(description="A person's name, without titles of a message, and their address.")]
     scope: Annotated[
         str,
-        Meta(max_length=scopes.LIMIT, description="What you will ask for, separated by blanks; all of it registered."),
+        Meta(
+            max_length=scopes.MAX_LENGTH,
+            description="What you will ask for, separated by blanks; all of it registered.",
+        ),
     ]
     mis: (
         Annotated[

@@ -304,7 +304,7 @@ class TestFaults:
         assert jo.goes_and_returns("microsoft", linked).status_code == 303
         linked.signing_key = key("RS256", 2)
         linked.published.append(linked.signing_key)
-        monkeypatch.setattr(metadata, "AGAIN", 0.0)
+        monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
         assert stranger.goes_and_returns("microsoft", linked).status_code == 303
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])

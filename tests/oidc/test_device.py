@@ -234,7 +234,7 @@ def test_a_decision_after_the_end_of_the_code_does_not_count(clock, device, worl
     with world.work():
         device_codes.enter(code, b"this browser")
         entered = device_codes.entered(code, b"this browser")
-        clock.move(timedelta(seconds=device_codes.LIFETIME + 1))
+        clock.move(timedelta(seconds=device_codes.LIFETIME_SECONDS + 1))
         with pytest.raises(CodeGone):
             device_codes.deny(entered, SimpleNamespace(id="adm_1", estab_id="est_1"))
 

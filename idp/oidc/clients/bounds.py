@@ -20,9 +20,8 @@ MAX_OF_A_NETWORK: Final = 200
 """Rows of one network address: a school's office shares one."""
 MAX_OF_A_CLIENT: Final = 20_000
 """Rows of one client. Those that it made itself, and those that others made in its name, are counted separately."""
-SHARE: Final = 100
-"""A client's rows are counted only at one in `MAX_OF_A_CLIENT / SHARE` insertions, because counting thousands is slow.
-"""
+ROWS_PER_COUNT: Final = 100
+"""A client's rows are counted at one in `MAX_OF_A_CLIENT / ROWS_PER_COUNT` insertions: counting thousands is slow."""
 
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:
@@ -35,7 +34,7 @@ def trim(model: type[Base], client_id: str, network: str | None) -> None:
     table = cast("Table", model.__table__)
     if network is not None:
         _delete_beyond(MAX_OF_A_NETWORK, table, table.c.network == network)
-    if secrets.randbelow(max(1, MAX_OF_A_CLIENT // SHARE)) == 0:
+    if secrets.randbelow(max(1, MAX_OF_A_CLIENT // ROWS_PER_COUNT)) == 0:
         same_kind = table.c.network.is_(None) if network is None else table.c.network.is_not(None)
         _delete_beyond(MAX_OF_A_CLIENT, table, table.c.client_id == client_id, same_kind)
 

@@ -52,13 +52,13 @@ def method(request: Request) -> str:
         alg = jwts.parse(request.sent.get("client_assertion") or "").alg
     except BadJwt:
         alg = ""
-    return "client_secret_jwt" if alg in jwts.SHARED else "private_key_jwt"
+    return "client_secret_jwt" if alg in jwts.SYMMETRIC else "private_key_jwt"
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """The algorithms this client may sign with: the registered one, or all of its profile and method."""
     if client.signs_with_secret:
-        return jwts.SHARED
+        return jwts.SYMMETRIC
     allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
     named = client.registered.token_endpoint_auth_signing_alg
     return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))

@@ -22,12 +22,12 @@ from idp.partners.snapshots import AnyClient
 from idp.sharing import hand_over
 from idp.signin import guesses
 
-BUTTON: Final = "hand_over"
+HAND_OVER: Final = "hand_over"
 """The name of the button that sends the form, and of the one that is pressed by the Enter key."""
 MAX_AN_HOUR: Final = 5
-"""Mails that one person may send in `WINDOW`."""
-WINDOW: Final = timedelta(hours=1)
-STAYS: Final = "page_stays"
+"""Mails that one person may send in `LIMIT_WINDOW`."""
+LIMIT_WINDOW: Final = timedelta(hours=1)
+PAGE_STAYS: Final = "page_stays"
 """A field of the draft: it marks that the page is shown again unchanged, not after a form that was not accepted."""
 
 
@@ -61,7 +61,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     start = start_link.of_client(client.id)
     if start is None or not may_be_asked(client, by):
         return stay()
-    if request.form[BUTTON] == "enter" and not visible(form.email.data):
+    if request.form[HAND_OVER] == "enter" and not visible(form.email.data):
         return stay()
     if not form.validate():
         return None
@@ -80,18 +80,18 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
 
 def stays(fields: form_drafts.Fields | None) -> bool:
     """Whether this draft belongs to a page that is shown again unchanged."""
-    return fields is not None and STAYS in fields
+    return fields is not None and PAGE_STAYS in fields
 
 
 def stay() -> Response:
     """The response to a button that decides nothing: a redirect to the same page, unchanged."""
     ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
-    form_drafts.save([(STAYS, "yes"), *ticked])
+    form_drafts.save([(PAGE_STAYS, "yes"), *ticked])
     return redirect(form_drafts.request_address(), 303)
 
 
 def _may_send_one_more(form: Colleague, by: Membership) -> bool:
-    count, until = guesses.tally(guesses.key("hand-over", by.person_id), WINDOW)
+    count, until = guesses.tally(guesses.key("hand-over", by.person_id), LIMIT_WINDOW)
     if count <= MAX_AN_HOUR:
         return True
     form.wait = max(1, ceil((until - clock.now()).total_seconds()))

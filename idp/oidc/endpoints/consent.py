@@ -42,7 +42,7 @@ SECOND_STEP: Final = "second_step"
 """The name of the button that leads to a second step (to set one up, or to sign in with it), and back to the page."""
 NOT_NOW: Final = "not_now"
 """The name of the button that dismisses the offer to set up a second step."""
-OURS: Final = frozenset({"client_id", "request_uri"})
+ADDRESS_PARAMETERS: Final = frozenset({"client_id", "request_uri"})
 """The parameters in the address of these pages; those of the authorization request are never there."""
 
 
@@ -154,7 +154,7 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
         answer = colleague.stay()  # before anything is written, as in `colleague.ask`
         second_step_offer.rest(member.person_id)
         return answer
-    if colleague.BUTTON in browser_request.form:
+    if colleague.HAND_OVER in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
     also = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
@@ -318,7 +318,7 @@ def _waiting_for(step: Step) -> Waiting | Response:
     """The pending request of this address, if its next step is this page; otherwise a redirect to the dispatcher."""
     security.keep_opener()
     oauth_request = Request(
-        browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE
+        browser_request, incoming.parameters(browser_request.args.items(multi=True), ADDRESS_PARAMETERS), AUTHORIZE
     )
     back = pending_requests.address_of(
         browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")

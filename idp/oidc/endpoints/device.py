@@ -48,7 +48,7 @@ NOT_WAITING: Final = (
     "We do not recognise this code. Check that every letter is right. If it is, the code has run out or has been used: "
     "start again on the device or program, and type the new code that it shows."
 )
-WAIT: Final = (
+TOO_MANY_CODES: Final = (
     "You have tried too many codes. Please wait a few minutes. Then start again on the device or program, and type the "
     "new code that it shows."
 )
@@ -77,7 +77,7 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
     body = {
         "device_code": pair.device, "user_code": user_code, "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={user_code}",
-        "expires_in": device_codes.LIFETIME, "interval": device_codes.INTERVAL,
+        "expires_in": device_codes.LIFETIME_SECONDS, "interval": device_codes.INTERVAL_SECONDS,
     }  # fmt: skip
     return FlaskResponse(json.dumps(body), mimetype="application/json")
 
@@ -117,7 +117,7 @@ def _enter(text: str, signed_in: SignedIn) -> Response:
     try:
         guesses.count(guesses.key("device", signed_in.id))
     except TooManyRequests as locked:
-        answer = _ask_code(code, WAIT)  # not raised on: the guess stays counted
+        answer = _ask_code(code, TOO_MANY_CODES)  # not raised on: the guess stays counted
         answer.status_code, answer.headers["Retry-After"] = locked.status, str(locked.retry_after)
         return answer
     if not device_codes.enter(code, pending_requests.this_browser()):

@@ -63,7 +63,7 @@ def metadata() -> dict[str, Any]:
         if f"{name}_endpoint" in endpoints
         for what, values in (
             ("auth_methods", methods if name == "introspection" else [*methods, "none"]),
-            ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SHARED]),
+            ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SYMMETRIC]),
         )
     }
     return {
@@ -84,7 +84,7 @@ def metadata() -> dict[str, Any]:
         "prompt_values_supported": list(checks.PROMPTS),
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
-        "claims_supported": [*claims.ALWAYS, *scopes.SCOPE_OF],
+        "claims_supported": [*claims.PROTOCOL_CLAIMS, *scopes.SCOPE_OF],
         "claims_parameter_supported": True,
         "request_parameter_supported": True,
         "request_object_signing_alg_values_supported": list(jwts.ASYMMETRIC),

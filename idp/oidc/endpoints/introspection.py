@@ -18,7 +18,7 @@ from idp.oidc.tokens.access_tokens import Access
 
 JSON: Final = "application/json"
 JWT: Final = "application/token-introspection+jwt"
-DEAD = {"active": False}
+INACTIVE = {"active": False}
 """The response for a token that is expired, unknown or for another API (security.md S24)."""
 
 
@@ -62,10 +62,10 @@ def about(token: str, asking: OAuthClient) -> dict[str, Any]:
         if asking.registered.resource in _audience(access):
             served = scopes.format(access.scopes & asking.registered.resource_scopes)
             return {"active": True, **access_tokens.now(access), "scope": served}
-        return DEAD
+        return INACTIVE
     if (family := families.find(token)) is not None and family.basis.client_id == asking.id:
-        return families.introspect(token, asking) or DEAD
-    return DEAD
+        return families.introspect(token, asking) or INACTIVE
+    return INACTIVE
 
 
 def _audience(access: Access) -> list[str]:

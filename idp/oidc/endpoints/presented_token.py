@@ -13,7 +13,7 @@ from idp.oidc.server import FORM_TYPE, MAX_BODY_BYTES
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.access_tokens import Access
 
-TOKEN: Final = frozenset({"access_token"})
+FORM_PARAMETERS: Final = frozenset({"access_token"})
 """The only parameter that is read from a form (RFC 6750 §2.2)."""
 
 SCHEMES: Final[dict[str, Scheme]] = {"bearer": "Bearer", "dpop": "DPoP"}
@@ -101,7 +101,7 @@ def _presented(flask_request: FlaskRequest, *, in_form: bool) -> tuple[Scheme, s
         raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
     header = flask_request.headers.get("Authorization")
     is_form = in_form and flask_request.mimetype == FORM_TYPE
-    sent = incoming.parameters(flask_request.form.items(multi=True), TOKEN) if is_form else None
+    sent = incoming.parameters(flask_request.form.items(multi=True), FORM_PARAMETERS) if is_form else None
     if sent and (fault := sent.fault()):
         raise errors.invalid(*fault)
     token_in_form = sent.get("access_token") if sent else None

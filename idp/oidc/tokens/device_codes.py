@@ -32,12 +32,12 @@ from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
-LENGTH: Final = 8
-LIFETIME: Final = 900
+CODE_LENGTH: Final = 8
+LIFETIME_SECONDS: Final = 900
 """Seconds in which the person has to decide."""
-INTERVAL: Final = 5
+INTERVAL_SECONDS: Final = 5
 """Seconds between polls at first, and what each poll that comes too soon adds (RFC 8628 §3.5)."""
-EARLY: Final = timedelta(seconds=1)
+POLL_TOLERANCE: Final = timedelta(seconds=1)
 """How many seconds early a poll may come: timers are not exact, and delays in the network differ."""
 
 _table = cast("Table", DeviceCode.__table__)
@@ -114,11 +114,11 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
     """Issue a pair of codes for the request of `client`."""
     now, network = clock.now(), bounds.network_of(client, proven=True)
     while True:
-        pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
+        pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH)))
         if inserts.once(
             DeviceCode, digest=crypto.digest(pair.device), user_digest=_of_user(pair.user), client_id=client.id,
-            network=network, scopes=scopes, resource=resource, interval=INTERVAL, poll_after=now, created_at=now,
-            expires_at=now + timedelta(seconds=LIFETIME),
+            network=network, scopes=scopes, resource=resource, interval=INTERVAL_SECONDS, poll_after=now,
+            created_at=now, expires_at=now + timedelta(seconds=LIFETIME_SECONDS),
         ):  # fmt: skip
             bounds.trim(DeviceCode, client.id, network)
             return pair
@@ -126,7 +126,7 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
 
 def shown(user_code: str) -> str:
     """As it is shown to people: `WDJB-MJHT`."""
-    half = LENGTH // 2
+    half = CODE_LENGTH // 2
     return f"{user_code[:half]}-{user_code[half:]}"
 
 
@@ -138,7 +138,7 @@ def letters_of(text: str) -> str:
 def typed(text: str) -> str | None:
     """The user code in the typed text; None if it cannot be one."""
     letters = letters_of(text)
-    return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else None
+    return letters if len(letters) == CODE_LENGTH and set(letters) <= set(LETTERS) else None
 
 
 def enter(user_code: str, browser: bytes) -> bool:
@@ -186,7 +186,7 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
     if row.used_at is not None:
         raise _used()
     if row.expires_at <= clock.now():
-        raise ExpiredTokenError(description=f"device_code: expired {LIFETIME} seconds after it was issued")
+        raise ExpiredTokenError(description=f"device_code: expired {LIFETIME_SECONDS} seconds after it was issued")
     if row.decided_at is None:
         _not_yet(row)
     if not row.approved or row.approval is None:
@@ -208,8 +208,8 @@ def _basis(row: _Row, approval: _Approval) -> Basis:
 def _not_yet(row: _Row) -> NoReturn:
     """Not decided yet. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
     now = clock.now()
-    too_soon = now + EARLY < row.poll_after
-    interval = row.interval + INTERVAL if too_soon else row.interval
+    too_soon = now + POLL_TOLERANCE < row.poll_after
+    interval = row.interval + INTERVAL_SECONDS if too_soon else row.interval
     waits = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
     connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
     if too_soon:

@@ -15,10 +15,10 @@ from idp.oidc.clients import client as clients
 from idp.outbox.letter import Refused
 
 TYP: Final = "logout+jwt"
-EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
-LIFETIME: Final = 120
+EVENT_TYPE: Final = "http://schemas.openid.net/event/backchannel-logout"
+LIFETIME_SECONDS: Final = 120
 """How long a logout token is valid."""
-FORM: Final = "application/x-www-form-urlencoded"
+CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 
 def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -31,8 +31,9 @@ def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     if client is None:
         raise Refused("the client is disabled")
     payload = {
-        "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME, "jti": message_id,
+        "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME_SECONDS,
+        "jti": message_id,
         "sub": claims.subject(client, facts["person"]), "sid": claims.session_name(client, facts["sid"]),
-        "events": {EVENT: {}},
+        "events": {EVENT_TYPE: {}},
     }  # fmt: skip
-    return urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)}), FORM
+    return urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)}), CONTENT_TYPE
