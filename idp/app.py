@@ -28,6 +28,7 @@ from idp.onboarding import views as onboarding
 from idp.outbox import views as outbox
 from idp.partner_api import views as partner_api
 from idp.schools import views as schools
+from idp.sharing import notices
 from idp.signin import second_step, session, session_clients, views as signin
 
 PORTS = Ports(
@@ -36,6 +37,7 @@ PORTS = Ports(
     requesting_partner=pending_requests.requesting_partner,
     sign_in_buttons=federation.buttons,
     navigation=signin.navigation,
+    estab_state_changed=notices.record_state,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )
 

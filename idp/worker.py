@@ -37,6 +37,7 @@ from idp.onboarding import rejected, retention as onboarding
 from idp.operate import register_changes
 from idp.outbox import channels, deliver, retention as outbox
 from idp.outbox.deliver import Work
+from idp.partner_events import deliver as partner_events, retention as events_retention
 from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
 from idp.sharing import expiry, retention as sharing
@@ -46,6 +47,8 @@ HEARTBEAT_SECONDS: Final = 10.0
 """Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
 THREADS: Final = {"event": 3}
 """The number of threads for a kind of message, if not one: any client's address may not respond for seconds."""
+EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 4, "troubled": 2}
+"""Threads that push events to partners; a slow address, or one that is away, has those of its lane alone."""
 SEAL_SECONDS: Final = 1.0
 """Between checks for audit entries to seal."""
 MAX_RETRY_SECONDS: Final = 30.0
@@ -61,7 +64,7 @@ _log = structlog.get_logger("idp.worker")
 RETENTION: Final[tuple[Rule, ...]] = (
     *oidc.RETENTION, *signin.RETENTION, *browser_store.RETENTION, *estabs.RETENTION, *onboarding.RETENTION,
     *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
-    *audit.RETENTION, *federation.RETENTION, *invitations.RETENTION,
+    *audit.RETENTION, *federation.RETENTION, *invitations.RETENTION, *events_retention.RETENTION,
 )  # fmt: skip
 """The retention rules that the packages declare for their tables."""
 
@@ -164,8 +167,14 @@ def _loops(app: Flask, worker_name: str, stop: Event) -> list[Loop]:
         for kind in channels.KINDS
         for _ in range(THREADS.get(kind, 1))
     ]
+    pushes = [
+        Loop(f"events, {lane}", interval, partial(_push_events, lane, stop))
+        for lane, threads in EVENT_THREADS.items()
+        for _ in range(threads)
+    ]
     return [
         *deliveries,
+        *pushes,
         Loop("audit", SEAL_SECONDS, _seal),
         Loop("jobs", HEARTBEAT_SECONDS, partial(_run_due_jobs, worker_name)),
     ]
@@ -173,6 +182,10 @@ def _loops(app: Flask, worker_name: str, stop: Event) -> list[Loop]:
 
 def _deliver(kind: str, stop: Event, work: Work) -> bool:
     return deliver.run_once(work, kind, stopping=stop.is_set) > 0
+
+
+def _push_events(lane: partner_events.Lane, stop: Event, work: Work) -> bool:
+    return partner_events.run_once(work, lane, stopping=stop.is_set) > 0
 
 
 def _seal(work: Work) -> bool:

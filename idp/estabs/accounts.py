@@ -11,7 +11,7 @@ from sqlalchemy import or_, select, update
 from idp.audit import events, log
 from idp.estabs import people, permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.schools.models import School
@@ -188,3 +188,4 @@ def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None
         events.ESTAB_STATE_CHANGED, by=by, estab=estab.id, subject=estab.id, before=before, state=state,
         details={"reason": reason} if reason else None,
     )  # fmt: skip
+    runtime.ports().estab_state_changed(estab.id, before, state)

@@ -55,5 +55,7 @@ class Ports:
     """The providers whose accounts can be used to sign in; each button comes back to this local path."""
     navigation: Callable[[], list[dict[str, str | bool]]]
     """The links in a page's header for the person signed in, each with `label` and `href`."""
+    estab_state_changed: Callable[[str, str, str], None]
+    """Tell partners that an estab, by its internal id, had one state and has another."""
     event_bodies: Mapping[str, EventBody]
     """By the name of the event."""

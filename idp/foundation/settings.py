@@ -289,6 +289,7 @@ class Retention(Section):
     register_changes: Annotated[int, Field(ge=1, le=3650)]
     revoked: Annotated[int, Field(ge=1, le=3650)]
     invitations: Annotated[int, Field(ge=1, le=3650)]
+    partner_events: Annotated[int, Field(ge=1, le=366)]
 
 
 class Settings(BaseSettings):

@@ -204,7 +204,7 @@ def _mark_sent(message: Message) -> None:
 def _mark_not_sent(message: Message, outcome: NotSent) -> None:
     """Schedule a retry, or give up. The server's reply is stored only in the row, because it may name the recipient."""
     next_try = clock.now() + timedelta(
-        seconds=_seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
+        seconds=seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
     )
     message.last_error = outcome.reason
     if isinstance(outcome, Refused) or next_try >= message.give_up_at:
@@ -236,7 +236,7 @@ def _undelivered(message: Message) -> tuple[ColumnElement[bool], ...]:
     )  # fmt: skip
 
 
-def _seconds_until_retry(attempts: int) -> float:
+def seconds_until_retry(attempts: int) -> float:
     """Seconds until the next try: doubling, with random jitter in the upper half, so that retries spread out."""
     longest = min(FIRST_WAIT_SECONDS * float(2 ** (attempts - 1)), MAX_WAIT_SECONDS)
     return longest * (0.5 + secrets.randbelow(1000) / 2000)

@@ -9,7 +9,7 @@ import click
 
 from idp.foundation import clock, scopes
 from idp.foundation.command import acting, json_option, show, show_json, when, working
-from idp.partners import journal, manifest, registry
+from idp.partners import event_streams, journal, manifest, registry
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, ClientEvent, Partner
@@ -193,6 +193,28 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
         click.echo(f"Its former secret works until {when(clock.now() + duration_kept)} at the latest.")
 
 
+@clients.command("event-header")
+@click.argument("client_id")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file whose one line is the header; by default it is asked for.",
+)
+@click.option("--remove", is_flag=True, help="Send no such header any more.")
+@working
+def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> None:
+    """Set the Authorization header with which events are pushed to an application, such as: Bearer 8Zb...
+
+    It is stored encrypted and never shown. It is removed when the address for events changes.
+    """
+    header = None
+    if not remove:
+        header = file.read_text("utf-8").rstrip("\r\n") if file else click.prompt("Authorization", hide_input=True)
+    event_streams.set_authorization(client_id, header, by=acting())
+    click.echo(f"Events are pushed to {client_id} {'without the' if remove else 'with this'} Authorization header.")
+
+
 @clients.command("disable")
 @click.argument("client_id")
 @working
@@ -258,6 +280,8 @@ def _facts(client: Client) -> dict[str, Any]:
     del columns["logo_uri"]  # not accepted any more; the previous release reads the column
     identity = {"client_id": columns.pop("id"), "partner": client.partner_name}
     del columns["partner_id"]
+    if columns["events_authorization"] is not None:
+        columns["events_authorization"] = "is set, and not shown"
     for name, value in columns.items():
         if isinstance(value, frozenset):
             is_scopes = name.endswith("_scopes")

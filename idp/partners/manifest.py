@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from idp.foundation import runtime, scopes
-from idp.partners import mis_catalogue
+from idp.partners import event_types, mis_catalogue
 from idp.partners.metadata import (
     CODE,
     REFRESH,
@@ -78,6 +78,32 @@ class Scopes(BaseModel):
         return value
 
 
+class Events(BaseModel):
+    """How the client gets events, and which. An `Authorization` header is not part of a manifest (`event_streams`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    method: Literal["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"]
+    endpoint_url: Annotated[MaybePage, Field(validate_default=True)] = None
+    types: Names = frozenset()
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _check_endpoint(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("method") == event_types.PUSH and value is None:
+            raise ValueError("is needed for urn:ietf:rfc:8935, which pushes events to it")
+        if info.data.get("method") == event_types.POLL and value is not None:
+            raise ValueError("is for urn:ietf:rfc:8935; with urn:ietf:rfc:8936 the application asks us")
+        return value
+
+    @field_validator("types")
+    @classmethod
+    def _check_types(cls, value: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(value - event_types.CHOICE):
+            raise ValueError(f"cannot have {_join(unknown)}; there are {_join(sorted(event_types.CHOICE))}")
+        return value
+
+
 class Manifest(Metadata):
     """A client's registration by an operator. Unknown names are errors, because they may be misspelt."""
 
@@ -104,6 +130,7 @@ class Manifest(Metadata):
     id_token_claims: Names = frozenset()
     resource: MaybePage = None
     resource_scopes: Names = frozenset()
+    events: Events | None = None
 
     @field_validator("require_pkce")
     @classmethod
@@ -184,9 +211,19 @@ class Manifest(Metadata):
             raise ValueError("may have scopes of config/scopes.toml that are not about a person")
         return value
 
+    @field_validator("events")
+    @classmethod
+    def _check_events(cls, value: Events | None, info: ValidationInfo) -> Events | None:
+        granted = info.data.get("scopes")
+        if value is not None and value.method == event_types.POLL and granted and "events" not in granted.client:
+            raise ValueError("urn:ietf:rfc:8936 needs the scope events, under client, to ask us with")
+        return value
+
     def columns(self) -> dict[str, Any]:
         """The columns of `models.Client`."""
         columns = super().columns()
+        events = columns.pop("events") or {"method": None, "endpoint_url": None, "types": frozenset()}
+        columns |= {f"events_{name}": value for name, value in events.items()}
         if self.rotate_refresh_tokens is not None:
             columns["rotate_refresh_tokens"] = self.rotate_refresh_tokens
         scope_columns = {f"{kind}_scopes": value for kind, value in columns.pop("scopes").items()}

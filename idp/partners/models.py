@@ -90,6 +90,14 @@ class Client(Base):
     """If this client is a protected API: its address, which is the `aud` of tokens for it (RFC 8707)."""
     resource_scopes: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
     """The scopes that this API serves."""
+    events_method: Mapped[str | None]
+    """How it gets events (`event_types.METHODS`); None if it gets none."""
+    events_endpoint_url: Mapped[str | None]
+    """Where they are pushed."""
+    events_authorization: Mapped[str | None]
+    """The `Authorization` header to push them with, sealed (`event_streams`)."""
+    events_types: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
+    """The names of the events it wants; empty for all."""
     enabled: Mapped[bool]
     version: Mapped[int]
     """Incremented by every change: a process that reads another version drops its snapshot."""

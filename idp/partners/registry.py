@@ -261,8 +261,13 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
 
 
 def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
-    """Write `columns`, already checked, to the client's row; returns the secret if one had to be made."""
+    """Write `columns`, already checked, to the client's row; returns the secret if one had to be made.
+
+    With another address for events, the `Authorization` header for the old one is removed.
+    """
     differs = {name: value for name, value in columns.items() if getattr(client, name) != value}
+    if "events_endpoint_url" in differs:
+        differs["events_authorization"] = None  # a secret for the old address
     if not differs:
         return None
     for name, value in differs.items():

@@ -16,6 +16,7 @@ from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
+from idp.sharing import notices
 from idp.sharing.models import Authorisation, Decision
 
 
@@ -79,13 +80,14 @@ def insert(client_id: str, by: Membership, before: Authorisation | None, **colum
 
 
 def record(event: str, agreed: Authorisation, by: Membership) -> None:
-    """Write it in the audit log, and in the history that the school reads."""
+    """Write it in the audit log and in the history that the school reads, and tell the client."""
     log.record(
         event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
         line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
     )  # fmt: skip
     what = event.partition(".")[2]
     remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
+    notices.record(notices.OF_DECISIONS[event], agreed)
 
 
 def remember(what: str, by: Membership, **about: Any) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased, contains_eager, lazyload
 from idp.estabs.models import Estab
 from idp.foundation import clock, scopes
 from idp.foundation.database import session
-from idp.partners.snapshots import Snapshot
+from idp.partners.snapshots import AnyClient, Snapshot
 from idp.schools.models import RegisterImport, School
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
@@ -125,6 +125,20 @@ def _has_status(status: str) -> ColumnElement[bool]:
 
 
 def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime) -> ClientSchool:
+    granted, withheld = scopes_now(client, agreement)
+    ends = [agreement.until] if agreement.until <= clock.now() else []
+    changed = agreement.changed_at or agreement.given_at
+    return ClientSchool(
+        estab=agreement.estab, agreement=agreement, granted=granted, withheld=withheld,
+        changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
+    )  # fmt: skip
+
+
+def scopes_now(client: AnyClient, agreement: Authorisation) -> tuple[frozenset[str], frozenset[str]]:
+    """The scopes that a token for the school would get now, and those agreed to that are withheld.
+
+    Those about a person are counted as if the person still acted for the school.
+    """
     estab = agreement.estab
     state = State(
         id=agreement.id, scopes=agreement.scopes, offered=agreement.offered, given_at=agreement.given_at,
@@ -135,9 +149,4 @@ def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime
     )  # fmt: skip
     agreed = scopes.known(agreement.scopes & state.client_scopes)
     granted = state.allowed(agreed) if agreement.withdrawn_at is None else frozenset()
-    ends = [agreement.until] if agreement.until <= clock.now() else []
-    changed = agreement.changed_at or agreement.given_at
-    return ClientSchool(
-        estab=estab, agreement=agreement, granted=granted, withheld=agreed - granted,
-        changed_at=max(changed, estab.state_changed_at, imported_at, *ends),
-    )  # fmt: skip
+    return granted, agreed - granted

@@ -17,7 +17,7 @@ from idp.foundation import clock, dates, runtime, scopes
 from idp.foundation.database import row_isolated, session
 from idp.outbox import post
 from idp.partners.models import Client, Partner
-from idp.sharing import renewal
+from idp.sharing import notices, renewal
 from idp.sharing.models import Authorisation
 
 LEADS: Final = (0, 7, 30)
@@ -46,6 +46,7 @@ def _remind(days: int) -> int:
             agreement = session().get_one(Authorisation, agreement_id, populate_existing=True)
             if _lasts_long_enough(agreement, days):
                 _mail(agreement, days)
+                notices.record("sharing-expiring" if days else "sharing-expired", agreement)
     return len(marked)
 
 

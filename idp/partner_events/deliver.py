@@ -1,0 +1,230 @@
+"""Push waiting events: lease one client's stream, send its events in order, record what came of them.
+
+A stream has one worker at a time. If that dies, its lease ends, and another sends again what was not recorded, with the
+same `jti`. An event that is not taken keeps later ones of its subject waiting; an endpoint that takes nothing keeps all
+events of its client waiting, at growing intervals. Nobody else waits: streams whose last round failed or was slow have
+threads of their own (`Lane`).
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, Literal
+
+import structlog
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import aliased
+
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import session
+from idp.foundation.web import fetch
+from idp.outbox.deliver import seconds_until_retry
+from idp.outbox.letter import NotSent
+from idp.partner_events import push, tokens
+from idp.partner_events.models import EventStream, PartnerEvent
+from idp.partner_events.push import Outcome
+from idp.partners import event_streams, event_types
+from idp.partners.models import Client, Partner
+
+Work = Callable[[], AbstractContextManager[Any]]
+Lane = Literal["prompt", "troubled"]
+"""Streams that took their last event promptly, and the others: those that are slow, or take nothing."""
+
+BATCH_SIZE: Final = 50
+"""Events that are sent under one lease: so many may come twice if a worker dies."""
+MAX_ROUND_SECONDS: Final = 5.0
+"""A round sends no more after this, so that streams take turns."""
+MARGIN_SECONDS: Final = 20.0
+"""How much longer a lease lasts than a round can."""
+SLOW_SECONDS: Final = 1.0
+"""An endpoint that takes this long for an event is slow."""
+MAX_FAILURES: Final = 3
+"""Events of different subjects that are not taken, one after the other: then it is the endpoint, not the event."""
+
+_log = structlog.get_logger("idp.partner_events")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event of a round, signed; `token` is None where it could not be."""
+
+    number: int
+    id: str
+    subject: str
+    attempts: int
+    token: str | None
+
+
+@dataclass(slots=True)
+class Round:
+    """The events that are sent under one lease, and what became of them."""
+
+    client_id: str
+    lease: str
+    failures: int
+    endpoint: str
+    authorization: str | None
+    waiting: list[Waiting]
+    outcomes: list[tuple[Waiting, Outcome]] = field(default_factory=list)
+    is_unreachable: bool = False
+    is_slow: bool = False
+
+    @property
+    def accepted(self) -> list[int]:
+        """The numbers of those that the client took."""
+        return [event.number for event, outcome in self.outcomes if outcome.kind == "accepted"]
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last one was not taken; None if it was."""
+        return (self.outcomes[-1][1].reason or None) if self.outcomes else None
+
+
+def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Push the next events of one client; returns how many were due.
+
+    Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing.
+    """
+    with work():
+        leased = _lease(lane)
+        rules = fetch.for_partner(runtime.settings().fetch)
+    if leased is None:
+        return 0
+    try:
+        _send(leased, rules, stopping)
+    finally:
+        with work():
+            _settle(leased)
+    return len(leased.waiting)
+
+
+def _lease(lane: Lane) -> Round | None:
+    """The next stream with events that are due, leased, or None. PostgreSQL skips those that others are leasing."""
+    now = clock.now()
+    is_troubled = or_(EventStream.failures > 0, EventStream.is_slow)
+    statement = (
+        select(EventStream, Client)
+        .join(Client, Client.id == EventStream.client_id)
+        .join(Partner, Partner.id == Client.partner_id)
+        .where(
+            Client.events_method == event_types.PUSH, Client.enabled, Partner.disabled_at.is_(None),
+            EventStream.due_at <= now, is_troubled if lane == "troubled" else ~is_troubled,
+            or_(EventStream.leased_until.is_(None), EventStream.leased_until < now),
+            exists().where(PartnerEvent.client_id == EventStream.client_id, waiting(), PartnerEvent.due_at <= now),
+        )
+        .order_by(EventStream.tried_at.nulls_first(), EventStream.client_id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=EventStream)
+        .execution_options(populate_existing=True)
+    )  # fmt: skip
+    row = session().execute(statement).one_or_none()
+    if row is None:
+        return None
+    stream, client = row
+    longest = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + MARGIN_SECONDS
+    stream.leased_until, stream.leased_by = now + timedelta(seconds=longest), crypto.new_id("lease")
+    return Round(
+        client.id, stream.leased_by, stream.failures, client.events_endpoint_url or "",
+        event_streams.authorization(client), [_signed(event, client) for event in _due(client.id, now)],
+    )  # fmt: skip
+
+
+def _due(client_id: str, now: datetime) -> list[PartnerEvent]:
+    """The next events of a client that are due, in order, without those whose subject has an earlier one that waits."""
+    earlier = aliased(PartnerEvent)
+    is_behind = exists().where(
+        earlier.client_id == PartnerEvent.client_id, earlier.subject == PartnerEvent.subject,
+        earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
+        earlier.due_at > now,
+    )  # fmt: skip
+    of_client = PartnerEvent.client_id == client_id, waiting(), PartnerEvent.due_at <= now
+    statement = select(PartnerEvent).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
+    return list(session().scalars(statement))
+
+
+def waiting() -> ColumnElement[bool]:
+    """The condition for events that the client has neither taken nor refused."""
+    return and_(PartnerEvent.delivered_at.is_(None), PartnerEvent.failed_at.is_(None))
+
+
+def _signed(event: PartnerEvent, client: Client) -> Waiting:
+    """The event with its token. One that cannot be signed must not keep the others from being sent."""
+    token = None
+    try:
+        token = tokens.sign(event, alg=client.id_token_signed_response_alg)
+    except Exception as fault:  # noqa: BLE001  a removed type, a missing key
+        _log.exception("cannot be signed", client=client.id, name=event.name, row=event.id, reason=type(fault).__name__)
+    return Waiting(event.number, event.id, event.subject, event.attempts, token)
+
+
+def _send(leased: Round, rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
+    """Send the events in order, until one of the reasons to stop; sets the round's outcomes."""
+    stop_at, behind, failed_subjects = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
+    post = partial(fetch.post, leased.endpoint, rules)
+    for event in leased.waiting:
+        if stopping() or time.monotonic() > stop_at:
+            return
+        if event.subject in behind:
+            continue
+        began = time.monotonic()
+        outcome = _push(post, event, leased.authorization)
+        leased.is_slow = time.monotonic() - began > SLOW_SECONDS
+        leased.outcomes.append((event, outcome))
+        failed_subjects = failed_subjects + 1 if outcome.kind == "later" else 0
+        if outcome.kind == "later":
+            behind.add(event.subject)
+        if outcome.kind == "unreachable" or failed_subjects == MAX_FAILURES:
+            leased.is_unreachable = True
+            return
+
+
+def _push(post: push.Post, event: Waiting, authorization: str | None) -> Outcome:
+    if event.token is None:
+        return Outcome("later", "it cannot be signed: see the worker's log")
+    try:
+        return push.push(post, event.token, authorization=authorization)
+    except Exception as fault:  # noqa: BLE001  logged with its trace; an unexpected one must not delay other clients
+        _log.exception("could not be pushed", row=event.id)
+        return Outcome("later", NotSent(f"an internal error: {type(fault).__name__}").reason)
+
+
+def _settle(leased: Round) -> None:
+    """Record what became of the events, and release the stream, unless the lease has passed to another round."""
+    now = clock.now()
+    if leased.accepted:
+        taken = {"delivered_at": now, "last_error": None, "attempts": PartnerEvent.attempts + 1}
+        _update(PartnerEvent.number.in_(leased.accepted), PartnerEvent.delivered_at.is_(None), **taken)
+    for event, outcome in leased.outcomes:
+        if outcome.kind != "accepted":
+            _settle_one(leased, event, outcome, now)
+    values: dict[str, Any] = {"leased_until": None, "leased_by": None, "tried_at": now}
+    if leased.outcomes:
+        values |= {"is_slow": leased.is_slow, "last_error": leased.last_error}
+        values["failures"] = failures = (0 if leased.accepted else leased.failures) + 1 if leased.is_unreachable else 0
+        if failures:
+            values["due_at"] = now + timedelta(seconds=seconds_until_retry(failures))
+    if leased.accepted:
+        values["delivered_at"] = now
+    is_ours = EventStream.client_id == leased.client_id, EventStream.leased_by == leased.lease
+    session().execute(update(EventStream).where(*is_ours).values(**values))
+    _log.info(
+        "events pushed", client=leased.client_id, count=len(leased.accepted),
+        refused=len(leased.outcomes) - len(leased.accepted), reason=leased.last_error,
+    )  # fmt: skip
+
+
+def _settle_one(leased: Round, event: Waiting, outcome: Outcome, now: datetime) -> None:
+    values: dict[str, Any] = {"attempts": event.attempts + 1, "last_error": outcome.reason}
+    if outcome.kind == "refused":
+        values["failed_at"] = now
+    elif outcome.kind == "later" and not leased.is_unreachable:
+        values["due_at"] = now + timedelta(seconds=seconds_until_retry(event.attempts + 1))
+    _update(PartnerEvent.number == event.number, waiting(), **values)
+
+
+def _update(*conditions: ColumnElement[bool], **values: Any) -> None:
+    statement = update(PartnerEvent).where(*conditions).values(**values)
+    session().execute(statement.execution_options(synchronize_session=False))

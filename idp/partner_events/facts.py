@@ -1,0 +1,29 @@
+"""What an event says, as types: never anything about people."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Status = Literal["active", "paused", "expired", "withdrawn"]
+Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
+
+
+class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a school stood when it happened, in the words of `GET /api/schools`."""
+
+    estab_id: Annotated[str, Meta(description="The school's Estab ID with us.")]
+    status: Status
+    verification: Verification
+    scope: Annotated[str, Meta(description="The scopes that a token got then, separated by blanks.")]
+    withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that were withheld.")] = ""
+    until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
+
+
+class VerificationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was sent along with the request for it."""
+
+    state: str = ""
+
+
+Facts = SchoolFacts | VerificationFacts

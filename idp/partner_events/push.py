@@ -1,0 +1,82 @@
+"""One event pushed to a client's endpoint (RFC 8935 §2), and what its response means."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from idp.foundation.web import fetch
+from idp.outbox.letter import NotSent
+from idp.partner_events.tokens import MEDIA_TYPE
+
+RETRIED_ERRORS: Final = frozenset({"invalid_key", "authentication_failed", "access_denied"})
+"""Codes of RFC 8935 §2.4 that do not blame the event: the receiver has not fetched our new key yet, or refuses us."""
+ABOUT_THE_ENDPOINT: Final = frozenset({"authentication_failed", "access_denied"})
+"""Those of `RETRIED_ERRORS` that any event would get."""
+BUSY: Final = frozenset({429, 503})
+"""Statuses that ask for a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one try."""
+
+    kind: str
+    """`accepted`; `later`, this event alone; `unreachable`, the endpoint takes nothing now; `refused`, for good."""
+    reason: str = ""
+    """For operators and the client's developer: one line of printable characters."""
+
+
+ACCEPTED: Final = Outcome("accepted")
+
+
+class Post(Protocol):
+    """Sends one request to the endpoint."""
+
+    def __call__(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> fetch.Answer:
+        """Raises `fetch.FetchFailed`."""
+
+
+def push(post: Post, token: str, *, authorization: str | None) -> Outcome:
+    """Send a token, and say what came of it. Only 202 means that it was taken (RFC 8935 §2.2)."""
+    headers = {"Accept": "application/json"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    try:
+        response = post(body=token.encode("ascii"), content_type=MEDIA_TYPE, headers=headers)
+    except fetch.FetchFailed as fault:
+        return _outcome("unreachable", f"not delivered: {fault}")
+    if response.status == 202:
+        return ACCEPTED
+    if response.status == 400:
+        return _refusal(response.body)
+    expected = f"the endpoint answered {response.status}, and 202 means that an event was taken"
+    return _outcome("unreachable" if response.status in BUSY else "later", expected)
+
+
+def _refusal(body: bytes) -> Outcome:
+    """What a 400 with `err` and `description` means (RFC 8935 §2.3)."""
+    error, description = read_error(body)
+    reason = f"the endpoint answered 400 {error or 'without a code'}" + (f": {description}" if description else "")
+    if error in ABOUT_THE_ENDPOINT:
+        return _outcome("unreachable", reason)
+    return _outcome("later" if error in RETRIED_ERRORS else "refused", reason)
+
+
+def read_error(body: bytes) -> tuple[str, str]:
+    """`err` and `description`, empty if they are missing."""
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(document, dict):
+        return "", ""
+    return _text(document.get("err")), _text(document.get("description"))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _outcome(kind: str, reason: str) -> Outcome:
+    return Outcome(kind, NotSent(reason).reason)  # reduced: it may come from a hostile server

@@ -1,0 +1,34 @@
+"""Record what a client is told, in the transaction of what happened: if that is rolled back, nobody is told."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from idp.foundation import clock, crypto, inserts
+from idp.foundation.database import session
+from idp.partner_events.facts import Facts
+from idp.partner_events.models import EventStream, PartnerEvent
+from idp.partners import event_streams, event_types
+from idp.partners.models import Client
+
+
+def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Client], Facts]) -> str | None:
+    """Record the event `name` for a client; returns its `jti`, or None if the client does not want it.
+
+    `facts` is called only if it does. `subject` is what the event is about (`EventType.about`), and the caller holds a
+    lock on it, or has just changed it: this gives the order in which its events are delivered. A client that is
+    disabled gets its events when it is enabled again.
+    """
+    client, event_type = session().get(Client, client_id), event_types.TYPES[name]
+    if client is None or not event_streams.wants(client, name):
+        return None
+    now = clock.now()
+    event = PartnerEvent(
+        id=crypto.new_id("evt"), client_id=client_id, name=event_type.name, subject=subject,
+        facts=msgspec.to_builtins(facts(client)), created_at=now, due_at=now, attempts=0, delivered_at=None,
+        failed_at=None, last_error=None,
+    )  # fmt: skip
+    session().add(event)
+    session().flush()
+    inserts.once(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
+    return event.id

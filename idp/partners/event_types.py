@@ -1,0 +1,74 @@
+"""The events that a client can be told, and the two ways to tell it (RFC 8935, RFC 8936).
+
+Our types have addresses of our own, at which a page explains them (`partner_api`). Where a type of OpenID's RISC
+Profile 1.0 or Shared Signals Framework 1.0 says the same, that one is used.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from idp.foundation import runtime
+
+PUSH: Final = "urn:ietf:rfc:8935"
+POLL: Final = "urn:ietf:rfc:8936"
+METHODS: Final = (PUSH, POLL)
+
+_RISC = "https://schemas.openid.net/secevent/risc/event-type/"
+_SSF = "https://schemas.openid.net/secevent/ssf/event-type/"
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """A kind of event."""
+
+    name: str
+    about: Literal["school", "invitation", "stream"]
+    """What `sub_id` names: an Estab ID, an invitation's id, or the client itself."""
+    meaning: str
+    defined_in: str = ""
+    """The beginning of its URI where OpenID has defined it; ours if empty."""
+
+    @property
+    def uri(self) -> str:
+        """The member of `events` (RFC 8417 §2.2)."""
+        return f"{self.defined_in}{self.name}" if self.defined_in else runtime.url(f"/events/{self.name}")
+
+
+VERIFICATION: Final = EventType(
+    "verification",
+    "stream",
+    "You, or our staff, asked for it, to see that events arrive. `state` is what was sent along.",
+    _SSF,
+)
+_TYPES: Final = (
+    EventType(
+        "sharing-authorised",
+        "school",
+        "The school has authorised your application. It had not, or had stopped sharing since.",
+    ),
+    EventType(
+        "sharing-changed",
+        "school",
+        "The school has authorised your application again: with other data areas, a new end, or a new agreement.",
+    ),
+    EventType("sharing-paused", "school", "The school has paused sharing, and can resume it. Tokens are refused now."),
+    EventType("sharing-resumed", "school", "The school has resumed sharing."),
+    EventType("sharing-withdrawn", "school", "The school has stopped sharing. Tokens are refused from now on."),
+    EventType("sharing-expiring", "school", "The authorisation ends at `until`. The school has been reminded."),
+    EventType("sharing-expired", "school", "The authorisation has ended by itself. The school can renew it."),
+    EventType("school-verified", "school", "Our staff have checked the school: new tokens give access to its data."),
+    EventType(
+        "school-rejected",
+        "school",
+        "Our staff have rejected the school's registration. This account will never share anything.",
+    ),
+    EventType(
+        "account-disabled", "school", "Our staff have suspended the school's account. Tokens are refused.", _RISC
+    ),
+    EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
+    VERIFICATION,
+)
+TYPES: Final = {each.name: each for each in _TYPES}
+"""By name."""
+CHOICE: Final = frozenset(TYPES) - {VERIFICATION.name}
+"""The names that a registration chooses from; the event for a verification always comes."""

@@ -1,0 +1,62 @@
+"""What partners are told about schools' agreements: events with the same facts as `GET /api/schools`."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.foundation import clock, scopes
+from idp.foundation.database import session
+from idp.partner_events import queue
+from idp.partner_events.facts import SchoolFacts
+from idp.partners.models import Client
+from idp.sharing import client_schools
+from idp.sharing.models import Authorisation
+
+OF_DECISIONS: Final[Mapping[str, str]] = {
+    events.SHARING_GIVEN: "sharing-authorised",
+    events.SHARING_CHANGED: "sharing-changed",
+    events.SHARING_RENEWED: "sharing-changed",
+    events.SHARING_PAUSED: "sharing-paused",
+    events.SHARING_RESUMED: "sharing-resumed",
+    events.SHARING_WITHDRAWN: "sharing-withdrawn",
+}
+"""What a client is told by the decision of its school, as the audit log names it."""
+_BY_STATE: Final[Mapping[tuple[str, str], str]] = {
+    ("unverified", "verified"): "school-verified",
+    ("unverified", "rejected"): "school-rejected",
+    ("unverified", "suspended"): "account-disabled",
+    ("verified", "suspended"): "account-disabled",
+    ("suspended", "verified"): "account-enabled",
+    ("suspended", "unverified"): "account-enabled",
+}
+"""The event for a change of an estab's state."""
+
+
+def record(name: str, agreement: Authorisation) -> None:
+    """Tell the client of `agreement` that `name` has happened to it; the estab is locked, or has just been changed."""
+    subject = agreement.estab.estab_id
+    queue.record(name, client_id=agreement.client_id, subject=subject, facts=partial(_facts, agreement))
+
+
+def record_state(estab_id: str, before: str, state: str) -> None:
+    """Tell all clients that an estab has an agreement with, by its internal id, that its state has changed."""
+    if (name := _BY_STATE.get((before, state))) is None:
+        return
+    in_force = (
+        Authorisation.estab_id == estab_id, Authorisation.withdrawn_at.is_(None),
+        Authorisation.superseded_at.is_(None), Authorisation.until > clock.now(),
+    )  # fmt: skip
+    for agreement in session().scalars(select(Authorisation).where(*in_force).order_by(Authorisation.client_id)):
+        record(name, agreement)
+
+
+def _facts(agreement: Authorisation, client: Client) -> SchoolFacts:
+    granted, withheld = client_schools.scopes_now(client, agreement)
+    return SchoolFacts(
+        estab_id=agreement.estab.estab_id, status=agreement.state,  # type: ignore[arg-type]
+        verification=agreement.estab.state,  # type: ignore[arg-type]
+        scope=scopes.format(granted), withheld_scope=scopes.format(withheld), until=agreement.until,
+    )  # fmt: skip

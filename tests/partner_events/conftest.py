@@ -1,0 +1,145 @@
+"""An endpoint, a client whose events are pushed to it, and schools."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from idp.foundation.database import session
+from idp.keys import ring
+from idp.partner_events import deliver, queue
+from idp.partner_events.facts import VerificationFacts
+from idp.partner_events.models import EventStream, PartnerEvent
+from idp.partners import event_types
+from idp.partners.models import Client
+from idp.sharing import authorise
+from tests.factories import a_client, an_administrator, an_estab
+from tests.partner_events.receiving import an_endpoint
+
+
+@pytest.fixture
+def endpoint():
+    with an_endpoint() as listening:
+        yield listening
+
+
+@pytest.fixture
+def other_endpoint():
+    with an_endpoint() as listening:
+        yield listening
+
+
+@pytest.fixture
+def streaming(work):
+    """`streaming(url)` is a new client whose events are pushed there."""
+
+    def make(url, **differs):
+        with work():
+            return a_client(events_method=event_types.PUSH, events_endpoint_url=url, **differs).id
+
+    return make
+
+
+@pytest.fixture
+def client_id(streaming, endpoint):
+    return streaming(endpoint.url)
+
+
+@dataclass
+class School:
+    """An estab, its owner, and what they decide about a client; each decision in a transaction of its own."""
+
+    work: Any
+    client_id: str
+    estab_id: str = ""
+    public_id: str = ""
+    owner: Any = field(default=None)
+
+    def give(self, scopes=None, client_id=None):
+        with self.work():
+            client = session().get_one(Client, client_id or self.client_id)
+            scopes = frozenset(scopes) if scopes is not None else client.required_scopes
+            return authorise.give(
+                client, scopes, by=self._by(), agreement=client.agreement_version, offered=client.scopes,
+                until=authorise.lasts_until(client), second_step=True,
+            )  # fmt: skip
+
+    def decide(self, act, *args, **options):
+        """`decide(authorise.pause)`."""
+        with self.work():
+            return act(self.estab_id, self.client_id, *args, by=self._by(), **options)
+
+    def _by(self):
+        session().add(self.owner)
+        return self.owner.memberships[0]
+
+
+@pytest.fixture
+def a_school(work, client_id):
+    """`a_school()` is a verified school that may decide about the client."""
+
+    def make(**differs):
+        with work():
+            estab = an_estab(**differs)
+            return School(work, client_id, estab.id, estab.estab_id, an_administrator(estab))
+
+    return make
+
+
+@pytest.fixture
+def school(a_school):
+    return a_school()
+
+
+@pytest.fixture
+def keys(work):
+    """The keys that we publish."""
+    import json
+
+    with work():
+        return json.loads(ring.jwks()[0])
+
+
+@pytest.fixture
+def push(work):
+    """`push()` delivers what is due, in both lanes, and returns how many events were."""
+
+    def run(*lanes):
+        return sum(deliver.run_once(work, lane) for lane in lanes or ("prompt", "troubled"))
+
+    return run
+
+
+@pytest.fixture
+def tell(work, client_id):
+    """`tell("subject", "state")` records an event about a subject; returns its `jti`."""
+
+    def write(subject="one", state="", client=client_id):
+        with work():
+            facts = VerificationFacts(state=state)
+            return queue.record("verification", client_id=client, subject=subject, facts=lambda _client: facts)
+
+    return write
+
+
+@pytest.fixture
+def row(work):
+    """`row(jti)` is the event as it stands."""
+
+    def read(event_id):
+        with work() as opened:
+            return opened.scalars(select(PartnerEvent).where(PartnerEvent.id == event_id)).one()
+
+    return read
+
+
+@pytest.fixture
+def stream(work, client_id):
+    """`stream()` is how far the delivery is."""
+
+    def read(client=client_id):
+        with work() as opened:
+            return opened.get_one(EventStream, client)
+
+    return read

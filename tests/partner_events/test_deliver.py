@@ -1,0 +1,228 @@
+"""Pushing events: in order for each subject, again where that helps, and no client waits for another's endpoint."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation.database import session
+from idp.partner_events import deliver
+from idp.partner_events.models import EventStream
+from idp.partners import event_streams, registry
+from idp.partners.models import Client
+from tests.ports import free_port
+
+
+def states(endpoint):
+    return [next(iter(claims["events"].values())).get("state", "") for claims in endpoint.taken]
+
+
+def test_events_arrive_in_order_over_and_over(tell, push, endpoint, row, stream):
+    told = [tell(f"subject {number % 3}", str(number)) for number in range(60)]
+    assert push() == 50
+    assert push() == 10
+    assert states(endpoint) == [str(number) for number in range(60)]
+    assert all(row(each).delivered_at for each in told)
+    assert stream().leased_until is None
+    assert stream().delivered_at is not None
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500])
+def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(tell, push, endpoint, row, clock, status):
+    endpoint.respond = lambda _claims: status
+    told = tell()
+    push()
+    assert row(told).delivered_at is row(told).failed_at is None
+    assert str(status) in row(told).last_error
+    assert push() == 0, "not at once"
+    clock.move(timedelta(seconds=6))
+    endpoint.respond = lambda _claims: 202
+    push()
+    assert row(told).delivered_at is not None
+    assert len({claims["jti"] for claims in endpoint.taken}) == 1
+
+
+@pytest.mark.parametrize("error", ["invalid_request", "invalid_issuer", "invalid_audience", "of its own"])
+def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(tell, push, endpoint, row, error):
+    endpoint.respond = lambda claims: (400, {"err": error, "description": "no\nthanks"}) if not endpoint.taken else 202
+    refused = tell("school", "first")
+    endpoint.respond = lambda claims: (
+        (400, {"err": error, "description": "no\nthanks"}) if claims["jti"] == refused else 202
+    )
+    tell("school", "second")
+    push()
+    assert row(refused).failed_at is not None
+    assert row(refused).last_error == f"the endpoint answered 400 {error}: no thanks"
+    assert states(endpoint) == ["second"]
+
+
+@pytest.mark.parametrize("error", ["invalid_key", "authentication_failed", "access_denied"])
+def test_an_error_that_does_not_blame_the_event_is_tried_again(tell, push, endpoint, row, clock, error):
+    endpoint.respond = lambda _claims: (400, {"err": error})
+    told = tell()
+    push()
+    assert row(told).failed_at is None
+    endpoint.respond = lambda _claims: 202
+    clock.move(timedelta(seconds=6))
+    push()
+    assert row(told).delivered_at is not None
+
+
+def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(tell, push, endpoint, clock):
+    bad = tell("bad", "1")
+    tell("bad", "2")
+    tell("good", "3")
+    endpoint.respond = lambda claims: 500 if claims["jti"] == bad else 202
+    push()
+    tell("bad", "4")
+    tell("good", "5")
+    push()
+    assert states(endpoint) == ["3", "5"]
+    endpoint.respond = lambda _claims: 202
+    clock.move(timedelta(seconds=6))
+    push()
+    assert states(endpoint) == ["3", "5", "1", "2", "4"]
+
+
+def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
+    work, tell, push, stream, clock, client_id
+):
+    with work():
+        session().get_one(Client, client_id).events_endpoint_url = f"http://127.0.0.1:{free_port()}/"
+    for number in range(5):
+        tell(str(number))
+    waits = []
+    for _ in range(8):
+        assert push() == 5
+        assert push() == 0
+        waits.append((stream().due_at - clock.now()).total_seconds())
+        clock.move(timedelta(seconds=waits[-1]))
+    assert waits[0] <= 5
+    assert waits[-1] >= 300
+    assert stream().failures == 8
+
+
+def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(tell, push, endpoint, stream):
+    endpoint.respond = lambda _claims: 500
+    for number in range(10):
+        tell(str(number))
+    push()
+    assert len(endpoint.requests) == 3
+    assert stream().failures == 1
+
+
+def test_a_client_whose_endpoint_hangs_delays_nobody_else(
+    change_settings, work, tell, push, endpoint, other_endpoint, streaming, app
+):
+    change_settings(fetch={"timeout": 1.5})
+    released = threading.Event()
+    endpoint.respond = lambda _claims: released.wait(20) and 202
+    tell()
+    hanging = threading.Thread(target=push, args=("prompt",))
+    hanging.start()
+    _until(lambda: endpoint.requests)
+    tell(client=streaming(other_endpoint.url))
+    assert push("prompt") == 1, "the other client's, at once"
+    assert len(other_endpoint.taken) == 1
+    hanging.join()
+    released.set()
+    tell(client=streaming(other_endpoint.url))
+    assert push("prompt") == 1, "the one that hangs waits in its own lane"
+
+
+def test_two_workers_at_once_send_each_event_once(work, tell, endpoint):
+    for number in range(30):
+        tell(f"subject {number % 3}", str(number))
+
+    def round_():
+        return deliver.run_once(work, "prompt")
+
+    threads = [threading.Thread(target=round_) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states(endpoint) == [str(number) for number in range(30)]
+
+
+def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_ended(
+    work, tell, push, endpoint, clock, client_id
+):
+    tell()
+    with work():
+        assert deliver._lease("prompt") is not None
+    assert push() == 0
+    clock.move(timedelta(minutes=5))
+    assert push() == 1
+
+
+def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, tell, stream, clock):
+    tell()
+    with work():
+        late = deliver._lease("prompt")
+    clock.move(timedelta(minutes=5))
+    with work():
+        second = deliver._lease("prompt")
+    with work():
+        deliver._settle(late)
+    assert stream().leased_by == second.lease
+
+
+def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(work, tell, push, endpoint, client_id):
+    with work():
+        registry.disable(client_id, by="cli")
+    tell()
+    assert push() == 0
+    with work():
+        registry.enable(client_id, by="cli")
+    assert push() == 1
+
+
+def test_waiting_events_go_to_the_new_address(work, tell, push, endpoint, other_endpoint, client_id):
+    tell()
+    with work():
+        session().get_one(Client, client_id).events_endpoint_url = other_endpoint.url
+    push()
+    assert (len(endpoint.taken), len(other_endpoint.taken)) == (0, 1)
+
+
+def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_address(
+    work, tell, push, endpoint, other_endpoint, client_id
+):
+    with work():
+        event_streams.set_authorization(client_id, "Bearer very-secret", by="cli")
+    tell()
+    push()
+    assert endpoint.requests[0]["headers"]["Authorization"] == "Bearer very-secret"
+    with work():
+        client = session().get_one(Client, client_id)
+        assert "very-secret" not in client.events_authorization
+        registry.apply(client, {"events_endpoint_url": other_endpoint.url}, by="cli")
+    tell()
+    push()
+    assert "Authorization" not in other_endpoint.requests[0]["headers"]
+
+
+def test_an_address_that_is_not_public_gets_nothing(change_settings, tell, push, endpoint, stream):
+    change_settings(fetch={"allow_loopback": False})
+    tell()
+    push()
+    assert endpoint.requests == []
+    assert "not https" in stream().last_error
+
+
+def test_a_stream_is_left_where_it_is_when_the_worker_stops(work, tell, endpoint, stream):
+    tell()
+    deliver.run_once(work, "prompt", stopping=lambda: True)
+    assert endpoint.requests == []
+    assert stream().leased_until is None
+    with work():
+        assert session().get_one(EventStream, stream().client_id).failures == 0
+
+
+def _until(condition):
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)

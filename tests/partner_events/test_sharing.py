@@ -1,0 +1,145 @@
+"""What a school decides is told to the client it concerns, and to nobody else."""
+
+import pytest
+
+from idp.estabs import accounts
+from idp.estabs.models import Estab
+from idp.foundation.database import session
+from idp.partner_events.models import PartnerEvent
+from idp.sharing import authorise
+from tests.partner_events.receiving import names, verified
+
+
+def test_a_new_authorisation_is_pushed_as_a_signed_token_with_the_facts_of_the_api(school, push, endpoint, keys):
+    agreement = school.give()
+    assert push() == 1
+    assert endpoint.requests[0]["headers"]["Content-Type"] == "application/secevent+jwt"
+    header, claims = verified(endpoint.requests[0]["token"], keys)
+    assert header["typ"] == "secevent+jwt"
+    assert claims.keys() == {"iss", "aud", "iat", "jti", "toe", "sub_id", "events"}, "neither sub nor exp"
+    assert claims["aud"] == school.client_id
+    assert claims["sub_id"] == {"format": "opaque", "id": school.public_id}
+    assert claims["events"] == {
+        f"{claims['iss']}/events/sharing-authorised": {
+            "estab_id": school.public_id, "status": "active", "verification": "verified",
+            "scope": "openid profile email phone organisation offline_access school students",
+            "until": agreement.until.isoformat().replace("+00:00", "Z"),
+        }
+    }  # fmt: skip
+
+
+def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoint):
+    school.give()
+    school.decide(authorise.change, frozenset(school.owner and _with("attendance", school)), second_step=True)
+    school.decide(authorise.pause)
+    school.decide(authorise.resume)
+    school.decide(authorise.withdraw)
+    school.give()
+    push()
+    assert names(endpoint.taken) == [
+        "sharing-authorised", "sharing-changed", "sharing-paused", "sharing-resumed", "sharing-withdrawn",
+        "sharing-authorised",
+    ]  # fmt: skip
+    facts = [next(iter(claims["events"].values())) for claims in endpoint.taken]
+    assert [fact["status"] for fact in facts] == ["active", "active", "paused", "active", "withdrawn", "active"]
+    assert "attendance" in facts[1]["scope"]
+    assert facts[2]["scope"] == "", "nothing is given while it is paused"
+    assert "attendance" in facts[2]["withheld_scope"]
+
+
+def _with(scope, school):
+    with school.work():
+        return session().get_one(_client(), school.client_id).required_scopes | {scope}
+
+
+def _client():
+    from idp.partners.models import Client
+
+    return Client
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "event"),
+    [
+        ("unverified", "verified", "school-verified"),
+        ("unverified", "rejected", "school-rejected"),
+        ("verified", "suspended", "account-disabled"),
+        ("suspended", "verified", "account-enabled"),
+    ],
+)
+def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
+    work, a_school, push, endpoint, before, after, event
+):
+    school = a_school(state="unverified" if before == "unverified" else "verified")
+    school.give()
+    with work():
+        if before == "suspended":
+            accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
+        accounts.change_state(session().get_one(Estab, school.estab_id), after, by="cli")
+    push()
+    uri, facts = next(iter(endpoint.taken[-1]["events"].items()))
+    assert uri.endswith(event)
+    assert uri.startswith("https://schemas.openid.net/secevent/risc/") is event.startswith("account-")
+    assert facts["verification"] == after
+    assert ("students" in facts["scope"]) is (after == "verified")
+
+
+def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(work, school, streaming, push, endpoint):
+    streaming(endpoint.url)
+    school.give()
+    school.decide(authorise.withdraw)
+    with work():
+        accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
+    push()
+    assert names(endpoint.taken) == ["sharing-authorised", "sharing-withdrawn"]
+
+
+def test_what_is_rolled_back_is_not_told(work, school, push, endpoint):
+    def fails():
+        with work():
+            school.work = _same_transaction
+            school.give()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert push() == 0
+
+
+def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, streaming, endpoint):
+    school = a_school()
+    picky = streaming(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
+    school.client_id = picky
+    school.give()
+    school.decide(authorise.withdraw)
+    with work() as opened:
+        assert [event.name for event in opened.query(PartnerEvent)] == ["sharing-withdrawn"]
+
+
+def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_facts(
+    work, a_school, overtaken, push, endpoint
+):
+    school = a_school(state="unverified")
+
+    def authorising():
+        school.work = _same_transaction
+        school.give()
+
+    def verifying():
+        accounts.change_state(session().get_one(Estab, school.estab_id), "verified", by="cli")
+
+    overtaken(authorising, verifying)
+    push()
+    assert names(endpoint.taken) == ["sharing-authorised", "school-verified"]
+
+
+class _Same:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return None
+
+
+def _same_transaction():
+    return _Same()
