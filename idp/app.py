@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from idp.developers import views as developers
 from idp.federation import views as federation
 from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.fastpath import response_cache
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     for views in (
         health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc, partner_api,
+        developers,
     ):  # fmt: skip
         app.register_blueprint(views.bp)
     return app

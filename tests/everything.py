@@ -59,7 +59,7 @@ SAME_ON_ANY_DATABASE = [
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
     *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
-    *("tests/faults/test_stopping.py", "tests/interoperability/test_other_languages.py"),
+    *("tests/faults/test_stopping.py", "tests/interoperability/test_quick_starts.py"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
 """Not run on PostgreSQL: they read sources, wait for processes, reach no row of theirs, or repeat other tests.
@@ -67,8 +67,8 @@ SAME_ON_ANY_DATABASE = [
 Nor is a test that has no database."""
 
 ON_SQLITE = [
-    *("tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/onboarding", "tests/operate"),
-    *("tests/partners", "tests/signin"),
+    *("tests/developers", "tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/onboarding"),
+    *("tests/operate", "tests/partners", "tests/signin"),
 ]
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
 conformance plans and the tests of security for all that the protocol and its pages do with a database."""

@@ -86,10 +86,13 @@ class Browser:
 
     def presses(self, button: str, **typed: str | None) -> Arrived | None:
         """Fill in and send the form that the button belongs to; None unticks."""
+        pressed = self.shown.soup.find(id=button)
+        assert pressed is not None, self.shown.text
+        return self.sends(pressed.find_parent("form"), pressed, **typed)
+
+    def sends(self, form: Any, pressed: Any, **typed: str | None) -> Arrived | None:
+        """Fill in and send a form of the page by one of its buttons; None unticks."""
         page = self.shown
-        pressed = page.soup.find(id=button)
-        assert pressed is not None, page.text
-        form = pressed.find_parent("form")
         assert (form.get("enctype") or FORM) == FORM
         sent = _fields(form, pressed)
         for name, value in typed.items():
@@ -112,9 +115,9 @@ class Browser:
         assert arrived is not None, f"stranded: {self.shown.status} {self.shown.url}: {self.shown.text}"
         return arrived
 
-    def arrives(self, url: str) -> None:
-        """Follow a link and do what each page of ours asks, until a page asks nothing."""
-        arrived = self._through(self.opens(url))
+    def arrives(self, url: str | None = None) -> None:
+        """Follow a link, if one is given, and do what each page of ours asks, until a page asks nothing."""
+        arrived = self._through(self.opens(url) if url else None)
         assert arrived is None, arrived
 
     def _through(self, arrived: Arrived | None) -> Arrived | None:
@@ -171,7 +174,7 @@ def trusting(certificate: str) -> requests.Session:
 
 
 def _soup(answer: requests.Response) -> Any:
-    assert answer.headers["Content-Type"].startswith("text/html"), answer.text
+    assert answer.headers["Content-Type"].startswith(("text/html", "text/plain")), answer.text
     return parse(answer.text)
 
 

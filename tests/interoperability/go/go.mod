@@ -1,4 +1,4 @@
-module partner
+module site
 
 go 1.26.0
 

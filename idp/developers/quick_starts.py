@@ -1,0 +1,219 @@
+"""Quick starts: for each piece of client software, the registration that suits it, and its exact settings or code.
+
+A folder of `software/` has `quick_start.toml`, which `QuickStart` describes, and the files that it names, as templates
+with the suffix `.jinja`. `render` fills in an issuer, a client id and an address. A secret is never filled in: every
+file reads it from the environment.
+"""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, StrictUndefined
+from pydantic import BaseModel, ConfigDict
+
+from idp.foundation import runtime, scopes
+from idp.foundation.errors import NotFound, Refusal
+from idp.partners import registry, uris
+
+FOLDER: Final = Path(__file__).parent / "software"
+CLIENT_ID: Final = "YOUR_CLIENT_ID"
+"""The placeholder for a client id, until one is given."""
+DEFAULT_PORT: Final = 3000
+ADDRESS: Final = f"http://localhost:{DEFAULT_PORT}"
+"""The address of the application, until one is given."""
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")
+"""Client ids that need no escaping in any of the languages."""
+_TEMPLATES: Final = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  code, not HTML: the page escapes it
+
+
+class UnknownQuickStart(NotFound):
+    """There is no quick start for that software."""
+
+    code, title = "unknown_quick_start", "There is no such quick start"
+    message = "We have no quick start for that software. The list shows those that there are."
+
+
+class InvalidValue(Refusal):
+    """A client id or an address cannot be filled in; `field` is `client_id` or `address`."""
+
+    code, status, title = "invalid_value", 422, "This cannot be filled in"
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class QuickStart(BaseModel):
+    """What `quick_start.toml` says. `id` is the name of its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    name: str
+    language: str
+    what: str
+    """What is built with it, in a sentence."""
+    website: str
+    """Where its own documentation is."""
+    packages: tuple[str, ...] = ()
+    """What has to be installed, with the versions that were tried where they matter."""
+    install: str = ""
+    """The command that does so."""
+    files: tuple[str, ...]
+    """The files to write; each is a template of this name and `.jinja`."""
+    run: str = ""
+    """The command that starts it."""
+    environment: tuple[str, ...] = ()
+    """Variables that it reads, whose values are secrets."""
+    start: str = ""
+    """The path of the application at which a sign-in begins; empty if nobody signs in at it."""
+    sign_out: str = "/sign-out"
+    """The path of the application at which people sign out."""
+    stays_signed_in: bool = False
+    """Whether people who sign out of the application are still signed in here."""
+    notes: tuple[str, ...] = ()
+    """What goes wrong where a setting is left out, and other things to know."""
+    not_run: str = ""
+    """Why our tests do not run it; empty if they do."""
+    registration: dict[str, Any]
+    """The names of the manifest (`partners.manifest`) that depend on the software."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What is filled in: our issuer, the client's id, and the address of the application without a path."""
+
+    issuer: str
+    client_id: str = CLIENT_ID
+    address: str = ADDRESS
+
+    @property
+    def is_behind_proxy(self) -> bool:
+        """Whether a proxy that does TLS stands at the address, so that the application listens elsewhere."""
+        return self.address.startswith("https:")
+
+    @property
+    def host(self) -> str:
+        """Where the application listens."""
+        return "127.0.0.1" if self.is_behind_proxy else urlsplit(self.address).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        return DEFAULT_PORT if self.is_behind_proxy else urlsplit(self.address).port or 80
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A quick start with the values filled in."""
+
+    quick_start: QuickStart
+    registration: dict[str, Any]
+    """Part of a manifest."""
+    manifest: str
+    """The same as TOML."""
+    files: dict[str, str]
+    """Each file's text, by its name."""
+    install: str
+    run: str
+
+
+@cache
+def catalogue() -> dict[str, QuickStart]:
+    """Every quick start by its id, by language and name."""
+    every = [
+        QuickStart(id=path.parent.name, **tomllib.loads(path.read_text("utf-8")))
+        for path in FOLDER.glob("*/quick_start.toml")
+    ]
+    ordered = sorted(every, key=lambda one: (one.language.casefold(), one.name.casefold()))
+    return {one.id: one for one in ordered}
+
+
+def find(quick_start_id: str) -> QuickStart:
+    """The quick start with this id. Raises `UnknownQuickStart`."""
+    one = catalogue().get(quick_start_id)
+    if one is None:
+        raise UnknownQuickStart(reason=f"quick start {quick_start_id[:50]!r}")
+    return one
+
+
+def values(client_id: str = "", address: str = "") -> Values:
+    """What to fill in: our own issuer, and what is given, or else the placeholders. Raises `InvalidValue`."""
+    if client_id and not (registry.is_plausible_id(client_id) and _PLAIN_ID.fullmatch(client_id)):
+        raise InvalidValue("client_id", "A client id has letters, digits, hyphens and underscores only.")
+    if address:
+        address = _origin(address)
+    return Values(runtime.settings().server.issuer, client_id or CLIENT_ID, address or ADDRESS)
+
+
+def render(quick_start: QuickStart, filled_in: Values) -> Rendered:
+    """The quick start's registration, files and commands with these values."""
+    context = {
+        "issuer": filled_in.issuer, "client_id": filled_in.client_id, "address": filled_in.address,
+        "host": filled_in.host, "port": filled_in.port,
+        "scopes": (names := _scopes(quick_start)), "scope": " ".join(names),
+        "access_token_minutes": runtime.settings().tokens.access // 60,
+        "behind_proxy": filled_in.is_behind_proxy,
+    }  # fmt: skip
+    registration = _fill_in(quick_start.registration, context)
+    folder = FOLDER / quick_start.id
+    return Rendered(
+        quick_start,
+        registration,
+        to_toml({"client_id": filled_in.client_id, **registration}),
+        {name: _text((folder / f"{name}.jinja").read_text("utf-8"), context) for name in quick_start.files},
+        _text(quick_start.install, context),
+        _text(quick_start.run, context),
+    )
+
+
+def to_toml(table: dict[str, Any], name: str = "") -> str:
+    """A table of strings, booleans, lists of strings and tables, in TOML."""
+    lines = [f"[{name}]"] if name else []
+    # JSON's strings, booleans and lists are TOML's as well, where they are ASCII.
+    lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    tables = [
+        to_toml(value, f"{name}.{key}" if name else key) for key, value in table.items() if isinstance(value, dict)
+    ]
+    return "\n".join(lines) + "\n" + "".join(f"\n{text}" for text in tables)
+
+
+def _scopes(quick_start: QuickStart) -> list[str]:
+    """The scopes of its registration that a school is asked for, in the catalogue's order."""
+    registered = quick_start.registration["scopes"]
+    asked_for = {*registered.get("required", ()), *registered.get("optional", ())}
+    return [name for name in scopes.catalogue() if name in asked_for]
+
+
+def _fill_in(value: Any, context: dict[str, Any]) -> Any:
+    if isinstance(value, str):
+        return _text(value, context)
+    if isinstance(value, list):
+        return [_fill_in(item, context) for item in value]
+    if isinstance(value, dict):
+        return {name: _fill_in(item, context) for name, item in value.items()}
+    return value
+
+
+def _text(template: str, context: dict[str, Any]) -> str:
+    return _TEMPLATES.from_string(template).render(context)
+
+
+def _origin(address: str) -> str:
+    """The address without a path. Raises `InvalidValue`."""
+    try:
+        uris.web(address.rstrip("/") + "/", local=True)
+    except ValueError as fault:
+        raise InvalidValue("address", f"The address {fault}.") from None
+    parts = urlsplit(address)
+    if parts.path not in {"", "/"} or parts.query or "'" in parts.netloc:
+        raise InvalidValue(
+            "address", "The address must end after the host and port: https://app.example, for instance."
+        )
+    return f"{parts.scheme}://{parts.netloc}"

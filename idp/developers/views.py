@@ -1,0 +1,54 @@
+"""The addresses below `/developers`."""
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from idp.developers import quick_starts
+from idp.developers.forms import FillIn
+from idp.foundation.web import security
+from idp.foundation.web.throttle import rate_limit
+
+bp = Blueprint("developers", __name__, url_prefix="/developers")
+
+
+@bp.get("")
+@security.anyone
+@rate_limit(600)
+def home() -> ResponseReturnValue:
+    """What there is for developers."""
+    return render_template("developers/home.html")
+
+
+@bp.get("/quick-starts")
+@security.anyone
+@rate_limit(600)
+def list_quick_starts() -> ResponseReturnValue:
+    """Every quick start, by language."""
+    return render_template("developers/quick_starts.html", all=quick_starts.catalogue().values(), given=_given())
+
+
+@bp.get("/quick-starts/<quick_start_id>")
+@security.anyone
+@rate_limit(600)
+def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
+    """One of them, with the client id and the address of the query filled in."""
+    quick_start = quick_starts.find(quick_start_id)
+    form = FillIn(formdata=request.args, meta={"csrf": False})
+    filled_in = quick_starts.values()
+    if form.validate():
+        try:
+            filled_in = quick_starts.values(form.client_id.data, form.address.data)
+        except quick_starts.InvalidValue as refused:
+            form[refused.field].errors = [refused.message]
+    page = render_template(
+        "developers/quick_start.html", form=form, values=filled_in, given=_given(),
+        one=quick_starts.render(quick_start, filled_in), is_filled_in=filled_in.client_id != quick_starts.CLIENT_ID,
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+def _given() -> dict[str, Any]:
+    """The parameters of the query that links to other quick starts pass on."""
+    return {name: request.args[name] for name in ("client_id", "address") if request.args.get(name)}

@@ -1,0 +1,180 @@
+"""Quick starts as their pages show them, written to a folder and run. Nothing is added but what is named here.
+
+Packages are locked in folders beside this file. A quick start is left out where its language, or the registry of its
+packages, is not to be had.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from idp.developers import quick_starts
+from idp.developers.quick_starts import QuickStart
+from idp.foundation.web.transactions import work as a_request
+from idp.partners import registry
+from tests import factories
+from tests.html import parse
+from tests.interoperability.conftest import Scene
+from tests.ports import free_port
+from tests.processes import Process
+
+HERE = Path(__file__).parent
+AWAY = (
+    "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "E403", "E404", "dial tcp", "no such host", "i/o timeout",
+    "403 Forbidden", "404 Not Found", "requires go >=",
+)  # fmt: skip
+"""How npm and go say that packages, or a newer Go, cannot be fetched; anything else is a fault of ours."""
+
+DJANGO = """
+SECRET_KEY, DEBUG, USE_TZ, ROOT_URLCONF = "a secret of this site", True, True, "urls"
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
+                  "django.contrib.messages"]
+MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware",
+              "django.middleware.csrf.CsrfViewMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware",
+              "django.contrib.messages.middleware.MessageMiddleware"]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS":
+              {"context_processors": ["django.template.context_processors.request",
+                                      "django.contrib.auth.context_processors.auth",
+                                      "django.contrib.messages.context_processors.messages"]}}]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.sqlite3"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+"""
+"""Settings of a new Django site, to which a quick start is added."""
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A quick start that runs at its address."""
+
+    quick_start: QuickStart
+    address: str
+    client_id: str
+    text: str
+    """All its files."""
+
+
+def shown(issuer: str, trust: str, quick_start_id: str, **query: str) -> Any:
+    """The page of a quick start, as HTML that was parsed."""
+    page = requests.get(f"{issuer}/developers/quick-starts/{quick_start_id}", params=query, verify=trust, timeout=20)
+    assert page.status_code == 200, page.text
+    return parse(page.text)
+
+
+def files_of(page: Any) -> dict[str, str]:
+    """The files that a page shows, by their names."""
+    return {each["aria-label"]: each.get_text() for each in page.select("pre[id^=file-]")}
+
+
+def registered(scene: Scene, page: Any) -> str:
+    """Register what the page shows, with what any partner adds; returns the secret."""
+    about = {
+        "client_name": "A quick start", "client_uri": "https://assembly.example",
+        "policy_uri": "https://assembly.example/privacy", "agreement_uri": "https://assembly.example/agreement",
+        "agreement_version": "2026", "purpose": "To see that a quick start works as it stands.",
+    }  # fmt: skip
+    with a_request(scene.app):
+        company = factories.a_partner()
+        part = tomllib.loads(page.find(id="registration").get_text())
+        _, secret = registry.register({**part, **about, "partner": company.name})
+    return secret or ""
+
+
+@contextmanager
+def running(scene: Scene, quick_start_id: str, folder: Path) -> Iterator[Site]:
+    """The quick start, registered, written to `folder`, and running there until the block ends."""
+    quick_start = quick_starts.find(quick_start_id)
+    port = free_port()
+    address, client_id = f"http://127.0.0.1:{port}", f"quick-start-{port}"
+    page = shown(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
+    secret, files = registered(scene, page), files_of(page)
+    assert files.keys() == set(quick_start.files)
+    for name, text in files.items():
+        (folder / name).write_text(DJANGO + text if name == "settings.py" else text, "utf-8")
+    if "manage.py" in quick_start.run:
+        (folder / "manage.py").write_text(MANAGE, "utf-8")
+    command = page.find(id="run").get_text()
+    environment = os.environ | {
+        "CLIENT_SECRET": secret, "SESSION_SECRET": "a secret of this site, long enough", "PATH": _path(),
+        "NODE_EXTRA_CA_CERTS": scene.trust, "SSL_CERT_FILE": scene.trust, "REQUESTS_CA_BUNDLE": scene.trust,
+        "OAUTHLIB_INSECURE_TRANSPORT": "1", "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0",
+    }  # fmt: skip
+    log = folder / "log"
+    with log.open("wb") as to:
+        popen = subprocess.Popen(
+            ["bash", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=to,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    process = Process(popen, log)
+    try:
+        process.until(lambda: _answers(address))
+        yield Site(quick_start, address, client_id, "".join(files.values()))
+    except AssertionError as fault:
+        fault.add_note(process.output[-3000:])
+        raise
+    finally:
+        if popen.poll() is None:
+            process.kill()
+
+
+def prepare_node(folder: Path) -> None:
+    """Install the locked packages in `folder`; folders below it find them there."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / "node" / name, folder)
+    run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+
+
+def prepare_go(folder: Path) -> None:
+    """Fetch the locked modules."""
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(HERE / "go" / name, folder)
+    run("go", ["mod", "download"], folder, GOTOOLCHAIN="local", GOWORK="off", GOFLAGS="-mod=mod")
+
+
+def prepare_python(_folder: Path) -> None:
+    """The packages are in the environment of the tests already."""
+
+
+PREPARATIONS: dict[str, Callable[[Path], None]] = {
+    "JavaScript": prepare_node, "Go": prepare_go, "Python": prepare_python,
+}  # fmt: skip
+
+
+def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
+    """Run a program of a language; the test is skipped where it, or what it fetches, is not to be had."""
+    if (path := shutil.which(name)) is None:
+        pytest.skip(f"left out: no {name} on this machine")
+    done = subprocess.run(
+        [path, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode and any(sign in done.stderr for sign in AWAY):
+        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _path() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=10, allow_redirects=False).status_code < 500
+    except requests.RequestException:
+        return False
