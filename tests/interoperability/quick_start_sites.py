@@ -160,13 +160,13 @@ def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
     """Run a program of a language; the test is skipped where it, or what it fetches, is not to be had."""
     if (path := shutil.which(name)) is None:
         pytest.skip(f"left out: no {name} on this machine")
-    done = subprocess.run(
+    result = subprocess.run(
         [path, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    if done.returncode and any(sign in done.stderr for sign in AWAY):
-        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {done.stderr.strip()[-300:]}")
-    assert done.returncode == 0, done.stdout + done.stderr
+    if result.returncode and any(sign in result.stderr for sign in AWAY):
+        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {result.stderr.strip()[-300:]}")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def _path() -> str:
