@@ -143,7 +143,7 @@ def find(quick_start_id: str) -> QuickStart:
     return one
 
 
-def values(client_id: str = "", address: str = "") -> Values:
+def to_values(client_id: str = "", address: str = "") -> Values:
     """What to fill in: our own issuer, and what is given, or else the placeholders. Raises `InvalidValue`."""
     if client_id and not (registry.is_plausible_id(client_id) and _PLAIN_ID.fullmatch(client_id)):
         raise InvalidValue("client_id", "A client id has letters, digits, hyphens and underscores only.")
@@ -152,21 +152,21 @@ def values(client_id: str = "", address: str = "") -> Values:
     return Values(runtime.settings().server.issuer, client_id or CLIENT_ID, address or ADDRESS)
 
 
-def render(quick_start: QuickStart, filled_in: Values) -> Rendered:
+def render(quick_start: QuickStart, values: Values) -> Rendered:
     """The quick start's registration, files and commands with these values."""
     context = {
-        "issuer": filled_in.issuer, "client_id": filled_in.client_id, "address": filled_in.address,
-        "host": filled_in.host, "port": filled_in.port,
+        "issuer": values.issuer, "client_id": values.client_id, "address": values.address,
+        "host": values.host, "port": values.port,
         "scopes": (names := _scopes(quick_start)), "scope": " ".join(names),
         "access_token_minutes": runtime.settings().tokens.access // 60,
-        "behind_proxy": filled_in.is_behind_proxy,
+        "behind_proxy": values.is_behind_proxy,
     }  # fmt: skip
     registration = _fill_in(quick_start.registration, context)
     folder = FOLDER / quick_start.id
     return Rendered(
         quick_start,
         registration,
-        to_toml({"client_id": filled_in.client_id, **registration}),
+        to_toml({"client_id": values.client_id, **registration}),
         {name: _text((folder / f"{name}.jinja").read_text("utf-8"), context) for name in quick_start.files},
         _text(quick_start.install, context),
         _text(quick_start.run, context),

@@ -36,15 +36,15 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
     """One of them, with the client id and the address of the query filled in."""
     quick_start = quick_starts.find(quick_start_id)
     form = FillIn(formdata=request.args, meta={"csrf": False})
-    filled_in = quick_starts.values()
+    values = quick_starts.to_values()
     if form.validate():
         try:
-            filled_in = quick_starts.values(form.client_id.data, form.address.data)
+            values = quick_starts.to_values(form.client_id.data, form.address.data)
         except quick_starts.InvalidValue as refused:
             form[refused.field].errors = [refused.message]
     page = render_template(
-        "developers/quick_start.html", form=form, values=filled_in, given=_given(),
-        one=quick_starts.render(quick_start, filled_in), is_filled_in=filled_in.client_id != quick_starts.CLIENT_ID,
+        "developers/quick_start.html", form=form, values=values, given=_given(),
+        one=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
