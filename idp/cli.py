@@ -11,6 +11,7 @@ from idp.foundation.command import NAMES, Names, application
 COMMANDS = {
     "audit": "idp.audit.cli:commands",
     "clients": "idp.partners.cli:clients",
+    "events": "idp.partner_events.cli:commands",
     "keys": "idp.keys.cli:commands",
     "onboarding": "idp.onboarding.cli:commands",
     "operators": "idp.signin.cli:commands",
@@ -32,6 +33,7 @@ HELP_TEXTS = {
     "db": "Bring the database to the newest schema.",
     "doctor": "Check the installation, and say what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
+    "events": "See what partners are told and what waits, and deliver events again.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",
     "operators": "Add our own staff by a one-time set-up link.",

@@ -23,6 +23,7 @@ from idp.keys import doctor as keys
 from idp.migrations import doctor as migrations
 from idp.onboarding import doctor as onboarding
 from idp.outbox import doctor as outbox
+from idp.partner_events import doctor as partner_events
 from idp.schools import doctor as schools
 from idp.sharing import doctor as sharing
 from idp.signin import doctor as signin
@@ -30,6 +31,7 @@ from idp.signin import doctor as signin
 CHECKS: Final[tuple[Check, ...]] = (
     *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *estabs.CHECKS,
     *signin.CHECKS, *federation.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
+    *partner_events.CHECKS,
 )  # fmt: skip
 
 

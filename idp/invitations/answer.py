@@ -5,7 +5,7 @@ the invitation first and claims the link after it.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import update
 
@@ -18,6 +18,8 @@ from idp.foundation.errors import Refusal
 from idp.invitations import mailing, states
 from idp.invitations.mailing import Recipient
 from idp.invitations.models import InvitationLink, SchoolInvitation
+from idp.partner_events import queue
+from idp.partner_events.facts import InvitationFacts
 from idp.partners import registry, start_link
 from idp.partners.snapshots import Snapshot
 from idp.partners.start_link import StartLink
@@ -135,7 +137,7 @@ def begin(secret: str) -> StartLink:
     current = _hold(secret)
     _use(current, "begin")
     current.invitation.opened_at = clock.now()
-    _record(events.SCHOOL_INVITATION_OPENED, current)
+    _record(events.SCHOOL_INVITATION_OPENED, current, "opened")
     return current.start
 
 
@@ -157,7 +159,7 @@ def forward(secret: str, recipient: Recipient, *, disclose: bool) -> None:
     invitation.disclosed_name = recipient.name if disclose else None
     invitation.disclosed_email = recipient.email if disclose else None
     mailing.send(invitation, current.client, recipient)
-    _record(events.SCHOOL_INVITATION_FORWARDED, current)
+    _record(events.SCHOOL_INVITATION_FORWARDED, current, "forwarded")
 
 
 def decline(secret: str) -> None:
@@ -165,7 +167,7 @@ def decline(secret: str) -> None:
     current = _hold(secret)
     _use(current, "decline")
     current.invitation.declined_at = clock.now()
-    _record(events.SCHOOL_INVITATION_DECLINED, current)
+    _record(events.SCHOOL_INVITATION_DECLINED, current, "declined")
 
 
 def _check(link: InvitationLink, invitation: SchoolInvitation) -> OpenInvitation:
@@ -204,5 +206,9 @@ def _use(current: OpenInvitation, answer: str) -> None:
     session().refresh(current.link)
 
 
-def _record(event: str, current: OpenInvitation) -> None:
-    log.record(event, by="stranger", client=current.client.id, subject=current.invitation.id)
+def _record(event: str, current: OpenInvitation, state: Literal["opened", "forwarded", "declined"]) -> None:
+    """Write it in the audit log, and tell the client; the invitation is locked."""
+    invitation, client_id = current.invitation, current.client.id
+    log.record(event, by="stranger", client=client_id, subject=invitation.id)
+    facts = InvitationFacts(invitation_id=invitation.id, state=state, reference=invitation.reference)
+    queue.record(f"invitation-{state}", client_id=client_id, subject=invitation.id, facts=lambda _client: facts)

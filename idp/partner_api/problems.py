@@ -57,6 +57,9 @@ KINDS: Final = {
     "too_many_invitations": (
         429, "Your application has enough invitations for now", "`detail` says which limit was reached.",
     ),
+    "no_event_stream": (
+        409, "Your application does not get events in this way", "`detail` says how it is registered.",
+    ),
     "too_many_mails": (
         429, "The address has got several invitations today", "Try again tomorrow, or name another contact.",
     ),

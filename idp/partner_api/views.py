@@ -9,7 +9,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.oidc.clients import failures
-from idp.partner_api import invitations, openapi, problems, register, schools
+from idp.partner_api import event_pages, events, invitations, openapi, problems, register, schools
 
 bp = Blueprint("partner_api", __name__)
 bp.register_error_handler(Refusal, problems.of_refusal)
@@ -32,6 +32,8 @@ bp.add_url_rule("/api/invitations", view_func=invitations.list_invitations)
 bp.add_url_rule("/api/invitations/<invitation_id>", view_func=invitations.read_invitation)
 bp.add_url_rule("/api/invitations/<invitation_id>/resend", view_func=invitations.resend_invitation, methods=["POST"])
 bp.add_url_rule("/api/invitations/<invitation_id>/cancel", view_func=invitations.cancel_invitation, methods=["POST"])
+bp.add_url_rule("/api/events/poll", view_func=events.poll_events, methods=["POST"])
+bp.add_url_rule("/api/events/verification", view_func=events.verify_events, methods=["POST"])
 
 
 @bp.get("/api/openapi.json")
@@ -51,6 +53,22 @@ def description() -> ResponseReturnValue:
 def reference() -> ResponseReturnValue:
     """The same for people."""
     return render_template("partner_api/reference.html", api=openapi.document(), problems=problems.KINDS)
+
+
+@bp.get("/events")
+@security.anyone
+@rate_limit(600)
+def event_types() -> ResponseReturnValue:
+    """The kinds of events, explained."""
+    return render_template("partner_api/events.html", events=event_pages.all_pages(), only=None)
+
+
+@bp.get("/events/<name>")
+@security.anyone
+@rate_limit(600)
+def event_type(name: str) -> ResponseReturnValue:
+    """One kind of event: the page at its URI."""
+    return render_template("partner_api/events.html", events=[event_pages.page(name)], only=name)
 
 
 @bp.route("/api/<path:_path>", methods=METHODS)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, crypto, runtime
@@ -26,6 +26,7 @@ from idp.outbox.letter import NotSent
 from idp.partner_events import push, tokens
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partner_events.push import Outcome
+from idp.partner_events.queue import waiting
 from idp.partners import event_streams, event_types
 from idp.partners.models import Client, Partner
 
@@ -143,11 +144,6 @@ def _due(client_id: str, now: datetime) -> list[PartnerEvent]:
     of_client = PartnerEvent.client_id == client_id, waiting(), PartnerEvent.due_at <= now
     statement = select(PartnerEvent).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
     return list(session().scalars(statement))
-
-
-def waiting() -> ColumnElement[bool]:
-    """The condition for events that the client has neither taken nor refused."""
-    return and_(PartnerEvent.delivered_at.is_(None), PartnerEvent.failed_at.is_(None))
 
 
 def _signed(event: PartnerEvent, client: Client) -> Waiting:

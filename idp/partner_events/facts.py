@@ -13,17 +13,25 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a school stood when it happened, in the words of `GET /api/schools`."""
 
     estab_id: Annotated[str, Meta(description="The school's Estab ID with us.")]
-    status: Status
-    verification: Verification
+    status: Annotated[Status, Meta(description="How the authorisation stood.")]
+    verification: Annotated[Verification, Meta(description="How the school's account with us stood.")]
     scope: Annotated[str, Meta(description="The scopes that a token got then, separated by blanks.")]
     withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that were withheld.")] = ""
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
 
 
+class InvitationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of an invitation."""
+
+    invitation_id: Annotated[str, Meta(description="The `id` of `GET /api/invitations`.")]
+    state: Literal["opened", "forwarded", "declined"]
+    reference: Annotated[str, Meta(description="Your own reference; left out if you gave none.")] = ""
+
+
 class VerificationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was sent along with the request for it."""
 
-    state: str = ""
+    state: Annotated[str, Meta(description="What was sent along; left out if that was nothing.")] = ""
 
 
-Facts = SchoolFacts | VerificationFacts
+Facts = SchoolFacts | InvitationFacts | VerificationFacts

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import msgspec
+from sqlalchemy import ColumnElement, and_
 
 from idp.foundation import clock, crypto, inserts
 from idp.foundation.database import session
@@ -32,3 +33,8 @@ def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Clien
     session().flush()
     inserts.once(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
     return event.id
+
+
+def waiting() -> ColumnElement[bool]:
+    """The condition for events that the client has neither taken nor refused."""
+    return and_(PartnerEvent.delivered_at.is_(None), PartnerEvent.failed_at.is_(None))

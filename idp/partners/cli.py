@@ -208,6 +208,7 @@ def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> 
 
     It is stored encrypted and never shown. It is removed when the address for events changes.
     """
+    event_streams.check_pushed(client_id)  # before it is typed
     header = None
     if not remove:
         header = file.read_text("utf-8").rstrip("\r\n") if file else click.prompt("Authorization", hide_input=True)

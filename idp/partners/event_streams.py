@@ -29,14 +29,20 @@ def wants(client: Client, name: str) -> bool:
     return not client.events_types or name in client.events_types or name == event_types.VERIFICATION.name
 
 
+def check_pushed(client_id: str) -> Client:
+    """The client, if events are pushed to it. Raises `UnknownClient` and `NothingPushed`."""
+    client = registry.find(client_id)
+    if client.events_method != event_types.PUSH:
+        raise NothingPushed(reason=client_id)
+    return client
+
+
 def set_authorization(client_id: str, header: str | None, *, by: str) -> Client:
     """Send `header` as `Authorization` with every event that is pushed to the client; None sends no such header.
 
     It is stored sealed and never shown. Raises `UnknownClient`, `NothingPushed` and `InvalidClientMetadata`.
     """
-    client = registry.find(client_id)
-    if client.events_method != event_types.PUSH:
-        raise NothingPushed(reason=client_id)
+    client = check_pushed(client_id)
     if header is not None:
         _check(header)
         header = runtime.sealer().seal(header.encode("ascii"), where=_sealing_context(client_id))

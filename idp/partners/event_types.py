@@ -66,6 +66,17 @@ _TYPES: Final = (
         "account-disabled", "school", "Our staff have suspended the school's account. Tokens are refused.", _RISC
     ),
     EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
+    EventType(
+        "invitation-opened",
+        "invitation",
+        "The contact has gone on to your application from the page of your invitation.",
+    ),
+    EventType(
+        "invitation-forwarded",
+        "invitation",
+        "The contact has passed your invitation on. `GET /api/invitations` says to whom, if you may know.",
+    ),
+    EventType("invitation-declined", "invitation", "The contact has said that the invitation is not for them."),
     VERIFICATION,
 )
 TYPES: Final = {each.name: each for each in _TYPES}

@@ -12,7 +12,7 @@ from idp.sharing import authorise
 from tests.factories import a_client, a_school, an_administrator, an_estab
 from tests.oidc.support import Partner
 
-OWN_SCOPES = frozenset({"schools.list", "invitations"})
+OWN_SCOPES = frozenset({"schools.list", "invitations", "events"})
 AGREED = frozenset({"openid", "organisation", "offline_access", "school", "students", "attendance"})
 
 

@@ -10,6 +10,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from idp.foundation.web.transactions import work as work_of
 from idp.partner_api.operations import OPERATIONS
+from idp.partners import event_types
 from tests.factories import a_client, secret_of
 from tests.html import parse
 from tests.serving import a_provider
@@ -24,9 +25,11 @@ def api(databases):
     with a_provider(databases) as (app, issuer):
         with work_of(app):
             client = a_client(
-                grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list", "invitations"})
+                grant_types=frozenset({"client_credentials"}),
+                client_scopes=frozenset({"schools.list", "invitations", "events"}),
+                events_method=event_types.POLL,
             ).id
-        form = {"grant_type": "client_credentials", "scope": "schools.list invitations"}
+        form = {"grant_type": "client_credentials", "scope": "schools.list invitations events"}
         answer = requests.post(f"{issuer}/oauth/token", form, auth=(client, secret_of(client)), timeout=20)
         token = answer.json()["access_token"]
         yield schemathesis.openapi.from_url(f"{issuer}/api/openapi.json"), token

@@ -313,8 +313,8 @@ FOR_ALL = {
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
     "signin.take_second_step", "signin.take_second_step_by_passkey", "signin.use_recovery_code",
-    "partner_api.description", "partner_api.reference", "static", "well_known.change_password",
-    "well_known.security_txt",
+    "partner_api.event_type", "partner_api.event_types", "partner_api.description", "partner_api.reference", "static",
+    "well_known.change_password", "well_known.security_txt",
 }  # fmt: skip
 """Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""
 
@@ -333,6 +333,7 @@ FOR_PROGRAMS = {
     "partner_api.anything_else", "partner_api.list_schools", "partner_api.read_school", "partner_api.search_register",
     "partner_api.cancel_invitation", "partner_api.invite_school", "partner_api.list_invitations",
     "partner_api.read_invitation", "partner_api.resend_invitation",
+    "partner_api.poll_events", "partner_api.verify_events",
 }  # fmt: skip
 """Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
 

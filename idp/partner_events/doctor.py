@@ -1,0 +1,63 @@
+"""A check of `idp doctor`: events reach the partners, and if not, whose fault that is."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+
+from idp.foundation import clock
+from idp.foundation.command import when
+from idp.foundation.database import session
+from idp.foundation.doctor import Check, Finding
+from idp.jobs import heartbeats
+from idp.partner_events import streams
+from idp.partner_events.models import PartnerEvent
+from idp.partner_events.streams import Stream
+from idp.partners import event_types
+
+LATE: Final = timedelta(minutes=5)
+"""How long a pushed event may wait."""
+TRIED: Final = timedelta(minutes=15)
+"""Within this time a worker tries again what was not taken (`outbox.deliver.MAX_WAIT_SECONDS`)."""
+UNFETCHED: Final = timedelta(days=1)
+"""How long one may wait that the client asks for."""
+
+
+def events() -> Iterator[Finding]:
+    """No event waits long; otherwise why: no worker, a partner that does not take them, or one that does not ask."""
+    healthy, now = True, clock.now()
+    for stream in streams.all_streams():
+        if stream.waiting_since is None or not (stream.client.enabled and stream.client.partner.disabled_at is None):
+            continue
+        since = stream.waiting_since
+        longest = LATE if stream.client.events_method == event_types.PUSH else UNFETCHED
+        if since < now - longest:
+            healthy = False
+            yield _late(stream, since)
+    refused = select(func.count()).where(PartnerEvent.failed_at > now - timedelta(days=1))
+    if count := session().scalar(refused):
+        healthy = False
+        do = "see why: idp events streams, idp events list CLIENT_ID --only refused"
+        yield Finding("events", "warning", f"partners have refused {count} events since yesterday", do)
+    if healthy:
+        yield Finding("events", "ok", "reach the partners")
+
+
+def _late(stream: Stream, since: datetime) -> Finding:
+    """Why the events of one client wait."""
+    client, delivery = stream.client, stream.delivery
+    waits = f"{stream.waiting} events for {client.id} wait since {when(since)}"
+    if client.events_method == event_types.POLL:
+        return Finding("events", "warning", f"{waits}: it has not fetched them", "write to its contact")
+    is_tried = delivery is not None and delivery.tried_at is not None and delivery.tried_at > clock.now() - TRIED
+    if delivery is not None and is_tried and delivery.last_error is not None:
+        host = urlsplit(client.events_endpoint_url or "").netloc
+        do = "the partner's server does not take them, and ours works: write to its contact"
+        return Finding("events", "warning", f"{waits}: {host} says: {delivery.last_error}", do)
+    does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
+    return Finding("events", "warning", f"{waits} and are not tried", does)
+
+
+CHECKS: Final[tuple[Check, ...]] = (events,)

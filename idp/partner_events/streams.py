@@ -1,0 +1,148 @@
+"""How far the delivery to each client is; events once more; and an event on demand, to see that they arrive.
+
+For operators, and for the developers of a client.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound, Refusal
+from idp.partner_events import queue
+from idp.partner_events.facts import VerificationFacts
+from idp.partner_events.models import EventStream, PartnerEvent
+from idp.partner_events.queue import waiting
+from idp.partners import event_types, registry
+from idp.partners.models import Client
+
+State = Literal["waiting", "refused", "delivered"]
+
+_CONDITIONS: Final[dict[State, ColumnElement[bool]]] = {
+    "waiting": waiting(),
+    "refused": PartnerEvent.failed_at.is_not(None),
+    "delivered": PartnerEvent.delivered_at.is_not(None),
+}
+
+
+class NoEventStream(Refusal):
+    """The client is not registered for events, or not for this way of getting them."""
+
+    code, status, title = "no_event_stream", 409, "This application does not get events in this way"
+
+
+class UnknownEvent(NotFound):
+    """The client has no such event, or no longer."""
+
+    code, title = "unknown_event", "There is no such event"
+    message = "There is no such event for this application. Events are kept for some days only."
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How a client gets its events, and how far that is."""
+
+    client: Client
+    delivery: EventStream | None
+    """None before its first event."""
+    waiting: int
+    waiting_since: datetime | None
+    """When the oldest event that waits happened."""
+    refused: int
+    """Events that the client refused, of those that are kept."""
+
+
+def of_client(client_id: str) -> Stream:
+    """The stream of a client, disabled or not. Raises `UnknownClient` and `NoEventStream`."""
+    return _read(_with_stream(client_id))
+
+
+def all_streams() -> list[Stream]:
+    """The streams of all clients that get events, by client id."""
+    statement = select(Client).where(Client.events_method.is_not(None)).order_by(Client.id)
+    return [_read(client) for client in session().scalars(statement)]
+
+
+def newest(
+    client_id: str, *, only: State | None = None, before: int | None = None, limit: int = 50
+) -> list[PartnerEvent]:
+    """The events of a client, the newest first; a page goes on `before` the number of the last one."""
+    statement = select(PartnerEvent).where(PartnerEvent.client_id == client_id)
+    if only is not None:
+        statement = statement.where(_CONDITIONS[only])
+    if before is not None:
+        statement = statement.where(PartnerEvent.number < before)
+    return list(session().scalars(statement.order_by(PartnerEvent.number.desc()).limit(limit)))
+
+
+def state_of(event: PartnerEvent) -> State:
+    """How far the delivery of an event is."""
+    if event.delivered_at is not None:
+        return "delivered"
+    return "waiting" if event.failed_at is None else "refused"
+
+
+def verify(client_id: str, state: str = "") -> str:
+    """Tell a client an event that says nothing but `state`; returns its `jti`.
+
+    Raises `UnknownClient` and `NoEventStream`.
+    """
+    client = _with_stream(client_id)
+    facts = VerificationFacts(state=state)
+    event_id = queue.record(
+        event_types.VERIFICATION.name, client_id=client.id, subject=client.id, facts=lambda _client: facts
+    )
+    assert event_id is not None  # every stream has it
+    return event_id
+
+
+def replay(client_id: str, event_ids: Collection[str], *, by: str) -> int:
+    """Deliver these events again, each with its `jti`; returns how many. Raises `UnknownEvent` if one is not there."""
+    found = _replay(client_id, PartnerEvent.id.in_(event_ids))
+    if found != len(set(event_ids)):
+        raise UnknownEvent(reason=client_id)
+    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=found)
+    return found
+
+
+def replay_since(client_id: str, since: datetime, *, by: str) -> int:
+    """Deliver all events again that are kept and happened since then, in order; returns how many."""
+    found = _replay(client_id, PartnerEvent.created_at >= since)
+    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=found, since=since)
+    return found
+
+
+def _replay(client_id: str, which: ColumnElement[bool]) -> int:
+    """Let the events wait as if they were new. Raises `UnknownClient` and `NoEventStream`."""
+    client, now = _with_stream(client_id), clock.now()
+    as_new: dict[str, Any] = {"delivered_at": None, "failed_at": None, "last_error": None, "attempts": 0, "due_at": now}
+    statement = update(PartnerEvent).where(PartnerEvent.client_id == client.id, which).values(**as_new)
+    numbers = (
+        session().scalars(statement.returning(PartnerEvent.number).execution_options(synchronize_session=False)).all()
+    )
+    at_once = update(EventStream).where(EventStream.client_id == client.id).values(due_at=now)
+    session().execute(at_once.execution_options(synchronize_session=False))
+    return len(numbers)
+
+
+def _with_stream(client_id: str) -> Client:
+    client = registry.find(client_id)
+    if client.events_method is None:
+        raise NoEventStream("This application is not registered for events.", reason=client_id)
+    return client
+
+
+def _read(client: Client) -> Stream:
+    def count(state: State) -> tuple[int, datetime | None]:
+        counted = select(func.count(), func.min(PartnerEvent.created_at))
+        number, oldest = session().execute(counted.where(PartnerEvent.client_id == client.id, _CONDITIONS[state])).one()
+        return number, oldest
+
+    (waiting_count, since), (refused, _) = count("waiting"), count("refused")
+    delivery = session().get(EventStream, client.id, populate_existing=True)
+    return Stream(client, delivery, waiting_count, since, refused)

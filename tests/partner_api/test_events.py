@@ -1,0 +1,172 @@
+"""A client that cannot receive events asks for them (RFC 8936), and has one sent to see that they arrive."""
+
+import json
+
+import pytest
+
+from idp.foundation.database import session
+from idp.keys import ring
+from idp.partner_events import poll, streams
+from idp.partner_events.models import PartnerEvent
+from idp.partners import event_types
+from idp.partners.models import Client
+from tests.html import parse
+from tests.partner_events.receiving import names, verified
+
+
+@pytest.fixture
+def polls(program):
+    """`polls(ack=[…])` is the answer to a request for events, whose tokens are verified."""
+    program.signs_in("events")
+
+    def ask(client=program, *, status=200, **document):
+        headers = {"Authorization": f"Bearer {client.token}"}
+        answer = client.web.post("/api/events/poll", json=document, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json
+
+    return ask
+
+
+@pytest.fixture
+def new_program(new_program):
+    def make(**differs):
+        return new_program(**({"events_method": event_types.POLL} | differs))
+
+    return make
+
+
+@pytest.fixture
+def claims_of(work):
+    def read(answer):
+        with work():
+            keys = json.loads(ring.jwks()[0])
+        claims = [verified(token, keys)[1] for token in answer["sets"].values()]
+        assert [each["jti"] for each in claims] == list(answer["sets"])
+        return claims
+
+    return read
+
+
+def test_events_are_handed_out_until_they_are_acknowledged(program, polls, authorised, claims_of):
+    assert polls() == {"sets": {}, "moreAvailable": False}
+    authorised(program, "Oakhill")
+    authorised(program, "Elm Grove")
+    first = polls(maxEvents=1)
+    assert first["moreAvailable"]
+    assert names(claims_of(first)) == ["sharing-authorised"]
+    assert polls(maxEvents=1)["sets"].keys() == first["sets"].keys()
+    second = polls(ack=list(first["sets"]), returnImmediately=True)
+    assert len(second["sets"]) == 1
+    assert not second["moreAvailable"]
+    assert second["sets"].keys() != first["sets"].keys()
+    assert polls(ack=list(second["sets"]), maxEvents=0) == {"sets": {}, "moreAvailable": False}
+
+
+def test_an_event_that_is_refused_does_not_come_again(program, polls, authorised, work):
+    authorised(program, "Oakhill")
+    [jti] = polls()["sets"]
+    assert polls(setErrs={jti: {"err": "invalid_request", "description": "what\nis this"}})["sets"] == {}
+    with work():
+        event = _event(jti)
+        assert event.failed_at is not None
+        assert event.last_error == "refused: invalid_request: what is this"
+
+
+def _event(jti):
+    return session().query(PartnerEvent).filter_by(id=jti).one()
+
+
+def test_one_client_cannot_read_or_acknowledge_the_events_of_another(program, polls, new_program, authorised):
+    authorised(program, "Oakhill")
+    [jti] = polls()["sets"]
+    other = new_program().signs_in("events")
+    assert polls(other, ack=[jti])["sets"] == {}
+    assert polls(other, setErrs={jti: {"err": "invalid_request"}})["sets"] == {}
+    assert list(polls()["sets"]) == [jti]
+
+
+def test_no_more_than_a_hundred_come_at_once(program, polls, work):
+    with work():
+        for number in range(poll.MAX_EVENTS + 1):
+            streams.verify(program.partner.id, str(number))
+    answer = polls(maxEvents=100000)
+    assert len(answer["sets"]) == poll.MAX_EVENTS
+    assert answer["moreAvailable"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"maxEvents": -1}, {"ack": "one"}, {"setErrs": {"x": {}}}, {"ack": ["x"] * 1001}, {"returnImmediately": "no"}],
+)
+def test_a_request_that_cannot_be_read_says_where(polls, document):
+    problem = polls(status=400, **document)
+    assert problem["code"] == "invalid_request"
+    assert next(iter(document)) in problem["detail"]
+
+
+def test_the_other_scopes_of_a_client_are_not_enough(program, polls):
+    program.signs_in("schools.list")
+    assert polls(status=403)["code"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize("method", [None, event_types.PUSH])
+def test_who_is_not_registered_to_ask_is_told_how_it_is(new_program, polls, method):
+    problem = polls(new_program(events_method=method).signs_in("events"), status=409)
+    assert problem["code"] == "no_event_stream"
+    assert ("pushed" in problem["detail"]) is (method is not None)
+
+
+def test_a_verification_comes_with_the_state_that_was_sent_along(program, polls, claims_of):
+    headers = {"Authorization": f"Bearer {program.token}"}
+    answer = program.web.post("/api/events/verification", json={"state": "it is me"}, headers=headers)
+    assert answer.status_code == 202
+    [claims] = claims_of(polls())
+    assert claims["jti"] == answer.json["jti"]
+    assert claims["sub_id"] == {"format": "opaque", "id": program.partner.id}
+    assert claims["events"] == {
+        "https://schemas.openid.net/secevent/ssf/event-type/verification": {"state": "it is me"}
+    }
+
+
+def test_a_client_that_gets_no_events_cannot_have_one_sent(new_program):
+    program = new_program(events_method=None).signs_in("events")
+    headers = {"Authorization": f"Bearer {program.token}"}
+    answer = program.web.post("/api/events/verification", json={}, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (409, "no_event_stream")
+
+
+def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, polls, change_settings):
+    change_settings(throttle={"factor": 1})
+    headers = {"Authorization": f"Bearer {program.token}"}
+    statuses = [program.web.post("/api/events/verification", json={}, headers=headers).status_code for _ in range(11)]
+    assert statuses == [202] * 10 + [429]
+
+
+def test_events_that_waited_to_be_pushed_can_be_asked_for_once_the_client_is_registered_so(
+    program, polls, authorised, work
+):
+    with work():
+        session().get_one(Client, program.partner.id).events_method = event_types.PUSH
+    authorised(program, "Oakhill")
+    with work():
+        session().get_one(Client, program.partner.id).events_method = event_types.POLL
+    assert len(polls()["sets"]) == 1
+
+
+def test_the_uri_of_each_event_leads_to_its_explanation(web, work):
+    with work():
+        uris = {name: each.uri for name, each in event_types.TYPES.items()}
+    whole = parse(web.get("/events").text)
+    for name, uri in uris.items():
+        assert whole.find(id=name) is not None
+        path = (
+            uri.removeprefix("http://localhost:5000") if uri.startswith("http://localhost:5000") else f"/events/{name}"
+        )
+        page = parse(web.get(path).text)
+        assert page.find("h1").text == f"The event {name}"
+        example = json.loads(page.find("pre").text)
+        assert list(example["events"]) == [uri]
+        facts = {code.text for code in page.select("th code")}
+        assert set(example["events"][uri]) <= facts
+    assert web.get("/events/nonsense").status_code == 404

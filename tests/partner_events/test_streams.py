@@ -1,0 +1,122 @@
+"""Operators and developers see how far the delivery is, and have events delivered again."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.foundation.retention import KeepNewest
+from idp.jobs import cleaning
+from idp.partner_events import retention, streams
+from idp.partner_events.models import PartnerEvent
+from tests.factories import a_client
+from tests.partner_events.test_deliver import states
+
+
+def test_a_stream_says_what_waits_and_since_when_and_why(work, tell, push, endpoint, client_id, clock):
+    began = clock.now()
+    tell("one", "1")
+    clock.move(timedelta(minutes=1))
+    endpoint.respond = lambda _claims: 503
+    push()
+    tell("two", "2")
+    with work():
+        stream = streams.of_client(client_id)
+        assert (stream.waiting, stream.waiting_since, stream.refused) == (2, began, 0)
+        assert "503" in stream.delivery.last_error
+        assert stream.delivery.failures == 1
+        assert [each.client.id for each in streams.all_streams()] == [client_id]
+        assert [streams.state_of(event) for event in streams.newest(client_id)] == ["waiting", "waiting"]
+        assert [event.facts["state"] for event in streams.newest(client_id, only="waiting", limit=1)] == ["2"]
+        assert streams.newest(client_id, only="delivered") == []
+
+
+def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, tell, push, endpoint, client_id):
+    endpoint.respond = lambda _claims: (400, {"err": "invalid_request"})
+    jti = tell("one", "1")
+    push()
+    endpoint.respond = lambda _claims: 202
+    with work():
+        assert streams.replay(client_id, [jti], by="cli") == 1
+    push()
+    assert [claims["jti"] for claims in endpoint.taken] == [jti]
+    with work() as opened:
+        entry = opened.scalars(select(Entry).where(Entry.event == "client.events_replayed")).one()
+        assert (entry.client, entry.facts["count"]) == (client_id, 1)
+
+
+def test_all_events_since_a_moment_are_delivered_again_in_order(work, tell, push, endpoint, client_id, clock):
+    tell("one", "0")
+    clock.move(timedelta(hours=1))
+    since = clock.now()
+    for number in range(1, 4):
+        tell("one", str(number))
+    push()
+    endpoint.taken.clear()
+    with work():
+        assert streams.replay_since(client_id, since, by="cli") == 3
+    push()
+    assert states(endpoint) == ["1", "2", "3"]
+
+
+def test_events_of_another_client_are_not_replayed(work, tell, streaming, push, endpoint, client_id):
+    jti = tell(client=streaming(endpoint.url))
+    push()
+
+    def replay():
+        with work():
+            streams.replay(client_id, [jti], by="cli")
+
+    with pytest.raises(streams.UnknownEvent):
+        replay()
+    assert push() == 0
+
+
+def test_a_replay_while_a_round_is_under_way_is_not_lost(work, tell, push, endpoint, client_id, row):
+    jti, began, goes_on = tell(), threading.Event(), threading.Event()
+
+    def respond(_claims):
+        began.set()
+        goes_on.wait(20)
+        return 202
+
+    endpoint.respond = respond
+    first = threading.Thread(target=push, args=("prompt",))
+    first.start()
+    assert began.wait(20)
+    with work():
+        assert streams.replay(client_id, [jti], by="cli") == 1
+    goes_on.set()
+    first.join()
+    assert row(jti).delivered_at is not None
+
+
+def test_a_client_without_events_has_no_stream(work):
+    with work():
+        client_id = a_client().id
+
+    def of_none():
+        with work():
+            streams.of_client(client_id)
+
+    with pytest.raises(streams.NoEventStream):
+        of_none()
+
+
+def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, tell, clock):
+    old = tell()
+    clock.move(timedelta(days=13))
+    for _ in range(5):
+        tell()
+    bound = KeepNewest(PartnerEvent.number, 3, per=PartnerEvent.client_id)
+    clock.move(timedelta(days=1, seconds=1))
+    cleaning.clean(work, retention.RETENTION)
+    with work() as opened:
+        kept = [event.id for event in opened.query(PartnerEvent)]
+    assert len(kept) == 5
+    assert old not in kept
+    cleaning.clean(work, [bound])
+    with work() as opened:
+        assert opened.query(PartnerEvent).count() == 3
