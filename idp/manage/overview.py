@@ -11,16 +11,17 @@ from idp.foundation.database import session
 from idp.foundation.scopes import Scope
 from idp.foundation.web import contact_fields
 from idp.onboarding import join, review
-from idp.sharing import authorise, renewal
+from idp.sharing import authorise, renewal, reviews
 from idp.sharing.models import Authorisation
+from idp.sharing.reviews import Review
 from idp.signin import second_step_offer
 
 MAX_DECISIONS = 10
 """Decisions on the first page."""
 
 DECISIONS = {
-    "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed", "paused": "Paused",
-    "resumed": "Resumed", "withdrawn": "Stopped",
+    "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed",
+    "review_declined": "Declined more", "paused": "Paused", "resumed": "Resumed", "withdrawn": "Stopped",
 }  # fmt: skip
 
 
@@ -53,6 +54,8 @@ class Shared:
     """Whether the school may choose some of the areas."""
     can_renew: bool
     """Whether it has ended, or ends soon, and can be renewed."""
+    review: Review | None
+    """What it asks for in addition, until the school has decided about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,8 @@ def choice_of(member: Membership, client_id: str) -> Choice | None:
     )
     if agreement is None or not agreement.has_choice:
         return None
-    proposal = authorise.proposal(member.estab_id, agreement.client, frozenset())
-    return Choice(proposal.required, proposal.optional, proposal.ticked)
+    client, optional = agreement.client, agreement.offered & agreement.client.optional_scopes
+    return Choice(agreement.scopes & client.required_scopes, optional, ticked=optional & agreement.scopes)
 
 
 def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
@@ -156,7 +159,17 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
 
 def _sharing_tasks(shared: list[Shared]) -> list[Task]:
     """What waits for a decision about services. An agreement that ended is offered at its own place on the page."""
-    return [
+    asking = [
+        Task(
+            f"{service.name} {'asks for more' if service.review.is_about_scopes else 'has a new agreement'}",
+            "What your school agreed to goes on as it is. You can agree to what is new, or decline.",
+            "Look at it and decide",
+            f"/manage/sharing/{service.client_id}/review",
+        )
+        for service in shared
+        if service.review is not None
+    ]
+    return asking + [
         Task(
             f"Sharing with {service.name} ends on {service.until}",
             "After that day it receives nothing more. If your school still uses it, you can renew the agreement.",
@@ -175,7 +188,7 @@ def shown(agreed: Authorisation) -> Shared:
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
         state="waiting" if agreed.is_withheld else agreed.state, has_choice=agreed.has_choice,
-        can_renew=renewal.is_due(agreed),
+        can_renew=renewal.is_due(agreed), review=reviews.of(agreed),
     )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
-"""Decisions about a service that a school shares with already: renewing what ends."""
+"""Decisions about a service that a school shares with already: renewing what ends, and what it asks for in addition."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from wtforms import BooleanField
+from wtforms.validators import InputRequired
 
 from idp.estabs import authority, people
 from idp.estabs.models import Membership
@@ -10,14 +12,24 @@ from idp.estabs.permissions import Action
 from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
+from idp.foundation.web.forms import Form
 from idp.manage import overview
 from idp.manage.overview import Shared
 from idp.partners import registry
-from idp.sharing import agreements, authorise, mis, renewal
+from idp.sharing import agreements, authorise, mis, protected_data, renewal, reviewing
 from idp.sharing.models import Authorisation
 from idp.signin import step_up
 
 bp = Blueprint("sharing", __name__, url_prefix="/manage/sharing")
+
+
+class Authority(Form):
+    """The declaration of a person who agrees to more."""
+
+    authority = BooleanField(
+        "I have authority to agree to this for the school",
+        [InputRequired("Tick the box if you have authority to agree. If not, please ask somebody who does.")],
+    )
 
 
 @bp.route("/<client_id>/renew", methods=["GET", "POST"])
@@ -46,6 +58,55 @@ def renew(client_id: str) -> ResponseReturnValue:
         "manage/renew.html", shared=shared, agreement=agreement, client=client, member=member,
         until=authorise.lasts_until(client), missing_step=missing,
     )  # fmt: skip
+
+
+@bp.route("/<client_id>/review", methods=["GET", "POST"])
+@security.person
+def review(client_id: str) -> ResponseReturnValue:
+    """Show what a service asks for in addition, and agree to it or decline. The link in our mails names the school."""
+    if (elsewhere := _another_school()) is not None:
+        return elsewhere
+    member, shared, agreement = shared_by(client_id)
+    client, waiting = registry.client(client_id), shared.review
+    if client is None or waiting is None:
+        flash(f"There is nothing to decide about {shared.name} at the moment.", "info")
+        return redirect(url_for("manage.home"), 303)
+    form, ticked = Authority(), frozenset(request.form.getlist("area"))
+    if "second_step" in request.form:
+        form_drafts.save()
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+    if request.method == "POST" and _is_decided(client_id, member, form, ticked):
+        message = "does not agree to more than before" if "decline" in request.form else "has agreed to it"
+        flash(f"Your school {message}: {shared.name}.", "success")
+        return redirect(url_for("manage.home"), 303)
+    if request.method != "POST" and (before := form_drafts.saved_fields()) is not None:
+        ticked = frozenset(before.getlist("area"))
+    page = render_template(
+        "manage/review.html", shared=shared, agreement=agreement, client=client, member=member, review=waiting,
+        form=form, ticked=ticked, missing_step=step_up.missing_step(current_user),
+        needs_second_step=bool(scopes.specially_protected(waiting.required)),
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+def _is_decided(client_id: str, member: Membership, form: "Authority", ticked: frozenset[str]) -> bool:
+    """Whether the button that was pressed has decided; if not, `form` says why."""
+    replaces, shown = request.form.get("replaces", ""), request.form.get("shown", "")
+    if "decline" in request.form:
+        reviewing.decline(member.estab_id, client_id, replaces=replaces, shown=shown, by=member)
+        return True
+    authority.check(member, Action.AUTHORISE)
+    if not form.validate():
+        return False
+    try:
+        reviewing.agree(
+            member.estab_id, client_id, ticked, replaces=replaces, shown=shown, by=member,
+            second_step=current_user.has_second_step,
+        )  # fmt: skip
+    except protected_data.SecondStepNeeded as refused:
+        form.form_errors.append(refused.message)
+        return False
+    return True
 
 
 @bp.errorhandler(agreements.ChangedMeanwhile)

@@ -64,6 +64,19 @@ class RegisterSchools(Answer, frozen=True, kw_only=True):
     searched_as: Annotated[Kind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")] = UNSET
 
 
+class Review(Answer, frozen=True, kw_only=True):
+    """What your application has come to ask for since the school decided.
+
+    The school is asked at its own desk, and its owners by one mail. What it agreed to goes on, also if it declines.
+    """
+
+    required_scope: Annotated[str, Meta(description="Scopes that you have come to require, separated by blanks.")] = ""
+    optional_scope: Annotated[str, Meta(description="Optional scopes that you have added.")] = ""
+    agreement_version: Annotated[
+        str | UnsetType, Meta(description="The new version of your data sharing agreement, if it has one.")
+    ] = UNSET
+
+
 class School(Answer, frozen=True, kw_only=True):
     """A school that has authorised your application, and how that stands now."""
 
@@ -82,7 +95,16 @@ class School(Answer, frozen=True, kw_only=True):
     )
     mis: Annotated[str | UnsetType, Meta(description="The school's management information system.")] = UNSET
     agreement_version: Annotated[str, Meta(description="The version of your data sharing agreement it agreed to.")]
-    authorised_at: datetime
+    review: Annotated[Review | UnsetType, Meta(description="Left out unless the school has something to decide.")] = (
+        UNSET
+    )
+    review_declined_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="When it last declined a review; it is not asked the same again."),
+    ] = UNSET
+    authorised_at: Annotated[
+        datetime, Meta(description="When what is agreed now was agreed to: authorised, changed or renewed.")
+    ]
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
     paused_at: datetime | UnsetType = UNSET
     withdrawn_at: datetime | UnsetType = UNSET

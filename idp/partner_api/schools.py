@@ -9,9 +9,9 @@ from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
-from idp.partner_api.answers import School, Schools, Status, Verification
+from idp.partner_api.answers import Review, School, Schools, Status, Verification
 from idp.partner_api.operations import InvalidParameter, NoQuery, operation
-from idp.sharing import client_schools
+from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
 
 SCOPE = "schools.list"
@@ -73,9 +73,20 @@ def to_school(found: ClientSchool) -> School:
     return School(
         estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
         scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
-        agreement_version=agreement.agreement, authorised_at=agreement.given_at, until=agreement.until,
+        agreement_version=agreement.agreement, review=_review(found.review),
+        review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,
+        until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
         changed_at=found.changed_at, register=register.to_entry(estab.school),
+    )  # fmt: skip
+
+
+def _review(review: reviews.Review | None) -> Review | UnsetType:
+    if review is None:
+        return UNSET
+    return Review(
+        required_scope=scopes.format(review.required), optional_scope=scopes.format(review.optional),
+        agreement_version=UNSET if review.version is None else review.version,
     )  # fmt: skip
 
 

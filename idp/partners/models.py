@@ -101,6 +101,8 @@ class Client(Base):
     enabled: Mapped[bool]
     version: Mapped[int]
     """Incremented by every change: a process that reads another version drops its snapshot."""
+    reviewed_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The version for which all schools have been told what they have to review (`sharing.reviews`)."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

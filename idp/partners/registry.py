@@ -353,6 +353,12 @@ def bump_version(client: Client) -> None:
     forget(client.id)
 
 
+def note_reviewed(client: Client) -> None:
+    """Note that all schools have been told what to review of this version, unless there is another by now."""
+    unchanged = Client.id == client.id, Client.version == client.version
+    session().execute(update(Client).where(*unchanged).values(reviewed_version=client.version))
+
+
 def _has_secret(client: Client) -> bool:
     return client.token_endpoint_auth_method.startswith("client_secret")
 

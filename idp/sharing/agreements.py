@@ -16,6 +16,7 @@ from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
+from idp.partners.snapshots import AnyClient
 from idp.sharing import notices
 from idp.sharing.models import Authorisation, Decision
 
@@ -79,6 +80,26 @@ def insert(client_id: str, by: Membership, before: Authorisation | None, **colum
     return given
 
 
+def considered(
+    client: AnyClient, before: Authorisation | None, *, offered: frozenset[str], version: str
+) -> dict[str, frozenset[str] | str]:
+    """The `considered_…` columns of an agreement that follows `before`, for whose decision `offered` was shown.
+
+    At first all that the client is registered for counts, because a client need not ask for it all at once.
+    """
+    scopes, required = client.scopes, client.required_scopes
+    if before is not None and before.considered_scopes is not None:
+        scopes = before.considered_scopes | offered
+        required = (before.considered_required or frozenset()) | (offered & client.required_scopes)
+    return {"considered_scopes": scopes, "considered_required": required, "considered_agreement": version}
+
+
+def still_considered(before: Authorisation) -> dict[str, Any]:
+    """The columns about reviews of an agreement that follows `before` where the school considered nothing new."""
+    names = "considered_scopes", "considered_required", "considered_agreement", "review_mailed_at", "review_declined_at"
+    return {name: getattr(before, name) for name in names}
+
+
 def record(event: str, agreed: Authorisation, by: Membership) -> None:
     """Write it in the audit log and in the history that the school reads, and tell the client."""
     log.record(
@@ -87,7 +108,8 @@ def record(event: str, agreed: Authorisation, by: Membership) -> None:
     )  # fmt: skip
     what = event.partition(".")[2]
     remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
-    notices.record(notices.OF_DECISIONS[event], agreed)
+    if (name := notices.OF_DECISIONS.get(event)) is not None:
+        notices.record(name, agreed)
 
 
 def remember(what: str, by: Membership, **about: Any) -> None:

@@ -114,8 +114,9 @@ def give(
         raise BadRequest("This service needs every area that is marked as required.", reason=str(sorted(missing)))
     superseded = agreements.end(by.estab_id, client.id, superseded_at=clock.now())
     given = agreements.insert(
-        client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None
-    )
+        client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None,
+        **agreements.considered(client, superseded, offered=offered, version=agreement),
+    )  # fmt: skip
     agreements.record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=superseded is not None)
     return given
@@ -136,12 +137,13 @@ def change(
         raise ChangedMeanwhile(reason=f"{estab_id} and {client_id}")
     if before is None or before.until <= clock.now():
         raise NothingShared(reason=f"{estab_id} and {client_id}")
-    if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
+    if not scopes <= before.offered & client.scopes or before.scopes & client.required_scopes - scopes:
         raise BadRequest(reason=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
     protected_data.check(scopes - before.scopes, second_step=second_step)
     given = agreements.insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
         until=before.until, paused_at=before.paused_at, reminded_days=before.reminded_days,
+        **agreements.still_considered(before),
     )  # fmt: skip
     agreements.record(events.SHARING_CHANGED, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=True)
@@ -161,9 +163,7 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """
     agreements.hold(estab_id, by)
     ended = None
-    while (
-        ended is None and agreements.current(estab_id, client_id) is not None
-    ):  # again, if it is one that came meanwhile
+    while ended is None and agreements.current(estab_id, client_id) is not None:  # again, if one came meanwhile
         ended = agreements.end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}")
@@ -219,4 +219,5 @@ def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: 
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
     held = session().get_one(Authorisation, found, populate_existing=True)
     agreements.record(event, held, by)
+    receipts.send("sharing_paused" if paused else "sharing_resumed", held, registry.find(client_id), by)
     return held

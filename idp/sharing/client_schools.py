@@ -16,8 +16,10 @@ from idp.foundation import clock, scopes
 from idp.foundation.database import session
 from idp.partners.snapshots import AnyClient, Snapshot
 from idp.schools.models import RegisterImport, School
+from idp.sharing import reviews
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
+from idp.sharing.reviews import Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class ClientSchool:
     """The scopes that a token would get now; those about a person, as long as the person acts for the school."""
     withheld: frozenset[str]
     """What the school agreed to, and no token gets now."""
+    review: Review | None
+    """What the client asks for in addition, until the school has decided."""
     changed_at: datetime
     """The last change of the agreement, of the estab's state, or of the school's entry in the register."""
 
@@ -130,6 +134,7 @@ def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime
     changed = agreement.changed_at or agreement.given_at
     return ClientSchool(
         estab=agreement.estab, agreement=agreement, granted=granted, withheld=withheld,
+        review=reviews.of(agreement, client) if agreement.estab.may_act else None,
         changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
 
 class Authorisation(Base):
-    """One agreement of an estab with a client. It is never edited: a change supersedes it with a new one."""
+    """One agreement of an estab with a client. Its scopes are never edited: a change supersedes it with a new one."""
 
     __tablename__ = "authorisations"
     __table_args__ = (
@@ -38,7 +38,7 @@ class Authorisation(Base):
     scopes: Mapped[frozenset[str]]
     """The scopes that the school agreed to."""
     offered: Mapped[frozenset[str]]
-    """The scopes that the page offered. The school is not asked again about those that it left out."""
+    """The scopes that the school was asked about. It is not asked again about those that it left out."""
     given_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
     given_at: Mapped[datetime]
     agreement: Mapped[str]
@@ -54,6 +54,17 @@ class Authorisation(Base):
 
     reminded_days: Mapped[int | None]
     """The last reminder of its end that was sent to the owners: 30 or 7 days before, or 0 when it had ended."""
+    considered_scopes: Mapped[frozenset[str] | None]
+    """What the school may be asked for by the client without a review: what it was registered for when the school first
+    agreed, and what the school has decided about since. None where an older release wrote the row: nothing is asked."""
+    considered_required: Mapped[frozenset[str] | None]
+    """Those of them that the client required."""
+    considered_agreement: Mapped[str | None]
+    """The version of the data sharing agreement that the school decided about last; None means `agreement`."""
+    review_mailed_at: Mapped[datetime | None]
+    """When the owners were told that a review waits, since the school decided last."""
+    review_declined_at: Mapped[datetime | None]
+    """When the school declined a review last."""
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)
@@ -106,7 +117,7 @@ class Decision(Base):
     by: Mapped[str]
     """The administrator's id."""
     what: Mapped[str]
-    """`given`, `refused`, `changed`, `renewed`, `paused`, `resumed`, `withdrawn`."""
+    """`given`, `refused`, `changed`, `renewed`, `review_declined`, `paused`, `resumed`, `withdrawn`."""
     scopes: Mapped[frozenset[str]]
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)

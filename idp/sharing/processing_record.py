@@ -7,7 +7,10 @@ import csv
 import io
 from datetime import datetime
 
+from sqlalchemy import select
+
 from idp.foundation import clock, scopes
+from idp.foundation.database import session
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
@@ -18,9 +21,14 @@ COLUMNS = (
 
 
 def rows(estab_id: str) -> list[dict[str, str]]:
-    """A row of `COLUMNS` for each service the school has not stopped sharing with, by name."""
-    found = sorted(authorise.current(estab_id), key=lambda each: (each.client.partner_name, each.client.client_name))
-    return [_row(each) for each in found]
+    """A row of `COLUMNS` for each service the school has not stopped sharing with, by name.
+
+    "Since" is when the school first agreed, though it has changed or renewed that.
+    """
+    current = sorted(authorise.current(estab_id), key=lambda row: (row.client.partner_name, row.client.client_name))
+    first = select(Authorisation.id, Authorisation.given_at).where(Authorisation.id.in_([row.line for row in current]))
+    since = {row.id: row.given_at for row in session().execute(first)}
+    return [_row(row, since.get(row.line, row.given_at)) for row in current]
 
 
 def as_csv(estab_id: str) -> str:
@@ -32,13 +40,13 @@ def as_csv(estab_id: str) -> str:
     return text.getvalue()
 
 
-def _row(agreed: Authorisation) -> dict[str, str]:
+def _row(agreed: Authorisation, since: datetime) -> dict[str, str]:
     client, areas = agreed.client, scopes.in_order(agreed.scopes)
     special = [area.title for area in areas if area.special_category]
     cells = (
         client.partner_name, client.client_name, client.purpose, "; ".join(area.title for area in areas),
         "; ".join(field for area in areas for field in area.fields), "; ".join(special) or "none",
-        agreed.giver.name, _day(agreed.given_at), _day(agreed.until), agreed.state,
+        agreed.giver.name, _day(since), _day(agreed.until), agreed.state,
         client.agreement_uri, agreed.agreement, client.policy_uri,
     )  # fmt: skip
     return dict(zip(COLUMNS, cells, strict=True))

@@ -65,6 +65,7 @@ def renew(
     given = agreements.insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=version,
         until=authorise.lasts_until(client), paused_at=before.paused_at,
+        **(agreements.still_considered(before) | {"considered_agreement": version}),
     )  # fmt: skip
     agreements.record(events.SHARING_RENEWED, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=True, renews=True)

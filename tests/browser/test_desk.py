@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from idp.foundation import clock
+from idp.partners import registry
+from idp.partners.models import Client
 from idp.sharing.models import Authorisation
 from tests.browser.test_sign_in import sign_in, username
 
@@ -30,7 +32,9 @@ def test_sharing_is_changed_paused_and_resumed(page, issuer, username, looks_rig
 
 def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_right):
     with work() as database:
-        agreement = database.scalars(select(Authorisation)).one()
+        agreement = database.scalars(
+            select(Authorisation).order_by(Authorisation.given_at.desc(), Authorisation.id)
+        ).first()
         agreement.until, agreement.scopes = clock.now() + timedelta(days=20), agreement.scopes - {"students.sen"}
     sign_in(page, issuer, username)
     looks_right(page, "desk-ends-soon")
@@ -38,6 +42,23 @@ def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_r
     looks_right(page, "renew-sharing")
     page.get_by_role("button", name="Renew until").click()
     expect(page.get_by_role("status").first).to_contain_text("is renewed until")
+
+
+def test_what_a_service_asks_for_in_addition_is_agreed_to(page, issuer, username, work, looks_right):
+    with work() as database:
+        client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
+        client.required_scopes, client.agreement_version = client.required_scopes | {"staff"}, "2027-01"
+        client.optional_scopes |= {"timetable", "students.medical"}
+        registry.bump_version(client)
+    sign_in(page, issuer, username)
+    page.get_by_role("link", name="Look at it and decide").first.click()
+    looks_right(page, "review-sharing")
+    page.get_by_role("checkbox", name="Timetable").check()
+    page.get_by_role("button", name="Agree").click()
+    expect(page.locator(".error-summary")).to_be_focused()
+    page.get_by_role("checkbox", name="I have authority").check()
+    page.get_by_role("button", name="Agree").click()
+    expect(page.get_by_role("status").first).to_contain_text("has agreed to it")
 
 
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):

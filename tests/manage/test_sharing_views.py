@@ -108,3 +108,78 @@ def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
     jo.sends(renewal_of(jo), **hidden(jo))
     with work():
         assert authorise.current(jo.facts["estab"])[0].agreement == "2027"
+
+
+class TestReview:
+    @pytest.fixture
+    def asked(self, jo, work):
+        """The page, where Timetabler needs staff now, and would like the timetable and what is specially protected."""
+        with work():
+            client = registry.find(jo.facts["client"])
+            client.required_scopes |= {"staff"}
+            client.optional_scopes |= {"timetable", "students.medical"}
+            client.agreement_version = "2027"
+            registry.bump_version(client)
+        jo.signs_in(jo.facts["username"])
+        return f"/manage/sharing/{jo.facts['client']}/review"
+
+    def scopes(self, jo, work):
+        with work():
+            return authorise.current(jo.facts["estab"])[0].scopes
+
+    def fields(self, jo):
+        return {each["name"]: each["value"] for each in jo.page.find_all("input", {"type": "hidden"})}
+
+    def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, asked, work):
+        jo.opens("/manage")
+        assert "Timetabler asks for more" in jo.sees
+        assert jo.page.find("a", string="Look at it and decide")["href"] == asked
+        jo.opens(asked)
+        for words in ("cannot work fully without this. Staff.", "New: what you can choose to share", "version 2027"):
+            assert words in jo.sees
+        assert "Agreed to now School details, Pupils" in jo.sees
+        jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes")
+        assert jo.answer.status_code == 422
+        assert "Tick the box if you have authority" in jo.answer.text
+        assert jo.page.find("input", id="area-timetable").has_attr("checked")
+        jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes", authority="y")
+        assert jo.answer.location == "/manage"
+        assert {"staff", "timetable"} <= self.scopes(jo, work)
+        jo.opens("/manage")
+        assert "Your school has agreed to it: Timetabler." in jo.sees
+        assert "asks for more" not in jo.sees
+
+    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, asked, work):
+        before = self.scopes(jo, work)
+        jo.opens(asked)
+        jo.sends_again(asked, **self.fields(jo), decline="yes")
+        assert jo.answer.location == "/manage"
+        assert self.scopes(jo, work) == before
+        jo.opens("/manage")
+        assert "Your school does not agree to more than before: Timetabler." in jo.sees
+        assert "Declined more Timetabler Jo Bloggs" in jo.sees
+        assert "asks for more" not in jo.sees
+        assert jo.opens(asked).location == "/manage"
+
+    def test_specially_protected_data_leads_to_a_second_step(self, jo, asked, work):
+        jo.opens(asked)
+        assert jo.page.find("input", id="area-students.medical").has_attr("disabled")
+        jo.sends_again(asked, **self.fields(jo), area="students.medical", agree="yes", authority="y")
+        assert jo.answer.status_code == 422
+        assert "second step" in jo.page.select_one(".error-summary").text
+        jo.sends_again(asked, **self.fields(jo), second_step="yes")
+        assert jo.answer.location.startswith("/manage/security/second-step")
+
+    def test_a_page_that_is_old_decides_nothing(self, jo, asked, work):
+        jo.opens(asked)
+        fields, before = self.fields(jo), self.scopes(jo, work)
+        with work():
+            client = registry.find(jo.facts["client"])
+            client.required_scopes |= {"classes"}
+            registry.bump_version(client)
+        jo.sends_again(asked, **fields, agree="yes", authority="y")
+        assert jo.answer.location == "/manage"
+        assert self.scopes(jo, work) == before
+        jo.opens("/manage")
+        assert "Someone at your school has just changed this" not in jo.sees
+        assert "This has changed since you opened the page" in jo.sees

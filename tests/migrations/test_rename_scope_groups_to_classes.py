@@ -21,9 +21,10 @@ SCOPE = "openid offline_access classes school"
 
 
 def columns():
-    """Every value with the scope in a test's database: columns with sets of scopes, and pending requests."""
+    """The columns with sets of scopes, but for those that a later migration brought."""
     tables = Base.metadata.tables.values()
-    return [column for table in tables for column in table.c if isinstance(column.type, Words)]
+    words = [column for table in tables for column in table.c if isinstance(column.type, Words)]
+    return [column for column in words if not column.name.startswith("considered_")]
 
 
 def rename(session, old, new):

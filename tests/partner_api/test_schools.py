@@ -6,8 +6,9 @@ import pytest
 
 from idp.estabs.models import Estab
 from idp.oidc.tokens import access_tokens
+from idp.partners import registry
 from idp.schools.models import School
-from idp.sharing import authorise, mis
+from idp.sharing import authorise, mis, reviewing, reviews
 from tests.factories import a_school
 
 
@@ -169,3 +170,24 @@ def world_token(app, work):
             return access_tokens.access(basis, state, client, state.scopes, None)
 
     return make
+
+
+def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhill, work, clock):
+    with work():
+        client = registry.find(program.partner.id)
+        client.required_scopes |= {"staff"}
+        client.optional_scopes |= {"timetable"}
+        client.agreement_version = "2027"
+        registry.bump_version(client)
+    [school] = program.gets("/api/schools").json["schools"]
+    assert school["review"] == {"required_scope": "staff", "optional_scope": "timetable", "agreement_version": "2027"}
+    assert (school["agreement_version"], "staff" in school["scope"]) == ("2026-01", False)
+    member = oakhill.memberships[0]
+    clock.move(timedelta(minutes=1))
+    with work():
+        [agreement] = authorise.current(member.estab_id)
+        shown = reviews.of(agreement).shown
+        reviewing.decline(member.estab_id, program.partner.id, replaces=agreement.id, shown=shown, by=member)
+    [school] = program.gets("/api/schools").json["schools"]
+    assert "review" not in school
+    assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")

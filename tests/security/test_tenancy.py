@@ -22,7 +22,9 @@ from idp.estabs.permissions import ADMIN, OWNER, VIEWER, Action
 from idp.foundation import clock as clocks, crypto
 from idp.oidc.models import DeviceCode
 from idp.onboarding.models import JoinRequest
-from idp.sharing import authorise
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise, reviews
 from idp.sharing.models import Authorisation, Decision
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession, FactorRecovery, Passkey
@@ -84,6 +86,17 @@ def renews(world, _person):
     with world.work() as database:
         replaces = database.scalars(select(Authorisation.id).where(Authorisation.client_id == client_id)).one()
     return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
+
+
+def asks_for_more(world, _person):
+    client_id = shares(world, _person)
+    with world.work() as database:
+        client = database.get_one(Client, client_id)
+        client.required_scopes |= {"staff"}
+        registry.bump_version(client)
+        agreement = database.scalars(select(Authorisation).where(Authorisation.client_id == client_id)).one()
+        fields = {"replaces": agreement.id, "shown": reviews.of(agreement).shown, "authority": "y"}
+    return f"/manage/sharing/{client_id}/review", fields
 
 
 def at(path, **fields):
@@ -210,6 +223,8 @@ ACTS = {
     ("manage.pause_sharing", "POST"): Act(on_sharing("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.renew", "GET"): Act(on_sharing("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.sharing.review", "GET"): Act(asks_for_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.sharing.review", "POST"): Act(asks_for_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.resume_sharing", "POST"): Act(
         on_sharing("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),

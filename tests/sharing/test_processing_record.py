@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from idp.foundation import clock as clocks
 from idp.sharing import authorise, processing_record
@@ -60,3 +60,16 @@ def test_no_cell_is_read_as_a_formula(work, clock):
     assert tuple(head) == processing_record.COLUMNS
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
     assert row[1] == f"'{hostile}"
+
+
+def test_a_change_leaves_since_when_a_service_receives_data(work, clock):
+    with work():
+        owner = an_administrator()
+        agreed = agree(owner)
+    clock.move(timedelta(days=10))
+    with work():
+        fewer = agreed.scopes - {"students.sen"}
+        authorise.change(agreed.estab_id, agreed.client_id, fewer, by=owner.memberships[0])
+        (row,) = processing_record.rows(agreed.estab_id)
+
+    assert (row["Since"], row["Special category data"]) == ("2026-03-02", "none")

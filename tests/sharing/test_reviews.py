@@ -1,0 +1,326 @@
+"""A service that comes to ask for more, or has a new agreement, is reviewed while what was agreed goes on."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.audit.models import Entry
+from idp.estabs import authority
+from idp.estabs.models import Administrator
+from idp.foundation.database import session
+from idp.outbox import post
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise, live, protected_data, renewal, reviewing, reviews
+from idp.sharing.models import Authorisation
+from tests.factories import a_client, an_administrator
+
+DAY = timedelta(days=1)
+ORDINARY = frozenset({"attendance", "assessment"})
+
+
+def given(owner=None, client=None, **differs):
+    """An agreement to all that is required, without the optional areas."""
+    owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **differs)
+    return authorise.give(
+        client, client.required_scopes, by=owner.memberships[0], agreement=client.agreement_version,
+        until=authorise.lasts_until(client), offered=client.scopes - {"assessment"}, second_step=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def agreement(work, clock):
+    with work():
+        return given()
+
+
+def registers(agreement, *, required=(), optional=(), **differs):
+    """Change the client's registration: more scopes, and other columns."""
+    client = session().get_one(Client, agreement.client_id)
+    client.required_scopes |= set(required)
+    client.optional_scopes = (client.optional_scopes | set(optional)) - set(required)
+    for name, value in differs.items():
+        setattr(client, name, value)
+    registry.bump_version(client)
+    return client
+
+
+def current(agreement):
+    (row,) = authorise.current(agreement.estab_id)
+    return row
+
+
+def by_of(agreement):
+    return session().get_one(Administrator, agreement.given_by).memberships[0]
+
+
+def page(agreement):
+    """What a page sends back: the agreement and the review that it showed."""
+    row = current(agreement)
+    return {"replaces": row.id, "shown": reviews.of(row).shown, "by": by_of(agreement)}
+
+
+def agree(agreement, *ticked, second_step=False):
+    return reviewing.agree(
+        agreement.estab_id, agreement.client_id, frozenset(ticked), second_step=second_step, **page(agreement)
+    )
+
+
+def decline(agreement):
+    return reviewing.decline(agreement.estab_id, agreement.client_id, **page(agreement))
+
+
+def mailed(work, outbox):
+    worker.mail_reviews(work)
+    return outbox.all("sharing_review")
+
+
+class TestWhatIsReviewed:
+    def test_nothing_is_when_a_school_has_just_agreed(self, work, agreement):
+        """Though the client is registered for an optional area that it has not asked for yet."""
+        with work():
+            assert reviews.of(current(agreement)) is None
+
+    def test_what_is_added_and_what_comes_to_be_required_and_the_version(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
+            review = reviews.of(current(agreement))
+            assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
+
+    def test_what_is_shared_already_may_come_to_be_required(self, work):
+        with work():
+            agreed = given()
+            ticked = agreed.scopes | {"attendance"}
+            authorise.change(agreed.estab_id, agreed.client_id, ticked, by=by_of(agreed))
+            registers(agreed, required={"attendance"})
+            assert reviews.of(current(agreed)) is None
+
+    def test_what_is_taken_back_is_not_reviewed(self, work, agreement):
+        with work():
+            client = registers(agreement, required={"staff"})
+            client.required_scopes -= {"staff"}
+            registry.bump_version(client)
+            assert reviews.of(current(agreement)) is None
+
+    def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, work, agreement):
+        with work():
+            row = current(agreement)
+            row.considered_scopes = row.considered_required = row.considered_agreement = None
+            registers(agreement, required={"staff"})
+            assert reviews.of(row) is None
+            registers(agreement, agreement_version="2")
+            assert (reviews.of(row).version, reviews.of(row).required) == ("2", frozenset())
+
+    def test_what_has_ended_is_not_reviewed(self, work, agreement, clock):
+        clock.move(366 * DAY)
+        with work():
+            registers(agreement, required={"staff"})
+            assert reviews.of(current(agreement)) is None
+
+
+class TestWhatStands:
+    def test_the_agreement_goes_on_and_a_sign_in_is_asked_only_where_its_request_needs_more(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff"}, agreement_version="2")
+            before = frozenset({"openid", "school", "students"})
+            assert live.state(agreement.id).is_live
+            assert authorise.standing(agreement.estab_id, agreement.client_id, before).id == agreement.id
+            assert authorise.standing(agreement.estab_id, agreement.client_id, before | {"staff"}) is None
+
+    def test_the_desk_changes_optional_areas_without_the_new_ones(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff", "assessment"})
+            changed = authorise.change(
+                agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=by_of(agreement)
+            )
+            assert changed.scopes == agreement.scopes | {"attendance"}
+            assert reviews.of(changed).required == {"staff", "assessment"}
+
+    def test_renewing_includes_the_version_and_leaves_the_scopes_to_be_reviewed(self, work, agreement, clock):
+        clock.move(340 * DAY)
+        with work():
+            registers(agreement, required={"staff"}, agreement_version="2")
+            renewed = renewal.renew(
+                agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=by_of(agreement)
+            )
+            assert (reviews.of(renewed).required, reviews.of(renewed).version) == ({"staff"}, None)
+
+    def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, work, agreement):
+        with work():
+            client = registers(agreement, required={"staff"}, optional={"timetable"})
+            proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
+            again = authorise.give(
+                client, agreement.scopes | {"staff"}, by=by_of(agreement), agreement=client.agreement_version,
+                until=authorise.lasts_until(client), offered=proposal.offered,
+            )  # fmt: skip
+            review = reviews.of(again)
+            assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, None)
+
+
+class TestAgreeing:
+    def test_what_is_needed_and_ticked_is_added_and_the_rest_stays(self, work, agreement, outbox, clock):
+        with work():
+            registers(agreement, required={"staff"}, optional={"timetable", "classes"}, agreement_version="2")
+        clock.move(DAY)
+        with work():
+            again = agree(agreement, "classes", "nonsense")
+            assert again.scopes == agreement.scopes | {"staff", "classes"}
+            assert (again.until, again.line, again.agreement) == (agreement.until, agreement.line, "2")
+            assert reviews.of(again) is None
+            asked = agreement.scopes | {"staff", "timetable", "classes"}
+            assert authorise.standing(agreement.estab_id, agreement.client_id, asked).id == again.id
+            assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
+        assert "Staff" in outbox.last("sharing_receipt").text
+
+    def test_a_pause_stays(self, work, agreement):
+        with work():
+            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            registers(agreement, required={"staff"})
+            assert agree(agreement).state == "paused"
+
+    def test_specially_protected_data_needs_a_second_step_and_what_was_agreed_before_does_not(self, work):
+        with work():
+            agreed = given(required_scopes=frozenset({"openid", "students.sen"}))
+            registers(agreed, required={"staff"}, optional={"students.medical"})
+        with pytest.raises(protected_data.SecondStepNeeded), work():
+            agree(agreed, "students.medical")
+        with work():
+            assert agree(agreed).scopes == {"openid", "students.sen", "staff"}
+
+    def test_another_review_than_was_shown_is_not_agreed_to(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff"})
+            shown = page(agreement)
+            registers(agreement, required={"timetable"})
+        for act in (reviewing.decline, lambda *of, **more: reviewing.agree(*of, frozenset(), **more)):
+            with pytest.raises(authorise.ChangedMeanwhile), work():
+                act(agreement.estab_id, agreement.client_id, **(shown | {"by": by_of(agreement)}))
+
+    def test_a_viewer_decides_nothing(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff"})
+            by_of(agreement).role = "viewer"
+        for act in (agree, decline):
+            with pytest.raises(authority.MayNot), work():
+                act(agreement)
+
+    def test_of_agreeing_and_declining_at_once_one_is_recorded(self, work, agreement, at_once):
+        with work():
+            registers(agreement, required={"staff"})
+            shown = page(agreement)
+        acts = iter([True, False, True, False])
+
+        def decide():
+            at = {**shown, "by": by_of(agreement)}
+            if next(acts):
+                return reviewing.agree(agreement.estab_id, agreement.client_id, frozenset(), **at)
+            return reviewing.decline(agreement.estab_id, agreement.client_id, **at)
+
+        outcomes = at_once(4, decide)
+        assert len([each for each in outcomes if isinstance(each, Authorisation)]) == 1, outcomes
+        with work():
+            assert len(authorise.history(agreement.estab_id)) == 2
+
+
+class TestDeclining:
+    def test_what_stands_stays_and_the_same_is_not_asked_again(self, work, agreement, outbox):
+        with work():
+            registers(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
+            declined = decline(agreement)
+            assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
+            assert reviews.of(declined) is None
+            asked = agreement.scopes | {"timetable"}
+            assert authorise.standing(agreement.estab_id, agreement.client_id, asked).scopes & asked == agreement.scopes
+            assert authorise.standing(agreement.estab_id, agreement.client_id, asked | {"staff"}) is None
+            what = [decision.what for decision in authorise.history(agreement.estab_id)]
+            assert what == ["review_declined", "given"]
+            assert session().scalars(select(Entry).where(Entry.event == "sharing.review_declined")).one()
+        assert "does not agree to what Assembly" in outbox.last("sharing_review_declined").text
+
+    def test_what_is_added_after_that_is_a_new_review(self, work, agreement):
+        with work():
+            registers(agreement, required={"staff"})
+            decline(agreement)
+            registers(agreement, optional={"timetable"}, agreement_version="2")
+            review = reviews.of(current(agreement))
+            assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
+
+    def test_the_desk_can_still_change_the_optional_areas_and_add_a_declined_one(self, work, agreement):
+        with work():
+            registers(agreement, optional={"timetable"})
+            decline(agreement)
+            wanted = agreement.scopes | {"timetable"}
+            assert authorise.change(agreement.estab_id, agreement.client_id, wanted, by=by_of(agreement))
+
+
+class TestMails:
+    def test_owners_get_one_however_often_the_registration_changes(self, work, agreement, outbox, clock):
+        assert mailed(work, outbox) == []
+        with work():
+            registers(agreement, required={"staff"}, agreement_version="2")
+        [letter] = mailed(work, outbox)
+        assert letter.subject.endswith("to agree to more")
+        assert "- Staff" in letter.text
+        assert "new version: 2" in letter.text
+        assert f"/manage/sharing/{agreement.client_id}/review?school=" in letter.text
+        for number in range(3):
+            clock.move(DAY)
+            with work():
+                registers(agreement, agreement_version=f"3.{number}")
+            assert len(mailed(work, outbox)) == 1
+
+    def test_after_the_school_has_decided_there_may_be_another(self, work, agreement, outbox, clock):
+        with work():
+            registers(agreement, required={"staff"})
+        assert len(mailed(work, outbox)) == 1
+        with work():
+            decline(agreement)
+        assert len(mailed(work, outbox)) == 1
+        clock.move(DAY)
+        with work():
+            registers(agreement, agreement_version="2")
+        [_, letter] = mailed(work, outbox)
+        assert letter.subject.endswith("to look at its new agreement")
+
+    @pytest.mark.parametrize("why", ["paused", "withdrawn", "over", "school closed", "disabled"])
+    def test_nobody_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, why):
+        with work():
+            if why in {"paused", "withdrawn"}:
+                act = authorise.pause if why == "paused" else authorise.withdraw
+                act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            elif why == "school closed":
+                by_of(agreement).estab.state = "closed"
+            registers(agreement, required={"staff"})
+            if why == "disabled":
+                registry.disable(agreement.client_id, by="cli")
+        if why == "over":
+            clock.move(366 * DAY)
+        assert mailed(work, outbox) == []
+
+    def test_every_school_is_told_once_by_two_workers_in_batches(self, work, agreement, outbox, at_once, monkeypatch):
+        monkeypatch.setattr(reviewing, "BATCH_SIZE", 2)
+        with work():
+            client = session().get_one(Client, agreement.client_id)
+            for _ in range(4):
+                given(an_administrator(), client)
+            registers(agreement, required={"staff"})
+        assert not [each for each in at_once(3, reviewing.mail_due) if isinstance(each, Exception)]
+        assert len({letter.to for letter in mailed(work, outbox)}) == len(outbox.all("sharing_review")) == 5
+
+    def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, outbox, monkeypatch, caplog):
+        with work():
+            given(an_administrator(), session().get_one(Client, agreement.client_id))
+            bad = by_of(agreement).person.email
+            registers(agreement, required={"staff"})
+        email = post.email
+
+        def failing(name, /, *, to, **more):
+            if to == bad:
+                raise RuntimeError("cannot be written")
+            return email(name, to=to, **more)
+
+        monkeypatch.setattr(post, "email", failing)
+        assert [letter.to != bad for letter in mailed(work, outbox)] == [True]
+        assert "row set aside" in caplog.text
