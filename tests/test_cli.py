@@ -17,6 +17,7 @@ from idp.cli import main
 from idp.foundation.database import db
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
+from tests.partners.manifests import example_with_secret
 from tests.processes import under
 
 NOTHING = "nothing-of-this-name"
@@ -155,8 +156,7 @@ def test_the_usage_line_names_idp_however_it_is_run(installed):
 
 def test_a_manifest_is_read_from_the_current_folder(installed):
     folder, _ = installed
-    manifest = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
-    (folder / "mine.toml").write_text(manifest, "utf-8")
+    (folder / "mine.toml").write_text(example_with_secret(), "utf-8")
     company = ("Assembly", "--website", "https://assembly.example", "--email", "d@assembly.example")
     assert a_command(installed, "partners", "add", *company).returncode == 0
     result = a_command(installed, "clients", "register", "mine.toml", "--secret-file", "secret")

@@ -1,11 +1,16 @@
-"""Assembly, the demonstration partner: a web application that schools sign in to with their school account.
+"""Assembly, the demonstration partner: a company whose two applications use data that schools share.
 
-It owns its pages and its own small database. It stands on OpenID Connect through Authlib's client library
-and on the provider's discovery document; `client.toml` is the manifest it was registered with.
+It owns its pages, its database, its mail and its keys, and stands on published standards alone: OpenID Connect under
+the FAPI 2.0 Security Profile, and the provider's API for partners. README.md explains how to build one like it.
 
-* `settings`         the five names it reads from the environment
-* `store`            what it keeps on the server: sign-ins with their tokens, and what awaits a callback
-* `school_account`   the OpenID Connect conversation: begin, finish, refresh, end
-* `areas`            the data it asks schools for, in its own words
-* `views`, `web`     the pages, and what holds for all of them
+* `applications`     Assembly and SchoolBooking: what they ask for, and which systems they work with
+* `settings`, `database`, `keys`   what it is run with, what it keeps, and its private keys
+* `invite_codes`, `accounts`, `mail`, `sign_ins`   its own accounts, and who is signed in
+* `provider`         each request to the provider: how it is signed, and how answers are verified
+* `school_account`   sign in with a school account
+* `invitations`      Grant Access: the provider invites a school for us
+* `connections`      the schools that share with us, their tokens, and what we received by `resource`
+* `events`           what the provider pushes to us
+* `background`       what happens without a request
+* `*_views`, `web`   the pages, and what holds for all of them
 """

@@ -1,39 +1,90 @@
-"""`python -m clients.assembly`: serve Assembly on this machine until it is stopped."""
+"""`python -m clients.assembly`: serve Assembly on this machine, and SchoolBooking where SCHOOLBOOKING_PORT is set.
+
+`python -m clients.assembly invite-code` makes a code with which people sign up, `rotate-key` a new signing key.
+"""
 
 import contextlib
+import logging
 import signal
 import sys
+import threading
 
 import click
-from werkzeug.serving import WSGIRequestHandler, make_server
+from flask import Flask
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from clients.assembly import settings
+from clients.assembly import invite_codes, settings, web
 from clients.assembly.app import create_app
+from clients.assembly.applications import APPLICATIONS, ASSEMBLY, SCHOOLBOOKING, Application
+from clients.assembly.database import Database
+from clients.assembly.keys import PUBLISH_BEFORE_SECONDS, Keys
 
 
 class Handler(WSGIRequestHandler):
-    """Logs no query: a callback's carries the code."""
+    """Logs no query, which at the callback has the code, and no secret of a link."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """One line: method, path, status; none for health checks."""
+        """One line: method, path, status; none for what is asked all the time."""
         path = self.path.partition("?")[0]
-        if path != "/healthz":
+        if path.startswith("/activate/"):
+            path = "/activate/…"
+        if path not in {"/healthz", "/connector/status"}:
             self.log("info", "%s %s %s", self.command, path, code)
 
 
-def main() -> None:
-    """Serve; exits with 2 when the environment is wrong."""
+def _settings(application: Application) -> settings.Settings:
     try:
-        ours = settings.from_environment()
+        return settings.from_environment(application)
     except settings.BadSettings as bad:
         click.echo(bad, err=True)
         sys.exit(2)
-    server = make_server("127.0.0.1", ours.port, create_app(ours), threaded=True, request_handler=Handler)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Serve until it is stopped; exits with 2 when the environment is wrong."""
+    if context.invoked_subcommand is not None:
+        return
+    import os
+
+    chosen = [ASSEMBLY, *([SCHOOLBOOKING] if "SCHOOLBOOKING_PORT" in os.environ else [])]
+    ours = [_settings(application) for application in chosen]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    click.echo(f"Assembly answers at {ours.url}", err=True)
+    servers = [_serve(create_app(each), each.port) for each in ours]
+    for each in ours:
+        click.echo(f"{each.application.name} answers at {each.url}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
-        server.serve_forever()
+        for thread in [threading.Thread(target=server.serve_forever, daemon=True) for server in servers[1:]]:
+            thread.start()
+        servers[0].serve_forever()
+
+
+def _serve(app: Flask, port: int) -> BaseWSGIServer:
+    with app.app_context():
+        web.program().background.start()
+    return make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
+
+
+@main.command("invite-code")
+@click.option("--application", type=click.Choice(list(APPLICATIONS)), default=ASSEMBLY.key, show_default=True)
+@click.option("--uses", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many may sign up.")
+@click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="How long it works.")
+@click.option("--note", default="", help="For whom it is; kept beside it.")
+def invite_code(application: str, uses: int, days: int, note: str) -> None:
+    """Make an invite code and print it, once: afterwards only its digest is kept."""
+    ours = _settings(APPLICATIONS[application])
+    click.echo(invite_codes.create(Database(ours.database), uses=uses, days=days, note=note))
+
+
+@main.command("rotate-key")
+@click.option("--application", type=click.Choice(list(APPLICATIONS)), default=ASSEMBLY.key, show_default=True)
+def rotate_key(application: str) -> None:
+    """Publish a new signing key, which signs a little later. The running program notices by itself."""
+    Keys(_settings(APPLICATIONS[application]).key_file).rotate()
+    click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m clients.assembly")

@@ -1,14 +1,16 @@
-"""Assembly's settings, read from the environment once at start; all faults are reported together."""
+"""An application's settings, read from the environment once at start; all faults are reported together."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from clients.assembly.applications import Application
+
 
 class BadSettings(Exception):
-    """The environment does not let Assembly start; one argument for each fault."""
+    """The environment does not let the program start; one argument for each fault."""
 
     def __str__(self) -> str:
         return "\n  ".join(("Assembly cannot start:", *self.args))
@@ -16,47 +18,75 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the provider is, who we are to it, where we listen, and where we keep our things."""
+    """Where the provider is, who we are to it, where we listen, where we keep our things, and who carries our mail."""
 
+    application: Application
     issuer: str
     client_id: str
-    client_secret: str = field(repr=False)
     port: int
     data: Path
+    resource: str = ""
+    """The address of the API that has the schools' data; empty where there is none yet."""
+    smtp_host: str = "localhost"
+    smtp_port: int = 25
+    invite_code: str = ""
+    """A code that always works and that the sign-up page shows: for demonstrations."""
+    poll_seconds: float = 30.0
+    """How often the provider is asked what has changed, beside its events."""
 
     @property
     def url(self) -> str:
         """Our own address; every link that leaves us is built from it, never from the Host header."""
         return f"http://localhost:{self.port}"
 
+    @property
+    def database(self) -> Path:
+        """The file of the database."""
+        return self.data / f"{self.application.key}.sqlite3"
 
-def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read ASSEMBLY_ISSUER, _CLIENT_ID, _CLIENT_SECRET_FILE, _PORT and _DATA; raises `BadSettings`."""
+    @property
+    def key_file(self) -> Path:
+        """The file of the private keys."""
+        return self.data / f"{self.application.key}.keys.json"
+
+
+def from_environment(application: Application, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read ASSEMBLY_ISSUER, _CLIENT_ID, _PORT, _DATA, _RESOURCE, _SMTP, _INVITE_CODE and _POLL_SECONDS.
+
+    The names of SchoolBooking begin with SCHOOLBOOKING. Raises `BadSettings`.
+    """
     faults: list[str] = []
-    issuer = environment.get("ASSEMBLY_ISSUER", "http://localhost:5000").rstrip("/")
-    if urlsplit(issuer).scheme not in {"http", "https"} or not urlsplit(issuer).hostname:
-        faults.append("ASSEMBLY_ISSUER: must be the provider's http or https address")
+    prefix = application.key.upper()
 
-    port = environment.get("ASSEMBLY_PORT", "5001")
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        faults.append("ASSEMBLY_PORT: must be a number from 1 to 65535")
+    def read(name: str, default: str) -> str:
+        return environment.get(f"{prefix}_{name}", default)
 
-    secret = ""
-    file = environment.get("ASSEMBLY_CLIENT_SECRET_FILE", "")
-    try:
-        secret = Path(file).read_text("ascii").strip() if file else ""
-    except (OSError, UnicodeDecodeError):
-        faults.append(f"ASSEMBLY_CLIENT_SECRET_FILE: {file} cannot be read")
-    else:
-        if not secret:
-            faults.append("ASSEMBLY_CLIENT_SECRET_FILE: must name the file with the secret from registration")
-
+    issuer, resource = read("ISSUER", "http://localhost:5000").rstrip("/"), read("RESOURCE", "").rstrip("/")
+    for name, address in (("ISSUER", issuer), ("RESOURCE", resource)):
+        if (address or name == "ISSUER") and not _is_web_address(address):
+            faults.append(f"{prefix}_{name}: must be an http or https address")
+    port = read("PORT", "5001")
+    if not _is_port(port):
+        faults.append(f"{prefix}_PORT: must be a number from 1 to 65535")
+    smtp_host, _, smtp_port = read("SMTP", "localhost:25").rpartition(":")
+    if not smtp_host or not _is_port(smtp_port):
+        faults.append(f"{prefix}_SMTP: must be a host and a port, such as localhost:25")
+    seconds = read("POLL_SECONDS", "30")
+    if not seconds.isascii() or not seconds.isdigit() or int(seconds) < 1:
+        faults.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds")
     if faults:
         raise BadSettings(*faults)
     return Settings(
-        issuer=issuer,
-        client_id=environment.get("ASSEMBLY_CLIENT_ID", "assembly"),
-        client_secret=secret,
-        port=int(port),
-        data=Path(environment.get("ASSEMBLY_DATA", "var/assembly")),
-    )
+        application=application, issuer=issuer, client_id=read("CLIENT_ID", application.key), port=int(port),
+        data=Path(read("DATA", "var/assembly")), resource=resource, smtp_host=smtp_host, smtp_port=int(smtp_port),
+        invite_code=read("INVITE_CODE", ""), poll_seconds=float(seconds),
+    )  # fmt: skip
+
+
+def _is_web_address(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65536

@@ -1,53 +1,123 @@
-"""Shared by all pages of Assembly: cookies, CSRF, headers, one host name, and error pages."""
+"""Shared by all pages: cookies, CSRF, headers, one host name, error pages, and who is signed in."""
 
 import logging
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import cast
+from zoneinfo import ZoneInfo
 
-from flask import Flask, Response, redirect, render_template, request
+from flask import Flask, Response, current_app, g, redirect, render_template, request, session
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
-from clients.assembly.school_account import SchoolAccountError, StartAgain
+from clients.assembly import accounts, mail, sign_ins
+from clients.assembly.accounts import Account
+from clients.assembly.background import Background
+from clients.assembly.database import Database
+from clients.assembly.errors import ProviderError, StartAgain
+from clients.assembly.keys import Keys
+from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
+from clients.assembly.sign_ins import SignIn
+
+POLICY = (
+    # No form-action: signing out goes to the provider by a redirect after a form, and where it sends the browser
+    # on its way back is not ours to list, while Chromium holds the policy against every redirect.
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+MACHINES = frozenset({"/healthz", "/jwks.json", "/events", "/backchannel-logout"})
+"""Addresses that programs call, under whatever name they have for this machine."""
 
 csrf = CSRFProtect()
 
 
-def configure(app: Flask, settings: Settings) -> None:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the pages of one application stand on."""
+
+    settings: Settings
+    database: Database
+    keys: Keys
+    provider: Provider
+    background: Background
+
+
+def program() -> Program:
+    """That of this request."""
+    return cast("Program", current_app.extensions["assembly"])
+
+
+def current() -> SignIn | None:
+    """The sign-in of this browser, queried once per request."""
+    if "sign_in" not in g:
+        g.sign_in = sign_ins.find(program().database, session.get("handle"))
+    return cast("SignIn | None", g.sign_in)
+
+
+def current_account() -> Account | None:
+    """The account of this browser, if it is signed in by password."""
+    sign_in = current()
+    return accounts.find(program().database, sign_in.account_id) if sign_in and sign_in.account_id else None
+
+
+def set_sign_in(sign_in: SignIn) -> None:
+    """Sign this browser in, under a new handle."""
+    session["handle"] = sign_ins.add(program().database, sign_in, instead_of=session.get("handle"))
+    g.pop("sign_in", None)
+
+
+def end_sign_in() -> None:
+    """Sign this browser out here."""
+    if handle := session.pop("handle", None):
+        sign_ins.end(program().database, handle)
+    g.pop("sign_in", None)
+
+
+def browser() -> str:
+    """A random name of this browser, by which a sign-in that it began is known to be its own."""
+    return cast("str", session.setdefault("browser", secrets.token_urlsafe(16)))
+
+
+def configure(app: Flask, parts: Program) -> None:
     """Apply the rules of this module to every request of `app`."""
+    settings = parts.settings
+    key = settings.application.key
+    app.extensions["assembly"] = parts
     app.config.update(
-        SECRET_KEY=_key(settings.data / "cookie.key"),
-        SESSION_COOKIE_NAME="assembly",
+        SECRET_KEY=_cookie_key(settings.data / f"{key}.cookie.key"),
+        SESSION_COOKIE_NAME=key,  # browsers keep cookies by host, whatever the port
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",  # it must be sent with the provider's redirect to the callback
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=65_536,
     )
     csrf.init_app(app)
-    policy = (
-        # No form-action: signing out goes to the provider by a redirect after a form, and where it sends the browser
-        # on its way back is not ours to list, while Chromium holds the policy against every redirect.
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    app.add_template_filter(_clock, "clock")
+    support = {"telephone": mail.SUPPORT_TELEPHONE, "email": mail.SUPPORT_EMAIL}
+    app.context_processor(lambda: {
+        "application": settings.application, "support": support, "sign_in": current(), "account": current_account(),
+    })  # fmt: skip
     host = settings.url.partition("://")[2]
 
     @app.before_request
     def redirect_to_own_host() -> ResponseReturnValue | None:
-        return None if request.host == host or request.path == "/healthz" else redirect(f"{settings.url}/", 303)
+        return None if request.host == host or request.path in MACHINES else redirect(f"{settings.url}/", 303)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = policy
+        response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         if request.endpoint != "static":
-            response.headers["Cache-Control"] = "no-store"
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    @app.errorhandler(SchoolAccountError)
-    def show_error(error: SchoolAccountError) -> ResponseReturnValue:
+    @app.errorhandler(ProviderError)
+    def show_error(error: ProviderError) -> ResponseReturnValue:
         level = logging.INFO if error.status == 200 else logging.WARNING
         app.logger.log(level, "%s: %r", type(error).__name__, " ".join(map(str, error.args)))
         return render_template("error.html", error=error), error.status
@@ -56,9 +126,21 @@ def configure(app: Flask, settings: Settings) -> None:
     app.register_error_handler(404, lambda _error: (render_template("nothing.html"), 404))
 
 
-def _key(file: Path) -> bytes:
+def _cookie_key(file: Path) -> bytes:
     """The key that signs our cookie; created on first use."""
     if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_bytes(secrets.token_bytes(32))
     return file.read_bytes()
+
+
+def _clock(moment: float | str) -> str:
+    """A moment as British date and time: "2 March 2026 at 09:30". Seconds since 1970, or as RFC 3339 has it."""
+    zone = ZoneInfo("Europe/London")
+    at = (
+        datetime.fromisoformat(moment).astimezone(zone)
+        if isinstance(moment, str)
+        else datetime.fromtimestamp(moment, zone)
+    )
+    return f"{at.day} {at:%B %Y at %H:%M}"

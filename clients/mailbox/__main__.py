@@ -1,4 +1,7 @@
-"""`python -m clients.mailbox`: show the Maildir MAILBOX_DIR on port MAILBOX_PORT of this machine."""
+"""`python -m clients.mailbox`: show the Maildir MAILBOX_DIR on port MAILBOX_PORT of this machine.
+
+Where MAILBOX_SMTP_PORT is set, it puts into the Maildir what is sent to that port by SMTP.
+"""
 
 import contextlib
 import os
@@ -9,6 +12,7 @@ from pathlib import Path
 import click
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from clients.mailbox import smtp
 from clients.mailbox.app import create_app
 
 
@@ -21,16 +25,23 @@ class Handler(WSGIRequestHandler):
 
 def main() -> None:
     """Serve; exits with 2 when the environment is wrong."""
-    port = os.environ.get("MAILBOX_PORT", "5002")
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        click.echo("MAILBOX_PORT: must be a number from 1 to 65535", err=True)
-        sys.exit(2)
-    app = create_app(Path(os.environ.get("MAILBOX_DIR", "var/mailbox")))
-    server = make_server("127.0.0.1", int(port), app, threaded=True, request_handler=Handler)
+    port, smtp_port = _port("MAILBOX_PORT", "5002"), _port("MAILBOX_SMTP_PORT", "0")
+    folder = Path(os.environ.get("MAILBOX_DIR", "var/mailbox"))
+    if smtp_port:
+        smtp.serve(folder, smtp_port)
+    server = make_server("127.0.0.1", port, create_app(folder), threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"The demo mailbox answers at http://localhost:{port}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
+
+
+def _port(name: str, default: str) -> int:
+    text = os.environ.get(name, default)
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) < 65536:
+        click.echo(f"{name}: must be a number from 1 to 65535", err=True)
+        sys.exit(2)
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from idp.foundation.settings import BadSettings, Settings, load
 def main(*, reset: bool) -> None:
     """Run the whole product on this machine: provider, worker, a partner, and a mailbox that shows what is sent.
 
-    Data stays in var/ between runs. Ports are set by IDP_SERVER__PORT, ASSEMBLY_PORT and MAILBOX_PORT.
+    Data stays in var/ between runs. Ports are set by IDP_SERVER__PORT, ASSEMBLY_PORT, SCHOOLBOOKING_PORT, MAILBOX_PORT
+    and MAILBOX_SMTP_PORT.
     """
     started = time.monotonic()
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from idp.demo.services import COMMAND, FOLDER, Services
+from idp.demo.services import COMMAND, FOLDER, INVITE_CODE, Services
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
@@ -20,6 +20,7 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         f"\nReady in {seconds:.1f} seconds.\n",
         _table(
             ("Assembly, a partner", programs.assembly.url, "begin here"),
+            ("SchoolBooking, its second application", programs.schoolbooking.url, "for iSAMS and Arbor schools alone"),
             ("Demo mailbox", programs.mailbox.url, "every e-mail and text message sent"),
             (settings.service.name, issuer, f"or register directly: {issuer}/register"),
         ),
@@ -28,15 +29,17 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         parts.append(f"\n  Your operator's account is set up here, once and within a day:\n  {operator_link}")
     parts += [
         "\n" + click.style("What to try", bold=True),
-        f"  1. Open {programs.assembly.url} and press “Sign in with your school account”.",
-        f"  2. Choose “Register your school” and look for {NUMBER}, or for Willow Bank: {SCHOOL}.",
-        f"  3. Give any name and e-mail address; read the mail in the demo mailbox, {programs.mailbox.url}.",
-        "  4. Verify the address, sign up, keep the Estab ID and password, and carry on to Assembly.",
-        "  5. Authorise sharing. Assembly knows you now; your school's data waits until the school is verified.",
-        "  6. Verify it, as our staff would, then press “Check again” at Assembly:",
+        f"  1. Open {programs.assembly.url} and sign up, with the invite code {INVITE_CODE}.",
+        f"  2. Read the mail in the demo mailbox, {programs.mailbox.url}, and activate the account.",
+        f"  3. Look for {SCHOOL}, choose SIMS, and continue. (SchoolBooking would refuse SIMS: try it.)",
+        "  4. Press “Grant Access”; in the mail, “Begin Authorisation”, and say that you have authority.",
+        f"  5. Choose “Register your school”, {NUMBER}, and give a name and an e-mail address; verify it by the mail.",
+        "  6. Sign up, keep the Estab ID and password, carry on, and authorise sharing. Back at Assembly, it",
+        "     knows your school; its data waits until the school is verified.",
+        "  7. Verify it, as our staff would, and watch Assembly's page say so by itself:",
         f"       {command} onboarding queue",
         f"       {command} onboarding verify {NUMBER}",
-        "  7. Sign out, and sign in again with the Estab ID: you are not asked again.",
+        f"  8. Stop sharing, on the school's own page at {issuer}, and watch Assembly's page again.",
         f"\n{command} --help shows the other commands. Logs: {logs}/*.log",
         "Ctrl-C stops everything and keeps the data; make demo-reset clears it.",
     ]

@@ -4,7 +4,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable
-from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from alembic.util import CommandError
@@ -30,6 +30,8 @@ from idp.signin import operators
 MANIFEST = ROOT / "clients" / "assembly" / "client.toml"
 MANIFEST_URL = "http://localhost:5001"
 """Assembly's address in the manifest."""
+SECOND_MANIFEST = ROOT / "clients" / "assembly" / "schoolbooking.toml"
+SECOND_MANIFEST_URL = "http://localhost:5004"
 
 OPERATOR = "olive@idaas.example"
 
@@ -81,25 +83,33 @@ def _schools(settings: Settings) -> int:
 
 
 def _partner(programs: Services) -> None:
-    """Register Assembly from its manifest, or update it if its address or manifest has changed."""
-    manifest = manifest_at(programs.assembly.url)
-    if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
-        registry.add_partner(manifest["partner"], website=manifest["client_uri"], contact_email=manifest["contacts"][0])
-    try:
-        _, secret = registry.change(manifest)
-    except registry.UnknownClient:
-        _, secret = registry.register(manifest)
-    if secret is None and not services.SECRET.exists():
-        secret = registry.rotate_secret(manifest["client_id"], overlap=timedelta(0), by="cli")
-    if secret is not None:
-        services.SECRET.touch(mode=0o600)
-        services.SECRET.write_text(secret, "ascii")
+    """Register the partner's applications from their manifests, or update them if an address or manifest has changed.
+
+    They have no secrets: their public keys are fetched from the applications themselves.
+    """
+    for manifest in (manifest_at(programs.assembly.url), second_manifest_at(programs.schoolbooking.url)):
+        if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
+            website, contact = manifest["client_uri"], manifest["contacts"][0]
+            registry.add_partner(manifest["partner"], website=website, contact_email=contact)
+        try:
+            registry.change(manifest)
+        except registry.UnknownClient:
+            registry.register(manifest)
 
 
 def manifest_at(url: str) -> dict[str, Any]:
     """Assembly's manifest with its address replaced by `url`."""
-    manifest = tomllib.loads(MANIFEST.read_text("utf-8"))
-    return {name: services.replace_prefix(value, url, old=MANIFEST_URL) for name, value in manifest.items()}
+    return _read(MANIFEST, url, old=MANIFEST_URL)
+
+
+def second_manifest_at(url: str) -> dict[str, Any]:
+    """The same of SchoolBooking."""
+    return _read(SECOND_MANIFEST, url, old=SECOND_MANIFEST_URL)
+
+
+def _read(file: Path, url: str, *, old: str) -> dict[str, Any]:
+    manifest = tomllib.loads(file.read_text("utf-8"))
+    return {name: services.replace_prefix(value, url, old=old) for name, value in manifest.items()}
 
 
 def _write_command(programs: Services) -> None:

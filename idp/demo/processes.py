@@ -1,4 +1,4 @@
-"""Start, watch and stop the four programs of a demonstration.
+"""Start, watch and stop the programs of a demonstration.
 
 Each writes its output to a file below `var/demo/`, so that the terminal stays readable.
 """

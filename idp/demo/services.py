@@ -1,4 +1,4 @@
-"""The three services of a demonstration, its files below `var/`, and the environment variables of its programs."""
+"""The services of a demonstration, its files below `var/`, and the environment variables of its programs."""
 
 import os
 import socket
@@ -11,8 +11,9 @@ from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
 FOLDER = ROOT / "var" / "demo"
-SECRET = FOLDER / "assembly.secret"
 ASSEMBLY = FOLDER / "assembly"
+INVITE_CODE = "WELCOME-TO-ASSEMBLY"
+"""With which anybody signs up at the partner's applications."""
 COMMAND = FOLDER / "idp"
 """A script that runs `idp` with the settings of the running demonstration."""
 
@@ -37,14 +38,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The three services of a demonstration."""
+    """The services of a demonstration."""
 
     idp: Service
     assembly: Service
     mailbox: Service
+    schoolbooking: Service
+    smtp: Service
+    """Where the mailbox receives mail."""
 
     def __iter__(self) -> Iterator[Service]:
-        return iter((self.idp, self.assembly, self.mailbox))
+        return iter((self.idp, self.assembly, self.mailbox, self.schoolbooking, self.smtp))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Services:
@@ -53,6 +57,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Services:
         Service("the identity provider", _port(environment, "IDP_SERVER__PORT", 5000), "IDP_SERVER__PORT"),
         Service("Assembly", _port(environment, "ASSEMBLY_PORT", 5001), "ASSEMBLY_PORT"),
         Service("the demo mailbox", _port(environment, "MAILBOX_PORT", 5002), "MAILBOX_PORT"),
+        Service("SchoolBooking", _port(environment, "SCHOOLBOOKING_PORT", 5004), "SCHOOLBOOKING_PORT"),
+        Service("the demo mailbox's SMTP", _port(environment, "MAILBOX_SMTP_PORT", 5025), "MAILBOX_SMTP_PORT"),
     )
 
 
@@ -106,15 +112,22 @@ def provider_environment(services: Services, environment: Mapping[str, str] = os
 
 
 def clients_environment(services: Services, settings: Settings) -> dict[str, str]:
-    """The variables of the partner and the mailbox."""
-    return {
-        "ASSEMBLY_ISSUER": settings.server.issuer,
-        "ASSEMBLY_CLIENT_SECRET_FILE": str(SECRET),
-        "ASSEMBLY_PORT": str(services.assembly.port),
-        "ASSEMBLY_DATA": str(ASSEMBLY),
+    """The variables of the partner's applications and the mailbox."""
+    variables = {
         "MAILBOX_PORT": str(services.mailbox.port),
+        "MAILBOX_SMTP_PORT": str(services.smtp.port),
         "MAILBOX_DIR": str(settings.outbox.mailbox),
     }
+    for prefix, service in (("ASSEMBLY", services.assembly), ("SCHOOLBOOKING", services.schoolbooking)):
+        variables |= {
+            f"{prefix}_ISSUER": settings.server.issuer,
+            f"{prefix}_PORT": str(service.port),
+            f"{prefix}_DATA": str(ASSEMBLY),
+            f"{prefix}_SMTP": f"localhost:{services.smtp.port}",
+            f"{prefix}_INVITE_CODE": INVITE_CODE,
+            f"{prefix}_POLL_SECONDS": "10",
+        }
+    return variables
 
 
 def replace_prefix(value: object, new: str, *, old: str) -> object:

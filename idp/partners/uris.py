@@ -25,6 +25,7 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
     """A redirect URI: https, http on the person's own machine, or an app's own scheme (RFC 8252 §7).
 
     `local` also allows http://localhost, which is for development: the machine decides what that name resolves to.
+    The profile `fapi2` takes https alone, and in development http://localhost (FAPI 2.0 Security Profile §5.3.2.2).
     """
     parts = _split(uri)
     _refuse_parameters(parts, RESPONSE_PARAMETERS)
@@ -32,7 +33,7 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
         return _own_scheme(uri, parts, allowed=public and profile == "oidc")
     host = _host(parts)
     if parts.scheme == "http":
-        if profile == "fapi2":
+        if profile == "fapi2" and not (local and host == "localhost"):
             raise ValueError("must be https for the profile fapi2")
         if host not in LOOPBACK and not (local and host == "localhost"):
             raise ValueError("must be https, or http on 127.0.0.1 or [::1]")

@@ -3,6 +3,7 @@
 Not ours: whoever writes a client needs to see it refuse what our own provider would never send.
 """
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from urllib.parse import urlencode
 
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 from werkzeug.serving import make_server
 
 SUBJECT = "adm_of_willow_bank"
+ESTAB, URN = "3124567", "900001"
+AT = "2026-03-02T09:30:00Z"
 
 
 @dataclass
@@ -26,7 +29,8 @@ class Provider:
 
     issuer: str
     client_id: str = "assembly"
-    status: str = "unverified"
+    verification: str = "unverified"
+    status: str = "active"
     scope: str = "openid profile email organisation offline_access"
     withheld: str = "school students attendance"
     claims: dict[str, Any] = field(default_factory=dict)
@@ -39,27 +43,90 @@ class Provider:
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
     signs_with: ECKey | None = None
     asked: dict[str, str] = field(default_factory=dict)
-    """The last authorization request."""
+    """The last authorization request, as it was pushed."""
     posted: list[dict[str, str]] = field(default_factory=list)
-    """Token requests."""
+    """Token requests, with their proofs."""
+    proofs: list[dict[str, Any]] = field(default_factory=list)
+    """Claims of all DPoP proofs."""
+    nonce: str = ""
+    """Demanded in proofs, if it is set (RFC 9449 §8)."""
+    invitations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Those that were made, by idempotency key."""
+    invitation_state: str = "sent"
+    loses: set[str] = field(default_factory=set)
+    """Endpoints whose next answer is lost, after they did what was asked."""
+    slow: float = 0.0
+    """Seconds that the token endpoint takes."""
 
     def answer(self, **other: str | None) -> str:
         """Our redirect's query: a code for what was asked last; `other` replaces parameters, None drops them."""
-        said: dict[str, str | None] = {"code": "a-code", "state": self.asked["state"], "iss": self.issuer}
-        return urlencode({name: value for name, value in (said | other).items() if value is not None})
+        response: dict[str, str | None] = {"code": "a-code", "state": self.asked["state"], "iss": self.issuer}
+        return urlencode({name: value for name, value in (response | other).items() if value is not None})
+
+    def signed(self, claims: dict[str, Any], *, typ: str = "JWT") -> str:
+        """A JWT of this provider."""
+        header = {"alg": "ES256", "kid": "one", "typ": typ}
+        return jwt.encode(header, claims, self.signs_with or self.key, algorithms=["ES256"])
 
     def id_token(self, **other: object) -> str:
         """An ID Token for what was asked last."""
         now = int(time.time())
-        said = {
+        claims = {
             "iss": self.issuer, "sub": SUBJECT, "aud": self.client_id, "iat": now, "exp": now + 600,
-            "auth_time": now, **other, **self.claims,
+            "auth_time": now, "sid": "a-session", **other, **self.claims,
         }  # fmt: skip
-        return jwt.encode({"alg": "ES256", "kid": "one"}, said, self.signs_with or self.key, algorithms=["ES256"])
+        return self.signed(claims)
+
+    def event(self, name: str, **other: Any) -> str:
+        """A Security Event Token about the school."""
+        content = {"estab_id": ESTAB, "status": self.status}
+        claims = {
+            "iss": self.issuer, "aud": self.client_id, "iat": int(time.time()), "jti": f"jti-{time.monotonic_ns()}",
+            "sub_id": {"format": "opaque", "id": ESTAB}, "events": {f"{self.issuer}/events/{name}": content},
+        } | other  # fmt: skip
+        return self.signed({key: value for key, value in claims.items() if value is not None}, typ="secevent+jwt")
+
+    def logout_token(self, **other: Any) -> str:
+        """A logout token for the session of the ID Tokens."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer, "aud": self.client_id, "iat": now, "exp": now + 120, "sub": SUBJECT, "sid": "a-session",
+            "jti": f"jti-{time.monotonic_ns()}", "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        } | other  # fmt: skip
+        return self.signed({key: value for key, value in claims.items() if value is not None}, typ="logout+jwt")
+
+    def school(self) -> dict[str, Any]:
+        """The school, as `/api/schools` has it."""
+        return {
+            "estab_id": ESTAB, "status": self.status, "verification": self.verification, "scope": self.scope,
+            "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
+            "until": "2027-03-02T09:30:00Z", "changed_at": AT,
+            "register": {"name": "Willow Bank Primary School", "urn": URN},
+        }  # fmt: skip
 
 
-def _app(provider: Provider) -> Flask:
+def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
     app = Flask("provider")
+
+    def lost(endpoint: str) -> bool:
+        if endpoint in provider.loses:
+            provider.loses.discard(endpoint)
+            return True
+        return False
+
+    @app.before_request
+    def look_at_the_proof() -> ResponseReturnValue | None:
+        proof = request.headers.get("DPoP")
+        if proof is None:
+            return None
+        claims = jws.extract_compact(proof.encode()).payload
+        provider.proofs.append(json.loads(claims))
+        if provider.nonce and provider.proofs[-1].get("nonce") != provider.nonce:
+            answer = jsonify(error="use_dpop_nonce")
+            answer.headers["DPoP-Nonce"] = provider.nonce
+            answer.status_code = 400
+            return answer
+        return None
 
     @app.get("/.well-known/openid-configuration")
     def discovery() -> ResponseReturnValue:
@@ -68,11 +135,12 @@ def _app(provider: Provider) -> Flask:
             {
                 "issuer": at,
                 "authorization_endpoint": f"{at}/authorize",
+                "pushed_authorization_request_endpoint": f"{at}/par",
                 "token_endpoint": f"{at}/token",
+                "revocation_endpoint": f"{at}/revoke",
                 "userinfo_endpoint": f"{at}/userinfo",
                 "jwks_uri": f"{at}/jwks",
                 "end_session_endpoint": f"{at}/logout",
-                "id_token_signing_alg_values_supported": ["ES256"],
             }
             | provider.discovery
         )
@@ -81,34 +149,75 @@ def _app(provider: Provider) -> Flask:
     def jwks() -> ResponseReturnValue:
         return jsonify(keys=[provider.key.as_dict(private=False)])
 
+    @app.post("/par")
+    def par() -> ResponseReturnValue:
+        provider.asked = request.form.to_dict()
+        return jsonify(request_uri="urn:ietf:params:oauth:request_uri:one", expires_in=90), 201
+
     @app.post("/token")
     def token() -> ResponseReturnValue:
-        provider.posted.append(request.form.to_dict() | {"authorization": request.headers.get("Authorization", "")})
+        provider.posted.append(request.form.to_dict())
         grant = request.form["grant_type"]
+        time.sleep(provider.slow)
         if grant in provider.refuses:
             return jsonify(error=provider.refuses[grant]), 400
+        if lost("token"):
+            return "", 502
+        if grant == "client_credentials":
+            return jsonify(access_token="our-own-token", token_type="DPoP", expires_in=300)
         first = grant == "authorization_code"
-        said = {
+        answer = {
             "access_token": "the-access-token",
-            "token_type": "Bearer",
+            "token_type": "DPoP",
             "expires_in": 600,
             "scope": provider.scope,
             **({"withheld_scope": provider.withheld} if provider.withheld else {}),
             "id_token": provider.id_token(**({"nonce": provider.asked["nonce"]} if first else {})),
         }
-        return jsonify(said | ({"refresh_token": "the-refresh-token"} if first else {}))
+        return jsonify(answer | ({"refresh_token": "the-refresh-token"} if first else {}))
+
+    @app.post("/revoke")
+    def revoke() -> ResponseReturnValue:
+        provider.posted.append(request.form.to_dict())
+        return "", 200
 
     @app.get("/userinfo")
     def userinfo() -> ResponseReturnValue:
-        said = {
+        about = {
             "sub": SUBJECT,
             "name": "Grace Okafor",
             "email": "office@willowbank.example",
-            "estab_id": "3124567",
-            "estab_status": provider.status,
-            "organisation": {"name": "Willow Bank Primary School", "urn": "900001"},
+            "estab_id": ESTAB,
+            "organisation": {"name": "Willow Bank Primary School", "urn": URN},
         }
-        return jsonify(said | provider.about)
+        return jsonify(about | provider.about)
+
+    @app.get("/api/schools")
+    def schools() -> ResponseReturnValue:
+        return jsonify(schools=[provider.school()])
+
+    @app.get("/api/schools/<estab_id>")
+    def school(estab_id: str) -> ResponseReturnValue:
+        return jsonify(provider.school())
+
+    @app.get("/api/register/schools")
+    def register() -> ResponseReturnValue:
+        entry = {
+            "name": "Willow Bank Primary School", "urn": URN, "phase": "Primary", "status": "Open",
+            "address": {"town": "Ashby", "postcode": "AB1 2CD"}, "can_register": True,
+        }  # fmt: skip
+        typed = request.args["q"].lower()
+        return jsonify(schools=[entry] if typed in "willow bank primary school 900001 ab1 2cd" else [], more=False)
+
+    @app.post("/api/invitations")
+    def invite() -> ResponseReturnValue:
+        key = request.headers["Idempotency-Key"]
+        made = provider.invitations.setdefault(key, {**request.get_json(), "id": f"inv_{len(provider.invitations)}"})
+        return ("", 502) if lost("invitations") else (jsonify(made | {"state": provider.invitation_state}), 201)
+
+    @app.get("/api/invitations/<invitation_id>")
+    def invitation(invitation_id: str) -> ResponseReturnValue:
+        return jsonify(id=invitation_id, state=provider.invitation_state)
 
     return app
 

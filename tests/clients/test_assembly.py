@@ -3,83 +3,41 @@
 import sqlite3
 import tomllib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from joserfc.jwk import ECKey
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, KeySet
 
-from clients.assembly import areas
 from clients.assembly.app import create_app
-from clients.assembly.settings import BadSettings, Settings, from_environment
-from tests.clients import provider as fake
-
-HOST = {"base_url": "http://localhost:5001"}
-
-
-@pytest.fixture
-def provider():
-    with fake.running() as running:
-        yield running
+from clients.assembly.applications import APPLICATIONS, ASSEMBLY, IDENTITY, SCHOOLBOOKING
+from clients.assembly.settings import BadSettings, from_environment
+from tests.clients.conftest import HOST, Person, query_of
 
 
-@pytest.fixture
-def settings(provider, tmp_path):
-    return Settings(provider.issuer, "assembly", "s3cret", 5001, tmp_path)
-
-
-@pytest.fixture
-def app(settings):
-    return create_app(settings)
-
-
-class Person:
-    """Somebody with a browser, at Assembly."""
-
-    def __init__(self, app, provider):
-        self.web, self.provider = app.test_client(), provider
-
-    def opens(self, path):
-        return self.web.get(path, **HOST)
-
-    def presses(self, path):
-        self.web.application.config["WTF_CSRF_ENABLED"] = False
-        return self.web.post(path, **HOST)
-
-    def sets_out(self, path="/sign-in"):
-        """Goes off to the provider, which remembers what it was asked."""
-        response = self.opens(path)
-        self.provider.asked = {name: value[0] for name, value in parse_qs(urlsplit(response.location).query).items()}
-        return response
-
-    def signs_in(self):
-        self.sets_out()
-        response = self.opens(f"/callback?{self.provider.answer()}")
-        assert response.status_code == 303, response.text
-        return self.opens("/").text
-
-
-@pytest.fixture
-def person(app, provider):
-    return Person(app, provider)
-
-
-def test_it_asks_for_what_its_manifest_says_and_answers_where_it_says(app):
-    manifest = tomllib.loads(Path("clients/assembly/client.toml").read_text("utf-8"))
+@pytest.mark.parametrize("application", APPLICATIONS.values(), ids=lambda application: application.key)
+def test_it_asks_for_what_its_manifest_says_and_answers_where_it_says(settings, application):
+    file = {ASSEMBLY: "client.toml", SCHOOLBOOKING: "schoolbooking.toml"}[application]
+    manifest = tomllib.loads(Path("clients/assembly", file).read_text("utf-8"))
+    app = create_app(replace(settings, application=application))
 
     scopes = manifest["scopes"]
-    assert {*areas.IDENTITY, *(area.scope for area in areas.AREAS if area.needed)} == set(scopes["required"])
-    assert {area.scope for area in areas.AREAS if not area.needed} == set(scopes["optional"])
-    assert manifest["client_id"] == "assembly"
-    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], manifest["initiate_login_uri"]]
-    routes = {f"http://localhost:5001{rule.rule}" for rule in app.url_map.iter_rules()}
-    assert set(named) <= routes
-    assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token"}
+    assert {*IDENTITY, *(area.scope for area in application.areas if area.needed)} == set(scopes["required"])
+    assert {area.scope for area in application.areas if not area.needed} == set(scopes["optional"])
+    assert manifest["client_id"] == application.key
+    addresses = ("initiate_login_uri", "jwks_uri", "backchannel_logout_uri")
+    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], *map(manifest.get, addresses)]
+    origin = manifest["jwks_uri"].removesuffix("/jwks.json")
+    assert set(named) <= {f"{origin}{rule.rule}" for rule in app.url_map.iter_rules()}
+    assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token", "client_credentials"}
 
 
-def test_it_sets_out_with_everything_that_protects_the_way_back(person, provider):
-    assert person.sets_out().location.startswith(f"{provider.issuer}/authorize?")
+def test_it_pushes_its_request_with_everything_that_protects_the_way_back(person, provider):
+    location = person.sets_out().location
 
+    assert location.startswith(f"{provider.issuer}/authorize?")
+    assert query_of(location) == {"client_id": "assembly", "request_uri": "urn:ietf:params:oauth:request_uri:one"}
     asked = provider.asked
     assert asked["response_type"] == "code"
     assert asked["code_challenge_method"] == "S256"
@@ -87,10 +45,55 @@ def test_it_sets_out_with_everything_that_protects_the_way_back(person, provider
     assert len(asked["state"]) >= 20
     assert len(asked["nonce"]) >= 20
     assert asked["redirect_uri"] == "http://localhost:5001/callback"
-    assert set(asked["scope"].split()) == set(areas.SCOPE.split())
+    assert set(asked["scope"].split()) == set(ASSEMBLY.scope.split())
 
 
-def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person):
+def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
+    person.sets_out()
+    keys = KeySet.import_key_set(person.web.get("/jwks.json").json)
+    assertion = jwt.decode(provider.asked["client_assertion"], keys, algorithms=["ES256"])
+
+    assert assertion.claims["iss"] == assertion.claims["sub"] == "assembly"
+    assert assertion.claims["aud"] == provider.issuer
+    assert assertion.claims["exp"] - assertion.claims["iat"] == 60
+    assert not [key for key in person.web.get("/jwks.json").json["keys"] if "d" in key]
+
+
+def test_a_rotated_key_is_published_before_it_signs(person, provider, parts, monkeypatch):
+    def kid():
+        person.sets_out()
+        return jws.extract_compact(provider.asked["client_assertion"].encode()).headers()["kid"]
+
+    old = kid()
+    parts.keys.rotate()
+    published = {key["kid"] for key in person.web.get("/jwks.json").json["keys"]}
+    assert kid() == old
+    assert len(published) == 2
+    monkeypatch.setattr("clients.assembly.keys.time.time", lambda: 4_000_000_000.0)
+    assert {kid()} == published - {old}
+    assert parts.settings.key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person, provider):
+    person.signs_in()
+
+    token, userinfo = provider.proofs[:2]
+    assert (token["htm"], token["htu"]) == ("POST", f"{provider.issuer}/token")
+    assert (userinfo["htm"], userinfo["htu"]) == ("GET", f"{provider.issuer}/userinfo")
+    assert len(userinfo["ath"]) == 43
+    assert token["jti"] != userinfo["jti"]
+    assert len(provider.asked["dpop_jkt"]) == 43
+
+
+def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider):
+    provider.nonce = "a-nonce"
+
+    assert "Grace Okafor" in person.signs_in()
+    assert [proof.get("nonce") for proof in provider.proofs[:2]] == [None, "a-nonce"]
+    assert len({post["client_assertion"] for post in provider.posted}) == len(provider.posted)
+
+
+def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person, provider):
     page = person.signs_in()
 
     assert "Grace Okafor" in page
@@ -99,13 +102,12 @@ def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person):
     assert page.count("Waiting for verification") == 3, "what the school agreed to, its own choice among it"
 
 
-def test_the_code_goes_out_with_its_verifier_and_our_credentials(person, provider):
+def test_the_code_goes_out_with_its_verifier(person, provider):
     person.signs_in()
 
     sent = provider.posted[0]
     assert sent["grant_type"] == "authorization_code"
     assert 43 <= len(sent["code_verifier"]) <= 128
-    assert sent["authorization"].startswith("Basic ")
 
 
 def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
@@ -113,77 +115,72 @@ def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
 
     cookie = person.web.get_cookie("assembly").decoded_value
     content = person.web.application.session_interface.get_signing_serializer(person.web.application).loads(cookie)
-    assert set(content) == {"handle", "csrf_token"}
+    assert set(content) == {"handle", "browser", "csrf_token"}
     with closing(sqlite3.connect(tmp_path / "assembly.sqlite3")) as database:
-        kept = str(database.execute("SELECT digest, content FROM sign_ins").fetchall())
-    assert "the-access-token" in kept
+        kept = str(database.execute("SELECT * FROM sign_ins").fetchall())
+        assert database.execute("SELECT access_token FROM connections").fetchall() == [("the-access-token",)]
     assert content["handle"] not in kept
 
 
 def test_checking_again_brings_what_was_withheld(person, provider):
     person.signs_in()
-    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE, ""
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
 
-    assert person.presses("/check-again").status_code == 303
-    page = person.opens("/").text
+    assert person.presses("/connector/check").status_code == 303
+    page = person.opens("/connector").text
 
     assert "New: your school now shares School details, Pupils, Attendance" in page
     assert "Verified school" in page
     assert "Waiting" not in page
-    assert provider.posted[-1]["refresh_token"] == "the-refresh-token"
-    assert "scope" not in provider.posted[-1], "asking for all of it would be asking for more than was granted"
+    [refresh] = [post for post in provider.posted if post["grant_type"] == "refresh_token"]
+    assert refresh["refresh_token"] == "the-refresh-token"
+    assert "scope" not in refresh, "asking for all of it would be asking for more than was granted"
 
 
 def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
-    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE.replace(" attendance", ""), ""
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope.replace(" attendance", ""), ""
 
     page = person.signs_in()
 
     assert page.count("Not shared") == 1
 
 
-def test_a_schools_data_is_still_available_after_the_person_has_left(person, provider):
-    provider.status = "verified"
+def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_path):
     person.signs_in()
-    provider.scope, provider.about = "school students", {"sub": "nobody"}
+    provider.status, provider.refuses["refresh_token"] = "withdrawn", "invalid_grant"
 
-    assert person.presses("/check-again").status_code == 303
-    assert "New: your school now shares School details, Pupils with us" in person.opens("/").text
+    person.presses("/connector/check")
+
+    page = person.opens("/connector").text
+    assert "Your school no longer shares with us" in page
+    assert "Grace Okafor" in page, "she may sign out by herself"
+    with closing(sqlite3.connect(tmp_path / "assembly.sqlite3")) as database:
+        assert database.execute("SELECT access_token, refresh_token FROM connections").fetchall() == [(None, None)]
 
 
-def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider):
+def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(person, provider):
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person.signs_in()
-    provider.refuses["refresh_token"] = "invalid_grant"
+    provider.status, provider.refuses["refresh_token"] = "paused", "access_denied"
 
-    assert "Your school no longer shares with us" in person.presses("/check-again").text
-    assert "Sign in with your school account" in person.opens("/").text
-
-
-def test_while_the_school_has_paused_sharing_the_person_stays_signed_in(person, provider):
-    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE, ""
-    person.signs_in()
-    provider.refuses["refresh_token"] = "access_denied"
-
-    assert person.presses("/check-again").status_code == 303
-    page = person.opens("/").text
+    person.presses("/connector/check")
+    page = person.opens("/connector").text
     assert "Your school has paused sharing with us" in page
-    assert "Grace Okafor" in page
-    assert page.count(">Paused<") == len(areas.AREAS)
+    assert page.count(">Paused<") == len(ASSEMBLY.areas) + 1
 
-    del provider.refuses["refresh_token"]
-    person.presses("/check-again")
-    page = person.opens("/").text
+    provider.status, _ = "active", provider.refuses.clear()
+    person.presses("/connector/check")
+    page = person.opens("/connector").text
     assert "Your school shares with us again." in page
     assert ">Paused<" not in page
-    assert provider.posted[-1]["refresh_token"] == "the-refresh-token"
 
 
-def test_a_refused_check_for_another_reason_keeps_the_sign_in(person, provider):
+def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
     person.signs_in()
     provider.refuses["refresh_token"] = "temporarily_unavailable"
 
-    assert person.presses("/check-again").status_code == 503
-    assert "Grace Okafor" in person.opens("/").text
+    assert person.presses("/connector/check").status_code == 502
+    assert "Grace Okafor" in person.opens("/connector").text
 
 
 def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
@@ -214,8 +211,8 @@ def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
 
     assert message in page.text
     assert page.status_code >= 400
-    assert not provider.posted
-    assert "Grace Okafor" not in person.opens("/").text
+    assert not [post for post in provider.posted if post["grant_type"] == "authorization_code"]
+    assert "Grace Okafor" not in person.opens("/connector").text
 
 
 @pytest.mark.parametrize(
@@ -239,7 +236,7 @@ def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
 
     assert page.status_code == 400
     assert "We could not trust that answer" in page.text
-    assert "Grace Okafor" not in person.opens("/").text
+    assert "Grace Okafor" not in person.opens("/connector").text
 
 
 def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
@@ -273,16 +270,16 @@ def test_an_answer_is_good_in_the_browser_that_asked(app, person, provider):
 def test_a_discovery_document_of_another_issuer_is_not_believed(person, provider):
     provider.discovery = {"issuer": "http://localhost:1"}
 
-    assert person.opens("/sign-in").status_code == 503
+    assert person.opens("/school-account").status_code == 503
 
     provider.discovery = {}
-    assert person.opens("/sign-in").status_code == 302
+    assert person.opens("/school-account").status_code == 302
 
 
-def test_a_provider_that_is_down_is_said_plainly(tmp_path):
-    app = create_app(Settings("http://localhost:1", "assembly", "s3cret", 5001, tmp_path))
+def test_a_provider_that_is_down_is_said_plainly(settings):
+    app = create_app(replace(settings, issuer="http://localhost:1"))
 
-    page = app.test_client().get("/sign-in", **HOST)
+    page = app.test_client().get("/school-account", **HOST)
 
     assert page.status_code == 503
     assert "School sign-in is not answering" in page.text
@@ -299,7 +296,7 @@ def test_only_our_provider_may_initiate_a_login(person, provider):
 def test_being_asked_to_begin_leads_nowhere_else(person, provider):
     going = person.opens(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
 
-    assert "evil.example" not in going.location
+    assert "evil.example" not in f"{going.location} {provider.asked}"
 
 
 def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, provider):
@@ -307,28 +304,29 @@ def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, pro
 
     going = person.presses("/sign-out")
 
-    asked = {name: value[0] for name, value in parse_qs(urlsplit(going.location).query).items()}
+    asked = query_of(going.location)
     assert going.status_code == 303
     assert going.location.startswith(f"{provider.issuer}/logout?")
     assert asked["id_token_hint"].count(".") == 2
     assert asked["post_logout_redirect_uri"] == "http://localhost:5001/signed-out"
-    assert "Grace Okafor" not in person.opens("/").text
+    assert "Grace Okafor" not in person.opens("/connector").text
     assert "of the school sign-in service" in person.opens(f"/signed-out?state={asked['state']}").text
     assert "of the school sign-in service" not in person.opens(f"/signed-out?state={asked['state']}").text
 
 
 def test_forms_need_their_token(person):
     person.signs_in()
+    person.web.application.config["WTF_CSRF_ENABLED"] = True
 
     assert person.web.post("/sign-out", **HOST).status_code == 400
-    assert "Grace Okafor" in person.opens("/").text
+    assert "Grace Okafor" in person.opens("/connector").text
 
 
-def test_pages_allow_no_script_and_no_frame(person):
+def test_pages_allow_our_own_scripts_alone_and_no_frame(person):
     policy = person.opens("/").headers["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
-    assert "script-src" not in policy
+    assert "script-src 'self';" in policy
     assert "frame-ancestors 'none'" in policy
     assert "form-action" not in policy  # the provider's redirects after our form are its own
 
@@ -338,11 +336,10 @@ def test_another_name_for_this_machine_leads_to_ours(app):
 
 
 def test_all_errors_in_the_environment_are_reported_together():
+    wrong = {"ISSUER": "localhost", "PORT": "many", "SMTP": "localhost", "POLL_SECONDS": "0", "RESOURCE": "data"}
     with pytest.raises(BadSettings) as bad:
-        from_environment({"ASSEMBLY_ISSUER": "localhost", "ASSEMBLY_PORT": "many", "ASSEMBLY_CLIENT_SECRET_FILE": "/"})
+        from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
 
-    assert [fault.partition(":")[0] for fault in bad.value.args] == [
-        "ASSEMBLY_ISSUER",
-        "ASSEMBLY_PORT",
-        "ASSEMBLY_CLIENT_SECRET_FILE",
-    ]
+    named = [fault.partition(":")[0] for fault in bad.value.args]
+    assert named == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
+    assert from_environment(ASSEMBLY, {}).client_id == "assembly"

@@ -65,7 +65,7 @@ class Office:
         self._shows(self.browser.post(address, data=[*sent, *typed.items()], timeout=20))
 
     def signs_in(self):
-        self.opens(f"{self.assembly}/sign-in")
+        self.opens(f"{self.assembly}/school-account")
         self.sends("Sign in", username=self.estab_id, password=PASSWORD)
 
     def authorises(self, *areas):
@@ -92,7 +92,7 @@ def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(
     office.signs_in()
     office.authorises("attendance")
 
-    assert office.address == f"{office.assembly}/"
+    assert office.address == f"{office.assembly}/connector"
     assert "Grace Okafor" in office.reads()
     assert office.estab_id in office.reads()
     assert "School not verified yet" in office.reads()
@@ -112,7 +112,7 @@ def test_the_second_sign_in_goes_straight_through(office):
 
     office.signs_in()
 
-    assert office.address == f"{office.assembly}/"
+    assert office.address == f"{office.assembly}/connector"
 
 
 def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
@@ -142,5 +142,5 @@ def test_signing_out_ends_both_sessions(office):
     office.sends("Sign out")
 
     assert "of the school sign-in service in this browser" in office.reads()
-    office.opens(f"{office.assembly}/sign-in")
+    office.opens(f"{office.assembly}/school-account")
     assert "Estab ID or e-mail address" in office.reads()

@@ -6,7 +6,10 @@ from idp.demo.services import Service, Services
 
 def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
     where = Services(
-        *(Service(name, port, "") for name, port in (("idp", 5000), ("assembly", 5001), ("mailbox", 5002)))
+        *(
+            Service(name, port, "")
+            for name, port in (("idp", 5000), ("assembly", 5001), ("mailbox", 5002), ("booking", 5004), ("smtp", 5025))
+        )
     )
 
     text = messages.ready(settings, where, 3.2, "http://localhost:5000/set-up/secret")
@@ -14,6 +17,8 @@ def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
     for needed in (
         "http://localhost:5001",
         "http://localhost:5002",
+        "http://localhost:5004",
+        "WELCOME-TO-ASSEMBLY",
         "onboarding verify 3124567",
         "demo-reset",
         "/set-up/",

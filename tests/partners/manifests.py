@@ -1,6 +1,8 @@
-"""A manifest for tests to spoil."""
+"""A manifest for tests to spoil, and the documented example for a client with a secret."""
 
 from typing import Any
+
+from idp.foundation.setting_types import ROOT
 
 
 def a_manifest(**differs: Any) -> dict[str, Any]:
@@ -15,3 +17,11 @@ def a_manifest(**differs: Any) -> dict[str, Any]:
         "scopes": {"required": ["openid", "email", "offline_access", "students"], "optional": ["attendance"]},
     }  # fmt: skip
     return {name: value for name, value in (manifest | differs).items() if value is not None}
+
+
+def example_with_secret() -> str:
+    """The example manifest, of a client that authenticates by a secret."""
+    text = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
+    text = text.replace('profile = "fapi2"', 'profile = "oidc"')
+    text = text.replace('"private_key_jwt"', '"client_secret_basic"')
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("jwks_uri"))

@@ -6,11 +6,17 @@ import stat
 import pytest
 from click.testing import CliRunner
 
-from idp.foundation.setting_types import ROOT
 from idp.partners import registry
 from idp.partners.cli import clients, partners
+from tests.partners.manifests import example_with_secret
 
-EXAMPLE = str(ROOT / "clients" / "assembly" / "client.toml")
+
+@pytest.fixture
+def example(scratch):
+    """The file of the example manifest, of a client with a secret."""
+    file = scratch / "example.toml"
+    file.write_text(example_with_secret(), "utf-8")
+    return str(file)
 
 
 @pytest.fixture
@@ -24,10 +30,10 @@ def idp(app):
 
 
 @pytest.fixture
-def registered(idp):
+def registered(idp, example):
     """The example is registered; its client_id and secret."""
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
-    answer = idp("clients", "register", EXAMPLE, "--json")
+    answer = idp("clients", "register", example, "--json")
     assert answer.exit_code == 0, answer.output
     body = json.loads(answer.stdout)
     return body["client_id"], body["client_secret"]
@@ -65,7 +71,7 @@ def test_terms_of_service_are_shown_and_logos_are_not(idp, registered):
 
 def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, scratch):
     manifest = scratch / "client.toml"
-    text = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
+    text = example_with_secret()
     manifest.write_text(text.replace("id_token_claims = []", 'id_token_claims = ["name", "email"]'), "utf-8")
     assert idp("clients", "update", str(manifest)).exit_code == 0
     body = json.loads(idp("clients", "show", registered[0], "--json").stdout)
@@ -86,8 +92,8 @@ def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, r
         assert works(registered[0], secret)
 
 
-def test_a_manifest_without_its_partner_says_what_to_do_first(idp):
-    answer = idp("clients", "register", EXAMPLE)
+def test_a_manifest_without_its_partner_says_what_to_do_first(idp, example):
+    answer = idp("clients", "register", example)
     assert answer.exit_code == 1
     assert "idp partners add" in answer.stderr
 
@@ -103,9 +109,9 @@ def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, re
     assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
 
 
-def test_registering_twice_is_refused_and_updating_is_not(idp, registered):
-    assert idp("clients", "register", EXAMPLE).exit_code == 1
-    answer = idp("clients", "update", EXAMPLE)
+def test_registering_twice_is_refused_and_updating_is_not(idp, registered, example):
+    assert idp("clients", "register", example).exit_code == 1
+    answer = idp("clients", "update", example)
     assert answer.exit_code == 0, answer.output
     assert "client_secret" not in answer.stdout
 

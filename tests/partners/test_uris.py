@@ -49,6 +49,9 @@ def test_localhost_is_for_development_and_fapi2_takes_https_alone():
     assert uris.redirect("http://127.0.0.1:5001/cb", **(WEB | {"local": False}))
     with pytest.raises(ValueError, match="fapi2"):
         uris.redirect("http://127.0.0.1:5001/cb", **(WEB | {"profile": "fapi2"}))
+    with pytest.raises(ValueError, match="fapi2"):
+        uris.redirect("http://localhost:5001/cb", **(WEB | {"profile": "fapi2", "local": False}))
+    assert uris.redirect("http://localhost:5001/cb", **(WEB | {"profile": "fapi2", "local": True}))
 
 
 def test_pages_are_https_but_for_development_on_the_machine_itself():

@@ -1,0 +1,162 @@
+"""Pages about people: the first page, sign up, activate, sign in, sign out."""
+
+from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from clients.assembly import accounts, school_account
+from clients.assembly.accounts import Invalid
+from clients.assembly.errors import ProviderError, Untrusted
+from clients.assembly.sign_ins import SignIn
+from clients.assembly.web import browser, csrf, current, end_sign_in, program, set_sign_in
+
+bp = Blueprint("people", __name__)
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """What the application is; whoever is signed in goes on to the connector page."""
+    if current():
+        return redirect(url_for("connector.connector"), 303)
+    return render_template("home.html")
+
+
+@bp.get("/terms")
+def terms() -> ResponseReturnValue:
+    """The terms of service."""
+    return render_template("terms.html", version=accounts.TERMS_VERSION)
+
+
+@bp.route("/sign-up", methods=["GET", "POST"])
+def sign_up() -> ResponseReturnValue:
+    """Sign up with an invite code. The same answer whether or not the address is known."""
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            accounts.sign_up(
+                program().database, code=request.form.get("code", ""), email=request.form.get("email", ""),
+                password=request.form.get("password", ""), terms_version=request.form.get("terms", ""),
+            )  # fmt: skip
+        except Invalid as invalid:
+            faults = invalid.faults
+        else:
+            program().background.wake()
+            session["waiting_for"] = request.form["email"].strip()
+            return redirect(url_for("people.check_email"), 303)
+    page = render_template(
+        "sign_up.html", faults=faults, typed=request.form, version=accounts.TERMS_VERSION,
+        demonstration_code=program().settings.invite_code,
+    )  # fmt: skip
+    return page, 400 if faults else 200
+
+
+@bp.get("/check-email")
+def check_email() -> ResponseReturnValue:
+    """Say that a mail is on its way, and offer to send it again."""
+    return render_template("check_email.html", email=session.get("waiting_for", ""), again="again" in request.args)
+
+
+@bp.post("/resend")
+def resend() -> ResponseReturnValue:
+    """Send the mail again, where one is waited for; the answer is always the same."""
+    accounts.resend(program().database, request.form.get("email", ""))
+    program().background.wake()
+    session["waiting_for"] = request.form.get("email", "").strip()[:254]
+    return redirect(url_for("people.check_email", again=1), 303)
+
+
+@bp.route("/activate/<secret>", methods=["GET", "POST"])
+def activate(secret: str) -> ResponseReturnValue:
+    """Ask for the password, and activate. A program that merely opens the link changes nothing."""
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            account = accounts.activate(program().database, secret, request.form.get("password", ""))
+        except Invalid as invalid:
+            faults = invalid.faults
+        else:
+            set_sign_in(SignIn(account_id=account.id))
+            return redirect(url_for("school.choose"), 303)
+    works = accounts.can_activate(program().database, secret)
+    return render_template("activate.html", works=works, faults=faults), 400 if faults else 200 if works else 404
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> ResponseReturnValue:
+    """Sign in by e-mail and password, or go on to the school account."""
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            account = accounts.sign_in(
+                program().database, request.form.get("email", ""), request.form.get("password", "")
+            )
+        except Invalid as invalid:
+            faults = invalid.faults
+        else:
+            set_sign_in(SignIn(account_id=account.id))
+            return redirect(url_for("connector.connector"), 303)
+    return render_template("sign_in.html", faults=faults, typed=request.form), 400 if faults else 200
+
+
+@bp.get("/school-account")
+def school_sign_in() -> ResponseReturnValue:
+    """Redirect to the provider."""
+    return _to_provider()
+
+
+@bp.route("/initiate", methods=["GET", "POST"])
+def initiate() -> ResponseReturnValue:
+    """Third-party initiated login (OpenID Connect Core §4), from our provider only; it ends at the connector page."""
+    if request.values.get("iss", "").rstrip("/") != program().settings.issuer:
+        raise Untrusted("login initiated by another issuer than our provider")
+    return _to_provider(request.values.get("login_hint"))
+
+
+csrf.exempt(initiate)  # the provider may post to it without our token
+
+
+@bp.get("/callback")
+def callback() -> ResponseReturnValue:
+    """The redirect from the provider. Who was signed in by password stays so, and is known to act for the school."""
+    ours, before = program(), current()
+    signed_in = school_account.finish(
+        ours.database, ours.provider, ours.settings, browser=browser(), response=request.args
+    )
+    account_id = before.account_id if before else None
+    if account_id is not None and signed_in.estab_id is not None:
+        urn = (signed_in.about.get("organisation") or {}).get("urn")
+        accounts.acts_for(ours.database, account_id, signed_in.estab_id, urn)
+    set_sign_in(
+        SignIn(
+            account_id=account_id, estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
+            id_token=signed_in.id_token, claims=signed_in.claims, about=signed_in.about,
+        )
+    )  # fmt: skip
+    return redirect(url_for("connector.connector"), 303)
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """Sign out here, then at the provider, if the browser is signed in there."""
+    before = current()
+    end_sign_in()
+    if before and before.id_token:
+        session["signing_out"] = state = browser()
+        try:
+            url = school_account.sign_out_url(program().provider, program().settings, before, state=state)
+        except ProviderError:
+            return redirect(url_for("people.signed_out"), 303)
+        return redirect(url, 303)
+    return redirect(url_for("people.signed_out"), 303)
+
+
+@bp.get("/signed-out")
+def signed_out() -> ResponseReturnValue:
+    """Say that the person is signed out: here, or also at the provider if it redirected the browser here."""
+    began = session.pop("signing_out", None)
+    return render_template("signed_out.html", everywhere=began is not None and began == request.args.get("state"))
+
+
+def _to_provider(login_hint: str | None = None) -> ResponseReturnValue:
+    ours = program()
+    url = school_account.begin(ours.database, ours.provider, ours.settings, browser=browser(), login_hint=login_hint)
+    return redirect(url, 302)

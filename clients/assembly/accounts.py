@@ -1,0 +1,229 @@
+"""Accounts of our own: sign up with an invite code, activate by the mailed link, sign in by password.
+
+Nothing here tells a stranger whether an address has an account: signing up with a known address looks the same, and
+the mail tells its owner. An account does nothing until it is activated, which needs the mail and the password: so
+neither who signed up with somebody else's address, nor a program that opens links in mails, can activate it.
+"""
+
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from email_validator import EmailNotValidError, validate_email
+
+from clients.assembly import invite_codes, mail
+from clients.assembly.database import Database, digest
+
+TERMS_VERSION = "2026-01"
+"""The version of our terms of service; whoever signs up accepts this one."""
+MIN_PASSWORD_LENGTH = 12
+MAX_PASSWORD_LENGTH = 200
+MAX_FAILURES = 10
+"""Failed sign-ins for one address within `FAILURE_SECONDS`; then its password is not looked at."""
+FAILURE_SECONDS = 900
+RESEND_SECONDS = 60
+"""Between two mails to one address."""
+
+_hasher = PasswordHasher()
+_NOBODY = _hasher.hash("nobody's password")  # verified for unknown addresses, which then take as long as known ones
+
+
+class Invalid(Exception):
+    """What was typed cannot be used; faults by field, for people."""
+
+    def __init__(self, **faults: str) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person with a password here, and the school that they chose."""
+
+    id: int
+    email: str
+    activated_at: float | None
+    contact_name: str | None
+    urn: str | None
+    school_name: str | None
+    school_place: str | None
+    mis: str | None
+    estab_id: str | None
+
+
+def sign_up(database: Database, *, code: str, email: str, password: str, terms_version: str) -> None:
+    """Make an account that is not activated, and mail its link. Raises `Invalid`.
+
+    A known address uses up the code as well: otherwise a code with one use would tell whether an address is known.
+    """
+    faults = _faults(password, terms_version)
+    try:
+        address = _normal(email)
+    except Invalid as invalid:
+        faults |= invalid.faults
+    if faults:
+        raise Invalid(**faults)
+    hashed, now = _hasher.hash(password), time.time()
+    with database.transaction() as connection:
+        if not invite_codes.use(connection, code):
+            raise Invalid(code="This invite code is unknown, has been used, or has expired")
+        made = connection.execute(
+            "INSERT INTO accounts (email, password_hash, terms_version, created_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (email) DO NOTHING",
+            (address, hashed, terms_version, now),
+        )
+        row = connection.execute("SELECT id, activated_at FROM accounts WHERE email = ?", (address,)).fetchone()
+        if made.rowcount == 0 and row["activated_at"] is None:  # its owner may try with another password
+            connection.execute(
+                "UPDATE accounts SET password_hash = ?, terms_version = ? WHERE id = ? AND activated_at IS NULL",
+                (hashed, terms_version, row["id"]),
+            )
+        mail.queue(connection, "activate" if row["activated_at"] is None else "known", row["id"])
+
+
+def resend(database: Database, email: str) -> None:
+    """Mail the link again, where the address waits for one. The new link replaces the old one."""
+    try:
+        address = _normal(email)
+    except Invalid:
+        return
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT id FROM accounts WHERE email = ? AND activated_at IS NULL "
+            "AND coalesce(activation_expires_at, 0) < ?",
+            (address, time.time() + mail.LINK_SECONDS - RESEND_SECONDS),
+        ).fetchone()
+        if row is not None:
+            mail.queue(connection, "activate", row["id"])
+
+
+def can_activate(database: Database, secret: str) -> bool:
+    """Whether a link works now. Looking changes nothing."""
+    with database.transaction() as connection:
+        return _of_link(connection, secret) is not None
+
+
+def activate(database: Database, secret: str, password: str) -> Account:
+    """Activate the account of a link. Raises `Invalid` where the link or the password is not the account's."""
+    with database.transaction() as connection:
+        row = _of_link(connection, secret)
+    if row is None:
+        raise Invalid(link="This link has been used, has expired, or has been replaced by a newer one")
+    _require_attempts_left(database, row["email"])
+    if not _matches(row["password_hash"], password):
+        _count_failure(database, row["email"])
+        raise Invalid(password="This is not the password that was chosen when signing up")  # noqa: S106  a message
+    with database.transaction() as connection:
+        activated = connection.execute(
+            "UPDATE accounts SET activated_at = ?, activation_digest = NULL WHERE activation_digest = ? "
+            "AND password_hash = ? AND activated_at IS NULL",
+            (time.time(), digest(secret), row["password_hash"]),
+        )
+        if activated.rowcount != 1:
+            raise Invalid(link="This link has been used, has expired, or has been replaced by a newer one")
+        return _find(connection, row["id"])
+
+
+def sign_in(database: Database, email: str, password: str) -> Account:
+    """The activated account with this address and password. Raises `Invalid`, in one way for all reasons."""
+    wrong = Invalid(email="The e-mail address or the password is wrong, or the account is not activated yet")
+    try:
+        address = _normal(email)
+    except Invalid:
+        address = ""
+    _require_attempts_left(database, address)
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT id, password_hash FROM accounts WHERE email = ? AND activated_at IS NOT NULL", (address,)
+        ).fetchone()
+    if not _matches(row["password_hash"] if row else _NOBODY, password) or row is None:
+        _count_failure(database, address)
+        raise wrong
+    with database.transaction() as connection:
+        return _find(connection, row["id"])
+
+
+def find(database: Database, account_id: int) -> Account:
+    """The account with this id."""
+    with database.transaction() as connection:
+        return _find(connection, account_id)
+
+
+def choose_school(database: Database, account_id: int, *, urn: str, name: str, place: str, mis: str) -> None:
+    """Store the school and its system. Another school than before drops what belonged to that one."""
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE accounts SET estab_id = CASE WHEN urn = ? THEN estab_id END, urn = ?, school_name = ?, "
+            "school_place = ?, mis = ? WHERE id = ?",
+            (urn, urn, name, place, mis, account_id),
+        )
+
+
+def set_contact_name(database: Database, account_id: int, name: str) -> None:
+    """Store the name that the provider writes to."""
+    with database.transaction() as connection:
+        connection.execute("UPDATE accounts SET contact_name = ? WHERE id = ?", (name, account_id))
+
+
+def acts_for(database: Database, account_id: int, estab_id: str, urn: str | None) -> None:
+    """The person has shown, by the school account, that they act for this school: it is theirs if they chose it."""
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE accounts SET estab_id = ? WHERE id = ? AND urn IS NOT NULL AND urn = ?", (estab_id, account_id, urn)
+        )
+
+
+def _of_link(connection: sqlite3.Connection, secret: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT id, email, password_hash FROM accounts WHERE activation_digest = ? AND activation_expires_at > ? "
+        "AND activated_at IS NULL",
+        (digest(secret), time.time()),
+    ).fetchone()
+    return row
+
+
+def _find(connection: sqlite3.Connection, account_id: int) -> Account:
+    row = connection.execute(
+        "SELECT id, email, activated_at, contact_name, urn, school_name, school_place, mis, estab_id FROM accounts "
+        "WHERE id = ?",
+        (account_id,),
+    ).fetchone()
+    return Account(**dict(row))
+
+
+def _normal(email: str) -> str:
+    try:
+        return validate_email(email.strip(), check_deliverability=False).normalized.lower()
+    except EmailNotValidError as fault:
+        raise Invalid(email="Enter an e-mail address, such as office@school.example") from fault
+
+
+def _faults(password: str, terms_version: str) -> dict[str, str]:
+    faults = {}
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        faults["password"] = f"Choose a password of {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+    if terms_version != TERMS_VERSION:
+        faults["terms"] = "Read and accept the terms of service"
+    return faults
+
+
+def _matches(hashed: str, password: str) -> bool:
+    try:
+        return _hasher.verify(hashed, password[: MAX_PASSWORD_LENGTH + 1])
+    except VerificationError:
+        return False
+
+
+def _require_attempts_left(database: Database, address: str) -> None:
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM failed_sign_ins WHERE at < ?", (time.time() - FAILURE_SECONDS,))
+        query = "SELECT count(*) FROM failed_sign_ins WHERE email_digest = ?"
+        if connection.execute(query, (digest(address),)).fetchone()[0] >= MAX_FAILURES:
+            raise Invalid(email="There were too many attempts. Try again in a quarter of an hour")
+
+
+def _count_failure(database: Database, address: str) -> None:
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO failed_sign_ins VALUES (?, ?)", (digest(address), time.time()))

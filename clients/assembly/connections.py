@@ -1,0 +1,300 @@
+"""Schools that share with us: their tokens, how sharing stands, and what we received.
+
+How it stands is the provider's to say: `check` asks `GET /api/schools/{estab_id}`, after each event, when somebody
+looks at the page, and now and then for all (`check_all`), so that a lost event is noticed as well.
+
+Tokens are refreshed by one thread or process at a time, which the database decides (`_claim_refresh`). The provider
+does not replace refresh tokens of this profile, and where another does, the answer to a repeated request is the same:
+so a refresh whose answer was lost is simply sent again.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self
+
+from clients.assembly import resource
+from clients.assembly.database import Database
+from clients.assembly.errors import Refused
+from clients.assembly.provider import EARLY_SECONDS, Provider
+from clients.assembly.settings import Settings
+
+REFRESH_CLAIM_SECONDS = 30.0
+"""How long others wait for the one that refreshes; longer, and it must have been killed."""
+OVERLAP_SECONDS = 60
+"""How far behind the newest change the list of changes is read again, as the API's description advises."""
+
+Status = Literal[
+    "unknown", "unfinished", "awaiting_verification", "connected", "paused", "withdrawn", "expired", "closed",
+    "rejected", "suspended", "disconnected",
+]  # fmt: skip
+
+
+class NoToken(Exception):
+    """There is no access token: the school has stopped or paused sharing, or we have disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A token response. `until` is in seconds since 1970."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    until: float
+    scope: str
+    withheld_scope: str
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any], asked: str) -> Self:
+        """From the JSON document (RFC 6749 §5.1): a scope that is left out is the one that was asked for."""
+        return cls(
+            str(answer["access_token"]), answer.get("refresh_token"), time.time() + float(answer.get("expires_in", 0)),
+            str(answer.get("scope", asked)), str(answer.get("withheld_scope", "")),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A school, as our database has it."""
+
+    estab_id: str
+    urn: str | None
+    school: dict[str, Any]
+    """What `/api/schools` says; empty before the first answer."""
+    has_tokens: bool
+    scope: frozenset[str]
+    withheld: frozenset[str]
+    access_until: float
+    checked_at: float
+    received: dict[str, Any] | None
+    received_at: float | None
+    disconnected_at: float | None
+
+    @property
+    def status(self) -> Status:
+        """How sharing stands, in one word."""
+        if self.disconnected_at is not None:
+            return "disconnected"
+        agreed, verification = self.school.get("status"), self.school.get("verification")
+        if agreed in {"paused", "withdrawn", "expired"}:
+            return agreed  # type: ignore[no-any-return]
+        if verification in {"closed", "rejected", "suspended"}:
+            return verification  # type: ignore[no-any-return]
+        if agreed is None:
+            return "unknown"
+        if not self.has_tokens:
+            return "unfinished"
+        return "connected" if verification == "verified" else "awaiting_verification"
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """The scopes that count now: the provider's word where there is one, else those of the token."""
+        return frozenset(self.school["scope"].split()) if "scope" in self.school else self.scope
+
+    @property
+    def held_back(self) -> frozenset[str]:
+        """The scopes that the school agreed to and that are withheld now."""
+        if "scope" in self.school:
+            return frozenset(self.school.get("withheld_scope", "").split())
+        return self.withheld
+
+
+def find(database: Database, *, estab_id: str | None = None, urn: str | None = None) -> Connection | None:
+    """The connection of a school, by its Estab ID or its URN."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT * FROM connections WHERE estab_id = ? OR (? IS NULL AND urn = ?)", (estab_id, estab_id, urn)
+        ).fetchone()
+    if row is None:
+        return None
+    return Connection(
+        estab_id=row["estab_id"], urn=row["urn"], school=json.loads(row["school"] or "{}"),
+        has_tokens=row["refresh_token"] is not None, scope=frozenset(row["scope"].split()),
+        withheld=frozenset(row["withheld_scope"].split()), access_until=row["access_until"],
+        checked_at=row["checked_at"], received=json.loads(row["received"]) if row["received"] else None,
+        received_at=row["received_at"], disconnected_at=row["disconnected_at"],
+    )  # fmt: skip
+
+
+def connect(database: Database, estab_id: str, about: Mapping[str, Any], tokens: Tokens) -> None:
+    """Store the tokens of a sign-in, which are for the person's school."""
+    urn = (about.get("organisation") or {}).get("urn")
+    with database.transaction() as connection:
+        connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (estab_id,))
+        _store_tokens(connection, estab_id, tokens)
+        connection.execute(
+            "UPDATE connections SET urn = coalesce(?, urn), disconnected_at = NULL, checked_at = 0 WHERE estab_id = ?",
+            (urn, estab_id),
+        )
+
+
+def disconnect(database: Database, provider: Provider, estab_id: str) -> None:
+    """Forget a school: its data and its tokens, of which the provider is told.
+
+    First the database, then the provider: killed in between, a refresh token that nobody has is left there, and ends
+    with the school's authorisation. Telling the provider first could leave us with a token that does not work.
+    """
+    with database.transaction() as connection:
+        row = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+        connection.execute(
+            "UPDATE connections SET refresh_token = NULL, access_token = NULL, access_until = 0, received = NULL, "
+            "received_at = NULL, disconnected_at = ? WHERE estab_id = ?",
+            (time.time(), estab_id),
+        )
+    if row is not None and row["refresh_token"] is not None:
+        provider.revoke(row["refresh_token"])
+
+
+def check(database: Database, provider: Provider, estab_id: str) -> None:
+    """Ask the provider how sharing with one school stands, and act on what changed."""
+    with database.transaction() as connection:
+        connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (estab_id,))
+        row = connection.execute("SELECT etag FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+    headers = {"If-None-Match": row["etag"]} if row["etag"] else {}
+    try:
+        response = provider.call_for_ourselves("GET", f"/api/schools/{estab_id}", headers=headers)
+    except Refused as refused:
+        if refused.http_status != 404:
+            raise
+        with database.transaction() as connection:  # it has never authorised us
+            connection.execute("DELETE FROM connections WHERE estab_id = ? AND refresh_token IS NULL", (estab_id,))
+        return
+    if response.status_code == 304:
+        with database.transaction() as connection:
+            connection.execute("UPDATE connections SET checked_at = ? WHERE estab_id = ?", (time.time(), estab_id))
+    else:
+        _store_school(database, response.json(), response.headers.get("ETag"))
+
+
+def check_all(database: Database, provider: Provider) -> None:
+    """Ask which schools have changed since we last knew, page by page."""
+    with database.transaction() as connection:
+        rows = connection.execute("SELECT school FROM connections WHERE school IS NOT NULL").fetchall()
+    newest = max((json.loads(row["school"])["changed_at"] for row in rows), default=None)
+    parameters = {"limit": "200"} | ({"changed_since": _a_minute_before(newest)} if newest else {})
+    while True:
+        page = provider.call_for_ourselves("GET", "/api/schools", params=parameters).json()
+        for school in page["schools"]:
+            _store_school(database, school, None)
+        if "next" not in page:
+            return
+        parameters["cursor"] = page["next"]
+
+
+def access_token(database: Database, provider: Provider, estab_id: str, *, anew: bool = False) -> str:
+    """A token for the school's data that is valid for a while, refreshed where necessary. Raises `NoToken`.
+
+    `anew`: refresh in any case, which brings what the school shares now.
+    """
+    began, anew_from = time.time(), time.time() if anew else 0.0
+    while time.time() < began + REFRESH_CLAIM_SECONDS + 5:
+        with database.transaction() as connection:
+            row = connection.execute("SELECT * FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+            if row is None or row["refresh_token"] is None:
+                raise NoToken(estab_id)
+            if row["access_token"] and row["access_until"] > time.time() + EARLY_SECONDS and not anew_from:
+                return str(row["access_token"])
+            claimed = _claim_refresh(connection, estab_id)
+        if claimed:
+            return _refresh(database, provider, estab_id, row["refresh_token"])
+        time.sleep(0.1)
+        anew_from = 0.0  # the other one has just refreshed it
+    raise NoToken("another process refreshes it and does not finish")
+
+
+def receive(database: Database, provider: Provider, settings: Settings, estab_id: str) -> None:
+    """Read the school's data as far as it is shared, and store what came. Where the token is refused, check why."""
+    if not settings.resource:
+        return
+    try:
+        token = access_token(database, provider, estab_id)
+        received = resource.read(provider, settings.resource, token)
+    except resource.NotAllowed:
+        check(database, provider, estab_id)
+        return
+    except NoToken:
+        return
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE connections SET received = ?, received_at = ? WHERE estab_id = ? AND disconnected_at IS NULL",
+            (json.dumps(received), time.time(), estab_id),
+        )
+
+
+def _claim_refresh(connection: Any, estab_id: str) -> bool:
+    """Whether we are the one that refreshes now."""
+    now = time.time()
+    claimed = connection.execute(
+        "UPDATE connections SET refresh_claimed_until = ? WHERE estab_id = ? AND refresh_claimed_until < ?",
+        (now + REFRESH_CLAIM_SECONDS, estab_id, now),
+    )
+    return bool(claimed.rowcount == 1)
+
+
+def _refresh(database: Database, provider: Provider, estab_id: str, refresh_token: str) -> str:
+    try:
+        # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
+        answer = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
+    except Refused as refused:
+        if refused.code not in {"invalid_grant", "access_denied"}:
+            raise
+        with database.transaction() as connection:  # ended for good, or paused: then the same token works again later
+            ended = refused.code == "invalid_grant"
+            connection.execute(
+                "UPDATE connections SET access_token = NULL, access_until = 0, "
+                "refresh_token = CASE WHEN ? THEN NULL ELSE refresh_token END "
+                "WHERE estab_id = ? AND refresh_token = ?",
+                (ended, estab_id, refresh_token),
+            )
+        raise NoToken(refused.code) from refused
+    finally:
+        with database.transaction() as connection:
+            connection.execute("UPDATE connections SET refresh_claimed_until = 0 WHERE estab_id = ?", (estab_id,))
+    tokens = Tokens.of(answer, "")
+    with database.transaction() as connection:
+        still = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+        if still["refresh_token"] != refresh_token:  # disconnected, or connected anew, meanwhile
+            raise NoToken(estab_id)
+        _store_tokens(connection, estab_id, tokens)
+    return tokens.access_token
+
+
+def _store_tokens(connection: Any, estab_id: str, tokens: Tokens) -> None:
+    connection.execute(
+        "UPDATE connections SET access_token = ?, access_until = ?, refresh_token = coalesce(?, refresh_token), "
+        "scope = ?, withheld_scope = ? WHERE estab_id = ?",
+        (tokens.access_token, tokens.until, tokens.refresh_token, tokens.scope, tokens.withheld_scope, estab_id),
+    )
+
+
+def _store_school(database: Database, school: Mapping[str, Any], etag: str | None) -> None:
+    """Store what the provider says of a school. Tokens that cannot work any more go; data scopes need new ones."""
+    urn = school["register"].get("urn")
+    with database.transaction() as connection:
+        connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (school["estab_id"],))
+        connection.execute(
+            "UPDATE connections SET school = ?, urn = coalesce(?, urn), etag = ?, checked_at = ? WHERE estab_id = ?",
+            (json.dumps(school), urn, etag, time.time(), school["estab_id"]),
+        )
+        if school["status"] == "withdrawn":
+            connection.execute(
+                "UPDATE connections SET access_token = NULL, refresh_token = NULL, access_until = 0 WHERE estab_id = ?",
+                (school["estab_id"],),
+            )
+        elif school["status"] != "active":
+            connection.execute(
+                "UPDATE connections SET access_token = NULL, access_until = 0 WHERE estab_id = ?", (school["estab_id"],)
+            )
+        else:  # a token for something else than is shared now is not used again
+            row = connection.execute(
+                "SELECT scope FROM connections WHERE estab_id = ?", (school["estab_id"],)
+            ).fetchone()
+            if set(row["scope"].split()) != set(school["scope"].split()):
+                connection.execute("UPDATE connections SET access_until = 0 WHERE estab_id = ?", (school["estab_id"],))
+
+
+def _a_minute_before(moment: str) -> str:
+    earlier = datetime.fromisoformat(moment) - timedelta(seconds=OVERLAP_SECONDS)
+    return earlier.isoformat()

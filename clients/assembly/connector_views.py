@@ -1,0 +1,202 @@
+"""The connector page: how the connection stands, and what can be done about it."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from clients.assembly import accounts, connections, invitations
+from clients.assembly.connections import Connection, NoToken
+from clients.assembly.errors import ProviderError, Refused, Unreachable
+from clients.assembly.web import current, current_account, program
+
+bp = Blueprint("connector", __name__)
+
+FRESH_SECONDS = 2.0
+"""What was asked of the provider so long ago is shown without asking again."""
+RECEIVE_SECONDS = 60.0
+"""How often the school's data is read while somebody looks at the page."""
+
+
+@bp.get("/connector")
+def connector() -> ResponseReturnValue:
+    """The page of the connection. Who has not chosen a school yet is asked for it first."""
+    sign_in, account = current(), current_account()
+    if sign_in is None:
+        return redirect(url_for("people.sign_in"), 303)
+    if sign_in.estab_id is None and account is not None and account.urn is None:
+        return redirect(url_for("school.choose"), 303)
+    return render_template("connector.html", **_state(ask=True))
+
+
+@bp.get("/connector/status")
+def status() -> ResponseReturnValue:
+    """The part that changes, for the script that keeps it fresh."""
+    return render_template("status.html", **_state(ask=True)) if current() else ("", 401)
+
+
+@bp.post("/connector/grant-access")
+def grant_access() -> ResponseReturnValue:
+    """Have the provider invite the school."""
+    account, ours = current_account(), program()
+    if account is None or account.urn is None:
+        return redirect(url_for("connector.connector"), 303)
+    name = " ".join(request.form.get("name", "").split())[:100]
+    if not name:
+        state = _state(ask=False) | {"faults": {"name": "Enter your name: the e-mail is addressed to it"}}
+        return render_template("connector.html", **state), 400
+    accounts.set_contact_name(ours.database, account.id, name)
+    key = invitations.request(ours.database, ours.settings, account, name)
+    try:
+        invitations.send(ours.database, ours.provider, key)
+    except Unreachable:
+        flash("The school sign-in service cannot be reached at the moment. Your request is kept, and sent by itself.")
+    return redirect(url_for("connector.connector"), 303)
+
+
+@bp.post("/connector/send-again")
+def send_again() -> ResponseReturnValue:
+    """Have the provider send its mail again."""
+    ours, invitation = program(), _invitation()
+    if invitation is not None:
+        try:
+            invitations.send_again(ours.database, ours.provider, invitation.idempotency_key)
+            flash("The e-mail is on its way again. The link in the one before no longer works.")
+        except Refused as refused:
+            flash(refused.detail or "It could not be sent again.")
+    return redirect(url_for("connector.connector"), 303)
+
+
+@bp.post("/connector/check")
+def check_again() -> ResponseReturnValue:
+    """Ask for everything again now, and say what has changed."""
+    ours, connection = program(), _connection()
+    if connection is None:
+        return redirect(url_for("connector.connector"), 303)
+    connections.check(ours.database, ours.provider, connection.estab_id)
+    try:
+        connections.access_token(ours.database, ours.provider, connection.estab_id, anew=True)
+        connections.receive(ours.database, ours.provider, ours.settings, connection.estab_id)
+    except NoToken:
+        pass  # the page says why
+    after = connections.find(ours.database, estab_id=connection.estab_id)
+    flash(_describe_changes(connection, after))
+    return redirect(url_for("connector.connector"), 303)
+
+
+@bp.post("/connector/disconnect")
+def disconnect() -> ResponseReturnValue:
+    """Forget the school's data and its tokens: for those who act for it."""
+    ours, connection = program(), _connection()
+    if connection is None or not _acts_for(connection):
+        return redirect(url_for("connector.connector"), 303)
+    try:
+        connections.disconnect(ours.database, ours.provider, connection.estab_id)
+    except ProviderError:
+        flash("Disconnected here. The school sign-in service could not be told yet.")
+    return redirect(url_for("connector.connector"), 303)
+
+
+def _state(*, ask: bool) -> dict[str, Any]:
+    """What the templates show. With `ask`, what is old is asked of the provider first; if that fails, it is shown."""
+    ours, application = program(), program().settings.application
+    reachable = True
+    if ask:
+        try:
+            _refresh()
+        except (Unreachable, Refused):
+            reachable = False
+    connection, invitation = _connection(), _invitation()
+    areas = list(
+        application.area_states(connection.granted, connection.held_back, paused=connection.status == "paused")
+    ) if connection else []  # fmt: skip
+    sign_in = current()
+    return {
+        "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas, "faults": {},
+        "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
+        "has_resource": bool(ours.settings.resource), "person": sign_in.about if sign_in else {},
+        "claims": sign_in.claims if sign_in else {},
+    }  # fmt: skip
+
+
+def _step(connection: Connection | None, invitation: invitations.Invitation | None) -> str:
+    """The word for how it stands: of the connection where there is one, else of the invitation."""
+    if connection is not None and connection.status != "unknown":
+        if connection.status in {"disconnected", "withdrawn", "expired"} and _is_newer(invitation, connection):
+            assert invitation is not None
+            return f"invitation_{invitation.state}"
+        return connection.status
+    return f"invitation_{invitation.state}" if invitation else "not_connected"
+
+
+def _is_newer(invitation: invitations.Invitation | None, connection: Connection) -> bool:
+    """Whether the school was invited again after sharing ended."""
+    if invitation is None or invitation.state == "accepted":
+        return False
+    ended = connection.disconnected_at
+    if ended is None:
+        moment = connection.school.get("withdrawn_at") or connection.school.get("until")
+        ended = datetime.fromisoformat(moment).timestamp() if moment else 0.0
+    return invitation.created_at > ended
+
+
+def _refresh() -> None:
+    """Ask the provider what is older than `FRESH_SECONDS`, for the school and the invitation of this browser."""
+    ours, now = program(), time.time()
+    invitation = _invitation()
+    if invitation is not None and now - invitation.checked_at > FRESH_SECONDS:
+        if invitation.state == "sending":
+            invitations.send(ours.database, ours.provider, invitation.idempotency_key)
+        else:
+            invitations.check(ours.database, ours.provider, invitation.idempotency_key)
+    connection = _connection()
+    if connection is None:
+        if invitation is not None and invitation.state == "accepted":  # by somebody who has not come back to us
+            connections.check_all(ours.database, ours.provider)
+        return
+    if now - connection.checked_at > FRESH_SECONDS:
+        connections.check(ours.database, ours.provider, connection.estab_id)
+        connection = _connection()
+    if connection and connection.status == "connected" and now - (connection.received_at or 0) > RECEIVE_SECONDS:
+        connections.receive(ours.database, ours.provider, ours.settings, connection.estab_id)
+
+
+def _connection() -> Connection | None:
+    """The connection of the school that this browser is signed in for, or that its account has chosen."""
+    sign_in, account, database = current(), current_account(), program().database
+    if account is not None and account.urn is not None:
+        return connections.find(database, urn=account.urn)
+    return connections.find(database, estab_id=sign_in.estab_id) if sign_in and sign_in.estab_id else None
+
+
+def _invitation() -> invitations.Invitation | None:
+    account = current_account()
+    return invitations.of_account(program().database, account.id, account.urn) if account else None
+
+
+def _acts_for(connection: Connection) -> bool:
+    """Whether the person has shown by a school account that they act for this school.
+
+    Choosing a school when signing up shows nothing: without this, whoever has an invite code could read the names of
+    the pupils of any school that shares with us.
+    """
+    sign_in, account = current(), current_account()
+    return connection.estab_id in {sign_in.estab_id if sign_in else None, account.estab_id if account else None}
+
+
+def _describe_changes(before: Connection, now: Connection | None) -> str:
+    """A sentence about what asking again has changed."""
+    if now is None or now.status in {"withdrawn", "expired"}:
+        return "Your school no longer shares with us."
+    if now.status == "paused":
+        return "Your school has paused sharing with us. We receive nothing until your school resumes it."
+    if before.status == "paused":
+        return "Your school shares with us again."
+    areas = program().settings.application.areas
+    came = now.granted - before.granted
+    if titles := [area.title for area in areas if area.scope in came]:
+        return f"New: your school now shares {', '.join(titles)} with us."
+    gone = [area.title for area in areas if area.scope in before.granted - now.granted]
+    return f"Your school no longer shares {', '.join(gone)} with us." if gone else "Nothing has changed."

@@ -1,0 +1,57 @@
+"""What can go wrong with the provider. `title` and `message` are shown; the arguments are for our log."""
+
+
+class ProviderError(Exception):
+    """What was begun cannot continue."""
+
+    status = 400
+    title = "That did not work"
+    message = "Please sign in again."
+
+
+class StartAgain(ProviderError):
+    """The response does not belong to a recent request of this browser."""
+
+    title = "Please start again"
+    message = (
+        "This was begun in another browser, has been used already, or has been left open too long. "
+        "Nothing was shared with us."
+    )
+
+
+class Declined(ProviderError):
+    """The school or the person declined."""
+
+    status = 200
+    title = "Your school chose not to share"
+    message = (
+        "Or you turned back on the way. Either is fine: nothing was shared with us, and you can change your mind "
+        "whenever you like."
+    )
+
+
+class Untrusted(ProviderError):
+    """The response does not come from our provider, or is about another person."""
+
+    title = "We could not trust that answer"
+    message = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
+
+
+class Refused(ProviderError):
+    """The provider refused our request. `code` and `detail` are what it said (RFC 6749 §5.2, RFC 9457)."""
+
+    status = 502
+    title = "School sign-in would not accept our request"
+    message = "This is our fault, not yours, and we have made a note of it. Please try again later."
+
+    def __init__(self, code: str, detail: str = "", http_status: int = 400) -> None:
+        super().__init__(code, detail)
+        self.code, self.detail, self.http_status = code, detail, http_status
+
+
+class Unreachable(ProviderError):
+    """The provider does not respond, or not as it should."""
+
+    status = 503
+    title = "School sign-in is not answering"
+    message = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."

@@ -1,0 +1,156 @@
+"""Grant Access: we ask the provider to invite a school, and follow what comes of it.
+
+What we want to ask is stored first, with an idempotency key. Killed before the answer came, we ask again with the same
+key, and the provider sends no second mail.
+"""
+
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+
+from clients.assembly.accounts import Account
+from clients.assembly.database import Database
+from clients.assembly.errors import ProviderError, Refused
+from clients.assembly.provider import Provider
+from clients.assembly.settings import Settings
+
+FINAL = ("accepted", "declined", "cancelled", "refused")
+"""States that change no more."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """The newest invitation of an account. `state` is `sending`, `refused` (with a `problem`), or the provider's."""
+
+    idempotency_key: str
+    state: str
+    problem: str | None
+    forwarded_to: str | None
+    created_at: float
+    checked_at: float
+
+
+def of_account(database: Database, account_id: int, urn: str | None) -> Invitation | None:
+    """The newest invitation by this account of this school."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT idempotency_key, state, problem, forwarded_to, created_at, checked_at FROM invitations "
+            "WHERE account_id = ? AND json_extract(request, '$.urn') = ? ORDER BY created_at DESC LIMIT 1",
+            (account_id, urn),
+        ).fetchone()
+    return Invitation(**dict(row)) if row else None
+
+
+def request(database: Database, settings: Settings, account: Account, contact_name: str) -> str:
+    """Store that the school of `account` shall be invited; returns the key. A request that waits is not doubled."""
+    document = {
+        "urn": account.urn,
+        "contact": {"name": contact_name, "email": account.email},
+        "scope": settings.application.data_scope,
+        "mis": account.mis,
+        "reference": f"account {account.id}",
+    }
+    now, key = time.time(), str(uuid.uuid4())
+    with database.transaction() as connection:
+        waiting = connection.execute(
+            "SELECT idempotency_key FROM invitations WHERE account_id = ? AND state = 'sending'", (account.id,)
+        ).fetchone()
+        if waiting is not None:
+            return str(waiting["idempotency_key"])
+        connection.execute(
+            "INSERT INTO invitations (idempotency_key, account_id, request, state, created_at, checked_at) "
+            "VALUES (?, ?, ?, 'sending', ?, ?)",
+            (key, account.id, json.dumps(document), now, now),
+        )
+    return key
+
+
+def send(database: Database, provider: Provider, idempotency_key: str) -> None:
+    """Ask the provider, unless it has answered already. Raises `Unreachable`: then it stays to be sent."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT request FROM invitations WHERE idempotency_key = ? AND state = 'sending'", (idempotency_key,)
+        ).fetchone()
+    if row is None:
+        return
+    try:
+        answer = provider.call_for_ourselves(
+            "POST", "/api/invitations", json=json.loads(row["request"]), headers={"Idempotency-Key": idempotency_key}
+        ).json()
+    except Refused as refused:
+        with database.transaction() as connection:
+            connection.execute(
+                "UPDATE invitations SET state = 'refused', problem = ? WHERE idempotency_key = ?",
+                (refused.detail or refused.code, idempotency_key),
+            )
+        return
+    _store(database, idempotency_key, answer)
+
+
+def send_waiting(database: Database, provider: Provider) -> None:
+    """Send what a killed program or an unreachable provider left."""
+    with database.transaction() as connection:
+        rows = connection.execute("SELECT idempotency_key FROM invitations WHERE state = 'sending'").fetchall()
+    for row in rows:
+        try:
+            send(database, provider, row["idempotency_key"])
+        except ProviderError as fault:  # it waits, and keeps no other waiting
+            log.warning("an invitation is sent later: %s: %s", type(fault).__name__, fault)
+
+
+def check(database: Database, provider: Provider, idempotency_key: str) -> None:
+    """Ask what has come of an invitation."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT provider_id, state FROM invitations WHERE idempotency_key = ?", (idempotency_key,)
+        ).fetchone()
+    if row is None or row["provider_id"] is None or row["state"] in FINAL:
+        return
+    try:
+        answer = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
+    except Refused as refused:
+        if refused.http_status != 404:
+            raise
+        answer = {"id": row["provider_id"], "state": "expired"}  # deleted some weeks after it expired
+    _store(database, idempotency_key, answer)
+
+
+def check_open(database: Database, provider: Provider) -> None:
+    """Ask what has come of all that may still change."""
+    with database.transaction() as connection:
+        rows = connection.execute(
+            f"SELECT idempotency_key FROM invitations WHERE provider_id IS NOT NULL AND "  # noqa: S608  our constants
+            f"state NOT IN ({', '.join('?' * len(FINAL))}) ORDER BY checked_at LIMIT 100",
+            FINAL,
+        ).fetchall()
+    for row in rows:
+        try:
+            check(database, provider, row["idempotency_key"])
+        except Refused as fault:
+            log.warning("an invitation is looked at again: %s", fault)
+
+
+def send_again(database: Database, provider: Provider, idempotency_key: str) -> None:
+    """Have the provider send the mail again, with a new link. Raises `Refused` with the reason."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT provider_id FROM invitations WHERE idempotency_key = ?", (idempotency_key,)
+        ).fetchone()
+    if row is not None and row["provider_id"] is not None:
+        answer = provider.call_for_ourselves("POST", f"/api/invitations/{row['provider_id']}/resend").json()
+        _store(database, idempotency_key, answer)
+
+
+def _store(database: Database, idempotency_key: str, answer: dict[str, object]) -> None:
+    person = answer.get("forwarded_to")
+    forwarded_to = f"{person['name']} ({person['email']})" if isinstance(person, dict) else None
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE invitations SET provider_id = ?, state = ?, forwarded_to = ?, checked_at = ? "
+            "WHERE idempotency_key = ?",
+            (answer["id"], answer["state"], forwarded_to, time.time(), idempotency_key),
+        )

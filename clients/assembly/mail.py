@@ -1,0 +1,113 @@
+"""Our mail: a queue in the database, which the background thread empties by SMTP.
+
+A mail is written at the moment it is sent, with a new link, and leaves the queue afterwards. Killed in between, it is
+sent again: its reader may get two, of which the newer works.
+"""
+
+import logging
+import secrets
+import smtplib
+import sqlite3
+import time
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+from clients.assembly.database import Database, digest
+from clients.assembly.settings import Settings
+
+TIMEOUT_SECONDS = 10
+LINK_SECONDS = 24 * 3600
+"""How long the link of a mail works."""
+RETRY_SECONDS = 20
+MAX_ATTEMPTS = 200
+SUPPORT_TELEPHONE, SUPPORT_EMAIL = "020 8506 6100", "support@assembly.example"
+
+_ACTIVATE = """Hello,
+
+you have signed up for {name}. Open this page and enter the password that you chose:
+
+{url}/activate/{secret}
+
+The link works once, for a day. If it was not you who signed up, do nothing: without the password it is of no use.
+
+{name} · {telephone} · {email}
+"""
+
+_KNOWN = """Hello,
+
+somebody, probably you, has signed up for {name} with this address. You have an account already:
+
+{url}/sign-in
+
+If you have forgotten your password, sign in with your school account there, or call us.
+
+{name} · {telephone} · {email}
+"""
+
+log = logging.getLogger(__name__)
+
+
+def queue(connection: sqlite3.Connection, kind: str, account_id: int) -> None:
+    """Have a mail sent soon, unless the same one waits already; in the caller's transaction."""
+    waiting = connection.execute("SELECT 1 FROM mails WHERE kind = ? AND account_id = ?", (kind, account_id))
+    if waiting.fetchone() is None:
+        connection.execute(
+            "INSERT INTO mails (kind, account_id, due_at) VALUES (?, ?, ?)", (kind, account_id, time.time())
+        )
+
+
+def send_due(database: Database, settings: Settings) -> None:
+    """Send what is due. What cannot be sent waits, and keeps no other waiting."""
+    while (message := _claim(database, settings)) is not None:
+        mail_id, letter = message
+        try:
+            with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_SECONDS) as smtp:
+                smtp.send_message(letter)
+        except (OSError, smtplib.SMTPException) as fault:
+            log.warning("a mail could not be sent, and is tried again: %s", type(fault).__name__)
+            continue
+        with database.transaction() as connection:
+            connection.execute("DELETE FROM mails WHERE id = ?", (mail_id,))
+
+
+def _claim(database: Database, settings: Settings) -> tuple[int, EmailMessage] | None:
+    """The next mail that is due, written; nobody else takes it for a while."""
+    now = time.time()
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM mails WHERE attempts >= ?", (MAX_ATTEMPTS,))
+        row = connection.execute(
+            "UPDATE mails SET attempts = attempts + 1, due_at = ? WHERE id = "
+            "(SELECT id FROM mails WHERE due_at <= ? ORDER BY due_at LIMIT 1) RETURNING id, kind, account_id",
+            (now + RETRY_SECONDS, now),
+        ).fetchone()
+        if row is None:
+            return None
+        account = connection.execute("SELECT email FROM accounts WHERE id = ?", (row["account_id"],)).fetchone()
+        secret = _new_link(connection, row["account_id"]) if row["kind"] == "activate" else ""
+    return row["id"], _write(settings, row["kind"], account["email"], secret)
+
+
+def _new_link(connection: sqlite3.Connection, account_id: int) -> str:
+    """A new secret for the link that activates an account; the one before stops working."""
+    secret = secrets.token_urlsafe(32)
+    connection.execute(
+        "UPDATE accounts SET activation_digest = ?, activation_expires_at = ? WHERE id = ?",
+        (digest(secret), time.time() + LINK_SECONDS, account_id),
+    )
+    return secret
+
+
+def _write(settings: Settings, kind: str, to: str, secret: str) -> EmailMessage:
+    name = settings.application.name
+    subject, text = {
+        "activate": (f"Activate your {name} account", _ACTIVATE),
+        "known": (f"You have a {name} account already", _KNOWN),
+    }[kind]
+    letter = EmailMessage()
+    letter["To"], letter["From"], letter["Subject"] = to, f"{name} <{SUPPORT_EMAIL}>", subject
+    letter["Date"], letter["Message-ID"] = formatdate(localtime=False), make_msgid(domain="assembly.example")
+    letter["Auto-Submitted"] = "auto-generated"
+    letter.set_content(
+        text.format(name=name, url=settings.url, secret=secret, telephone=SUPPORT_TELEPHONE, email=SUPPORT_EMAIL)
+    )
+    return letter

@@ -1,0 +1,256 @@
+"""What we send to the provider, as the FAPI 2.0 Security Profile has it.
+
+* We authenticate by a JWT that our key signs, not by a secret (`private_key_jwt`, RFC 7523).
+* Authorization requests are pushed before the browser goes there (PAR, RFC 9126).
+* Access tokens are bound to our DPoP key: whoever steals one cannot use it (RFC 9449).
+
+joserfc signs and verifies; requests sends. An assertion and a proof are each for one request and work once, so
+whatever is sent again, after a lost answer for example, is signed again.
+"""
+
+import secrets
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import JWSRegistry
+
+from clients.assembly.errors import Refused, Unreachable, Untrusted
+from clients.assembly.keys import ALG, Keys
+from clients.assembly.settings import Settings
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = ["ES256", "RS256"]
+"""The accepted signing algorithms of the provider, whatever its discovery document says."""
+TIMEOUT_SECONDS = 10
+ASSERTION_SECONDS = 60
+METADATA_SECONDS = 3600
+KEYS_SECONDS = 600
+MIN_KEYS_SECONDS = 10
+"""Between two requests for its keys, however many signatures name one that we do not know."""
+EARLY_SECONDS = 30
+"""How long before a token expires we get another one."""
+
+
+class Provider:
+    """The provider, as this application sees it. It need not be running when this is made."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings, self._keys = settings, keys
+        self._metadata: tuple[dict[str, Any], float] = ({}, 0)
+        self._jwks: tuple[KeySet, float] = (KeySet([]), 0)
+        self._nonces: dict[str, str] = {}
+        self._own_token: tuple[str, float] = ("", 0)
+        self._lock = threading.Lock()
+
+    def metadata(self) -> dict[str, Any]:
+        """Its discovery document (OpenID Connect Discovery §4). Raises `Unreachable`."""
+        metadata, fetched_at = self._metadata
+        if time.time() - fetched_at > METADATA_SECONDS:
+            metadata = _json(_send("GET", f"{self._settings.issuer}/.well-known/openid-configuration"))
+            if metadata.get("issuer") != self._settings.issuer:
+                raise Unreachable(f"discovery names {metadata.get('issuer')!r} as issuer (Discovery §4.3)")
+            self._metadata = metadata, time.time()
+        return metadata
+
+    # Signing in
+
+    def push(self, parameters: Mapping[str, str]) -> str:
+        """Push an authorization request; returns the address to which the browser goes (RFC 9126)."""
+        form = {**parameters, "client_id": self._settings.client_id, "dpop_jkt": self._keys.dpop_key().thumbprint()}
+        pushed = self._post("pushed_authorization_request_endpoint", form)
+        query = urlencode({"client_id": self._settings.client_id, "request_uri": pushed["request_uri"]})
+        return f"{self._endpoint('authorization_endpoint')}?{query}"
+
+    def token(self, **form: str) -> dict[str, Any]:
+        """The response of the token endpoint. Raises `Refused`."""
+        return self._post("token_endpoint", form, prove=True)
+
+    def revoke(self, refresh_token: str) -> None:
+        """Revoke a refresh token, and the access tokens that came from it (RFC 7009)."""
+        self._post("revocation_endpoint", {"token": refresh_token, "token_type_hint": "refresh_token"})
+
+    def userinfo(self, access_token: str) -> dict[str, Any]:
+        """The claims about the person whose token this is (OpenID Connect Core §5.3)."""
+        return _json(self.call("GET", self._endpoint("userinfo_endpoint"), access_token))
+
+    def end_session_url(self, **parameters: str) -> str:
+        """Where the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
+        return f"{self._endpoint('end_session_endpoint')}?{urlencode(parameters)}"
+
+    # Calling an API
+
+    def call(
+        self, method: str, url: str, access_token: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> requests.Response:
+        """Send a request with an access token and the proof that it is ours."""
+        ath = _b64(sha256(access_token.encode()).digest())
+
+        def once() -> requests.Response:
+            proof = self._proof(method, url, ath=ath)
+            sent = {**(headers or {}), "Authorization": f"DPoP {access_token}", "DPoP": proof}
+            return _send(method, url, headers=sent, **more)
+
+        return self._with_nonce(url, once)
+
+    def call_for_ourselves(self, method: str, path: str, **more: Any) -> requests.Response:
+        """The same at the provider's API, with a token of our own (client credentials, RFC 6749 §4.4).
+
+        Raises `Refused` with the code and the detail of a problem document (RFC 9457).
+        """
+        response = self.call(method, self._settings.issuer + path, self._token_of_our_own(), **more)
+        if response.status_code == 401:  # it was revoked, or the provider has begun anew
+            response = self.call(method, self._settings.issuer + path, self._token_of_our_own(anew=True), **more)
+        _raise_for(response)
+        return response
+
+    # What it signs
+
+    def verify(self, token: str, *, typ: str) -> dict[str, Any]:
+        """The claims of a JWT that the provider signed for us: its type, signature, issuer, and audience.
+
+        Raises `Untrusted`, and `Unreachable` where its keys cannot be had. Times are the caller's to check.
+        """
+        try:
+            decoded = self._decode(token)
+        except (JoseError, ValueError, TypeError, KeyError) as fault:
+            raise Untrusted(f"signature: {fault}") from fault
+        claims = dict(decoded.claims)
+        if str(decoded.header.get("typ", "JWT")).lower() != typ.lower():
+            raise Untrusted(f"is a {decoded.header.get('typ')}, not a {typ}")
+        if claims.get("iss") != self._settings.issuer:
+            raise Untrusted("iss: from another issuer")
+        audience = claims.get("aud")
+        if audience not in (self._settings.client_id, [self._settings.client_id]):
+            raise Untrusted("aud: for another client")
+        return claims
+
+    def _decode(self, token: str) -> Any:
+        """With the keys that we have, and where none of them fits, with those it publishes now."""
+        registry = JWSRegistry(algorithms=ALGORITHMS)
+        keys, fetched_at = self._jwks
+        if time.time() - fetched_at < KEYS_SECONDS:
+            try:
+                return jwt.decode(token, keys, registry=registry)
+            except (JoseError, ValueError):
+                if time.time() - fetched_at < MIN_KEYS_SECONDS:
+                    raise
+        keys = KeySet.import_key_set(_json(_send("GET", self._endpoint("jwks_uri"))))  # type: ignore[arg-type]
+        self._jwks = keys, time.time()
+        return jwt.decode(token, keys, registry=registry)
+
+    # How
+
+    def _post(self, endpoint: str, form: Mapping[str, str], *, prove: bool = False) -> dict[str, Any]:
+        url = self._endpoint(endpoint)
+
+        def once() -> requests.Response:
+            headers = {"DPoP": self._proof("POST", url)} if prove else {}
+            sent = {**form, "client_assertion_type": ASSERTION_TYPE, "client_assertion": self._assertion()}
+            return _send("POST", url, headers=headers, data=sent, allow_redirects=False)
+
+        response = self._with_nonce(url, once)
+        _raise_for(response)
+        return _json(response) if response.content else {}
+
+    def _with_nonce(self, url: str, once: Any) -> requests.Response:
+        """Send, and send again where the provider wants its nonce in the proof (RFC 9449 §8 and §9)."""
+        server = "/".join(url.split("/", 3)[:3])
+        response: requests.Response = once()
+        nonce = response.headers.get("DPoP-Nonce")
+        if nonce and nonce != self._nonces.get(server):
+            self._nonces[server] = nonce
+            if response.status_code in {400, 401} and "use_dpop_nonce" in response.text + response.headers.get(
+                "WWW-Authenticate", ""
+            ):
+                return once()  # type: ignore[no-any-return]
+        return response
+
+    def _assertion(self) -> str:
+        """Who we are, signed (RFC 7523 §3). The profile wants the issuer alone as audience."""
+        now, key, us = int(time.time()), self._keys.signing_key(), self._settings.client_id
+        claims = {
+            "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
+            "exp": now + ASSERTION_SECONDS,
+        }  # fmt: skip
+        return jwt.encode({"alg": ALG, "kid": key.kid}, claims, key, algorithms=[ALG])
+
+    def _proof(self, method: str, url: str, **more: str) -> str:
+        """That we hold the key, for one request (RFC 9449 §4.2); with `ath` for one token, too."""
+        key, address = self._keys.dpop_key(), url.partition("?")[0]
+        claims = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": address, "iat": int(time.time()), **more}
+        if nonce := self._nonces.get("/".join(url.split("/", 3)[:3])):
+            claims["nonce"] = nonce
+        public = {name: value for name, value in key.as_dict(private=False).items() if name in {"kty", "crv", "x", "y"}}
+        return jwt.encode({"typ": "dpop+jwt", "alg": ALG, "jwk": public}, claims, key, algorithms=[ALG])
+
+    def _token_of_our_own(self, *, anew: bool = False) -> str:
+        with self._lock:  # one thread gets it, the others wait
+            token, until = self._own_token
+            if anew or time.time() > until - EARLY_SECONDS:
+                response = self.token(grant_type="client_credentials", scope="schools.list invitations")
+                token, until = str(response["access_token"]), time.time() + float(response.get("expires_in", 60))
+                self._own_token = token, until
+            return token
+
+    def _endpoint(self, name: str) -> str:
+        try:
+            return str(self.metadata()[name])
+        except KeyError as fault:
+            raise Unreachable(f"discovery has no {name}") from fault
+
+
+def _send(method: str, url: str, **more: Any) -> requests.Response:
+    try:
+        response = requests.request(method, url, timeout=TIMEOUT_SECONDS, **more)
+    except requests.RequestException as fault:
+        raise Unreachable(f"{type(fault).__name__}: {url}") from fault
+    if response.status_code >= 500:
+        raise Unreachable(f"{url} answered {response.status_code}")
+    return response
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError as fault:
+        raise Unreachable(f"{response.url} did not answer with JSON") from fault
+    if response.status_code not in {200, 201} or not isinstance(document, dict):
+        raise Unreachable(f"{response.url} answered {response.status_code}")
+    return document
+
+
+def _raise_for(response: requests.Response) -> None:
+    """Raise `Refused` with what an error response says: OAuth's members or those of a problem document."""
+    if response.status_code < 400:
+        return
+    try:
+        document = response.json()
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    code = str(document.get("error") or document.get("code") or response.status_code)
+    detail = str(document.get("error_description") or document.get("detail") or "")
+    for fault in document.get("errors", ()):
+        detail += f" {fault.get('field')}: {fault.get('detail')}."
+    if response.status_code == 429:
+        raise Unreachable(f"{response.url} wants us to wait")
+    raise Refused(code, detail.strip(), response.status_code)
+
+
+def _b64(value: bytes) -> str:
+    return urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def code_challenge(verifier: str) -> str:
+    """PKCE's challenge, of the method S256 (RFC 7636 §4.2)."""
+    return _b64(sha256(verifier.encode()).digest())

@@ -1,0 +1,74 @@
+"""Addresses that the provider calls: our public keys, events, logout tokens; and the health check."""
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from clients.assembly import events
+from clients.assembly.errors import Unreachable
+from clients.assembly.web import csrf, program
+
+bp = Blueprint("provider", __name__)
+
+MAX_TOKEN_LENGTH = 16_384
+
+
+@bp.get("/jwks.json")
+def jwks() -> ResponseReturnValue:
+    """Our public keys, at the `jwks_uri` of our registration."""
+    response = jsonify(program().keys.public())
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return response
+
+
+@bp.post("/events")
+def receive_event() -> ResponseReturnValue:
+    """A Security Event Token, pushed (RFC 8935 §2): 202 once it is stored, 400 with `err` where it is not accepted."""
+    ours = program()
+    if request.mimetype != "application/secevent+jwt":
+        return _refuse("invalid_request", "Content-Type must be application/secevent+jwt")
+    try:
+        events.receive(ours.database, ours.provider, ours.settings, _token(request.get_data()))
+    except events.Invalid as invalid:
+        return _refuse(invalid.err, invalid.description)
+    except Unreachable:
+        return Response(status=503)  # the provider's keys cannot be had: let it send the event again
+    ours.background.wake()
+    return Response(status=202)
+
+
+@bp.post("/backchannel-logout")
+def log_out() -> ResponseReturnValue:
+    """A logout token (OpenID Connect Back-Channel Logout §2.8)."""
+    ours = program()
+    try:
+        events.log_out(ours.database, ours.provider, _token(request.form.get("logout_token", "").encode()))
+    except events.Invalid as invalid:
+        return _refuse(invalid.err, invalid.description, member="error")
+    except Unreachable:
+        return Response(status=503)
+    return Response(status=200)
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """Always 200."""
+    return {"status": "ok"}
+
+
+csrf.exempt(receive_event)
+csrf.exempt(log_out)
+
+
+def _token(body: bytes) -> str:
+    if len(body) > MAX_TOKEN_LENGTH:
+        raise events.Invalid("invalid_request", "the token is too long")
+    try:
+        return body.decode("ascii").strip()
+    except UnicodeDecodeError as fault:
+        raise events.Invalid("invalid_request", "the token is not ASCII") from fault
+
+
+def _refuse(err: str, description: str, *, member: str = "err") -> ResponseReturnValue:
+    """The error of RFC 8935 §2.3; that of a logout token has another name."""
+    names = {"err": "description", "error": "error_description"}
+    return jsonify({member: err, names[member]: description}), 400

@@ -1,0 +1,83 @@
+"""School information: which school, out of the provider's register, and which management information system."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from clients.assembly import accounts
+from clients.assembly.applications import MIS
+from clients.assembly.web import current_account, program
+
+bp = Blueprint("school", __name__)
+
+MAX_LISTED = 12
+
+
+@bp.get("/school")
+def choose() -> ResponseReturnValue:
+    """Find the school by name or postcode, and choose it and its system; `q` is what was typed, without scripts."""
+    if current_account() is None:
+        return redirect(url_for("people.sign_in"), 303)
+    return _page({})
+
+
+@bp.get("/school/search")
+def search() -> ResponseReturnValue:
+    """The list alone, for the script that narrows it while somebody types."""
+    if current_account() is None:
+        return "", 401
+    return render_template("schools.html", **_found(request.args.get("q", "")))
+
+
+@bp.post("/school")
+def save() -> ResponseReturnValue:
+    """Store the choice. What is stored of a school is what the register says, not what the form does."""
+    account = current_account()
+    if account is None:
+        return redirect(url_for("people.sign_in"), 303)
+    application, urn, mis = program().settings.application, request.form.get("urn", ""), request.form.get("mis", "")
+    faults = {}
+    school = _by_urn(urn) if urn else None
+    if school is None:
+        faults["urn"] = "Choose your school from the list"
+    elif not school["can_register"]:
+        faults["urn"] = f"{school['name']} cannot be connected: {school['status']}"
+    if mis not in MIS:
+        faults["mis"] = "Choose your school’s management information system"
+    elif mis not in application.accepted_mis:
+        names = " and ".join(name for code, name in MIS.items() if code in application.accepted_mis)
+        faults["mis"] = f"{application.name} is only available for {names} schools"
+    if faults or school is None:
+        return _page(faults, refused_mis=mis in MIS and mis not in application.accepted_mis), 400
+    accounts.choose_school(
+        program().database, account.id, urn=school["urn"], name=school["name"], place=_place(school), mis=mis
+    )
+    return redirect(url_for("connector.connector"), 303)
+
+
+def _page(faults: dict[str, str], *, refused_mis: bool = False) -> str:
+    account = current_account()
+    assert account is not None  # checked by the views
+    typed = request.values.get("q", account.school_name or "")
+    return render_template(
+        "school.html", faults=faults, q=typed, mis=MIS, chosen_mis=request.form.get("mis", account.mis or ""),
+        chosen_urn=request.form.get("urn", account.urn or ""), refused_mis=refused_mis, **_found(typed),
+    )  # fmt: skip
+
+
+def _found(typed: str) -> dict[str, Any]:
+    if len(typed.strip()) < 2:
+        return {"schools": [], "more": False, "typed": typed}
+    parameters = {"q": typed.strip()[:200], "limit": str(MAX_LISTED)}
+    answer = program().provider.call_for_ourselves("GET", "/api/register/schools", params=parameters).json()
+    schools = [school | {"place": _place(school)} for school in answer["schools"] if "urn" in school]
+    return {"schools": schools, "more": answer["more"], "typed": typed}
+
+
+def _by_urn(urn: str) -> dict[str, Any] | None:
+    return next((school for school in _found(urn)["schools"] if school["urn"] == urn), None)
+
+
+def _place(school: dict[str, Any]) -> str:
+    return ", ".join(filter(None, (school["address"].get("town"), school["address"].get("postcode"))))

@@ -1,0 +1,78 @@
+"""Who is signed in, in which browser. The cookie has a random value, the handle; all else stays here.
+
+A browser is signed in by password (`account_id`), by school account (`estab_id`, `sub`), or by both.
+"""
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from clients.assembly.database import Database, digest
+
+HOURS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One signed-in browser. `claims` are those of the ID Token, `about` is the userinfo response."""
+
+    account_id: int | None = None
+    estab_id: str | None = None
+    sub: str | None = None
+    sid: str | None = None
+    id_token: str | None = field(default=None, repr=False)
+    claims: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def add(database: Database, sign_in: SignIn, *, instead_of: str | None = None) -> str:
+    """Store a sign-in, which ends the one of the handle `instead_of`; returns its handle, for the cookie."""
+    handle, now = secrets.token_urlsafe(32), time.time()
+    with database.transaction() as connection:
+        connection.execute(
+            "DELETE FROM sign_ins WHERE expires_at < ? OR digest = ?", (now, digest(instead_of) if instead_of else b"")
+        )
+        connection.execute(
+            "INSERT INTO sign_ins (digest, account_id, estab_id, sub, sid, id_token, claims, about, expires_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                digest(handle), sign_in.account_id, sign_in.estab_id, sign_in.sub, sign_in.sid, sign_in.id_token,
+                json.dumps(sign_in.claims), json.dumps(sign_in.about), now + HOURS * 3600,
+            ),
+        )  # fmt: skip
+    return handle
+
+
+def find(database: Database, handle: str | None) -> SignIn | None:
+    """The sign-in of a handle; None if it is unknown, expired, or was ended."""
+    if not handle:
+        return None
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT account_id, estab_id, sub, sid, id_token, claims, about FROM sign_ins "
+            "WHERE digest = ? AND expires_at > ?",
+            (digest(handle), time.time()),
+        ).fetchone()
+    if row is None:
+        return None
+    return SignIn(**{**dict(row), "claims": json.loads(row["claims"]), "about": json.loads(row["about"])})
+
+
+def end(database: Database, handle: str) -> None:
+    """Sign one browser out."""
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM sign_ins WHERE digest = ?", (digest(handle),))
+
+
+def end_at_provider(database: Database, *, sub: str | None, sid: str | None) -> None:
+    """Sign out what began with a session of the provider, or with any session of a person (Back-Channel Logout §2.7).
+
+    The whole browser is signed out, also of its password: the person has left it.
+    """
+    with database.transaction() as connection:
+        if sid is not None:
+            connection.execute("DELETE FROM sign_ins WHERE sid = ? AND (? IS NULL OR sub = ?)", (sid, sub, sub))
+        else:
+            connection.execute("DELETE FROM sign_ins WHERE sub = ?", (sub,))

@@ -1,0 +1,20 @@
+// Keeps the status fresh. Without it, reloading the page does the same. A hidden page asks nothing.
+
+const section = document.querySelector("[data-follows]");
+const EVERY_MS = 2000;
+let shown = "";
+
+async function follow() {
+  if (document.hidden || section.contains(document.activeElement)) return;
+  const response = await fetch(section.dataset.follows);
+  if (response.status === 401) location.reload();
+  if (!response.ok) return;
+  const text = await response.text();
+  const says = text.replaceAll(/value="[^"]*"/g, ""); // the forms' tokens differ each time
+  if (says !== shown && !section.contains(document.activeElement)) {
+    section.innerHTML = text;
+    shown = says;
+  }
+}
+
+setInterval(() => follow().catch(() => {}), EVERY_MS);

@@ -1,0 +1,109 @@
+"""Assembly beside a provider that does as it is told, and its mail, really sent."""
+
+import mailbox
+import re
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from clients.assembly import mail, web
+from clients.assembly.app import create_app
+from clients.assembly.applications import ASSEMBLY
+from clients.assembly.settings import Settings
+from tests.browser.assembly import mail_received
+from tests.clients import provider as fake
+
+HOST = {"base_url": "http://localhost:5001"}
+PASSWORD = "wobbly kettle sings"
+EMAIL = "office@willowbank.example"
+
+
+@pytest.fixture
+def provider():
+    with fake.running() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(provider, tmp_path):
+    return Settings(ASSEMBLY, provider.issuer, "assembly", 5001, tmp_path, invite_code="WELCOME")
+
+
+@pytest.fixture
+def app(settings):
+    return create_app(settings)
+
+
+@pytest.fixture
+def parts(app):
+    """Database, keys, provider, and background thread, which tests run by hand."""
+    with app.app_context():
+        return web.program()
+
+
+@pytest.fixture
+def mails(tmp_path):
+    """`mails()` sends what waits, and returns all texts that have arrived."""
+    with mail_received(tmp_path / "maildir") as port:
+
+        def arrived(parts):
+            mail.send_due(parts.database, replace(parts.settings, smtp_port=port))
+            folder = mailbox.Maildir(tmp_path / "maildir")
+            oldest_first = sorted(folder.keys(), key=lambda key: (tmp_path / "maildir/new" / key).stat().st_mtime_ns)
+            return [str(folder[key].get_payload(decode=True), "utf-8") for key in oldest_first]
+
+        yield arrived
+
+
+class Person:
+    """Somebody with a browser, at Assembly."""
+
+    def __init__(self, app, provider):
+        self.web, self.provider = app.test_client(), provider
+        app.config["WTF_CSRF_ENABLED"] = False
+
+    def opens(self, path):
+        return self.web.get(path, **HOST)
+
+    def presses(self, path, **typed):
+        return self.web.post(path, data=typed, **HOST)
+
+    def sets_out(self, path="/school-account"):
+        """Goes off to the provider, which remembers what was pushed."""
+        return self.opens(path)
+
+    def signs_in(self):
+        self.sets_out()
+        response = self.opens(f"/callback?{self.provider.answer()}")
+        assert response.status_code == 303, response.text
+        return self.opens("/connector").text
+
+    def signs_up(self, **differs):
+        typed = {"code": "welcome", "email": EMAIL, "password": PASSWORD, "terms": "2026-01"}
+        return self.presses("/sign-up", **(typed | differs))
+
+    def has_account(self, mails, parts, *, mis="sims"):
+        """Signed up, activated, and the school chosen."""
+        self.signs_up()
+        self.presses(link_in(mails(parts)[-1]), password=PASSWORD)
+        assert self.presses("/school", urn=fake.URN, mis=mis).status_code == 303
+
+
+def link_in(text):
+    """The path of the link in a mail."""
+    return urlsplit(re.findall(r"http://localhost:5001\S+", text)[0]).path
+
+
+def without_tokens(page):
+    """A page without what is different each time it is written."""
+    return re.sub(r'name="csrf_token" value="[^"]*"', "", page)
+
+
+def query_of(location):
+    return {name: value[0] for name, value in parse_qs(urlsplit(location).query).items()}
+
+
+@pytest.fixture
+def person(app, provider):
+    return Person(app, provider)

@@ -1,0 +1,205 @@
+"""Signing up at Assembly: invite codes, the mailed link, passwords, and the school with its system."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from clients.assembly import accounts, invite_codes, mail, web
+from clients.assembly.app import create_app
+from clients.assembly.applications import SCHOOLBOOKING
+from tests.clients.conftest import EMAIL, HOST, PASSWORD, Person, link_in, without_tokens
+from tests.clients.provider import URN
+
+
+def test_a_person_signs_up_activates_and_is_asked_for_the_school(person, mails, parts):
+    assert "020 8506 6100" in person.opens("/sign-up").text, "whom to contact without a code"
+    assert person.signs_up().location == "/check-email"
+    assert EMAIL in person.opens("/check-email").text
+    [text] = mails(parts)
+    activated = person.presses(link_in(text), password=PASSWORD)
+
+    assert activated.location == "/school"
+    assert person.opens("/").location == "/connector"
+
+
+def test_a_program_that_opens_the_link_does_not_spend_it(person, mails, parts):
+    person.signs_up()
+    link = link_in(mails(parts)[0])
+    for _ in range(3):
+        assert "Enter the password that you chose" in person.opens(link).text
+    assert person.presses(link).status_code == 400
+    assert person.presses(link, password="another password").status_code == 400
+
+    assert person.presses(link, password=PASSWORD).status_code == 303
+    assert "does not work any more" in person.opens(link).text
+    assert person.presses(link, password=PASSWORD).status_code == 400
+
+
+def test_a_link_ends_when_a_newer_one_is_sent_and_after_a_day(person, mails, parts, monkeypatch):
+    person.signs_up()
+    old = link_in(mails(parts)[0])
+    monkeypatch.setattr(accounts, "RESEND_SECONDS", -1)
+    person.presses("/resend", email=EMAIL)
+    new = link_in(mails(parts)[-1])
+
+    assert new != old
+    assert person.opens(old).status_code == 404
+    assert person.opens(new).status_code == 200
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE accounts SET activation_expires_at = 1")
+    assert person.presses(new, password=PASSWORD).status_code == 400
+
+
+def test_a_mail_is_not_sent_again_within_a_minute(person, mails, parts):
+    person.signs_up()
+    mails(parts)
+    person.presses("/resend", email=EMAIL)
+
+    assert len(mails(parts)) == 1
+
+
+def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(app, provider, person, mails, parts):
+    person.has_account(mails, parts)
+    code = invite_codes.create(parts.database)
+    stranger = Person(app, provider)
+    known = stranger.signs_up(code=code, password="a strangers password")
+
+    assert (known.status_code, known.location) == (303, "/check-email")
+    assert "You have an account already" not in stranger.opens("/check-email").text
+    assert "You have an account already" in "".join(mails(parts))
+    again = stranger.signs_up(code=code, email="another@school.example")
+    assert again.status_code == 400, "the code is used up: it would tell otherwise whether an address is known"
+    assert stranger.presses("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
+
+
+def test_resending_says_the_same_of_every_address(person, mails, parts):
+    person.signs_up()
+    addresses = (EMAIL, "nobody@school.example", "no address")
+    pages = {
+        without_tokens(person.web.post("/resend", data={"email": email}, **HOST, follow_redirects=True).text).replace(
+            email, ""
+        )
+        for email in addresses
+    }
+
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        ({"code": "nonsense"}, "unknown, has been used, or has expired"),
+        ({"email": "office"}, "Enter an e-mail address"),
+        ({"password": "short"}, "12 to 200 characters"),
+        ({"terms": ""}, "accept the terms of service"),
+        ({"terms": "2020-01"}, "accept the terms of service"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_and_what_was_typed_stays(person, parts, typed, fault):
+    page = person.signs_up(**typed)
+
+    assert page.status_code == 400
+    assert fault in page.text
+    assert f'value="{typed.get("email", EMAIL)}"' in page.text
+    assert PASSWORD not in page.text
+    with parts.database.transaction() as connection:
+        assert not connection.execute("SELECT 1 FROM accounts").fetchall()
+
+
+def test_a_code_expires(person, parts):
+    code = invite_codes.create(parts.database, days=0)
+    assert person.signs_up(code=code).status_code == 400
+
+
+def test_of_two_who_use_the_last_of_a_code_at_once_one_signs_up(parts):
+    code, results = invite_codes.create(parts.database, uses=1), []
+
+    def sign_up(number):
+        try:
+            accounts.sign_up(
+                parts.database, code=code, email=f"office{number}@school.example", password=PASSWORD,
+                terms_version=accounts.TERMS_VERSION,
+            )  # fmt: skip
+            results.append("signed up")
+        except accounts.Invalid:
+            results.append("refused")
+
+    threads = [threading.Thread(target=sign_up, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == ["refused"] * 3 + ["signed up"]
+
+
+def test_wrong_passwords_are_limited_and_unknown_addresses_answered_alike(person, mails, parts):
+    person.has_account(mails, parts)
+    person.presses("/sign-out")
+    wrong = person.presses("/sign-in", email=EMAIL, password="not the password")
+    unknown = person.presses("/sign-in", email="nobody@school.example", password="not the password")
+    assert without_tokens(wrong.text.replace(EMAIL, "")) == without_tokens(
+        unknown.text.replace("nobody@school.example", "")
+    )
+    for _ in range(9):
+        person.presses("/sign-in", email=EMAIL, password="not the password")
+
+    assert "too many attempts" in person.presses("/sign-in", email=EMAIL, password=PASSWORD).text
+
+
+def test_a_mail_that_cannot_be_sent_waits(person, parts, mails, monkeypatch):
+    person.signs_up()
+    mail.send_due(parts.database, replace(parts.settings, smtp_port=1))
+    assert mails(parts) == []
+    monkeypatch.setattr(mail, "RETRY_SECONDS", 0)
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE mails SET due_at = 0")
+
+    assert len(mails(parts)) == 1
+    assert len(mails(parts)) == 1, "it is sent once"
+
+
+def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(person, mails, parts):
+    person.signs_up()
+    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
+    for typed in ("willow", "AB1 2CD"):
+        assert "Willow Bank Primary School" in person.opens(f"/school?q={typed}").text
+        assert "Willow Bank Primary School" in person.opens(f"/school/search?q={typed}").text
+    assert "No school matches" in person.opens("/school?q=nowhere").text
+    for name in ("SIMS", "CMIS", "Pupil Asset", "iSAMS", "Arbor"):
+        assert f">{name}</option>" in person.opens("/school").text
+    incomplete = person.presses("/school", q="willow")
+    assert "Choose your school from the list" in incomplete.text
+    assert "Choose your school’s management information system" in incomplete.text
+    assert person.presses("/school", urn="1234", mis="sims").status_code == 400
+
+    assert person.presses("/school", urn=URN, mis="pupil_asset").location == "/connector"
+    page = person.opens("/connector").text
+    assert "Grant Access" in page
+    assert "Pupil Asset" in page
+
+
+def test_schoolbooking_takes_isams_and_arbor_alone_and_says_why(settings, provider, mails):
+    app = create_app(replace(settings, application=SCHOOLBOOKING, client_id="schoolbooking"))
+    with app.app_context():
+        parts = web.program()
+    person = Person(app, provider)
+    person.signs_up()
+    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
+    refused = person.presses("/school", urn=URN, mis="sims")
+
+    assert refused.status_code == 400
+    assert "SchoolBooking is only available for iSAMS and Arbor schools" in refused.text
+    assert "each child’s teachers together with their parents" in refused.text
+    assert "020 8506 6100" in refused.text
+    assert 'value="sims" selected' in refused.text
+    assert person.presses("/school", urn=URN, mis="arbor").location == "/connector"
+
+
+def test_pages_for_people_lead_to_signing_in(person):
+    for path in ("/school", "/connector"):
+        assert person.opens(path).location == "/sign-in"
+    assert person.opens("/school/search?q=willow").status_code == 401
+    assert person.opens("/connector/status").status_code == 401
