@@ -16,6 +16,8 @@ from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
 VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"
+RISC = "https://schemas.openid.net/secevent/risc/event-type/"
+"""How the types of OpenID's RISC Profile begin, such as account-disabled; the provider's own begin with its issuer."""
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 MAX_LOGOUT_AGE_SECONDS = 600
 LEEWAY_SECONDS = 60
@@ -48,10 +50,10 @@ def receive(database: Database, provider: Provider, settings: Settings, token: s
     if event_type == VERIFICATION:
         _store(database, jti, "verification", None)
         return
-    prefix = f"{settings.issuer}/events/"
-    if not event_type.startswith(prefix):
-        return  # of a kind that we did not ask for: accepted, and ignored (RFC 8417 §2)
-    _store(database, jti, event_type.removeprefix(prefix)[:60], _estab_id(claims))
+    for prefix in (f"{settings.issuer}/events/", RISC):
+        if event_type.startswith(prefix):
+            _store(database, jti, event_type.removeprefix(prefix)[:60], _subject(claims))
+    # One of another kind, which we did not ask for, is accepted and ignored (RFC 8417 §2).
 
 
 def handle_waiting(database: Database, provider: Provider, settings: Settings) -> None:
@@ -97,7 +99,7 @@ def _verified(provider: Provider, token: str, *, typ: str) -> dict[str, Any]:
         return provider.verify(token, typ=typ)
     except Untrusted as fault:
         reason = str(fault.args[0])
-        codes = {"signature": "authentication_failed", "iss": "invalid_issuer", "aud": "invalid_audience"}
+        codes = {"signature": "invalid_key", "iss": "invalid_issuer", "aud": "invalid_audience"}
         raise Invalid(codes.get(reason.partition(":")[0], "invalid_request"), reason) from fault
 
 
@@ -112,7 +114,7 @@ def _store(database: Database, jti: str, name: str, estab_id: str | None) -> boo
     return stored.rowcount == 1
 
 
-def _estab_id(claims: dict[str, Any]) -> str | None:
+def _subject(claims: dict[str, Any]) -> str | None:
     subject = claims.get("sub_id")
     if isinstance(subject, dict) and isinstance(subject.get("id"), str) and subject["id"].isalnum():
         return str(subject["id"])

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import requests
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import DecodeError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
@@ -121,6 +121,8 @@ class Provider:
         """
         try:
             decoded = self._decode(token)
+        except DecodeError as fault:
+            raise Untrusted(f"malformed: {fault}") from fault
         except (JoseError, ValueError, TypeError, KeyError) as fault:
             raise Untrusted(f"signature: {fault}") from fault
         claims = dict(decoded.claims)

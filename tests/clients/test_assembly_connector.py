@@ -1,0 +1,322 @@
+"""Assembly's connector: Grant Access, the status as it follows along, tokens, and being killed in between."""
+
+import threading
+import time
+
+import pytest
+
+from clients.assembly import connections, events, invitations, resource
+from clients.assembly.applications import ASSEMBLY
+from clients.assembly.errors import Unreachable
+from tests.clients.conftest import Person
+from tests.clients.provider import ESTAB, URN
+
+
+@pytest.fixture
+def office(person, mails, parts):
+    """An account with a school, which nobody has connected."""
+    person.has_account(mails, parts)
+    return person
+
+
+@pytest.fixture
+def look_again(monkeypatch):
+    """Every look at the page asks the provider."""
+    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
+
+
+def test_grant_access_has_the_provider_invite_the_school(office, provider):
+    assert "Enter your name" in office.presses("/connector/grant-access").text
+    assert office.presses("/connector/grant-access", name="Grace Okafor").status_code == 303
+
+    [invitation] = provider.invitations.values()
+    assert invitation["urn"] == URN
+    assert invitation["contact"] == {"name": "Grace Okafor", "email": "office@willowbank.example"}
+    assert invitation["mis"] == "sims"
+    assert set(invitation["scope"].split()) == {area.scope for area in ASSEMBLY.areas}
+    assert "E-mail sent" in office.opens("/connector").text
+
+
+@pytest.mark.usefixtures("look_again")
+def test_the_status_follows_the_invitation(office, provider):
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    for state, words in (
+        ("opened", "Begun"), ("forwarded", "Passed on"), ("declined", "Declined"),
+    ):  # fmt: skip
+        provider.invitation_state = state
+        assert f">{words}<" in office.opens("/connector/status").text
+
+
+def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, parts):
+    provider.loses = {"invitations"}
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    assert "Asking for the e-mail" in office.opens("/connector").text
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    parts.background.work_once()
+
+    assert len(provider.invitations) == 1
+    assert "E-mail sent" in office.opens("/connector").text
+
+
+def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_next(office, provider, parts, settings):
+    from clients.assembly import accounts, web
+    from clients.assembly.app import create_app
+
+    account = accounts.find(parts.database, 1)
+    invitations.request(parts.database, settings, account, "Grace Okafor")
+    assert not provider.invitations
+    with create_app(settings).app_context():
+        web.program().background.work_once()
+
+    assert len(provider.invitations) == 1
+
+
+@pytest.mark.usefixtures("look_again")
+def test_the_page_says_by_itself_what_the_provider_decides(office, provider):
+    office.signs_in()
+    assert "School not verified yet" in office.opens("/connector/status").text
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
+    page = office.opens("/connector/status").text
+    assert ">Connected<" in page
+    assert "Waiting" not in page
+    provider.scope = ASSEMBLY.scope.replace(" attendance", "")
+    assert office.opens("/connector/status").text.count("Not shared") == 1
+    for status, words in (("paused", "Paused"), ("active", "Connected"), ("withdrawn", "no longer shares with us")):
+        provider.status = status
+        assert words in office.opens("/connector/status").text
+
+
+def test_while_the_provider_is_away_the_page_shows_what_was_known(office, provider, monkeypatch):
+    office.signs_in()
+    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
+
+    def away(*_anything, **_more):
+        raise Unreachable
+
+    monkeypatch.setattr("clients.assembly.provider.Provider.call", away)
+    page = office.opens("/connector")
+
+    assert page.status_code == 200
+    assert "this is what we knew last" in page.text
+    assert "School not verified yet" in page.text
+
+
+def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provider, parts):
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    parts.background.work_once(poll=True)
+
+    page = office.opens("/connector").text
+    assert "Authorised" in page
+    assert "signs in here with the school account once" in page
+
+
+def test_names_are_shown_only_to_whoever_has_signed_in_with_the_school_account(
+    app, provider, office, parts, monkeypatch
+):
+    received = {"areas": ["students"], "kinds": {"students": {"count": 412, "sample": [{"name": "Ada Pupil"}]}}}
+    monkeypatch.setattr(resource, "read", lambda *_anything: received)
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", 10**9)
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
+    head = Person(app, provider)
+    head.signs_in()
+    from dataclasses import replace
+
+    connections.receive(parts.database, parts.provider, replace(parts.settings, resource="http://x"), ESTAB)
+
+    assert "Ada Pupil" in head.opens("/connector").text
+    page = office.opens("/connector").text
+    assert "412" in page
+    assert "Ada Pupil" not in page
+    assert "Disconnect</button>" not in page
+    assert office.presses("/connector/disconnect").status_code == 303
+    assert "Ada Pupil" in head.opens("/connector").text
+    office.signs_in()
+    assert "Ada Pupil" in office.opens("/connector").text
+
+
+def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, provider, parts):
+    person.signs_in()
+    person.presses("/connector/disconnect")
+
+    assert provider.posted[-1]["token"] == "the-refresh-token"
+    assert ">Disconnected<" in person.opens("/connector").text
+    with pytest.raises(connections.NoToken):
+        connections.access_token(parts.database, parts.provider, ESTAB)
+    person.signs_in()
+    assert "School not verified yet" in person.opens("/connector").text
+
+
+def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, parts):
+    person.signs_in()
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE connections SET access_until = 0")
+    provider.posted.clear()
+    provider.slow = 0.3
+    tokens = []
+
+    def use():
+        tokens.append(connections.access_token(parts.database, parts.provider, ESTAB))
+
+    threads = [threading.Thread(target=use) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert tokens == ["the-access-token"] * 6
+    assert len([post for post in provider.posted if post["grant_type"] == "refresh_token"]) == 1
+
+
+def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
+    person.signs_in()
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE connections SET access_until = 0")
+    provider.loses = {"token"}
+    with pytest.raises(Unreachable):
+        connections.access_token(parts.database, parts.provider, ESTAB)
+
+    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+
+
+def test_a_program_killed_while_it_refreshed_holds_nobody_up_for_long(person, provider, parts, monkeypatch):
+    person.signs_in()
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE connections SET access_until = 0, refresh_claimed_until = ?", (time.time() + 0.3,))
+
+    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+
+
+# Events
+
+
+def arrives(person, token, content_type="application/secevent+jwt"):
+    return person.web.post("/events", data=token, content_type=content_type)
+
+
+def test_an_event_is_accepted_and_the_provider_asked_what_is_true(person, provider, parts):
+    person.signs_in()
+    provider.status = "withdrawn"
+    response = arrives(person, provider.event("sharing-withdrawn"))
+    assert (response.status_code, response.data) == (202, b"")
+    parts.background.work_once()
+
+    assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
+
+
+def test_an_event_that_says_what_is_not_true_changes_nothing(person, provider, parts):
+    person.signs_in()
+    assert arrives(person, provider.event("sharing-withdrawn")).status_code == 202
+    parts.background.work_once()
+
+    assert connections.find(parts.database, estab_id=ESTAB).status == "awaiting_verification"
+
+
+def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(person, provider, parts, monkeypatch):
+    handled = []
+    monkeypatch.setattr(connections, "check", lambda *args: handled.append(args[-1]))
+    token = provider.event("school-verified")
+    assert [arrives(person, token).status_code for _ in range(2)] == [202, 202]
+    parts.background.work_once()
+    parts.background.work_once()
+
+    assert handled == [ESTAB]
+
+
+def test_an_event_waits_while_the_provider_is_away(person, provider, parts, monkeypatch):
+    def away(*_anything):
+        raise Unreachable
+
+    person.signs_in()
+    provider.status = "withdrawn"
+    with monkeypatch.context() as patched:
+        patched.setattr(connections, "check", away)
+        arrives(person, provider.event("sharing-withdrawn"))
+        parts.background.work_once()
+    parts.background.work_once()
+
+    assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
+
+
+def test_events_about_invitations_have_them_looked_at(office, provider, parts):
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    provider.invitation_state = "forwarded"
+    arrives(office, provider.event("invitation-forwarded", sub_id=None))
+    parts.background.work_once()
+
+    assert invitations.of_account(parts.database, 1, URN).state == "forwarded"
+
+
+def test_the_verification_event_and_unknown_kinds_are_acknowledged(person, provider):
+    verification = {events.VERIFICATION: {"state": "abc"}}
+    assert arrives(person, provider.event("", events=verification)).status_code == 202
+    assert arrives(person, provider.event("", events={"https://other.example/event": {}})).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("wrong", "err"),
+    [
+        ({"aud": "another"}, "invalid_audience"),
+        ({"iss": "http://localhost:1"}, "invalid_issuer"),
+        ({"jti": None}, "invalid_request"),
+        ({"events": {}}, "invalid_request"),
+        ({"exp": 4_000_000_000}, "invalid_request"),
+        ({"iat": 4_000_000_000}, "invalid_request"),
+    ],
+    ids=str,
+)
+def test_a_wrong_event_is_refused_with_its_reason(person, provider, parts, wrong, err):
+    response = arrives(person, provider.event("school-verified", **wrong))
+
+    assert (response.status_code, response.json["err"]) == (400, err)
+    with parts.database.transaction() as connection:
+        assert not connection.execute("SELECT 1 FROM received_tokens").fetchall()
+
+
+def test_what_is_no_event_is_refused(person, provider):
+    from joserfc.jwk import ECKey
+
+    assert arrives(person, "nonsense").json["err"] == "invalid_request"
+    assert arrives(person, "é".encode()).status_code == 400
+    assert arrives(person, "x" * 20_000).status_code == 400
+    assert arrives(person, provider.event("school-verified"), "text/plain").status_code == 400
+    assert arrives(person, provider.logout_token()).json["err"] == "invalid_request", "of another type"
+    provider.signs_with = ECKey.generate_key("P-256", {"kid": "one"})
+    assert arrives(person, provider.event("school-verified")).json["err"] == "invalid_key"
+
+
+# Back-channel logout
+
+
+def logs_out(person, token):
+    return person.web.post("/backchannel-logout", data={"logout_token": token})
+
+
+@pytest.mark.parametrize("left_out", ["sub", "sid"])
+def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
+    person.signs_in()
+    other = Person(app, provider)
+    assert logs_out(other, provider.logout_token(**{left_out: None})).status_code == 200
+
+    assert person.opens("/connector").location == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nonce": "n"}, {"events": {}}, {"exp": 1}, {"iat": 1}, {"sub": None, "sid": None}, {"aud": "another"},
+        {"jti": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_wrong_logout_token_ends_nothing(person, provider, wrong):
+    person.signs_in()
+
+    assert logs_out(person, provider.logout_token(**wrong)).status_code == 400
+    assert "Grace Okafor" in person.opens("/connector").text
+
+
+def test_a_logout_token_of_another_session_ends_nothing_here(person, provider):
+    person.signs_in()
+    assert logs_out(person, provider.logout_token(sid="another-session")).status_code == 200
+    assert "Grace Okafor" in person.opens("/connector").text
