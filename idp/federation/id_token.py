@@ -11,7 +11,7 @@ from idp.federation.errors import ResponseRefused, SchoolAccountNeeded
 from idp.federation.metadata import Metadata
 from idp.federation.providers import Provider
 from idp.foundation import clock, crypto, runtime
-from idp.oidc import jwts
+from idp.keys import jwts
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 """With which a provider may sign; `none` and shared secrets are not among them."""

@@ -18,7 +18,7 @@ from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import fetch
-from idp.oidc.jwts import Key
+from idp.keys.jwts import Key
 from idp.partners import jwks
 
 CACHE_SECONDS: Final = 3600.0

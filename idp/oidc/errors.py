@@ -2,7 +2,7 @@
 
 Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` that is not caught, and its
 own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact. What was sent stands in one
-only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `plain`.
+only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `descriptions.plain`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
@@ -11,11 +11,12 @@ only where it helps and is no secret (names of scopes, `aud`, `htu`), and only t
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, InvalidScopeError
 
+from idp.foundation import descriptions
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import UnknownScope
 
@@ -27,31 +28,11 @@ PAUSED = "the school has paused sharing; tokens work again when the school resum
 """At the token endpoint and at userinfo, so that a client can tell a pause from the end."""
 Scheme = Literal["Bearer", "DPoP"]
 """How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
-ALLOWED: Final = frozenset(map(chr, range(0x20, 0x7F))) - frozenset('"\\')
-"""Characters of an `error_description` (RFC 6749 §5.2)."""
-MAX_DESCRIPTION: Final = 500
-MAX_SHOWN: Final = 200
-"""Characters of an `error_description`, and of a value that is shown in one."""
-
-
-def plain(text: str, limit: int = MAX_DESCRIPTION) -> str:
-    """`text` without what a description may not have, and no longer than `limit`."""
-    allowed = "".join([char for char in text if char in ALLOWED])
-    return allowed if len(allowed) <= limit else f"{allowed[: limit - 3]}..."
-
-
-def shown(value: object) -> str:
-    """What was sent, to be shown to its sender: a string, or several; of anything else the kind."""
-    if isinstance(value, list):
-        return plain(", ".join(map(shown, value)), MAX_SHOWN)
-    if value is None:
-        return "missing"
-    return plain(value, MAX_SHOWN) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def invalid_scope(fact: str, names: Iterable[str] = ()) -> InvalidScopeError:
     """`invalid_scope`, saying what is wrong and with which of the scopes."""
-    named = f": {shown(sorted(names))}" if names else ""
+    named = f": {descriptions.shown(sorted(names))}" if names else ""
     return InvalidScopeError(description=f"scope: {fact}{named}")
 
 
@@ -91,7 +72,7 @@ class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib 
     """`invalid_client` for a client whose signature was right, so the response may name what else is wrong."""
 
     def __init__(self, fact: str) -> None:
-        super().__init__(description=plain(f"client_assertion: {fact}"), status_code=401)
+        super().__init__(description=descriptions.plain(f"client_assertion: {fact}"), status_code=401)
 
 
 class UnsupportedGrantType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -136,7 +117,7 @@ class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     status_code = 401
 
     def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=plain(f"access_token: {fact}"))
+        super().__init__(description=descriptions.plain(f"access_token: {fact}"))
         self.scheme = scheme
 
 
@@ -147,7 +128,7 @@ class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no ty
     status_code = 403
 
     def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=plain(f"access_token: {fact}"))
+        super().__init__(description=descriptions.plain(f"access_token: {fact}"))
         self.scheme = scheme
 
 

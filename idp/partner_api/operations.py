@@ -9,6 +9,7 @@ import msgspec
 from flask import Response, request
 from msgspec import Struct
 
+from idp.foundation import descriptions
 from idp.foundation.errors import BadRequest
 from idp.foundation.web import security, throttle
 from idp.oidc import errors
@@ -136,7 +137,7 @@ def _read_body(kind: type[QueryT]) -> QueryT:
 
 def _in_words(fault: msgspec.ValidationError) -> str:
     """The message of the fault, without its marks and the place, which for a parameter is always the same."""
-    return errors.plain(str(fault).partition(" - at")[0].replace("`", ""))
+    return descriptions.plain(str(fault).partition(" - at")[0].replace("`", ""))
 
 
 def _access(declared: Operation) -> Access:

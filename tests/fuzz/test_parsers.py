@@ -16,7 +16,8 @@ from wtforms.validators import ValidationError
 
 from idp.foundation import scopes
 from idp.foundation.web import contact_fields, security
-from idp.oidc import incoming, jwts
+from idp.keys import jwts
+from idp.oidc import incoming
 from idp.oidc.clients import authentication
 from idp.oidc.clients.client import differing
 from idp.partners import manifest, uris

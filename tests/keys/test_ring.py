@@ -138,7 +138,7 @@ class TestRefused:
     def test_hs256_with_our_public_key_as_the_secret(self):
         signing_input = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
         mac = hmac.digest(self.key.public.as_pem(private=False), signing_input.encode(), "sha256")
-        self.refuses(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "alg")
+        self.refuses(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "not the header")
 
     @pytest.mark.parametrize("alg", ["none", "nOnE", "NONE", "", "HS256", "ES384", None, ["ES256"]])
     def test_algorithms_that_are_not_ours(self, alg):
@@ -173,7 +173,7 @@ class TestRefused:
         self.refuses(f"{header}.{encoded(claims(sub='adm_y'))}.{signature}", "signature")
 
     def test_a_token_longer_than_any_of_ours(self):
-        self.refuses(self.ours(self.good, claims(fill="x" * 9000)), "too long")
+        self.refuses(self.ours(self.good, claims(fill="x" * 9000)), "at most 8192")
 
     @pytest.mark.parametrize(
         "token", ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "\0.\0.\0", "é.é.é", "eyJh\n.e.e", "[" * 99]
@@ -187,7 +187,8 @@ class TestRefused:
     def test_a_payload_that_is_no_object(self):
         key = self.key.private()
         self.refuses(
-            jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)), "payload"
+            jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)),
+            "cannot be read",
         )
 
     def test_one_that_has_expired_this_very_second(self):

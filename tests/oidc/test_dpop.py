@@ -6,7 +6,7 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 
 from idp.foundation import crypto
-from idp.oidc import jwts
+from idp.keys import jwts
 from idp.oidc.clients import dpop
 from idp.oidc.models import Seen
 from tests import factories

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from authlib.oidc.core.errors import InvalidRequestObjectError
 
-from idp.foundation import clock, runtime
-from idp.oidc import errors, incoming, jwts
+from idp.foundation import clock, descriptions, runtime
+from idp.keys import jwts
+from idp.keys.jwts import BadJwt
+from idp.oidc import incoming
 from idp.oidc.clients import keys as client_keys
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import Parameters
-from idp.oidc.jwts import BadJwt
 
 MAX_LENGTH: Final = incoming.MAX_LENGTHS["request"]
 MAX_WINDOW_SECONDS: Final = 3600
@@ -26,7 +27,7 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
     try:
         return _read(text, client, client_id)
     except BadJwt as fault:
-        raise InvalidRequestObjectError(description=errors.plain(f"request: {fault}")) from None
+        raise InvalidRequestObjectError(description=descriptions.plain(f"request: {fault}")) from None
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
@@ -44,9 +45,9 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer
     if claims.get("iss") != client.id:
-        raise BadJwt(f"iss is {errors.shown(claims.get('iss'))}; it must be the client_id")
+        raise BadJwt(f"iss is {descriptions.shown(claims.get('iss'))}; it must be the client_id")
     if issuer not in (audience if isinstance(audience, list) else [audience]):
-        raise BadJwt(f"aud is {errors.shown(audience)}; accepted is {issuer}")
+        raise BadJwt(f"aud is {descriptions.shown(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
         raise BadJwt("client_id must be the same in it and among the parameters sent with it")
     if "request" in claims or "request_uri" in claims:
@@ -88,4 +89,4 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, STRUCTURED.get(name, ())):
         return incoming.as_json(value)
-    raise BadJwt(f"{errors.shown(name)} must be a string")
+    raise BadJwt(f"{descriptions.shown(name)} must be a string")

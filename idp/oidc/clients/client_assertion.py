@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from joserfc.jwk import OctKey
 
-from idp.foundation import clock, crypto, inserts, runtime
-from idp.oidc import errors, jwts
+from idp.foundation import clock, crypto, descriptions, inserts, runtime
+from idp.keys import jwts
+from idp.keys.jwts import BadJwt, Presented
+from idp.oidc import errors
 from idp.oidc.clients import failures, keys as client_keys
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import Request
-from idp.oidc.jwts import BadJwt, Presented
 from idp.oidc.models import Seen
 from idp.partners import registry
 
@@ -94,11 +95,11 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
     issuer = runtime.settings().server.issuer
     if client.is_fapi2:
         if aud != issuer:
-            raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {issuer} alone, as a string")
+            raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {issuer} alone, as a string")
         return
     accepted = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
     if not any(each in accepted for each in (aud if isinstance(aud, list) else [aud])):
-        raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(accepted)}")
+        raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {' or '.join(accepted)}")
 
 
 def _use_once(claims: dict[str, Any], client: OAuthClient) -> None:

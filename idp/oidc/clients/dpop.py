@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
-from idp.foundation import clock, crypto, inserts, runtime
-from idp.oidc import errors, jwts
+from idp.foundation import clock, crypto, descriptions, inserts, runtime
+from idp.keys import jwts
+from idp.keys.jwts import BadJwt
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
 from idp.partners import jwks
 
@@ -35,7 +35,7 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     error = "invalid_dpop_proof"
 
     def __init__(self, fact: str) -> None:
-        super().__init__(description=errors.plain(f"DPoP: {fact}"))
+        super().__init__(description=descriptions.plain(f"DPoP: {fact}"))
 
 
 class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -79,7 +79,7 @@ def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, ac
     claims, (key, thumbprint) = presented.claims, jwts.cached_read(_proof_key, presented.head)
     jwts.verify(presented, [key], ALGS)
     if claims.get("htm") != flask_request.method:
-        raise BadJwt(f"htm is {errors.shown(claims.get('htm'))}; expected is {flask_request.method}")
+        raise BadJwt(f"htm is {descriptions.shown(claims.get('htm'))}; expected is {flask_request.method}")
     if not _is_request_url(claims.get("htu"), flask_request):
         raise BadJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
     if access_token is not None and claims.get("ath") != crypto.b64(crypto.digest(access_token)):
@@ -123,7 +123,7 @@ def _is_request_url(htu: object, flask_request: FlaskRequest) -> bool:
 
 def _sent_htu(htu: object) -> str:
     """`htu` for the error message, without its query, which could contain anything."""
-    return errors.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
+    return descriptions.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
 
 
 def _path(path: str) -> str:

@@ -20,8 +20,8 @@ from joserfc.jwk import JWKRegistry
 from idp.foundation import database, runtime
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import admission, fetch
+from idp.keys.jwts import Key
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.jwts import Key
 from idp.partners import jwks
 
 CACHE_SECONDS: Final = 3600.0

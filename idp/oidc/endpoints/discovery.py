@@ -12,8 +12,8 @@ from flask import Response, current_app, json, request
 from idp.foundation import runtime, scopes
 from idp.foundation.fastpath import response_cache
 from idp.foundation.runtime import PerApplication
-from idp.keys import key, ring
-from idp.oidc import claims, jwts, server as protocol
+from idp.keys import jwts, key, ring
+from idp.oidc import claims, server as protocol
 from idp.oidc.authorization import checks, responses
 from idp.oidc.clients import dpop
 from idp.signin import session

@@ -10,8 +10,8 @@ from typing import Any, Final, NoReturn
 from flask import Request as FlaskRequest, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from idp.foundation import runtime
-from idp.oidc import errors, server as protocol
+from idp.foundation import descriptions, runtime
+from idp.oidc import server as protocol
 from idp.oidc.clients import failures
 from idp.oidc.server import MAX_BODY_BYTES
 from idp.partners import initial_tokens, self_registration
@@ -109,7 +109,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(fault: InvalidMetadata) -> Response:
-    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.message, MAX_DESCRIPTION_LENGTH)})
+    return _json(
+        400, {"error": fault.code, "error_description": descriptions.plain(fault.message, MAX_DESCRIPTION_LENGTH)}
+    )
 
 
 def _too_large() -> Response:

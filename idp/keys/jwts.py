@@ -1,7 +1,7 @@
-"""Parse and verify JWTs that clients sign: strictly, with a key that we choose, and within their times.
+"""Parse and verify JWTs: strictly, with a key that we choose, and within their times.
 
-For client assertions, request objects and DPoP proofs. A header that refers to a key elsewhere, or that requires an
-unknown extension, is refused before any key is used (security.md S21).
+Our own tokens (`ring`), and what clients sign: client assertions, request objects and DPoP proofs. A header that refers
+to a key elsewhere, or that requires an unknown extension, is refused before any key is used (security.md S21).
 """
 
 import inspect
@@ -19,8 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
-from idp.foundation import clock
-from idp.oidc import errors
+from idp.foundation import clock, descriptions
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 T = TypeVar("T")
@@ -108,7 +107,7 @@ def header(head: bytes) -> Mapping[str, Any]:
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
     """Check the signature with the key that the header names, or any that is suitable. Raises `BadJwt`."""
     if presented.alg not in algs:
-        raise BadJwt(f"alg is {errors.shown(presented.alg)}; accepted is {', '.join(algs)}")
+        raise BadJwt(f"alg is {descriptions.shown(presented.alg)}; accepted is {', '.join(algs)}")
     for key in keys:
         if not isinstance(key, _KEY_TYPES[presented.alg]) or not _is_suitable(key, presented):
             continue
