@@ -23,6 +23,7 @@ from tests import chromium, postgresql, redis
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+MOD_AUTH_OPENIDC = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 TYPES = [str(BIN / "mypy")]
@@ -95,6 +96,7 @@ CHROMIUM = Program(
 POSTGRESQL = Program("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
 OPTIONAL = (
     Program("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
+    Program("mod_auth_openidc", MOD_AUTH_OPENIDC.exists, "libapache2-mod-auth-openidc", "a partner behind Apache"),
     Program("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
 )
 """Never installed; without them the run does not fail, and reports what was left out."""

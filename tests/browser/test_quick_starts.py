@@ -1,4 +1,10 @@
-"""Quick starts, as a developer reads them."""
+"""Quick starts, as a developer reads them; and the one that runs in a browser alone, taken from its page."""
+
+from playwright.sync_api import expect
+
+from idp.developers import quick_starts
+from tests.interoperability import quick_start_sites as sites
+from tests.interoperability.conftest import Scene
 
 
 def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer, looks_right):
@@ -17,3 +23,22 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     page.get_by_role("button", name="Fill in").click()
     assert "must end after the host" in page.locator(".error-summary").inner_text()
     looks_right(page, "quick-start-refused")
+
+
+def test_an_application_in_the_browser_alone_signs_in_and_out(provider, a_member, tmp_path):
+    app, issuer = provider
+    person = a_member()
+    scene = Scene(app, issuer, None, "", person.estab_id, person.name)
+    sites.prepare(quick_starts.find("oidc-client-ts"), tmp_path)
+    (tmp_path / "site").mkdir()
+    with sites.running(scene, "oidc-client-ts", tmp_path / "site") as site:
+        page = person.page
+        page.goto(f"{site.address}/")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_label("Estab ID or e-mail address").fill(scene.username)
+        page.get_by_label("Password", exact=True).fill(person.password)
+        page.locator("#sign-in").click()
+        page.locator("#allow").click()
+        expect(page.get_by_text(f"Signed in as {scene.name}")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("Not signed in.")).to_be_visible()

@@ -42,11 +42,11 @@ class Scene:
     username: str
     name: str
 
-    def register(self, redirect_uri: str, **differs: Any) -> Registered:
-        """A client with this redirect URI."""
+    def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **differs: Any) -> Registered:
+        """A client with this redirect URI, and with the scopes `also` besides the usual ones."""
         with a_request(self.app):
             client = factories.a_client(
-                redirect_uris=[redirect_uri], required_scopes=SCOPES, optional_scopes=frozenset(), **differs
+                redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **differs
             )
             answer = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
             return Registered(client.id, factories.secret_of(client.id), answer.json())

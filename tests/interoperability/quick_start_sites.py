@@ -36,6 +36,8 @@ AWAY = (
 )  # fmt: skip
 """How npm and go say that packages, or a newer Go, cannot be fetched; anything else is a fault of ours."""
 
+JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
+
 DJANGO = """
 SECRET_KEY, DEBUG, USE_TZ, ROOT_URLCONF = "a secret of this site", True, True, "urls"
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
@@ -97,8 +99,13 @@ def registered(scene: Scene, page: Any) -> str:
 
 
 @contextmanager
-def running(scene: Scene, quick_start_id: str, folder: Path) -> Iterator[Site]:
-    """The quick start, registered, written to `folder`, and running there until the block ends."""
+def running(
+    scene: Scene, quick_start_id: str, folder: Path, command: Callable[[int], str] | None = None
+) -> Iterator[Site]:
+    """The quick start, registered, written to `folder`, and running there until the block ends.
+
+    It is started by the command that its page shows, or where it shows none, by `command(port)`.
+    """
     quick_start = quick_starts.find(quick_start_id)
     port = free_port()
     address, client_id = f"http://127.0.0.1:{port}", f"quick-start-{port}"
@@ -106,19 +113,22 @@ def running(scene: Scene, quick_start_id: str, folder: Path) -> Iterator[Site]:
     secret, files = registered(scene, page), files_of(page)
     assert files.keys() == set(quick_start.files)
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(DJANGO + text if name == "settings.py" else text, "utf-8")
     if "manage.py" in quick_start.run:
         (folder / "manage.py").write_text(MANAGE, "utf-8")
-    command = page.find(id="run").get_text()
-    environment = os.environ | {
-        "CLIENT_SECRET": secret, "SESSION_SECRET": "a secret of this site, long enough", "PATH": _path(),
+    command_line = command(port) if command else page.find(id="run").get_text()
+    environment = os.environ | _java(scene) | {
+        "CLIENT_SECRET": secret, "SESSION_SECRET": "0123456789abcdef0123456789abcdef", "PATH": _path(),
         "NODE_EXTRA_CA_CERTS": scene.trust, "SSL_CERT_FILE": scene.trust, "REQUESTS_CA_BUNDLE": scene.trust,
         "OAUTHLIB_INSECURE_TRANSPORT": "1", "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0",
     }  # fmt: skip
+    if quick_start.id == "oidc-client-ts":  # the last part of the command that installs it
+        shutil.copy(folder.parent / "node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js", folder)
     log = folder / "log"
     with log.open("wb") as to:
         popen = subprocess.Popen(
-            ["bash", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=to,
+            ["bash", "-c", command_line], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=to,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     process = Process(popen, log)
@@ -147,13 +157,12 @@ def prepare_go(folder: Path) -> None:
     run("go", ["mod", "download"], folder, GOTOOLCHAIN="local", GOWORK="off", GOFLAGS="-mod=mod")
 
 
-def prepare_python(_folder: Path) -> None:
-    """The packages are in the environment of the tests already."""
-
-
-PREPARATIONS: dict[str, Callable[[Path], None]] = {
-    "JavaScript": prepare_node, "Go": prepare_go, "Python": prepare_python,
-}  # fmt: skip
+def prepare(quick_start: QuickStart, folder: Path) -> None:
+    """Install what a quick start needs in `folder`, where its language does not do so by itself."""
+    if quick_start.language == "JavaScript":
+        prepare_node(folder)
+    elif quick_start.language == "Go":
+        prepare_go(folder)
 
 
 def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
@@ -178,3 +187,15 @@ def _answers(address: str) -> bool:
         return requests.get(address, timeout=10, allow_redirects=False).status_code < 500
     except requests.RequestException:
         return False
+
+
+def _java(scene: Scene) -> dict[str, str]:
+    """Java trusts what it trusts on this machine, for Maven, and the provider."""
+    store = Path(scene.trust).parent / "trust.jks"
+    if not scene.trust or shutil.which("keytool") is None or not JAVA_TRUST.exists():
+        return {}
+    if not store.exists():
+        shutil.copy(JAVA_TRUST, store)
+        words = ["-importcert", "-noprompt", "-file", scene.trust, "-alias", "idp", "-keystore", str(store)]
+        run("keytool", [*words, "-storepass", "changeit"], store.parent)
+    return {"JAVA_TOOL_OPTIONS": f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"}

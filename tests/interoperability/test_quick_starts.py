@@ -1,11 +1,21 @@
 """Each quick start, taken from its page and run as it stands: sign-in, refresh and logout."""
 
+import os
+from pathlib import Path
+from urllib.parse import urlencode
+
 import pytest
+import requests
+from authlib.integrations.requests_client import OAuth2Session
 
 from idp.developers import quick_starts
 from tests.interoperability import quick_start_sites as sites
 
-RUN = [one.id for one in quick_starts.catalogue().values() if not one.not_run]
+AT = "https://calls-an-api.example"
+CALLBACK = f"{AT}/callback"
+SLOW_AS_WELL = os.environ.get("QUICK_STARTS") == "all"
+RUN = [one for one in quick_starts.catalogue().values() if not one.not_run and (SLOW_AS_WELL or not one.is_slow)]
+WEBSITES = [one.id for one in RUN if one.language != "Proxies" and one.environment and one.start]
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +27,7 @@ def prepared(tmp_path_factory):
         language = quick_start.language
         if language not in folders:
             folders[language] = tmp_path_factory.mktemp(language)
-            sites.PREPARATIONS[language](folders[language])
+            sites.prepare(quick_start, folders[language])
         if language == "Go":
             return folders[language]
         folder = folders[language] / quick_start.id
@@ -27,7 +37,7 @@ def prepared(tmp_path_factory):
     return folder_for
 
 
-@pytest.mark.parametrize("quick_start_id", RUN)
+@pytest.mark.parametrize("quick_start_id", WEBSITES)
 def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id):
     quick_start = quick_starts.find(quick_start_id)
     with sites.running(scene, quick_start_id, prepared(quick_start)) as site:
@@ -50,6 +60,20 @@ def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id):
         assert browser.shown.has("sign-in") is not quick_start.stays_signed_in
 
 
+@pytest.mark.skipif(not SLOW_AS_WELL, reason="takes minutes to build: QUICK_STARTS=all")
+def test_a_proxy_lets_a_person_through(scene, browser, prepared):
+    quick_start = quick_starts.find("oauth2-proxy")
+    with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
+        browser.opens(f"{site.address}/")
+        assert browser.shown.status == 403
+        begins(browser, site)
+        browser.arrives()
+        assert browser.shown.status == 502, "it has let the person through, and nothing is behind it"
+        browser.opens(f"{site.address}{quick_start.sign_out}")
+        browser.opens(f"{site.address}/")
+        assert browser.shown.status == 403
+
+
 def begins(browser, site):
     """Go where a sign-in begins, and press the button there if the site asks first."""
     browser.opens(f"{site.address}{site.quick_start.start}")
@@ -61,3 +85,79 @@ def presses_its_form(browser, site):
     form = page.soup.find("form", method=lambda method: method and method.lower() == "post")
     if page.url.startswith(f"{site.address}/") and form is not None:
         browser.sends(form, form.find("button") or form.find("input", type="submit"))
+
+
+@pytest.mark.skipif(not SLOW_AS_WELL, reason="takes minutes to build: QUICK_STARTS=all")
+def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepared):
+    quick_start = quick_starts.find("spring-resource-server")
+    caller = scene.register(CALLBACK, also=frozenset({"school"}))
+    with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
+        client = OAuth2Session(
+            caller.client_id, caller.secret, scope="openid school", redirect_uri=CALLBACK, code_challenge_method="S256"
+        )
+        api, about = {"resource": f"{site.address}/"}, caller.metadata
+        to, _ = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, **api)
+        came = visitor(AT).goes_to(to)
+        answer = f"{came.address}?{urlencode(came.query)}"
+        tokens = client.fetch_token(
+            about["token_endpoint"], code_verifier="v" * 48, authorization_response=answer, **api
+        )
+        assert call(site, tokens["access_token"]).text == f"Called by {caller.client_id}"
+        assert call(site, tokens["id_token"]).status_code == 401
+        assert call(site, "nothing").status_code == 401
+
+
+def call(site, token):
+    return requests.get(f"{site.address}/", headers={"Authorization": f"Bearer {token}"}, timeout=20)
+
+
+APACHE = """
+ServerName 127.0.0.1
+Listen {host}:{port}
+PidFile {folder}/pid
+ErrorLog {folder}/error.log
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+LoadModule env_module {modules}/mod_env.so
+LoadModule dir_module {modules}/mod_dir.so
+LoadModule mime_module {modules}/mod_mime.so
+LoadModule auth_openidc_module {modules}/mod_auth_openidc.so
+TypesConfig /etc/mime.types
+DocumentRoot {folder}/pages
+OIDCSSLValidateServer On
+OIDCCABundlePath {trust}
+Include {folder}/idaas.conf
+"""
+MODULES = Path("/usr/lib/apache2/modules")
+
+
+@pytest.mark.skipif(not (MODULES / "mod_auth_openidc.so").exists(), reason="left out: no mod_auth_openidc")
+def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path):
+    quick_start = quick_starts.find("mod-auth-openidc")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "index.html").write_text("<main id=main>Behind Apache</main>", "utf-8")
+
+    def command(port):
+        conf = APACHE.format(host="127.0.0.1", port=port, folder=tmp_path, modules=MODULES, trust=scene.trust)
+        (tmp_path / "apache.conf").write_text(conf, "utf-8")
+        return f"apache2 -X -f {tmp_path}/apache.conf"
+
+    with sites.running(scene, quick_start.id, tmp_path, command=command) as site:
+        begins(browser, site)
+        browser.signs_in()
+        refused_at = browser.presses("deny")
+        assert refused_at is None
+        presses_what_comes_back(browser)
+        assert "access_denied" in browser.shown.text, "an error with iss is shown, and leads nowhere again"
+
+        begins(browser, site)
+        browser.arrives()
+        assert browser.shown.text == "Behind Apache"
+
+
+def presses_what_comes_back(browser):
+    """The form by which an answer is posted to the site."""
+    if browser.shown.has("response"):
+        browser.presses("continue")
