@@ -58,12 +58,12 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
 
     A known address uses up the code as well: otherwise a code with one use would tell whether an address is known.
     """
-    faults = _faults(password, terms_version)
+    faults: dict[str, str] = {}
     try:
         address = _normal(email)
     except Invalid as invalid:
-        faults |= invalid.faults
-    if faults:
+        faults = invalid.faults
+    if faults := faults | _faults(password, terms_version):
         raise Invalid(**faults)
     hashed, now = _hasher.hash(password), time.time()
     with database.transaction() as connection:

@@ -59,10 +59,11 @@ def save() -> ResponseReturnValue:
 def _page(faults: dict[str, str], *, refused_mis: bool = False) -> str:
     account = current_account()
     assert account is not None  # checked by the views
-    typed = request.values.get("q", account.school_name or "")
+    chosen = request.form.get("urn", "")
+    typed = request.values.get("q", account.school_name or "") or chosen
     return render_template(
         "school.html", faults=faults, q=typed, mis=MIS, chosen_mis=request.form.get("mis", account.mis or ""),
-        chosen_urn=request.form.get("urn", account.urn or ""), refused_mis=refused_mis, **_found(typed),
+        chosen_urn=chosen or account.urn or "", refused_mis=refused_mis, **_found(typed),
     )  # fmt: skip
 
 

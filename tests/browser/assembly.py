@@ -1,5 +1,6 @@
 """The demonstration partner as partners run it: its own process's worth of code, port, folder and keys."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY, SCHOOLBOOKING
 from clients.assembly.settings import Settings
 from clients.mailbox import smtp
+from clients.mailbox.letters import listing as letters_of
+from clients.sample_api import app as sample_api, settings as sample_settings
 from idp.demo.prepare import manifest_at, second_manifest_at
 from idp.foundation.database import session
 from idp.partners import registry
@@ -21,6 +24,7 @@ from tests.ports import free_port
 from tests.serving import serving
 
 INVITE_CODE = "WELCOME"
+MAIL_SECONDS = 30.0
 
 
 @contextmanager
@@ -47,13 +51,13 @@ def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = Fa
         background.stop()
 
 
-def register(work: Work, manifest: dict[str, Any]) -> None:
-    """Register an application, and its company where that is new."""
+def register(work: Work, manifest: dict[str, Any]) -> str | None:
+    """Register an application, and its company where that is new; its secret, if it has one."""
     with work():
         if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
             website, contact = manifest["client_uri"], manifest["contacts"][0]
             registry.add_partner(manifest["partner"], website=website, contact_email=contact)
-        registry.register(manifest)
+        return registry.register(manifest)[1]
 
 
 @contextmanager
@@ -65,3 +69,33 @@ def mail_received(folder: Path) -> Iterator[int]:
         yield port
     finally:
         controller.stop()
+
+
+def newest_mail(folder: Path, to: str, containing: str) -> str:
+    """The text of the newest mail to an address that contains a text; waits until it has come."""
+    deadline = time.monotonic() + MAIL_SECONDS
+    while time.monotonic() < deadline:
+        letters = [letter for letter in letters_of(folder) if letter.to == to and containing in letter.text]
+        if letters:
+            return letters[0].text
+        time.sleep(0.1)
+    raise AssertionError(f"no mail to {to} with {containing} came in {MAIL_SECONDS} seconds")
+
+
+@contextmanager
+def a_sample_api_served(issuer: str, work: Work) -> Iterator[str]:
+    """Register the sample API, which has data of schools, and serve it until the block ends; its address."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    manifest = {
+        "partner": "Sample data", "client_id": "sample-api", "client_name": "Sample API", "grant_types": [],
+        "client_uri": "https://data.example", "contacts": ["developers@data.example"], "resource": url,
+        "resource_scopes": ["school"], "purpose": "To show what a token opens.", "scopes": {},
+        "policy_uri": "https://data.example/privacy", "agreement_uri": "https://data.example/agreement",
+        "agreement_version": "1",
+    }  # fmt: skip
+    secret = register(work, manifest)
+    assert secret is not None
+    settings = sample_settings.Settings(issuer, "sample-api", secret, url, port)
+    with serving(sample_api.create_app(settings), port):
+        yield url

@@ -29,7 +29,7 @@ from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
 from tests.actors import Entry, Operator, Partner, SchoolAdmin
-from tests.browser.assembly import a_partner_served
+from tests.browser.assembly import a_partner_served, a_sample_api_served, mail_received
 from tests.conftest import Work
 from tests.databases import Databases
 from tests.mail import Outbox
@@ -132,9 +132,33 @@ def outbox(work: Work) -> Outbox:
 
 
 @pytest.fixture(scope="session")
-def partner(provider: tuple[Flask, str], work: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
+def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The Maildir in which the mail of partners' applications arrives, and the port that takes it."""
+    folder = tmp_path_factory.mktemp("mail") / "maildir"
+    with mail_received(folder) as port:
+        yield folder, port
+
+
+@pytest.fixture(scope="session")
+def partner_resource(provider: tuple[Flask, str], work: Work) -> Iterator[str]:
+    """The address of the API that has schools' data."""
+    with a_sample_api_served(provider[1], work) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def partner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Assembly keeps its database and its keys."""
+    return tmp_path_factory.mktemp("assembly")
+
+
+@pytest.fixture(scope="session")
+def partner(
+    provider: tuple[Flask, str], work: Work, partner_folder: Path, partner_mail: tuple[Path, int], partner_resource: str
+) -> Iterator[Partner]:
     """Assembly as it is run, registered here by its own manifest."""
-    with a_partner_served(provider[1], work, tmp_path_factory.mktemp("assembly")) as url:
+    port = partner_mail[1]
+    with a_partner_served(provider[1], work, partner_folder, smtp_port=port, resource=partner_resource) as url:
         yield Partner("Assembly", url)
 
 

@@ -1,6 +1,7 @@
 // Narrows the list of schools while somebody types. Without it, the form's own button does the same.
 
 const typed = document.querySelector("[data-narrows]");
+const kept = document.querySelector("form[method=post] input[name=q]"); // what was typed, sent with the choice
 const list = document.getElementById("schools");
 const PAUSE_MS = 200;
 let timer = 0;
@@ -17,6 +18,7 @@ async function narrow() {
 }
 
 typed.addEventListener("input", () => {
+  kept.value = typed.value;
   clearTimeout(timer);
   timer = setTimeout(() => narrow().catch(() => {}), PAUSE_MS);
 });

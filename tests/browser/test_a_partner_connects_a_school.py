@@ -1,0 +1,186 @@
+"""A partner connects a school, from the invite code to the end of sharing: the whole journey, in real browsers."""
+
+import re
+import time
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from clients.assembly import connections
+from clients.assembly.applications import ASSEMBLY
+from clients.assembly.database import Database
+from clients.assembly.keys import Keys
+from clients.assembly.provider import Provider
+from clients.assembly.settings import Settings
+from tests.browser.assembly import INVITE_CODE, a_partner_served, newest_mail
+
+PASSWORD = "wobbly kettle sings"
+
+
+class Office:
+    """Somebody in a school office, at a partner's application."""
+
+    def __init__(self, page, school, email, mails):
+        self.page, self.school, self.email, self.mails = page, school, email, mails
+
+    def signs_up(self, url):
+        self.page.goto(url)
+        self.page.get_by_role("link", name="Sign up with an invite code").click()
+        self.page.locator("#code").fill(INVITE_CODE)
+        self.page.locator("#email").fill(self.email)
+        self.page.locator("#password").fill(PASSWORD)
+        self.page.get_by_label("I have read and accept").check()
+        self.page.get_by_role("button", name="Sign up").click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Check your e-mail")
+
+    def activates(self, url):
+        self.page.goto(re.findall(rf"{url}/activate/\S+", newest_mail(self.mails, self.email, url))[0])
+        self.page.locator("#password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Activate my account").click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("School information")
+
+    def chooses_school(self, mis, *, typed=None):
+        self.page.locator("#q").fill("")
+        self.page.locator("#q").press_sequentially(typed or self.school.name)
+        self.page.locator(f"input[name=urn][value='{self.school.urn}']").check()
+        self.page.locator("#mis").select_option(label=mis)
+        self.page.get_by_role("button", name="Continue").click()
+
+    def status(self):
+        return self.page.locator("#connection-status")
+
+
+@pytest.fixture
+def schoolbooking(issuer, work, tmp_path, partner_mail):
+    with a_partner_served(issuer, work, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
+        yield url
+
+
+def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
+    a_window, an_admin, schools, schoolbooking, partner, partner_mail, partner_folder, partner_resource, issuer,
+    operator, outbox, looks_right
+):  # fmt: skip
+    head = an_admin(page=a_window("phone"))
+    school = head.school
+    office = Office(a_window(), school, f"office.of.{school.urn}@school.example", partner_mail[0])
+
+    # SchoolBooking refuses SIMS, and says why
+    office.page.goto(schoolbooking)
+    looks_right(office.page, "schoolbooking")
+    office.signs_up(schoolbooking)
+    office.activates(schoolbooking)
+    office.chooses_school("SIMS")
+    expect(office.page.locator("#mis-refused")).to_contain_text("only available for iSAMS and Arbor schools")
+    expect(office.page.locator("#mis-refused")).to_contain_text("each child’s teachers")
+    expect(office.page.locator(f"input[name=urn][value='{school.urn}']")).to_be_checked()
+    looks_right(office.page, "schoolbooking-mis-refused")
+
+    # Assembly takes it
+    office.page.goto(f"{partner.url}/sign-up")
+    looks_right(office.page, "assembly-sign-up")
+    office.page.get_by_role("button", name="Sign up").click()
+    expect(office.page.get_by_role("alert")).to_contain_text("accept the terms of service")
+    looks_right(office.page, "assembly-sign-up-wrong")
+    office.signs_up(partner.url)
+    looks_right(office.page, "assembly-check-email")
+    office.activates(partner.url)
+    office.chooses_school("SIMS", typed=school.postcode)
+    expect(office.page.get_by_role("heading", level=1)).to_have_text(school.name)
+    expect(office.status()).to_have_text("Not connected")
+    looks_right(office.page, "assembly-connector")
+
+    # Grant Access, and the mail is passed on once
+    office.page.locator("#name").fill("Olive Office")
+    office.page.get_by_role("button", name="Grant Access").click()
+    expect(office.status()).to_have_text("E-mail sent")
+    looks_right(office.page, "assembly-invited")
+    [mail] = [letter for letter in outbox.all("partner_invitation") if letter.to == office.email]
+    assert "Begin Authorisation" in mail.text + mail.html
+    reading = office.page.context.new_page()
+    reading.goto(mail.links[0])
+    reading.locator("#someone-else").click()
+    reading.locator("#name").fill(head.name)
+    reading.locator("#email").fill(head.email)
+    reading.locator("#pass-on").click()
+    expect(reading.get_by_role("heading", level=1)).to_have_text("We have written to your colleague")
+    reading.close()
+    expect(office.status()).to_have_text("Passed on")
+
+    # The school registers, and authorises
+    head.page.goto(head.newest("partner_invitation_forwarded").links[0])
+    head.presses("Yes", exact=False)
+    head.sees("Sign in")
+    head.follows("Register your school")
+    head.sees("Find your school")
+    head.registers()
+    head.follows("Continue to Assembly")
+    head.sees("Authorise sharing with Assembly")
+    head.authorises("Attendance", "Assessment")
+    head.sees(school.name)
+
+    # Unverified, so no data
+    expect(office.status()).to_have_text("School not verified yet")
+    expect(office.page.locator("main")).to_contain_text("Nothing received yet.")
+    expect(head.stands("Attendance")).to_have_text("Waiting for verification")
+    looks_right(head.page, "assembly-connector-waiting")
+
+    # Verified: the page says so by itself
+    operator.verifies(head.estab_id)
+    expect(office.status()).to_have_text("Connected")
+    expect(office.page.locator("main")).to_contain_text("The data service let us in for: school")
+    expect(head.stands("Attendance")).to_have_text("Shared")
+    looks_right(head.page, "assembly-connector-connected")
+
+    # An optional area is switched off
+    desk = head.at(head.page.context.new_page())
+    desk.goes_to("/manage/sharing/assembly/change")
+    desk.page.get_by_role("checkbox", name="Assessment").uncheck()
+    desk.page.get_by_role("button", name="Save").click()
+    desk.reads("has been changed")
+    expect(head.stands("Assessment")).to_have_text("Not shared")
+    expect(head.stands("Attendance")).to_have_text("Shared")
+
+    # Stopped: the next request is refused, and Assembly shows it
+    settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)
+    api = Provider(settings, Keys(settings.key_file))
+    token = connections.access_token(Database(settings.database), api, head.estab_id)
+    assert api.call("GET", f"{partner_resource}/access", token).status_code == 200
+    desk.goes_to("/manage/sharing/assembly/stop")
+    desk.presses("Stop sharing")
+    desk.reads("Your school has stopped sharing with Assembly.")
+    began = time.monotonic()
+    assert api.call("GET", f"{partner_resource}/access", token).status_code == 401
+    assert time.monotonic() - began < 1
+    for page in (office.page, head.page):
+        expect(page.locator("#connection-status")).to_have_text("Your school no longer shares with us")
+    looks_right(office.page, "assembly-connector-stopped")
+
+
+def test_without_scripts_the_pages_do_the_same_by_reloading(
+    a_window, an_admin, partner, partner_mail, operator, a_member
+):
+    member = a_member(state="unverified")
+    office = Office(a_window(java_script_enabled=False), member.school, f"plain.{member.school.urn}@school.example",
+                    partner_mail[0])  # fmt: skip
+    office.signs_up(partner.url)
+    office.activates(partner.url)
+    office.page.locator("#q").fill(member.school.name)
+    office.page.get_by_role("button", name="Search").click()
+    office.page.locator(f"input[name=urn][value='{member.school.urn}']").check()
+    office.page.locator("#mis").select_option(label="Arbor")
+    office.page.get_by_role("button", name="Continue").click()
+    expect(office.status()).to_have_text("Not connected")
+    member.starts_at(partner)
+    member.signs_in()
+    member.authorises()
+    office.page.get_by_role("link", name="Reload this page").click()
+    expect(office.status()).to_have_text("School not verified yet")
+    operator.verifies(member.estab_id)
+    time.sleep(2.1)  # what is younger is shown without asking
+    office.page.reload()
+    expect(office.status()).to_have_text("Connected")
+
+
+def test_the_sample_api_is_reached_with_the_token_alone(partner_resource):
+    assert requests.get(f"{partner_resource}/access", timeout=10).status_code == 401
