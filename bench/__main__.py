@@ -22,6 +22,7 @@ import psycopg
 
 from bench import (
     costs,
+    events,
     fastpaths,
     figures,
     growth,
@@ -91,6 +92,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
         "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
         "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
         "api": lambda new, kind: partner_api.measure(new(), kind, schools=scale.authorised, seconds=scale.crowd),
+        "events": lambda new, kind: events.measure(new(), kind, seconds=scale.crowd),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
         "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
         "peers": lambda new, kind: (

@@ -60,6 +60,12 @@ API: Final = """\
 
 `idp serve` with one worker, ten requests a second for one client, which so many schools have authorised: latencies.
 """
+EVENTS: Final = """\
+## Events for partners
+
+Pushed by one `idp worker` to nine endpoints that take everything and one that accepts connections and never answers; \
+ten are recorded in one transaction. Recording, worker, endpoints and database share the machine.
+"""
 MEMORY: Final = "## Memory and cold starts\n"
 PEERS: Final = """\
 ## Peers beside us
@@ -82,6 +88,8 @@ def page(run: Json) -> str:
             written += make(parts[name])
     if parts.get("api"):
         written += [API, _listed(parts["api"])]
+    if parts.get("events"):
+        written += [EVENTS, _listed(parts["events"])]
     if small := [*parts.get("memory", ()), *parts.get("start", ())]:
         written += [MEMORY, _listed(small)]
     return "\n".join(written)

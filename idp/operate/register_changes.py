@@ -1,7 +1,7 @@
-"""Mail operators about changes in the national register of schools that have an account.
+"""Mail operators about changes in the national register of schools that have an account, and tell their partners.
 
 An import stores each change in `school_changes`. A school that closed, left or came back, or has another name or
-number, may need a phone call. All other changes are marked as reported without a mail.
+number, may need a phone call. All other changes are marked as reported without a mail. Partners are told of closures.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from idp.estabs.models import FINAL_STATES, Estab
-from idp.foundation.database import session
+from idp.foundation.database import row_isolated, session
 from idp.outbox import post
 from idp.schools import changes
 from idp.schools.models import School, SchoolChange
+from idp.sharing import notices
 from idp.signin import operators
 
 BATCH_SIZE: Final = 2_000
@@ -51,6 +52,7 @@ def notify_operators() -> bool:
         return False
     claimed = changes.claim(BATCH_SIZE)
     lines = _lines(claimed)
+    _tell_partners(claimed)
     for start in range(0, len(lines), MAX_LINES):
         for address in addresses:
             post.email("register_changes", to=address, news=lines[start : start + MAX_LINES])
@@ -68,6 +70,21 @@ def _lines(change_ids: list[int]) -> list[Line]:
     )
     changes_of_accounts = [(school, estab, _describe(change)) for change, school, estab in session().execute(statement)]
     return [Line(school.name, estab.estab_id, what) for school, estab, what in changes_of_accounts if what]
+
+
+def _tell_partners(change_ids: list[int]) -> None:
+    """Tell the partners of a school with an active account that it closes or has closed."""
+    statement = (
+        select(SchoolChange.id, SchoolChange.kind, SchoolChange.details, Estab.id)
+        .join(Estab, (Estab.school_id == SchoolChange.school_id) & Estab.state.not_in(FINAL_STATES))
+        .where(SchoolChange.id.in_(change_ids))
+        .order_by(SchoolChange.id)
+    )
+    for change_id, kind, details, estab_id in session().execute(statement).all():
+        _, closes_on = details.get("closed_on", (None, None))
+        if kind == "closed" or (kind == "changed" and closes_on is not None):
+            with row_isolated("register change", str(change_id)):
+                notices.record_closing(estab_id)
 
 
 def _describe(change: SchoolChange) -> str:

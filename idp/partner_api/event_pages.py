@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from idp.foundation.errors import NotFound
 from idp.partner_events import tokens
@@ -87,6 +87,7 @@ def _example(event_type: EventType) -> Struct:
     return SchoolFacts(
         estab_id=_SUBJECTS["school"], status=status, verification=verification, scope="" if is_nothing else _GRANTED,
         withheld_scope=_GRANTED if name in _WITHHELD else "", until=_UNTIL,
+        closes_on=date(2026, 8, 31) if name == "school-closing" else UNSET,
     )  # fmt: skip
 
 

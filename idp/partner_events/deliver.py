@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
@@ -159,22 +158,22 @@ def _signed(event: PartnerEvent, client: Client) -> Waiting:
 def _send(leased: Round, rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
     """Send the events in order, until one of the reasons to stop; sets the round's outcomes."""
     stop_at, behind, failed_subjects = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
-    post = partial(fetch.post, leased.endpoint, rules)
-    for event in leased.waiting:
-        if stopping() or time.monotonic() > stop_at:
-            return
-        if event.subject in behind:
-            continue
-        began = time.monotonic()
-        outcome = _push(post, event, leased.authorization)
-        leased.is_slow = time.monotonic() - began > SLOW_SECONDS
-        leased.outcomes.append((event, outcome))
-        failed_subjects = failed_subjects + 1 if outcome.kind == "later" else 0
-        if outcome.kind == "later":
-            behind.add(event.subject)
-        if outcome.kind == "unreachable" or failed_subjects == MAX_FAILURES:
-            leased.is_unreachable = True
-            return
+    with fetch.keep_open(leased.endpoint, rules) as connection:
+        for event in leased.waiting:
+            if stopping() or time.monotonic() > stop_at:
+                return
+            if event.subject in behind:
+                continue
+            began = time.monotonic()
+            outcome = _push(connection.post, event, leased.authorization)
+            leased.is_slow = time.monotonic() - began > SLOW_SECONDS
+            leased.outcomes.append((event, outcome))
+            failed_subjects = failed_subjects + 1 if outcome.kind == "later" else 0
+            if outcome.kind == "later":
+                behind.add(event.subject)
+            if outcome.kind == "unreachable" or failed_subjects == MAX_FAILURES:
+                leased.is_unreachable = True
+                return
 
 
 def _push(post: push.Post, event: Waiting, authorization: str | None) -> Outcome:

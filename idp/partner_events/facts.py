@@ -1,9 +1,9 @@
 """What an event says, as types: never anything about people."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Status = Literal["active", "paused", "expired", "withdrawn"]
 Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
@@ -18,6 +18,9 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: Annotated[str, Meta(description="The scopes that a token got then, separated by blanks.")]
     withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that were withheld.")] = ""
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
+    closes_on: Annotated[
+        date | UnsetType, Meta(description="When the school closes, or closed, as far as the register says.")
+    ] = UNSET
 
 
 class InvitationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,12 +1,14 @@
 """Record what a client is told, in the transaction of what happened: if that is rolled back, nobody is told."""
 
 from collections.abc import Callable
+from typing import Final, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Table, and_, bindparam, insert
 
 from idp.foundation import clock, crypto, inserts
 from idp.foundation.database import session
+from idp.foundation.fastpath.statements import WriteStatement
 from idp.partner_events.facts import Facts
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partners import event_streams, event_types
@@ -23,18 +25,22 @@ def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Clien
     client, event_type = session().get(Client, client_id), event_types.TYPES[name]
     if client is None or not event_streams.wants(client, name):
         return None
-    now = clock.now()
-    event = PartnerEvent(
-        id=crypto.new_id("evt"), client_id=client_id, name=event_type.name, subject=subject,
+    now, event_id = clock.now(), crypto.new_id("evt")
+    _INSERT.run(
+        id=event_id, client_id=client_id, name=event_type.name, subject=subject,
         facts=msgspec.to_builtins(facts(client)), created_at=now, due_at=now, attempts=0, delivered_at=None,
         failed_at=None, last_error=None,
     )  # fmt: skip
-    session().add(event)
-    session().flush()
     inserts.once(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
-    return event.id
+    return event_id
 
 
 def waiting() -> ColumnElement[bool]:
     """The condition for events that the client has neither taken nor refused."""
     return and_(PartnerEvent.delivered_at.is_(None), PartnerEvent.failed_at.is_(None))
+
+
+_table: Final = cast("Table", PartnerEvent.__table__)
+_INSERT: Final = WriteStatement(
+    insert(_table).values({column.name: bindparam(column.name) for column in _table.c if not column.primary_key})
+)

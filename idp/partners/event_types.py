@@ -65,6 +65,12 @@ _TYPES: Final = (
     EventType(
         "account-disabled", "school", "Our staff have suspended the school's account. Tokens are refused.", _RISC
     ),
+    EventType(
+        "school-closing",
+        "school",
+        "The national register says that the school closes or has closed. `GET /api/schools` names its successors. "
+        "Sharing goes on until the school stops it.",
+    ),
     EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
     EventType(
         "invitation-opened",

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from msgspec import UNSET
 from sqlalchemy import select
 
 from idp.audit import events
+from idp.estabs.models import Estab
 from idp.foundation import clock, scopes
-from idp.foundation.database import session
+from idp.foundation.database import lock, session
 from idp.partner_events import queue
 from idp.partner_events.facts import SchoolFacts
 from idp.partners.models import Client
@@ -43,8 +45,17 @@ def record(name: str, agreement: Authorisation) -> None:
 
 def record_state(estab_id: str, before: str, state: str) -> None:
     """Tell all clients that an estab has an agreement with, by its internal id, that its state has changed."""
-    if (name := _BY_STATE.get((before, state))) is None:
-        return
+    if (name := _BY_STATE.get((before, state))) is not None:
+        _record_for_all(name, estab_id)
+
+
+def record_closing(estab_id: str) -> None:
+    """Tell all clients that an estab has an agreement with, by its internal id, that the register says it closes."""
+    lock(Estab, estab_id, shared=True)
+    _record_for_all("school-closing", estab_id)
+
+
+def _record_for_all(name: str, estab_id: str) -> None:
     in_force = (
         Authorisation.estab_id == estab_id, Authorisation.withdrawn_at.is_(None),
         Authorisation.superseded_at.is_(None), Authorisation.until > clock.now(),
@@ -59,4 +70,5 @@ def _facts(agreement: Authorisation, client: Client) -> SchoolFacts:
         estab_id=agreement.estab.estab_id, status=agreement.state,  # type: ignore[arg-type]
         verification=agreement.estab.state,  # type: ignore[arg-type]
         scope=scopes.format(granted), withheld_scope=scopes.format(withheld), until=agreement.until,
+        closes_on=agreement.estab.school.closed_on or UNSET,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What an import changed about schools with an account is told to our staff, once."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -8,9 +8,12 @@ from sqlalchemy import select
 from idp import worker
 from idp.foundation import clock as clocks
 from idp.operate import register_changes
+from idp.partner_events import streams
+from idp.partners import event_types
 from idp.schools.models import SchoolChange
+from idp.sharing import authorise
 from idp.signin import operators
-from tests.factories import a_school, an_estab
+from tests.factories import a_client, a_school, an_administrator, an_estab
 
 
 @pytest.fixture
@@ -108,3 +111,34 @@ def test_changes_that_were_notified_are_deleted_in_time(sam, changed, work, cloc
     worker.clean(work)
     with work() as session:
         assert session.scalars(select(SchoolChange)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "is_told"),
+    [
+        ("closed", {}, True),
+        ("changed", {"closed_on": [None, "2026-08-31"]}, True),
+        ("changed", {"closed_on": ["2026-08-31", None]}, False),
+        ("changed", {"name": ["Oak Hill", "Elm Grove"]}, False),
+    ],
+)
+def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_told):
+    with work() as session:
+        school = a_school(closed_on=date(2026, 8, 31))
+        owner = an_administrator(an_estab(school))
+        client = a_client(events_method=event_types.POLL)
+        authorise.give(
+            client, client.required_scopes, by=owner.memberships[0], agreement="1",
+            until=authorise.lasts_until(client), second_step=True,
+        )  # fmt: skip
+        session.add(
+            SchoolChange(
+                school_id=school.id, import_id=school.last_seen_in, kind=kind, details=details, told_at=None
+            )
+        )  # fmt: skip
+    worker.notify_register_changes(work)
+    with work():
+        told = {event.name: event.facts for event in streams.newest(client.id)}
+    assert ("school-closing" in told) is is_told
+    if is_told:
+        assert told["school-closing"]["closes_on"] == "2026-08-31"

@@ -25,6 +25,8 @@ class Endpoint:
     """The claims of the tokens that were taken."""
     respond: Callable[[dict[str, Any]], Response] = lambda _claims: 202
     connections: int = 0
+    closes: bool = False
+    """Whether it closes the connection after each response without saying so."""
 
     def claims(self, keys: dict[str, Any]) -> dict[str, Any]:
         """The claims of the last token, verified with the keys that we publish."""
@@ -67,6 +69,7 @@ def an_endpoint() -> Iterator[Endpoint]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            self.close_connection = self.close_connection or endpoint.closes
 
         def log_message(self, *_: object) -> None:
             """Quiet."""

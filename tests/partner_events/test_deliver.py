@@ -1,5 +1,7 @@
 """Pushing events: in order for each subject, again where that helps, and no client waits for another's endpoint."""
 
+import contextlib
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -226,3 +228,36 @@ def _until(condition):
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_events_go_over_one_connection_which_is_opened_again_where_the_server_has_closed_it(tell, push, endpoint):
+    for number in range(10):
+        tell(str(number))
+    push()
+    assert endpoint.connections == 1
+    endpoint.closes = True
+    for number in range(10):
+        tell(str(number))
+    push()
+    assert len(endpoint.taken) == 20
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, streaming, tell, push, stream):
+    change_settings(fetch={"timeout": 0.5})
+
+    def drip(connection):
+        with connection, contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"H")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: drip(server.accept()[0]), daemon=True)
+        thread.start()
+        client_id = streaming(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        began = time.monotonic()
+        tell(client=client_id)
+        push()
+        thread.join(20)
+    assert time.monotonic() - began < 10
+    assert "not delivered" in stream(client_id).last_error

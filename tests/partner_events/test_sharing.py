@@ -1,12 +1,14 @@
 """What a school decides is told to the client it concerns, and to nobody else."""
 
+from datetime import timedelta
+
 import pytest
 
 from idp.estabs import accounts
 from idp.estabs.models import Estab
 from idp.foundation.database import session
 from idp.partner_events.models import PartnerEvent
-from idp.sharing import authorise
+from idp.sharing import authorise, expiry
 from tests.partner_events.receiving import names, verified
 
 
@@ -143,3 +145,18 @@ class _Same:
 
 def _same_transaction():
     return _Same()
+
+
+def test_an_end_that_comes_near_and_comes_is_told(work, school, push, endpoint, clock):
+    school.give()
+    push()
+    clock.move(timedelta(days=340))
+    with work():
+        expiry.remind_due()
+    clock.move(timedelta(days=26))
+    with work():
+        expiry.remind_due()
+    push()
+    assert names(endpoint.taken) == ["sharing-authorised", "sharing-expiring", "sharing-expired"]
+    assert [next(iter(claims["events"].values()))["status"] for claims in endpoint.taken[1:]] == ["active", "expired"]
+    assert endpoint.taken[-1]["events"][endpoint.taken[-1]["iss"] + "/events/sharing-expired"]["scope"] == ""

@@ -1,7 +1,7 @@
 """Every outbound HTTP request of the service is made here (security.md rule 6).
 
-https only; the name is resolved once, every address that is not public is refused, and the connection is made
-to the address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
+https only; the name is resolved once, every address that is not public is refused, and connections are made to the
+address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
 request it raises `Busy` if too many requests wait for other servers already.
 """
 
@@ -12,16 +12,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from idp.foundation.settings import Fetch
 from idp.foundation.web import admission
 
+USER_AGENT: Final = "IDaaS"
 CHUNK_BYTES: Final = 65_536
 MAX_DOCUMENT_BYTES: Final = 65_536
 """The largest document (key set, sector identifier) that is read."""
@@ -75,6 +76,72 @@ def post(url: str, rules: Rules, *, body: bytes, content_type: str, headers: Map
         return Answer(response.status, _lower(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES)))
 
 
+@contextmanager
+def keep_open(url: str, rules: Rules) -> Iterator["Connection"]:
+    """For several bodies to one address: they are posted over one connection, for as long as the server keeps it.
+
+    The name is resolved, and its address checked, when the first is posted. For background work: a request that waits
+    for it keeps its place.
+    """
+    connection = Connection(url, rules)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+class Connection:
+    """What `keep_open` opens."""
+
+    def __init__(self, url: str, rules: Rules) -> None:
+        self._url, self._rules = url, rules
+        self._deadline = _Deadline()
+        self._pool: urllib3.HTTPConnectionPool | None = None
+
+    def post(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> Answer:
+        """POST `body` and read a small response. Raises `FetchFailed`.
+
+        A body is posted once more if the server has closed the connection since the last response.
+        """
+        is_used = self._pool is not None and self._pool.num_requests > 0
+        until = time.monotonic() + self._rules.fetch.timeout
+        try:
+            return self._post(body, {"Content-Type": content_type, **headers})
+        except FetchFailed as fault:
+            if not is_used or not isinstance(fault.__cause__, ProtocolError) or time.monotonic() > until:
+                raise
+            return self._post(body, {"Content-Type": content_type, **headers})
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._pool is not None:
+            self._pool.close()
+        self._deadline.close()
+
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        if self._pool is None:
+            self._pool = _pool(self._url, self._rules, self._deadline)
+        target, host = _target(self._url)
+        until = time.monotonic() + self._rules.fetch.timeout
+        try:
+            with self._deadline.running(self._rules.fetch.timeout):
+                response = self._pool.request(
+                    "POST", target, body=body, headers={"Host": host, "User-Agent": USER_AGENT, **headers},
+                    redirect=False, preload_content=False, decode_content=True,
+                )  # fmt: skip
+                try:
+                    answer = Answer(
+                        response.status, _lower(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES))
+                    )
+                except BaseException:
+                    response.close()  # with what is left of the body
+                    raise
+                response.release_conn()
+                return answer
+        except (HTTPError, OSError) as fault:
+            raise FetchFailed(f"{self._url}: {type(fault).__name__}") from fault
+
+
 def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: float = 300.0) -> Answer:
     """GET a large file into `target`, at most `limit` bytes within `seconds`. Raises `FetchFailed`."""
     with _request("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
@@ -102,72 +169,105 @@ def _open(
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
     seconds = seconds or rules.fetch.timeout
     until = time.monotonic() + seconds
-    address = _checked_address(url, rules)
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    target = parts.path or "/"
-    if parts.query:
-        target += f"?{parts.query}"
-    timeout = urllib3.Timeout(total=rules.fetch.timeout)
-    all_headers = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
+    target, host = _target(url)
+    all_headers = {"Host": host, "User-Agent": USER_AGENT, **headers}
     try:
-        with _Deadline(seconds) as deadline:
-            pool: urllib3.HTTPConnectionPool
-            if parts.scheme == "https":
-                pool = _SecurePool(
-                    address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
-                    cert_reqs="CERT_REQUIRED", ca_certs=rules.fetch.extra_ca or None, deadline=deadline,
-                )  # fmt: skip
-            else:
-                pool = _PlainPool(address, port, timeout=timeout, retries=False, deadline=deadline)
-            with pool:
-                response = pool.request(
-                    method,
-                    target,
-                    headers=all_headers,
-                    body=body,
-                    redirect=False,
-                    preload_content=False,
-                    decode_content=True,
-                )
-                with closing(response):  # it has the socket, once the server says that it will close it
-                    yield response, until
+        with closing(_Deadline()) as deadline, deadline.running(seconds), _pool(url, rules, deadline) as pool:
+            response = pool.request(
+                method,
+                target,
+                headers=all_headers,
+                body=body,
+                redirect=False,
+                preload_content=False,
+                decode_content=True,
+            )
+            with closing(response):  # it has the socket, once the server says that it will close it
+                yield response, until
     except (HTTPError, OSError) as fault:
         raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
 
 
+def _target(url: str) -> tuple[str, str]:
+    """The target of a request to `url`, and its `Host`."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc
+
+
+def _pool(url: str, rules: Rules, deadline: "_Deadline") -> urllib3.HTTPConnectionPool:
+    """A pool that connects to the checked address of `url`. Raises `FetchFailed` if the rules forbid it."""
+    address, parts = _checked_address(url, rules), urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    timeout = urllib3.Timeout(total=rules.fetch.timeout)
+    if parts.scheme != "https":
+        return _PlainPool(address, port, timeout=timeout, retries=False, deadline=deadline)
+    return _SecurePool(
+        address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
+        cert_reqs="CERT_REQUIRED", ca_certs=rules.fetch.extra_ca or None, deadline=deadline,
+    )  # fmt: skip
+
+
 class _Deadline:
-    """Closes a connection after so many seconds.
+    """Closes a connection when what runs on it takes longer than it may.
 
     A socket's timeout is for one read, so a server that sends a byte now and then never exceeds it: with its headers
-    alone it could take hours.
+    alone it could take hours. One thread watches over all that runs on the connection, one after the other.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+        self._changed = threading.Condition()
+        self._until: float | None = None
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def running(self, seconds: float) -> Iterator[None]:
+        """What stands in the block may take so many seconds."""
+        with self._changed:
+            self._until = time.monotonic() + seconds
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._until = None
 
     def watch(self, connected: socket.socket) -> None:
         """Watch this socket; a duplicate, because TLS takes over the socket itself."""
-        self._socket = connected.dup()
-        if self._timer.finished.is_set():
-            self._cut()
+        with self._changed:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = connected.dup()
+            if self._until is not None and time.monotonic() > self._until:
+                self._cut()
+
+    def close(self) -> None:
+        """Watch no more."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_closed:
+                left = None if self._until is None else self._until - time.monotonic()
+                if left is not None and left <= 0:
+                    self._cut()
+                    left = None
+                self._changed.wait(left)
 
     def _cut(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_fault: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        if self._socket is not None:
-            self._socket.close()
 
 
 class _DeadlineHTTPConnection(HTTPConnection):

@@ -1,0 +1,42 @@
+"""`python -m bench.event_receiver NUMBER`: so many endpoints that take every event; prints their ports."""
+
+import asyncio
+import re
+import sys
+from typing import Final
+
+TAKEN: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+HEADERS_END: Final = b"\r\n\r\n"
+LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+class Endpoint(asyncio.Protocol):
+    """Reads requests as cheaply as possible: it runs beside what is measured."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport, self._received = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is complete."""
+        self._received += data
+        while (end := self._received.find(HEADERS_END)) >= 0:
+            length = LENGTH.search(self._received, 0, end)
+            whole = end + len(HEADERS_END) + (int(length[1]) if length else 0)
+            if len(self._received) < whole:
+                return
+            self._received = self._received[whole:]
+            self._transport.write(TAKEN)
+
+
+async def main(number: int) -> None:
+    """Serve until killed."""
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(Endpoint, "127.0.0.1", 0) for _ in range(number)]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))

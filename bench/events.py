@@ -1,0 +1,206 @@
+"""Events for partners: recorded and pushed to ten endpoints, of which one accepts connections and never answers."""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from flask import Flask
+from sqlalchemy import func, select
+
+from bench.report import Figure
+from bench.servers import AS_IN_PRODUCTION, Server
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.database import session
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import load
+from idp.foundation.web.transactions import work
+from idp.keys import ring
+from idp.partner_events import queue
+from idp.partner_events.facts import SchoolFacts
+from idp.partner_events.models import PartnerEvent
+from idp.partners import event_types
+from idp.partners.models import Client
+from tests.factories import a_client
+
+ENDPOINTS: Final = 10
+"""The last of them is dead."""
+SUBJECTS: Final = 500
+"""Schools that the events are about."""
+RATE: Final = 1000.0
+"""Events a second."""
+THREADS: Final = 4
+"""That record events."""
+UNTIL: Final = datetime(2030, 1, 1, tzinfo=UTC)
+MAX_DELAY_SECONDS: Final = 1.0
+"""How long after the last event the last one may be delivered."""
+TIMEOUT_SECONDS: Final = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """The clients whose endpoints are alive, and the one whose endpoint is dead."""
+
+    alive: Sequence[str]
+    dead: str
+
+
+def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
+    """Record `RATE` events a second for so long alone, deliver them alone, then do both at once."""
+    app = create_app(load(environment="development", database={"url": url}))
+    with app.app_context():
+        database.db.create_all()
+    with _endpoints(ENDPOINTS - 1) as ports, socket.create_server(("127.0.0.1", 0)) as hanging:
+        partners = _partners(app, [*ports, hanging.getsockname()[1]])
+        alone, processor = _record(app, partners, round(RATE * seconds), rate=None)
+        figures = [
+            Figure(f"recorded alone, {kind}", "rate", alone, "/s"),
+            Figure(f"recorded alone, {kind}", "per vCPU", processor, "/s"),
+        ]
+        with _worker(url) as worker:
+            figures += _deliver(app, partners, worker, kind)
+            figures += _at_once(app, partners, worker, kind, seconds)
+    with app.app_context():
+        database.db.engine.dispose()
+    return figures
+
+
+def _deliver(app: Flask, partners: Partners, worker: Server, kind: str) -> list[Figure]:
+    """How fast a worker delivers what has been recorded."""
+    _until(lambda: _waiting(app, partners.alive) == 0 or _delivered(app) > 0)
+    delivered, began, used = _delivered(app), time.monotonic(), worker.processor()
+    _until(lambda: _waiting(app, partners.alive) == 0)
+    count, used = _delivered(app) - delivered, worker.processor() - used
+    subject = f"delivered by one worker alone, {kind}"
+    return [
+        Figure(subject, "rate", count / (time.monotonic() - began), "/s"),
+        Figure(subject, "per vCPU", count / used, "/s"),
+    ]
+
+
+def _at_once(app: Flask, partners: Partners, worker: Server, kind: str, seconds: float) -> list[Figure]:
+    """How long events wait that are recorded at `RATE` while the worker delivers."""
+    began, started, used = datetime.now(UTC), time.monotonic(), worker.processor()
+    recorded, _ = _record(app, partners, round(RATE * seconds), rate=RATE)
+    ended = time.monotonic()
+    _until(lambda: _waiting(app, partners.alive) == 0)
+    late, used = time.monotonic() - ended, worker.processor() - used
+    elapsed = time.monotonic() - started
+    waits = sorted(_waits(app, partners.alive, began))
+    subject = f"recorded and delivered at once, one of {ENDPOINTS} dead, {kind}"
+    return [
+        Figure(subject, "recorded", recorded, "/s", RATE * 0.99, at_least=True),
+        Figure(subject, "all delivered after", late, "s", MAX_DELAY_SECONDS),
+        Figure(subject, "p50 from record to delivery", statistics.median(waits) * 1000, "ms"),
+        Figure(subject, "p99 from record to delivery", waits[len(waits) * 99 // 100] * 1000, "ms"),
+        Figure(subject, "worker's share of a processor", used / elapsed * 100, "%"),
+        Figure(subject, "waiting for the dead one", _waiting(app, [partners.dead]), "events"),
+    ]
+
+
+def _partners(app: Flask, ports: Sequence[int]) -> Partners:
+    with work(app):
+        ring.ensure()
+        clients = [
+            a_client(
+                id_token_signed_response_alg="ES256", events_method=event_types.PUSH,
+                events_endpoint_url=f"http://127.0.0.1:{port}/events",
+            ).id
+            for port in ports
+        ]  # fmt: skip
+    return Partners(clients[:-1], clients[-1])
+
+
+def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -> tuple[float, float]:
+    """Record `count` events as fast as possible, or at `rate`; returns how many a second, and per vCPU.
+
+    Ten stand in each transaction, as when a school with ten partners is verified, and four threads record.
+    """
+    clients = [*partners.alive, partners.dead]
+    began, spent = time.monotonic(), time.process_time()
+
+    def transaction(number: int) -> None:
+        if rate is not None:
+            time.sleep(max(0.0, began + number * len(clients) / rate - time.monotonic()))
+        estab_id = f"{3120000 + number % SUBJECTS}"
+        facts = SchoolFacts(
+            estab_id=estab_id, status="active", verification="verified", until=UNTIL,
+            scope="openid profile email organisation offline_access school students attendance",
+        )  # fmt: skip
+        with work(app):
+            rows = session().scalars(select(Client).where(Client.id.in_(clients))).all()  # as with their agreements
+            for client in rows:
+                queue.record("school-verified", client_id=client.id, subject=estab_id, facts=partial(_same, facts))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(transaction, range(count // len(clients))))
+    return count / (time.monotonic() - began), count / (time.process_time() - spent)
+
+
+def _same(facts: SchoolFacts, _client: Client) -> SchoolFacts:
+    return facts
+
+
+def _waiting(app: Flask, clients: Sequence[str]) -> int:
+    """How many events wait for these clients."""
+    with work(app):
+        statement = select(func.count()).where(PartnerEvent.client_id.in_(clients), queue.waiting())
+        return session().scalar(statement) or 0
+
+
+def _delivered(app: Flask) -> int:
+    with work(app):
+        return session().scalar(select(func.count()).where(PartnerEvent.delivered_at.is_not(None))) or 0
+
+
+def _waits(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
+    """Seconds from the record of each event since then to the end of the round that delivered it."""
+    with work(app):
+        statement = select(PartnerEvent.created_at, PartnerEvent.delivered_at)
+        statement = statement.where(PartnerEvent.client_id.in_(clients), PartnerEvent.created_at >= since)
+        rows = session().execute(statement).all()
+    return [(delivered - created).total_seconds() for created, delivered in rows if delivered is not None]
+
+
+def _until(happens: Callable[[], bool]) -> None:
+    until = time.monotonic() + TIMEOUT_SECONDS
+    while not happens():
+        if time.monotonic() > until:
+            raise RuntimeError("the events were not delivered in time")
+        time.sleep(0.1)
+
+
+@contextmanager
+def _endpoints(number: int) -> Iterator[list[int]]:
+    """The ports of so many endpoints, in a process of their own."""
+    command = [sys.executable, "-m", "bench.event_receiver", str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield [int(port) for port in process.stdout.readline().split()]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _worker(url: str) -> Iterator[Server]:
+    """`idp worker`, as in production."""
+    environment = {"IDP_CONFIG": "config/test.toml", **AS_IN_PRODUCTION, "IDP_DATABASE__URL": url}
+    command = [sys.executable, "-m", "idp.cli", "worker"]
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield Server(process, 0)
+        finally:
+            process.kill()

@@ -1,0 +1,61 @@
+"""The worker killed while it pushes events: the next one sends them again, in order, each with its `jti`."""
+
+import threading
+
+import pytest
+from sqlalchemy import select
+
+from idp.foundation.database import session
+from idp.partner_events import streams
+from idp.partner_events.models import EventStream, PartnerEvent
+from idp.partners import event_types
+from tests.factories import a_client
+from tests.partner_events.receiving import an_endpoint
+from tests.processes import a_process
+
+
+@pytest.fixture
+def worker(settings, tmp_path):
+    """`worker()` runs `idp worker` in a process of its own."""
+
+    def run():
+        told = {"database__url": settings.database.url, "outbox__interval": 0.05}
+        return a_process("idp.cli", "worker", log=tmp_path / "log", **told)
+
+    return run
+
+
+def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
+    came, goes_on = threading.Event(), threading.Event()
+
+    def hold_the_second(claims):
+        if claims["events"][event_types.VERIFICATION.uri] == {"state": "1"} and not came.is_set():
+            came.set()
+            goes_on.wait(60)
+            return 503
+        return 202
+
+    with an_endpoint() as endpoint:
+        endpoint.respond = hold_the_second
+        with work():
+            client_id = a_client(events_method=event_types.PUSH, events_endpoint_url=endpoint.url).id
+            jtis = [streams.verify(client_id, str(number)) for number in range(3)]
+        with worker() as process:
+            process.until(came.is_set)
+            process.kill()
+        goes_on.set()
+        with work() as opened:
+            waiting = opened.scalars(select(PartnerEvent).where(PartnerEvent.delivered_at.is_(None))).all()
+            assert len(waiting) == 3, "nothing of the round was recorded"
+            stream = opened.get_one(EventStream, client_id)
+            assert stream.leased_by is not None
+            stream.leased_until = stream.due_at  # as if it had ended
+        with worker() as process:
+            process.until(lambda: _delivered(work) == 3)
+        taken = [claims["jti"] for claims in endpoint.taken]
+    assert taken == [jtis[0], *jtis], "the first came twice, and says so"
+
+
+def _delivered(work):
+    with work():
+        return session().query(PartnerEvent).filter(PartnerEvent.delivered_at.is_not(None)).count()
