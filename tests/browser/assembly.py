@@ -61,9 +61,9 @@ def register(work: Work, manifest: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def mail_received(folder: Path) -> Iterator[int]:
-    """Receive mail by SMTP into the Maildir `folder` until the block ends; the port."""
-    port = free_port()
+def mail_received(folder: Path, port: int = 0) -> Iterator[int]:
+    """Receive mail by SMTP into the Maildir `folder` until the block ends; the port, a free one unless it is given."""
+    port = port or free_port()
     controller = smtp.serve(folder, port)
     try:
         yield port

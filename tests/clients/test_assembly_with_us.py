@@ -1,10 +1,8 @@
 """Assembly and our own provider, both served: the whole conversation, without a browser's eyes."""
 
 from contextlib import contextmanager
-from urllib.parse import urljoin
 
 import pytest
-import requests
 
 from idp.estabs import accounts, people
 from idp.foundation import database, runtime
@@ -12,8 +10,8 @@ from idp.foundation.web.transactions import work as a_request
 from idp.onboarding import review
 from idp.sharing import authorise
 from tests.browser.assembly import a_partner_served
-from tests.factories import PASSWORD, an_administrator, an_estab
-from tests.html import parse
+from tests.clients.office import Office
+from tests.factories import an_administrator, an_estab
 from tests.serving import a_provider
 
 
@@ -38,44 +36,6 @@ def assembly(provider, work, tmp_path_factory):
     issuer = runtime.of(provider).settings.server.issuer
     with a_partner_served(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
         yield url
-
-
-class Office:
-    """Somebody in a school office: follows links, fills in forms, remembers the page."""
-
-    def __init__(self, assembly, estab_id):
-        self.assembly, self.estab_id = assembly, estab_id
-        self.browser = requests.Session()
-
-    def opens(self, address):
-        self._shows(self.browser.get(address, timeout=20))
-
-    def sends(self, button, **typed):
-        """The form with this button, as it stands on the page, with `typed` in it."""
-        [pressed] = [each for each in self.page.select("button") if each.get_text(strip=True) == button]
-        form = pressed.find_parent("form")
-        assert form is not None
-        sent = [
-            (field["name"], field.get("value", ""))
-            for field in form.select("input[name]")
-            if field.get("type") != "checkbox" and field["name"] not in typed
-        ]
-        sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
-        address = urljoin(self.address, str(form.get("action") or self.address))
-        self._shows(self.browser.post(address, data=[*sent, *typed.items()], timeout=20))
-
-    def signs_in(self):
-        self.opens(f"{self.assembly}/school-account")
-        self.sends("Sign in", username=self.estab_id, password=PASSWORD)
-
-    def authorises(self, *areas):
-        self.sends("Authorise sharing", area=areas, authority="y")
-
-    def reads(self):
-        return self.page.get_text(" ", strip=True)
-
-    def _shows(self, answer):
-        self.address, self.page = answer.url, parse(answer.text)
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""Somebody at a partner's application and at our pages, by HTTP alone."""
+
+from urllib.parse import urljoin
+
+import requests
+
+from tests.factories import PASSWORD
+from tests.html import parse
+
+
+class Office:
+    """Somebody in a school office: follows links, fills in forms, remembers the page."""
+
+    def __init__(self, assembly: str, estab_id: str = "") -> None:
+        self.assembly, self.estab_id = assembly, estab_id
+        self.browser = requests.Session()
+
+    def opens(self, address):
+        self._shows(self.browser.get(address, timeout=20))
+
+    def sends(self, button, **typed):
+        """The form with this button, as it stands on the page, with `typed` in it."""
+        [pressed] = [each for each in self.page.select("button") if each.get_text(strip=True) == button]
+        form = pressed.find_parent("form")
+        assert form is not None
+        sent = [
+            (field["name"], field.get("value", ""))
+            for field in form.select("input[name]")
+            if field.get("type") != "checkbox" and field["name"] not in typed
+        ]
+        sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
+        address = urljoin(self.address, str(form.get("action") or self.address))
+        self._shows(self.browser.post(address, data=[*sent, *typed.items()], timeout=20))
+
+    def signs_in(self):
+        self.opens(f"{self.assembly}/school-account")
+        self.sends("Sign in", username=self.estab_id, password=PASSWORD)
+
+    def authorises(self, *areas):
+        self.sends("Authorise sharing", area=areas, authority="y")
+
+    def reads(self):
+        return self.page.get_text(" ", strip=True)
+
+    def _shows(self, answer):
+        self.address, self.page = answer.url, parse(answer.text)

@@ -1,0 +1,148 @@
+"""A partner's application killed at every step of connecting a school, and the provider and its worker too."""
+
+import re
+import sqlite3
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+import requests
+from sqlalchemy import select
+
+from clients.assembly import connections
+from clients.assembly.database import Database
+from idp.demo.prepare import manifest_at
+from idp.invitations.models import SchoolInvitation
+from idp.keys import ring
+from idp.onboarding import review
+from tests.browser.assembly import letters_of, mail_received, register
+from tests.clients.office import Office
+from tests.factories import PASSWORD, an_administrator, an_estab
+from tests.ports import free_port
+from tests.processes import a_process, an_instance, eventually
+
+EMAIL, OWN_PASSWORD = "office@willowbank.example", "wobbly kettle sings"
+
+
+@pytest.fixture
+def provider(settings, tmp_path):
+    """`with provider():` serves it at one address, as often as it is started."""
+    port = free_port()
+
+    @contextmanager
+    def served():
+        with an_instance(tmp_path / "idp.log", port=port, database__url=settings.database.url) as (process, _):
+            yield process
+
+    served.url = f"http://localhost:{port}"
+    return served
+
+
+@pytest.fixture
+def worker(settings, tmp_path, provider):
+    def run():
+        return a_process(
+            "idp.cli", "worker", log=tmp_path / "worker.log", database__url=settings.database.url,
+            server__issuer=provider.url,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def assembly(tmp_path, monkeypatch, provider):
+    """`with assembly():` serves it, likewise; it does not ask for changes by itself."""
+    port, smtp_port = free_port(), free_port()
+    for name, value in {
+        "ISSUER": provider.url, "PORT": port, "DATA": tmp_path / "assembly", "SMTP": f"localhost:{smtp_port}",
+        "INVITE_CODE": "WELCOME", "POLL_SECONDS": 3600,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"ASSEMBLY_{name}", str(value))
+
+    @contextmanager
+    def served():
+        with a_process("clients.assembly", log=tmp_path / "assembly.log") as process:
+            process.until(lambda: _answers(served.url))
+            yield process
+
+    served.url, served.smtp_port = f"http://localhost:{port}", smtp_port
+    served.database = tmp_path / "assembly" / "assembly.sqlite3"
+    return served
+
+
+def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, worker, assembly, tmp_path):
+    with work():
+        ring.ensure()
+        estab = an_estab(state="unverified")
+        review.open_for(estab)
+        an_administrator(estab, name="Grace Okafor")
+        estab_id, urn = estab.estab_id, estab.school.urn
+    register(work, manifest_at(assembly.url))
+    office = Office(assembly.url)
+
+    # Signed up, and killed before the mail could be sent
+    with assembly() as process:
+        office.opens(f"{assembly.url}/sign-up")
+        office.sends("Sign up", code="WELCOME", email=EMAIL, password=OWN_PASSWORD, terms="2026-01")
+        process.kill()
+
+    with ExitStack() as running:
+        serving = running.enter_context(provider())
+        with mail_received(tmp_path / "maildir", assembly.smtp_port), assembly() as process:
+            _make_all_due(assembly.database)
+            eventually(lambda: letters_of(tmp_path / "maildir"))
+            office.opens(re.findall(r"http://\S+/activate/\S+", letters_of(tmp_path / "maildir")[0].text)[0])
+            office.sends("Activate my account", password=OWN_PASSWORD)
+            office.opens(f"{assembly.url}/school?q={urn}")
+            office.sends("Continue", urn=urn, mis="sims")
+            serving.kill()
+            # Grant Access while the provider is away, and killed
+            office.sends("Grant Access", name="Grace Okafor")
+            assert "Asking for the e-mail" in office.reads()
+            process.kill()
+
+    with provider(), assembly() as process:
+        eventually(lambda: _count(work) == 1)
+        office.opens(f"{assembly.url}/connector")
+        assert "E-mail sent" in office.reads()
+
+        # Killed while the person is away at the provider
+        office.opens(f"{assembly.url}/school-account")
+        assert office.address.startswith(provider.url)
+        process.kill()
+
+    with provider(), assembly() as process:
+        office.sends("Sign in", username=estab_id, password=PASSWORD)
+        office.authorises()
+        assert "School not verified yet" in office.reads()
+        process.kill()
+
+    # Verified while Assembly, the provider and its worker are all down
+    with work():
+        review.verify(estab_id, by="cli")
+    with provider(), assembly(), worker() as sending:
+        eventually(lambda: _status(assembly.database, estab_id) == "connected")
+        sending.kill()
+        assert _count(work) == 1, "no second invitation"
+
+
+def _count(work):
+    with work() as session:
+        return len(session.scalars(select(SchoolInvitation)).all())
+
+
+def _status(file, estab_id):
+    connection = connections.find(Database(file), estab_id=estab_id)
+    return connection.status if connection else None
+
+
+def _make_all_due(file):
+    """So that nobody waits for the next attempt."""
+    with closing(sqlite3.connect(file, timeout=10)) as database, database:
+        database.execute("UPDATE mails SET due_at = 0")
+
+
+def _answers(url):
+    try:
+        return requests.get(f"{url}/healthz", timeout=10).ok
+    except requests.RequestException:
+        return False
