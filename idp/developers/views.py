@@ -5,8 +5,9 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from idp.developers import quick_starts
+from idp.developers import guide, quick_starts
 from idp.developers.forms import FillIn
+from idp.foundation import runtime
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 
@@ -47,6 +48,19 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
         one=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
     )  # fmt: skip
     return page, 422 if form.errors else 200
+
+
+@bp.get("/guide")
+@security.anyone
+@rate_limit(600)
+def show_guide() -> ResponseReturnValue:
+    """The partner guide, with the figures of this service."""
+    settings = runtime.settings()
+    return render_template(
+        "developers/guide.html", figures=guide.figures(), at_authorize=guide.AT_AUTHORIZE, at_token=guide.AT_TOKEN,
+        grace=guide.duration(settings.tokens.refresh_grace),
+        published_before=guide.duration(settings.keys.publish_before),
+    )  # fmt: skip
 
 
 def _given() -> dict[str, Any]:

@@ -25,6 +25,12 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     looks_right(page, "quick-start-refused")
 
 
+def test_the_partner_guide_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+    page = a_window("phone")
+    page.goto(f"{issuer}/developers/guide")
+    looks_right(page, "partner-guide")
+
+
 def test_an_application_in_the_browser_alone_signs_in_and_out(provider, a_member, tmp_path):
     app, issuer = provider
     person = a_member()

@@ -1,0 +1,138 @@
+"""The figures of the partner guide, from the settings and the code that they describe."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from idp.foundation import runtime, scopes
+from idp.oidc.clients import failures
+from idp.oidc.endpoints import discovery
+from idp.partners import journal
+
+_UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that is refused: what was sent, the error that answers it, and what to do."""
+
+    sent: str
+    error: str
+    to_do: str
+    parameters: tuple[tuple[str, str | None], ...] = ()
+    """At the authorization endpoint, what differs from a good request; a test sends it."""
+
+
+AT_AUTHORIZE: Final = (
+    Refused(
+        "A client id that we do not know, or of a client that is disabled", "a page",
+        "The person sees a page, and nothing is sent to your application: we cannot know whose address it is.",
+        (("client_id", "nobody"),),
+    ),
+    Refused(
+        "A redirect_uri that is not registered, character by character", "a page",
+        "Send exactly what is registered. The log shows what differs: a slash at its end, for instance.",
+        (("redirect_uri", "https://assembly.example/callback/"),),
+    ),
+    Refused(
+        "No code_challenge", "invalid_request", "Switch on PKCE in your software.",
+        (("code_challenge", None), ("code_challenge_method", None)),
+    ),
+    Refused(
+        "code_challenge_method=plain, or none", "invalid_request", "Only S256 is taken.",
+        (("code_challenge_method", "plain"),),
+    ),
+    Refused(
+        "A response_type other than code", "unsupported_response_type",
+        "No tokens are sent through the browser. Ask for a code.", (("response_type", "id_token"),),
+    ),
+    Refused(
+        "A scope that your application is not registered for", "invalid_scope",
+        "Scopes are not dropped silently. Ask us to add it, or leave it out.", (("scope", "openid staff"),),
+    ),
+    Refused(
+        "A request_uri that is an address", "request_uri_not_supported",
+        "We fetch no addresses. Push the request to us instead (PAR).",
+        (("request_uri", "https://assembly.example/request"),),
+    ),
+    Refused(
+        "prompt=none with another value", "invalid_request", "none stands alone.", (("prompt", "none login"),),
+    ),
+    Refused(
+        "prompt=none, and nobody is signed in here", "login_required", "Send the person without prompt=none.",
+        (("prompt", "none"),),
+    ),
+)  # fmt: skip
+
+AT_TOKEN: Final = (
+    Refused("A wrong secret, or a key that is not registered", "invalid_client", "The log says which of them it was."),
+    Refused(
+        "A code a second time", "invalid_grant",
+        "All tokens that came from it end, because somebody else may have used it. Begin the sign-in again.",
+    ),
+    Refused("A code_verifier or redirect_uri other than that of the request", "invalid_grant", "Begin again."),
+    Refused(
+        "A refresh token of a school that has stopped sharing", "invalid_grant",
+        "Throw the token away. The school has to authorise again.",
+    ),
+    Refused(
+        "A refresh token of a school that has paused sharing", "access_denied",
+        "Keep the token, and try again later: it works when the school resumes.",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the page shows."""
+
+    metadata: dict[str, Any]
+    """Our discovery document."""
+    lifetimes: list[tuple[str, str]]
+    clocks: list[tuple[str, str]]
+    claims: list[tuple[str, str]]
+    """Each scope about people, and its claims."""
+    expected_errors: list[str]
+    """Errors that are not in the log of failed requests."""
+    most_events: int
+    cache: str
+
+
+def figures() -> Figures:
+    """The figures of this service, as its settings are now."""
+    tokens, sharing = runtime.settings().tokens, runtime.settings().sharing
+    agreed = duration(sharing.default_days * 86400)
+    return Figures(
+        metadata=discovery.metadata(),
+        lifetimes=[
+            ("Authorization code", _of_both(duration(tokens.code), duration(tokens.code_fapi2))),
+            ("Access token", _of_both(duration(tokens.access), duration(tokens.access_fapi2))),
+            ("ID Token", duration(tokens.id_token)),
+            ("Refresh token, unused", duration(tokens.refresh_idle)),
+            ("Refresh token, at most", f"{duration(tokens.refresh_absolute)}, or until the authorisation ends"),
+            ("The same without a secret and without DPoP", duration(tokens.refresh_absolute_public)),
+            ("A school’s authorisation", f"{agreed}, unless yours is registered for less"),
+            ("Pushed request, until a browser brings it", duration(tokens.pushed_request)),
+            ("Time for a person to sign in, register and decide", duration(tokens.interaction)),
+        ],
+        clocks=[
+            ("Your clock may be off by", f"{duration(tokens.skew)} either way"),
+            ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead, and not behind"),
+        ],
+        claims=[(scope, ", ".join(names)) for scope, names in scopes.CLAIMS.items()],
+        expected_errors=sorted(failures.EXPECTED),
+        most_events=journal.MAX_EVENTS,
+        cache=duration(discovery.CACHE_SECONDS),
+    )  # fmt: skip
+
+
+def duration(seconds: float | timedelta) -> str:
+    """A duration in its largest whole unit: "90 days", "1 minute", "90 seconds"."""
+    total = int(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
+    name, length = next((unit for unit in _UNITS if total and total % unit[1] == 0), _UNITS[-1])
+    count = total // length
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def _of_both(usual: str, of_fapi2: str) -> str:
+    return usual if usual == of_fapi2 else f"{usual}; with the profile fapi2 {of_fapi2}"

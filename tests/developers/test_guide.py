@@ -1,0 +1,90 @@
+"""The partner guide says what the service does: its figures and its refusals are compared with the service."""
+
+import base64
+import json
+
+import pytest
+
+from idp.developers import guide
+from idp.foundation import scopes
+from tests.html import parse
+from tests.oidc.support import authorised, page, sent
+from tests.oidc.world import world
+
+__all__ = ["world"]
+
+
+@pytest.fixture
+def text(web):
+    def read():
+        return " ".join(parse(web.get("/developers/guide").text).find(id="main").get_text(" ").split())
+
+    return read
+
+
+def test_lifetimes_are_those_of_the_settings(text, change_settings):
+    assert "Access token 10 minutes; with the profile fapi2 5 minutes" in text()
+    change_settings(tokens={"access": 1200, "access_fapi2": 1200, "skew": 7})
+    assert "Access token 20 minutes ID Token" in text()
+    assert "7 seconds either way" in text()
+
+
+@pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
+def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused):
+    assert refused.parameters
+    response = web.get(world.partner.link(**dict(refused.parameters)))
+    if refused.error == "a page":
+        assert response.status_code == 400
+        assert page(response).find(id="error-code")
+    else:
+        assert sent(response)["error"] == refused.error
+
+
+def test_a_code_works_once(web, world):
+    answer = authorised(web, world.partner, world.username)
+    assert world.partner.redeems(web, answer["code"]).status_code == 200
+    assert world.partner.redeems(web, answer["code"]).json["error"] == of_token("A code a second time")
+
+
+def test_a_wrong_verifier_is_refused_as_it_says(web, world):
+    answer = authorised(web, world.partner, world.username)
+    refused = world.partner.redeems(web, answer["code"], code_verifier="w" * 48)
+    assert refused.json["error"] == of_token("A code_verifier")
+
+
+def test_claims_stand_where_it_says(web, world):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    of_people = {name for names in scopes.CLAIMS.values() for name in names}
+    assert not of_people & payload(tokens["id_token"]).keys()
+    assert of_people & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}
+    assert {"scope", "authorisation", "sub"} <= payload(tokens["access_token"]).keys()
+
+
+def test_every_claim_of_a_scope_is_named(text):
+    shown = text()
+    assert all(name in shown for names in scopes.CLAIMS.values() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (600, "10 minutes"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (86400, "1 day"),
+        (34560000, "400 days"),
+        (0, "0 seconds"),
+    ],
+)
+def test_a_duration_has_its_largest_whole_unit(seconds, words):
+    assert guide.duration(seconds) == words
+
+
+def of_token(beginning):
+    (error,) = [refused.error for refused in guide.AT_TOKEN if refused.sent.startswith(beginning)]
+    return error
+
+
+def payload(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
