@@ -40,7 +40,7 @@ from idp.outbox.deliver import Work
 from idp.partner_events import deliver as partner_events, retention as events_retention
 from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
-from idp.sharing import expiry, retention as sharing, reviewing
+from idp.sharing import closures, expiry, retention as sharing, reviewing
 from idp.signin import factor_recovery, retention as signin
 
 HEARTBEAT_SECONDS: Final = 10.0
@@ -147,6 +147,14 @@ def mail_reviews(work: Work) -> None:
             more = reviewing.mail_due()
 
 
+def tell_closing(work: Work) -> None:
+    """Tell owners of schools that the register says have closed, or are about to."""
+    more = True
+    while more:
+        with work():
+            more = closures.tell_due()
+
+
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
@@ -155,6 +163,7 @@ JOBS: Final = (
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
     Job("factor recoveries", every=timedelta(minutes=5), lease=timedelta(minutes=5), run=notify_factor_recoveries),
     Job("reminders of expiry", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=remind_of_expiry),
+    Job("closing schools", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_closing),
     Job("reviews of sharing", every=timedelta(minutes=5), lease=timedelta(minutes=10), run=mail_reviews),
 )
 

@@ -108,6 +108,9 @@ SHARING_HANDED_OVER: Final = "sharing.handed_over"
 SHARING_PAUSED: Final = "sharing.paused"
 SHARING_RESUMED: Final = "sharing.resumed"
 SHARING_WITHDRAWN: Final = "sharing.withdrawn"
+SHARING_MOVED: Final = "sharing.moved"
+SHARING_RELEASED: Final = "sharing.released"
+SHARING_RELEASE_TAKEN_BACK: Final = "sharing.release_taken_back"
 ESTAB_MIS_TOLD: Final = "estab.mis_told"
 
 # invitations

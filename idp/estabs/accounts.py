@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
 
@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import people, permissions
-from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
+from idp.estabs.models import ACTIVE_STATES, FINAL_STATES, Administrator, Estab, Membership
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
@@ -154,6 +154,27 @@ def set_mis(estab: Estab, code: str) -> str | None:
     """Record the school's MIS, a code of config/mis.toml; returns the one that was recorded before."""
     before, estab.mis = estab.mis, code
     return before
+
+
+def mark_closing_told(status: str, *, limit: int) -> list[str]:
+    """Mark the next open accounts whose school has this status in the register as told of it; their internal ids.
+
+    One UPDATE, so that each is told by one of two workers.
+    """
+    due = (
+        Estab.state.in_(ACTIVE_STATES), or_(Estab.closing_told.is_(None), Estab.closing_told != status),
+        Estab.school_id.in_(select(School.id).where(School.status_code == status)),
+    )  # fmt: skip
+    batch = select(Estab.id).where(*due).order_by(Estab.id).limit(limit).scalar_subquery()
+    statement = update(Estab).where(*due, Estab.id.in_(batch)).values(closing_told=status).returning(Estab.id)
+    return list(session().scalars(statement.execution_options(synchronize_session=False)))
+
+
+def forget_closing_told(statuses: Collection[str]) -> None:
+    """A school that has none of these statuses any more is told again if it gets one."""
+    is_open = Estab.school_id.in_(select(School.id).where(School.status_code.not_in(statuses)))
+    statement = update(Estab).where(Estab.closing_told.is_not(None), is_open).values(closing_told=None)
+    session().execute(statement.execution_options(synchronize_session=False))
 
 
 def require_second_step(estab_id: str, *, is_required: bool) -> bool:

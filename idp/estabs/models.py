@@ -38,6 +38,8 @@ class Estab(Base):
     """A code of config/mis.toml; None until the school has answered."""
     second_step_required_at: Mapped[datetime | None]
     """Since when the school requires a second step of everyone who acts for it; None if it does not."""
+    closing_told: Mapped[str | None]
+    """The register's status of the school, closed or about to close, that its owners were told of."""
 
     school: Mapped[School] = relationship(lazy="joined")
 

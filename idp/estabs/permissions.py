@@ -29,6 +29,7 @@ class Action(StrEnum):
     AUTHORISE = "authorise"
     APPROVE_DEVICES = "approve_devices"
     NAME_MIS = "name_mis"
+    CONTINUE_SHARING = "continue_sharing"
     RECEIVE_SHARING_NOTICES = "receive_sharing_notices"
     DECIDE_REQUESTS_TO_JOIN = "decide_requests_to_join"
     MANAGE_PEOPLE = "manage_people"
@@ -60,6 +61,9 @@ RIGHTS: Final[Mapping[Action, Right]] = {
     Action.DECIDE_REQUESTS_TO_JOIN: Right("Accept or decline people who ask to join", _OWNERS),
     Action.MANAGE_PEOPLE: Right("Invite and remove people, change their roles, and hand over ownership", _OWNERS),
     Action.HELP_COLLEAGUES: Right("Help a colleague who cannot sign in", _OWNERS),
+    Action.CONTINUE_SHARING: Right(
+        "When a school closes: let a school that follows go on with what it shares, and go on with it there", _OWNERS
+    ),
     Action.REQUIRE_SECOND_FACTOR: Right("Require a second step from everyone who acts for the school", _OWNERS),
     Action.RECEIVE_SHARING_NOTICES: Right("Get an e-mail when sharing is authorised, changed or stopped", _OWNERS),
     Action.RECEIVE_ACCOUNT_NOTICES: Right(

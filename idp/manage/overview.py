@@ -11,7 +11,8 @@ from idp.foundation.database import session
 from idp.foundation.scopes import Scope
 from idp.foundation.web import contact_fields
 from idp.onboarding import join, review
-from idp.sharing import authorise, renewal, reviews
+from idp.sharing import authorise, closures, continuing, renewal, reviews
+from idp.sharing.closures import Closing
 from idp.sharing.models import Authorisation
 from idp.sharing.reviews import Review
 from idp.signin import second_step_offer
@@ -22,6 +23,7 @@ MAX_DECISIONS = 10
 DECISIONS = {
     "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed",
     "review_declined": "Declined more", "paused": "Paused", "resumed": "Resumed", "withdrawn": "Stopped",
+    "moved": "Moved to another school",
 }  # fmt: skip
 
 
@@ -90,6 +92,8 @@ class Overview:
     """When our staff will have called; None if they have, or need not."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
+    closing: Closing | None = None
+    """What the national register says, if the school has closed there or is about to."""
     decisions: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Day, what, service, person."""
 
@@ -104,6 +108,7 @@ def of(member: Membership) -> Overview:
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
         tasks=_tasks(member, shared),
         shared=shared,
+        closing=closures.of(estab.school),
         decisions=_decisions(estab.id),
     )
 
@@ -135,6 +140,15 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         )
         for join_request in join.waiting_for(member)
     ]
+    tasks += [
+        Task(
+            f"{offer.estab.name} has closed, and your school follows it",
+            f"What it shared with {_listed(offer.names)} can go on here, if you decide so.",
+            "Look at it and decide",
+            f"/manage/continue/{offer.id}",
+        )
+        for offer in continuing.offers(member)
+    ]
     if member.may(Action.AUTHORISE):
         tasks += _sharing_tasks(shared)
     person = member.person
@@ -155,6 +169,10 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         )
         tasks.append(Task("Install XporterOnDemand", reason, "How to install it", "/register/next-steps"))
     return tasks
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _sharing_tasks(shared: list[Shared]) -> list[Task]:

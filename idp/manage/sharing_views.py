@@ -36,7 +36,7 @@ class Authority(Form):
 @security.person
 def renew(client_id: str) -> ResponseReturnValue:
     """Show what is shared and until when it would be, and renew it. The link in our mails names the school."""
-    if (elsewhere := _another_school()) is not None:
+    if (elsewhere := another_school()) is not None:
         return elsewhere
     member, shared, agreement = shared_by(client_id)
     client = registry.client(client_id)
@@ -64,7 +64,7 @@ def renew(client_id: str) -> ResponseReturnValue:
 @security.person
 def review(client_id: str) -> ResponseReturnValue:
     """Show what a service asks for in addition, and agree to it or decline. The link in our mails names the school."""
-    if (elsewhere := _another_school()) is not None:
+    if (elsewhere := another_school()) is not None:
         return elsewhere
     member, shared, agreement = shared_by(client_id)
     client, waiting = registry.client(client_id), shared.review
@@ -142,7 +142,7 @@ def shared_by(client_id: str) -> tuple[Membership, Shared, Authorisation]:
     return member, overview.shown(agreement), agreement
 
 
-def _another_school() -> ResponseReturnValue | None:
+def another_school() -> ResponseReturnValue | None:
     """Lead a person who acts for several schools to the choice of the one that the address names."""
     named, member = request.args.get("school"), current_user.membership
     if named is None or named == member.estab.estab_id:

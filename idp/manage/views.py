@@ -12,6 +12,7 @@ from idp.foundation.web import form_drafts, security
 from idp.manage import (
     account_views,
     add_school_views,
+    closing_views,
     colleague_views,
     invitation_views,
     join_views,
@@ -39,6 +40,7 @@ bp.register_blueprint(join_views.bp)
 bp.register_blueprint(second_step_rule_views.bp)
 bp.register_blueprint(add_school_views.bp)
 bp.register_blueprint(sharing_views.bp)
+bp.register_blueprint(closing_views.bp)
 
 
 @bp.get("/")

@@ -8,8 +8,11 @@ from idp.estabs import accounts, people
 from idp.estabs.models import Estab, Membership
 from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.operate import standing
+from idp.sharing import closures, continuing
 
 COLUMNS = ("estab_id", "name", "town", "state", "registered_at")
+
+CLOSING_COLUMNS = ("estab_id", "name", "state", "closes", "followed_by")
 
 estab_argument = click.argument("estab", metavar="ESTAB")
 
@@ -85,6 +88,40 @@ def end_sessions(estab: str) -> None:
     """End all sessions of the school's people. Clients with back-channel logout are notified."""
     account, count = standing.end_sessions(estab, by=acting())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {account.name} ({account.estab_id}) ended.")
+
+
+@estabs.command("closing")
+@json_option
+@working
+def closing(*, as_json: bool) -> None:
+    """List accounts whose school has closed in the register, or is about to, and the schools that follow.
+
+    Sharing never moves by itself. An owner lets a school that follows go on with it; `release` does where none is left.
+    """
+    rows = [
+        {
+            "estab_id": estab.estab_id, "name": estab.name, "state": estab.state, "closes": closing.description,
+            "followed_by": "; ".join(
+                f"{step.name} ({step.school.urn if step.school else 'not in the register'})"
+                for step in closing.successors
+            ),
+        }
+        for estab, closing in closures.all_closing()
+    ]  # fmt: skip
+    show(rows, CLOSING_COLUMNS, as_json=as_json, empty="No school with an open account closes.")
+
+
+@estabs.command("release")
+@estab_argument
+@click.argument("successor", metavar="SUCCESSOR")
+@working
+def release(estab: str, successor: str) -> None:
+    """Let SUCCESSOR, an account whose school follows that of ESTAB, go on with what ESTAB shares.
+
+    For a closed school at which no owner is left to do it. Call both schools first. The owners of SUCCESSOR decide.
+    """
+    account, school = continuing.release_by_staff(estab, successor, by=acting())
+    click.echo(f"{school.name} may go on with what {account.name} ({account.estab_id}) shares; its owners decide.")
 
 
 def _row(estab: Estab) -> dict[str, Any]:

@@ -102,6 +102,14 @@ class School(Answer, frozen=True, kw_only=True):
         datetime | UnsetType,
         Meta(description="When it last declined a review; it is not asked the same again."),
     ] = UNSET
+    closing: Annotated[
+        Literal["announced", "closed"] | UnsetType,
+        Meta(description="What the register says of the school's end; `register` has the day and what follows."),
+    ] = UNSET
+    continues_as: Annotated[
+        str | UnsetType,
+        Meta(description="The Estab ID of the following school that decided to go on with this; it has its own entry."),
+    ] = UNSET
     authorised_at: Annotated[
         datetime, Meta(description="When what is agreed now was agreed to: authorised, changed or renewed.")
     ]

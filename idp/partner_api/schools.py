@@ -1,7 +1,8 @@
 """The schools that authorised a client."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -11,10 +12,12 @@ from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
 from idp.partner_api.answers import Review, School, Schools, Status, Verification
 from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.schools import codes
 from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
 
 SCOPE = "schools.list"
+CLOSING: Final[Mapping[str, Literal["announced", "closed"]]] = {codes.CLOSING: "announced", codes.CLOSED: "closed"}
 NOT_AUTHORISED = "No school with this Estab ID has authorised your application."
 
 
@@ -74,6 +77,7 @@ def to_school(found: ClientSchool) -> School:
         estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
         scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
         agreement_version=agreement.agreement, review=_review(found.review),
+        closing=CLOSING.get(estab.school.status_code, UNSET), continues_as=found.continues_as or UNSET,
         review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,
         until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,

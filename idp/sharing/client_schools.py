@@ -47,6 +47,8 @@ class ClientSchool:
     """What the school agreed to, and no token gets now."""
     review: Review | None
     """What the client asks for in addition, until the school has decided."""
+    continues_as: str | None
+    """The Estab ID of the following school that goes on with it."""
     changed_at: datetime
     """The last change of the agreement, of the estab's state, or of the school's entry in the register."""
 
@@ -135,8 +137,13 @@ def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime
     return ClientSchool(
         estab=agreement.estab, agreement=agreement, granted=granted, withheld=withheld,
         review=reviews.of(agreement, client) if agreement.estab.may_act else None,
+        continues_as=_estab_id(agreement.moved_to),
         changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
     )  # fmt: skip
+
+
+def _estab_id(internal_id: str | None) -> str | None:
+    return None if internal_id is None else session().get_one(Estab, internal_id).estab_id
 
 
 def scopes_now(client: AnyClient, agreement: Authorisation) -> tuple[frozenset[str], frozenset[str]]:

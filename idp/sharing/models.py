@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, UniqueConstraint, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock, scopes as catalogue
 from idp.foundation.database import Base
 from idp.partners.models import Client
+from idp.schools.models import School
 
 _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
@@ -65,10 +66,12 @@ class Authorisation(Base):
     """When the owners were told that a review waits, since the school decided last."""
     review_declined_at: Mapped[datetime | None]
     """When the school declined a review last."""
+    moved_to: Mapped[str | None] = mapped_column(ForeignKey("estabs.id"))
+    """The internal id of the estab of a following school that goes on with it, for one that was withdrawn by that."""
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)
-    estab: Mapped[Estab] = relationship(viewonly=True)
+    estab: Mapped[Estab] = relationship(foreign_keys=estab_id, viewonly=True)
 
     @property
     def state(self) -> str:
@@ -117,7 +120,29 @@ class Decision(Base):
     by: Mapped[str]
     """The administrator's id."""
     what: Mapped[str]
-    """`given`, `refused`, `changed`, `renewed`, `review_declined`, `paused`, `resumed`, `withdrawn`."""
+    """`given`, `refused`, `changed`, `renewed`, `review_declined`, `paused`, `resumed`, `withdrawn`, `moved`."""
     scopes: Mapped[frozenset[str]]
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
+
+
+class Release(Base):
+    """A school that closes lets a school that follows it go on with what it shares; each decides for itself."""
+
+    __tablename__ = "sharing_releases"
+    __table_args__ = (UniqueConstraint("estab_id", "school_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
+    """The internal id of the estab that closes."""
+    school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
+    """The school of the register that follows it; it may have no estab yet."""
+    released_at: Mapped[datetime]
+    released_by: Mapped[str]
+    """The id of an owner, or who of our staff did it."""
+    used_at: Mapped[datetime | None]
+    """When the following school decided; it decides once."""
+    used_by: Mapped[str | None]
+
+    estab: Mapped[Estab] = relationship(lazy="joined", viewonly=True)
+    school: Mapped[School] = relationship(lazy="joined", viewonly=True)

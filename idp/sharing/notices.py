@@ -24,6 +24,7 @@ OF_DECISIONS: Final[Mapping[str, str]] = {
     events.SHARING_PAUSED: "sharing-paused",
     events.SHARING_RESUMED: "sharing-resumed",
     events.SHARING_WITHDRAWN: "sharing-withdrawn",
+    events.SHARING_MOVED: "sharing-withdrawn",
 }
 """What a client is told by the decision of its school, as the audit log names it."""
 _BY_STATE: Final[Mapping[tuple[str, str], str]] = {

@@ -8,8 +8,11 @@ from sqlalchemy import select
 from idp.foundation import clock
 from idp.partners import registry
 from idp.partners.models import Client
+from idp.schools.models import SchoolLink
+from idp.sharing import authorise
 from idp.sharing.models import Authorisation
-from tests.browser.test_sign_in import sign_in, username
+from tests.browser.test_sign_in import sign_in, somebody, username
+from tests.factories import a_client
 
 __all__ = ["username"]
 
@@ -59,6 +62,38 @@ def test_what_a_service_asks_for_in_addition_is_agreed_to(page, issuer, username
     page.get_by_role("checkbox", name="I have authority").check()
     page.get_by_role("button", name="Agree").click()
     expect(page.get_by_role("status").first).to_contain_text("has agreed to it")
+
+
+def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_window, issuer, work, looks_right):
+    with work() as database:
+        owners = [somebody(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
+        old, new = (owner.memberships[0] for owner in owners)
+        optional = frozenset({"attendance", "students.sen"})
+        for name in ("Timetabler", "SchoolBooking"):
+            client = a_client(client_name=name, optional_scopes=optional)
+            authorise.give(
+                client, client.required_scopes | {"attendance"}, by=old, agreement="1", offered=client.scopes,
+                until=clock.now() + timedelta(days=300),
+            )  # fmt: skip
+        old.estab.school.status_code, old.estab.school.closed_on = "2", clock.today() - timedelta(days=60)
+        link = SchoolLink(from_urn=old.estab.school.register_id, to_urn=new.estab.school.register_id, kind="Successor")
+        link.is_succession, link.name, link.since = True, new.estab.name, clock.today() - timedelta(days=59)
+        database.add(link)
+        usernames = [owner.username for owner in owners]
+    sign_in(page, issuer, usernames[0])
+    looks_right(page, "desk-closed")
+    page.get_by_role("link", name="Look at what this means").click()
+    looks_right(page, "closing")
+    page.get_by_role("button", name="Let it continue with them").click()
+    expect(page.get_by_role("button", name="Take this back")).to_be_visible()
+    other = a_window("desk")
+    sign_in(other, issuer, usernames[1])
+    other.get_by_role("link", name="Look at it and decide").click()
+    looks_right(other, "continue-sharing")
+    other.get_by_role("checkbox", name="Continue with SchoolBooking").uncheck()
+    other.get_by_role("checkbox", name="I have authority").check()
+    other.get_by_role("button", name="Continue with those ticked").click()
+    expect(other.get_by_role("status").first).to_contain_text("Your school continues with what you ticked")
 
 
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):

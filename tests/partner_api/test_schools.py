@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from idp.estabs.models import Estab
+from idp.estabs.models import Estab, Membership
 from idp.oidc.tokens import access_tokens
 from idp.partners import registry
-from idp.schools.models import School
-from idp.sharing import authorise, mis, reviewing, reviews
-from tests.factories import a_school
+from idp.schools.models import School, SchoolLink
+from idp.sharing import authorise, continuing, mis, reviewing, reviews
+from tests.factories import a_school, an_administrator, an_estab
 
 
 def of(owner):
@@ -191,3 +191,28 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     [school] = program.gets("/api/schools").json["schools"]
     assert "review" not in school
     assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")
+
+
+def test_a_school_that_closes_says_so_and_who_goes_on(program, oakhill, authorised, work, clock):
+    old = oakhill.memberships[0]
+    with work() as database:
+        new = an_administrator(an_estab(a_school(name="Oakhill Academy"))).memberships[0]
+        school = database.get_one(School, old.estab.school_id)
+        school.status_code, school.closed_on = "3", clock.today() + timedelta(days=30)
+        link = SchoolLink(
+            from_urn=school.register_id, to_urn=new.estab.school.register_id, kind="Successor", is_succession=True,
+            name="Oakhill Academy", since=clock.today(),
+        )  # fmt: skip
+        database.add(link)
+    assert program.schools()[of(oakhill)]["closing"] == "announced"
+    with work() as database:
+        database.get_one(School, old.estab.school_id).status_code = "2"
+        by = database.get_one(Membership, (old.person_id, old.estab_id))
+        continuing.release(new.estab.school_id, by=by)
+    with work():
+        [offer] = continuing.offers(new)
+        continuing.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
+    schools = program.schools()
+    assert (schools[of(oakhill)]["closing"], schools[of(oakhill)]["status"]) == ("closed", "withdrawn")
+    assert schools[of(oakhill)]["continues_as"] == new.estab.estab_id
+    assert schools[new.estab.estab_id]["status"] == "active"

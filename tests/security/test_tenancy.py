@@ -24,8 +24,9 @@ from idp.oidc.models import DeviceCode
 from idp.onboarding.models import JoinRequest
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise, reviews
-from idp.sharing.models import Authorisation, Decision
+from idp.schools.models import SchoolLink
+from idp.sharing import authorise, continuing, reviews
+from idp.sharing.models import Authorisation, Decision, Release
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession, FactorRecovery, Passkey
 from tests import factories
@@ -97,6 +98,64 @@ def asks_for_more(world, _person):
         agreement = database.scalars(select(Authorisation).where(Authorisation.client_id == client_id)).one()
         fields = {"replaces": agreement.id, "shown": reviews.of(agreement).shown, "authority": "y"}
     return f"/manage/sharing/{client_id}/review", fields
+
+
+def followed(world, *, closed, following):
+    """`closed` has closed in the register, and `following` follows it; both are internal ids of estabs."""
+    with world.work() as database:
+        before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, following))
+        before.status_code, before.closed_on = "2", clocks.today()
+        database.execute(delete(SchoolLink))
+        link = SchoolLink(from_urn=before.register_id, to_urn=after.register_id, kind="Successor", is_succession=True)
+        link.name, link.since = after.name, clocks.today()
+        database.add(link)
+        return after.id
+
+
+def closes(world, _person, path="/manage/closing"):
+    with world.work():
+        after = factories.an_estab().id
+    school_id = followed(world, closed=world.estab, following=after)
+    return path.format(school_id), {}
+
+
+def releases(world, person):
+    return closes(world, person, "/manage/closing/{}/release")
+
+
+def takes_back(world, person):
+    path, fields = closes(world, person, "/manage/closing/{}/take-back")
+    with world.work() as database:
+        owner = database.get_one(Membership, (world.owner, world.estab))
+        continuing.release(int(path.split("/")[3]), by=owner)
+    return path, fields
+
+
+def follows(world, _person):
+    """Another school has closed, and lets school A go on with what it shared."""
+    with world.work() as database:
+        database.get_one(Estab, world.estab).school.status_code = "1"
+        owner, client = factories.an_administrator(), factories.a_client()
+        authorise.give(
+            client, client.required_scopes, by=owner.memberships[0], agreement="1",
+            until=clocks.now() + timedelta(days=30), offered=client.required_scopes,
+        )  # fmt: skip
+        closed = owner.memberships[0].estab_id
+        its_owner = owner.id
+    school_id = followed(world, closed=closed, following=world.estab)
+    with world.work() as database:
+        continuing.release(school_id, by=database.get_one(Membership, (its_owner, closed)))
+        release_id = continuing.releases(closed)[school_id].id
+        (offer,) = [
+            each
+            for each in continuing.offers(database.get_one(Membership, (world.owner, world.estab)))
+            if each.id == release_id
+        ]
+        shown, service = offer.shown, client.id
+    return f"/manage/continue/{release_id}", {"shown": shown, "service": service, "authority": "y"}
+
+
+goes_on = follows
 
 
 def at(path, **fields):
@@ -225,6 +284,15 @@ ACTS = {
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.review", "GET"): Act(asks_for_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.review", "POST"): Act(asks_for_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NOTHING),
+    ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
+    ("manage.closing.take_back", "POST"): Act(takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
+    ("manage.closing.continue_sharing", "GET"): Act(
+        follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.closing.continue_sharing", "POST"): Act(
+        goes_on, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
     ("manage.resume_sharing", "POST"): Act(
         on_sharing("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
@@ -385,7 +453,7 @@ def belongings(world):
     people = select(Membership.person_id).where(Membership.estab_id == world.estab)
     of_school = [
         (model, model.estab_id)
-        for model in (Authorisation, Decision, Membership, JoinRequest, DeviceCode, PersonInvitation)
+        for model in (Authorisation, Decision, Release, Membership, JoinRequest, DeviceCode, PersonInvitation)
     ]
     of_people = [(model, model.person_id) for model in (Passkey, BrowserSession, PersonalSecret, FactorRecovery)]
     wanted = [

@@ -1,0 +1,129 @@
+"""A school that closes, and the school that follows it: what each decides about what the first shared."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.estabs import authority
+from idp.estabs.permissions import Action
+from idp.foundation import scopes
+from idp.foundation.errors import NotFound
+from idp.foundation.web import form_drafts, security
+from idp.manage.sharing_views import Authority, another_school
+from idp.sharing import agreements, closures, continuing, protected_data
+from idp.sharing.continuing import Offer
+from idp.signin import step_up
+
+bp = Blueprint("closing", __name__, url_prefix="/manage")
+
+
+@bp.get("/closing")
+@security.person
+def home() -> ResponseReturnValue:
+    """What the register says of a school that closes, and whom it lets go on with what it shares."""
+    if (elsewhere := another_school()) is not None:
+        return elsewhere
+    member = current_user.membership
+    authority.check(member, Action.SEE_SHARING)
+    closing = closures.of(member.estab.school)
+    if closing is None:
+        flash("The national register does not say that your school closes.", "info")
+        return redirect(url_for("manage.home"), 303)
+    released = continuing.releases(member.estab_id)
+    return render_template("manage/closing.html", member=member, closing=closing, released=released)
+
+
+@bp.post("/closing/<int:school_id>/release")
+@security.person
+@form_drafts.form_shown_at("manage.closing.home")
+def release(school_id: int) -> ResponseReturnValue:
+    """Let a school that follows go on with what this one shares."""
+    continuing.release(school_id, by=current_user.membership)
+    flash("The school that follows can continue with what your school shares. Its owners decide.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.post("/closing/<int:school_id>/take-back")
+@security.person
+@form_drafts.form_shown_at("manage.closing.home")
+def take_back(school_id: int) -> ResponseReturnValue:
+    """Undo that, while the school that follows has not decided."""
+    continuing.take_back(school_id, by=current_user.membership)
+    return redirect(url_for(".home"), 303)
+
+
+@bp.route("/continue/<release_id>", methods=["GET", "POST"])
+@security.person
+def continue_sharing(release_id: str) -> ResponseReturnValue:
+    """Show what a closed school shared, and go on with what is ticked."""
+    member = current_user.membership
+    authority.check(member, Action.CONTINUE_SHARING)
+    offer = next((offer for offer in continuing.offers(member) if offer.id == release_id), None)
+    if offer is None and continuing.is_decided(release_id, member):  # a second click, or a colleague
+        flash("Your school has decided about this already.", "info")
+        return redirect(url_for("manage.home"), 303)
+    if offer is None:
+        raise NotFound(reason=f"{release_id} is nothing that {member.estab_id} can decide")
+    form = Authority()
+    if "second_step" in request.form:
+        form_drafts.save()
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+    if request.method == "POST" and _is_decided(offer, form):
+        flash(f"Your school continues with what you ticked of what {offer.estab.name} shared.", "success")
+        return redirect(url_for("manage.home"), 303)
+    fields = request.form if request.method == "POST" else form_drafts.saved_fields()
+    if fields is None:
+        services = {service.client.id for service in offer.services if service.obstacle is None}
+        areas = {f"{service.client.id} {name}" for service in offer.services for name in service.ticked}
+    else:
+        services, areas = set(fields.getlist("service")), set(fields.getlist("area"))
+    page = render_template(
+        "manage/continue.html", member=member, offer=offer, form=form, services=services, areas_ticked=areas,
+        missing_step=step_up.missing_step(current_user) if _is_protected(offer) else None,
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+def _is_decided(offer: Offer, form: Authority) -> bool:
+    """Whether the decision was recorded; if not, `form` says why."""
+    member, wanted = current_user.membership, frozenset(request.form.getlist("service"))
+    if not form.validate():
+        return False
+    clients = (service.client.id for service in offer.services)
+    chosen = {client_id: _ticked(client_id) for client_id in clients if client_id in wanted}
+    if not chosen:
+        form.form_errors.append("Tick the services that your school continues with.")
+        return False
+    try:
+        continuing.move(
+            offer.id, chosen, shown=request.form.get("shown", ""), by=member,
+            second_step=current_user.has_second_step,
+        )  # fmt: skip
+    except protected_data.SecondStepNeeded as refused:
+        form.form_errors.append(refused.message)  # nothing was written yet
+        return False
+    return True
+
+
+def _ticked(client_id: str) -> frozenset[str]:
+    """The optional areas that were ticked for this service."""
+    values = (value.partition(" ") for value in request.form.getlist("area"))
+    return frozenset(area for service, _, area in values if service == client_id)
+
+
+def _is_protected(offer: Offer) -> bool:
+    return any(scopes.specially_protected(service.required | service.optional) for service in offer.services)
+
+
+@bp.errorhandler(continuing.NotReleasable)
+def not_releasable(refused: continuing.NotReleasable) -> ResponseReturnValue:
+    """The register says something else by now."""
+    flash(refused.message, "warning")
+    return redirect(url_for("manage.home"), 303)
+
+
+@bp.errorhandler(agreements.ChangedMeanwhile)
+def changed_meanwhile(refused: agreements.ChangedMeanwhile) -> ResponseReturnValue:
+    """A second click, a colleague, or what a service asks for has changed."""
+    flash(refused.message, "info")
+    return redirect(url_for("manage.home"), 303)

@@ -1,0 +1,91 @@
+"""A school that has closed in the national register, or is about to: told to its owners, never acted upon.
+
+Sharing goes on until the school or our staff end it (decision 18). A school that follows can go on with it
+(`continuing`). Partners and our staff are told of each change in the register by `operate.register_changes`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from sqlalchemy import select
+
+from idp.estabs import accounts, people
+from idp.estabs.models import ACTIVE_STATES, Estab
+from idp.estabs.permissions import Action
+from idp.foundation import dates, runtime
+from idp.foundation.database import row_isolated, session
+from idp.outbox import post
+from idp.schools import codes, gias, succession
+from idp.schools.models import School
+from idp.schools.succession import Successor
+
+BATCH_SIZE: Final = 100
+"""Schools told in one transaction."""
+TOLD: Final = (codes.CLOSING, codes.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What the register says of a school that has closed or is about to."""
+
+    is_closed: bool
+    on: date | None
+    """The day, where the register has it."""
+    successors: Sequence[Successor]
+
+    @property
+    def description(self) -> str:
+        """In words: "closed on 31 August 2026", "will close on 31 August 2027"."""
+        if self.on is None:
+            return "has closed" if self.is_closed else "is due to close"
+        return f"{'closed' if self.is_closed else 'will close'} on {dates.day(self.on)}"
+
+
+def of(school: School) -> Closing | None:
+    """What the register says, or None of a school that stays open."""
+    if school.status_code not in TOLD:
+        return None
+    return Closing(school.status_code == codes.CLOSED, school.closed_on, successors(school))
+
+
+def successors(school: School) -> tuple[Successor, ...]:
+    """The schools that follow, as the register links them; also for a school that is about to close."""
+    if school.register != gias.REGISTER:
+        return ()
+    found = succession.successors([school.register_id])[school.register_id]
+    return tuple(successor for successor in found if successor.school is None or successor.school.id != school.id)
+
+
+def tell_due() -> bool:
+    """Tell owners of schools that have closed or are about to, once each; whether there may be more."""
+    accounts.forget_closing_told(TOLD)
+    return max([_tell(status) == BATCH_SIZE for status in TOLD])
+
+
+def all_closing() -> list[tuple[Estab, Closing]]:
+    """The open accounts of schools that have closed or are about to, by name; for our staff."""
+    statement = select(Estab).join(School).where(Estab.state.in_(ACTIVE_STATES), School.status_code.in_(TOLD))
+    rows = session().scalars(statement.order_by(School.name, Estab.id)).all()
+    return [(estab, closing) for estab in rows if (closing := of(estab.school)) is not None]
+
+
+def _tell(status: str) -> int:
+    """Tell of the next schools with this status, and return how many there were."""
+    marked = accounts.mark_closing_told(status, limit=BATCH_SIZE)
+    for estab_id in marked:
+        with row_isolated("closing school", estab_id):
+            estab = session().get_one(Estab, estab_id, populate_existing=True)
+            closing = of(estab.school)
+            assert closing is not None  # the statement asks for it
+            _mail(estab, closing)
+    return len(marked)
+
+
+def _mail(estab: Estab, closing: Closing) -> None:
+    for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
+        post.email(
+            "school_closing", to=owner.email, estab=estab.id, owner=owner.name_in_mails, school=estab.name,
+            estab_id=estab.estab_id, closing=closing, link=runtime.url(f"/manage/closing?school={estab.estab_id}"),
+        )  # fmt: skip

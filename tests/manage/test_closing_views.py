@@ -1,0 +1,112 @@
+"""A school that closes reads so at its desk, and the school that follows goes on with what it shared."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.schools.models import SchoolLink
+from idp.sharing import authorise
+from tests.factories import a_client, a_school, an_administrator, an_estab
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def schools(work, new_browser, clock):
+    """The owners of Oak Hill, which has closed, and of the academy that follows it."""
+    with work():
+        owners = [an_administrator(an_estab(a_school(name=name))) for name in ("Oak Hill", "Oak Hill Academy")]
+        old, new = (owner.memberships[0] for owner in owners)
+        client = a_client(client_name="Timetabler", optional_scopes=frozenset({"attendance", "staff"}))
+        authorise.give(
+            client, client.required_scopes | {"attendance"}, by=old, agreement="1", offered=client.scopes,
+            until=clocks.now() + timedelta(days=300),
+        )  # fmt: skip
+        old.estab.school.status_code, old.estab.school.closed_on = "2", date(2026, 2, 28)
+        session().add(
+            SchoolLink(
+                from_urn=old.estab.school.register_id, to_urn=new.estab.school.register_id, kind="Successor",
+                is_succession=True, name="Oak Hill Academy", since=date(2026, 3, 1),
+            )
+        )  # fmt: skip
+        people = [
+            Person(
+                new_browser(), estab=owner.memberships[0].estab_id, client=client.id,
+                follows=f"/manage/closing/{new.estab.school_id}",
+            )
+            for owner in owners
+        ]  # fmt: skip
+        usernames = [owner.username for owner in owners]
+    for person, username in zip(people, usernames, strict=True):
+        person.signs_in(username)
+    return people
+
+
+def released(old):
+    old.opens("/manage/closing")
+    old.sends_again(f"{old.facts['follows']}/release")
+    old.opens("/manage/closing")
+
+
+def test_two_decisions_take_sharing_on(schools, work):
+    old, new = schools
+    new.opens("/manage")
+    assert "Oak Hill has closed" not in new.sees
+    assert "Timetabler" not in new.sees
+    old.opens("/manage")
+    assert "The national register says that your school closed on 28 February 2026" in old.sees
+    released(old)
+    assert "Since 2 March 2026 it may continue with what your school shares." in old.sees
+
+    new.opens("/manage")
+    assert "What it shared with Timetabler can go on here" in new.sees
+    link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
+    new.opens(link)
+    ticked = {box["value"].split()[-1]: box.has_attr("checked") for box in new.page.find_all("input", {"name": "area"})}
+    assert ticked == {"attendance": True, "staff": False}
+    fields = {"shown": new.page.find("input", {"name": "shown"})["value"], "service": new.facts["client"]}
+    areas = [f"{new.facts['client']} staff"]
+    new.sends_again(link, **fields, area=areas)
+    assert new.answer.status_code == 422
+    assert "Tick the box if you have authority" in new.answer.text
+    assert [box["value"] for box in new.page.find_all("input", {"name": "area"}) if box.has_attr("checked")] == areas
+    for _ in range(2):  # a double click
+        new.opens("/sign-out")
+        new.sends_again(link, **fields, area=areas, authority="y")
+        assert new.answer.location == "/manage"
+    new.opens("/manage")
+    assert "Timetabler Sharing" in new.sees
+    old.opens("/manage")
+    assert "Timetabler Sharing" not in old.sees
+    assert "Moved to another school Timetabler" in old.sees
+    with work():
+        (agreement,) = authorise.current(new.facts["estab"])
+        assert {"staff", "attendance"} & agreement.scopes == {"staff"}
+    old.opens("/manage/closing")
+    assert "Oak Hill Academy has decided" in old.sees
+
+
+def test_it_is_taken_back(schools):
+    old, new = schools
+    released(old)
+    old.sends_again(f"{old.facts['follows']}/take-back")
+    new.opens("/manage")
+    assert "can go on here" not in new.sees
+
+
+def test_a_school_that_stays_open_has_no_such_page(schools):
+    _, new = schools
+    assert new.opens("/manage/closing").location == "/manage"
+    assert new.opens("/manage/continue/rel_nonsense").status_code == 404
+
+
+def test_no_service_ticked_is_no_decision(schools):
+    old, new = schools
+    released(old)
+    new.opens("/manage")
+    link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
+    new.opens(link)
+    new.sends_again(link, shown=new.page.find("input", {"name": "shown"})["value"], authority="y")
+    assert new.answer.status_code == 422
+    assert "Tick the services that your school continues with." in new.answer.text

@@ -1,0 +1,306 @@
+"""A school that closes is told of and nothing moves by itself; the school that follows goes on by two decisions."""
+
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.audit.models import Entry
+from idp.estabs import authority
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.foundation.errors import BadRequest, NotFound
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.schools.models import School, SchoolLink
+from idp.sharing import authorise, closures, continuing, live, protected_data
+from idp.sharing.models import Authorisation
+from tests.factories import a_client, a_school, an_administrator, an_estab
+
+DAY = timedelta(days=1)
+
+
+def closes(estab_id, status="2", on=date(2026, 2, 28)):
+    school = session().get_one(Estab, estab_id).school
+    school.status_code, school.closed_on = status, on
+
+
+def follows(closed, following, since=date(2026, 3, 1)):
+    session().add(
+        SchoolLink(
+            from_urn=closed.register_id, to_urn=following.register_id, kind="Successor", is_succession=True,
+            name=following.name, since=since,
+        )
+    )  # fmt: skip
+
+
+class World:
+    """Oak Hill, which shares with two services, has closed; Oak Hill Academy follows it."""
+
+    def __init__(self):
+        self.old = an_administrator(an_estab(a_school(name="Oak Hill")), name="Old Owner")
+        self.new = an_administrator(an_estab(a_school(name="Oak Hill Academy")), name="New Owner")
+        self.clients = [a_client(client_name=name) for name in ("Assembly", "Timetabler")]
+        for client in self.clients:
+            authorise.give(
+                client, client.required_scopes | {"attendance"}, by=self.member("old"), agreement="2025-01",
+                until=clocks.now() + 100 * DAY, offered=client.scopes,
+            )  # fmt: skip
+        closes(self.estab("old"))
+        follows(self.member("old").estab.school, self.member("new").estab.school)
+
+    def member(self, which):
+        return session().get_one(Administrator, getattr(self, which).id).memberships[0]
+
+    def estab(self, which):
+        return getattr(self, which).memberships[0].estab_id
+
+    def release(self):
+        continuing.release(self.member("new").estab.school_id, by=self.member("old"))
+
+    def offer(self):
+        (offer,) = continuing.offers(self.member("new"))
+        return offer
+
+    def move(self, *names, ticked=frozenset({"attendance"}), **differs):
+        offer = self.offer()
+        chosen = {client.id: ticked for client in self.clients if client.client_name in names}
+        return continuing.move(offer.id, chosen, **({"shown": offer.shown, "by": self.member("new")} | differs))
+
+
+@pytest.fixture
+def world(work, clock):
+    with work():
+        return World()
+
+
+def told(work, outbox):
+    worker.tell_closing(work)
+    return outbox.all("school_closing")
+
+
+class TestTelling:
+    def test_owners_are_told_once_and_nothing_moves(self, work, world, outbox):
+        [letter] = told(work, outbox)
+        assert letter.to == world.old.email
+        assert "Oak Hill has closed in the national register" in letter.subject
+        assert "closed on 28 February 2026" in letter.text
+        assert "It was followed by Oak Hill Academy." in letter.text
+        assert len(told(work, outbox)) == 1
+        with work():
+            assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}
+            assert authorise.current(world.estab("new")) == []
+            assert continuing.offers(world.member("new")) == [], "the following school learns nothing by itself"
+
+    def test_what_is_announced_is_told_and_the_closure_again(self, work, world, outbox, clock):
+        with work():
+            closes(world.estab("old"), "3", date(2026, 8, 31))
+        assert "is about to close" in told(work, outbox)[0].subject
+        clock.move(DAY)
+        with work():
+            closes(world.estab("old"))
+        assert "has closed" in told(work, outbox)[1].subject
+
+    def test_a_school_that_opens_again_is_told_of_when_it_closes_again(self, work, world, outbox):
+        assert len(told(work, outbox)) == 1
+        with work():
+            closes(world.estab("old"), "1", None)
+        assert len(told(work, outbox)) == 1
+        with work():
+            closes(world.estab("old"))
+        assert len(told(work, outbox)) == 2
+
+    def test_an_account_that_is_not_open_is_not_told(self, work, world, outbox):
+        with work():
+            world.member("old").estab.state = "closed"
+        assert told(work, outbox) == []
+
+    def test_two_workers_tell_once(self, work, world, outbox, at_once):
+        assert not [each for each in at_once(4, closures.tell_due) if isinstance(each, Exception)]
+        assert len(outbox.all("school_closing")) == 1
+
+
+class TestReleasing:
+    def test_owners_of_both_schools_get_a_mail_without_people(self, work, world, outbox):
+        with work():
+            world.release()
+            world.release()  # again, it changes nothing
+        [released], [offered] = outbox.all("sharing_released"), outbox.all("sharing_offered")
+        assert (released.to, offered.to) == (world.old.email, world.new.email)
+        assert "Old Owner" not in offered.text
+        with work():
+            assert len(session().scalars(select(Entry).where(Entry.event == "sharing.released")).all()) == 1
+
+    def test_only_to_a_school_that_follows_in_the_register(self, work, world):
+        with work():
+            stranger = an_administrator()
+        with pytest.raises(continuing.NotReleasable), work():
+            continuing.release(stranger.memberships[0].estab.school_id, by=world.member("old"))
+
+    def test_an_open_school_releases_nothing(self, work, world):
+        with work():
+            closes(world.estab("old"), "1", None)
+        with pytest.raises(continuing.NotReleasable), work():
+            world.release()
+
+    def test_a_school_that_is_not_verified_releases_nothing(self, work, world):
+        """Its account may be a stranger's."""
+        with work():
+            world.member("old").estab.state = "unverified"
+        with pytest.raises(continuing.NotReleasable), work():
+            world.release()
+
+    @pytest.mark.parametrize("role", ["admin", "viewer"])
+    def test_only_an_owner_does(self, work, world, role):
+        with work():
+            world.member("old").role = role
+        with pytest.raises(authority.MayNot), work():
+            world.release()
+
+    def test_it_is_taken_back_before_the_other_school_has_decided(self, work, world):
+        with work():
+            world.release()
+            continuing.take_back(world.member("new").estab.school_id, by=world.member("old"))
+            assert continuing.offers(world.member("new")) == []
+
+    def test_our_staff_do_it_where_nobody_is_left(self, work, world):
+        with work():
+            old, new = (world.member(which).estab for which in ("old", "new"))
+            continuing.release_by_staff(old.estab_id, new.estab_id, by="cli")
+            assert world.offer().names == ["Assembly", "Timetabler"]
+
+
+class TestWhoIsOffered:
+    @pytest.mark.parametrize(
+        "why", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
+    )
+    def test_nobody_else_learns_anything(self, work, world, why):
+        with work():
+            world.release()
+            member = world.member("new")
+            if why == "unverified":
+                member.estab.state = "unverified"
+            elif why in {"admin", "viewer"}:
+                member.role = why
+            elif why == "announced":
+                closes(world.estab("old"), "3", date(2026, 8, 31))
+            elif why == "another school":
+                member = an_administrator().memberships[0]
+            else:
+                link = session().scalars(select(SchoolLink)).one()
+                link.since, link.is_succession = (
+                    (date(2026, 9, 1), True) if why == "in the future" else (link.since, False)
+                )
+            session().flush()
+            assert continuing.offers(member) == []
+            release_id = continuing.releases(world.estab("old"))[world.member("new").estab.school_id].id
+        refusals = NotFound, authority.MayNot, authorise.ChangedMeanwhile
+        with pytest.raises(refusals), work():
+            continuing.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
+
+    def test_what_the_owner_sees(self, work, world):
+        with work():
+            world.release()
+            service = world.offer().services[0]
+            assert (service.client.client_name, service.ticked, service.obstacle) == ("Assembly", {"attendance"}, None)
+            assert service.optional == {"attendance", "students.sen"}
+            assert service.until == clocks.now() + 365 * DAY
+
+
+class TestMoving:
+    def test_what_is_ticked_goes_on_here_and_ends_for_the_closed_school(self, work, world, outbox, clock):
+        with work():
+            world.release()
+        clock.move(DAY)
+        with work():
+            [given] = world.move("Assembly")
+            assert (given.estab_id, given.given_by) == (world.estab("new"), world.new.id)
+            assert (given.agreement, given.until) == ("2026-01", clocks.now() + 365 * DAY)
+            assert "attendance" in given.scopes
+            old = session().scalars(
+                select(Authorisation).where(
+                    Authorisation.estab_id == world.estab("old"), Authorisation.client_id == given.client_id
+                )
+            ).one()  # fmt: skip
+            assert (old.state, old.moved_to, old.line == given.line) == ("withdrawn", world.estab("new"), False)
+            assert live.state(old.id) is None, "tokens of the closed school are refused"
+            assert [row.client_id for row in authorise.current(world.estab("old"))] == [world.clients[1].id]
+            assert authorise.history(world.estab("old"))[0].what == "moved"
+            assert session().scalars(select(Entry).where(Entry.event == "sharing.moved")).one().estab == old.estab_id
+            assert continuing.offers(world.member("new")) == [], "it is decided once"
+        assert outbox.last("sharing_receipt").to == world.new.email
+        moved = outbox.last("sharing_moved")
+        assert moved.to == world.old.email
+        assert "- Assembly" in moved.text
+        assert "Timetabler" not in moved.text
+        assert "New Owner" not in moved.text
+
+    def test_a_page_that_has_changed_since_decides_nothing(self, work, world):
+        with work():
+            world.release()
+            shown = world.offer().shown
+            client = session().get_one(Client, world.clients[0].id)
+            client.agreement_version = "2027"
+            registry.bump_version(client)
+        with pytest.raises(authorise.ChangedMeanwhile), work():
+            world.move("Assembly", shown=shown)
+
+    def test_nothing_at_all_is_no_decision(self, work, world):
+        with work():
+            world.release()
+        with pytest.raises(BadRequest), work():
+            world.move()
+        with work():
+            assert world.offer()
+
+    def test_specially_protected_data_needs_a_second_step_and_nothing_is_written_without(self, work, world):
+        with work():
+            world.release()
+        with pytest.raises(protected_data.SecondStepNeeded), work():
+            world.move("Assembly", ticked=frozenset({"students.sen"}))
+        with work():
+            assert world.move("Assembly", ticked=frozenset({"students.sen"}), second_step=True)
+
+    def test_a_service_that_does_not_work_with_the_system_cannot_go_on(self, work, world):
+        with work():
+            world.release()
+            client = session().get_one(Client, world.clients[0].id)
+            client.accepted_mis = frozenset({"arbor"})
+            registry.bump_version(client)
+            assert "works with Arbor" in world.offer().services[0].obstacle
+        with pytest.raises(BadRequest), work():
+            world.move("Assembly")
+
+    def test_what_the_school_shares_already_is_left_alone(self, work, world):
+        with work():
+            world.release()
+            own = authorise.give(
+                world.clients[0], world.clients[0].required_scopes, by=world.member("new"), agreement="2026-01",
+                until=clocks.now() + DAY,
+            )  # fmt: skip
+            assert world.offer().services[0].obstacle == continuing.ALREADY_SHARED
+            world.move("Timetabler")
+            assert session().get_one(Authorisation, own.id).state == "active"
+
+    def test_of_two_owners_at_once_one_decides(self, work, world, at_once):
+        with work():
+            world.release()
+        outcomes = at_once(4, lambda: world.move("Assembly"))
+        assert len([each for each in outcomes if isinstance(each, list)]) == 1, outcomes
+        with work():
+            assert len(authorise.current(world.estab("new"))) == 1
+
+    def test_stopping_at_that_moment_at_the_closed_school_is_not_undone(self, work, world, overtaken):
+        with work():
+            world.release()
+        client_id = world.clients[0].id
+        outcome = overtaken(
+            lambda: authorise.withdraw(world.estab("old"), client_id, by=world.member("old")),
+            lambda: world.move("Assembly"),
+        )
+        assert isinstance(outcome, Exception)
+        with work():
+            assert authorise.current(world.estab("new")) == []
+            assert session().get_one(School, world.member("old").estab.school_id)
