@@ -17,6 +17,7 @@ from idp.partners.event_types import EventType
 _HAPPENED_AT: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _UNTIL: Final = datetime(2027, 3, 2, 9, 30, tzinfo=UTC)
 _SUBJECTS: Final = {"school": "3124567", "invitation": "inv_yk4n2v7c", "stream": "assembly"}
+_FORMS: Final = {"date-time": "date and time", "date": "date"}
 _CLIENT_ID: Final = "assembly"
 _GRANTED: Final = "openid profile email organisation offline_access school students"
 _WITHHELD: Final = {"sharing-paused", "sharing-expired", "school-rejected", "account-disabled"}
@@ -37,7 +38,9 @@ class Fact:
 
     name: str
     values: tuple[str, ...]
-    """Those it may have; empty for any text."""
+    """Those it may have; empty where they are not listed."""
+    form: str
+    """What stands there otherwise."""
     meaning: str
 
 
@@ -95,5 +98,8 @@ def _describe(kind: type[Struct]) -> list[Fact]:
     _, schemas = msgspec.json.schema_components([kind])
     properties = schemas[kind.__name__]["properties"]
     return [
-        Fact(name, tuple(schema.get("enum", ())), schema.get("description", "")) for name, schema in properties.items()
+        Fact(
+            name, tuple(schema.get("enum", ())), _FORMS.get(schema.get("format"), "text"), schema.get("description", "")
+        )
+        for name, schema in properties.items()
     ]

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from idp.foundation import runtime
 from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
@@ -60,7 +61,8 @@ def reference() -> ResponseReturnValue:
 @rate_limit(600)
 def event_types() -> ResponseReturnValue:
     """The kinds of events, explained."""
-    return render_template("partner_api/events.html", events=event_pages.all_pages(), only=None)
+    issuer = runtime.settings().server.issuer
+    return render_template("partner_api/events.html", events=event_pages.all_pages(), only=None, issuer=issuer)
 
 
 @bp.get("/events/<name>")

@@ -16,10 +16,10 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: Annotated[Status, Meta(description="How the authorisation stood.")]
     verification: Annotated[Verification, Meta(description="How the school's account with us stood.")]
     scope: Annotated[str, Meta(description="The scopes that a token got then, separated by blanks.")]
-    withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that were withheld.")] = ""
+    withheld_scope: Annotated[str, Meta(description="Scopes agreed to and withheld; left out if there were none.")] = ""
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
     closes_on: Annotated[
-        date | UnsetType, Meta(description="When the school closes, or closed, as far as the register says.")
+        date | UnsetType, Meta(description="When the school closes, or closed; left out if the register names no day.")
     ] = UNSET
 
 

@@ -8,3 +8,13 @@ def test_the_page_of_the_api_is_read_on_a_desk_and_on_a_phone(a_window, issuer, 
     page.locator("section a[href='#Schools']").first.click()
     assert page.url.endswith("/api#Schools")
     assert page.locator("h3#Schools").is_visible()
+
+
+def test_the_pages_of_events_are_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+    page = a_window("phone")
+    page.goto(f"{issuer}/events")
+    looks_right(page, "events")
+    page.goto(f"{issuer}/events/sharing-authorised")
+    looks_right(page, "event")
+    page.locator("main a", has_text="events for partners").click()
+    assert page.url.endswith("/events")

@@ -158,6 +158,7 @@ def test_the_uri_of_each_event_leads_to_its_explanation(web, work):
     with work():
         uris = {name: each.uri for name, each in event_types.TYPES.items()}
     whole = parse(web.get("/events").text)
+    assert "http://localhost:5000/api/events/poll" in whole.text
     for name, uri in uris.items():
         assert whole.find(id=name) is not None
         path = (

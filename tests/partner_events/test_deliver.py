@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from idp.foundation.database import session
+from idp.foundation.web import fetch
 from idp.partner_events import deliver
 from idp.partner_events.models import EventStream
 from idp.partners import event_streams, registry
@@ -212,6 +213,21 @@ def test_an_address_that_is_not_public_gets_nothing(change_settings, tell, push,
     push()
     assert endpoint.requests == []
     assert "not https" in stream().last_error
+
+
+def test_the_rules_are_those_for_addresses_of_partners(change_settings, tell, push, monkeypatch):
+    change_settings(fetch={"operator_private_hosts": ("gateway.internal",), "partner_private_hosts": ("own.internal",)})
+    hosts = []
+
+    def keep_open(_url, rules):
+        hosts.append(rules.private_hosts)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(fetch, "keep_open", keep_open)
+    tell()
+    with pytest.raises(ZeroDivisionError):
+        push()
+    assert hosts == [{"own.internal"}]
 
 
 def test_a_stream_is_left_where_it_is_when_the_worker_stops(work, tell, endpoint, stream):
