@@ -164,16 +164,19 @@ def _refresh() -> None:
 
 
 def _connection() -> Connection | None:
-    """The connection of the school that this browser is signed in for, or that its account has chosen."""
+    """The connection of the school that this browser is signed in for; without one, of that its account has chosen."""
     sign_in, account, database = current(), current_account(), program().database
-    if account is not None and account.urn is not None:
-        return connections.find(database, urn=account.urn)
-    return connections.find(database, estab_id=sign_in.estab_id) if sign_in and sign_in.estab_id else None
+    if sign_in is not None and sign_in.estab_id is not None:
+        return connections.find(database, estab_id=sign_in.estab_id)
+    return connections.find(database, urn=account.urn) if account is not None and account.urn is not None else None
 
 
 def _invitation() -> invitations.Invitation | None:
-    account = current_account()
-    return invitations.of_account(program().database, account.id, account.urn) if account else None
+    """The newest invitation of that school by this account."""
+    account, connection = current_account(), _connection()
+    if account is None or (connection is not None and connection.urn != account.urn):
+        return None
+    return invitations.of_account(program().database, account.id, account.urn)
 
 
 def _acts_for(connection: Connection) -> bool:

@@ -13,6 +13,8 @@ from clients.assembly.database import Database
 from clients.assembly.keys import Keys
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
+from idp.demo.prepare import manifest_at
+from idp.partners import registry
 from tests.browser.assembly import INVITE_CODE, a_partner_served, newest_mail
 
 PASSWORD = "wobbly kettle sings"
@@ -57,9 +59,24 @@ def schoolbooking(issuer, work, tmp_path, partner_mail):
         yield url
 
 
+@pytest.fixture
+def needs_staff(work, partner):
+    """`needs_staff()`: Assembly's registration requires the staff, too, until the test ends."""
+    before = manifest_at(partner.url)
+    kinds = {kind: set(names) for kind, names in before["scopes"].items()}
+    more = {"required": kinds["required"] | {"staff"}, "optional": kinds["optional"] - {"staff"}}
+
+    def change(manifest):
+        with work():
+            registry.change(manifest)
+
+    yield lambda: change(before | {"scopes": kinds | more})
+    change(before)
+
+
 def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     a_window, an_admin, schools, schoolbooking, partner, partner_mail, partner_folder, partner_resource, issuer,
-    operator, outbox, looks_right
+    operator, outbox, looks_right, needs_staff
 ):  # fmt: skip
     head = an_admin(page=a_window("phone"))
     school = head.school
@@ -140,6 +157,18 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     desk.reads("has been changed")
     expect(head.stands("Assessment")).to_have_text("Not shared")
     expect(head.stands("Attendance")).to_have_text("Shared")
+
+    # An added scope asks for review, while the old stands
+    needs_staff()
+    desk.goes_to("/")
+    desk.reads("Assembly asks your school to agree to more.")
+    desk.follows("Look at it and decide about Assembly")
+    desk.sees("Assembly asks for more")
+    expect(office.status()).to_have_text("Connected")
+    expect(head.stands("Staff")).to_have_text("Not shared")
+    desk.page.locator("#authority").check()
+    desk.page.locator("#agree").click()
+    expect(head.stands("Staff")).to_have_text("Shared")
 
     # Stopped: the next request is refused, and Assembly shows it
     settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)

@@ -4,8 +4,10 @@ import threading
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from clients.assembly import accounts, invite_codes, mail, web
+from clients.assembly.__main__ import main
 from clients.assembly.app import create_app
 from clients.assembly.applications import SCHOOLBOOKING
 from tests.clients.conftest import EMAIL, HOST, PASSWORD, Person, link_in, without_tokens
@@ -203,3 +205,18 @@ def test_pages_for_people_lead_to_signing_in(person):
         assert person.opens(path).location == "/sign-in"
     assert person.opens("/school/search?q=willow").status_code == 401
     assert person.opens("/connector/status").status_code == 401
+
+
+def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, parts):
+    monkeypatch.setenv("ASSEMBLY_DATA", str(tmp_path))
+    made = CliRunner().invoke(main, ["invite-code", "--uses", "2", "--note", "for two"])
+    assert (made.exit_code, len(made.output.strip())) == (0, 17)
+    codes = [person.signs_up(code=made.output.strip(), email=f"{name}@school.example").status_code for name in "abc"]
+    assert codes == [303, 303, 400]
+
+    assert "signs in 5 minutes" in CliRunner().invoke(main, ["rotate-key"]).output
+    assert len(parts.keys.public()["keys"]) == 2
+    monkeypatch.setenv("ASSEMBLY_PORT", "many")
+    wrong = CliRunner().invoke(main, ["rotate-key"])
+    assert wrong.exit_code == 2
+    assert "ASSEMBLY_PORT" in wrong.output

@@ -187,6 +187,14 @@ def test_a_program_killed_while_it_refreshed_holds_nobody_up_for_long(person, pr
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
 
 
+def test_a_person_of_another_school_than_the_one_chosen_sees_their_own(office, provider):
+    provider.about = {"estab_id": "9999999", "organisation": {"name": "Elm Park School", "urn": "900002"}}
+    page = office.signs_in()
+
+    assert "<h1>Elm Park School</h1>" in page or "9999999" in page
+    assert "Grant Access" not in page
+
+
 # Events
 
 

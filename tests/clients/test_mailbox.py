@@ -1,6 +1,7 @@
 """The demo mailbox: shows what is in a Maildir, and lets no message do anything but be read."""
 
 import mailbox
+import smtplib
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -8,6 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from clients.mailbox.app import create_app
+from tests.browser.assembly import mail_received
 from tests.html import parse
 
 BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -117,6 +119,16 @@ def test_an_unknown_message_is_a_page_that_says_so(web, arrives, key):
     page = web.get(f"/messages/{key}")
 
     assert page.status_code == 404
+
+
+def test_what_comes_by_smtp_is_listed(web, folder):
+    message = EmailMessage()
+    message["To"], message["From"], message["Subject"] = "office@willowbank.example", "a@partner.example", "By SMTP"
+    message.set_content("Hello")
+    with mail_received(folder) as port, smtplib.SMTP("localhost", port) as smtp_client:
+        smtp_client.send_message(message)
+
+    assert "By SMTP" in web.get("/").text
 
 
 def test_another_name_made_to_lead_here_is_refused(web):
