@@ -54,10 +54,10 @@ def _run(settings: Settings, programs: Services, started: float) -> NoReturn:
     environment = services.clients_environment(programs, settings)
     with ProcessGroup() as running:
         running.start(Program("mailbox", ("clients.mailbox",), f"{programs.mailbox.url}/healthz"), environment)
+        running.start(Program("assembly", ("clients.assembly",), f"{programs.assembly.url}/healthz"), environment)
         running.start(Program("idp", ("idp.cli", "serve"), f"{programs.idp.url}/readyz"), {})
         link = _prepare(programs)
         running.start(Program("worker", ("idp.cli", "worker")), {})
-        running.start(Program("assembly", ("clients.assembly",), f"{programs.assembly.url}/healthz"), environment)
         running.wait_until_ready()
         click.echo(messages.ready(settings, programs, time.monotonic() - started, link))
         running.watch()
