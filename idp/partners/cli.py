@@ -94,10 +94,14 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
 
     \b
       token_endpoint_auth_method = "private_key_jwt"
-      [jwks]
-      keys = [{ kty = "EC", crv = "P-256", alg = "ES256", use = "sig", kid = "2026-01",
-                x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-                y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" }]
+      [[jwks.keys]]
+      kty = "EC"
+      crv = "P-256"
+      alg = "ES256"
+      use = "sig"
+      kid = "2026-01"
+      x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
+      y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
 
     The same in JSON:
 

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import tomllib
 
 import pytest
 from click.testing import CliRunner
@@ -107,6 +108,31 @@ def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, re
     for name in ("redirect_uris", "purpos: there is no such name", "client_name: is missing", "scopes: is missing"):
         assert name in answer.stderr
     assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
+
+
+def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, registered, scratch):
+    help_text = clients.commands["register"].help.replace("\b\n", "")
+    in_toml, in_json = (part for part in help_text.split("\n\n") if "[[jwks" in part or '"jwks"' in part)
+    keys = json.loads(f"{{{in_json}}}")["jwks"]
+    assert tomllib.loads(in_toml.strip())["jwks"] == keys
+    manifest = tomllib.loads(example_with_secret())
+    manifest |= {"client_id": "in-json", "token_endpoint_auth_method": "private_key_jwt", "jwks": keys}
+    manifest["grant_types"] = ["authorization_code", "refresh_token", "client_credentials"]
+    del manifest["scopes"]
+    file = scratch / "client.json"
+    file.write_text(json.dumps(manifest | {"scope": "openid email offline_access schools.list"}), "utf-8")
+
+    answer = idp("clients", "register", str(file))
+    assert answer.exit_code == 0, answer.output
+    shown = json.loads(idp("clients", "show", "in-json", "--json").stdout)
+    assert (shown["required_scopes"], shown["client_scopes"]) == (
+        ["openid", "email", "offline_access"],
+        ["schools.list"],
+    )
+    assert shown["tos_uri"] == "https://assembly.example/terms"
+    in_words = idp("clients", "show", "in-json").stdout
+    (line,) = (line for line in in_words.splitlines() if line.startswith("jwks  "))
+    assert json.loads(line.partition("{")[1] + line.partition("{")[2]) == keys
 
 
 def test_registering_twice_is_refused_and_updating_is_not(idp, registered, example):
