@@ -1,19 +1,27 @@
-"""The README's commands on a machine that brings Python and an old pip, and nothing else.
+"""The README's two commands on a machine that brings Python and an old pip, and nothing else.
 
 They need a package registry, and a minute: `make check` leaves them out, `make test` has a stage for them.
 """
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
+
+from tests.ports import free_port
+from tests.processes import TIMEOUT_SECONDS, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_BACK = Path(__file__).with_name("held-back.lock")
-OLDEST_PIP = {(3, 11): "22.3", (3, 12): "23.2.1", (3, 13): "24.2", (3, 14): "25.2"}
-"""The pip that the first release of each Python brought."""
+SHIPPED_PIPS = {(3, 11): ["22.3", "23.0.1", "23.2.1"], (3, 12): ["23.2.1"], (3, 13): ["24.2"], (3, 14): ["25.2"]}
+"""What each Python has brought, the oldest first; pip from 23.3 on takes a lock as it is (pypa/pip issue 9644)."""
+PIPS = SHIPPED_PIPS.get(sys.version_info[:2], [])
 
 pytestmark = pytest.mark.installation
 
@@ -38,34 +46,81 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     names = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
     for name in names:
-        if (ROOT / name).is_file() and not name.startswith("tests/"):
+        if (ROOT / name).is_file():
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes((ROOT / name).read_bytes())
     return folder
 
 
-@pytest.fixture(scope="module")
-def installed(checkout):
-    """`make install`, begun with the oldest pip that this Python ever shipped."""
-    version = OLDEST_PIP.get(sys.version_info[:2])
-    if version is None:
-        pytest.skip(f"which pip Python {sys.version_info[0]}.{sys.version_info[1]} shipped first is not known here")
+def an_environment_with(pip, checkout):
+    """`.venv` of this Python with this pip, and nothing else in it."""
+    shutil.rmtree(checkout / ".venv", ignore_errors=True)
     run(sys.executable, "-m", "venv", ".venv", cwd=checkout)
-    run(".venv/bin/python", "-m", "pip", "install", "-q", f"pip=={version}", cwd=checkout)
-    assert f"pip {version} " in run(".venv/bin/pip", "--version", cwd=checkout)
+    run(".venv/bin/python", "-m", "pip", "install", "-q", f"pip=={pip}", cwd=checkout)
+    assert f"pip {pip} " in run(".venv/bin/pip", "--version", cwd=checkout)
+
+
+@contextmanager
+def a_demonstration(checkout):
+    """`make demo`, from the command to its instructions, at the addresses it returns; it is stopped at the end."""
+    ports = {name: str(free_port()) for name in ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT")}
+    log = checkout / "demo.log"
+    with log.open("wb") as to:
+        popen = subprocess.Popen(
+            ["make", "demo", f"PYTHON={sys.executable}"], cwd=checkout, env=os.environ | ports, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    process = Process(popen, log)
+    try:
+        process.until(lambda: "onboarding verify" in process.output)
+        yield [f"http://localhost:{port}" for port in ports.values()]
+        os.killpg(popen.pid, signal.SIGTERM)
+        popen.wait(TIMEOUT_SECONDS)
+    finally:
+        if popen.poll() is None:
+            process.kill()
+    assert "Stopped." in process.output
+
+
+@pytest.fixture(scope="module")
+def demonstrated(checkout):
+    """`make demo`, begun with the oldest pip that this Python ever shipped, and what its three sites answered."""
+    if not PIPS:
+        pytest.skip(f"which pip Python {sys.version_info[0]}.{sys.version_info[1]} shipped first is not known here")
+    an_environment_with(PIPS[0], checkout)
+    run("make", ".venv/.from-requirements.lock", f"PYTHON={sys.executable}", cwd=checkout)  # what `demo` does first
+    with a_demonstration(checkout) as addresses:
+        return checkout, [requests.get(address, timeout=20).status_code for address in addresses]
+
+
+@pytest.fixture(scope="module")
+def installed(demonstrated):
+    """What `make test` installs first, into the same environment."""
+    checkout, _ = demonstrated
     run("make", "install", f"PYTHON={sys.executable}", cwd=checkout)
     return checkout
 
 
-def test_make_install_works_with_the_oldest_pip_this_python_shipped(installed):
+def test_make_demo_runs_the_whole_product(demonstrated):
+    checkout, answers = demonstrated
+
+    assert answers == [200, 200, 200]
+    assert_own_pip(checkout)
+
+
+def test_make_test_runs_tests(installed):
+    assert "passed" in run("make", "test", "T=tests/foundation/test_scopes.py", cwd=installed)
+
+
+def test_the_command_is_installed(installed):
     assert "idp" in run(".venv/bin/idp", "--help", cwd=installed)
 
 
-def test_the_environment_brings_the_pip_that_its_lock_names(installed):
+def assert_own_pip(checkout):
+    """The environment has the pip that our lock names."""
     locked = (ROOT / "requirements-pip.lock").read_text("utf-8").split()[0].removeprefix("pip==")
-
-    assert f"pip {locked} " in run(".venv/bin/pip", "--version", cwd=installed)
+    assert f"pip {locked} " in run(".venv/bin/pip", "--version", cwd=checkout)
 
 
 def test_a_lock_installs_although_newer_releases_are_out(installed):
@@ -82,3 +137,11 @@ def test_a_lock_installs_although_newer_releases_are_out(installed):
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_a_lock_names_the_extras_that_its_packages_ask_for(lock):
     assert "flask-limiter[redis]==" in (ROOT / lock).read_text("utf-8")
+
+
+@pytest.mark.parametrize("pip", PIPS[1:])
+def test_any_other_pip_that_this_python_shipped_installs_ours_first(checkout, pip):
+    an_environment_with(pip, checkout)
+    run("make", ".venv/.from-requirements-pip.lock", cwd=checkout)
+
+    assert_own_pip(checkout)
