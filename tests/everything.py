@@ -60,7 +60,8 @@ SAME_ON_ANY_DATABASE = [
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
     *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
-    *("tests/faults/test_stopping.py", "tests/interoperability/test_quick_starts.py"),
+    *("tests/faults/test_stopping.py", "tests/interoperability/test_java.py"),
+    "tests/interoperability/test_quick_starts.py",
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
 """Not run on PostgreSQL: they read sources, wait for processes, reach no row of theirs, or repeat other tests.
@@ -98,6 +99,7 @@ OPTIONAL = (
     Program("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
     Program("mod_auth_openidc", MOD_AUTH_OPENIDC.exists, "libapache2-mod-auth-openidc", "a partner behind Apache"),
     Program("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
+    Program("java and mvn", lambda: shutil.which("java") and shutil.which("mvn"), "maven", "a partner in Java"),
 )
 """Never installed; without them the run does not fail, and reports what was left out."""
 REDIS = Program("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")

@@ -32,9 +32,9 @@ from tests.processes import Process
 HERE = Path(__file__).parent
 AWAY = (
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "E403", "E404", "dial tcp", "no such host", "i/o timeout",
-    "403 Forbidden", "404 Not Found", "requires go >=",
+    "403 Forbidden", "404 Not Found", "requires go >=", "Could not transfer artifact", "Could not find artifact",
 )  # fmt: skip
-"""How npm and go say that packages, or a newer Go, cannot be fetched; anything else is a fault of ours."""
+"""How npm, go and mvn say that packages, or a newer Go, cannot be fetched; anything else is a fault of ours."""
 
 JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
 
@@ -173,9 +173,10 @@ def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
         [path, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    if result.returncode and any(sign in result.stderr for sign in AWAY):
-        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {result.stderr.strip()[-300:]}")
-    assert result.returncode == 0, result.stdout + result.stderr
+    printed = result.stdout + result.stderr
+    if result.returncode and any(sign in printed for sign in AWAY):
+        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {printed.strip()[-300:]}")
+    assert result.returncode == 0, printed
 
 
 def _path() -> str:
