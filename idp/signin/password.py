@@ -105,8 +105,8 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
     log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=person_id)
     if person is not None:
         sign_ins.note_wrong_password(person.id)
-    if locks and person is not None:
-        notify_locked(person)
+        if locks:
+            notify_locked(person)
 
 
 def admit(person: Administrator) -> None:

@@ -87,6 +87,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     "differs",
     [
         {"htm": "GET"}, {"htu": ISSUER + "/oauth/par"}, {"htu": "https://other.example/oauth/token"}, {"htu": None},
+        {"htu": "http://localhost:5001/oauth/token"}, {"htu": "http://localhost/oauth/token"},
         {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""},
         {"iat": None}, {"iat": "now"}, {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
         {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": bare(TWO)}}, {"header": {"jwk": "x"}},

@@ -24,7 +24,7 @@ def added(work, clock):
         return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
 
 
-def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added):
+def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
     _, username, link = added
     jo.sends(link, password=OWN)
     assert jo.answer.location == "/sign-in"
@@ -33,6 +33,7 @@ def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added):
     jo.opens("/sign-in")
     assert "Your password is set" in jo.sees
     assert jo.signs_in(username, OWN).status_code == 303
+    assert outbox.all("password_changed") == []  # there was none before
 
 
 def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):

@@ -310,3 +310,17 @@ def test_a_lock_by_wrong_passwords_ends_with_the_reset(proven, account, stranger
     proven.signs_in(account.username, NEW)
 
     assert proven.cookie("session")
+
+
+def test_so_does_one_in_a_browser_that_is_known_to_the_person(jo, account, clock, outbox):
+    jo.signs_in(account.username)
+    jo.web.delete_cookie("session")
+    clock.move(timedelta(minutes=1))
+    jo.sends("/reset", username=account.username)
+    jo.sends(CODE, code=outbox.last("reset_code").code)
+    for _ in range(12):
+        jo.signs_in(account.username, "wrong")
+    assert jo.answer.status_code == 429
+    jo.sends(CHOOSE, password=NEW)
+
+    assert jo.signs_in(account.username, NEW).status_code == 303
