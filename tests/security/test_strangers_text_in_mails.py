@@ -26,7 +26,8 @@ from idp.onboarding.models import JoinRequest
 from idp.outbox import post
 from idp.outbox.models import Message
 from idp.partners import registry
-from idp.sharing import authorise
+from idp.partners.models import Client
+from idp.sharing import authorise, expiry, reviewing, reviews
 from idp.signin import (
     devices,
     email_change,
@@ -251,6 +252,47 @@ def something_stopped() -> None:
     authorise.withdraw(person.memberships[0].estab_id, client_id, by=person.memberships[0])
 
 
+def something_paused() -> tuple[str, Administrator]:
+    client_id, person = something_authorised()
+    authorise.pause(person.memberships[0].estab_id, client_id, by=person.memberships[0])
+    return client_id, person
+
+
+def something_resumed() -> None:
+    client_id, person = something_paused()
+    authorise.resume(person.memberships[0].estab_id, client_id, by=person.memberships[0])
+
+
+def something_to_review() -> Administrator:
+    client_id, person = something_authorised()
+    client = session().get_one(Client, client_id)
+    client.agreement_version = "another"
+    registry.bump_version(client)
+    while reviewing.mail_due():
+        pass
+    return person
+
+
+def something_declined() -> None:
+    member = something_to_review().memberships[0]
+    (agreement,) = authorise.current(member.estab_id)
+    review = reviews.of(agreement)
+    assert review
+    reviewing.decline(member.estab_id, agreement.client_id, replaces=agreement.id, shown=review.shown, by=member)
+
+
+def something_that_ends(days: int = 5) -> None:
+    _, person = something_authorised()
+    (agreement,) = authorise.current(person.memberships[0].estab_id)
+    agreement.until = clock.now() + timedelta(days=days)
+    session().flush()
+    expiry.remind_due()
+
+
+def something_that_ended() -> None:
+    something_that_ends(days=-1)
+
+
 def a_linked_account() -> Administrator:
     """Whose name at its provider is the message."""
     person, kind = an_owner(), providers.KINDS[0]
@@ -328,6 +370,12 @@ MADE: dict[str, Callable[[], object]] = {
     "second_step_optional": a_rule_lifted,
     "second_step_required": a_rule,
     "sharing_receipt": something_authorised,
+    "sharing_expired": something_that_ended,
+    "sharing_expires": something_that_ends,
+    "sharing_paused": something_paused,
+    "sharing_resumed": something_resumed,
+    "sharing_review": something_to_review,
+    "sharing_review_declined": something_declined,
     "sharing_stopped": something_stopped,
     "verify_email": a_registration,
     "welcome_link": a_lost_welcome,
