@@ -307,6 +307,37 @@ class TestFaults:
         monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
         assert stranger.goes_and_returns("microsoft", linked).status_code == 303
 
+    def test_metadata_and_keys_are_fetched_once_an_hour(self, jo, stranger, linked, monkeypatch):
+        for browser in (jo, stranger):
+            assert browser.goes_and_returns("microsoft", linked).status_code == 303
+        documents = ["/.well-known/openid-configuration", "/keys"]
+        assert [linked.asked.count(path) for path in documents] == [1, 1]
+        monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
+        jo.web.delete_cookie("session")
+        jo.goes_and_returns("microsoft", linked)
+        assert all(linked.asked.count(path) > 1 for path in documents)
+
+    def test_unknown_keys_are_asked_for_once_a_minute(self, jo, stranger, linked):
+        linked.signing_key = key("RS256", 2)
+        for browser in (jo, stranger):
+            assert as_a_page(browser.goes_and_returns("microsoft", linked))
+        assert linked.asked.count("/keys") == 1
+
+    def test_what_was_fetched_is_used_for_a_day_while_the_provider_cannot_be_reached(
+        self, jo, stranger, linked, monkeypatch
+    ):
+        assert jo.goes_and_returns("microsoft", linked).status_code == 303
+        for path in ("/.well-known/openid-configuration", "/keys"):
+            linked.broken[path] = Response("", 503)
+        monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
+        with capture_logs() as logged:
+            assert stranger.goes_and_returns("microsoft", linked).status_code == 303
+        assert any("answered 503" in str(line) for line in logged)
+        monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
+        jo.web.delete_cookie("session")
+        jo.sets_out("microsoft")
+        assert jo.answer.status_code == 503
+
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
     def test_an_error_of_its_server(self, jo, linked, work, path, status):
@@ -354,7 +385,9 @@ class TestFaults:
     @pytest.mark.parametrize(
         "differs",
         [{"issuer": "https://evil.test"}, {"token_endpoint": None}, {"token_endpoint": "ftp://x"},
-         {"authorization_endpoint": "javascript:alert(1)"}, {"jwks_uri": "http://[::1"}, {"jwks_uri": 7}],
+         {"authorization_endpoint": "javascript:alert(1)"}, {"jwks_uri": "http://[::1"}, {"jwks_uri": 7},
+         {"authorization_endpoint": "https://"}, {"authorization_endpoint": "https://x.example/#y"},
+         {"authorization_endpoint": "https://x.example/\x7f"}],
     )  # fmt: skip
     def test_metadata_that_are_not_its_own(self, jo, linked, work, differs):
         linked.metadata |= differs
@@ -492,10 +525,19 @@ def test_a_partners_request_goes_on(jo, both, account, link, change_ports):
     change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
     link(account.id)
 
-    answer = jo.goes_and_returns("microsoft", both["microsoft"], back=quote(pending, safe=""))
+    response = both["microsoft"].authorizes(jo.sets_out("microsoft", back=quote(pending, safe="")))
+    assert jo.answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    answer = jo.comes_back("microsoft", response)
 
     assert answer.location == pending
     assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+
+
+def test_without_a_partner_the_window_is_on_its_own(jo, both, account, link):
+    link(account.id)
+    response = both["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
+    assert jo.answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert jo.comes_back("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, both, account, link, work):
