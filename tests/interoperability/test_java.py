@@ -1,8 +1,8 @@
 """The OAuth 2.0 SDK of Nimbus in Java: a code with PKCE, userinfo, a refresh, and logout, all checked by the SDK.
 
 Its site is in a folder beside this file, with its packages locked. It is left out where Java, Maven or the registry of
-packages is not to be had. openidconnect in Rust is not here: to compile it with what it needs takes ninety seconds of
-processor time.
+packages is not to be had. openidconnect in Rust is a quick start that QUICK_STARTS=all runs: to compile it takes ninety
+seconds of processor time.
 """
 
 import json
