@@ -276,9 +276,9 @@ def something_to_review() -> Administrator:
 def something_declined() -> None:
     member = something_to_review().memberships[0]
     (agreement,) = authorise.current(member.estab_id)
-    review = reviews.of(agreement)
-    assert review
-    reviewing.decline(member.estab_id, agreement.client_id, replaces=agreement.id, shown=review.shown, by=member)
+    what_is_new = reviews.of(agreement)
+    assert what_is_new
+    reviewing.decline(member.estab_id, agreement.client_id, replaces=agreement.id, shown=what_is_new.shown, by=member)
 
 
 def something_that_ends(days: int = 5) -> None:
