@@ -7,18 +7,19 @@ threads of their own (`Lane`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import structlog
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, bindparam, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import session
+from idp.foundation.database import Instant, session
+from idp.foundation.queries import Query
 from idp.foundation.web import fetch
 from idp.outbox.deliver import seconds_until_retry
 from idp.outbox.letter import NotSent
@@ -26,6 +27,7 @@ from idp.partner_events import push, tokens
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partner_events.push import Outcome
 from idp.partner_events.queue import waiting
+from idp.partner_events.tokens import EventRow
 from idp.partners import event_streams, event_types
 from idp.partners.models import Client, Partner
 
@@ -66,8 +68,13 @@ class Round:
     lease: str
     failures: int
     endpoint: str
-    authorization: str | None
-    waiting: list[Waiting]
+    alg: str
+    """The algorithm of its tokens."""
+    due: Sequence[EventRow]
+    """The next events, in order."""
+    authorization: str | None = None
+    fault: str | None = None
+    """Why none is sent."""
     outcomes: list[tuple[Waiting, Outcome]] = field(default_factory=list)
     is_unreachable: bool = False
     is_slow: bool = False
@@ -79,8 +86,8 @@ class Round:
 
     @property
     def last_error(self) -> str | None:
-        """Why the last one was not taken; None if it was."""
-        return (self.outcomes[-1][1].reason or None) if self.outcomes else None
+        """Why the last one was not sent or not taken; None if it was."""
+        return (self.outcomes[-1][1].reason or None) if self.outcomes else self.fault
 
 
 def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -94,11 +101,14 @@ def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: F
     if leased is None:
         return 0
     try:
-        _send(leased, rules, stopping)
+        if leased.fault is None:
+            with work():  # without a transaction, because signing takes long
+                waiting_events = [_signed(event, leased.alg) for event in leased.due]
+            _send(leased, waiting_events, rules, stopping)
     finally:
         with work():
             _settle(leased)
-    return len(leased.waiting)
+    return len(leased.due)
 
 
 def _lease(lane: Lane) -> Round | None:
@@ -126,40 +136,36 @@ def _lease(lane: Lane) -> Round | None:
     stream, client = row
     longest = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + MARGIN_SECONDS
     stream.leased_until, stream.leased_by = now + timedelta(seconds=longest), crypto.new_id("lease")
-    return Round(
+    leased = Round(
         client.id, stream.leased_by, stream.failures, client.events_endpoint_url or "",
-        event_streams.authorization(client), [_signed(event, client) for event in _due(client.id, now)],
+        alg=client.id_token_signed_response_alg, due=_DUE.all(its_client=client.id, now=now),
     )  # fmt: skip
+    try:
+        leased.authorization = event_streams.authorization(client)
+    except Exception as fault:  # noqa: BLE001  a removed key; other clients' events go on
+        _log.error("cannot be unsealed", client=client.id, reason=type(fault).__name__)
+        leased.is_unreachable, leased.fault = (
+            True,
+            "our Authorization header for it cannot be read, and has to be set again",
+        )
+    return leased
 
 
-def _due(client_id: str, now: datetime) -> list[PartnerEvent]:
-    """The next events of a client that are due, in order, without those whose subject has an earlier one that waits."""
-    earlier = aliased(PartnerEvent)
-    is_behind = exists().where(
-        earlier.client_id == PartnerEvent.client_id, earlier.subject == PartnerEvent.subject,
-        earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
-        earlier.due_at > now,
-    )  # fmt: skip
-    of_client = PartnerEvent.client_id == client_id, waiting(), PartnerEvent.due_at <= now
-    statement = select(PartnerEvent).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
-    return list(session().scalars(statement))
-
-
-def _signed(event: PartnerEvent, client: Client) -> Waiting:
+def _signed(event: EventRow, alg: str) -> Waiting:
     """The event with its token. One that cannot be signed must not keep the others from being sent."""
     token = None
     try:
-        token = tokens.sign(event, alg=client.id_token_signed_response_alg)
+        token = tokens.sign(event, alg=alg)
     except Exception as fault:  # noqa: BLE001  a removed type, a missing key
-        _log.exception("cannot be signed", client=client.id, name=event.name, row=event.id, reason=type(fault).__name__)
+        _log.exception("cannot be signed", name=event.name, row=event.id, reason=type(fault).__name__)
     return Waiting(event.number, event.id, event.subject, event.attempts, token)
 
 
-def _send(leased: Round, rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
+def _send(leased: Round, events: Sequence[Waiting], rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
     """Send the events in order, until one of the reasons to stop; sets the round's outcomes."""
     stop_at, behind, failed_subjects = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
     with fetch.keep_open(leased.endpoint, rules) as connection:
-        for event in leased.waiting:
+        for event in events:
             if stopping() or time.monotonic() > stop_at:
                 return
             if event.subject in behind:
@@ -196,7 +202,7 @@ def _settle(leased: Round) -> None:
         if outcome.kind != "accepted":
             _settle_one(leased, event, outcome, now)
     values: dict[str, Any] = {"leased_until": None, "leased_by": None, "tried_at": now}
-    if leased.outcomes:
+    if leased.outcomes or leased.fault:
         values |= {"is_slow": leased.is_slow, "last_error": leased.last_error}
         values["failures"] = failures = (0 if leased.accepted else leased.failures) + 1 if leased.is_unreachable else 0
         if failures:
@@ -223,3 +229,19 @@ def _settle_one(leased: Round, event: Waiting, outcome: Outcome, now: datetime) 
 def _update(*conditions: ColumnElement[bool], **values: Any) -> None:
     statement = update(PartnerEvent).where(*conditions).values(**values)
     session().execute(statement.execution_options(synchronize_session=False))
+
+
+def _next_events() -> Select[Any]:
+    """The next events of a client that are due, in order, without those whose subject has an earlier one that waits."""
+    its_client, now = bindparam("its_client", type_=Text()), bindparam("now", type_=Instant())
+    earlier = aliased(PartnerEvent)
+    is_behind = exists().where(
+        earlier.client_id == its_client, earlier.subject == PartnerEvent.subject, earlier.due_at > now,
+        earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
+    )  # fmt: skip
+    columns = (getattr(PartnerEvent, name) for name in EventRow._fields)
+    of_client = PartnerEvent.client_id == its_client, waiting(), PartnerEvent.due_at <= now
+    return select(*columns).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
+
+
+_DUE: Final = Query(EventRow, _next_events())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from idp.foundation import clock, runtime
 from idp.keys import ring
@@ -12,6 +12,19 @@ from idp.partners import event_types
 TYP: Final = "secevent+jwt"
 """The header's `typ` (RFC 8417 §2.3): no other token of ours has it."""
 MEDIA_TYPE: Final = "application/secevent+jwt"
+
+
+class EventRow(NamedTuple):
+    """An event as it is read to be sent; `PartnerEvent` documents the columns."""
+
+    number: int
+    id: str
+    client_id: str
+    name: str
+    subject: str
+    facts: dict[str, Any]
+    created_at: datetime
+    attempts: int
 
 
 def claims(
@@ -28,7 +41,7 @@ def claims(
     }  # fmt: skip
 
 
-def sign(event: PartnerEvent, *, alg: str) -> str:
+def sign(event: PartnerEvent | EventRow, *, alg: str) -> str:
     """The token for an event, signed with `alg`, which is that of the client's ID Tokens."""
     payload = claims(
         event.name, client_id=event.client_id, event_id=event.id, subject=event.subject, facts=event.facts,

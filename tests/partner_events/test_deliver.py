@@ -11,7 +11,7 @@ import pytest
 from idp.foundation.database import session
 from idp.foundation.web import fetch
 from idp.partner_events import deliver
-from idp.partner_events.models import EventStream
+from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partners import event_streams, registry
 from idp.partners.models import Client
 from tests.ports import free_port
@@ -213,6 +213,31 @@ def test_an_address_that_is_not_public_gets_nothing(change_settings, tell, push,
     push()
     assert endpoint.requests == []
     assert "not https" in stream().last_error
+
+
+def test_a_header_that_cannot_be_unsealed_keeps_nobody_else_waiting(
+    work, tell, push, endpoint, other_endpoint, streaming, stream, client_id
+):
+    with work():
+        session().get_one(Client, client_id).events_authorization = "sealed with a key that is gone"
+    tell()
+    tell(client=streaming(other_endpoint.url))
+    assert [push("prompt"), push("prompt"), push("prompt")] == [1, 1, 0]
+    assert len(other_endpoint.taken) == 1
+    assert endpoint.requests == []
+    assert "has to be set again" in stream().last_error
+    assert stream().failures == 1
+
+
+def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work, tell, push, endpoint, row):
+    broken, good = tell("one"), tell("two", "good")
+    with work() as opened:
+        opened.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
+    push()
+    assert states(endpoint) == ["good"]
+    assert row(broken).failed_at is None
+    assert "cannot be signed" in row(broken).last_error
+    assert row(good).delivered_at is not None
 
 
 def test_the_rules_are_those_for_addresses_of_partners(change_settings, tell, push, monkeypatch):
