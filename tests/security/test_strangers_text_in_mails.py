@@ -27,7 +27,8 @@ from idp.outbox import post
 from idp.outbox.models import Message
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise, expiry, reviewing, reviews
+from idp.schools import codes
+from idp.sharing import authorise, closures, expiry, reviewing, reviews
 from idp.signin import (
     devices,
     email_change,
@@ -252,6 +253,12 @@ def something_stopped() -> None:
     authorise.withdraw(person.memberships[0].estab_id, client_id, by=person.memberships[0])
 
 
+def a_school_that_closes() -> None:
+    an_owner().memberships[0].estab.school.status_code = codes.CLOSED
+    session().flush()
+    closures.tell_due()
+
+
 def something_paused() -> tuple[str, Administrator]:
     client_id, person = something_authorised()
     authorise.pause(person.memberships[0].estab_id, client_id, by=person.memberships[0])
@@ -370,6 +377,7 @@ MADE: dict[str, Callable[[], object]] = {
     "second_step_optional": a_rule_lifted,
     "second_step_required": a_rule,
     "sharing_receipt": something_authorised,
+    "school_closing": a_school_that_closes,
     "sharing_expired": something_that_ended,
     "sharing_expires": something_that_ends,
     "sharing_paused": something_paused,
@@ -388,6 +396,9 @@ NOT_FOR_UNVERIFIED = {
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
     "partner_invitation": "of registered partners, and names pass our check (tests/invitations/test_invite.py)",
     "register_changes": "to our staff, from the national register",
+    "sharing_moved": "verified schools only, of which nothing that was typed is said (tests/sharing/test_closing.py)",
+    "sharing_offered": "verified schools only, from the national register (tests/sharing/test_closing.py)",
+    "sharing_released": "owners of verified schools only, who have to learn who did it (tests/sharing/test_closing.py)",
     "school_verified": "the school is verified by then",
 }
 
