@@ -58,17 +58,18 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
 
     A known address uses up the code as well: otherwise a code with one use would tell whether an address is known.
     """
-    faults: dict[str, str] = {}
+    wrong_code = {"code": "This invite code is unknown, has been used, or has expired"}
+    faults = {} if invite_codes.works(database, code) else wrong_code
     try:
         address = _normal(email)
     except Invalid as invalid:
-        faults = invalid.faults
+        faults = faults | invalid.faults
     if faults := faults | _faults(password, terms_version):
         raise Invalid(**faults)
     hashed, now = _hasher.hash(password), time.time()
     with database.transaction() as connection:
         if not invite_codes.use(connection, code):
-            raise Invalid(code="This invite code is unknown, has been used, or has expired")
+            raise Invalid(**wrong_code)
         made = connection.execute(
             "INSERT INTO accounts (email, password_hash, terms_version, created_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (email) DO NOTHING",

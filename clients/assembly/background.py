@@ -48,6 +48,7 @@ class Background:
         database, provider, settings = self._database, self._provider, self._settings
         self._try(lambda: mail.send_due(database, settings))
         self._try(lambda: invitations.send_waiting(database, provider))
+        self._try(lambda: connections.revoke_waiting(database, provider))
         self._try(lambda: events.handle_waiting(database, provider, settings))
         if poll:
             self._try(lambda: connections.check_all(database, provider))

@@ -119,10 +119,11 @@ def find(database: Database, *, estab_id: str | None = None, urn: str | None = N
 
 
 def connect(database: Database, estab_id: str, about: Mapping[str, Any], tokens: Tokens) -> None:
-    """Store the tokens of a sign-in, which are for the person's school."""
+    """Store the tokens of a sign-in, which are for the person's school. Those before are revoked soon."""
     urn = (about.get("organisation") or {}).get("urn")
     with database.transaction() as connection:
         connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (estab_id,))
+        _drop_refresh_token(connection, estab_id)
         _store_tokens(connection, estab_id, tokens)
         connection.execute(
             "UPDATE connections SET urn = coalesce(?, urn), disconnected_at = NULL, checked_at = 0 WHERE estab_id = ?",
@@ -130,21 +131,25 @@ def connect(database: Database, estab_id: str, about: Mapping[str, Any], tokens:
         )
 
 
-def disconnect(database: Database, provider: Provider, estab_id: str) -> None:
-    """Forget a school: its data and its tokens, of which the provider is told.
-
-    First the database, then the provider: killed in between, a refresh token that nobody has is left there, and ends
-    with the school's authorisation. Telling the provider first could leave us with a token that does not work.
-    """
+def disconnect(database: Database, estab_id: str) -> None:
+    """Forget a school: its data and its tokens, which are revoked soon (`revoke_waiting`)."""
     with database.transaction() as connection:
-        row = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+        _drop_refresh_token(connection, estab_id)
         connection.execute(
-            "UPDATE connections SET refresh_token = NULL, access_token = NULL, access_until = 0, received = NULL, "
-            "received_at = NULL, disconnected_at = ? WHERE estab_id = ?",
+            "UPDATE connections SET access_token = NULL, access_until = 0, received = NULL, received_at = NULL, "
+            "disconnected_at = ? WHERE estab_id = ?",
             (time.time(), estab_id),
         )
-    if row is not None and row["refresh_token"] is not None:
+
+
+def revoke_waiting(database: Database, provider: Provider) -> None:
+    """Tell the provider which refresh tokens we need no more. Telling it twice does no harm (RFC 7009 §2.2)."""
+    with database.transaction() as connection:
+        rows = connection.execute("SELECT refresh_token FROM tokens_to_revoke").fetchall()
+    for row in rows:
         provider.revoke(row["refresh_token"])
+        with database.transaction() as connection:
+            connection.execute("DELETE FROM tokens_to_revoke WHERE refresh_token = ?", (row["refresh_token"],))
 
 
 def check(database: Database, provider: Provider, estab_id: str) -> None:
@@ -259,6 +264,15 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
             raise NoToken(estab_id)
         _store_tokens(connection, estab_id, tokens)
     return tokens.access_token
+
+
+def _drop_refresh_token(connection: Any, estab_id: str) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO tokens_to_revoke SELECT refresh_token FROM connections "
+        "WHERE estab_id = ? AND refresh_token IS NOT NULL",
+        (estab_id,),
+    )
+    connection.execute("UPDATE connections SET refresh_token = NULL WHERE estab_id = ?", (estab_id,))
 
 
 def _store_tokens(connection: Any, estab_id: str, tokens: Tokens) -> None:

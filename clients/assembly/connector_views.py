@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts, connections, invitations
 from clients.assembly.connections import Connection, NoToken
-from clients.assembly.errors import ProviderError, Refused, Unreachable
+from clients.assembly.errors import Refused, Unreachable
 from clients.assembly.web import current, current_account, program
 
 bp = Blueprint("connector", __name__)
@@ -92,10 +92,8 @@ def disconnect() -> ResponseReturnValue:
     ours, connection = program(), _connection()
     if connection is None or not _acts_for(connection):
         return redirect(url_for("connector.connector"), 303)
-    try:
-        connections.disconnect(ours.database, ours.provider, connection.estab_id)
-    except ProviderError:
-        flash("Disconnected here. The school sign-in service could not be told yet.")
+    connections.disconnect(ours.database, connection.estab_id)
+    ours.background.wake()
     return redirect(url_for("connector.connector"), 303)
 
 

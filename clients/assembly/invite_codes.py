@@ -21,6 +21,16 @@ def ensure(database: Database, code: str) -> None:
     _store(database, code, 1000, 365, "demonstration")
 
 
+def works(database: Database, code: str) -> bool:
+    """Whether a code can be used now; only `use` decides."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT 1 FROM invite_codes WHERE digest = ? AND uses_left > 0 AND expires_at > ?",
+            (digest(_normal(code)), time.time()),
+        ).fetchone()
+    return row is not None
+
+
 def use(connection: sqlite3.Connection, code: str) -> bool:
     """Take one use of a code, in the caller's transaction; False where it is unknown, used up, or expired."""
     taken = connection.execute(

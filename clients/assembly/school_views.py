@@ -27,7 +27,7 @@ def search() -> ResponseReturnValue:
     """The list alone, for the script that narrows it while somebody types."""
     if current_account() is None:
         return "", 401
-    return render_template("schools.html", **_found(request.args.get("q", "")))
+    return render_template("schools.html", **_search(request.args.get("q", "")))
 
 
 @bp.post("/school")
@@ -63,11 +63,11 @@ def _page(faults: dict[str, str], *, refused_mis: bool = False) -> str:
     typed = request.values.get("q", account.school_name or "") or chosen
     return render_template(
         "school.html", faults=faults, q=typed, mis=MIS, chosen_mis=request.form.get("mis", account.mis or ""),
-        chosen_urn=chosen or account.urn or "", refused_mis=refused_mis, **_found(typed),
+        chosen_urn=chosen or account.urn or "", refused_mis=refused_mis, **_search(typed),
     )  # fmt: skip
 
 
-def _found(typed: str) -> dict[str, Any]:
+def _search(typed: str) -> dict[str, Any]:
     if len(typed.strip()) < 2:
         return {"schools": [], "more": False, "typed": typed}
     parameters = {"q": typed.strip()[:200], "limit": str(MAX_LISTED)}
@@ -77,7 +77,7 @@ def _found(typed: str) -> dict[str, Any]:
 
 
 def _by_urn(urn: str) -> dict[str, Any] | None:
-    return next((school for school in _found(urn)["schools"] if school["urn"] == urn), None)
+    return next((school for school in _search(urn)["schools"] if school["urn"] == urn), None)
 
 
 def _place(school: dict[str, Any]) -> str:

@@ -89,6 +89,9 @@ CREATE TABLE IF NOT EXISTS connections (
 );
 CREATE INDEX IF NOT EXISTS connections_by_urn ON connections (urn);
 
+-- Refresh tokens that we need no more, until the provider has been told.
+CREATE TABLE IF NOT EXISTS tokens_to_revoke (refresh_token TEXT PRIMARY KEY);
+
 -- Events and logout tokens that have arrived; `handled_at` is empty until we have done what follows from one.
 CREATE TABLE IF NOT EXISTS received_tokens (
   jti TEXT PRIMARY KEY,

@@ -4,6 +4,8 @@ const section = document.querySelector("[data-follows]");
 const EVERY_MS = 2000;
 let shown = "";
 
+const chip = () => document.getElementById("connection-status").textContent;
+
 async function follow() {
   if (document.hidden || section.contains(document.activeElement)) return;
   const response = await fetch(section.dataset.follows);
@@ -12,7 +14,9 @@ async function follow() {
   const text = await response.text();
   const says = text.replaceAll(/value="[^"]*"/g, ""); // the forms' tokens differ each time
   if (says !== shown && !section.contains(document.activeElement)) {
+    const before = chip();
     section.innerHTML = text;
+    if (chip() !== before) document.getElementById("status-news").textContent = chip(); // read aloud
     shown = says;
   }
 }
