@@ -91,7 +91,9 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
         "crowd": lambda new, kind: sign_in_flood.measure(new(), kind, seconds=scale.crowd),
         "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
         "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
-        "api": lambda new, kind: partner_api.measure(new(), kind, schools=scale.authorised, seconds=scale.crowd),
+        "api": lambda new, kind: (
+            partner_api.measure(new(), kind, schools, schools=scale.authorised, seconds=scale.crowd) if schools else []
+        ),
         "events": lambda new, kind: events.measure(new(), kind, seconds=scale.crowd),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
         "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
@@ -117,7 +119,7 @@ def main() -> int:
     results: dict[str, list[Figure]] = {name: [] for name in arguments.parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        schools = register.material(folder, scale.schools) if "register" in results else None
+        schools = register.material(folder, scale.schools) if {"register", "api"} & results.keys() else None
         server = None if arguments.quick else _server(stack)
         kinds = list(_databases(folder, server))
         settings = {

@@ -1,15 +1,22 @@
-"""The API for partners over HTTP: a page of the schools of one client that 100,000 have authorised."""
+"""The API for partners over HTTP: a page of the schools of one client that 100,000 have authorised, and searches."""
 
 import json
 import random
 from collections.abc import Callable, Iterator
 from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy import select
 
 from bench import costs, http, rows, servers
 from bench.load import RequestKind
 from bench.provider import Provider
+from bench.register import Material
 from bench.report import Figure
 from idp.foundation import database
+from idp.foundation.web.transactions import work
+from idp.schools import files, refresh
+from idp.schools.models import School
 
 SEED: Final = 2026
 DIFFERENT: Final = 300
@@ -18,10 +25,14 @@ RATE: Final = 10.0
 """Requests per second: no client asks all the time, and the latency is of interest."""
 PAGE_MS: Final = 30
 """Milliseconds that 95 of 100 pages may take, on PostgreSQL."""
+SEARCH_MS: Final = 50
+"""Milliseconds that 95 of 100 searches may take (school-register.md §6)."""
+LETTERS_TYPED: Final = 12
+"""Of a school's name, when a field asks while a person types."""
 
 
-def measure(url: str, kind: str, *, schools: int, seconds: float) -> list[Figure]:
-    """Latencies of pages of 100, of what changed within a minute, and of one school, among `schools`."""
+def measure(url: str, kind: str, register: Material, *, schools: int, seconds: float) -> list[Figure]:
+    """Latencies of pages of 100, of what changed within a minute, of one school among `schools`, and of searches."""
     provider = Provider(url)
     with provider.world.app.app_context():
         engine = database.db.engine
@@ -29,6 +40,7 @@ def measure(url: str, kind: str, *, schools: int, seconds: float) -> list[Figure
     _, body = costs._call(provider.world.app, provider.world.itself(), "200")  # noqa: SLF001
     bearer = f"Bearer {json.loads(body)['access_token']}"
     chance = random.Random(SEED)
+    texts = _typed(provider, register, chance)
 
     def requests(path: Callable[[int], str]) -> list[bytes]:
         numbers = [chance.randrange(schools) for _ in range(DIFFERENT)]
@@ -39,20 +51,41 @@ def measure(url: str, kind: str, *, schools: int, seconds: float) -> list[Figure
         "what has changed": requests(lambda _: "/api/schools?changed_since=2099-01-01T00:00:00Z"),
         "one school": requests(lambda number: f"/api/schools/{rows.estab_id(number)}"),
     }
+    searches = requests(lambda number: f"/api/register/schools?q={quote(texts[number % len(texts)])}")
     provider.disconnect()
     with servers.idp(url, provider.port) as server:
-        return [
+        figures = [
             figure
-            for name, asked in subjects.items()
-            for figure in _latency(server, f"{name}, of {schools:,}, {kind}", asked, seconds)
+            for name, sent in subjects.items()
+            for figure in _latency(server, f"{name}, of {schools:,}, {kind}", sent, seconds, _goal(name, kind))
         ]
+        figures += _latency(server, f"a search of the whole register, {kind}", searches, seconds, SEARCH_MS)
+    return figures
 
 
-def _latency(server: servers.Server, subject: str, asked: list[bytes], seconds: float) -> Iterator[Figure]:
-    kinds = [RequestKind(subject, asked, 200, "")]
+def _goal(subject: str, kind: str) -> int | None:
+    return PAGE_MS if "page" in subject and kind == "PostgreSQL" else None
+
+
+def _typed(provider: Provider, register: Material, chance: random.Random) -> list[str]:
+    """Import the register; returns what people type of the names of some of its schools, and whole postcodes."""
+    newest = register.register.with_name("edubasealldata20260401.csv")  # the prepared data has one of March
+    if not newest.exists():
+        newest.symlink_to(register.register)
+    with work(provider.world.app), files.open_sources(newest) as sources:
+        refresh.run(sources, accept_shrink=True)
+    with work(provider.world.app):
+        some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * DIFFERENT)
+        schools = list(database.session().execute(some).tuples())
+    return [chance.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]
+
+
+def _latency(
+    server: servers.Server, subject: str, sent: list[bytes], seconds: float, goal: int | None
+) -> Iterator[Figure]:
+    kinds = [RequestKind(subject, sent, 200, "")]
     servers.run_load(server, kinds, http.WARM_UP_SECONDS)
     run = servers.run_load(server, kinds, seconds, rate=RATE)
-    goal = PAGE_MS if "page" in subject and "PostgreSQL" in subject else None
     for per_cent in (50, 95, 99):
         yield Figure(
             subject, f"p{per_cent}", run.result.percentile_ms(per_cent), "ms", goal if per_cent == 95 else None
