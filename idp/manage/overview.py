@@ -11,6 +11,7 @@ from idp.foundation.database import session
 from idp.foundation.scopes import Scope
 from idp.foundation.web import contact_fields
 from idp.onboarding import join, review
+from idp.partners import mis_catalogue
 from idp.sharing import authorise, closures, continuing, renewal, reviews
 from idp.sharing.closures import Closing
 from idp.sharing.models import Authorisation
@@ -23,7 +24,8 @@ MAX_DECISIONS = 10
 DECISIONS = {
     "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed",
     "review_declined": "Declined more", "paused": "Paused", "resumed": "Resumed", "withdrawn": "Stopped",
-    "moved": "Moved to another school",
+    "moved": "Moved to another school", "unsupported": "Stands still: another system",
+    "supported": "Works with your system again",
 }  # fmt: skip
 
 
@@ -51,7 +53,8 @@ class Shared:
     by: str
     until: str
     state: str
-    """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified."""
+    """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified; `unsupported` where
+    the service does not work with the school's system."""
     has_choice: bool
     """Whether the school may choose some of the areas."""
     can_renew: bool
@@ -90,6 +93,8 @@ class Overview:
     member: Membership
     call_by: str | None
     """When our staff will have called; None if they have, or need not."""
+    system: str
+    """The name of the school's management information system."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     closing: Closing | None = None
@@ -106,6 +111,7 @@ def of(member: Membership) -> Overview:
     return Overview(
         member=member,
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
+        system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
         tasks=_tasks(member, shared),
         shared=shared,
         closing=closures.of(estab.school),
@@ -205,9 +211,15 @@ def shown(agreed: Authorisation) -> Shared:
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
-        state="waiting" if agreed.is_withheld else agreed.state, has_choice=agreed.has_choice,
+        state=_state(agreed), has_choice=agreed.has_choice,
         can_renew=renewal.is_due(agreed), review=reviews.of(agreed),
     )  # fmt: skip
+
+
+def _state(agreed: Authorisation) -> str:
+    if agreed.is_unsupported:
+        return "unsupported"
+    return "waiting" if agreed.is_withheld else agreed.state
 
 
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:

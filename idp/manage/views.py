@@ -23,6 +23,7 @@ from idp.manage import (
     second_step_rule_views,
     security_views,
     sharing_views,
+    system_views,
 )
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
@@ -41,6 +42,7 @@ bp.register_blueprint(second_step_rule_views.bp)
 bp.register_blueprint(add_school_views.bp)
 bp.register_blueprint(sharing_views.bp)
 bp.register_blueprint(closing_views.bp)
+bp.register_blueprint(system_views.bp)
 
 
 @bp.get("/")

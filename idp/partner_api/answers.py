@@ -94,6 +94,9 @@ class School(Answer, frozen=True, kw_only=True):
         ""
     )
     mis: Annotated[str | UnsetType, Meta(description="The school's management information system.")] = UNSET
+    mis_accepted: Annotated[
+        bool, Meta(description="`false` while your application does not accept `mis`: nothing is given out then.")
+    ] = True
     agreement_version: Annotated[str, Meta(description="The version of your data sharing agreement it agreed to.")]
     review: Annotated[Review | UnsetType, Meta(description="Left out unless the school has something to decide.")] = (
         UNSET

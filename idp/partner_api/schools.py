@@ -76,6 +76,7 @@ def to_school(found: ClientSchool) -> School:
     return School(
         estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
         scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
+        mis_accepted=found.mis_accepted,
         agreement_version=agreement.agreement, review=_review(found.review),
         closing=CLOSING.get(estab.school.status_code, UNSET), continues_as=found.continues_as or UNSET,
         review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,

@@ -51,8 +51,13 @@ _TYPES: Final = (
         "school",
         "The school has authorised your application again: with other data areas, a new end, or a new agreement.",
     ),
-    EventType("sharing-paused", "school", "The school has paused sharing, and can resume it. Tokens are refused now."),
-    EventType("sharing-resumed", "school", "The school has resumed sharing."),
+    EventType(
+        "sharing-paused",
+        "school",
+        "The school has paused sharing, and can resume it, or has named a system (MIS) that your application does not "
+        "accept. Tokens are refused now.",
+    ),
+    EventType("sharing-resumed", "school", "The school has resumed sharing, or named a system that you accept."),
     EventType("sharing-withdrawn", "school", "The school has stopped sharing. Tokens are refused from now on."),
     EventType("sharing-expiring", "school", "The authorisation ends at `until`. The school has been reminded."),
     EventType("sharing-expired", "school", "The authorisation has ended by itself. The school can renew it."),

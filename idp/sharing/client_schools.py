@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased, contains_eager, lazyload
 from idp.estabs.models import Estab
 from idp.foundation import clock, scopes
 from idp.foundation.database import session
+from idp.partners import registry
 from idp.partners.snapshots import AnyClient, Snapshot
 from idp.schools.models import RegisterImport, School
 from idp.sharing import reviews
@@ -47,6 +48,8 @@ class ClientSchool:
     """What the school agreed to, and no token gets now."""
     review: Review | None
     """What the client asks for in addition, until the school has decided."""
+    mis_accepted: bool
+    """Whether the client works with the school's system."""
     continues_as: str | None
     """The Estab ID of the following school that goes on with it."""
     changed_at: datetime
@@ -137,7 +140,7 @@ def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime
     return ClientSchool(
         estab=agreement.estab, agreement=agreement, granted=granted, withheld=withheld,
         review=reviews.of(agreement, client) if agreement.estab.may_act else None,
-        continues_as=_estab_id(agreement.moved_to),
+        mis_accepted=registry.accepts_mis(client, agreement.estab.mis), continues_as=_estab_id(agreement.moved_to),
         changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
     )  # fmt: skip
 

@@ -1,17 +1,19 @@
 """The school's MIS, where a client works with some systems only (school-register.md §8)."""
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, select, update
 
 from idp.audit import events, log
-from idp.estabs import accounts, authority
+from idp.estabs import accounts, authority, people
 from idp.estabs.models import Estab, Membership
 from idp.estabs.permissions import Action
-from idp.foundation import clock
+from idp.foundation import clock, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
+from idp.outbox import post
 from idp.partners import mis_catalogue, registry
 from idp.partners.mis_catalogue import Mis
 from idp.partners.snapshots import AnyClient
+from idp.sharing import agreements, notices
 from idp.sharing.models import Authorisation
 
 
@@ -52,16 +54,68 @@ def choices() -> list[Mis]:
 
 
 def tell(code: str, *, by: Membership) -> None:
-    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.hold`."""
+    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.hold`.
+
+    What is shared with a service that does not work with it stands still, as if it were paused, until the school names
+    a system that is accepted again. Owners get a mail about that, and the clients are told.
+    """
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
     authority.hold(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
+    stopping, starting = stops(estab, code), _starts(estab, code)
     before = accounts.set_mis(estab, code)
-    if before != code:
-        current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
-        of_estab = update(Authorisation).where(Authorisation.estab_id == by.estab_id, *current)
-        session().execute(of_estab.values(changed_at=clock.now()))  # it decides what clients get
-        log.record(
-            events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before
-        )
+    if before == code:
+        return
+    session().execute(update(Authorisation).where(*_of(estab)).values(changed_at=clock.now()))  # what clients get
+    log.record(events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)
+    changes = ("unsupported", "sharing-paused", stopping), ("supported", "sharing-resumed", starting)
+    for what, event, agreed in changes:
+        for agreement in agreed:
+            agreements.remember(
+                what, by, client_id=agreement.client_id, authorisation_id=agreement.id, scopes=agreement.scopes
+            )
+            notices.record(event, agreement)
+    if stopping or starting:
+        _mail(estab, stopping, starting, by)
+
+
+def stops(estab: Estab, code: str) -> list[Authorisation]:
+    """The agreements in use that would stand still if the school used the system `code`."""
+    return [
+        agreement
+        for agreement in _in_use(estab)
+        if registry.accepts_mis(agreement.client, estab.mis) and not registry.accepts_mis(agreement.client, code)
+    ]
+
+
+def _starts(estab: Estab, code: str) -> list[Authorisation]:
+    """The agreements that stand still because of the school's system, and would not with the system `code`."""
+    return [
+        agreement
+        for agreement in _in_use(estab)
+        if not registry.accepts_mis(agreement.client, estab.mis) and registry.accepts_mis(agreement.client, code)
+    ]
+
+
+def _in_use(estab: Estab) -> list[Authorisation]:
+    in_use = Authorisation.paused_at.is_(None), Authorisation.until > clock.now()
+    rows = session().scalars(select(Authorisation).where(*_of(estab), *in_use).order_by(Authorisation.client_id))
+    return [agreement for agreement in rows if agreement.client.accepted_mis]
+
+
+def _of(estab: Estab) -> tuple[ColumnElement[bool], ...]:
+    """The condition for the school's current agreements."""
+    is_current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+    return Authorisation.estab_id == estab.id, *is_current
+
+
+def _mail(estab: Estab, stopping: list[Authorisation], starting: list[Authorisation], by: Membership) -> None:
+    names = [[agreement.client.client_name for agreement in agreed] for agreed in (stopping, starting)]
+    for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
+        post.email(
+            "system_changed", to=owner.email, estab=estab.id, owner=owner.name_in_mails,
+            person=by.person.described_in_mails, school=estab.name, estab_id=estab.estab_id,
+            system=mis_catalogue.name(estab.mis), stopping=names[0], starting=names[1], today=dates.day(clock.now()),
+            link=runtime.url("/manage"),
+        )  # fmt: skip

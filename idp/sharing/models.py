@@ -85,6 +85,12 @@ class Authorisation(Base):
         return "active" if self.paused_at is None else "paused"
 
     @property
+    def is_unsupported(self) -> bool:
+        """Whether it would be in force, but for the school's system, which the client does not accept."""
+        accepted = self.client.accepted_mis
+        return self.state == "active" and bool(accepted) and self.estab.mis not in accepted
+
+    @property
     def has_choice(self) -> bool:
         """Whether the school can change what it shares: it has not expired, and something on offer is optional."""
         return self.state != "expired" and bool(self.offered & self.client.optional_scopes)
@@ -120,7 +126,8 @@ class Decision(Base):
     by: Mapped[str]
     """The administrator's id."""
     what: Mapped[str]
-    """`given`, `refused`, `changed`, `renewed`, `review_declined`, `paused`, `resumed`, `withdrawn`, `moved`."""
+    """`given`, `refused`, `changed`, `renewed`, `review_declined`, `paused`, `resumed`, `withdrawn`, `moved`,
+    `unsupported` and `supported`, by another system of the school."""
     scopes: Mapped[frozenset[str]]
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)

@@ -96,6 +96,21 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_
     expect(other.get_by_role("status").first).to_contain_text("Your school continues with what you ticked")
 
 
+def test_another_system_is_named(page, issuer, username, work, looks_right):
+    with work() as database:
+        client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
+        client.accepted_mis = frozenset({"sims"})
+        registry.bump_version(client)
+    sign_in(page, issuer, username)
+    page.get_by_role("link", name="Change system").click()
+    page.get_by_role("radio", name="Arbor").check()
+    page.get_by_role("button", name="Save").click()
+    looks_right(page, "system")
+    page.get_by_role("button", name="Save it all the same").click()
+    expect(page.get_by_role("status").first).to_contain_text("recorded as Arbor")
+    looks_right(page, "desk-unsupported")
+
+
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
     sign_in(page, issuer, username)
     with page.expect_download() as coming:

@@ -183,3 +183,34 @@ class TestReview:
         jo.opens("/manage")
         assert "Someone at your school has just changed this" not in jo.sees
         assert "This has changed since you opened the page" in jo.sees
+
+
+class TestSystem:
+    def test_it_is_named_at_the_desk_and_what_does_not_work_with_it_is_said_first(self, jo, work):
+        with work():
+            client = registry.find(jo.facts["client"])
+            client.accepted_mis = frozenset({"sims"})
+            registry.bump_version(client)
+        jo.signs_in(jo.facts["username"])
+        jo.opens("/manage")
+        assert "System (MIS) SIMS" in jo.sees
+        jo.sends("/manage/system", mis="arbor")
+        assert jo.answer.status_code == 200
+        assert "Some services do not work with it" in jo.sees
+        assert "Timetabler" in jo.sees
+        jo.opens("/manage")
+        assert "System (MIS) SIMS" in jo.sees
+        jo.sends("/manage/system", mis="arbor", confirm="arbor")
+        assert jo.answer.location == "/manage"
+        jo.opens("/manage")
+        assert "Timetabler Not working with your system" in jo.sees
+        assert "Stands still: another system Timetabler Jo Bloggs" in jo.sees
+        jo.sends("/manage/system", mis="sims")
+        jo.opens("/manage")
+        assert "Timetabler Sharing" in jo.sees
+
+    @pytest.mark.parametrize("typed", [{}, {"mis": "abacus"}])
+    def test_a_system_that_is_not_in_the_list_is_refused(self, jo, typed):
+        jo.signs_in(jo.facts["username"])
+        jo.sends("/manage/system", **typed)
+        assert jo.answer.status_code in {400, 422}

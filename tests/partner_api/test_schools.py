@@ -216,3 +216,12 @@ def test_a_school_that_closes_says_so_and_who_goes_on(program, oakhill, authoris
     assert (schools[of(oakhill)]["closing"], schools[of(oakhill)]["status"]) == ("closed", "withdrawn")
     assert schools[of(oakhill)]["continues_as"] == new.estab.estab_id
     assert schools[new.estab.estab_id]["status"] == "active"
+
+
+def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill, work):
+    with work():
+        client = registry.find(program.partner.id)
+        client.accepted_mis = frozenset({"arbor"})
+        registry.bump_version(client)
+    [school] = program.gets("/api/schools").json["schools"]
+    assert (school["mis"], school["mis_accepted"], school["scope"]) == ("sims", False, "")

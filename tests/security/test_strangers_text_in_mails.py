@@ -28,7 +28,7 @@ from idp.outbox.models import Message
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.schools import codes
-from idp.sharing import authorise, closures, expiry, reviewing, reviews
+from idp.sharing import authorise, closures, expiry, mis, reviewing, reviews
 from idp.signin import (
     devices,
     email_change,
@@ -300,6 +300,14 @@ def something_that_ended() -> None:
     something_that_ends(days=-1)
 
 
+def another_system() -> None:
+    client_id, person = something_authorised()
+    client = session().get_one(Client, client_id)
+    client.accepted_mis = frozenset({"sims"})
+    registry.bump_version(client)
+    mis.tell("arbor", by=person.memberships[0])
+
+
 def a_linked_account() -> Administrator:
     """Whose name at its provider is the message."""
     person, kind = an_owner(), providers.KINDS[0]
@@ -385,6 +393,7 @@ MADE: dict[str, Callable[[], object]] = {
     "sharing_review": something_to_review,
     "sharing_review_declined": something_declined,
     "sharing_stopped": something_stopped,
+    "system_changed": another_system,
     "verify_email": a_registration,
     "welcome_link": a_lost_welcome,
 }

@@ -100,6 +100,13 @@ def asks_for_more(world, _person):
     return f"/manage/sharing/{client_id}/review", fields
 
 
+def names_another_system(world, _person):
+    with world.work() as database:
+        for estab in database.scalars(select(Estab)):
+            estab.mis = "sims"
+    return "/manage/system", {"mis": "arbor"}
+
+
 def followed(world, *, closed, following):
     """`closed` has closed in the register, and `following` follows it; both are internal ids of estabs."""
     with world.work() as database:
@@ -284,6 +291,8 @@ ACTS = {
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.review", "GET"): Act(asks_for_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.review", "POST"): Act(asks_for_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
+    ("manage.system.change", "POST"): Act(names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
     ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NOTHING),
     ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
     ("manage.closing.take_back", "POST"): Act(takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),

@@ -1,0 +1,46 @@
+"""The school's management information system, named at its desk."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import RadioField
+from wtforms.validators import InputRequired
+
+from idp.estabs import authority
+from idp.estabs.permissions import Action
+from idp.foundation.web import security
+from idp.foundation.web.forms import Form
+from idp.partners import mis_catalogue
+from idp.sharing import mis
+
+bp = Blueprint("system", __name__, url_prefix="/manage")
+
+
+class System(Form):
+    """The school's system."""
+
+    mis = RadioField(
+        "Which management information system (MIS) does your school use?",
+        [InputRequired("Choose the system that your school uses.")],
+        validate_choice=False,  # `mis.tell` knows them
+    )
+
+
+@bp.route("/system", methods=["GET", "POST"])
+@security.person
+def change() -> ResponseReturnValue:
+    """Name the system. Where services do not work with it, it is asked once more."""
+    member, form, stopping = current_user.membership, System(), []
+    authority.check(member, Action.NAME_MIS)
+    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
+    if form.validate_on_submit():
+        code = form.mis.data
+        stopping = [agreement.client.client_name for agreement in mis.stops(member.estab, code)]
+        if not stopping or request.form.get("confirm") == code:
+            mis.tell(code, by=member)
+            flash(f"Your school's system is recorded as {mis_catalogue.name(code)}.", "success")
+            return redirect(url_for("manage.home"), 303)
+    elif not form.is_submitted():
+        form.mis.data = member.estab.mis
+    page = render_template("manage/system.html", form=form, member=member, stopping=stopping)
+    return page, 422 if form.errors else 200

@@ -1,0 +1,87 @@
+"""A school names another system: what no longer works with it stands still, and both sides are told."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
+from idp.foundation.database import session
+from idp.partner_events.models import PartnerEvent
+from idp.partners import event_types
+from idp.partners.models import Client
+from idp.sharing import authorise, live, mis
+from tests.factories import a_client, an_administrator
+
+
+@pytest.fixture
+def owner(work, clock):
+    """The id of an owner whose school has SIMS and shares with services that accept it, of which one accepts Arbor."""
+    with work():
+        person = an_administrator()
+        for name, accepted in (("SchoolBooking", {"sims", "arbor"}), ("Timetabler", {"sims"}), ("Any", ())):
+            client = a_client(client_name=name, accepted_mis=frozenset(accepted), events_method=event_types.POLL)
+            authorise.give(
+                client, client.required_scopes, by=person.memberships[0], agreement="1",
+                until=authorise.lasts_until(client),
+            )  # fmt: skip
+        return person.id
+
+
+def names(owner, code):
+    mis.tell(code, by=session().get_one(Administrator, owner).memberships[0])
+
+
+def standing(owner):
+    """What is in force, by the service."""
+    rows = authorise.current(session().get_one(Administrator, owner).memberships[0].estab_id)
+    return {row.client.client_name: live.state(row.id).is_live for row in rows}
+
+
+def told(work):
+    with work():
+        rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number)).all()
+        clients = {row.id: row.client_name for row in session().scalars(select(Client))}
+        return [(clients[row.client_id], row.name) for row in rows if row.name != "sharing-authorised"]
+
+
+def test_what_does_not_work_with_it_stands_still_and_owners_and_partners_are_told(work, owner, outbox):
+    with work():
+        names(owner, "arbor")
+    with work():
+        assert standing(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
+        history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
+        assert history[0].what == "unsupported"
+    [letter] = outbox.all("system_changed")
+    assert "uses another system now: Arbor" in letter.subject
+    assert "- Timetabler" in letter.text
+    assert "SchoolBooking" not in letter.text
+    assert told(work) == [("Timetabler", "sharing-paused")]
+
+
+def test_it_stands_again_when_the_system_is_changed_back(work, owner, outbox, clock):
+    with work():
+        names(owner, "isams")
+    clock.move(timedelta(minutes=1))
+    with work():
+        names(owner, "sims")
+    with work():
+        assert set(standing(owner).values()) == {True}
+    letter = outbox.last("system_changed")
+    assert "they receive again what your school agreed to" in letter.text
+    assert {event for _, event in told(work)} == {"sharing-paused", "sharing-resumed"}
+
+
+def test_what_is_paused_is_nobodys_news(work, owner, outbox):
+    with work():
+        member = session().get_one(Administrator, owner).memberships[0]
+        for row in authorise.current(member.estab_id):
+            authorise.pause(member.estab_id, row.client_id, by=member)
+        names(owner, "isams")
+    assert outbox.all("system_changed") == []
+
+
+def test_the_same_system_again_is_no_change(work, owner, outbox):
+    with work():
+        names(owner, "sims")
+    assert outbox.all("system_changed") == told(work) == []
