@@ -47,7 +47,7 @@ HEARTBEAT_SECONDS: Final = 10.0
 """Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
 THREADS: Final = {"event": 3}
 """The number of threads for a kind of message, if not one: any client's address may not respond for seconds."""
-EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 4, "troubled": 2}
+EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 8, "troubled": 2}
 """Threads that push events to partners; a slow address, or one that is away, has those of its lane alone."""
 SEAL_SECONDS: Final = 1.0
 """Between checks for audit entries to seal."""

@@ -61,8 +61,11 @@ def reference() -> ResponseReturnValue:
 @rate_limit(600)
 def event_types() -> ResponseReturnValue:
     """The kinds of events, explained."""
-    issuer = runtime.settings().server.issuer
-    return render_template("partner_api/events.html", events=event_pages.all_pages(), only=None, issuer=issuer)
+    settings = runtime.settings()
+    return render_template(
+        "partner_api/events.html", events=event_pages.all_pages(), only=None, issuer=settings.server.issuer,
+        days=settings.retention.partner_events,
+    )  # fmt: skip
 
 
 @bp.get("/events/<name>")
