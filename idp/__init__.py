@@ -16,6 +16,7 @@ Data scope      a scope of `config/scopes.toml` that gives access to school data
 Pending request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
 Lineage         all tokens that came from one code, device code or client-credentials request.
 Operator        a member of our staff.
+Developer       one of a partner's people, who looks after its clients at `/developers`.
 Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS. Not built yet.
 MIS             the school's management information system.
 Refusal         an error whose words may be shown to the person it happened to.

@@ -5,13 +5,14 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from idp.developers import guide, quick_starts
+from idp.developers import account_views, guide, quick_starts
 from idp.developers.forms import FillIn
 from idp.foundation import runtime
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 
 bp = Blueprint("developers", __name__, url_prefix="/developers")
+bp.register_blueprint(account_views.bp)
 
 
 @bp.get("")

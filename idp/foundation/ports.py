@@ -20,7 +20,7 @@ class LastPerson(NamedTuple):
     """The person whose session cookie a browser has, though that session may have ended."""
 
     kind: str
-    """`administrator` or `operator`."""
+    """`administrator`, `operator` or `developer`."""
     id: str
 
 

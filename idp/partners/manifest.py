@@ -29,6 +29,7 @@ from idp.partners.metadata import (
     parse,
     printable,
 )
+from idp.partners.models import Client
 
 NOT_STORED: Final = {"partner", "client_id", "application_type", "software_id", "software_version"}
 """Names of a manifest that are not columns of `models.Client`: the ids, and names of RFC 7591 that we ignore.
@@ -282,6 +283,17 @@ def parse_manifest(document: Mapping[str, Any]) -> Manifest:
 def parse_company(**document: str) -> Company:
     """A partner's name, website and contact; raises `InvalidClientMetadata` naming every fault."""
     return parse(Company, document)
+
+
+def of_client(client: Client) -> dict[str, Any]:
+    """The manifest that describes a client as it is registered, for `registry.change` with some of it replaced."""
+    stored = {column.key for column in Client.__table__.columns}
+    values = {name: getattr(client, name) for name in Manifest.model_fields if name in stored}
+    values["scopes"] = {kind: getattr(client, f"{kind}_scopes") for kind in Scopes.model_fields}
+    if client.events_method is not None:
+        values["events"] = {name: getattr(client, f"events_{name}") for name in Events.model_fields}
+    identity = {"partner": client.partner_name, "client_id": client.id}
+    return {name: value for name, value in {**values, **identity}.items() if value is not None}
 
 
 def _join(names: list[str]) -> str:

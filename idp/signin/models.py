@@ -1,11 +1,12 @@
-"""Browser sessions, half sign-ins, second factors, known devices, guesses, password resets, and operators."""
+"""Sessions, half sign-ins, second factors, known devices, guesses, password resets, operators, partners' people."""
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.foundation.database import Base
+from idp.partners.models import Partner
 
 
 class BrowserSession(Base):
@@ -17,7 +18,7 @@ class BrowserSession(Base):
     sid: Mapped[str] = mapped_column(unique=True)
     """The `sid` claim; not a secret."""
     kind: Mapped[str]
-    """`administrator` or `operator`."""
+    """`administrator`, `operator` or `developer`."""
     person_id: Mapped[str] = mapped_column(index=True)
     estab_id: Mapped[str | None]
     """The internal id of the school that the person acts for; None until they have chosen one, and for operators."""
@@ -201,6 +202,33 @@ class Operator(Base):
     created_at: Mapped[datetime]
     set_up_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+
+
+class Developer(Base):
+    """One of a partner's people; signs in with a second factor. They act for that partner alone."""
+
+    __tablename__ = "developers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
+    is_owner: Mapped[bool]
+    """Whether they may invite and remove others of the same partner."""
+    name: Mapped[str]
+    email: Mapped[str]
+    email_folded: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None]
+    totp_sealed: Mapped[str | None]
+    totp_step: Mapped[int | None]
+    """The last time step that was used: each is accepted once."""
+    created_at: Mapped[datetime]
+    invited_by: Mapped[str]
+    """The operator or the developer who invited them, or `cli`."""
+    invited_at: Mapped[datetime]
+    """When the newest link was sent."""
+    set_up_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+
+    partner: Mapped[Partner] = relationship(lazy="joined")
 
 
 class AuthenticatorApp(Base):

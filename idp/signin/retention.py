@@ -9,6 +9,7 @@ from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 from idp.signin.models import (
     AuthenticatorApp,
     BrowserSession,
+    Developer,
     FactorRecovery,
     Guesses,
     HalfSignIn,
@@ -47,4 +48,5 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(PasswordReset.expires_at, "expired"),
     KeepNewest(PasswordReset.expires_at, 20_000, PasswordReset.proven_at.is_(None)),
     KeepAll(Operator, "the audit log names their ids, and they are few"),
+    KeepAll(Developer, "the audit log names their ids; as many as a partner may have"),
 )

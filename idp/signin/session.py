@@ -25,7 +25,7 @@ from idp.foundation.ports import LastPerson
 from idp.foundation.web import browser_store
 from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import devices, session_clients
-from idp.signin.models import BrowserSession, Operator, SignInRecord
+from idp.signin.models import BrowserSession, Developer, Operator, SignInRecord
 
 TOUCH = timedelta(minutes=1)
 """How far `last_used_at` may lag, so that most pages are reads."""
@@ -54,10 +54,10 @@ def acr_of(amr: frozenset[str]) -> str:
 class SignedIn:
     """The person signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
 
-    `kind` is `administrator` or `operator`. `estab_id` is the internal id of the estab that an administrator acts for,
-    None until they have chosen one of several. `locked_estab_id` is an estab that they have chosen but cannot act for,
-    because it requires a second step that they have not taken. `auth_time`, `amr`, `acr` and `sid` are the claims of an
-    ID Token.
+    `kind` is `administrator`, `operator` or `developer`. `estab_id` is the internal id of the estab that an
+    administrator acts for, None until they have chosen one of several. `locked_estab_id` is an estab that they have
+    chosen but cannot act for, because it requires a second step that they have not taken. `auth_time`, `amr`, `acr`
+    and `sid` are the claims of an ID Token.
     """
 
     kind: str
@@ -311,7 +311,7 @@ def _with_estab(signed_in: SignedIn, estab_id: str | None, *, requires_second_st
 
 def _is_live(row: _Session) -> bool:
     settings, now = runtime.settings().session, clock.now()
-    idle = settings.operator_idle if row.kind == "operator" else settings.idle
+    idle = settings.idle if row.kind == "administrator" else settings.operator_idle
     return row.ended_at is None and now < row.expires_at and now - row.last_used_at < timedelta(seconds=idle)
 
 
@@ -319,6 +319,9 @@ def _name_of_who_may_act(row: _Session) -> str | None:
     """The person's name; None once they were removed or disabled, or may no longer act for the school they chose."""
     if row.kind == "operator":
         return row.operator.name if row.operator is not None and row.operator.disabled_at is None else None
+    if row.kind == "developer":
+        developer = developer_who_may_act(row.person_id)
+        return developer.name if developer is not None else None
     person, member = row.administrator, row.member
     if person is None or person.removed_at is not None:
         return None
@@ -329,12 +332,23 @@ def _name_of_who_may_act(row: _Session) -> str | None:
     return person.name
 
 
+def developer_who_may_act(developer_id: str) -> Developer | None:
+    """The developer with this id; None if they were removed, or their partner is disabled."""
+    developer = session().get(Developer, developer_id)
+    if developer is None or developer.disabled_at is not None or developer.partner.disabled_at is not None:
+        return None
+    return developer
+
+
 def _named(kind: str, person_id: str) -> tuple[str, str | None]:
     """Name of a person who may sign in, and their school if they act for one only; `RuntimeError` for others."""
     if kind == "operator":
         operator = session().get(Operator, person_id)
         if operator is not None and operator.disabled_at is None:
             return operator.name, None
+    elif kind == "developer":
+        if (developer := developer_who_may_act(person_id)) is not None:
+            return developer.name, None
     elif (person := people.hold(person_id)) is not None:
         active = people.active_memberships(person)
         if active:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from idp.estabs import credentials, people, strength
 from idp.foundation.web import security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.signin import operators, password
+from idp.signin import developers, operators, password
 
 bp = Blueprint("strength", __name__)
 bp.add_app_template_filter(strength.seal_subject, "password_subject")
@@ -26,5 +26,5 @@ def _known_about(person_id: str) -> tuple[str, ...]:
     """What an attacker would try first of this person; of one who was removed meanwhile, nothing."""
     if (person := people.get(person_id)) is not None:
         return password.known_about(person)
-    operator = operators.by_id(person_id)
-    return credentials.words_of(operator.name, operator.email) if operator else ()
+    account = operators.by_id(person_id) or developers.by_id(person_id)
+    return credentials.words_of(account.name, account.email) if account else ()

@@ -16,6 +16,7 @@ from idp.foundation.web import admission, browser_store, form_drafts, pages, sec
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import (
     authenticator_app,
+    developer_views,
     devices,
     factors,
     operator_views,
@@ -45,6 +46,7 @@ bp.register_blueprint(reset_link_views.bp)
 bp.register_blueprint(undo_views.bp)
 bp.register_blueprint(recovery_views.bp)
 bp.register_blueprint(operator_views.bp)
+bp.register_blueprint(developer_views.bp)
 bp.register_blueprint(strength_views.bp)
 bp.register_blueprint(school_views.bp)
 
@@ -52,6 +54,8 @@ bp.register_blueprint(school_views.bp)
 def navigation() -> list[dict[str, str | bool]]:
     """Links in the header for the person signed in. A phone has room for the first and the last: `is_minor` others."""
     links = [("Operator's desk", "/operate")]
+    if current_user.kind == "developer":
+        links = [("Applications", developer_views.HOME), ("People", "/developers/people")]
     if current_user.kind == "administrator":
         links = [
             *school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security"),

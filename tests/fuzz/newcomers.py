@@ -10,6 +10,7 @@ from idp.foundation import clock, runtime
 from idp.outbox import post
 from idp.outbox.models import Message
 from idp.signin import operators
+from idp.signin.code_accounts import OPERATORS
 from tests import factories
 from tests.fuzz.conftest import Ground
 from tests.fuzz.pages import OWN, Opened, an_email, form, local
@@ -122,7 +123,7 @@ def an_operator(ground: Ground) -> Any:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
         operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN), clock.now()
-        operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=operators._seed_context(operator.id))
+        operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=OPERATORS._seed_context(operator.id))
         session.flush()
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())

@@ -402,6 +402,7 @@ NOT_FOR_UNVERIFIED = {
     "initial_token_expires": "to a partner's contact, about its own token (tests/partners/test_reminders.py)",
     "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",
     "decide_sharing": "people of verified schools only (tests/oidc/test_colleague.py)",
+    "developer_invitation": "of registered partners; carries no name of a person (tests/developers/test_account.py)",
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
     "partner_invitation": "of registered partners, and names pass our check (tests/invitations/test_invite.py)",
     "register_changes": "to our staff, from the national register",

@@ -401,7 +401,9 @@ FOR_ALL = {
     "oidc.authorization", "oidc.confirm_logout", "oidc.jwks", "oidc.logout", "oidc.metadata", "onboarding.details",
     "onboarding.find", "onboarding.link_sent", "onboarding.old_address.redirect_to_registration", "onboarding.stopped",
     "manage.add_school.add", "manage.add_school.someone_else", "schools.search_json",
-    "signin.operators.sign_in", "signin.passkey_options", "signin.people.link_sent", "signin.recovery.lost_factor",
+    "signin.operators.sign_in", "signin.developers.sign_in", "developers.home", "developers.list_quick_starts",
+    "developers.show_quick_start", "developers.show_guide",
+    "signin.passkey_options", "signin.people.link_sent", "signin.recovery.lost_factor",
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
     "signin.take_second_step", "signin.take_second_step_by_passkey", "signin.use_recovery_code",
@@ -414,6 +416,7 @@ BY_SECRET = {
     "invitations.pass_on", "invitations.show",
     "manage.invitation.answer", "manage.invitation.send_password_link", "manage.invitation.sign_out",
     "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
+    "signin.developers.set_up",
     "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",
     "signin.undo.undo",
 }  # fmt: skip
@@ -430,6 +433,13 @@ FOR_PROGRAMS = {
 """Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
 
 FOR_STAFF = {"signin.operators.home"}
+FOR_DEVELOPERS = {
+    f"developers.account.{name}"
+    for name in (
+        "list_applications", "show_application", "rotate_secret", "change_addresses", "replay", "people", "remove",
+    )
+}  # fmt: skip
+"""Of a partner's people; `tests/developers/test_account.py` has their own table. They take no id of a school."""
 
 
 def rules(app):
@@ -510,7 +520,15 @@ def world(work, new_browser, settings):
 
 
 def test_every_route_is_in_one_of_the_tables(app):
-    listed = {endpoint for endpoint, _ in ACTS} | OWN_ACCOUNT | FOR_ALL | BY_SECRET | FOR_PROGRAMS | FOR_STAFF
+    listed = (
+        {endpoint for endpoint, _ in ACTS}
+        | OWN_ACCOUNT
+        | FOR_ALL
+        | BY_SECRET
+        | FOR_PROGRAMS
+        | FOR_STAFF
+        | FOR_DEVELOPERS
+    )
     registering = {rule.endpoint for rule in rules(app) if of_a_registration(rule)}
     endpoints = {rule.endpoint for rule in rules(app)} | {"static"}
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from idp.foundation import clock as clocks, runtime
 from idp.signin import operators, second_factor
+from idp.signin.code_accounts import OPERATORS
 from idp.signin.models import Operator
 from tests.html import parse
 from tests.signin.person import Person
@@ -112,7 +113,7 @@ def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
 
     monkeypatch.setattr(second_factor, "new_seed", slowly)
 
-    seeds = at_once(6, lambda: operators.begin_set_up(secret).seed)
+    seeds = at_once(6, lambda: OPERATORS.begin_set_up(secret).seed)
 
     assert len(seeds) == 6
     assert len(set(seeds)) == 1
@@ -192,8 +193,8 @@ def test_of_two_who_finish_at_once_one_is_set_up(at_once, link):
     secret = link.rsplit("/", 1)[1]
 
     def finish():
-        seed = operators.begin_set_up(secret).seed
-        return operators.finish_set_up(secret, password_hash="x", code=code(seed)).id
+        seed = OPERATORS.begin_set_up(secret).seed
+        return OPERATORS.finish_set_up(secret, password_hash="x", code=code(seed)).id
 
     outcomes = at_once(4, finish)
 

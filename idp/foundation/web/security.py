@@ -1,7 +1,7 @@
 """Content security policy, host check, cookies, CSRF, access to routes, and safe redirects.
 
-Routes are closed by default: a route without one of `anyone`, `person`, `own_account`, `operator` or `client` answers
-404, and a test walks the URL map for such routes.
+Routes are closed by default: a route without one of `anyone`, `person`, `own_account`, `operator`, `developer` or
+`client` answers 404, and a test walks the URL map for such routes.
 """
 
 import secrets
@@ -33,6 +33,11 @@ FORM_TYPES: Final = frozenset({"application/x-www-form-urlencoded", "multipart/f
 SIGNED_OUT: Final = "You had been signed out, so nothing was sent. "
 DRAFT_SAVED: Final = "What you typed has been kept. Sign in, check it, and press the button again."
 DRAFT_NOT_SAVED: Final = "Please sign in, and fill the form in again."
+
+_SIGN_IN: Final = {
+    "administrator": "signin.sign_in", "operator": "signin.operators.sign_in", "developer": "signin.developers.sign_in",
+}  # fmt: skip
+"""Where each kind of person signs in."""
 
 MAX_HOST_LENGTH: Final = 255
 """Characters of an unknown host that are logged."""
@@ -72,6 +77,14 @@ def operator(view: View) -> View:
     return _open_to(view, "operator", _require("operator"))
 
 
+def developer(view: View) -> View:
+    """For a signed-in person of a partner; others sign in first.
+
+    So does somebody who is signed in as another kind of person: developers try schools' sign-ins in the same browser.
+    """
+    return _open_to(view, "developer", _require("developer"))
+
+
 def _open_to(view: View, kind: str, check: Callable[[], ResponseReturnValue | None] | None = None) -> View:
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
@@ -85,14 +98,13 @@ def _open_to(view: View, kind: str, check: Callable[[], ResponseReturnValue | No
 
 def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseReturnValue | None]:
     def check() -> ResponseReturnValue | None:
-        if not current_user.is_authenticated:
+        if not current_user.is_authenticated or (kind == "developer" and current_user.kind != kind):
             last_person = runtime.ports().last_signed_in()
             if kind == "operator" and (last_person is None or last_person.kind != kind):
                 raise NotFound(reason="operators only, and none is or was signed in here")
             if request.method == "POST":
                 flash(SIGNED_OUT + (DRAFT_SAVED if form_drafts.save() else DRAFT_NOT_SAVED), "info")
-            sign_in = "signin.operators.sign_in" if kind == "operator" else "signin.sign_in"
-            return redirect(url_for(sign_in, next=form_drafts.form_address()), 303)
+            return redirect(url_for(_SIGN_IN[kind], next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(reason=f"for {kind}s only")
         if needs_school and kind == "administrator" and current_user.estab_id is None:

@@ -1,0 +1,154 @@
+"""The pages of a partner's people: their applications, and who they are."""
+
+from datetime import timedelta
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.developers import applications
+from idp.developers.forms import Addresses, Invitation
+from idp.foundation.errors import BadRequest, NotFound, Refusal
+from idp.foundation.web import post_redirect_get, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.partner_events import streams
+from idp.partners import registry
+from idp.partners.metadata import InvalidMetadata
+from idp.signin import developers
+from idp.signin.models import Developer
+
+bp = Blueprint("account", __name__)
+
+
+def _developer() -> Developer:
+    """The person signed in. The session is only valid while they and their partner are."""
+    developer = developers.by_id(current_user.id)
+    assert developer is not None
+    return developer
+
+
+@bp.get("/applications")
+@security.developer
+def list_applications() -> ResponseReturnValue:
+    """The applications of one's own company."""
+    developer = _developer()
+    return render_template("developers/applications.html", developer=developer, all=applications.of(developer))
+
+
+@bp.get("/applications/<client_id>")
+@security.developer
+def show_application(client_id: str) -> ResponseReturnValue:
+    """All about one of them."""
+    application = applications.read(_developer(), client_id)
+    return render_template("developers/application.html", one=application, overlaps=applications.OVERLAPS)
+
+
+@bp.post("/applications/<client_id>/secret")
+@security.developer
+@limiter.limit(at_most(30, "minute"))
+def rotate_secret(client_id: str) -> ResponseReturnValue:
+    """Make a new secret and show it, once."""
+    overlap = applications.OVERLAPS.get(request.form.get("overlap", ""))
+    if overlap is None:
+        raise BadRequest(reason="no overlap")
+    try:
+        secret = applications.rotate_secret(_developer(), client_id, overlap)
+    except (applications.TooManySecrets, registry.NoSecret) as refused:
+        return _back(client_id, refused)
+    post_redirect_get.mark_secret_page(back_to=url_for(".show_application", client_id=client_id))
+    return render_template(
+        "developers/secret.html", client=applications.find(_developer(), client_id), secret=secret,
+        days=overlap // timedelta(days=1),
+    )  # fmt: skip
+
+
+@bp.route("/applications/<client_id>/addresses", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def change_addresses(client_id: str) -> ResponseReturnValue:
+    """Change where people are sent back to."""
+    developer = _developer()
+    client, form = applications.find(developer, client_id), Addresses()
+    if request.method != "POST":
+        form.show(client)
+    elif form.validate():
+        try:
+            applications.change_addresses(
+                developer, client_id, version=form.version.data, redirect_uris=form.lines(form.redirect_uris),
+                after_logout=form.lines(form.post_logout_redirect_uris),
+            )  # fmt: skip
+        except InvalidMetadata as refused:
+            form.refuse(refused.faults)
+        except (applications.ChangedMeanwhile, applications.ManagesItself) as refused:
+            form.form_errors.append(refused.message)
+            form.version.raw_data, form.version.data = None, client.version
+        else:
+            flash("The addresses are changed. They work within a second.", "success")
+            return redirect(url_for(".show_application", client_id=client_id), 303)
+    return render_template("developers/addresses.html", client=client, form=form), 422 if form.errors else 200
+
+
+@bp.post("/applications/<client_id>/events/<event_id>/replay")
+@security.developer
+@limiter.limit(at_most(30, "minute"))
+def replay(client_id: str, event_id: str) -> ResponseReturnValue:
+    """Deliver an event again."""
+    try:
+        applications.replay(_developer(), client_id, event_id)
+    except (streams.NoEventStream, streams.UnknownEvent) as refused:
+        return _back(client_id, refused)
+    flash("The event will be delivered again.", "success")
+    return redirect(url_for(".show_application", client_id=client_id, _anchor="events"), 303)
+
+
+@bp.route("/people", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def people() -> ResponseReturnValue:
+    """Who may look after the company's applications; owners invite others."""
+    developer, form = _developer(), Invitation()
+    if request.method == "POST":
+        _owners_only(developer)
+        if form.validate():
+            try:
+                developers.invite(
+                    developer.partner,
+                    form.name.data,
+                    form.email.data,
+                    is_owner=bool(form.is_owner.data),
+                    by=developer.id,
+                )
+            except (developers.AlreadyHere, developers.TooManyPeople) as refused:
+                form.email.errors = [refused.message]
+            else:
+                flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
+                return redirect(url_for(".people"), 303)
+    everyone = [each for each in developers.of_partner(developer.partner_id) if each.disabled_at is None]
+    page = render_template("developers/people.html", developer=developer, everyone=everyone, form=form)
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/people/<developer_id>/remove")
+@security.developer
+@limiter.limit(at_most(30, "minute"))
+def remove(developer_id: str) -> ResponseReturnValue:
+    """Remove somebody, whose sessions end."""
+    developer = _developer()
+    _owners_only(developer)
+    try:
+        removed = developers.remove(developer.partner_id, developer_id, by=developer.id)
+    except developers.LastOwner as refused:
+        flash(refused.message, "problem")
+    else:
+        flash(f"{removed.name} can no longer sign in.", "success")
+    return redirect(url_for(".people"), 303)
+
+
+def _owners_only(developer: Developer) -> None:
+    if not developer.is_owner:
+        raise NotFound(reason=f"{developer.id} is no owner")
+
+
+def _back(client_id: str, refused: Refusal) -> ResponseReturnValue:
+    flash(refused.message, "problem")
+    return redirect(url_for(".show_application", client_id=client_id), 303)

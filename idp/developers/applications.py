@@ -1,0 +1,159 @@
+"""What a partner's people do with their own applications, by the same functions as `idp clients` and `idp events`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import func, select
+
+from idp.foundation import clock, scopes
+from idp.foundation.database import lock, session
+from idp.foundation.errors import NotFound, Refusal
+from idp.foundation.scopes import Scope
+from idp.partner_events import streams
+from idp.partner_events.models import PartnerEvent
+from idp.partner_events.streams import NoEventStream, State, Stream
+from idp.partners import journal, manifest, registry
+from idp.partners.models import Client, ClientEvent, ClientSecret, RegistrationToken
+from idp.signin.models import Developer
+
+OVERLAPS: Final = {"0": timedelta(0), "1": timedelta(days=1), "7": timedelta(days=7), "30": timedelta(days=30)}
+"""How long a former secret may go on working, by what the form sends."""
+MAX_SECRETS_PER_DAY: Final = 10
+"""New secrets of one application in a day."""
+
+
+class UnknownApplication(NotFound):
+    """The partner has no such application; another one may."""
+
+    code, title = "unknown_application", "There is no such application"
+    message = "Your company has no application with this client id."
+
+
+class TooManySecrets(Refusal):
+    """The application was given many new secrets today."""
+
+    code, status, title = "too_many_secrets", 409, "This application had many new secrets today"
+    message = "This application had many new secrets today. Please use the newest one, or try again tomorrow."
+
+
+class ChangedMeanwhile(Refusal):
+    """The registration is not the one that the form showed."""
+
+    code, status, title = "changed_meanwhile", 409, "Somebody has changed this application meanwhile"
+    message = "Somebody has changed this application meanwhile, so nothing was changed now. Check it and send it again."
+
+
+class ManagesItself(Refusal):
+    """The application registered itself, and changes its registration itself (RFC 7592)."""
+
+    code, status, title = "manages_itself", 409, "This application manages its own registration"
+    message = "This application registered itself, and changes its registration itself (RFC 7592)."
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What its page shows."""
+
+    client: Client
+    secrets: list[ClientSecret]
+    """Those that still work, the oldest first."""
+    failures: list[ClientEvent]
+    areas: list[tuple[Scope, str]]
+    """Each scope, and `required`, `optional` or `for itself`."""
+    manages_itself: bool
+    stream: Stream | None
+    events: list[tuple[PartnerEvent, State]]
+    """The newest events with their state."""
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The scopes as rows of a table."""
+        return [(scope.name, scope.title, kind) for scope, kind in self.areas]
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it authenticates by a secret."""
+        return self.client.token_endpoint_auth_method.startswith("client_secret")
+
+
+def of(developer: Developer) -> list[tuple[Client, int]]:
+    """The applications of the developer's partner by name, each with the number of entries in its log."""
+    failed = select(ClientEvent.client_id, func.count().label("entries")).group_by(ClientEvent.client_id).subquery()
+    statement = (
+        select(Client, func.coalesce(failed.c.entries, 0))
+        .outerjoin(failed, failed.c.client_id == Client.id)
+        .where(Client.partner_id == developer.partner_id)
+        .order_by(Client.client_name, Client.id)
+    )
+    return [(client, entries) for client, entries in session().execute(statement)]
+
+
+def find(developer: Developer, client_id: str) -> Client:
+    """An application of the developer's partner. Raises `UnknownApplication` for every other one, too."""
+    client = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
+    if client is None or client.partner_id != developer.partner_id:
+        raise UnknownApplication(reason=f"{client_id[:100]!r} for {developer.id}")
+    return client
+
+
+def read(developer: Developer, client_id: str) -> Application:
+    """All about one application. Raises `UnknownApplication`."""
+    client, now, catalogue = find(developer, client_id), clock.now(), scopes.catalogue()
+    kinds = (
+        ("required", client.required_scopes), ("optional", client.optional_scopes),
+        ("for itself", client.client_scopes),
+    )  # fmt: skip
+    areas = [(catalogue[name], kind) for kind, names in kinds for name in catalogue if name in names]
+    secrets = [row for row in registry.secrets_of(client.id) if row.expires_at is None or row.expires_at > now]
+    try:
+        stream = streams.of_client(client.id)
+    except NoEventStream:
+        stream = None
+    newest = streams.newest(client.id, limit=20) if stream else []
+    events = [(event, streams.state_of(event)) for event in newest]
+    return Application(client, secrets, journal.newest(client.id), areas, _manages_itself(client), stream, events)
+
+
+def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> str:
+    """Give the application a new secret, and return it, once; the former ones work for `overlap` at most.
+
+    Raises `UnknownApplication`, `NoSecret` and `TooManySecrets`.
+    """
+    client = find(developer, client_id)
+    lock(Client, client.id)
+    since = clock.now() - timedelta(days=1)
+    if sum(row.created_at > since for row in registry.secrets_of(client.id)) >= MAX_SECRETS_PER_DAY:
+        raise TooManySecrets(reason=client.id)
+    return registry.rotate_secret(client.id, overlap=overlap, by=developer.id)
+
+
+def change_addresses(
+    developer: Developer, client_id: str, *, version: int, redirect_uris: Sequence[str], after_logout: Sequence[str]
+) -> Client:
+    """Replace the redirect URIs and the addresses to go to after signing out.
+
+    `version` is that of the registration which the form showed. Raises `UnknownApplication`, `ManagesItself`,
+    `ChangedMeanwhile`, and `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
+    """
+    client = find(developer, client_id)
+    lock(Client, client.id)
+    session().refresh(client)
+    if _manages_itself(client):
+        raise ManagesItself(reason=client.id)
+    if client.version != version:
+        raise ChangedMeanwhile(reason=client.id)
+    addresses = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
+    changed, _ = registry.change({**manifest.of_client(client), **addresses}, by=developer.id)
+    return changed
+
+
+def replay(developer: Developer, client_id: str, event_id: str) -> None:
+    """Deliver an event again. Raises `UnknownApplication`, `NoEventStream` and `UnknownEvent`."""
+    streams.replay(find(developer, client_id).id, [event_id], by=developer.id)
+
+
+def _manages_itself(client: Client) -> bool:
+    own = select(RegistrationToken.client_id).where(RegistrationToken.client_id == client.id)
+    return session().scalar(own) is not None

@@ -1,0 +1,84 @@
+"""The two pages that operators and partners' people have in common: the one-time set-up, and signing in with a code."""
+
+from flask import Response, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from idp.estabs import credentials
+from idp.foundation import database, runtime
+from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.web import post_redirect_get, security
+from idp.signin import code_accounts, devices, session
+from idp.signin.code_accounts import Accounts
+from idp.signin.forms import OperatorSetUp, OperatorSignIn
+from idp.signin.models import Developer, Operator
+
+
+def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, sign_in: str) -> ResponseReturnValue:
+    """Set up a password and an authenticator app, then go to the route `sign_in`.
+
+    A GET changes nothing, because mail scanners follow links.
+    """
+    account = accounts.of_link(secret)
+    if request.method != "POST":  # some scanners ask by HEAD
+        return render_template("signin/set_up_begin.html", account=account, kind=accounts.name)
+    form, password_hash = OperatorSetUp(), None
+    if "finish" not in request.form:
+        form = OperatorSetUp(formdata=None)
+    else:
+        form.validate()
+        password_hash = _checked_password(secret, account, form)
+        if not form.errors and password_hash and _finish(accounts, secret, form, password_hash):
+            flash("You are set up. Sign in with your password and a new code from your app.", "success")
+            return redirect(url_for(sign_in), 303)
+    form.kept.data = code_accounts.seal_for_set_up(secret, password_hash) if password_hash else ""
+    post_redirect_get.mark_secret_page(back_to=request.path)  # the seed of the code
+    begun = accounts.begin_set_up(secret)
+    page = render_template("signin/set_up.html", form=form, begun=begun, kind=accounts.name)
+    return page, 422 if form.errors else 200
+
+
+def sign_in(accounts: Accounts[Operator] | Accounts[Developer], *, home: str, template: str) -> ResponseReturnValue:
+    """Address, password and code, then on to `next`, or to the address `home`."""
+    return_path = security.local_path(request.args.get("next"), home)
+    form = OperatorSignIn()
+    if not form.validate_on_submit():
+        return _sign_in_page(template, form)
+    try:
+        account = accounts.check(form.email.data, form.password.data, form.code.data, device=devices.device_id())
+    except (code_accounts.WrongCredentials, TooManyRequests) as refused:
+        form.form_errors.append(refused.message)
+        return _sign_in_page(template, form, refused)  # no rollback: the guess is counted
+    session.begin(account.id, session.PASSWORD_AND_CODE, kind=accounts.name)
+    return redirect(return_path, 303)
+
+
+def _checked_password(secret: str, account: Operator | Developer, form: OperatorSetUp) -> str | None:
+    """The hash of the password, or of the one accepted earlier; None, with an error in the form, if neither is good."""
+    password = form.password.data or ""
+    if not password and form.kept.data and (earlier_hash := code_accounts.unseal_for_set_up(secret, form.kept.data)):
+        return earlier_hash
+    about = credentials.words_of(account.name, account.email)
+    if reason := credentials.rejection_reason(password, about) if password else "Choose a password.":
+        form.password.errors = [reason]
+        return None
+    database.end_read_transaction()
+    return runtime.passwords().hash(password)
+
+
+def _finish(
+    accounts: Accounts[Operator] | Accounts[Developer], secret: str, form: OperatorSetUp, password_hash: str
+) -> bool:
+    try:
+        accounts.finish_set_up(secret, password_hash=password_hash, code=form.code.data)
+    except code_accounts.WrongCode as refused:
+        form.code.errors = [refused.message]
+        return False
+    return True
+
+
+def _sign_in_page(template: str, form: OperatorSignIn, refused: Refusal | None = None) -> Response:
+    response = make_response(render_template(template, form=form), 422 if form.errors else 200)
+    if isinstance(refused, TooManyRequests):
+        response.status_code = refused.status
+        response.headers["Retry-After"] = str(refused.retry_after)
+    return response

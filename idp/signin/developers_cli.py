@@ -1,0 +1,57 @@
+"""`idp developers`: a partner's people, who sign in at /developers."""
+
+import click
+
+from idp.foundation.command import acting, json_option, show, working
+from idp.partners import registry
+from idp.signin import developers
+from idp.signin.cli import Address
+
+
+@click.group("developers")
+def commands() -> None:
+    """Invite a partner's people, who look after its applications at /developers, or remove them."""
+
+
+@commands.command("invite")
+@click.argument("partner")
+@click.argument("name")
+@click.argument("email", type=Address())
+@click.option("--owner", is_flag=True, help="They may invite and remove others of the same partner.")
+@working
+def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
+    """Invite NAME, of the company PARTNER, by a mail to EMAIL with a link that works once, for 24 hours.
+
+    Run again for a person who has not used their link yet, the command sends a new one, and the old one stops working.
+    """
+    company = registry.partner(partner)
+    invited = developers.invite(company, name, email, is_owner=owner, by=acting())
+    click.echo(f"{invited.name} of {company.name} is invited by a mail to {invited.email}.")
+
+
+@commands.command("list")
+@click.argument("partner")
+@json_option
+@working
+def listing(partner: str, *, as_json: bool) -> None:
+    """List the people of the company PARTNER, those who were removed too."""
+    rows = [
+        {
+            "id": each.id, "name": each.name, "email": each.email, "owner": each.is_owner, "invited": each.invited_at,
+            "set_up": each.set_up_at, "removed": each.disabled_at,
+        }
+        for each in developers.of_partner(registry.partner(partner).id)
+    ]  # fmt: skip
+    columns = ["name", "email", "owner", "invited", "set_up", "removed"]
+    show(rows, columns, as_json=as_json, empty="Nobody was invited yet.")
+
+
+@commands.command("remove")
+@click.argument("partner")
+@click.argument("email")
+@working
+def remove(partner: str, email: str) -> None:
+    """Remove the person with the address EMAIL from the company PARTNER at once; their sessions end too."""
+    found = developers.find(partner, email)
+    removed = developers.remove(found.partner_id, found.id, by=acting())
+    click.echo(f"{removed.name} can no longer sign in.")

@@ -1,0 +1,309 @@
+"""A partner's people: invited, signed in with a code, and at their own company's applications only."""
+
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+from idp.developers import applications
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.partners import journal, manifest, registry
+from idp.partners.models import Client
+from idp.signin import developers
+from idp.signin.code_accounts import DEVELOPERS
+from idp.signin.models import Developer
+from tests import factories
+
+PASSWORD = "wobbly kettle sings at dusk"
+EMAIL = "sam@assembly.example"
+ADDRESSES = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
+
+
+@pytest.fixture
+def partner(work, clock):
+    """Ids of a partner, and of its application."""
+    with work():
+        client = factories.a_client(factories.a_partner(name="Assembly"), id="assembly", client_name="Assembly")
+        factories.a_client(factories.a_partner(name="Timetabler"), id="timetabler", client_name="Timetabler")
+        return client.partner_id, client.id
+
+
+def invited(work, outbox, email=EMAIL, *, company="Assembly", is_owner=True):
+    """The path of the link in the mail."""
+    with work():
+        developers.invite(registry.partner(company), "Sam Lee", email, is_owner=is_owner, by="cli")
+    return outbox.last("developer_invitation").path
+
+
+def set_up(person, link):
+    person.sends(link)
+    seed = person.page.find(id="seed").text.replace(" ", "")
+    person.sends_again(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
+    assert person.answer.location == "/developers/sign-in"
+    return seed
+
+
+def signs_in(person, seed, email=EMAIL):
+    clocks.move(timedelta(seconds=30))
+    return person.sends(
+        "/developers/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp())
+    )
+
+
+@pytest.fixture
+def sam(jo, partner, work, outbox):
+    """An owner of Assembly's account, signed in."""
+    seed = set_up(jo, invited(work, outbox))
+    assert signs_in(jo, seed).location == "/developers/applications"
+    jo.seed = seed
+    return jo
+
+
+@pytest.fixture
+def al(stranger, partner, work, outbox):
+    """Somebody at Timetabler, signed in."""
+    seed = set_up(stranger, invited(work, outbox, "al@timetabler.example", company="Timetabler"))
+    signs_in(stranger, seed, "al@timetabler.example")
+    return stranger
+
+
+def test_an_invited_person_sees_the_applications_of_their_company_alone(sam):
+    sam.opens("/developers/applications")
+    assert [link.text for link in sam.page.select("th a")] == ["Assembly"]
+    sam.opens("/developers/applications/assembly")
+    assert "Client id assembly" in sam.sees
+
+
+class TestAuthorisation:
+    PAGES = ("", "/addresses")
+    POSTS = ("/secret", "/addresses", "/events/evt_1/replay")
+
+    @pytest.mark.parametrize("path", PAGES)
+    def test_another_companys_application_is_not_there(self, al, path):
+        for client_id in ("assembly", "nothing", "a\x7fb"):
+            assert al.opens(f"/developers/applications/{client_id}{path}").status_code == 404
+
+    @pytest.mark.parametrize("path", POSTS)
+    def test_another_companys_application_cannot_be_changed(self, al, work, path):
+        al.opens("/developers/people")
+        form = {"csrf_token": al.token, "overlap": "0", **ADDRESSES}
+        assert al.web.post(f"/developers/applications/assembly{path}", data=form).status_code == 404
+        with work():
+            assert session().get_one(Client, "assembly").version == 1
+
+    @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
+    def test_nobody_comes_in_without_signing_in(self, stranger, partner, path):
+        answer = stranger.opens(f"/developers{path}")
+        assert answer.status_code == 303
+        assert answer.location.startswith("/developers/sign-in?next=")
+
+    def test_somebody_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
+        jo.sends("/sign-in", username=account.username, password=factories.PASSWORD)
+        assert jo.opens("/developers/applications").location.startswith("/developers/sign-in")
+
+    def test_a_developer_is_neither_an_operator_nor_of_a_school(self, sam):
+        assert sam.opens("/operate").status_code == 404
+        assert sam.opens("/manage").status_code in {303, 404}
+
+    def test_a_developers_password_opens_no_operators_desk(self, sam):
+        clocks.move(timedelta(seconds=30))
+        code = pyotp.TOTP(sam.seed).at(clocks.timestamp())
+        sam.sends("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)
+        assert "do not match" in sam.sees
+
+    def test_people_of_another_company_cannot_be_removed(self, al, sam, work):
+        with work():
+            (sams_id,) = [each.id for each in developers.of_partner(registry.partner("Assembly").id)]
+        al.opens("/developers/people")
+        assert EMAIL not in al.sees
+        answer = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
+        assert answer.status_code == 404
+        assert sam.opens("/developers/applications").status_code == 200
+
+    def test_only_owners_invite_and_remove(self, jo, partner, work, outbox):
+        invited(work, outbox)
+        seed = set_up(jo, invited(work, outbox, "bo@assembly.example", is_owner=False))
+        signs_in(jo, seed, "bo@assembly.example")
+        jo.opens("/developers/people")
+        assert jo.page.find(id="invite") is None
+        jo.opens("/developers/applications/assembly")
+        form = {"csrf_token": jo.token, "name": "X", "email": "x@assembly.example"}
+        assert jo.web.post("/developers/people", data=form).status_code == 404
+        with work():
+            sams_id = DEVELOPERS.of_address(EMAIL).id
+        assert jo.web.post(f"/developers/people/{sams_id}/remove", data=form).status_code == 404
+
+    def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, work):
+        with work():
+            registry.switch_partner("Assembly", on=False)
+        assert sam.opens("/developers/applications").status_code == 303
+
+
+def test_a_new_secret_is_shown_once_and_the_former_goes_on_for_the_time_chosen(sam, work):
+    sam.opens("/developers/applications/assembly")
+    sam.sends_again("/developers/applications/assembly/secret", overlap="7")
+    secret = sam.page.find(id="client-secret").text
+    assert sam.answer.headers["Cache-Control"] == "no-store"
+    with work():
+        rows = registry.secrets_of("assembly")
+        assert registry.secret_matches(registry.client("assembly"), secret)
+        assert rows[0].expires_at == clocks.now() + timedelta(days=7)
+    sam.opens("/developers/applications/assembly")
+    assert secret not in sam.answer.text
+
+
+def test_an_overlap_that_is_not_offered_makes_no_secret(sam, work):
+    sam.opens("/developers/applications/assembly")
+    assert (
+        sam.web.post(
+            "/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "4000"}
+        ).status_code
+        == 400
+    )
+    with work():
+        assert len(registry.secrets_of("assembly")) == 1
+
+
+def test_secrets_are_bounded(sam, work):
+    for _ in range(12):
+        sam.opens("/developers/applications/assembly")
+        sam.web.post("/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "0"})
+    sam.opens("/developers/applications/assembly")
+    assert "many new secrets today" in sam.sees
+    with work():
+        assert len(registry.secrets_of("assembly")) <= 11
+
+
+class TestAddresses:
+    def test_are_changed_and_nothing_else_is(self, sam, work):
+        with work():
+            before = manifest.of_client(registry.find("assembly"))
+        sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
+        assert sam.answer.status_code == 303
+        with work():
+            after = manifest.of_client(registry.find("assembly"))
+        assert after["redirect_uris"] == ["https://assembly.example/new"]
+        changed = {name for name in before | after if before.get(name) != after.get(name)}
+        assert changed <= {"redirect_uris", "post_logout_redirect_uris"}
+
+    def test_a_wrong_one_is_named_by_its_line_and_nothing_typed_is_lost(self, sam, work):
+        typed = "https://assembly.example/a\nhttp://assembly.example/b"
+        sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
+        assert sam.answer.status_code == 422
+        assert "Line 2 must be https" in sam.sees
+        assert sam.page.find(id="redirect_uris").text.strip().splitlines() == typed.splitlines()
+        with work():
+            assert registry.find("assembly").version == 1
+
+    def test_of_two_people_the_second_is_told_that_the_first_changed_it(self, sam, work):
+        path = "/developers/applications/assembly/addresses"
+        sam.opens(path)
+        with work():
+            registry.bump_version(registry.find("assembly"))
+        sam.sends_again(path, **ADDRESSES)
+        assert "Somebody has changed this application meanwhile" in sam.sees
+        with work():
+            assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
+
+
+def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):
+    with work():
+        client = registry.find("assembly")
+        columns = manifest.parse_manifest(manifest.of_client(client)).columns()
+        assert {name: value for name, value in columns.items() if getattr(client, name) != value} == {}
+
+
+def test_the_log_has_the_parameter_and_the_difference(sam, work):
+    difference = {
+        "sent": "https://assembly.example/callback/", "registered": "https://assembly.example/callback",
+        "differs_in": ["path"],
+    }  # fmt: skip
+    with work():
+        failure = journal.Failure(
+            "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (difference,)
+        )
+        journal.record("assembly", failure)
+        journal.record("assembly", failure)
+        journal.record("timetabler", journal.Failure("POST /oauth/token", "invalid_client", "", "of another company"))
+    sam.opens("/developers/applications/assembly")
+    assert "redirect_uri : is not registered" in sam.sees
+    assert "Sent: https://assembly.example/callback/" in sam.sees
+    assert "differs in path" in sam.sees
+    assert "2 times since" in sam.sees
+    assert "of another company" not in sam.answer.text
+
+
+def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, work):
+    sam.sends("/developers/people", name="Bo Ray", email="bo@assembly.example")
+    assert sam.answer.status_code == 303
+    seed = set_up(stranger, outbox.last("developer_invitation").path)
+    signs_in(stranger, seed, "bo@assembly.example")
+    assert stranger.opens("/developers/applications").status_code == 200
+    with work():
+        bo = DEVELOPERS.of_address("bo@assembly.example").id
+    sam.opens("/developers/people")
+    sam.sends_again(f"/developers/people/{bo}/remove")
+    assert stranger.opens("/developers/applications").status_code == 303
+
+
+def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam, al):
+    sam.sends("/developers/people", name="Al", email="al@timetabler.example")
+    assert "This address cannot be invited" in sam.sees
+    assert "Timetabler" not in sam.sees
+
+
+def test_the_last_owner_cannot_remove_themselves(sam, work):
+    with work():
+        me = DEVELOPERS.of_address(EMAIL).id
+    sam.opens("/developers/people")
+    sam.web.post(f"/developers/people/{me}/remove", data={"csrf_token": sam.token})
+    sam.opens("/developers/people")
+    assert "only owner" in sam.sees
+
+
+def test_invitations_are_bounded(work, partner, outbox):
+    with work():
+        for number in range(developers.MAX_LINKS_PER_DAY):
+            developers.invite(
+                registry.partner("Assembly"), "X", f"x{number}@assembly.example", is_owner=False, by="cli"
+            )
+        with pytest.raises(developers.TooManyPeople):
+            developers.invite(registry.partner("Assembly"), "X", "y@assembly.example", is_owner=False, by="cli")
+
+
+def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at_once):
+    with work():
+        both = []
+        for name in ("a", "b"):
+            person = developers.invite(
+                registry.partner("Assembly"), name, f"{name}@assembly.example", is_owner=True, by="cli"
+            )
+            person.set_up_at = clocks.now()
+            both.append(person.id)
+    pairs = iter([(both[0], both[1]), (both[1], both[0])])
+
+    def remove():
+        one, other = next(pairs)
+        return developers.remove(partner[0], other, by=one).id
+
+    at_once(2, remove)
+    with work():
+        left = [each for each in developers.of_partner(partner[0]) if each.disabled_at is None]
+        assert len(left) == 1
+
+
+def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, at_once):
+    with work():
+        person = developers.invite(registry.partner("Assembly"), "a", "a@assembly.example", is_owner=True, by="cli")
+        person_id = person.id
+
+    def change():
+        applications.change_addresses(
+            session().get_one(Developer, person_id), "assembly", version=1,
+            redirect_uris=["https://assembly.example/new"], after_logout=[],
+        )  # fmt: skip
+        return "changed"
+
+    outcomes = at_once(2, change)
+    assert outcomes.count("changed") == 1
