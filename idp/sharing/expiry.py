@@ -8,7 +8,7 @@ less than twice the time of a reminder is not reminded of so early.
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, true, update
 
 from idp.estabs import people
 from idp.estabs.models import ACTIVE_STATES, Estab
@@ -45,7 +45,8 @@ def _remind(days: int) -> int:
         with row_isolated("reminder of sharing", agreement_id):
             agreement = session().get_one(Authorisation, agreement_id, populate_existing=True)
             if _lasts_long_enough(agreement, days):
-                _mail(agreement, days)
+                if agreement.paused_at is None:
+                    _mail(agreement, days)
                 notices.record("sharing-expiring" if days else "sharing-expired", agreement)
     return len(marked)
 
@@ -62,7 +63,8 @@ def _mark(days: int, now: datetime) -> list[str]:
     )  # fmt: skip
     earliest, latest = (now, now + timedelta(days=days)) if days else (now - RECENT, now)
     due = (
-        Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None), Authorisation.paused_at.is_(None),
+        Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None),
+        Authorisation.paused_at.is_(None) if days else true(),
         Authorisation.until > earliest, Authorisation.until <= latest,
         or_(Authorisation.reminded_days.is_(None), Authorisation.reminded_days > days),
     )  # fmt: skip

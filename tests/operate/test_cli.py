@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from idp.cli import main
 from idp.estabs.models import Estab
 from idp.foundation import clock as clocks, runtime
 from idp.onboarding import review
+from idp.schools.models import SchoolLink
 from idp.signin import operators
 from idp.signin.models import BrowserSession, Operator
 from tests.factories import a_school, an_administrator, an_estab
@@ -197,3 +199,24 @@ def test_every_act_of_every_package_is_recorded_so(idp, oak_hill, sam, work, wor
         entries = session.scalars(select(Entry).order_by(Entry.id)).all()[before:]
     assert entries
     assert {entry.actor for entry in entries} == {sam}
+
+
+def test_schools_that_close_are_listed_and_released_where_nobody_is_left(idp, oak_hill, work):
+    assert "No school with an open account closes." in idp("estabs", "closing").output
+    with work() as database:
+        closed = database.scalars(select(Estab).where(Estab.estab_id == "E123456")).one()
+        after = an_estab(a_school(name="Oak Hill Academy"), estab_id="E654321").school
+        closed.school.status_code, closed.school.closed_on = "2", date(2026, 2, 28)
+        link = SchoolLink(from_urn="900123", to_urn=after.register_id, kind="Successor", is_succession=True)
+        link.name, link.since = after.name, date(2026, 3, 1)
+        database.add(link)
+    listed = idp("estabs", "closing").output
+    assert "closed on 28 February 2026" in listed
+    assert "Oak Hill Academy" in listed
+    assert (
+        "Oak Hill Academy may go on with what Oak Hill School" in idp("estabs", "release", "E123456", "E654321").output
+    )
+    refused = idp("estabs", "release", "E654321", "E123456", code=1).output
+    assert "The national register does not say" in refused
+    with work() as database:
+        assert database.scalars(select(Entry).where(Entry.event == "sharing.released")).one().actor == "cli"

@@ -11,7 +11,8 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.outbox import post
-from idp.partners import registry
+from idp.partner_events.models import PartnerEvent
+from idp.partners import event_types, registry
 from idp.partners.models import Client
 from idp.sharing import authorise, expiry, live, mis, protected_data, renewal
 from idp.sharing.models import Authorisation
@@ -124,6 +125,17 @@ class TestReminders:
             clock.move(days * DAY)
             assert sent(work, outbox) == []
         assert outbox.all("sharing_expired") == []
+
+    def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, work, clock, outbox):
+        with work():
+            agreement = given(events_method=event_types.POLL)
+            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+        for days in (340, 26):
+            clock.move(days * DAY)
+            assert sent(work, outbox) == sent(work, outbox, "sharing_expired") == []
+        with work():
+            rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number))
+            assert [row.name for row in rows] == ["sharing-authorised", "sharing-paused", "sharing-expired"]
 
     def test_what_is_resumed_is_reminded_of(self, work, agreement, clock, outbox):
         with work():
