@@ -240,6 +240,22 @@ def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work,
     assert row(good).delivered_at is not None
 
 
+def test_an_endpoint_that_is_slow_waits_beside_those_that_are_away_until_it_is_prompt_again(
+    tell, push, endpoint, stream, monkeypatch
+):
+    monkeypatch.setattr(deliver, "SLOW_SECONDS", 0.0)
+    tell("one", "1")
+    push("prompt")
+    assert stream().is_slow
+    tell("one", "2")
+    assert push("prompt") == 0
+    monkeypatch.undo()
+    assert push("troubled") == 1
+    tell("one", "3")
+    assert push("prompt") == 1
+    assert states(endpoint) == ["1", "2", "3"]
+
+
 def test_the_rules_are_those_for_addresses_of_partners(change_settings, tell, push, monkeypatch):
     change_settings(fetch={"operator_private_hosts": ("gateway.internal",), "partner_private_hosts": ("own.internal",)})
     hosts = []
