@@ -49,12 +49,12 @@ def main(context: click.Context) -> None:
     import os
 
     chosen = [ASSEMBLY, *([SCHOOLBOOKING] if "SCHOOLBOOKING_PORT" in os.environ else [])]
-    ours = [_settings(application) for application in chosen]
+    all_settings = [_settings(application) for application in chosen]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    servers = [_serve(create_app(each), each.port) for each in ours]
-    for each in ours:
-        click.echo(f"{each.application.name} answers at {each.url}", err=True)
+    servers = [_serve(create_app(one), one.port) for one in all_settings]
+    for one in all_settings:
+        click.echo(f"{one.application.name} answers at {one.url}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         for thread in [threading.Thread(target=server.serve_forever, daemon=True) for server in servers[1:]]:
             thread.start()
@@ -74,8 +74,8 @@ def _serve(app: Flask, port: int) -> BaseWSGIServer:
 @click.option("--note", default="", help="For whom it is; kept beside it.")
 def invite_code(application: str, uses: int, days: int, note: str) -> None:
     """Make an invite code and print it, once: afterwards only its digest is kept."""
-    ours = _settings(APPLICATIONS[application])
-    click.echo(invite_codes.create(Database(ours.database), uses=uses, days=days, note=note))
+    database = _settings(APPLICATIONS[application]).database
+    click.echo(invite_codes.create(Database(database), uses=uses, days=days, note=note))
 
 
 @main.command("rotate-key")

@@ -117,14 +117,14 @@ csrf.exempt(initiate)  # the provider may post to it without our token
 @bp.get("/callback")
 def callback() -> ResponseReturnValue:
     """The redirect from the provider. Who was signed in by password stays so, and is known to act for the school."""
-    ours, before = program(), current()
+    parts, before = program(), current()
     signed_in = school_account.finish(
-        ours.database, ours.provider, ours.settings, browser=browser(), response=request.args
+        parts.database, parts.provider, parts.settings, browser=browser(), response=request.args
     )
     account_id = before.account_id if before else None
     if account_id is not None and signed_in.estab_id is not None:
         urn = (signed_in.about.get("organisation") or {}).get("urn")
-        accounts.acts_for(ours.database, account_id, signed_in.estab_id, urn)
+        accounts.acts_for(parts.database, account_id, signed_in.estab_id, urn)
     set_sign_in(
         SignIn(
             account_id=account_id, estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
@@ -157,6 +157,6 @@ def signed_out() -> ResponseReturnValue:
 
 
 def _to_provider(login_hint: str | None = None) -> ResponseReturnValue:
-    ours = program()
-    url = school_account.begin(ours.database, ours.provider, ours.settings, browser=browser(), login_hint=login_hint)
+    parts = program()
+    url = school_account.begin(parts.database, parts.provider, parts.settings, browser=browser(), login_hint=login_hint)
     return redirect(url, 302)

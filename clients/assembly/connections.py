@@ -47,11 +47,11 @@ class Tokens:
     withheld_scope: str
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any], asked: str) -> Self:
+    def of(cls, answer: Mapping[str, Any], requested: str) -> Self:
         """From the JSON document (RFC 6749 §5.1): a scope that is left out is the one that was asked for."""
         return cls(
             str(answer["access_token"]), answer.get("refresh_token"), time.time() + float(answer.get("expires_in", 0)),
-            str(answer.get("scope", asked)), str(answer.get("withheld_scope", "")),
+            str(answer.get("scope", requested)), str(answer.get("withheld_scope", "")),
         )  # fmt: skip
 
 
@@ -239,31 +239,40 @@ def _claim_refresh(connection: Any, estab_id: str) -> bool:
 
 
 def _refresh(database: Database, provider: Provider, estab_id: str, refresh_token: str) -> str:
+    """Refresh, by whoever has the claim; it ends in the transaction that stores the result."""
     try:
         # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
         answer = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
     except Refused as refused:
-        if refused.code not in {"invalid_grant", "access_denied"}:
-            raise
-        with database.transaction() as connection:  # ended for good, or paused: then the same token works again later
-            ended = refused.code == "invalid_grant"
-            connection.execute(
+        is_about_sharing = refused.code in {"invalid_grant", "access_denied"}
+        with database.transaction() as connection:
+            _end_claim(connection, estab_id)
+            connection.execute(  # ended for good, or paused: then the same token works again later
                 "UPDATE connections SET access_token = NULL, access_until = 0, "
                 "refresh_token = CASE WHEN ? THEN NULL ELSE refresh_token END "
-                "WHERE estab_id = ? AND refresh_token = ?",
-                (ended, estab_id, refresh_token),
+                "WHERE ? AND estab_id = ? AND refresh_token = ?",
+                (refused.code == "invalid_grant", is_about_sharing, estab_id, refresh_token),
             )
+        if not is_about_sharing:
+            raise
         raise NoToken(refused.code) from refused
-    finally:
+    except Exception:
         with database.transaction() as connection:
-            connection.execute("UPDATE connections SET refresh_claimed_until = 0 WHERE estab_id = ?", (estab_id,))
+            _end_claim(connection, estab_id)
+        raise
     tokens = Tokens.of(answer, "")
     with database.transaction() as connection:
-        still = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
-        if still["refresh_token"] != refresh_token:  # disconnected, or connected anew, meanwhile
-            raise NoToken(estab_id)
-        _store_tokens(connection, estab_id, tokens)
+        _end_claim(connection, estab_id)
+        row = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
+        if is_current := row["refresh_token"] == refresh_token:
+            _store_tokens(connection, estab_id, tokens)
+    if not is_current:  # disconnected, or connected anew, meanwhile
+        raise NoToken(estab_id)
     return tokens.access_token
+
+
+def _end_claim(connection: Any, estab_id: str) -> None:
+    connection.execute("UPDATE connections SET refresh_claimed_until = 0 WHERE estab_id = ?", (estab_id,))
 
 
 def _drop_refresh_token(connection: Any, estab_id: str) -> None:

@@ -40,17 +40,17 @@ def status() -> ResponseReturnValue:
 @bp.post("/connector/grant-access")
 def grant_access() -> ResponseReturnValue:
     """Have the provider invite the school."""
-    account, ours = current_account(), program()
+    account, parts = current_account(), program()
     if account is None or account.urn is None:
         return redirect(url_for("connector.connector"), 303)
     name = " ".join(request.form.get("name", "").split())[:100]
     if not name:
         state = _state(ask=False) | {"faults": {"name": "Enter your name: the e-mail is addressed to it"}}
         return render_template("connector.html", **state), 400
-    accounts.set_contact_name(ours.database, account.id, name)
-    key = invitations.request(ours.database, ours.settings, account, name)
+    accounts.set_contact_name(parts.database, account.id, name)
+    key = invitations.request(parts.database, parts.settings, account, name)
     try:
-        invitations.send(ours.database, ours.provider, key)
+        invitations.send(parts.database, parts.provider, key)
     except Unreachable:
         flash("The school sign-in service cannot be reached at the moment. Your request is kept, and sent by itself.")
     return redirect(url_for("connector.connector"), 303)
@@ -59,10 +59,10 @@ def grant_access() -> ResponseReturnValue:
 @bp.post("/connector/send-again")
 def send_again() -> ResponseReturnValue:
     """Have the provider send its mail again."""
-    ours, invitation = program(), _invitation()
+    parts, invitation = program(), _invitation()
     if invitation is not None:
         try:
-            invitations.send_again(ours.database, ours.provider, invitation.idempotency_key)
+            invitations.send_again(parts.database, parts.provider, invitation.idempotency_key)
             flash("The e-mail is on its way again. The link in the one before no longer works.")
         except Refused as refused:
             flash(refused.detail or "It could not be sent again.")
@@ -72,16 +72,16 @@ def send_again() -> ResponseReturnValue:
 @bp.post("/connector/check")
 def check_again() -> ResponseReturnValue:
     """Ask for everything again now, and say what has changed."""
-    ours, connection = program(), _connection()
+    parts, connection = program(), _connection()
     if connection is None:
         return redirect(url_for("connector.connector"), 303)
-    connections.check(ours.database, ours.provider, connection.estab_id)
+    connections.check(parts.database, parts.provider, connection.estab_id)
     try:
-        connections.access_token(ours.database, ours.provider, connection.estab_id, anew=True)
-        connections.receive(ours.database, ours.provider, ours.settings, connection.estab_id)
+        connections.access_token(parts.database, parts.provider, connection.estab_id, anew=True)
+        connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
     except NoToken:
         pass  # the page says why
-    after = connections.find(ours.database, estab_id=connection.estab_id)
+    after = connections.find(parts.database, estab_id=connection.estab_id)
     flash(_describe_changes(connection, after))
     return redirect(url_for("connector.connector"), 303)
 
@@ -89,17 +89,17 @@ def check_again() -> ResponseReturnValue:
 @bp.post("/connector/disconnect")
 def disconnect() -> ResponseReturnValue:
     """Forget the school's data and its tokens: for those who act for it."""
-    ours, connection = program(), _connection()
+    parts, connection = program(), _connection()
     if connection is None or not _acts_for(connection):
         return redirect(url_for("connector.connector"), 303)
-    connections.disconnect(ours.database, connection.estab_id)
-    ours.background.wake()
+    connections.disconnect(parts.database, connection.estab_id)
+    parts.background.wake()
     return redirect(url_for("connector.connector"), 303)
 
 
 def _state(*, ask: bool) -> dict[str, Any]:
     """What the templates show. With `ask`, what is old is asked of the provider first; if that fails, it is shown."""
-    ours, application = program(), program().settings.application
+    parts, application = program(), program().settings.application
     reachable = True
     if ask:
         try:
@@ -114,7 +114,7 @@ def _state(*, ask: bool) -> dict[str, Any]:
     return {
         "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas, "faults": {},
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
-        "has_resource": bool(ours.settings.resource), "person": sign_in.about if sign_in else {},
+        "has_resource": bool(parts.settings.resource), "person": sign_in.about if sign_in else {},
         "claims": sign_in.claims if sign_in else {},
     }  # fmt: skip
 
@@ -142,23 +142,23 @@ def _is_newer(invitation: invitations.Invitation | None, connection: Connection)
 
 def _refresh() -> None:
     """Ask the provider what is older than `FRESH_SECONDS`, for the school and the invitation of this browser."""
-    ours, now = program(), time.time()
+    parts, now = program(), time.time()
     invitation = _invitation()
     if invitation is not None and now - invitation.checked_at > FRESH_SECONDS:
         if invitation.state == "sending":
-            invitations.send(ours.database, ours.provider, invitation.idempotency_key)
+            invitations.send(parts.database, parts.provider, invitation.idempotency_key)
         else:
-            invitations.check(ours.database, ours.provider, invitation.idempotency_key)
+            invitations.check(parts.database, parts.provider, invitation.idempotency_key)
     connection = _connection()
     if connection is None:
         if invitation is not None and invitation.state == "accepted":  # by somebody who has not come back to us
-            connections.check_all(ours.database, ours.provider)
+            connections.check_all(parts.database, parts.provider)
         return
     if now - connection.checked_at > FRESH_SECONDS:
-        connections.check(ours.database, ours.provider, connection.estab_id)
+        connections.check(parts.database, parts.provider, connection.estab_id)
         connection = _connection()
     if connection and connection.status == "connected" and now - (connection.received_at or 0) > RECEIVE_SECONDS:
-        connections.receive(ours.database, ours.provider, ours.settings, connection.estab_id)
+        connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
 
 
 def _connection() -> Connection | None:

@@ -98,7 +98,7 @@ def send_waiting(database: Database, provider: Provider) -> None:
     for row in rows:
         try:
             send(database, provider, row["idempotency_key"])
-        except ProviderError as fault:  # it waits, and keeps no other waiting
+        except (ProviderError, ValueError) as fault:  # it waits, and keeps no other waiting
             log.warning("an invitation is sent later: %s: %s", type(fault).__name__, fault)
 
 

@@ -23,25 +23,25 @@ def jwks() -> ResponseReturnValue:
 @bp.post("/events")
 def receive_event() -> ResponseReturnValue:
     """A Security Event Token, pushed (RFC 8935 §2): 202 once it is stored, 400 with `err` where it is not accepted."""
-    ours = program()
+    parts = program()
     if request.mimetype != "application/secevent+jwt":
         return _refuse("invalid_request", "Content-Type must be application/secevent+jwt")
     try:
-        events.receive(ours.database, ours.provider, ours.settings, _token(request.get_data()))
+        events.receive(parts.database, parts.provider, parts.settings, _token(request.get_data()))
     except events.Invalid as invalid:
         return _refuse(invalid.err, invalid.description)
     except Unreachable:
         return Response(status=503)  # the provider's keys cannot be had: let it send the event again
-    ours.background.wake()
+    parts.background.wake()
     return Response(status=202)
 
 
 @bp.post("/backchannel-logout")
 def log_out() -> ResponseReturnValue:
     """A logout token (OpenID Connect Back-Channel Logout §2.8)."""
-    ours = program()
+    parts = program()
     try:
-        events.log_out(ours.database, ours.provider, _token(request.form.get("logout_token", "").encode()))
+        events.log_out(parts.database, parts.provider, _token(request.form.get("logout_token", "").encode()))
     except events.Invalid as invalid:
         return _refuse(invalid.err, invalid.description, member="error")
     except Unreachable:

@@ -55,6 +55,11 @@ class Provider:
     invitation_state: str = "sent"
     loses: set[str] = field(default_factory=set)
     """Endpoints whose next answer is lost, after they did what was asked."""
+    refuses_invitations: dict[str, Any] | None = None
+    """The problem document that answers requests for invitations."""
+    forwarded_to: dict[str, str] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    """What the API with the data answers, by the last part of the address; a number is a status."""
     slow: float = 0.0
     """Seconds that the token endpoint takes."""
 
@@ -101,6 +106,7 @@ class Provider:
             "estab_id": ESTAB, "status": self.status, "verification": self.verification, "scope": self.scope,
             "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
             "until": "2027-03-02T09:30:00Z", "changed_at": AT,
+            **({"withdrawn_at": AT} if self.status == "withdrawn" else {}),
             "register": {"name": "Willow Bank Primary School", "urn": URN},
         }  # fmt: skip
 
@@ -211,13 +217,29 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
 
     @app.post("/api/invitations")
     def invite() -> ResponseReturnValue:
+        if provider.refuses_invitations:
+            return jsonify(provider.refuses_invitations), 422
         key = request.headers["Idempotency-Key"]
         made = provider.invitations.setdefault(key, {**request.get_json(), "id": f"inv_{len(provider.invitations)}"})
         return ("", 502) if lost("invitations") else (jsonify(made | {"state": provider.invitation_state}), 201)
 
     @app.get("/api/invitations/<invitation_id>")
     def invitation(invitation_id: str) -> ResponseReturnValue:
-        return jsonify(id=invitation_id, state=provider.invitation_state)
+        if provider.invitation_state == "deleted":
+            return jsonify(code="not_found"), 404
+        answer = {"id": invitation_id, "state": provider.invitation_state}
+        return jsonify(answer | ({"forwarded_to": provider.forwarded_to} if provider.forwarded_to else {}))
+
+    @app.post("/api/invitations/<invitation_id>/resend")
+    def resend(invitation_id: str) -> ResponseReturnValue:
+        if provider.refuses_invitations:
+            return jsonify(provider.refuses_invitations), 422
+        return jsonify(id=invitation_id, state="sent")
+
+    @app.get("/data/<kind>")
+    def data(kind: str) -> ResponseReturnValue:
+        document = provider.data.get(kind, 404)
+        return ("", document) if isinstance(document, int) else jsonify(document)
 
     return app
 

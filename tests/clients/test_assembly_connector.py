@@ -2,12 +2,15 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
+from joserfc.jwk import ECKey
 
-from clients.assembly import connections, events, invitations, resource
+from clients.assembly import accounts, connections, events, invitations, resource, web
+from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY
-from clients.assembly.errors import Unreachable
+from clients.assembly.errors import Refused, Unreachable
 from tests.clients.conftest import Person
 from tests.clients.provider import ESTAB, URN
 
@@ -59,9 +62,6 @@ def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, pa
 
 
 def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_next(office, provider, parts, settings):
-    from clients.assembly import accounts, web
-    from clients.assembly.app import create_app
-
     account = accounts.find(parts.database, 1)
     invitations.request(parts.database, settings, account, "Grace Okafor")
     assert not provider.invitations
@@ -120,8 +120,6 @@ def test_names_are_shown_only_to_whoever_has_signed_in_with_the_school_account(
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     head = Person(app, provider)
     head.signs_in()
-    from dataclasses import replace
-
     connections.receive(parts.database, parts.provider, replace(parts.settings, resource="http://x"), ESTAB)
 
     assert "Ada Pupil" in head.opens("/connector").text
@@ -133,6 +131,115 @@ def test_names_are_shown_only_to_whoever_has_signed_in_with_the_school_account(
     assert "Ada Pupil" in head.opens("/connector").text
     office.signs_in()
     assert "Ada Pupil" in office.opens("/connector").text
+
+
+def test_an_invitation_that_is_refused_says_why(office, provider):
+    provider.refuses_invitations = {"code": "too_many_mails", "detail": "Five mails a day.", "errors": [
+        {"field": "contact", "detail": "has had five"}]}  # fmt: skip
+    office.presses("/connector/grant-access", name="Grace Okafor")
+
+    page = office.opens("/connector").text
+    assert "Five mails a day. contact: has had five." in page
+    assert "Grant Access" in page
+
+
+@pytest.mark.usefixtures("look_again")
+def test_the_mail_is_sent_again_and_whom_it_was_passed_on_to_is_shown(office, provider):
+    office.presses("/connector/send-again")
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    office.presses("/connector/send-again")
+    assert "on its way again" in office.opens("/connector").text
+    provider.refuses_invitations = {"code": "too_many_mails", "detail": "Three times at most."}
+    office.presses("/connector/send-again")
+    assert "Three times at most." in office.opens("/connector").text
+    provider.invitation_state, provider.forwarded_to = "forwarded", {"name": "Ada Head", "email": "ada@school.example"}
+    assert "Ada Head (ada@school.example)" in office.opens("/connector/status").text
+    provider.invitation_state = "deleted"
+    assert "The e-mail has expired" in office.opens("/connector/status").text
+
+
+def test_one_bad_invitation_keeps_no_other_waiting(office, parts, provider, settings):
+    key = invitations.request(parts.database, settings, accounts.find(parts.database, 1), "Grace Okafor")
+    with parts.database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO invitations SELECT 'bad', account_id, 'no JSON', NULL, state, NULL, NULL, 0, 0 "
+            "FROM invitations WHERE idempotency_key = ?", (key,),
+        )  # fmt: skip
+    invitations.send_waiting(parts.database, parts.provider)
+    parts.background.work_once(poll=True)
+
+    assert list(provider.invitations) == [key]
+
+
+@pytest.fixture
+def connected(provider, settings):
+    """A person of a school that shares, at an application that has an API to read from."""
+    provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
+    person = Person(create_app(replace(settings, resource=f"{provider.issuer}/data")), provider)
+    person.signs_in()
+    return person
+
+
+@pytest.mark.usefixtures("look_again")
+def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    assert "Nothing received yet" in connected.opens("/connector").text
+    provider.data = {
+        "access": {"areas": ["students"]}, "staff": 403,
+        "students": {"students": [{"name": f"Pupil {number}"} for number in range(9)], "total": 412},
+    }  # fmt: skip
+    page = connected.opens("/connector").text
+    assert "<dd>412</dd>" in page
+    assert "Pupil 4" in page
+    assert "Pupil 5" not in page
+    provider.data = {"access": 401}
+    provider.status = "withdrawn"
+    page = connected.opens("/connector").text
+    assert "no longer shares" in page
+    assert "412" in page, "it is kept until the school is disconnected here"
+    connected.presses("/connector/disconnect")
+    assert "412" not in connected.opens("/connector").text
+
+
+@pytest.mark.usefixtures("look_again")
+def test_an_api_whose_answer_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    provider.data = {"access": 500}
+    page = connected.opens("/connector")
+    assert page.status_code == 200
+    assert ">Connected<" in page.text
+    provider.data = {"access": 204}
+    assert connected.opens("/connector").status_code == 200
+
+
+@pytest.mark.usefixtures("look_again")
+def test_after_sharing_has_ended_the_school_is_invited_again(office, provider):
+    office.signs_in()
+    provider.status = "withdrawn"
+    assert "no longer shares" in office.opens("/connector").text
+    office.presses("/connector/grant-access", name="Grace Okafor")
+    page = office.opens("/connector").text
+    assert "E-mail sent" in page
+    provider.status = "active"
+    office.signs_in()
+    assert "School not verified yet" in office.opens("/connector").text
+
+
+@pytest.mark.parametrize(
+    ("verification", "words"),
+    [("closed", "School closed"), ("rejected", "Registration not accepted"), ("suspended", "Suspended")],
+)
+@pytest.mark.usefixtures("look_again")
+def test_what_our_staff_decide_about_the_school_is_shown(office, provider, verification, words):
+    office.signs_in()
+    provider.verification = verification
+
+    assert f">{words}<" in office.opens("/connector").text
+
+
+def test_pages_that_need_a_connection_do_nothing_without_one(office):
+    for path in ("check", "disconnect", "send-again"):
+        assert office.presses(f"/connector/{path}").location == "/connector"
 
 
 def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, provider, parts, monkeypatch):
@@ -183,6 +290,20 @@ def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
         connections.access_token(parts.database, parts.provider, ESTAB)
 
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+
+
+def test_a_refresh_that_is_refused_for_another_reason_holds_nobody_up(person, provider, parts):
+    person.signs_in()
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE connections SET access_until = 0")
+    provider.refuses["refresh_token"] = "invalid_request"
+    with pytest.raises(Refused):
+        connections.access_token(parts.database, parts.provider, ESTAB)
+    provider.refuses.clear()
+    began = time.monotonic()
+
+    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+    assert time.monotonic() - began < 20
 
 
 def test_a_program_killed_while_it_refreshed_holds_nobody_up_for_long(person, provider, parts, monkeypatch):
@@ -288,8 +409,6 @@ def test_a_wrong_event_is_refused_with_its_reason(person, provider, parts, wrong
 
 
 def test_what_is_no_event_is_refused(person, provider):
-    from joserfc.jwk import ECKey
-
     assert arrives(person, "nonsense").json["err"] == "invalid_request"
     assert arrives(person, "é".encode()).status_code == 400
     assert arrives(person, "x" * 20_000).status_code == 400
