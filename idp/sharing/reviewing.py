@@ -93,7 +93,8 @@ def mail_due() -> bool:
                 _mail(session().get_one(Authorisation, agreement_id, populate_existing=True), client)
         if len(marked) == BATCH_SIZE:
             return True
-    registry.note_reviewed(client)
+    if next(_groups_to_review(client), None) is None:  # else another worker was at the same rows, and there are more
+        registry.note_reviewed(client)
     return True
 
 
