@@ -172,7 +172,9 @@ def test_inviting_and_cancelling_again_and_again_is_no_way_to_fill_a_strangers_m
         with pytest.raises(invitations.TooManyInvitations, match="to one address within a day"):
             invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
         invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
-    assert len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == invitations.MAX_MAILS
+    with work():
+        invitations.invite(*AL, "viewer", by=an_administrator().memberships[0])  # which is another school
+    assert len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == invitations.MAX_MAILS + 1
     clock.move(timedelta(days=1))
     with work():
         invitations.invite(*AL, "viewer", by=school.by)
@@ -378,6 +380,17 @@ def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited,
             a_membership(an_administrator(email=AL[1]), school.by.estab, role="viewer")
     clock.move(timedelta(days=7 if how == "expired" else 6))
     assert reminded(work, outbox) == []
+
+
+@pytest.mark.parametrize("where", ["another school", "this one, before"])
+def test_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, invited, clock, outbox, where):
+    with work():
+        an_administrator(username="bo", email="bo@oakhill.example")
+        al = an_administrator(email=AL[1])
+        if where == "this one, before":
+            a_membership(al, school.by.estab, role="viewer").removed_at = clock.now()
+    clock.move(timedelta(days=6))
+    assert len(reminded(work, outbox)) == 1
 
 
 def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, clock, outbox, change_settings):
