@@ -44,24 +44,22 @@ class PerApplication(Generic[T]):
 
     def get(self) -> T:
         """The value of the current application."""
-        return self._in(_current())
+        values = _current().values
+        return values[self] if self in values else self._made(values)
 
     def of(self, app: Flask) -> T:
         """The value of `app`."""
-        return self._in(of(app))
+        values = of(app).values
+        return values[self] if self in values else self._made(values)
 
     def set(self, app: Flask, value: T) -> None:
         """Give `app` this value."""
         of(app).values[self] = value
 
-    def _in(self, runtime: Runtime) -> T:
-        value: T
-        try:
-            value = runtime.values[self]
-        except KeyError:
-            if self._make is None:
-                raise LookupError("this value is set by its module's `configure`, which was not called") from None
-            value = runtime.values.setdefault(self, self._make())
+    def _made(self, values: dict["PerApplication[Any]", Any]) -> T:
+        if self._make is None:
+            raise LookupError("this value is set by its module's `configure`, which was not called")
+        value: T = values.setdefault(self, self._make())
         return value
 
 
@@ -85,8 +83,8 @@ def _current() -> Runtime:
 
 
 def settings() -> Settings:
-    """The settings, read once at start."""
-    return _current().settings
+    """The settings, read once at start. Without a call of `_current`, as they are read a dozen times a request."""
+    return current_app._get_current_object().extensions[NAME].settings  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 def sealer() -> Sealer:

@@ -91,10 +91,20 @@ def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callab
     """The claims, after verifying the signature. The header is checked before a key is chosen."""
     try:
         presented = jwts.parse(token, max_length=MAX_LENGTH)
-        jwts.verify(presented, [_key_for(presented.header, typ, usable).public], algs)
+        _check_signature(token, _key_for(presented.header, typ, usable), frozenset(algs))
     except jwts.BadJwt as error:
         raise BadToken(str(error)) from error
     return presented.claims
+
+
+@lru_cache(maxsize=1024)
+def _check_signature(token: str, key: Key, algs: frozenset[str]) -> None:
+    """Check the signature by this key. Raises `BadJwt`.
+
+    Cached, because resource servers send one token many times: a signature stays what it is. That the key still
+    verifies, the token's times and its standing are looked at each time.
+    """
+    jwts.verify(jwts.parse(token, max_length=MAX_LENGTH), [key.public], algs)
 
 
 def _key_for(header: Mapping[str, Any], typ: str, usable: Callable[[Key], bool]) -> Key:

@@ -3,13 +3,14 @@
 import hmac
 import json
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from idp.foundation import clock as clocks
-from idp.keys import held, ring
+from idp.keys import held, jwts, ring
 from idp.keys.models import SigningKey
 
 
@@ -96,6 +97,30 @@ def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements)
             ring.verify(token, typ="at+jwt")
             ring.jwks()
     assert queries == []
+
+
+def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock, monkeypatch):
+    with work():
+        token = ring.sign(claims())
+        body, _, signature = token.rpartition(".")
+        checked, verify = [], jwts.verify
+        monkeypatch.setattr(jwts, "verify", lambda *asked: (checked.append(asked), verify(*asked)))
+        for _ in range(3):
+            assert ring.verify(token, typ="at+jwt") == claims()
+        assert len(checked) == 1
+        for forgery in (f"{body}.{signature[::-1]}", f"{body}A.{signature}"):
+            for _ in range(2):
+                with pytest.raises(ring.BadToken):
+                    ring.verify(forgery, typ="at+jwt")
+        with pytest.raises(ring.BadToken):
+            ring.verify(token, typ="at+jwt", algs=("RS256",))
+        checked.clear()
+        ring.forget()  # the keys are read again, and each may be another by then
+        ring.verify(token, typ="at+jwt")
+        assert len(checked) == 1
+        clock.move(timedelta(seconds=600))
+        with pytest.raises(ring.BadToken, match="expired"):
+            ring.verify(token, typ="at+jwt")
 
 
 def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
