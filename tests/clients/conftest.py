@@ -6,8 +6,9 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from argon2 import PasswordHasher
 
-from clients.assembly import mail, web
+from clients.assembly import accounts, mail, web
 from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY
 from clients.assembly.settings import Settings
@@ -23,6 +24,14 @@ EMAIL = "office@willowbank.example"
 def provider():
     with fake.running() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch):
+    """Hashes that cost next to nothing: dozens are made here."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(accounts, "_hasher", hasher)
+    monkeypatch.setattr(accounts, "_NOBODY", hasher.hash("nobody's password"))
 
 
 @pytest.fixture
