@@ -9,7 +9,7 @@ from flask_login import current_user
 from idp.developers import applications
 from idp.developers.forms import Addresses, Invitation
 from idp.foundation.errors import BadRequest, NotFound, Refusal
-from idp.foundation.web import post_redirect_get, security
+from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.partner_events import streams
 from idp.partners import registry
@@ -46,6 +46,7 @@ def show_application(client_id: str) -> ResponseReturnValue:
 @bp.post("/applications/<client_id>/secret")
 @security.developer
 @limiter.limit(at_most(30, "minute"))
+@form_drafts.form_shown_at("developers.account.show_application")
 def rotate_secret(client_id: str) -> ResponseReturnValue:
     """Make a new secret and show it, once."""
     overlap = applications.OVERLAPS.get(request.form.get("overlap", ""))
@@ -91,6 +92,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
 @bp.post("/applications/<client_id>/events/<event_id>/replay")
 @security.developer
 @limiter.limit(at_most(30, "minute"))
+@form_drafts.form_shown_at("developers.account.show_application")
 def replay(client_id: str, event_id: str) -> ResponseReturnValue:
     """Deliver an event again."""
     try:
@@ -131,6 +133,7 @@ def people() -> ResponseReturnValue:
 @bp.post("/people/<developer_id>/remove")
 @security.developer
 @limiter.limit(at_most(30, "minute"))
+@form_drafts.form_shown_at("developers.account.people")
 def remove(developer_id: str) -> ResponseReturnValue:
     """Remove somebody, whose sessions end."""
     developer = _developer()

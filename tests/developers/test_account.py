@@ -1,14 +1,20 @@
 """A partner's people: invited, signed in with a code, and at their own company's applications only."""
 
+import json
 from datetime import timedelta
 
 import pyotp
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
 
+from idp.cli import main
 from idp.developers import applications
 from idp.foundation import clock as clocks
 from idp.foundation.database import session
-from idp.partners import journal, manifest, registry
+from idp.partner_events import streams
+from idp.partner_events.models import PartnerEvent
+from idp.partners import event_types, journal, manifest, registry
 from idp.partners.models import Client
 from idp.signin import developers
 from idp.signin.code_accounts import DEVELOPERS
@@ -122,7 +128,10 @@ class TestAuthorisation:
         assert sam.opens("/developers/applications").status_code == 200
 
     def test_only_owners_invite_and_remove(self, jo, partner, work, outbox):
-        invited(work, outbox)
+        with work():
+            company = registry.partner("Assembly")
+            sams_id = developers.invite(company, "Sam", EMAIL, is_owner=True, by="cli").id
+        clocks.move(timedelta(seconds=1))
         seed = set_up(jo, invited(work, outbox, "bo@assembly.example", is_owner=False))
         signs_in(jo, seed, "bo@assembly.example")
         jo.opens("/developers/people")
@@ -130,8 +139,6 @@ class TestAuthorisation:
         jo.opens("/developers/applications/assembly")
         form = {"csrf_token": jo.token, "name": "X", "email": "x@assembly.example"}
         assert jo.web.post("/developers/people", data=form).status_code == 404
-        with work():
-            sams_id = DEVELOPERS.of_address(EMAIL).id
         assert jo.web.post(f"/developers/people/{sams_id}/remove", data=form).status_code == 404
 
     def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, work):
@@ -307,3 +314,72 @@ def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, at_once)
 
     outcomes = at_once(2, change)
     assert outcomes.count("changed") == 1
+
+
+class TestEvents:
+    @pytest.fixture
+    def event_id(self, partner, work):
+        """An event of Assembly's application, which was delivered."""
+        with work():
+            client = registry.find("assembly")
+            client.events_method, client.events_endpoint_url = event_types.PUSH, "https://assembly.example/events"
+            jti = streams.verify("assembly")
+            session().scalars(select(PartnerEvent)).one().delivered_at = clocks.now()
+            return jti
+
+    def test_their_state_is_shown_and_one_is_delivered_again(self, sam, event_id, work):
+        sam.opens("/developers/applications/assembly")
+        assert "to https://assembly.example/events" in sam.sees
+        assert "delivered" in sam.sees
+        sam.sends_again(f"/developers/applications/assembly/events/{event_id}/replay")
+        assert sam.answer.location == "/developers/applications/assembly#events"
+        with work():
+            assert session().scalars(select(PartnerEvent)).one().delivered_at is None
+
+    def test_an_event_of_another_company_is_not_there(self, al, event_id, work):
+        with work():
+            registry.find("timetabler").events_method = event_types.POLL
+        al.opens("/developers/applications/timetabler")
+        al.sends_again(f"/developers/applications/timetabler/events/{event_id}/replay")
+        al.opens("/developers/applications/timetabler")
+        assert "There is no such event for this application" in al.sees
+        with work():
+            assert session().scalars(select(PartnerEvent)).one().delivered_at is not None
+
+    def test_a_changed_address_leaves_the_registration_for_events_as_it_is(self, sam, event_id, work):
+        sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
+        with work():
+            client = registry.find("assembly")
+            assert client.redirect_uris == ["https://assembly.example/new"]
+            assert client.events_endpoint_url == "https://assembly.example/events"
+
+
+class TestCommand:
+    @pytest.fixture
+    def idp(self, app, partner, monkeypatch):
+        monkeypatch.setattr("idp.cli._create_app", lambda: app)
+        return lambda *words: CliRunner().invoke(main, ["developers", *words])
+
+    def test_a_person_is_invited_listed_and_removed(self, idp, outbox):
+        assert idp("invite", "Assembly", "Sam Lee", EMAIL, "--owner").exit_code == 0
+        assert outbox.last("developer_invitation").path.startswith("/developers/set-up/")
+        (row,) = json.loads(idp("list", "Assembly", "--json").output)
+        assert (row["email"], row["owner"], row["removed"]) == (EMAIL, True, None)
+        assert idp("remove", "Assembly", EMAIL).exit_code == 0
+        assert json.loads(idp("list", "Assembly", "--json").output)[0]["removed"]
+
+    def test_an_operator_may_remove_the_last_owner(self, idp, sam):
+        assert idp("remove", "Assembly", EMAIL).exit_code == 0
+        assert sam.opens("/developers/applications").status_code == 303
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("invite", "Nobody", "Sam", EMAIL), "no partner of that name"),
+            (("remove", "Timetabler", "sam@elsewhere.example"), "no such person"),
+        ],
+    )
+    def test_what_is_not_there_is_said(self, idp, words, message):
+        result = idp(*words)
+        assert result.exit_code == 1
+        assert message in result.output

@@ -7,7 +7,7 @@ import pytest
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
 from tests import mail
-from tests.factories import an_administrator
+from tests.factories import a_partner, an_administrator
 from tests.signin.apps import an_app
 from tests.signin.person import Person
 
@@ -101,6 +101,20 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
         return seen(person, email), runtime.of(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("nobody@idaas.example")
+
+
+def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, clock):
+    from idp.signin import developers
+
+    with work():
+        developers.invite(a_partner(), "Sam", "sam@assembly.example", is_owner=True, by="cli")
+
+    def attempt(email):
+        person, before = browser(), runtime.of(app).passwords.hashed
+        person.sends("/developers/sign-in", email=email, password=WRONG, code="123456")
+        return seen(person, email), runtime.of(app).passwords.hashed - before
+
+    assert attempt("sam@assembly.example") == attempt("nobody@assembly.example")
 
 
 @pytest.mark.parametrize(

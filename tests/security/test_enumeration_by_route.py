@@ -35,6 +35,7 @@ ELSEWHERE = {
     "/sign-in/with/<name>": "tests/federation/test_views.py::TestSigningIn::"
     "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
     "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_no_more_to_be_found",
+    "/developers/sign-in": f"{ENUMERATION}::test_the_address_of_a_developer_is_no_more_to_be_found",
     "/password/strength.json": "tests/signin/test_strength_views.py::"
     "test_a_person_who_was_removed_and_one_who_never_was_are_alike",
     "/reset": f"{ENUMERATION}::{RESETS}_for_the_unknown",
@@ -153,6 +154,7 @@ MEASURED = {
     "/invitation/<secret>/password": uses_link("/invitation/{}/password", "reset"),
     "/invitations/<secret>": uses_link("/invitations/{}", "welcome"),
     "/invitations/<secret>/pass-on": uses_link("/invitations/{}/pass-on", "welcome"),
+    "/developers/set-up/<secret>": uses_link("/developers/set-up/{}", "welcome"),
     "/set-up/<secret>": uses_link("/set-up/{}", "welcome"),
 }
 

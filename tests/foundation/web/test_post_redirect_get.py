@@ -24,6 +24,10 @@ UNKNOWN_ARGUMENTS = {
     "person_id": "adm_nothing",
     "name": "nothing",
     "invitation_id": "inv_nothing",
+    "event_id": "evt_nothing",
+    "developer_id": "dev_nothing",
+    "school_id": "0",
+    "release_id": "rel_nothing",
 }
 """Values for the variable parts of addresses; a route with another part fails until it is added here."""
 
