@@ -68,7 +68,8 @@ def _path(ground: Ground, rule: Any) -> str:
     """An address that the rule matches; where there is something to find, one that finds it."""
     if rule.endpoint == "onboarding.old_address.redirect_to_registration":
         return "/XodRegister/School"
-    return re.sub(r"<(\w+)>", lambda name: ground.partner.id if name[1] == "client_id" else "x", rule.rule)
+    values = {"client_id": ground.partner.id}
+    return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
 
 
 def _checked(ground: Ground, answer: Any) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from idp.estabs.models import Administrator
 from idp.foundation.settings import ROOT
-from idp.signin.models import BrowserSession, Operator
+from idp.signin.models import BrowserSession, Developer, Operator
 from tests.oidc.support import authorised, sent
 
 
@@ -43,7 +43,7 @@ OF = {"session", "sessions", "browser_sessions", "second_step", "runtime.ports()
 WAYS_IN = {
     "federation/views.py",  # a linked account of another provider
     "onboarding/views.py",  # the owner of a school that was just registered, with the password just made
-    "signin/operator_views.py",
+    "signin/code_account_views.py",  # operators, and the people of partners
     "signin/second_step.py",
     "signin/views.py",  # a password, a passkey
     # Pages that put a person who is signed in under a new id:
@@ -74,5 +74,5 @@ def test_sessions_begin_at_the_ways_in_and_nowhere_else():
 
 def test_a_new_installation_has_no_account(work):
     with work() as session:
-        for model in (Administrator, Operator, BrowserSession):
+        for model in (Administrator, Developer, Operator, BrowserSession):
             assert session.scalar(select(func.count()).select_from(model)) == 0
