@@ -29,12 +29,18 @@ MIN_FREE_BYTES = 2 << 30
 TYPES = [str(BIN / "mypy")]
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
 ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
-PYTEST = [*ONE_BY_ONE, "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
-FOR_POSTGRESQL = ["tests/conformance", "tests/interoperability", "tests/journeys", "tests/security"]
+PROCESSORS = os.cpu_count() or 2
+IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
+"""In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
+the others."""
+PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
+WAITING_PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 2)]
+"""For stages whose tests wait for processes, a database or a browser four tenths of their time."""
+FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
+    *("tests/faults", "tests/demo", "tests/fuzz", "tests/bench"),
     *FOR_POSTGRESQL,
-    *("tests/bench", "tests/demo", "tests/faults", "tests/fuzz"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
     *("tests/test_worker.py", "tests/schools/test_search_properties.py"),
     *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
@@ -69,8 +75,9 @@ SAME_ON_ANY_DATABASE = [
 Nor is a test that has no database."""
 
 ON_SQLITE = [
-    *("tests/developers", "tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/onboarding"),
-    *("tests/operate", "tests/partners", "tests/signin"),
+    *("tests/developers", "tests/estabs", "tests/federation", "tests/foundation", "tests/invitations", "tests/keys"),
+    *("tests/manage", "tests/oidc", "tests/onboarding", "tests/operate", "tests/partner_api", "tests/partners"),
+    *("tests/sharing", "tests/signin"),
 ]
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
 conformance plans and the tests of security for all that the protocol and its pages do with a database."""
@@ -189,17 +196,17 @@ def _all_stages(run: Run) -> None:
     coverage = ["--cov", "--cov-report=term"]
     others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
     run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others), *coverage])
-    with run.beside("Types", TYPES):  # tests of stopping and waiting leave a fifth of the processors' time
-        run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
+    with run.beside("Types", TYPES):
+        run.stage("The whole on SQLite", [*WAITING_PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
-            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
+            suite = [*WAITING_PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     installation = [*ONE_BY_ONE, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
     with run.beside("The installation on a new machine", installation):
         if run.has(CHROMIUM):
-            run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
+            run.stage("Pages in Chromium", [*WAITING_PYTEST, "tests/browser"])
 
 
 def _with(*marks: str) -> list[str]:

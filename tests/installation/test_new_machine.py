@@ -64,7 +64,8 @@ def an_environment_with(pip, checkout):
 @contextmanager
 def a_demonstration(checkout):
     """`make demo`, from the command to its instructions, at the addresses it returns; it is stopped at the end."""
-    ports = {name: str(free_port()) for name in ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT")}
+    sites = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT")
+    ports = {name: str(free_port()) for name in (*sites, "SCHOOLBOOKING_PORT", "MAILBOX_SMTP_PORT")}
     log = checkout / "demo.log"
     with log.open("wb") as to:
         popen = subprocess.Popen(
@@ -74,7 +75,7 @@ def a_demonstration(checkout):
     process = Process(popen, log)
     try:
         process.until(lambda: "onboarding verify" in process.output)
-        yield [f"http://localhost:{port}" for port in ports.values()]
+        yield [f"http://localhost:{ports[name]}" for name in sites]
         os.killpg(popen.pid, signal.SIGTERM)
         popen.wait(TIMEOUT_SECONDS)
     finally:
