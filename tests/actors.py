@@ -128,7 +128,7 @@ class SchoolAdmin:
             expect(self.page.locator("[data-error-summary]")).to_contain_text(fault)
 
     def sees_code(self, code: str) -> None:
-        """The page names this error, for whoever asks us."""
+        """The page names this error, for the developer to look up."""
         expect(self.page.locator("#error-code")).to_have_text(code)
 
     def presses(self, button: str, *, exact: bool = True) -> None:

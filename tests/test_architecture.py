@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -98,9 +99,38 @@ def names_in(path):
 
 
 def test_no_struck_out_name_comes_back():
-    struck_out = {f"{name(path)}: {each}" for path in modules() for each in names_in(path) if each in STRUCK_OUT}
+    struck_out = {
+        f"{name(path)}: {named}" for path in [*modules(), *CLIENTS] for named in names_in(path) if named in STRUCK_OUT
+    }
 
     assert sorted(struck_out) == []
+
+
+def test_prose_has_no_word_of_the_old_dialect():
+    """In code, pages and documents: "a person who", "a client that", "anyone with"."""
+    dialect = re.compile(r"\bwho(?:so)?ever\b", re.IGNORECASE)
+    kinds = (".py", ".md", ".html", ".txt", ".jinja", ".toml", ".js")
+    folders = ("idp", "clients", "bench", "tests", "docs", "config")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in kinds]
+    assert len(paths) > 1000
+
+    assert [name(path) for path in paths if dialect.search(path.read_text("utf-8"))] == []
+
+
+def test_docstrings_and_comments_of_the_product_do_not_say_nobody():
+    """A sentence says who or what does not, or "no one"; texts for people at schools may say "Nobody yet"."""
+    found = []
+    for path in [*modules(), *CLIENTS]:
+        with path.open("rb") as source:
+            comments = [token.string for token in tokenize.tokenize(source.readline) if token.type == tokenize.COMMENT]
+        docstrings = [
+            node.value.value
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        ]
+        found += [name(path) for text in comments + docstrings if re.search(r"\bnobody\b", text, re.IGNORECASE)]
+
+    assert found == []
 
 
 def modules_of_ours(path):

@@ -14,7 +14,7 @@ bp = Blueprint("people", __name__)
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
-    """What the application is; whoever is signed in goes on to the connector page."""
+    """What the application is; a person who is signed in is redirected to the connector page."""
     if current():
         return redirect(url_for("connector.connector"), 303)
     return render_template("home.html")

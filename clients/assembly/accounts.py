@@ -17,7 +17,7 @@ from clients.assembly import invite_codes, mail
 from clients.assembly.database import Database, digest
 
 TERMS_VERSION = "2026-01"
-"""The version of our terms of service; whoever signs up accepts this one."""
+"""The version of our terms of service; a person who signs up accepts this one."""
 MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 200
 MAX_FAILURES = 10
@@ -27,7 +27,7 @@ RESEND_SECONDS = 60
 """Between two mails to one address."""
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash("nobody's password")  # verified for unknown addresses, which then take as long as known ones
+_DUMMY_HASH = _hasher.hash("a password of no account")  # verified for unknown addresses, to take as long
 
 
 class Invalid(Exception):
@@ -139,7 +139,7 @@ def sign_in(database: Database, email: str, password: str) -> Account:
         row = connection.execute(
             "SELECT id, password_hash FROM accounts WHERE email = ? AND activated_at IS NOT NULL", (address,)
         ).fetchone()
-    if not _matches(row["password_hash"] if row else _NOBODY, password) or row is None:
+    if not _matches(row["password_hash"] if row else _DUMMY_HASH, password) or row is None:
         _count_failure(database, address)
         raise wrong
     with database.transaction() as connection:

@@ -239,7 +239,7 @@ def _claim_refresh(connection: Any, estab_id: str) -> bool:
 
 
 def _refresh(database: Database, provider: Provider, estab_id: str, refresh_token: str) -> str:
-    """Refresh, by whoever has the claim; it ends in the transaction that stores the result."""
+    """Refresh, holding the claim; the claim ends in the transaction that stores the result."""
     try:
         # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
         answer = provider.token(grant_type="refresh_token", refresh_token=refresh_token)

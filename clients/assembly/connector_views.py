@@ -180,7 +180,7 @@ def _invitation() -> invitations.Invitation | None:
 def _acts_for(connection: Connection) -> bool:
     """Whether the person has shown by a school account that they act for this school.
 
-    Choosing a school when signing up shows nothing: without this, whoever has an invite code could read the names of
+    Choosing a school when signing up shows nothing: without this, anyone with an invite code could read the names of
     the pupils of any school that shares with us.
     """
     sign_in, account = current(), current_account()

@@ -67,7 +67,7 @@ def _new(signs_from: float) -> dict[str, Any]:
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
-    """Replace the file as a whole: whoever reads it sees the old keys or the new ones."""
+    """Replace the file as a whole: a reader sees the old keys or the new ones."""
     beside = file.with_suffix(f".{os.getpid()}.new")
     beside.unlink(missing_ok=True)
     beside.touch(mode=0o600)

@@ -71,7 +71,7 @@ def send_due(database: Database, settings: Settings) -> None:
 
 
 def _claim(database: Database, settings: Settings) -> tuple[int, EmailMessage] | None:
-    """The next mail that is due, written; nobody else takes it for a while."""
+    """The next mail that is due, written; it is leased, so no other thread or process takes it for a while."""
     now = time.time()
     with database.transaction() as connection:
         connection.execute("DELETE FROM mails WHERE attempts >= ?", (MAX_ATTEMPTS,))

@@ -2,7 +2,7 @@
 
 * We authenticate by a JWT that our key signs, not by a secret (`private_key_jwt`, RFC 7523).
 * Authorization requests are pushed before the browser goes there (PAR, RFC 9126).
-* Access tokens are bound to our DPoP key: whoever steals one cannot use it (RFC 9449).
+* Access tokens are bound to our DPoP key: a thief cannot use one (RFC 9449).
 
 joserfc signs and verifies; requests sends. An assertion and a proof are each for one request and work once, so
 whatever is sent again, after a lost answer for example, is signed again.

@@ -59,7 +59,7 @@ AT_AUTHORIZE: Final = (
         "prompt=none with another value", "invalid_request", "none stands alone.", (("prompt", "none login"),),
     ),
     Refused(
-        "prompt=none, and nobody is signed in here", "login_required", "Send the person without prompt=none.",
+        "prompt=none, and no one is signed in here", "login_required", "Send the person without prompt=none.",
         (("prompt", "none"),),
     ),
 )  # fmt: skip

@@ -72,7 +72,7 @@ class QuickStart(BaseModel):
     environment: tuple[str, ...] = ()
     """Variables that it reads, whose values are secrets."""
     start: str = ""
-    """The path of the application at which a sign-in begins; empty if nobody signs in at it."""
+    """The path of the application at which a sign-in begins; empty if no person signs in at it."""
     sign_out: str = "/sign-out"
     """The path of the application at which people sign out."""
     stays_signed_in: bool = False

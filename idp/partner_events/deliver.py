@@ -2,8 +2,8 @@
 
 A stream has one worker at a time. If that dies, its lease ends, and another sends again what was not recorded, with the
 same `jti`. An event that is not taken keeps later ones of its subject waiting; an endpoint that takes nothing keeps all
-events of its client waiting, at growing intervals. Nobody else waits: streams whose last round failed or was slow have
-threads of their own (`Lane`).
+events of its client waiting, at growing intervals. Other clients do not wait: streams whose last round failed or was
+slow have threads of their own (`Lane`).
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Record what a client is told, in the transaction of what happened: if that is rolled back, nobody is told."""
+"""Record what a client is told, in the transaction of what happened: if that is rolled back, no event is sent."""
 
 from collections.abc import Callable
 from typing import Final, cast

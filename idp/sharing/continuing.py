@@ -1,6 +1,6 @@
 """A school that follows a closed one goes on with what that shared: two decisions, one of each school.
 
-The closing school releases what it shares to a school that follows it in the register; where nobody is left there, our
+The closing school releases what it shares to a school that follows it in the register; where no one is left there, our
 staff do. Only then the owners of the following school see which services there are, once our staff have verified their
 school and the register says that the succession is in effect. They decide once, as if each service had asked them: with
 agreements of their own. Those of the closed school that they go on with end in the same transaction. Nothing about
@@ -104,7 +104,7 @@ def release(school_id: int, *, by: Membership) -> None:
 
 
 def release_by_staff(closed: str, following: str, *, by: str) -> tuple[Estab, School]:
-    """As `release`, by our staff, where nobody is left at the closing school. Both are named as for `look_up`."""
+    """As `release`, by our staff, where no one is left at the closing school. Both are named as for `look_up`."""
     estab, successor = accounts.look_up(closed), accounts.look_up(following)
     lock(Estab, estab.id, shared=True)
     _release(estab, successor.school_id, by=by, described="our staff")

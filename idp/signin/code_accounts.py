@@ -1,7 +1,7 @@
 """Accounts with a password and the code of an app, always both: those of our staff, and those of partners' people.
 
 Each kind has a table of its own, so that one can never be taken for the other. An account is set up by a link that
-works once; nobody but its person ever chooses or sees its password.
+works once; only its person ever chooses or sees its password.
 """
 
 from dataclasses import dataclass

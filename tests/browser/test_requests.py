@@ -124,7 +124,7 @@ def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
 
 
 def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_partner_asks, issuer, looks_right):
-    """Seen by whoever's partner does not answer; here it does not even leave, so that all of it comes."""
+    """Seen by a person whose partner does not answer; here it does not even leave, so that all of it comes."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())

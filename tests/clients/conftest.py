@@ -31,7 +31,7 @@ def quick_passwords(monkeypatch):
     """Hashes that cost next to nothing: dozens are made here."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(accounts, "_hasher", hasher)
-    monkeypatch.setattr(accounts, "_NOBODY", hasher.hash("nobody's password"))
+    monkeypatch.setattr(accounts, "_DUMMY_HASH", hasher.hash("a password of no account"))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A provider that does as it is told: right answers, and every wrong one a client has to notice.
 
-Not ours: whoever writes a client needs to see it refuse what our own provider would never send.
+Not ours: the author of a client needs to see it refuse what our own provider would never send.
 """
 
 import json

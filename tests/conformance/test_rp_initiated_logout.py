@@ -19,7 +19,7 @@ spec = pytest.mark.spec
 
 @pytest.fixture
 def signed_in(client, browser):
-    """Whoever is about to sign out."""
+    """A person who is about to sign out."""
     return client.signs_in(browser)
 
 

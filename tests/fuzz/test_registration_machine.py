@@ -1,6 +1,6 @@
 """Registering a school: any step in any order, in two browsers, back, twice, with odd words typed.
 
-Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whoever is first (S27).
+Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whichever of them is first (S27).
 """
 
 import re

@@ -20,7 +20,7 @@ METADATA = {
 
 @dataclass
 class Registrar:
-    """Whoever holds an initial access token."""
+    """A program that holds an initial access token."""
 
     web: Any
     token: str

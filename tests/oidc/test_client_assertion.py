@@ -351,7 +351,7 @@ def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
 
 
 def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
-    """Whoever knows a client's name can name a key that nobody knows: that must not hold every thread."""
+    """Anyone who knows a client's name can name a key that does not exist: that must not hold every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)

@@ -286,7 +286,7 @@ def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens,
 
 
 def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
-    """Whoever sends many of them would fill our memory."""
+    """A client that sends many of them would fill our memory."""
     jwts.header.cache_clear()
     dpop._proof_key.cache_clear()
     partner.proofs = {"header": {"jwk": bare(ONE) | {"x5t": "A" * 2000}}}

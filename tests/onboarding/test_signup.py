@@ -1,4 +1,4 @@
-"""A school registers once: begun in one browser, completed once, whoever presses first."""
+"""A school registers once: begun in one browser, completed once, whichever browser presses first."""
 
 from datetime import timedelta
 
