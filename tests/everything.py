@@ -18,12 +18,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from tests import chromium, postgresql, redis
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 MOD_AUTH_OPENIDC = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
+MAX_FAILURES, MAX_LINES = 5, 30
+"""Failed tests of a stage that are shown once more at the end, and lines of each."""
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 TYPES = [str(BIN / "mypy")]
@@ -117,7 +120,8 @@ class Run:
     """The results so far."""
 
     environment: dict[str, str]
-    failed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """The stages that failed, each with the end of what its first failed tests wrote."""
     missing: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -125,8 +129,11 @@ class Run:
         """Run one command; if it fails, the next stages still run."""
         print(f"\n=== {name}", flush=True)
         variables = os.environ | self.environment | environment
-        if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode != 0:
-            self.failed.append(name)
+        with tempfile.TemporaryDirectory() as folder:
+            results = Path(folder) / "results.xml"
+            run = [*command, f"--junit-xml={results}"] if "pytest" in command else command
+            if subprocess.run(run, cwd=ROOT, env=variables, check=False).returncode != 0:
+                self.failed[name] = _failures(results)
 
     @contextmanager
     def beside(self, name: str, command: list[str]) -> Iterator[None]:
@@ -137,9 +144,10 @@ class Run:
             yield
             code = process.wait()
             written.seek(0)
-            print(f"\n=== {name}\n{written.read()}", end="", flush=True)
+            output = written.read()
+            print(f"\n=== {name}\n{output}", end="", flush=True)
         if code != 0:
-            self.failed.append(name)
+            self.failed[name] = _end_of(output)
 
     def has(self, needed: Program) -> bool:
         """Whether the program is there, after installing it where possible."""
@@ -193,7 +201,7 @@ def _all_stages(run: Run) -> None:
     possible = [] if run.has(REDIS) else ["not redis"]
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
     once = ["not postgresql"] if on_postgresql else []
-    coverage = ["--cov", "--cov-report=term"]
+    coverage = ["--cov", "--cov-report="]  # `coverage report` prints the table afterwards
     others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
     run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others), *coverage])
     with run.beside("Types", TYPES):
@@ -219,14 +227,32 @@ def _without(paths: list[str]) -> list[str]:
 
 def _report(run: Run) -> int:
     """Print what failed and what was not checked; returns the exit code."""
-    for name in run.failed:
-        print(f"FAILED       {name}")
+    for name, failures in run.failed.items():
+        print(f"FAILED       {name}\n{failures}".rstrip())
     for name in run.missing:
         print(f"NOT CHECKED  {name}")
     for name in run.left_out:
         print(f"LEFT OUT     {name}")
     allowed = os.environ.get("ALLOW_MISSING") == "1"
     return 1 if run.failed or (run.missing and not allowed) else 0
+
+
+def _failures(results: Path) -> str:
+    """Which tests failed and how, from pytest's JUnit report: of a long output, many services keep only the end."""
+    if not results.exists():
+        return ""
+    failed = [
+        f"--- {case.get('classname', '')}::{case.get('name', '')}\n{_end_of(outcome.text or '')}"
+        for case in ET.parse(results).iter("testcase")
+        for outcome in case
+        if outcome.tag in {"failure", "error"}
+    ]
+    more = [f"--- and {len(failed) - MAX_FAILURES} more"] if len(failed) > MAX_FAILURES else []
+    return "\n".join([*failed[:MAX_FAILURES], *more])
+
+
+def _end_of(text: str) -> str:
+    return "\n".join(text.splitlines()[-MAX_LINES:])
 
 
 def _in_memory() -> dict[str, str]:

@@ -82,3 +82,30 @@ def test_a_stage_that_fails_fails_the_run_and_keeps_no_other_from_running(run, m
     output = capfd.readouterr().out
     assert "it ran" in output
     assert "FAILED       One" in output
+
+
+def test_the_end_of_the_output_says_which_tests_failed_and_how(run, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(everything, "MAX_FAILURES", 2)
+    failing = "".join(f"def test_{name}():\n    assert 1 == 2, 'why {name} failed'\n\n\n" for name in "abc")
+    (tmp_path / "test_some.py").write_text(failing + "def test_passes():\n    pass\n", "utf-8")
+    run.stage("Some tests", [*everything.ONE_BY_ONE, "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)])
+    run.stage("One that passes", [*everything.ONE_BY_ONE, str(tmp_path), "-k", "passes"])
+    capfd.readouterr()
+
+    assert everything._report(run) == 1
+    shown = capfd.readouterr().out
+    assert "FAILED       Some tests" in shown
+    assert "test_a" in shown
+    assert "why b failed" in shown
+    assert "why c failed" not in shown
+    assert "--- and 1 more" in shown
+    assert "passes" not in shown
+
+
+def test_a_stage_beside_another_shows_the_end_of_what_it_wrote(run, capfd):
+    with run.beside("Types", [sys.executable, "-c", "print('first'); print('an error'); raise SystemExit(1)"]):
+        pass
+    capfd.readouterr()
+
+    assert everything._report(run) == 1
+    assert "an error" in capfd.readouterr().out
