@@ -94,15 +94,16 @@ $(DEMO): requirements.lock pyproject.toml | $(OWN_PIP)
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(OWN_PIP)
-	@$(call from,requirements-dev.lock)
+	@$(call from,requirements-dev.lock,--no-compile)
 	@touch $@ $(DEMO)
 
-# $(call from,FILE) installs exactly what FILE names, each package checked against its hash, a line for each;
-# then this project itself, from where it is.
+# $(call from,FILE,OPTIONS) installs exactly what FILE names, each package checked against its hash, a line for each;
+# then this project itself, from where it is. For working on it, modules are compiled when they are first imported: most
+# never are, and compiling them all is more than half of the processor time of an installation.
 define from
 	echo "Installing what $(1) names into $(VENV) (once, about a minute):"; \
 	rm -f $(VENV)/.failed; \
-	{ $(PIP) install --require-hashes --progress-bar off -r $(1) 2>&1 || touch $(VENV)/.failed; } | \
+	{ $(PIP) install $(2) --require-hashes --progress-bar off -r $(1) 2>&1 || touch $(VENV)/.failed; } | \
 		while read -r word rest; do case "$$word" in \
 			Collecting) echo "  $${rest%% *}";; \
 			Installing) echo "  unpacking ...";; \
