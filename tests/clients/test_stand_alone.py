@@ -10,16 +10,18 @@ MODULES = sorted(CLIENTS.rglob("*.py"))
 
 
 def test_there_are_clients_to_look_at():
-    assert {"assembly", "mailbox", "sample_api"} <= {module.parent.name for module in MODULES}
+    assert {"assembly", "mailbox", "sample_api", "xporter"} <= {module.parent.name for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(CLIENTS)))
-def test_no_client_imports_the_provider(module):
+def test_no_client_imports_the_provider_or_another_client(module):
     imported = set()
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            imported |= {name.name.partition(".")[0] for name in node.names}
+            imported |= {name.name for name in node.names}
         if isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").partition(".")[0])
+            imported |= {f"{node.module}.{name.name}" for name in node.names}
 
-    assert "idp" not in imported
+    own = ".".join(["clients", *module.relative_to(CLIENTS).parts[:1]]) + "."
+    assert [name for name in imported if f"{name}.".startswith("idp.")] == []
+    assert [name for name in imported if name.startswith("clients.") and not f"{name}.".startswith(own)] == []

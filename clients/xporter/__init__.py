@@ -1,0 +1,13 @@
+"""XporterOnDemand, the API that has the schools' data: endpoints send extracts, partners read what is shared with them.
+
+It is a protected resource (RFC 9728) behind the provider's access tokens, with a database and a key of its own.
+README.md explains what an API behind these tokens has to check, in the order in which it is done here.
+
+* `settings`, `keys`    what it is run with, and the key that proves who it is to the provider
+* `tables`, `database`  what is stored, and transactions
+* `storage`             reading records of one school, by page, by change, by id
+* `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
+* `proofs`, `tokens`    whether a request may be answered, and for which school
+* `problems`, `web`     refusals as documents with challenges, and what holds for all addresses
+* `*_views`, `app`      the addresses
+"""

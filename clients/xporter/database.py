@@ -1,0 +1,84 @@
+"""Connections and transactions, on SQLite or PostgreSQL.
+
+Whatever two requests could decide at once is decided by one statement: `UPDATE … WHERE` on the state that it expects,
+and the number of rows says who was first. So the program may be killed at any moment, and run several times.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, create_engine, event, make_url
+
+from clients.xporter.tables import METADATA
+
+BUSY_SECONDS = 30
+"""How long a transaction waits for another that writes; SQLite has one writer at a time."""
+
+
+class Database:
+    """The database at an address of SQLAlchemy's, whose tables are made when they are not there."""
+
+    def __init__(self, url: str) -> None:
+        at = make_url(url)
+        if at.drivername == "postgresql":
+            at = at.set(drivername="postgresql+psycopg")
+        self.is_sqlite = at.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            _private_file(Path(str(at.database)))
+        self._engine = create_engine(at, **_options(self.is_sqlite))
+        if self.is_sqlite:
+            event.listen(self._engine, "connect", _configure_sqlite)
+        self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))
+        with self.write() as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20261129)")  # two that start make them once
+            METADATA.create_all(connection)
+
+    @property
+    def dialect(self) -> Dialect:
+        """SQLAlchemy's description of the kind of database."""
+        return self._engine.dialect
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction in which all statements see one moment. It keeps no writer waiting."""
+        with self._reading.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, and rolled back where the block raises."""
+        with self._engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+            connection.commit()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+_ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
+
+
+def _options(is_sqlite: bool) -> dict[str, Any]:
+    if is_sqlite:
+        return {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 20, "max_overflow": 40}
+    return {"pool_pre_ping": True, "pool_size": 20, "max_overflow": 40, "connect_args": {"connect_timeout": 5}}
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is sent above
+    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+
+
+def _private_file(file: Path) -> None:
+    """Make the file so that other people on the machine cannot read it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)

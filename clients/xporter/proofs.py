@@ -1,0 +1,96 @@
+"""DPoP proofs (RFC 9449 §4.3): each is for one request and token, recent, and accepted once."""
+
+import hashlib
+import itertools
+import json
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+
+ALGS = ("PS256", "ES256", "EdDSA", "Ed25519")
+MAX_PROOF_LENGTH = 8192
+MAX_AGE_SECONDS, MAX_SKEW_SECONDS = 60, 15
+"""How old a proof may be, and how far its maker's clock may be ahead."""
+MIN_RSA_BITS = 2048
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
+
+
+class BadProof(Exception):
+    """The proof is not accepted."""
+
+
+class _Headers(jws.JWSRegistry):
+    max_header_length = 4096  # an RSA key exceeds joserfc's limit of 512
+
+
+class Proofs:
+    """Checks proofs, and remembers them as long as they could be replayed. One object for each process.
+
+    Several processes that serve one address would each accept a proof once: run one, with threads.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now, self._lock = now, threading.Lock()
+        self._seen: dict[bytes, float] = {}
+
+    def key_of(self, proof: str, *, method: str, url: str, token: str) -> str:
+        """The thumbprint of the key that made `proof`. Raises `BadProof`."""
+        try:
+            return self._check(proof, method, url, token)
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as fault:
+            raise BadProof(type(fault).__name__) from fault
+
+    def _check(self, proof: str, method: str, url: str, token: str) -> str:
+        if len(proof) > MAX_PROOF_LENGTH:
+            raise ValueError("too long")
+        registry = _Headers(algorithms=ALGS)
+        header = jws.extract_compact(proof.encode("ascii"), registry=registry).headers()
+        if header["typ"] != "dpop+jwt" or header["alg"] not in ALGS:
+            raise ValueError("another type or algorithm")
+        key = _public(header["jwk"])
+        claims = json.loads(jws.deserialize_compact(proof, key, registry=registry).payload)
+        expected = urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
+        if claims["htm"] != method or _target(claims["htu"]) != _target(url) or claims["ath"] != expected:
+            raise ValueError("made for another request or token")
+        thumbprint: str = key.thumbprint()
+        self._use_once(thumbprint, claims["jti"], claims["iat"])
+        return thumbprint
+
+    def _use_once(self, thumbprint: str, jti: object, iat: object) -> None:
+        now = self._now()
+        if not isinstance(iat, int | float) or not now - MAX_AGE_SECONDS <= iat <= now + MAX_SKEW_SECONDS:
+            raise ValueError("too old, or made in the future")
+        if not isinstance(jti, str) or not jti:
+            raise ValueError("without a jti")
+        proof = hashlib.sha256(f"{thumbprint} {jti}".encode()).digest()
+        with self._lock:
+            for seen, expiry in list(itertools.islice(self._seen.items(), 2)):  # the oldest: more go than come
+                if expiry <= now:
+                    del self._seen[seen]
+            if self._seen.get(proof, now) > now:
+                raise ValueError("used before")
+            self._seen[proof] = now + MAX_AGE_SECONDS + MAX_SKEW_SECONDS
+
+
+def _public(jwk: Any) -> RSAKey | ECKey | OKPKey:
+    """The key, if it is a public key and strong enough."""
+    if PRIVATE_MEMBERS & jwk.keys():
+        raise ValueError("a private key")
+    key = JWKRegistry.import_key(jwk)
+    if isinstance(key, RSAKey) and key.raw_value.key_size >= MIN_RSA_BITS:
+        return key
+    if isinstance(key, ECKey | OKPKey):
+        return key
+    raise ValueError("a key that is too weak, or none for signatures")
+
+
+def _target(url: str) -> tuple[str, str | None, int | None, str]:
+    """The parts of an address that are compared: without query and fragment, the host in lower case."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path

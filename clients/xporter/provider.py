@@ -1,0 +1,183 @@
+"""What we ask the provider: its metadata and keys, about tokens (RFC 7662), and for a token of our own.
+
+We authenticate by a JWT that our key signs (`private_key_jwt`, RFC 7523), so that there is no secret to be kept by two.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry, Key
+
+from clients.xporter.keys import ALG, Keys
+from clients.xporter.settings import Settings
+
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_SECONDS: Final = 60
+TIMEOUT_SECONDS: Final = 10
+METADATA_SECONDS: Final = 3600
+KEYS_SECONDS: Final = 600
+"""How long its keys are used before they are read again; a key that it no longer publishes is refused then."""
+MIN_KEYS_SECONDS: Final = 60
+"""Between two requests for its keys, however many tokens name one that we do not know."""
+EARLY_SECONDS: Final = 30
+"""How long before a token of our own expires we get another one."""
+_ADVICE: Final = (
+    (
+        requests.exceptions.SSLError,
+        "its certificate is not trusted; REQUESTS_CA_BUNDLE names the file of its authority",
+    ),
+    (requests.exceptions.Timeout, f"it did not answer within {TIMEOUT_SECONDS} seconds"),
+    (requests.exceptions.ConnectionError, "nothing answers at that address; XPORTER_ISSUER names it"),
+)
+"""Explanations for the log when the provider cannot be reached, the most specific first."""
+
+log = logging.getLogger(__name__)
+
+
+class Unreachable(Exception):
+    """The provider does not respond, or not as it should. The argument is for our log and holds no token."""
+
+
+class Provider:
+    """The provider, as this program sees it. It need not be running when this is made."""
+
+    def __init__(self, settings: Settings, keys: Keys, http: requests.Session | None = None) -> None:
+        self._settings, self._keys, self._http = settings, keys, http or _session()
+        self._metadata: tuple[dict[str, Any], float] = ({}, float("-inf"))
+        self._jwks: dict[str, Key] = {}
+        self._jwks_read_at = self._jwks_asked_at = float("-inf")
+        self._own_tokens: dict[str, tuple[str, float]] = {}
+        self._lock, self._token_lock = threading.Lock(), threading.Lock()
+
+    def key(self, kid: str) -> Key | None:
+        """Its public key of that id, or None. Raises `Unreachable` where its keys were never read.
+
+        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`.
+        """
+        with self._lock:
+            now = time.monotonic()
+            is_old = now - self._jwks_read_at > KEYS_SECONDS
+            if (is_old or kid not in self._jwks) and now - self._jwks_asked_at >= MIN_KEYS_SECONDS:
+                self._jwks_asked_at = now
+                try:
+                    self._jwks, self._jwks_read_at = self._read_keys(), now
+                except Unreachable as fault:
+                    log.warning("cannot read the keys of %s: %s", self._settings.issuer, fault)
+                    if not self._jwks:
+                        self._jwks_asked_at = float("-inf")
+                        raise
+            return self._jwks.get(kid)
+
+    def introspect(self, token: str) -> dict[str, Any]:
+        """What the provider says of the token now (RFC 7662 §2.2). Raises `Unreachable`."""
+        return self._post("introspection_endpoint", {"token": token})
+
+    def own_token(self, scope: str, *, anew: bool = False) -> str:
+        """A token of our own by client credentials (RFC 6749 §4.4). Raises `Unreachable`."""
+        with self._token_lock:  # one thread gets it, the others wait
+            token, until = self._own_tokens.get(scope, ("", 0.0))
+            if anew or time.time() > until - EARLY_SECONDS:
+                response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
+                try:
+                    token = str(response["access_token"])
+                except KeyError as fault:
+                    raise Unreachable("the token endpoint answered without a token") from fault
+                self._own_tokens[scope] = token, time.time() + float(response.get("expires_in", 60))
+            return self._own_tokens[scope][0]
+
+    def get(self, path: str, **more: Any) -> requests.Response:
+        """GET a public document at the provider, such as `/api/scopes`. Raises `Unreachable` for errors of its own."""
+        return self._send("GET", self._settings.issuer + path, **more)
+
+    def post_as_ourselves(self, path: str, document: Any, *, scope: str) -> requests.Response:
+        """POST a JSON document to its API with a token of our own. Raises `Unreachable` for errors of its own."""
+        for anew in (False, True):  # the token may have been revoked, or the provider has begun anew
+            headers = {"Authorization": f"Bearer {self.own_token(scope, anew=anew)}"}
+            response = self._send("POST", self._settings.issuer + path, json=document, headers=headers)
+            if response.status_code != 401:
+                break
+        return response
+
+    def metadata(self) -> dict[str, Any]:
+        """Its metadata (RFC 8414 §3). Raises `Unreachable`."""
+        metadata, read_at = self._metadata
+        if time.monotonic() - read_at > METADATA_SECONDS:
+            at = urlsplit(self._settings.issuer)
+            url = f"{at.scheme}://{at.netloc}/.well-known/oauth-authorization-server{at.path}"
+            metadata = _json(self._send("GET", url))
+            if metadata.get("issuer") != self._settings.issuer:
+                raise Unreachable(f"its metadata names {metadata.get('issuer')!r} as issuer (RFC 8414 §3.3)")
+            self._metadata = metadata, time.monotonic()
+        return metadata
+
+    def _read_keys(self) -> dict[str, Key]:
+        document = _json(self._send("GET", self._endpoint("jwks_uri")))
+        keys = {}
+        for jwk in document.get("keys", ()):
+            try:
+                if jwk.get("use", "sig") == "sig":
+                    keys[str(jwk["kid"])] = JWKRegistry.import_key(jwk)
+            except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+                continue  # of a kind that we do not know
+        if not keys:
+            raise Unreachable("its JWK Set has no key that we can use")
+        return keys
+
+    def _post(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
+        proven = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self._assertion()}
+        headers = {"Accept": "application/json"}
+        return _json(self._send("POST", self._endpoint(endpoint), data=form | proven, headers=headers))
+
+    def _assertion(self) -> str:
+        """Who we are, signed (RFC 7523 §3). It works once, so there is one for each request."""
+        now, key, us = int(time.time()), self._keys.signing_key(), self._settings.client_id
+        claims = {
+            "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
+            "exp": now + ASSERTION_SECONDS,
+        }  # fmt: skip
+        return jwt.encode({"alg": ALG, "kid": key.kid}, claims, key, algorithms=[ALG])
+
+    def _endpoint(self, name: str) -> str:
+        try:
+            return str(self.metadata()[name])
+        except KeyError as fault:
+            raise Unreachable(f"its metadata names no {name}") from fault
+
+    def _send(self, method: str, url: str, **more: Any) -> requests.Response:
+        try:
+            response = self._http.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **more)
+        except requests.RequestException as fault:
+            words = next((words for kind, words in _ADVICE if isinstance(fault, kind)), type(fault).__name__)
+            raise Unreachable(words) from None
+        if response.status_code >= 500 or response.status_code == 429:
+            raise Unreachable(f"{urlsplit(url).path} answered {response.status_code}")
+        return response
+
+
+def _session() -> requests.Session:
+    """Keeps connections to the provider open for as many threads as ask at once."""
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=50))
+    return session
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    path = urlsplit(response.url or "").path
+    if response.status_code != 200:
+        advice = "; is our key at the jwks_uri that is registered for us?" if response.status_code == 401 else ""
+        raise Unreachable(f"{path} answered {response.status_code}{advice}")
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Unreachable(f"the answer of {path} cannot be read")
+    return document

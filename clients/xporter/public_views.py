@@ -1,0 +1,53 @@
+"""The addresses that need no token or any: metadata, our public key, health, and what a token opens."""
+
+from flask import Blueprint, Response, jsonify
+
+from clients.xporter import web
+from clients.xporter.problems import Problem
+from clients.xporter.proofs import ALGS
+
+SCOPES = (
+    "school", "students", "students.demographics", "students.sen", "students.medical", "contacts", "staff", "classes",
+    "timetable", "attendance", "assessment", "endpoint",
+)  # fmt: skip
+"""What we serve, and what endpoints need; registered with the provider as `resource_scopes`."""
+
+bp = Blueprint("public", __name__)
+
+
+@bp.get(web.METADATA)
+def metadata() -> Response:
+    """How to be let in (RFC 9728 §2)."""
+    settings = web.program().settings
+    response = jsonify(
+        resource=settings.resource, authorization_servers=[settings.issuer], scopes_supported=SCOPES,
+        bearer_methods_supported=["header"], dpop_signing_alg_values_supported=ALGS, resource_name="XporterOnDemand",
+    )  # fmt: skip
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@bp.get("/jwks.json")
+def jwks() -> Response:
+    """The public keys of our client assertions."""
+    response = jsonify(web.program().keys.public())
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return response
+
+
+@bp.get("/healthz")
+def healthz() -> Response:
+    """Whether the database answers."""
+    with web.program().database.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    return jsonify(status="ok")
+
+
+@bp.get("/access")
+def access() -> Response:
+    """What the caller's token opens here: the school, and the areas of it."""
+    token = web.access()
+    if not token.scopes:
+        raise Problem("insufficient_scope", scheme=token.scheme, scope=" ".join(SCOPES))
+    school = {"estab_id": token.estab_id, "estab_status": token.estab_status} if token.estab_id else None
+    return jsonify(client_id=token.client_id, school=school, areas=sorted(token.scopes))

@@ -1,0 +1,183 @@
+"""Access tokens: whether a request may be answered, for which school, client and scopes.
+
+Cheap checks come first, and what they refuse never reaches the provider: the JWT itself (RFC 9068 §4: signature, `typ`,
+`iss`, `aud`, `exp`), then the proof that the caller holds the key it is bound to (RFC 9449 §7). Whether the
+authorisation stands is asked by introspection (RFC 7662), whose answer is used for at most one second: what a school
+ends is over then.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Request
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from clients.xporter.problems import RETRY_SECONDS, Problem
+from clients.xporter.proofs import BadProof, Proofs
+from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.settings import Settings
+
+ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519")
+"""The accepted signing algorithms of the provider, whatever its metadata says."""
+TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
+MAX_TOKEN_LENGTH: Final = 16_384
+MAX_CACHED: Final = 10_000
+ENDPOINT_SCOPE: Final = "endpoint"
+_STOPPED: Final = {
+    "paused": "authorisation_paused", "withdrawn": "authorisation_ended", "expired": "authorisation_ended",
+}  # fmt: skip
+
+_REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a request may do: its client, its school, and the scopes that stand now. A client's own has no school."""
+
+    scheme: str
+    client_id: str
+    estab_id: str | None
+    estab_status: str | None
+    scopes: frozenset[str]
+    jkt: str | None = None
+    """The thumbprint of the key that the token is bound to."""
+
+    def require_school(self) -> str:
+        """The Estab ID of the school, which is verified. Raises `Problem`."""
+        if self.estab_id is None:
+            raise Problem("insufficient_scope", "The token is for no school.", scheme=self.scheme)
+        if self.estab_status != "verified":
+            raise Problem("school_unverified", scheme=self.scheme, estab_status=self.estab_status)
+        return self.estab_id
+
+    def require_scope(self, *names: str) -> None:
+        """Raise `Problem` unless at least one of these scopes is granted."""
+        if not self.scopes.intersection(names):
+            raise Problem("insufficient_scope", scheme=self.scheme, scope=" ".join(sorted(names)))
+
+    def require_endpoint(self) -> str:
+        """The Estab ID of the verified school whose endpoint calls. Raises `Problem`."""
+        self.require_scope(ENDPOINT_SCOPE)
+        if self.jkt is None:
+            raise Problem("invalid_token", "An endpoint's token must be bound to its key.", scheme=self.scheme)
+        return self.require_school()
+
+
+class Tokens:
+    """Checks the tokens of requests. One object for each process."""
+
+    def __init__(self, settings: Settings, provider: Provider, now: Callable[[], float] = time.time) -> None:
+        self._settings, self._provider, self._now = settings, provider, now
+        self._proofs = Proofs(now)
+        self._verified: dict[bytes, tuple[dict[str, Any], str]] = {}
+        self._introspected: dict[bytes, tuple[dict[str, Any], float]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, request: Request) -> Access:
+        """What the request may do. Raises `Problem`."""
+        scheme, token = _token_in_header(request)
+        name = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        try:
+            claims = self._verify(token, name, scheme)
+            jkt = self._check_binding(request, token, claims, scheme)
+            answer = self._introspect(token, name)
+        except Unreachable as fault:
+            log.warning("cannot ask %s about a token: %s", self._settings.issuer, fault)
+            raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
+        if answer.get("active") is not True:
+            raise Problem(_STOPPED.get(str(answer.get("authorisation_status")), "invalid_token"), scheme=scheme)
+        scopes = frozenset(str(answer.get("scope", "")).split())
+        school = answer.get("estab_id"), answer.get("estab_status")
+        return Access(scheme, str(claims["client_id"]), *school, scopes, jkt)
+
+    def _verify(self, token: str, name: bytes, scheme: str) -> dict[str, Any]:
+        """The claims of the JWT. A signature is verified once, as long as its key is published."""
+        try:
+            claims, kid = self._verified.get(name) or self._decode(token)
+            is_published = self._provider.key(kid) is not None
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
+            log.info("a token was refused: %s", type(fault).__name__)
+            raise Problem("invalid_token", "It is not an access token of our issuer.", scheme=scheme) from None
+        if not is_published or claims["exp"] <= self._now():
+            raise Problem("invalid_token", "The token has expired.", scheme=scheme)
+        audience = claims.get("aud")
+        if self._settings.resource not in ([audience] if isinstance(audience, str) else audience or ()):
+            raise Problem("invalid_token", "The token is for another API.", scheme=scheme)
+        with self._lock:
+            _remember(self._verified, name, (claims, kid))
+        return claims
+
+    def _decode(self, token: str) -> tuple[dict[str, Any], str]:
+        """The claims and the id of the key that signed them. Raises `ValueError` and the like for what is no token."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise ValueError("too long")
+        header = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).headers()
+        if str(header["typ"]).lower() not in TYPES or header["alg"] not in ALGORITHMS:
+            raise ValueError("another type or algorithm")
+        kid = str(header["kid"])
+        if (key := self._provider.key(kid)) is None:
+            raise ValueError("signed by an unknown key")
+        claims = json.loads(jws.deserialize_compact(token, key, registry=_REGISTRY).payload)
+        if claims["iss"] != self._settings.issuer:
+            raise ValueError("of another issuer")
+        if not isinstance(claims["exp"], int | float) or not isinstance(claims["client_id"], str):
+            raise TypeError("without an end or a client")  # RFC 9068 §2.2
+        return claims, kid
+
+    def _check_binding(self, request: Request, token: str, claims: dict[str, Any], scheme: str) -> str | None:
+        """The thumbprint of the key that the token is bound to and the caller holds. Raises `Problem`."""
+        bound_to = (claims.get("cnf") or {}).get("jkt")
+        if (scheme == "DPoP") != (bound_to is not None):
+            detail = "The token needs the other scheme: DPoP if it is bound to a key, otherwise Bearer."
+            raise Problem("invalid_token", detail, scheme=scheme)
+        if bound_to is not None and self._proof_key(request, token, bound_to) != bound_to:
+            raise Problem("invalid_dpop_proof", "The token is bound to another key.", scheme=scheme)
+        return bound_to
+
+    def _proof_key(self, request: Request, token: str, bound_to: str) -> str:
+        sent = request.headers.getlist("DPoP")
+        if len(sent) != 1 or "," in sent[0]:  # WSGI joins two headers by a comma
+            raise Problem("invalid_dpop_proof", "There must be one DPoP header.", scheme="DPoP")
+        url = self._settings.resource + request.path
+        try:
+            return self._proofs.key_of(sent[0], method=request.method, url=url, token=token)
+        except BadProof:
+            raise Problem("invalid_dpop_proof", scheme="DPoP") from None
+
+    def _introspect(self, token: str, name: bytes) -> dict[str, Any]:
+        cached = self._introspected.get(name)
+        asked_at = time.monotonic()
+        if cached is not None and asked_at - cached[1] < self._settings.cache_seconds:
+            return cached[0]
+        answer = self._provider.introspect(token)
+        with self._lock:
+            _remember(self._introspected, name, (answer, asked_at))
+        return answer
+
+
+def _remember(cache: dict[bytes, Any], name: bytes, value: Any) -> None:
+    """Put it at the end of the cache, whose oldest entries go."""
+    cache.pop(name, None)
+    cache[name] = value
+    while len(cache) > MAX_CACHED:
+        del cache[next(iter(cache))]
+
+
+def _token_in_header(request: Request) -> tuple[str, str]:
+    """The scheme and the token in the `Authorization` header; a token in the query is refused (RFC 9700 §4.3.2)."""
+    if "access_token" in request.args:
+        raise Problem("invalid_request", "Send the token in the Authorization header, not in the query.")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme_name = {"bearer": "Bearer", "dpop": "DPoP"}.get(scheme.lower())
+    if scheme_name is None or not token.strip():
+        raise Problem("invalid_token", "There is no access token in the Authorization header.")
+    return scheme_name, token.strip()

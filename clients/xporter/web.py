@@ -1,0 +1,104 @@
+"""What holds for all addresses: the parts of the program, refusals as problem documents, and their pages."""
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import Flask, Response, current_app, jsonify, render_template_string, request
+from werkzeug.exceptions import HTTPException
+
+from clients.xporter.database import Database
+from clients.xporter.keys import Keys
+from clients.xporter.problems import KINDS, Problem
+from clients.xporter.provider import Provider
+from clients.xporter.settings import Settings
+from clients.xporter.tokens import Access, Tokens
+
+METADATA: Final = "/.well-known/oauth-protected-resource"
+_NAME: Final = "xporter"
+_OF_STATUS: Final = {404: "not_found", 405: "invalid_request", 413: "too_large"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The parts of the program, for its views."""
+
+    settings: Settings
+    database: Database
+    keys: Keys
+    provider: Provider
+    tokens: Tokens
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.database.close()
+
+
+def program() -> Program:
+    """The parts of the program that answers this request."""
+    return cast("Program", current_app.extensions[_NAME])
+
+
+def access() -> Access:
+    """What this request may do. Raises `Problem`."""
+    return program().tokens.of(request)
+
+
+def configure(app: Flask, parts: Program) -> None:
+    """Give the application its parts, and have it answer refusals with problem documents."""
+    app.extensions[_NAME] = parts
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.register_error_handler(Problem, _refused)
+    app.register_error_handler(HTTPException, _refused_by_flask)
+    app.add_url_rule("/problems/<code>", "problem_page", problem_page)
+
+    @app.after_request
+    def with_default_headers(response: Response) -> Response:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+
+def problem_page(code: str) -> str:
+    """What a problem means, and what to do about it."""
+    if code not in KINDS:
+        raise Problem("not_found")
+    return render_template_string(_PAGE, code=code, kind=KINDS[code])
+
+
+def _refused(problem: Problem) -> Response:
+    resource = program().settings.resource
+    response = jsonify(problem.document(resource))
+    response.status_code = problem.kind.status
+    response.content_type = "application/problem+json"
+    if problem.kind.status in {401, 403}:
+        for challenge in problem.challenges(resource + METADATA):
+            response.headers.add("WWW-Authenticate", challenge)
+    if (seconds := problem.members.get("retry_after")) is not None:
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _refused_by_flask(fault: HTTPException) -> Response:
+    """Flask's own refusals: unknown addresses, other methods, bodies that are too large."""
+    status = fault.code or 500
+    problem = Problem(_OF_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
+    response = _refused(problem)
+    response.status_code = status
+    document = problem.document(program().settings.resource) | {"status": status}
+    response.set_data(current_app.json.dumps(document))
+    if (valid := getattr(fault, "valid_methods", None)) is not None:
+        response.headers["Allow"] = ", ".join(sorted(valid))
+    return response
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{{ kind.title }} · XporterOnDemand</title>
+<style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }</style>
+</head><body><main>
+<h1>{{ kind.title }}</h1>
+<p>{{ kind.meaning }}</p>
+<p>{{ kind.action }}</p>
+<p>Code <code>{{ code }}</code>, status {{ kind.status }}.</p>
+</main></body></html>
+"""

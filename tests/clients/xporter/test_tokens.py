@@ -1,0 +1,215 @@
+"""Which tokens XporterOnDemand accepts, and how it refuses all others."""
+
+import time
+
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+
+from clients.xporter import settings as environment
+from clients.xporter.problems import KINDS
+from clients.xporter.proofs import BadProof, Proofs
+from tests.clients.xporter.support import ESTAB, ISSUER, RESOURCE, SIGNER, call, proof, token
+
+METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
+
+
+def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
+    answer = call(api)
+    school = {"estab_id": ESTAB, "estab_status": "verified"}
+    assert (answer.status_code, answer.json["school"], answer.json["areas"]) == (200, school, ["endpoint"])
+    assert answer.headers["Cache-Control"] == "no-store"
+    [(_, sent)] = [asked for asked in provider.asked if asked[0] == "/introspect"]
+    assert "client_assertion" in sent
+    assert "client_secret" not in sent
+
+
+def test_an_answer_of_introspection_is_used_for_a_second_and_no_longer(api, provider, monkeypatch):
+    of = token()
+    clock = [1000.0]
+    monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: clock[0])
+    assert call(api, of=of).status_code == 200
+    provider.introspection = {"active": False}
+    clock[0] += 0.9
+    assert call(api, of=of).status_code == 200
+    clock[0] += 0.1
+    assert call(api, of=of).status_code == 401
+    assert provider.times("/introspect") == 2
+
+
+def test_each_token_is_introspected_for_itself(api, provider):
+    assert call(api, of=token()).status_code == 200
+    provider.introspection = {"active": False}
+    assert call(api, of=token(jti="another")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"typ": "JWT"}, "invalid_token"),
+        ({"typ": None}, "invalid_token"),
+        ({"iss": "https://elsewhere.example"}, "invalid_token"),
+        ({"aud": ISSUER}, "invalid_token"),
+        ({"aud": None}, "invalid_token"),
+        ({"aud": f"{RESOURCE}/"}, "invalid_token"),
+        ({"exp": int(time.time()) - 1}, "invalid_token"),
+        ({"exp": None}, "invalid_token"),
+        ({"exp": "tomorrow"}, "invalid_token"),
+        ({"client_id": None}, "invalid_token"),
+        ({"signer": ECKey.generate_key("P-256", {"kid": "one"})}, "invalid_token"),
+        ({"cnf": {"jkt": ECKey.generate_key("P-256").thumbprint()}}, "invalid_dpop_proof"),
+        ({"cnf": None}, "invalid_token"),
+    ],
+)
+def test_a_token_that_is_wrong_is_refused_before_the_provider_is_asked(api, provider, wrong, problem):
+    answer = call(api, of=token(**wrong))
+    assert (answer.status_code, answer.json["code"]) == (401, problem)
+    assert provider.times("/introspect") == 0
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", "é", "a" * 20_000, token()[:-1], token() + "x", "..", "e30.e30.x"])
+def test_what_is_no_token_is_refused(api, text):
+    assert api.get("/access", headers={"Authorization": f"DPoP {text}"}).status_code == 401
+
+
+def test_the_keys_are_read_again_for_an_unknown_key_once_a_minute(api, provider, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("clients.xporter.provider.time.monotonic", lambda: clock[0])
+    new = ECKey.generate_key("P-256", {"kid": "two"})
+    assert call(api).status_code == 200
+    provider.keys.append(new)
+    for _ in range(3):
+        assert call(api, of=token(new)).status_code == 401
+    assert provider.times("/jwks") == 1
+    clock[0] += 60
+    assert call(api, of=token(new)).status_code == 200
+    assert provider.times("/jwks") == 2
+    provider.keys.remove(SIGNER)
+    clock[0] += 601
+    assert call(api).status_code == 401, "its key is not published any more"
+
+
+def test_a_proof_is_for_one_request_and_works_once(api):
+    of = token()
+    once = proof(of)
+    sent = {"Authorization": f"DPoP {of}", "DPoP": once}
+    assert [api.get("/access", headers=sent).status_code for _ in range(2)] == [200, 401]
+    wrong = (
+        "x", f"{proof(of)}, {proof(of)}", proof(of, ath="x"), proof(of, "POST"), proof(of, path="/other"),
+        proof(of, iat=1), proof(of, iat=int(time.time()) + 60), proof(of, jti=None), proof(of, jti=""),
+    )  # fmt: skip
+    for each in wrong:
+        refused = api.get("/access", headers=sent | {"DPoP": each})
+        assert (refused.status_code, refused.json["code"]) == (401, "invalid_dpop_proof")
+        assert refused.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof"')
+    assert api.get("/access", headers={"Authorization": f"DPoP {of}"}).status_code == 401
+    assert api.get("/access", headers={"Authorization": f"Bearer {of}", "DPoP": proof(of)}).status_code == 401
+
+
+def test_an_unbound_token_is_sent_as_bearer(api, provider):
+    provider.introspection = {"scope": "students"}
+    assert api.get("/access", headers={"Authorization": f"bearer {token(cnf=None)}"}).status_code == 200
+
+
+def test_every_challenge_refers_to_the_metadata(api, provider):
+    metadata = api.get("/.well-known/oauth-protected-resource").json
+    assert (metadata["resource"], metadata["authorization_servers"]) == (RESOURCE, [ISSUER])
+    assert {"students", "endpoint"} <= set(metadata["scopes_supported"])
+    without = api.get("/access")
+    assert without.status_code == 401
+    algs = " ".join(metadata["dpop_signing_alg_values_supported"])
+    assert without.headers.getlist("WWW-Authenticate") == [
+        f'DPoP resource_metadata="{METADATA}", algs="{algs}"', f'Bearer resource_metadata="{METADATA}"',
+    ]  # fmt: skip
+    provider.introspection = {"scope": ""}
+    nothing = call(api)
+    assert (nothing.status_code, nothing.json["code"]) == (403, "insufficient_scope")
+    challenge = nothing.headers["WWW-Authenticate"]
+    assert challenge.startswith('DPoP error="insufficient_scope", scope="school students')
+    assert f'resource_metadata="{METADATA}"' in challenge
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "http"),
+    [
+        ("paused", "authorisation_paused", 403),
+        ("withdrawn", "authorisation_ended", 403),
+        ("expired", "authorisation_ended", 403),
+        ("anything", "invalid_token", 401),
+        (None, "invalid_token", 401),
+    ],
+)
+def test_a_token_of_sharing_that_is_not_in_force_is_told_why(api, provider, status, problem, http):
+    provider.introspection = {"active": False, "authorisation_status": status}
+    answer = call(api)
+    assert (answer.status_code, answer.json["code"]) == (http, problem)
+    assert "WWW-Authenticate" in answer.headers
+
+
+def test_nothing_is_answered_while_the_provider_is_unreachable(api, provider):
+    assert call(api).status_code == 200
+    provider.introspection = None
+    answer = call(api, of=token(jti="another"))
+    assert (answer.status_code, answer.json["code"], answer.headers["Retry-After"]) == (
+        503, "temporarily_unavailable", "5",
+    )  # fmt: skip
+
+
+def test_every_problem_has_a_page_and_its_document_names_it(api):
+    refused = api.get("/nothing")
+    assert (refused.status_code, refused.content_type) == (404, "application/problem+json")
+    assert refused.json["type"] == f"{RESOURCE}/problems/not_found"
+    for code, kind in KINDS.items():
+        page = api.get(f"/problems/{code}")
+        assert page.status_code == 200
+        assert kind.title in page.text
+    assert api.post("/access").headers["Allow"]
+    assert api.get("/problems/other").status_code == 404
+
+
+def test_a_token_in_the_query_is_refused(api):
+    assert api.get(f"/access?access_token={token()}").json["code"] == "invalid_request"
+
+
+def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
+    request = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
+    strong, weak, proofs = RSAKey.generate_key(3072), RSAKey.generate_key(1024), Proofs(time.time)
+    assert proofs.key_of(proof("token", key=strong, alg="PS256"), **request) == strong.thumbprint()
+    for key, alg in ((weak, "PS256"), (strong, "RS256")):
+        with pytest.raises(BadProof):
+            proofs.key_of(proof("token", key=key, alg=alg), **request)
+
+
+def test_proofs_are_forgotten_when_they_could_not_be_replayed():
+    clock = [time.time()]
+    proofs = Proofs(lambda: clock[0])
+    request = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
+    for number in range(20):
+        proofs.key_of(proof("token", jti=str(number), iat=int(clock[0])), **request)
+        clock[0] += 10
+    assert len(proofs._seen) < 12
+
+
+def test_the_key_that_proves_us_can_be_replaced_while_it_is_used(app, api, monkeypatch):
+    keys = app.extensions["xporter"].keys
+    first = keys.signing_key().kid
+    keys.rotate()
+    published = [key["kid"] for key in api.get("/jwks.json").json["keys"]]
+    assert (len(published), published[0]) == (2, first)
+    assert "d" not in api.get("/jwks.json").json["keys"][0]
+    assert keys.signing_key().kid == first
+    later = time.time() + 301
+    monkeypatch.setattr("clients.xporter.keys.time.time", lambda: later)
+    assert keys.signing_key().kid == published[1]
+
+
+def test_health_is_that_of_the_database(api):
+    assert api.get("/healthz").json == {"status": "ok"}
+
+
+def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
+    wrong = {"PORT": "x", "ISSUER": "idp.example", "DATABASE": "mysql://x", "CACHE_MS": "1001"}
+    with pytest.raises(environment.BadSettings) as bad:
+        environment.from_environment({f"XPORTER_{name}": value for name, value in wrong.items()})
+    assert len(bad.value.args) == 4
+    ours = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})
+    assert (ours.resource, ours.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
