@@ -5,14 +5,16 @@ Only `parse` and `format` know the syntax; everyone else has a frozenset.
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from idp.foundation.setting_types import ROOT
 
 _WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
+_MEMBER = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
 MAX_LENGTH = 2048
 """Characters of a scope parameter."""
 
@@ -48,19 +50,46 @@ class Scope:
     kind: Literal["identity", "data", "client"]
     title: str
     explanation: str
-    fields: tuple[str, ...] = field(default=())
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """What it carries: the titles that a school reads, and of a data scope the members (`collection.member`) of each.
+
+    A member of a record is given out only under the scope that names it here.
+    """
     special_category: bool = False
+
+
+class BadCatalogue(ValueError):
+    """`config/scopes.toml` does not say of each member under which one scope it is given out."""
 
 
 @cache
 def catalogue() -> dict[str, Scope]:
-    """Every scope there is, in the order in which a school is shown them."""
-    table = tomllib.loads((ROOT / "config" / "scopes.toml").read_text("utf-8"))["scope"]
-    return {name: _entry(name, entry) for name, entry in table.items()}
+    """Every scope there is, in the order in which a school is shown them. Raises `BadCatalogue`."""
+    return read_catalogue((ROOT / "config" / "scopes.toml").read_text("utf-8"))
+
+
+def read_catalogue(toml: str) -> dict[str, Scope]:
+    """The catalogue that is written in `toml`. Raises `BadCatalogue`."""
+    entries = {name: _entry(name, entry) for name, entry in tomllib.loads(toml)["scope"].items()}
+    scope_of: dict[str, str] = {}
+    for name, entry in entries.items():
+        for member in [member for members in entry.fields.values() for member in members]:
+            if not _MEMBER.fullmatch(member):
+                raise BadCatalogue(f"{name}: {member} is not of the form collection.member")
+            if member in scope_of:
+                raise BadCatalogue(f"{name}: {member} is named already, by {scope_of[member]}")
+            scope_of[member] = name
+    return entries
 
 
 def _entry(name: str, entry: dict[str, Any]) -> Scope:
-    return Scope(name=name, **(entry | {"fields": tuple(entry.get("fields", ()))}))
+    fields = entry.get("fields", {})
+    if entry["kind"] != "data":
+        fields = dict.fromkeys(fields, ())
+    elif not isinstance(fields, dict) or not all(fields.values()) or not fields:
+        raise BadCatalogue(f"{name}: each title of a data scope must name its members")
+    titles = MappingProxyType({title: tuple(members) for title, members in fields.items()})
+    return Scope(name=name, **(entry | {"fields": titles}))
 
 
 def parse(text: str | None) -> frozenset[str]:

@@ -137,6 +137,39 @@ class Schools(Answer, frozen=True, kw_only=True):
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 
+class ScopeField(Answer, frozen=True, kw_only=True):
+    """Something that a scope carries."""
+
+    title: Annotated[str, Meta(description="As a school reads it.")]
+    members: Annotated[
+        tuple[str, ...],
+        Meta(description="The members of records behind it, each as `collection.member`; only data scopes have them."),
+    ]
+
+
+class CatalogueScope(Answer, frozen=True, kw_only=True):
+    """A scope, in the words in which a school reads it."""
+
+    scope: str
+    kind: Annotated[
+        Literal["identity", "data", "client"],
+        Meta(
+            description="`identity`: about the person or the school's public entry; `data`: school data, for verified "
+            "schools only; `client`: for the application itself, by client credentials."
+        ),
+    ]
+    title: str
+    explanation: str
+    special_category: Annotated[bool, Meta(description="Whether the law protects it specially (UK GDPR Article 9).")]
+    fields: tuple[ScopeField, ...]
+
+
+class ScopeCatalogue(Answer, frozen=True, kw_only=True):
+    """Every scope there is, in the order in which a school is shown them."""
+
+    scopes: tuple[CatalogueScope, ...]
+
+
 State = Literal["sent", "opened", "forwarded", "accepted", "declined", "expired", "cancelled"]
 
 

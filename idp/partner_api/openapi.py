@@ -61,7 +61,9 @@ def _paths() -> list[tuple[str, Operation]]:
 
 
 def _describe(path: str, operation: Operation) -> dict[str, Any]:
-    statuses = ["invalid_request", "invalid_token", "insufficient_scope", "too_many_requests", "busy"]
+    statuses = ["too_many_requests", "busy"]
+    if not operation.public:
+        statuses = ["invalid_request", "invalid_token", "insufficient_scope", *statuses]
     if in_path := _PATH_PARAMETER.findall(path):
         statuses.append("not_found")
     statuses += operation.problems
@@ -70,7 +72,7 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": operation.summary,
         "description": operation.description,
-        "security": [{"client": [operation.scope] if operation.scope else []}],
+        "security": [] if operation.public else [{"client": [operation.scope] if operation.scope else []}],
         "parameters": [*_in_path(in_path), *_in_query(operation.query), *_in_headers(operation.headers)],
         "responses": {
             str(operation.status): {"description": operation.summary, "content": {JSON: {"schema": answer}}},

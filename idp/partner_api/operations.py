@@ -23,6 +23,8 @@ from idp.partner_api.answers import Answer
 QueryT = TypeVar("QueryT", bound=Struct)
 JSON: Final = "application/json"
 NOTHING: Final[Mapping[str, str]] = {}
+CACHE_SECONDS: Final = 300
+"""How long documents that are the same for all callers may be stored."""
 Handler = Callable[..., Answer]
 
 
@@ -57,7 +59,9 @@ class Operation:
     for_schools: bool
     """Whether a token that was issued under a school's authorisation may be used too."""
     per_minute: int
-    """Requests a minute that one client may send."""
+    """Requests a minute that one client may send, or one network address where no token is needed."""
+    public: bool = False
+    """Whether it needs no token."""
 
 
 class NoQuery(Struct, frozen=True):
@@ -103,6 +107,34 @@ def operation(
 
         security.csrf_exempt(guarded := security.client(view))  # no cookie decides anything here
         return guarded
+
+    return decorator
+
+
+def public_document(
+    *, summary: str, answer: type[Answer], per_minute: int
+) -> Callable[[Callable[[], Answer]], security.View]:
+    """Make a view of a function that returns the same for all callers, and declare its operation.
+
+    Any cache may store the answer, and pages of any origin may read it.
+    """
+
+    def decorator(handler: Callable[[], Answer]) -> security.View:
+        declared = Operation(
+            handler.__name__, summary, (handler.__doc__ or "").strip(), "GET", NoQuery, None, 200, NOTHING, (), answer,
+            "", False, per_minute, public=True,
+        )  # fmt: skip
+        OPERATIONS[declared.name] = declared
+
+        @wraps(handler)
+        def view() -> Response:
+            response = Response(msgspec.json.encode(handler()), content_type=JSON)
+            response.add_etag()
+            response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
+            response.headers["Access-Control-Allow-Origin"] = "*"  # it is the same for all, and has no secret
+            return response.make_conditional(request)  # type: ignore[return-value]
+
+        return security.anyone(throttle.rate_limit(per_minute)(view))
 
     return decorator
 

@@ -10,7 +10,8 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.oidc.clients import failures
-from idp.partner_api import event_pages, events, invitations, openapi, problems, register, schools
+from idp.partner_api import catalogue, event_pages, events, invitations, openapi, problems, register, schools
+from idp.partner_api.operations import CACHE_SECONDS
 
 bp = Blueprint("partner_api", __name__)
 bp.register_error_handler(Refusal, problems.of_refusal)
@@ -22,12 +23,10 @@ bp.register_error_handler(Exception, problems.unexpected)
 bp.after_request(failures.write_notes)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CACHE_SECONDS = 300
-"""How long the description may be stored."""
-
 bp.add_url_rule("/api/schools", view_func=schools.list_schools)
 bp.add_url_rule("/api/schools/<estab_id>", view_func=schools.read_school)
 bp.add_url_rule("/api/register/schools", view_func=register.search_register)
+bp.add_url_rule("/api/scopes", view_func=catalogue.list_scopes)
 bp.add_url_rule("/api/invitations", view_func=invitations.invite_school, methods=["POST"])
 bp.add_url_rule("/api/invitations", view_func=invitations.list_invitations)
 bp.add_url_rule("/api/invitations/<invitation_id>", view_func=invitations.read_invitation)

@@ -42,3 +42,31 @@ def test_every_data_area_says_what_it_carries_in_words_a_school_knows():
         assert scope.explanation.endswith(".")
         assert scope.fields or scope.kind != "data"
         assert not {"scope", "OAuth", "client", "token"} & set(scope.explanation.split())
+
+
+def test_titles_of_data_areas_name_the_members_behind_them():
+    students = scopes.catalogue()["students"].fields
+
+    assert list(students)[:2] == ["Legal and preferred name", "Date of birth"]
+    assert students["Year and registration group"] == ("students.year_group", "students.registration_group")
+
+
+ONE = '[scope.{name}]\nkind = "data"\ntitle = "T"\nexplanation = "E."\n[scope.{name}.fields]\n{fields}\n'
+
+
+@pytest.mark.parametrize(
+    ("toml", "fault"),
+    [
+        (ONE.format(name="a", fields='X = ["s.x"]\nY = ["s.x"]'), "a: s.x is named already, by a"),
+        (
+            ONE.format(name="a", fields='X = ["s.x"]') + ONE.format(name="b", fields='X = ["s.x"]'),
+            "named already, by a",
+        ),
+        (ONE.format(name="a", fields="X = []"), "must name its members"),
+        (ONE.format(name="a", fields='X = ["x"]'), "collection.member"),
+        ('[scope.a]\nkind = "data"\ntitle = "T"\nexplanation = "E."\nfields = ["X"]', "must name its members"),
+    ],
+)
+def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, fault):
+    with pytest.raises(scopes.BadCatalogue, match=fault):
+        scopes.read_catalogue(toml)

@@ -407,7 +407,8 @@ FOR_ALL = {
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
     "signin.take_second_step", "signin.take_second_step_by_passkey", "signin.use_recovery_code",
-    "partner_api.event_type", "partner_api.event_types", "partner_api.description", "partner_api.reference", "static",
+    "partner_api.event_type", "partner_api.event_types", "partner_api.description", "partner_api.reference",
+    "partner_api.list_scopes", "static",
     "well_known.change_password", "well_known.security_txt",
 }  # fmt: skip
 """Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""

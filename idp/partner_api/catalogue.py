@@ -1,0 +1,26 @@
+"""The catalogue of scopes, published: which member of a record is given out under which scope.
+
+Resource servers filter by it and need no copy of `config/scopes.toml`; partners read in it what a scope carries.
+"""
+
+from idp.foundation import scopes
+from idp.partner_api.answers import CatalogueScope, ScopeCatalogue, ScopeField
+from idp.partner_api.operations import public_document
+
+
+@public_document(summary="Read what each scope carries", answer=ScopeCatalogue, per_minute=600)
+def list_scopes() -> ScopeCatalogue:
+    """Each scope with its title and explanation, and of data scopes the members of records that it names.
+
+    A member is in an answer with school data only if a scope that was granted names it. No scope names the `id` of a
+    record.
+    """
+    return ScopeCatalogue(scopes=tuple(map(_to_answer, scopes.catalogue().values())))
+
+
+def _to_answer(scope: scopes.Scope) -> CatalogueScope:
+    return CatalogueScope(
+        scope=scope.name, kind=scope.kind, title=scope.title, explanation=scope.explanation,
+        special_category=scope.special_category,
+        fields=tuple(ScopeField(title=title, members=members) for title, members in scope.fields.items()),
+    )  # fmt: skip
