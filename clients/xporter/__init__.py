@@ -8,6 +8,9 @@ README.md explains what an API behind these tokens has to check, in the order in
 * `storage`             reading records of one school, by page, by change, by id
 * `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
 * `proofs`, `tokens`    whether a request may be answered, and for which school
+* `fields`              which members are given out under which scopes: the provider's catalogue
+* `pages`, `cursors`    pages of a collection and of its changes, and where to go on
+* `reads`               who read what, counted and reported
 * `problems`, `web`     refusals as documents with challenges, and what holds for all addresses
 * `*_views`, `app`      the addresses
 """

@@ -6,10 +6,12 @@ from collections.abc import Callable
 import requests
 from flask import Flask
 
-from clients.xporter import public_views, web
+from clients.xporter import collection_views, public_views, web
 from clients.xporter.database import Database
+from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
 from clients.xporter.provider import Provider
+from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
 from clients.xporter.tokens import Tokens
 
@@ -24,7 +26,9 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_PIECE_BYTES
     database, keys = Database(settings.database_url), Keys(settings.key_file)
     provider = Provider(settings, keys, http)
-    web.configure(app, web.Program(settings, database, keys, provider, Tokens(settings, provider, now)))
-    for views in (public_views,):
+    tokens, fields, reads = Tokens(settings, provider, now), Fields(provider, settings.data), Reads(database, provider)
+    reporter = Reporter(reads, fields.refresh)
+    web.configure(app, web.Program(settings, database, keys, provider, tokens, fields, reads, reporter))
+    for views in (public_views, collection_views):
         app.register_blueprint(views.bp)
     return app

@@ -7,9 +7,11 @@ from flask import Flask, Response, current_app, jsonify, render_template_string,
 from werkzeug.exceptions import HTTPException
 
 from clients.xporter.database import Database
+from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
 from clients.xporter.problems import KINDS, Problem
 from clients.xporter.provider import Provider
+from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
 from clients.xporter.tokens import Access, Tokens
 
@@ -27,9 +29,13 @@ class Program:
     keys: Keys
     provider: Provider
     tokens: Tokens
+    fields: Fields
+    reads: Reads
+    reporter: Reporter
 
     def close(self) -> None:
-        """Close the connections to the database."""
+        """Write what was counted, and close the connections to the database."""
+        self.reads.close()
         self.database.close()
 
 

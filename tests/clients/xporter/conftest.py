@@ -1,9 +1,12 @@
 """XporterOnDemand beside a provider that answers as a test tells it to."""
 
+from dataclasses import replace
+
 import pytest
 
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
+from tests.clients.xporter import school_data
 from tests.clients.xporter.support import ISSUER, RESOURCE, Provider
 
 
@@ -27,3 +30,18 @@ def app(settings, provider):
 @pytest.fixture
 def api(app):
     return app.test_client()
+
+
+@pytest.fixture
+def granted(app, provider):
+    """What each request may do, without a token: what a token opens is tested in `test_tokens`."""
+    provider.documents |= {"/api/scopes": school_data.PUBLISHED, "/api/reads": None}
+    granted, parts = school_data.Granted(), app.extensions["xporter"]
+    app.extensions["xporter"] = replace(parts, tokens=granted, reporter=school_data.NotReporting())
+    return granted
+
+
+@pytest.fixture
+def stored(app, granted):
+    """A school of which data was received."""
+    return school_data.Stored(app, school_data.a_school())

@@ -1,0 +1,236 @@
+"""What partners read: `/v1/schools/me`, `/v1/{collection}` and `/v1/{collection}/{id}`.
+
+The order of the checks is that of what a caller may learn: the token, the school's standing, the scope; only then
+whether there is data. A member of a record is there only if a granted scope names it (`fields`).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from flask import Blueprint, Response, request
+from sqlalchemy import Connection
+
+from clients.xporter import pages, storage, web
+from clients.xporter.cursors import Place
+from clients.xporter.fields import Catalogue, only
+from clients.xporter.pages import View
+from clients.xporter.problems import Problem
+from clients.xporter.tokens import Access
+from clients.xporter.web import Program
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+LINES_AT_ONCE: Final = 100
+"""Lines of a stream that are sent together."""
+
+bp = Blueprint("collections", __name__, url_prefix="/v1")
+
+
+@bp.get("/schools/me")
+def school_of_the_token() -> Response:
+    """The school, its standing, what is granted, and how much there is of it."""
+    program, access = web.program(), web.access()
+    if access.estab_id is None:
+        access.require_school()
+    catalogue = program.fields.current()
+    visible = [name for name in catalogue.collections if catalogue.granted(name, access.scopes)]
+    with program.database.read() as connection:
+        school = storage.school(connection, access.estab_id or "")
+        stored = storage.all_collections(connection, school.id) if school else {}
+    shown = visible if access.estab_status == "verified" else []
+    return _conditional(
+        {
+            "estab_id": access.estab_id,
+            "estab_status": access.estab_status,
+            "scopes": sorted(access.scopes & catalogue.scopes),
+            "endpoint": {"last_extract_at": as_text(school.last_extract_at) if school else None},
+            "collections": {
+                name: {"total": stored[name].total, "changed_at": as_text(stored[name].changed_at)}
+                if name in stored
+                else {"total": 0, "changed_at": None}
+                for name in shown
+            },
+        }
+    )
+
+
+@bp.get("/<collection>")
+def list_records(collection: str) -> Response:
+    """A page of the collection, or of what changed; with `Accept: application/x-ndjson` all of it, line by line."""
+    program, access = web.program(), web.access()
+    catalogue, limit = _require_collection(program, access, collection), _limit()
+    with program.database.read() as connection:
+        view = view_of(connection, catalogue, access, collection)
+        place = _place(view)
+        if _wants_lines() and place.kind == "listing" and not place.after:
+            return _stream(program, access, catalogue, collection, place)
+        etag = _etag(view, place.kind, limit, request.query_string.decode("ascii", "replace"))
+        if request.if_none_match.contains_weak(etag):
+            return _not_modified(etag)
+        page = pages.read(connection, view, place, limit)
+    count(program, access, catalogue, [collection], page.count)
+    document: dict[str, Any] = {collection: page.records}
+    if page.deleted is not None:
+        document["deleted"] = page.deleted
+    document |= {
+        "total": view.total, "next": _address(collection, page.next, limit),
+        "delta": _address(collection, page.delta, limit),
+    }  # fmt: skip
+    return _with_etag(Response(msgspec.json.encode(document), content_type=JSON), etag)
+
+
+@bp.get("/<collection>/<record_id>")
+def read_record(collection: str, record_id: str) -> Response:
+    """One record."""
+    program, access = web.program(), web.access()
+    catalogue = _require_collection(program, access, collection)
+    with program.database.read() as connection:
+        view = view_of(connection, catalogue, access, collection)
+        record = storage.one(connection, view.school.id, collection, record_id)
+    if record is None:
+        raise Problem("not_found")
+    etag = _etag(view, "record", record.id, record.version)
+    if request.if_none_match.contains_weak(etag):
+        return _not_modified(etag)
+    count(program, access, catalogue, [collection], 1)
+    return _with_etag(Response(msgspec.json.encode(only(view.members, record)), content_type=JSON), etag)
+
+
+def view_of(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
+    """What the caller may see of the collection. Raises `Problem` where nothing was ever received."""
+    school = storage.school(connection, access.require_school())
+    if school is None or school.last_extract_at is None:
+        raise Problem("endpoint_not_registered", scheme=access.scheme)
+    members = catalogue.granted(collection, access.scopes)
+    state = storage.all_collections(connection, school.id).get(collection)
+    return View(school, collection, members, access.client_id, access.scopes & catalogue.scopes, state)
+
+
+def count(program: Program, access: Access, catalogue: Catalogue, collections: list[str], records: int) -> None:
+    """Count an answer with so many records, under each granted scope that names a member of the collections."""
+    areas = access.scopes & {scope for collection in collections for scope in catalogue.scopes_of(collection)}
+    program.reads.count(access.require_school(), access.client_id, areas, records)
+    program.reporter.ensure_running()
+
+
+def as_text(at: float | None) -> str | None:
+    """A time as RFC 3339 has it, in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+
+
+def _require_collection(program: Program, access: Access, collection: str) -> Catalogue:
+    """The catalogue by which the collection is filtered. Raises `Problem`."""
+    catalogue = program.fields.current()
+    if collection not in catalogue.collections:
+        raise Problem("not_found")
+    access.require_school()
+    access.require_scope(*catalogue.scopes_of(collection))
+    return catalogue
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(pages.DEFAULT_LIMIT))
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or not 1 <= int(text) <= pages.MAX_LIMIT:
+        raise Problem("invalid_request", f"limit must be a number from 1 to {pages.MAX_LIMIT}.")
+    return int(text)
+
+
+def _place(view: View) -> Place:
+    """Where to read: the place of the cursor, or the beginning, narrowed by `student`, `from` and `to`."""
+    given = {name: value for name in ("student", "from", "to") if (value := request.args.get(name))}
+    if cursor := request.args.get("cursor"):
+        if given:
+            raise Problem("invalid_request", f"{next(iter(given))} cannot be sent with a cursor: it is in the cursor.")
+        return view.place(cursor)
+    for name in given:
+        member = "student" if name == "student" else "date"
+        if member not in view.members:
+            raise Problem("invalid_request", f"{view.collection} cannot be narrowed by {name} with these scopes.")
+    for name in ("from", "to"):
+        if name in given:
+            given[name] = _day(name, given[name])
+    beginning = view.beginning()
+    return Place(
+        view.collection, beginning.kind, beginning.version, student=given.get("student"), date_from=given.get("from"),
+        date_to=given.get("to"),
+    )  # fmt: skip
+
+
+def _day(name: str, text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise Problem("invalid_request", f"{name} must be a date such as 2026-09-01.") from None
+
+
+def _wants_lines() -> bool:
+    return request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
+
+
+def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, place: Place) -> Response:
+    """All records, one a line; the last line has their number, and the address of the changes since."""
+
+    def lines() -> Iterator[bytes]:
+        sent = 0
+        try:
+            with program.database.read() as connection:
+                view = view_of(connection, catalogue, access, collection)
+                begun = Place(
+                    collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
+                    date_to=place.date_to,
+                )  # fmt: skip
+                waiting: list[dict[str, Any]] = []
+                for record in pages.stream(connection, view, begun):
+                    waiting.append(record)
+                    if len(waiting) == LINES_AT_ONCE:
+                        sent += len(waiting)
+                        yield msgspec.json.Encoder().encode_lines(waiting)
+                        waiting = []
+                sent += len(waiting)
+                delta = _address_at(resource, collection, pages.delta_after(view, begun), pages.DEFAULT_LIMIT)
+                yield msgspec.json.Encoder().encode_lines([*waiting, {"total": sent, "delta": delta}])
+        finally:
+            count(program, access, catalogue, [collection], sent)
+
+    resource = program.settings.resource
+    response = Response(lines(), content_type=NDJSON)
+    response.headers["Vary"] = "Accept, Authorization"
+    return response
+
+
+def _address(collection: str, cursor: str | None, limit: int) -> str | None:
+    return _address_at(web.program().settings.resource, collection, cursor, limit)
+
+
+def _address_at(resource: str, collection: str, cursor: str | None, limit: int) -> str | None:
+    if cursor is None:
+        return None
+    query = {"cursor": cursor} | ({"limit": str(limit)} if limit != pages.DEFAULT_LIMIT else {})
+    return f"{resource}/v1/{collection}?{urlencode(query)}"
+
+
+def _etag(view: View, *parts: object) -> str:
+    """Changes with the data, and with what the caller may see of it."""
+    content = [view.school.epoch, view.version, *view.bound_to(), *parts]
+    return hashlib.blake2b("\0".join(map(str, content)).encode(), digest_size=16).hexdigest()
+
+
+def _conditional(document: Any) -> Response:
+    response = Response(msgspec.json.encode(document), content_type=JSON)
+    etag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
+    return _not_modified(etag) if request.if_none_match.contains_weak(etag) else _with_etag(response, etag)
+
+
+def _not_modified(etag: str) -> Response:
+    return _with_etag(Response(status=304), etag)
+
+
+def _with_etag(response: Response, etag: str) -> Response:
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Accept, Authorization"
+    return response

@@ -1,0 +1,62 @@
+"""Cursors: where to go on in a collection, good for one school, client and set of scopes.
+
+A cursor is a place and a code that only we can make, with the school's `epoch` as its key: it never leaves the
+database, and is another once everything of the school was deleted. The code covers the client, the scopes and the
+members that they name, so with other scopes a cursor has expired: a delta could not bring what is newly granted of old
+records, nor say what is to be forgotten.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from clients.xporter.problems import Problem
+from clients.xporter.storage import School
+
+MAX_LENGTH: Final = 1024
+_CODE_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to go on: after the id `after` in a listing, or after `version` in the changes."""
+
+    collection: str
+    kind: Literal["listing", "changes"]
+    version: int
+    """Of a listing, the school's when it began: changes since are brought by a delta."""
+    after: str = ""
+    student: str | None = None
+    date_from: str | None = None
+    date_to: str | None = None
+
+
+def write(place: Place, school: School, bound_to: Iterable[str]) -> str:
+    """The cursor of a place; `bound_to` is what it is good for: client, scopes, members."""
+    content = msgspec.json.encode({name: value for name, value in asdict(place).items() if value not in ("", None)})
+    return base64.urlsafe_b64encode(_code(content, school, bound_to) + content).decode().rstrip("=")
+
+
+def read(cursor: str, school: School, bound_to: Iterable[str]) -> Place:
+    """The place of a cursor. Raises `Problem`: `invalid_request` where it is none, `cursor_expired` where it is old."""
+    if len(cursor) > MAX_LENGTH:
+        raise Problem("invalid_request", "The cursor is not one of ours.")
+    try:
+        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        code, content = decoded[:_CODE_BYTES], decoded[_CODE_BYTES:]
+        place = msgspec.json.decode(content, type=Place)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise Problem("invalid_request", "The cursor is not one of ours.") from None
+    if not hmac.compare_digest(code, _code(content, school, bound_to)) or place.version < school.forgotten_version:
+        raise Problem("cursor_expired")
+    return place
+
+
+def _code(content: bytes, school: School, bound_to: Iterable[str]) -> bytes:
+    message = b"\0".join([content, *(value.encode() for value in bound_to)])
+    return hmac.digest(school.epoch.encode(), message, "sha256")[:_CODE_BYTES]

@@ -1,0 +1,174 @@
+"""Which members of records are given out under which scopes: the provider's catalogue, and the filter that it decides.
+
+The provider publishes the catalogue (`GET /api/scopes`); there is no list of ours beside it. What no granted scope
+names is not given out, and without a catalogue nothing is.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from clients.xporter.problems import RETRY_SECONDS, Problem
+from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.storage import Record
+
+PATH: Final = "/api/scopes"
+REFRESH_SECONDS: Final = 3600
+RETRY_AFTER_SECONDS: Final = 5
+"""How long after a failure the catalogue is fetched again."""
+MAX_CACHED: Final = 4096
+"""Sets of granted members that are remembered."""
+FILE: Final = "scopes.json"
+ID: Final = "id"
+
+log = logging.getLogger(__name__)
+
+
+class BadCatalogue(ValueError):
+    """What the provider published cannot decide under which one scope each member is given out."""
+
+
+class Catalogue:
+    """A catalogue as it was published. Raises `BadCatalogue` where it is ambiguous."""
+
+    def __init__(self, document: Any) -> None:
+        self._scope_of: dict[str, dict[str, str]] = defaultdict(dict)
+        self._granted: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        try:
+            for entry in document["scopes"]:
+                if entry["kind"] == "data":
+                    for field in entry["fields"]:
+                        for member in field["members"]:
+                            self._add(str(entry["scope"]), member)
+        except (TypeError, KeyError, AttributeError) as fault:
+            raise BadCatalogue("it is not of the form that is agreed") from fault
+        if not self._scope_of:
+            raise BadCatalogue("it names no members")
+        self._scope_of = dict(self._scope_of)
+
+    def _add(self, scope: str, name: str) -> None:
+        collection, _, member = name.partition(".")
+        if not collection or not member or member == ID:
+            raise BadCatalogue(f"{name} is no member")
+        if member in self._scope_of[collection]:
+            raise BadCatalogue(f"{name} is named twice")
+        self._scope_of[collection][member] = scope
+
+    @cached_property
+    def collections(self) -> tuple[str, ...]:
+        """The names of all collections."""
+        return tuple(self._scope_of)
+
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """All scopes that name a member."""
+        return frozenset(scope for members in self._scope_of.values() for scope in members.values())
+
+    def scopes_of(self, collection: str) -> frozenset[str]:
+        """The scopes that name a member of the collection."""
+        return frozenset(self._scope_of.get(collection, {}).values())
+
+    def granted(self, collection: str, scopes: frozenset[str]) -> frozenset[str]:
+        """The members of the collection that these scopes name."""
+        key = collection, scopes
+        if (members := self._granted.get(key)) is None:
+            scope_of = self._scope_of.get(collection, {})
+            members = frozenset(member for member, scope in scope_of.items() if scope in scopes)
+            if len(self._granted) >= MAX_CACHED:
+                self._granted.clear()
+            self._granted[key] = members
+        return members
+
+
+def only(members: Collection[str], record: Record) -> dict[str, Any]:
+    """The record with its id and those of its members that are named. It must not be deleted."""
+    assert record.data is not None
+    return _only(members, record.id, msgspec.json.decode(record.data))
+
+
+def only_of_all(members: Collection[str], records: Collection[Record]) -> list[dict[str, Any]]:
+    """The same for several records, which are decoded at once."""
+    data = msgspec.json.decode("[" + ",".join([record.data for record in records if record.data is not None]) + "]")
+    return [_only(members, record.id, stored) for record, stored in zip(records, data, strict=True)]
+
+
+def _only(members: Collection[str], record_id: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {ID: record_id} | {name: value for name, value in stored.items() if name in members}
+
+
+class Fields:
+    """The newest catalogue that could be fetched; the last good one is kept on disk for the next start."""
+
+    def __init__(self, provider: Provider, folder: Path) -> None:
+        self._provider, self._file = provider, folder / FILE
+        self._lock = threading.Lock()
+        self._document = b""
+        self._catalogue = self._read()
+        self._refresh_at = float("-inf")
+
+    def current(self) -> Catalogue:
+        """The catalogue. Raises `Problem` (503) where none was ever fetched."""
+        catalogue = self._catalogue
+        if catalogue is None:
+            self.refresh()
+            catalogue = self._catalogue
+        if catalogue is None:
+            detail = "We do not know at the moment what each scope covers."
+            raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
+        return catalogue
+
+    def refresh(self) -> None:
+        """Fetch the catalogue, if it is time; where that fails, what was there is used on."""
+        with self._lock:
+            if time.monotonic() < self._refresh_at:
+                return
+            self._refresh_at = time.monotonic() + RETRY_AFTER_SECONDS
+            try:
+                document = self._fetch()
+                catalogue = self._catalogue if document == self._document else Catalogue(json.loads(document))
+            except (Unreachable, ValueError) as fault:
+                log.warning("the catalogue of scopes cannot be fetched: %s", fault)
+                return
+            self._refresh_at = time.monotonic() + REFRESH_SECONDS
+            if document != self._document:
+                self._keep(document)
+                self._catalogue, self._document = catalogue, document
+                log.info("a catalogue of scopes was fetched: %s", hashlib.sha256(document).hexdigest()[:12])
+
+    def _fetch(self) -> bytes:
+        response = self._provider.get(PATH, headers={"Accept": "application/json"})
+        if response.status_code != 200:
+            raise Unreachable(f"{PATH} answered {response.status_code}")
+        return response.content
+
+    def _read(self) -> Catalogue | None:
+        try:
+            document = self._file.read_bytes()
+            catalogue = Catalogue(json.loads(document))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as fault:
+            log.warning("the kept catalogue of scopes cannot be read: %s", fault)
+            return None
+        self._document = document
+        return catalogue
+
+    def _keep(self, document: bytes) -> None:
+        """Replace the file as a whole."""
+        beside = self._file.with_suffix(f".{os.getpid()}.new")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(document)
+            beside.replace(self._file)
+        except OSError as fault:
+            log.warning("the catalogue of scopes cannot be kept: %s", fault)

@@ -1,0 +1,188 @@
+"""Who read what: each read of personal data is counted per school, client, area and day, and the provider is told.
+
+Counts gather in memory and are added to the database every second, because a transaction for each request would cost
+more than the request. The provider gets the totals of a day, so that telling it again changes nothing.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, and_, case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from clients.xporter.database import Database
+from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.tables import reads
+
+PATH: Final = "/api/reads"
+SCOPE: Final = "reads.report"
+WRITE_SECONDS: Final = 1.0
+"""How often counts are added to the database: what a process that is killed forgets of its counts."""
+REPORT_SECONDS: Final = 3.0
+MAX_ROWS: Final = 1000
+"""Rows of one report."""
+RETRY_SECONDS: Final = 15.0
+"""Pause after the provider could not be reached."""
+
+log = logging.getLogger(__name__)
+
+
+class Key(NamedTuple):
+    """What is counted apart."""
+
+    estab_id: str
+    client_id: str
+    scope: str
+    day: str
+
+
+class Count(NamedTuple):
+    """How many answers, with how many records, and when the last was."""
+
+    requests: int
+    records: int
+    last_at: float
+
+    def plus(self, other: "Count") -> "Count":
+        """Both together."""
+        return Count(
+            self.requests + other.requests, self.records + other.records, max(self.last_at, other.last_at)
+        )  # fmt: skip
+
+
+class Reads:
+    """Counts reads, and reports them from a thread of its own, which begins with the first count in a process."""
+
+    def __init__(self, database: Database, provider: Provider, now: Callable[[], float] = time.time) -> None:
+        self._database, self._provider, self._now = database, provider, now
+        self._counts: dict[Key, Count] = {}
+        self._lock, self._write_lock = threading.Lock(), threading.Lock()
+        atexit.register(self._write_quietly)
+
+    def count(self, estab_id: str, client_id: str, scopes: Iterable[str], records: int) -> None:
+        """Count one answer with so many records under each of these scopes."""
+        at = self._now()
+        day, one = datetime.fromtimestamp(at, UTC).date().isoformat(), Count(1, records, at)
+        with self._lock:
+            for scope in scopes:
+                key = Key(estab_id, client_id, scope, day)
+                before = self._counts.get(key)
+                self._counts[key] = before.plus(one) if before else one
+
+    def write(self) -> None:
+        """Add what was counted to the database; what cannot be written stays counted. Raises `SQLAlchemyError`."""
+        with self._write_lock:
+            with self._lock:
+                counts, self._counts = self._counts, {}
+            if not counts:
+                return
+            try:
+                with self._database.write() as connection:
+                    _add(connection, counts, is_sqlite=self._database.is_sqlite)
+            except BaseException:
+                with self._lock:
+                    for key, count in counts.items():
+                        later = self._counts.get(key)
+                        self._counts[key] = later.plus(count) if later else count
+                raise
+
+    def close(self) -> None:
+        """Write what was counted, at the end of the program."""
+        atexit.unregister(self._write_quietly)
+        self._write_quietly()
+
+    def report(self) -> None:
+        """Tell the provider each total that it does not know. Raises `Unreachable` and `SQLAlchemyError`."""
+        while rows := self._unreported():
+            self._send(rows)
+
+    def _unreported(self) -> list[Any]:
+        with self._database.read() as connection:
+            statement = select(reads).where(reads.c.reported_at.is_(None)).order_by(reads.c.day).limit(MAX_ROWS)
+            return list(connection.execute(statement))
+
+    def _send(self, rows: list[Any]) -> None:
+        """Send these rows; where they are refused, each half for itself, until the row that is wrong is alone."""
+        document = {"reads": [_to_report(row) for row in rows]}
+        response = self._provider.post_as_ourselves(PATH, document, scope=SCOPE)
+        if response.status_code in {400, 413, 422} and len(rows) > 1:
+            self._send(rows[: len(rows) // 2])
+            self._send(rows[len(rows) // 2 :])
+            return
+        if response.status_code in {400, 413, 422}:
+            log.error("the provider refuses to be told of a read: %s", response.text[:300])
+        elif response.status_code not in {200, 204}:
+            raise Unreachable(f"{PATH} answered {response.status_code}")
+        with self._database.write() as connection:
+            for row in rows:  # one that has changed meanwhile is told again
+                same = and_(*(reads.c[name] == getattr(row, name) for name in (*Key._fields, "requests")))
+                connection.execute(update(reads).where(same).values(reported_at=self._now()))
+
+    def _write_quietly(self) -> None:
+        try:
+            self.write()
+        except SQLAlchemyError:
+            log.exception("reads could not be counted")
+
+
+class Reporter:
+    """A thread that writes and reports, started once in each process that serves requests."""
+
+    def __init__(self, reads_: Reads, *jobs: Callable[[], None]) -> None:
+        self._reads, self._jobs = reads_, jobs
+        self._pid, self._lock = 0, threading.Lock()
+
+    def ensure_running(self) -> None:
+        """Start the thread, if this process has none: threads do not survive a fork."""
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    threading.Thread(target=self._run, name="xporter-reads", daemon=True).start()
+                    self._pid = os.getpid()
+
+    def _run(self) -> None:
+        report_at = time.monotonic() + REPORT_SECONDS
+        while True:
+            time.sleep(WRITE_SECONDS)
+            try:
+                for job in self._jobs:
+                    job()
+                self._reads.write()
+                if time.monotonic() >= report_at:
+                    report_at = time.monotonic() + REPORT_SECONDS
+                    self._reads.report()
+            except Unreachable as fault:
+                log.warning("the provider cannot be told what was read: %s", fault)
+                report_at = time.monotonic() + RETRY_SECONDS
+            except Exception:
+                log.exception("reads could not be written or reported")
+                report_at = time.monotonic() + RETRY_SECONDS
+
+
+def _add(connection: Connection, counts: dict[Key, Count], *, is_sqlite: bool) -> None:
+    """Add to the totals, in the order of their keys: two processes that write at once must not wait for each other."""
+    insert = sqlite.insert(reads) if is_sqlite else postgresql.insert(reads)
+    new = insert.excluded
+    statement = insert.on_conflict_do_update(
+        index_elements=list(Key._fields),
+        set_={
+            "requests": reads.c.requests + new.requests,
+            "records": reads.c.records + new.records,
+            "last_at": case((reads.c.last_at > new.last_at, reads.c.last_at), else_=new.last_at),
+            "reported_at": None,
+        },
+    )
+    rows = [key._asdict() | count._asdict() | {"reported_at": None} for key, count in sorted(counts.items())]
+    connection.execute(statement, rows)
+
+
+def _to_report(row: Any) -> dict[str, Any]:
+    last_at = datetime.fromtimestamp(row.last_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {name: getattr(row, name) for name in (*Key._fields, "requests", "records")} | {"last_at": last_at}

@@ -1,0 +1,254 @@
+"""Reading a school's records: pages, changes, single records, lines; and what is refused."""
+
+import json
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+from sqlalchemy import delete
+
+from clients.xporter import collection_views
+from clients.xporter.tables import collections, records
+from tests.clients.xporter.school_data import DATA_SCOPES, SCOPE_OF, Stored, a_school, expected
+from tests.clients.xporter.support import RESOURCE
+
+
+def read(api, address, **headers):
+    answer = api.get(address.removeprefix(RESOURCE), headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_the_school_of_the_token_is_described_by_what_is_granted(api, stored, granted):
+    granted.grant("students", "classes", "openid")
+    assert read(api, "/v1/schools/me") == {
+        "estab_id": "2135000",
+        "estab_status": "verified",
+        "scopes": ["classes", "students"],
+        "endpoint": {"last_extract_at": "2026-09-21T14:15:00Z"},
+        "collections": {
+            "students": {"total": 3, "changed_at": "2026-09-21T14:13:27Z"},
+            "classes": {"total": 1, "changed_at": "2026-09-21T14:13:30Z"},
+        },
+    }
+
+
+def test_an_unverified_school_sees_how_it_stands_and_nothing_else(api, stored, granted):
+    granted.grant("students", estab_status="unverified")
+    described = read(api, "/v1/schools/me")
+    assert (described["estab_status"], described["collections"]) == ("unverified", {})
+    refused = api.get("/v1/students")
+    assert (refused.status_code, refused.json["code"]) == (403, "school_unverified")
+
+
+@pytest.mark.parametrize("collection", sorted({name.partition(".")[0] for name in SCOPE_OF}))
+def test_each_collection_is_served(api, stored, collection):
+    page = read(api, f"/v1/{collection}")
+    there = stored.data[collection]
+    assert page[collection] == [expected(collection, key, record, DATA_SCOPES) for key, record in there.items()]
+    assert (page["total"], page["next"]) == (len(there), None)
+
+
+def test_pages_bring_each_record_once(api, app, granted):
+    Stored(app, a_school(pupils=7))
+    address, seen = "/v1/students?limit=3", []
+    while address:
+        page = read(api, address)
+        assert page["total"] == 7
+        seen.append([record["id"] for record in page["students"]])
+        address = page["next"]
+    assert [len(ids) for ids in seen] == [3, 3, 1]
+    assert list(chain(*seen)) == [f"student-{n:04}" for n in range(7)]
+
+
+def test_a_delta_brings_what_changed_while_pages_were_read_and_what_is_gone(api, stored):
+    first = read(api, "/v1/students?limit=2")
+    stored.put({"students": {"student-0000": {"upn": "new"}, "student-0009": {"upn": "added"}}})
+    stored.remove("students", "student-0001")
+    last = read(api, first["next"])
+    assert last["delta"] == first["delta"]
+
+    changes = read(api, first["delta"].replace("&limit=2", ""))
+    assert changes["students"] == [{"id": "student-0000", "upn": "new"}, {"id": "student-0009", "upn": "added"}]
+    assert changes["deleted"] == ["student-0001"]
+    assert (changes["total"], changes["next"]) == (3, None)
+
+    nothing = read(api, changes["delta"])
+    assert (nothing["students"], nothing["deleted"]) == ([], [])
+    stored.remove("students", "student-0009")
+    assert read(api, nothing["delta"])["deleted"] == ["student-0009"]
+
+
+def test_a_long_delta_comes_in_pages(api, stored):
+    delta = read(api, "/v1/students?limit=2")["delta"]
+    stored.put({"students": {f"new-{n}": {"upn": str(n)} for n in range(5)}})
+    stored.remove("students", "student-0000")
+    seen, gone, address, pages = [], [], delta, 0
+    while address:
+        page = read(api, address)
+        pages += 1
+        seen += [record["id"] for record in page["students"]]
+        gone += page["deleted"]
+        address = page["next"]
+    assert (seen, gone, pages) == ([f"new-{n}" for n in range(5)], ["student-0000"], 3)
+    assert read(api, page["delta"])["students"] == []
+
+
+def test_a_change_elsewhere_is_no_change_here(api, stored):
+    delta = read(api, "/v1/students")["delta"]
+    stored.put({"staff": {"staff-2": {"name": "N"}}})
+    assert read(api, delta)["students"] == []
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"scopes": frozenset({"students"})},
+        {"scopes": frozenset(DATA_SCOPES) - {"staff"}},
+        {"client_id": "another"},
+    ],
+)
+def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, differs):
+    page = read(api, "/v1/students?limit=1")
+    granted.access = replace(granted.access, **differs)
+    for address in (page["next"], page["delta"]):
+        refused = api.get(address.removeprefix(RESOURCE))
+        assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
+
+
+def test_a_cursor_is_for_one_school(api, app, stored, granted):
+    page = read(api, "/v1/students?limit=1")
+    Stored(app, a_school(), estab="2135001", school_id=2)
+    granted.grant(*DATA_SCOPES, estab_id="2135001")
+    assert api.get(page["next"].removeprefix(RESOURCE)).json["code"] == "cursor_expired"
+
+
+def test_a_cursor_is_for_one_collection(api, stored):
+    page = read(api, "/v1/students?limit=1")
+    moved = page["next"].replace("/students?", "/contacts?").removeprefix(RESOURCE)
+    assert api.get(moved).json["code"] == "cursor_expired"
+
+
+def test_a_cursor_from_before_forgotten_deletions_has_expired(api, stored):
+    page = read(api, "/v1/students?limit=1")
+    stored.remove("students", "student-0002")
+    stored.forget()
+    refused = api.get(page["delta"].removeprefix(RESOURCE))
+    assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", "A" * 2000, "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "{}"])
+def test_what_is_no_cursor_is_refused(api, stored, cursor):
+    refused = api.get("/v1/students", query_string={"cursor": cursor})
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "1.5", "²", "99999999999999999999"])
+def test_a_limit_that_is_none_is_refused(api, stored, limit):
+    refused = api.get("/v1/students", query_string={"limit": limit})
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_one_record_is_read_by_its_id(api, stored, granted):
+    granted.grant("students.sen")
+    record = expected("students", "student-0001", stored.data["students"]["student-0001"], {"students.sen"})
+    assert read(api, "/v1/students/student-0001") == record
+    assert set(record) == {"id", "sen_status", "sen_needs", "has_ehc_plan"}
+    stored.remove("students", "student-0001")
+    for gone in ("student-0001", "never"):
+        refused = api.get(f"/v1/students/{gone}")
+        assert (refused.status_code, refused.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("address", ["/v1/students", "/v1/students/student-0001", "/v1/schools/me"])
+def test_what_has_not_changed_is_not_sent_again(api, stored, granted, address):
+    etag = api.get(address).headers["ETag"]
+    again = api.get(address, headers={"If-None-Match": etag})
+    assert (again.status_code, again.data) == (304, b"")
+    granted.grant("students")
+    assert api.get(address, headers={"If-None-Match": etag}).status_code == 200
+    granted.grant(*DATA_SCOPES)
+    stored.put({"students": {"student-0001": {"upn": "new"}}})
+    assert api.get(address, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_the_entity_tag_of_one_page_is_not_that_of_another(api, stored):
+    assert len({api.get(f"/v1/students{query}").headers["ETag"] for query in ("", "?limit=1", "?limit=2")}) == 3
+
+
+def lines(answer):
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_all_records_come_as_lines(api, stored, monkeypatch):
+    monkeypatch.setattr(collection_views, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
+    answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
+    assert answer.mimetype == "application/x-ndjson"
+    *sent, last = lines(answer)
+    every = stored.data["students"]
+    assert sent == [expected("students", key, record, DATA_SCOPES) for key, record in every.items()]
+    assert last["total"] == 3
+    stored.remove("students", "student-0002")
+    assert read(api, last["delta"])["deleted"] == ["student-0002"]
+
+
+def test_attendance_is_narrowed_by_day_and_pupil(api, stored):
+    def ids(query):
+        return [record["id"] for record in read(api, f"/v1/attendance?{query}")["attendance"]]
+
+    assert ids("from=2026-11-02") == ["mark-0001", "mark-0002"]
+    assert ids("from=2026-11-02&to=2026-11-02") == ["mark-0001"]
+    assert ids("student=student-0002") == ["mark-0002"]
+    assert read(api, "/v1/attendance?student=student-0002")["delta"] is None
+    first = read(api, "/v1/attendance?from=2026-11-02&limit=1")
+    assert [record["id"] for record in read(api, first["next"])["attendance"]] == ["mark-0002"]
+    streamed = lines(api.get("/v1/attendance?to=2026-11-01", headers={"Accept": "application/x-ndjson"}))
+    assert [line.get("id") for line in streamed] == ["mark-0000", None]
+
+
+@pytest.mark.parametrize(
+    "address", ["attendance?from=monday", "attendance?to=2026-13-01", "students?student=x", "houses?from=2026-01-01"]
+)
+def test_what_cannot_be_narrowed_so_is_refused(api, stored, address):
+    refused = api.get(f"/v1/{address}")
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_filters_cannot_be_put_beside_a_cursor(api, stored):
+    first = read(api, "/v1/attendance?from=2026-11-02&limit=1")
+    refused = api.get(first["next"].removeprefix(RESOURCE) + "&from=2026-01-01")
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_a_collection_of_which_nothing_is_granted_names_the_scopes(api, stored, granted):
+    granted.grant("staff")
+    for address in ("/v1/students", "/v1/students/student-0001"):
+        refused = api.get(address)
+        assert (refused.status_code, refused.json["code"]) == (403, "insufficient_scope")
+        assert "students students.demographics students.medical students.sen" in refused.headers["WWW-Authenticate"]
+
+
+def test_what_does_not_exist_is_not_found(api, stored):
+    for address in ("/v1/teachers", "/v1/extracts/x/y", "/v1/schools"):
+        assert api.get(address).status_code == 404
+
+
+def test_a_school_of_which_no_data_came_has_none(api, granted):
+    refused = api.get("/v1/students")
+    assert (refused.status_code, refused.json["code"]) == (409, "endpoint_not_registered")
+    assert read(api, "/v1/schools/me")["endpoint"] == {"last_extract_at": None}
+
+
+def test_a_collection_that_never_came_is_empty(api, stored):
+    stored.data.pop("houses")
+    with stored.database.write() as connection:
+        for table in (collections, records):
+            connection.execute(delete(table).where(table.c.collection == "houses"))
+    assert read(api, "/v1/houses") | {"delta": None} == {"houses": [], "total": 0, "next": None, "delta": None}
+
+
+def test_another_schools_records_are_not_found(api, app, stored, granted):
+    Stored(app, {"students": {"elsewhere": {"upn": "secret"}}}, estab="2135001", school_id=2)
+    assert api.get("/v1/students/elsewhere").status_code == 404
+    assert "secret" not in api.get("/v1/students").text

@@ -1,0 +1,87 @@
+"""The catalogue of the provider decides which members are given out; without one, none is."""
+
+import copy
+import json
+from dataclasses import replace
+
+import pytest
+
+from clients.xporter.app import create_app
+from clients.xporter.fields import BadCatalogue, Catalogue
+from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF
+
+
+def served(settings, provider, granted_like):
+    app = create_app(settings, http=provider)
+    app.extensions["xporter"] = replace(app.extensions["xporter"], tokens=granted_like)
+    return app
+
+
+def test_every_member_that_is_published_has_its_scope():
+    catalogue = Catalogue(PUBLISHED)
+    assert catalogue.scopes == set(DATA_SCOPES)
+    for name, scope in SCOPE_OF.items():
+        collection, member = name.split(".")
+        assert member in catalogue.granted(collection, frozenset({scope}))
+        assert member not in catalogue.granted(collection, frozenset(DATA_SCOPES) - {scope})
+
+
+def test_without_a_catalogue_no_data_is_given_and_a_later_one_is_fetched(api, stored, provider, monkeypatch):
+    published = provider.documents.pop("/api/scopes")
+    for address in ("/v1/students", "/v1/schools/me", "/v1/students/student-0001"):
+        refused = api.get(address)
+        assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
+        assert refused.headers["Retry-After"] == "5"
+    provider.documents["/api/scopes"] = published
+    monkeypatch.setattr(stored.fields, "_refresh_at", float("-inf"))
+    assert api.get("/v1/students").status_code == 200
+
+
+def test_the_last_good_catalogue_outlives_a_restart_and_the_provider(api, stored, granted, settings, provider):
+    assert api.get("/v1/students").status_code == 200
+    provider.introspection = None  # it cannot be reached
+    again = served(settings, provider, granted)
+    assert again.test_client().get("/v1/students").status_code == 200
+    again.extensions["xporter"].close()
+
+
+def test_a_member_that_moves_is_given_under_its_new_scope(api, stored, granted, provider, monkeypatch):
+    granted.grant("students")
+    assert "upn" in api.get("/v1/students/student-0001").json
+    moved = copy.deepcopy(PUBLISHED)
+    for entry in moved["scopes"]:
+        for field in entry["fields"]:
+            field["members"] = [name for name in field["members"] if name != "students.upn"]
+    provider.documents["/api/scopes"] = moved
+    monkeypatch.setattr(stored.fields, "_refresh_at", float("-inf"))
+    stored.fields.refresh()
+    assert "upn" not in api.get("/v1/students/student-0001").json
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {}, [], None, {"scopes": []}, {"scopes": [{"scope": "a", "kind": "data"}]},
+        {"scopes": [{"scope": "a", "kind": "data", "fields": [{"members": ["s.x"]}, {"members": ["s.x"]}]}]},
+        {"scopes": [{"scope": "a", "kind": "data", "fields": [{"members": ["s.id"]}]}]},
+        {"scopes": [{"scope": "a", "kind": "data", "fields": [{"members": ["x"]}]}]},
+        {"scopes": [{"scope": "a", "kind": "identity", "fields": [{"members": ["s.x"]}]}]},
+    ],
+)  # fmt: skip
+def test_a_catalogue_that_is_ambiguous_changes_nothing(api, stored, provider, monkeypatch, document):
+    with pytest.raises(BadCatalogue):
+        Catalogue(document)
+    assert api.get("/v1/students").status_code == 200
+    provider.documents["/api/scopes"] = document
+    monkeypatch.setattr(stored.fields, "_refresh_at", float("-inf"))
+    stored.fields.refresh()
+    assert "upn" in api.get("/v1/students/student-0001").json
+
+
+def test_a_kept_catalogue_that_is_damaged_is_fetched_again(settings, provider, granted, stored, api):
+    assert api.get("/v1/students").status_code == 200
+    (settings.data / "scopes.json").write_text("{")
+    again = served(settings, provider, granted)
+    assert again.test_client().get("/v1/students").status_code == 200
+    assert json.loads((settings.data / "scopes.json").read_text()) == PUBLISHED
+    again.extensions["xporter"].close()

@@ -1,0 +1,160 @@
+"""Who read what is counted per school, client, area and day, and the provider is told until it knows."""
+
+import time
+
+import pytest
+from sqlalchemy import select
+
+from clients.xporter.provider import Unreachable
+from clients.xporter.reads import MAX_ROWS
+from clients.xporter.tables import reads as table
+from tests.clients.xporter.school_data import DATA_SCOPES
+from tests.clients.xporter.support import RESOURCE
+
+DAY = time.strftime("%Y-%m-%d", time.gmtime())
+
+
+@pytest.fixture
+def reads(app, stored):
+    return app.extensions["xporter"].reads
+
+
+def counted(app):
+    app.extensions["xporter"].reads.write()
+    with app.extensions["xporter"].database.read() as connection:
+        rows = connection.execute(select(table).order_by(table.c.scope))
+        return {(row.client_id, row.scope): (row.requests, row.records) for row in rows}
+
+
+def reports(provider):
+    return [sent["reads"] for path, sent in provider.asked if path == "/api/reads"]
+
+
+def test_every_answer_with_records_is_counted_under_the_areas_that_it_shows(api, app, reads, granted):
+    granted.grant("students", "students.sen", "staff")
+    delta = api.get("/v1/students?limit=2").json["delta"]
+    api.get("/v1/students/student-0001")
+    api.get("/v1/students", headers={"Accept": "application/x-ndjson"}).get_data()
+    api.get(delta.removeprefix(RESOURCE))
+    assert counted(app) == {("assembly", "students"): (4, 6), ("assembly", "students.sen"): (4, 6)}
+
+
+def test_deleted_records_of_a_delta_count_too(api, app, stored, reads, granted):
+    granted.grant("staff")
+    delta = api.get("/v1/staff").json["delta"]
+    stored.remove("staff", "staff-1")
+    api.get(delta.removeprefix(RESOURCE))
+    assert counted(app) == {("assembly", "staff"): (2, 2)}
+
+
+def test_what_gives_no_data_is_not_counted(api, app, reads, granted):
+    etag = api.get("/v1/staff").headers["ETag"]
+    api.get("/v1/staff", headers={"If-None-Match": etag})
+    api.get("/v1/staff/never")
+    api.get("/v1/schools/me")
+    granted.grant("school")
+    api.get("/v1/staff")
+    assert counted(app) == {("assembly", "staff"): (1, 1)}
+
+
+def test_clients_are_counted_apart(api, app, reads, granted):
+    for client in ("one", "two", "two"):
+        granted.grant(*DATA_SCOPES, client_id=client)
+        api.get("/v1/houses")
+    assert counted(app) == {("one", "school"): (1, 1), ("two", "school"): (2, 2)}
+
+
+def test_the_provider_is_told_totals_once_and_again_when_they_grow(api, app, reads, provider, granted):
+    granted.grant("staff")
+    api.get("/v1/staff")
+    reads.write()
+    reads.report()
+    reads.report()
+    [[told]] = reports(provider)
+    at = told.pop("last_at")
+    assert at.startswith(DAY)
+    assert at.endswith("Z")
+    assert told == {
+        "estab_id": "2135000", "client_id": "assembly", "scope": "staff", "day": DAY, "requests": 1, "records": 1,
+    }  # fmt: skip
+    api.get("/v1/staff")
+    reads.write()
+    reads.report()
+    assert [row["requests"] for [row] in reports(provider)] == [1, 2]
+
+
+def test_while_the_provider_is_away_totals_wait(api, app, reads, provider, granted):
+    granted.grant("staff")
+    api.get("/v1/staff")
+    reads.write()
+    provider.introspection = None
+    with pytest.raises(Unreachable):
+        reads.report()
+    provider.introspection = {}
+    reads.report()
+    assert [row["records"] for [row] in reports(provider)] == [1]
+
+
+def test_what_is_counted_while_a_report_is_sent_is_told_next(api, app, reads, provider, granted, monkeypatch):
+    granted.grant("staff")
+    api.get("/v1/staff")
+    reads.write()
+    send = provider.request
+
+    def meanwhile(method, url, **how):
+        if url.endswith("/api/reads") and not reports(provider):
+            api.get("/v1/staff")
+            reads.write()
+        return send(method, url, **how)
+
+    monkeypatch.setattr(provider, "request", meanwhile)
+    reads.report()
+    assert [row["requests"] for [row] in reports(provider)] == [1, 2]
+
+
+def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted, monkeypatch, caplog):
+    for client in ("good", "bad", "fine"):
+        reads.count("2135000", client, ["staff"], 1)
+    reads.write()
+    send, accepted = provider.request, []
+
+    def refuse_bad(method, url, **how):
+        answer = send(method, url, **how)
+        if url.endswith("/api/reads"):
+            clients = [row["client_id"] for row in how["json"]["reads"]]
+            answer.status_code = 422 if "bad" in clients else 204
+            accepted.extend(clients if "bad" not in clients else [])
+        return answer
+
+    monkeypatch.setattr(provider, "request", refuse_bad)
+    reads.report()
+    assert sorted(accepted) == ["fine", "good"]
+    assert "refuses to be told" in caplog.text
+    reads.report()
+    assert sorted(accepted) == ["fine", "good"]
+
+
+def test_many_rows_are_told_in_several_requests(reads, provider):
+    for number in range(MAX_ROWS + 1):
+        reads.count("2135000", f"client-{number}", ["staff"], 1)
+    reads.write()
+    reads.report()
+    assert [len(rows) for rows in reports(provider)] == [MAX_ROWS, 1]
+
+
+def test_what_could_not_be_written_stays_counted(app, reads, monkeypatch):
+    database = app.extensions["xporter"].database
+    reads.count("2135000", "assembly", ["staff"], 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", lambda: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            reads.write()
+    reads.count("2135000", "assembly", ["staff"], 3)
+    assert counted(app) == {("assembly", "staff"): (2, 5)}
+
+
+def test_closing_writes_what_is_counted(app, reads):
+    reads.count("2135000", "assembly", ["staff"], 2)
+    reads.close()
+    with app.extensions["xporter"].database.read() as connection:
+        assert connection.execute(select(table.c.records)).scalar_one() == 2
