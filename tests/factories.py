@@ -4,6 +4,8 @@ from datetime import date, datetime
 from itertools import count
 from typing import Any
 
+from sqlalchemy import select
+
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
@@ -17,10 +19,10 @@ PASSWORD = "correct horse battery staple oak hill"
 def a_school(**differs: Any) -> School:
     """A school of the register, open, in Westminster."""
     number = next(_numbers)
-    imported = session().get(RegisterImport, 1)
+    imported = session().scalar(select(RegisterImport).order_by(RegisterImport.id).limit(1))
     if imported is None:
         imported = RegisterImport(
-            id=1, source="test", dated=date(2026, 3, 1), imported_at=clock.now(), rows=1,
+            source="test", dated=date(2026, 3, 1), imported_at=clock.now(), rows=1,
             added=1, changed=0, closed=0, reopened=0, left=0,
         )  # fmt: skip
         session().add(imported)
@@ -36,7 +38,8 @@ def a_school(**differs: Any) -> School:
         "postcode": "SW1P 4AU", "postcode_key": "SW1P4AU", "website": "https://oakhill.example",
         "website_host": "oakhill.example", "telephone": "2079460123", "telephone_e164": "+442079460123",
         "trust_code": "", "trust_name": "", "head_teacher": "Ms A Head", "country": "England",
-        "last_changed_on": None, "digest": b"", "first_seen_in": 1, "last_seen_in": 1, "left_register_on": None,
+        "last_changed_on": None, "digest": b"", "first_seen_in": imported.id, "last_seen_in": imported.id,
+        "left_register_on": None,
     }  # fmt: skip
     school = School(**(values | differs))
     session().add(school)
