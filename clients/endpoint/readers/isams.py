@@ -1,0 +1,188 @@
+"""iSAMS: JSON over HTTP, with a token for the client id and secret of a REST API application (client credentials)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+
+from ..records import Unreadable
+from ..values import (
+    BadValue,
+    clock_time,
+    curriculum_year,
+    day,
+    email,
+    text,
+    texts,
+    upn,
+    weekday,
+    whole_number,
+    yes_or_no,
+)
+from .credentials import Credentials
+from .json_pages import TIMEOUT_SECONDS, JsonPages
+from .tables import Field, Table, TableReader, full_name
+
+PAGE_SIZE = 250
+
+
+def first(value: Any) -> str | None:
+    """The first of a list."""
+    return next(iter(texts(value) or ()), None)
+
+
+def links(value: Any) -> list[dict[str, Any]] | None:
+    """The pupils of a contact."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadValue("should be a list of objects")
+    result = []
+    for item in value:
+        link = {
+            "student": text(item.get("schoolId")),
+            "relationship": text(item.get("relationship")),
+            "priority": whole_number(item.get("contactOrder")),
+        }
+        if link["student"] is None:
+            raise BadValue("names a pupil without a school id")
+        result.append({name: member for name, member in link.items() if member is not None})
+    return result or None
+
+
+PUPIL = Field("", "schoolId")
+TABLES = {
+    "terms": Table(
+        "terms",
+        (Field("", "schoolYear"), Field("", "name")),
+        (
+            Field("name", "name"), Field("academic_year", "schoolYear"), Field("starts_on", "startDate", day),
+            Field("ends_on", "finishDate", day),
+        ),
+    ),
+    "year_groups": Table(
+        "yeargroups",
+        (Field("", "code"),),
+        (Field("name", "name"), Field("national_curriculum_year", "ncYear", curriculum_year)),
+    ),
+    "registration_groups": Table(
+        "forms", (Field("", "form"),), (Field("name", "form"), Field("year_group", "yearGroup"))
+    ),
+    "houses": Table("houses", (Field("", "houseName"),), (Field("name", "houseName"),)),
+    "students": Table(
+        "students",
+        (PUPIL,),
+        (
+            Field("legal_given_name", "forename"), Field("legal_family_name", "surname"),
+            Field("preferred_given_name", "preferredName"), Field("preferred_family_name", "preferredSurname"),
+            Field("middle_names", "middleNames"), Field("birth_date", "dob", day),
+            Field("upn", "uniquePupilNumber", upn), Field("year_group", "yearGroup"),
+            Field("registration_group", "formGroup"), Field("house", "academicHouse"),
+            Field("entry_date", "enrolmentDate", day), Field("leaving_date", "leavingDate", day),
+            Field("ethnicity", "ethnicity"), Field("first_language", "languages", first),
+            Field("free_school_meals", "freeSchoolMeals", yes_or_no), Field("pupil_premium", "pupilPremium", yes_or_no),
+            Field("looked_after", "inCare", yes_or_no), Field("sen_status", "senStatus"),
+            Field("sen_needs", "senNeeds", texts), Field("has_ehc_plan", "hasEhcp", yes_or_no),
+            Field("medical_conditions", "medicalConditions", texts), Field("allergies", "allergies", texts),
+            Field("dietary_needs", "dietaryNeeds", texts), Field("doctor", "doctor"),
+        ),
+    ),
+    "contacts": Table(
+        "contacts",
+        (Field("", "contactId"),),
+        (
+            Field("forename", "forename"), Field("surname", "surname"), Field("telephone", "telephone"),
+            Field("email", "emailAddress", email), Field("address", "address"), Field("students", "students", links),
+        ),
+        combine=full_name,
+    ),
+    "staff": Table(
+        "employees",
+        (Field("", "initials"),),
+        (
+            Field("forename", "forename"), Field("surname", "surname"), Field("role", "jobTitle"),
+            Field("email", "schoolEmailAddress", email), Field("staff_code", "initials"),
+        ),
+        combine=full_name,
+    ),
+    "classes": Table(
+        "sets",
+        (Field("", "setCode"),),
+        (
+            Field("name", "setCode"), Field("subject", "subject"), Field("students", "studentIds", texts),
+            Field("teachers", "teacherInitials", texts),
+        ),
+    ),
+    "periods": Table(
+        "periods",
+        (Field("", "name"),),
+        (
+            Field("name", "name"), Field("weekday", "day", weekday), Field("starts_at", "startTime", clock_time),
+            Field("ends_at", "finishTime", clock_time),
+        ),
+    ),
+    "lessons": Table(
+        "timetables",
+        (Field("", "period"), Field("", "setCode")),
+        (
+            Field("period", "period"), Field("class", "setCode"), Field("room", "room"),
+            Field("staff", "teacherInitials", texts),
+        ),
+    ),
+    "attendance": Table(
+        "registrations",
+        (PUPIL, Field("", "date", day), Field("", "registrationPeriod")),
+        (
+            Field("student", "schoolId"), Field("date", "date", day), Field("session", "registrationPeriod"),
+            Field("mark", "code"), Field("reason", "reason"), Field("minutes_late", "minutesLate", whole_number),
+        ),
+    ),
+    "assessments": Table(
+        "assessments",
+        (PUPIL, Field("", "assessmentName"), Field("", "subject")),
+        (
+            Field("name", "assessmentName"), Field("student", "schoolId"), Field("subject", "subject"),
+            Field("result", "grade"), Field("date", "date", day),
+        ),
+    ),
+}  # fmt: skip
+
+
+class _Token:
+    """A token for the client id and secret, got when it is needed (RFC 6749 §4.4)."""
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        self._url, self._credentials, self._token = f"{address}/auth/connect/token", credentials, ""
+
+    def headers(self, *, anew: bool) -> Mapping[str, str]:
+        if anew or not self._token:
+            self._token = self._get()
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _get(self) -> str:
+        form = {
+            "grant_type": "client_credentials", "client_id": self._credentials.username,
+            "client_secret": self._credentials.password, "scope": "restapi",
+        }  # fmt: skip
+        response = requests.post(self._url, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        try:
+            token = response.json().get("access_token") if response.status_code == 200 else None
+        except (ValueError, AttributeError):
+            token = None
+        if response.status_code >= 500:
+            raise Unreadable(f"iSAMS is broken ({response.status_code} for its sign-in). It is tried again next time.")
+        if not isinstance(token, str):
+            raise Unreadable(
+                f"iSAMS did not accept the client id and secret ({response.status_code}). Check both; register again."
+            )
+        return token
+
+
+def reader(address: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
+    """Reads from the school's own address of iSAMS."""
+    address = address.rstrip("/")
+    pages = JsonPages(
+        "iSAMS", f"{address}/api", lambda number: {"page": str(number), "pageSize": str(PAGE_SIZE)},
+        _Token(address, credentials), wait, PAGE_SIZE,
+    )  # fmt: skip
+    return TableReader(pages, TABLES)

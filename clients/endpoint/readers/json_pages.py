@@ -1,0 +1,143 @@
+"""JSON over HTTP, a page at a time: what Arbor and iSAMS have in common.
+
+A page that does not come is asked for again, after as long as the MIS says (429 with Retry-After) or longer each time.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Protocol
+
+import requests
+
+from ..records import Problems, Unreadable
+from .tables import Row
+
+TIMEOUT_SECONDS: Final = 60
+MAX_TRIES: Final = 8
+MAX_WAIT_SECONDS: Final = 120.0
+MAX_PAGES: Final = 20_000
+MAX_PAGE_BYTES: Final = 64 << 20
+
+
+class SignIn(Protocol):
+    """How an MIS knows us."""
+
+    def headers(self, *, anew: bool) -> Mapping[str, str]:
+        """The headers of a request; `anew` after the MIS refused those it had. Raises `Unreadable`."""
+        ...
+
+
+@dataclass
+class JsonPages:
+    """The lists of an MIS' API, by the last part of their address."""
+
+    mis: str
+    address: str
+    """With the path that all lists have in common."""
+    page_parameters: Callable[[int], Mapping[str, str]]
+    sign_in: SignIn
+    wait: Callable[[float], None]
+    page_size: int
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def name(self, source: str) -> str:
+        """The list, as the MIS calls it."""
+        return f"{self.mis} {source}"
+
+    def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+        """The items of a list, each as a row with dotted names. Raises `Unreadable`."""
+        number, last = 0, None
+        for page_number in range(1, MAX_PAGES):
+            document = self._page(source, page_number)
+            items = document.get(source)
+            if not isinstance(items, list):
+                raise Unreadable(f"{self.mis} answered without {source}. Its interface may have changed: tell support.")
+            if items and items == last:
+                raise Unreadable(f"{self.mis} gives the same page of {source} again and again: tell support.")
+            for item in items:
+                number += 1
+                if isinstance(item, dict):
+                    yield number, _flat(item)
+                else:
+                    problems.add(self.name(source), number, "", "is not an object, so it was left out")
+            if len(items) < self.page_size:
+                _check_count(document, number, f"{self.mis} {source}")
+                return
+            last = items
+        raise Unreadable(f"{self.mis} gives pages of {source} without end: tell support.")
+
+    def _page(self, source: str, number: int) -> dict[str, Any]:
+        url, anew, fault = f"{self.address}/{source}", False, ""
+        for tried in range(MAX_TRIES):
+            try:
+                response = self.session.get(
+                    url, params=self.page_parameters(number), headers=self.sign_in.headers(anew=anew),
+                    timeout=TIMEOUT_SECONDS, allow_redirects=False,
+                )  # fmt: skip
+            except requests.RequestException as raised:
+                fault = f"{self.mis} cannot be reached ({type(raised).__name__}). Check the network and the address"
+                self.wait(_longer(tried))
+                continue
+            if response.status_code == 200:
+                return _document(response, self.mis)
+            if response.status_code == 401 and not anew:
+                anew = True
+                continue
+            if response.status_code in {401, 403}:
+                raise Unreadable(
+                    f"{self.mis} refuses {source} ({response.status_code}). Check the username, the password, and what "
+                    f"this account may read there; then register again."
+                )
+            if response.status_code != 429 and response.status_code < 500:
+                raise Unreadable(f"{self.mis} answered {response.status_code} for {source}. Check its address.")
+            fault = f"{self.mis} is busy or broken ({response.status_code} for {source}). It is tried again next time"
+            self.wait(_retry_after(response) or _longer(tried))
+        raise Unreadable(f"{fault}.")
+
+
+def _document(response: requests.Response, mis: str) -> dict[str, Any]:
+    if len(response.content) > MAX_PAGE_BYTES:
+        raise Unreadable(f"{mis} answered with too much at once: tell support.")
+    try:
+        document = response.json()
+    except (ValueError, RecursionError) as fault:
+        raise Unreadable(f"{mis} did not answer with JSON. Is its address right?") from fault
+    if not isinstance(document, dict):
+        raise Unreadable(f"{mis} answered with JSON of another form. Is its address right?")
+    return document
+
+
+def _check_count(document: dict[str, Any], number: int, name: str) -> None:
+    """Whether all came that the last page counts: a record removed meanwhile moves others over a page's edge."""
+    total = document.get("totalCount")
+    if isinstance(total, int) and total != number:
+        raise Unreadable(f"{name} changed while it was read. It is read again next time.")
+
+
+def _longer(tried: int) -> float:
+    return float(min(2**tried, MAX_WAIT_SECONDS))
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds, given as such or as the time when to come again (RFC 9110 §10.2.3)."""
+    value = response.headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_WAIT_SECONDS)
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 1.0), MAX_WAIT_SECONDS)
+
+
+def _flat(item: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """`{"person": {"dob": …}}` as `{"person.dob": …}`; lists stay as they are."""
+    row: dict[str, Any] = {}
+    for name, value in item.items():
+        if isinstance(value, dict) and before.count(".") < 5:
+            row |= _flat(value, f"{before}{name}.")
+        else:
+            row[before + name] = value
+    return row

@@ -1,0 +1,203 @@
+"""Pupil Asset: one workbook (xlsx), with a sheet for each report."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
+from ..records import Problems, Unreadable
+from ..values import clock_time, curriculum_year, day, email, texts, upn, weekday, whole_number, year_group, yes_or_no
+from .tables import Field, Gather, Row, Table, TableReader
+
+MAX_UNPACKED_BYTES = 1 << 30
+"""A workbook is a compressed archive: a small file must not fill the memory."""
+PUPIL = Field("", "Pupil ID")
+
+TABLES = {
+    "terms": Table(
+        "Terms",
+        (Field("", "Academic year"), Field("", "Term")),
+        (
+            Field("name", "Term"), Field("academic_year", "Academic year"), Field("starts_on", "Starts", day),
+            Field("ends_on", "Ends", day),
+        ),
+    ),
+    "year_groups": Table(
+        "Pupils",
+        (Field("", "Year group", year_group),),
+        (Field("name", "Year group", year_group), Field("national_curriculum_year", "Year group", curriculum_year)),
+        repeats=True,
+    ),
+    "registration_groups": Table(
+        "Pupils",
+        (Field("", "Class"),),
+        (Field("name", "Class"), Field("year_group", "Year group", year_group)),
+        repeats=True,
+    ),
+    "houses": Table("Pupils", (Field("", "House"),), (Field("name", "House"),), repeats=True),
+    "students": Table(
+        "Pupils",
+        (PUPIL,),
+        (
+            Field("legal_given_name", "Forename"), Field("legal_family_name", "Surname"),
+            Field("preferred_given_name", "Known as"), Field("preferred_family_name", "Known as surname"),
+            Field("middle_names", "Middle names"), Field("birth_date", "Date of birth", day), Field("upn", "UPN", upn),
+            Field("year_group", "Year group", year_group), Field("registration_group", "Class"),
+            Field("house", "House"), Field("entry_date", "Start date", day), Field("leaving_date", "Leaving date", day),
+            Field("ethnicity", "Ethnicity"), Field("first_language", "First language"),
+            Field("free_school_meals", "FSM", yes_or_no), Field("pupil_premium", "Pupil premium", yes_or_no),
+            Field("looked_after", "Looked after", yes_or_no), Field("sen_status", "SEN stage"),
+            Field("sen_needs", "SEN needs", texts), Field("has_ehc_plan", "EHC plan", yes_or_no),
+            Field("medical_conditions", "Medical conditions", texts), Field("allergies", "Allergies", texts),
+            Field("dietary_needs", "Dietary needs", texts), Field("doctor", "GP"),
+        ),
+    ),
+    "contacts": Table(
+        "Contacts",
+        (Field("", "Contact ID"),),
+        (
+            Field("name", "Contact name"), Field("telephone", "Phone"), Field("email", "Email", email),
+            Field("address", "Address"),
+        ),
+        gathers=(
+            Gather(
+                "students",
+                "Contacts",
+                "Contact ID",
+                (
+                    Field("student", "Pupil ID"), Field("relationship", "Relationship"),
+                    Field("priority", "Order", whole_number),
+                ),
+            ),
+        ),
+        repeats=True,
+    ),
+    "staff": Table(
+        "Staff",
+        (Field("", "Initials"),),
+        (
+            Field("name", "Name"), Field("role", "Job title"), Field("email", "Email", email),
+            Field("staff_code", "Initials"),
+        ),
+    ),
+    "classes": Table(
+        "Teaching groups",
+        (Field("", "Group"),),
+        (Field("name", "Group"), Field("subject", "Subject"), Field("teachers", "Teachers", texts)),
+        gathers=(Gather("students", "Group members", "Group", (PUPIL,)),),
+    ),
+    "periods": Table(
+        "Periods",
+        (Field("", "Period"),),
+        (
+            Field("name", "Period"), Field("weekday", "Day", weekday), Field("starts_at", "Start", clock_time),
+            Field("ends_at", "End", clock_time),
+        ),
+    ),
+    "lessons": Table(
+        "Timetable",
+        (Field("", "Period"), Field("", "Group")),
+        (Field("period", "Period"), Field("class", "Group"), Field("room", "Room"), Field("staff", "Teachers", texts)),
+    ),
+    "attendance": Table(
+        "Attendance",
+        (PUPIL, Field("", "Date", day), Field("", "Session")),
+        (
+            Field("student", "Pupil ID"), Field("date", "Date", day), Field("session", "Session"),
+            Field("mark", "Code"), Field("reason", "Reason"), Field("minutes_late", "Minutes late", whole_number),
+        ),
+    ),
+    "assessments": Table(
+        "Assessments",
+        (PUPIL, Field("", "Assessment"), Field("", "Subject")),
+        (
+            Field("name", "Assessment"), Field("student", "Pupil ID"), Field("subject", "Subject"),
+            Field("result", "Result"), Field("date", "Date", day),
+        ),
+    ),
+}  # fmt: skip
+
+
+@dataclass
+class Workbook:
+    """The sheets of a workbook. A folder stands for the newest workbook in it."""
+
+    path: Path
+    _cached_book: tuple[Any, Any] | None = None
+    """What was opened last (path, time and size) and the book: opening it takes longer than reading a sheet."""
+
+    def name(self, source: str) -> str:
+        """The sheet, as people speak of it."""
+        return f"sheet {source}"
+
+    def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+        """The rows of a sheet. Raises `Unreadable`."""
+        path = self._newest()
+        try:
+            book = self._open(path)
+            if source in book.sheetnames:
+                yield from _rows(book[source], self.name(source), problems)
+                return
+        except Unreadable:
+            raise
+        except OSError as fault:
+            raise Unreadable(f"{path.name} cannot be read: {fault.strerror or fault}. Close it in Excel.") from fault
+        except Exception as fault:  # a damaged workbook raises whatever its parser stumbles upon
+            raise Unreadable(f"{path.name} is not a workbook, or is damaged. Export it again.") from fault
+        raise Unreadable(f"{path.name} has no sheet {source}. Export the workbook with all its sheets.")
+
+    def _open(self, path: Path) -> Any:
+        status = path.stat()
+        version = path, status.st_mtime_ns, status.st_size
+        if self._cached_book is None or self._cached_book[0] != version:
+            _check_size(path)
+            # From memory, so that the school's own program can replace the file meanwhile, on Windows too.
+            self._cached_book = version, load_workbook(BytesIO(path.read_bytes()), read_only=True, data_only=True)
+        return self._cached_book[1]
+
+    def _newest(self) -> Path:
+        if self.path.is_file():
+            return self.path
+        if not self.path.is_dir():
+            raise Unreadable(f"{self.path} is not there. Check the path, and that this account may read it.")
+        # Excel keeps a file beside a workbook that is open: ~$name.xlsx
+        books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$")]
+        if not books:
+            raise Unreadable(f"There is no workbook (.xlsx) in {self.path}. Check that it is exported there.")
+        return max(books, key=lambda path: path.stat().st_mtime_ns)
+
+
+def _check_size(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+    except (zipfile.BadZipFile, InvalidFileException) as fault:
+        raise Unreadable(f"{path.name} is not a workbook, or is cut off. Export it again.") from fault
+    if size > MAX_UNPACKED_BYTES:
+        raise Unreadable(f"{path.name} is too large. Export fewer years of attendance.")
+
+
+def _rows(sheet: Any, name: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+    listed = sheet.iter_rows(values_only=True)
+    headings = [str(heading).strip() if heading is not None else "" for heading in next(listed, ())]
+    if not any(headings):
+        raise Unreadable(f"The {name} is empty: it has not even headings. Export it again.")
+    for number, values in enumerate(listed, start=2):
+        if all(value is None or value == "" for value in values):
+            continue
+        row = dict(zip(headings, values, strict=False))
+        for heading, value in row.items():
+            if isinstance(value, str) and value.startswith("#") and value.rstrip("!?").isupper() and len(value) < 9:
+                problems.add(name, number, heading, "is an error of the spreadsheet, so it was left out")
+                row[heading] = None
+        yield number, row
+
+
+def reader(path: Path) -> TableReader:
+    """Reads this workbook, or the newest one in this folder."""
+    return TableReader(Workbook(path), TABLES)

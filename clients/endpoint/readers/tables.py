@@ -1,0 +1,170 @@
+"""How rows become records: every MIS declares its tables here in the same words, and one reader reads them all.
+
+A `Table` makes a collection out of the rows of one source. Where the MIS has a list in rows of their own (a class's
+members, a contact's pupils) a `Gather` collects them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from .. import values
+from ..records import MAX_KEY_LENGTH, REQUIRED, Problems, Record
+from ..values import BadValue, Converter, RepairedValue
+
+
+class Missing:
+    """Stands for a value whose column or member is not there at all."""
+
+
+MISSING: Final = Missing()
+Row = Mapping[str, Any]
+"""The values of a row by column; for JSON, by the path of the member (`person.legalFirstName`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Which column has which member."""
+
+    member: str
+    column: str
+    convert: Converter = values.text
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Rows that each add an item to a list of a record."""
+
+    member: str
+    source: str
+    owner: str
+    """The column with the key of the record that the list belongs to."""
+    fields: tuple[Field, ...]
+    """Of one field without a member's name, the items are its values; otherwise they are objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of `source`, as records."""
+
+    source: str
+    key: tuple[Field, ...]
+    """The columns that make the key, joined by a bar."""
+    fields: tuple[Field, ...]
+    gathers: tuple[Gather, ...] = ()
+    repeats: bool = False
+    """Whether rows of one key are expected to repeat: the first one counts. Otherwise they are doubled, a problem."""
+    combine: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
+    """Makes members of several columns (forename and surname) into one."""
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+        """The rows of a source with their numbers. Raises `Unreadable`."""
+        ...
+
+    def name(self, source: str) -> str:
+        """How a person knows the source: the file's name, say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TableReader:
+    """A reader of an MIS whose collections are declared as tables."""
+
+    source: Source
+    tables: Mapping[str, Table]
+
+    def read(self, collection: str, problems: Problems) -> Iterator[Record]:
+        """See `Reader.read`."""
+        table = self.tables[collection]
+        gathered = [(gather, self._gather(gather, problems)) for gather in table.gathers]
+        seen: set[str] = set()
+        name = self.source.name(table.source)
+        for number, row in self.source.rows(table.source, problems):
+            key = _key(table.key, row, name, number, problems)
+            if key is None:
+                continue
+            if key in seen:
+                if not table.repeats:
+                    problems.add(name, number, table.key[0].column, "is there twice; the first one was taken")
+                continue
+            data = _convert(table.fields, row, name, number, problems)
+            data = table.combine(data)
+            if missing := sorted(REQUIRED[collection] - data.keys()):
+                columns = [field.column for field in table.fields if field.member in missing] or missing
+                problems.add(name, number, ", ".join(columns), "is missing, so this row was left out")
+                continue
+            seen.add(key)
+            for gather, items in gathered:
+                if key in items:
+                    data[gather.member] = items.pop(key)
+            yield Record(key, data, name, number)
+
+    def _gather(self, gather: Gather, problems: Problems) -> dict[str, list[Any]]:
+        items: dict[str, list[Any]] = {}
+        name, plain = self.source.name(gather.source), not gather.fields[0].member
+        owner = (Field("", gather.owner),)
+        for number, row in self.source.rows(gather.source, problems):
+            key = _key(owner, row, name, number, problems)
+            if key is None:
+                continue
+            item: Any
+            if plain:
+                item = _value(gather.fields[0], row, name, number, problems)
+                new = item if isinstance(item, list) else [item]
+            else:
+                item = _convert(gather.fields, row, name, number, problems)
+                new = [item] if gather.fields[0].member in item else [None]
+            if new == [None]:
+                problems.add(name, number, gather.fields[0].column, "is missing, so this row was left out")
+                continue
+            existing = items.setdefault(key, [])
+            existing += [value for value in new if value not in existing]
+        return items
+
+
+def full_name(data: dict[str, Any]) -> dict[str, Any]:
+    """`forename` and `surname` as one name."""
+    parts = [data.pop(part) for part in ("forename", "surname") if part in data]
+    return {"name": " ".join(parts), **data} if parts else data
+
+
+def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: Problems) -> str | None:
+    parts = []
+    for field in fields:
+        value = _value(field, row, name, number, problems)
+        if value is None:
+            problems.add(name, number, field.column, "is missing, so this row was left out")
+            return None
+        parts.append(str(value))
+    key = "|".join(parts)
+    if len(key) > MAX_KEY_LENGTH:
+        problems.add(name, number, fields[0].column, f"is longer than {MAX_KEY_LENGTH} characters; row left out")
+        return None
+    return key
+
+
+def _convert(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: Problems) -> dict[str, Any]:
+    data = {}
+    for field in fields:
+        value = _value(field, row, name, number, problems)
+        if value is not None:
+            data[field.member] = value
+    return data
+
+
+def _value(field: Field, row: Row, name: str, number: int, problems: Problems) -> Any:
+    value = row.get(field.column, MISSING)
+    if value is MISSING:
+        return None
+    try:
+        return field.convert(value)
+    except RepairedValue as repaired:
+        problems.add(name, number, field.column, str(repaired))
+        return repaired.value
+    except BadValue as bad:
+        problems.add(name, number, field.column, f"{bad}, so it was left out")
+        return None

@@ -1,0 +1,184 @@
+"""Values as MIS write them, converted to the one form that extracts have.
+
+Each converter returns None for an empty value, and raises `BadValue` with what is wrong, never with the value itself.
+"""
+
+import datetime as dt
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+MAX_TEXT_LENGTH: Final = 1000
+EMPTY: Final = frozenset({"", "null", "#n/a", "n/a", "-"})
+TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
+FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
+DATE_FORMATS: Final = ("%d/%m/%Y", "%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MISREAD: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|\u00e2\u20ac")
+"""What UTF-8 looks like after it was read as Windows-1252."""
+
+Converter = Callable[[Any], Any]
+
+
+class BadValue(ValueError):
+    """The value is not what it should be; the message says what it should be."""
+
+
+class RepairedValue(BadValue):
+    """The value was put right; `value` is what to use."""
+
+    def __init__(self, message: str, value: Any) -> None:
+        super().__init__(message)
+        self.value = value
+
+
+def text(value: Any) -> str | None:
+    """Text in composed form (NFC), without control characters and outer blanks."""
+    if value is None:
+        return None
+    if isinstance(value, bool | list | dict):
+        raise BadValue("should be text")
+    if isinstance(value, float) and value.is_integer():  # a spreadsheet has no whole numbers
+        value = int(value)
+    plain = str(value).strip()
+    if not (plain.isascii() and plain.isprintable()):
+        plain = unicodedata.normalize("NFC", plain)
+        plain = "".join(char if char.isprintable() or char == "\n" else " " for char in plain).strip()
+    if len(plain) <= 4 and plain.lower() in EMPTY:
+        return None
+    if len(plain) > MAX_TEXT_LENGTH:
+        raise BadValue(f"is longer than {MAX_TEXT_LENGTH} characters")
+    if plain.isascii():
+        return plain
+    if MISREAD.search(plain) and (repaired := _read_again(plain)):
+        raise RepairedValue("was saved in the wrong encoding, and was put right", repaired)
+    if "\N{REPLACEMENT CHARACTER}" in plain:
+        raise RepairedValue("has characters that cannot be read; check its encoding", plain)
+    return plain
+
+
+def day(value: Any) -> str | None:
+    """A date, as dd/mm/yyyy or ISO 8601; a time of day after it is ignored."""
+    if isinstance(value, dt.datetime):
+        value = value.date()
+    if isinstance(value, dt.date):
+        return _plausible(value)
+    plain = text(value)
+    if plain is None:
+        return None
+    return _parse_day(plain)
+
+
+@lru_cache(maxsize=4096)
+def _parse_day(plain: str) -> str:
+    plain = re.sub(r"[T ]\d{1,2}:\d{2}.*$", "", plain, flags=re.DOTALL)
+    for form in DATE_FORMATS:
+        try:
+            parsed = dt.datetime.strptime(plain, form).date()  # noqa: DTZ007  a day has no time zone
+        except ValueError:
+            continue
+        return _plausible(parsed)
+    raise BadValue("is not a date (expected like 31/12/2026)")
+
+
+def yes_or_no(value: Any) -> bool | None:
+    """A yes or a no, in any of the ways in which MIS write them."""
+    if isinstance(value, bool):
+        return value
+    plain = text(value)
+    if plain is None:
+        return None
+    if plain.lower() in TRUE | FALSE:
+        return plain.lower() in TRUE
+    raise BadValue("is neither yes nor no")
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number from 0 to 9999."""
+    plain = text(value)
+    if plain is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,4}", plain):
+        raise BadValue("is not a whole number")
+    return int(plain)
+
+
+def clock_time(value: Any) -> str | None:
+    """A time of day, as HH:MM."""
+    if isinstance(value, dt.datetime):
+        value = value.time()
+    if isinstance(value, dt.time):
+        return f"{value:%H:%M}"
+    plain = text(value)
+    if plain is None:
+        return None
+    match = re.fullmatch(r"([01]?[0-9]|2[0-3])[:.]([0-5][0-9])(?::[0-5][0-9])?", plain)
+    if match is None:
+        raise BadValue("is not a time (expected like 08:50)")
+    return f"{int(match[1]):02}:{match[2]}"
+
+
+def weekday(value: Any) -> int | None:
+    """A day of the week, by name or number; 1 is Monday."""
+    plain = text(value)
+    if plain is None:
+        return None
+    if plain[:3].lower() in WEEKDAYS:
+        return WEEKDAYS.index(plain[:3].lower()) + 1
+    if re.fullmatch(r"[1-7]", plain):
+        return int(plain)
+    raise BadValue("is not a day of the week")
+
+
+def texts(value: Any) -> list[str] | None:
+    """A list: JSON's own, or values parted by semicolons or bars."""
+    if isinstance(value, list):
+        return [plain for item in value if (plain := text(item)) is not None] or None
+    plain = text(value)
+    return [part.strip() for part in re.split(r"[;|]", plain) if part.strip()] or None if plain else None
+
+
+def email(value: Any) -> str | None:
+    """An e-mail address, roughly."""
+    plain = text(value)
+    if plain is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", plain):
+        raise BadValue("is not an e-mail address")
+    return plain
+
+
+def upn(value: Any) -> str | None:
+    """A unique pupil number: a letter, eleven digits, and a digit or a letter."""
+    plain = text(value)
+    if plain is not None and not re.fullmatch(r"[A-Z][0-9]{11}[0-9A-Z]", plain.upper()):
+        raise BadValue("is not a UPN (a letter and twelve digits)")
+    return plain.upper() if plain else None
+
+
+def year_group(value: Any) -> str | None:
+    """The name of a year group; a bare number is a year: `7` is `Year 7`."""
+    plain = text(value)
+    if plain is not None and (match := re.fullmatch(r"(?:year|yr|y)?\s*([0-9]{1,2})", plain, re.IGNORECASE)):
+        return f"Year {int(match[1])}"
+    return plain
+
+
+def curriculum_year(value: Any) -> str | None:
+    """The national curriculum year in the name of a year group; None if it has none."""
+    plain = text(value)
+    match = re.search(r"\b([0-9]{1,2})\b", plain or "")
+    return str(int(match[1])) if match else None
+
+
+def _plausible(value: dt.date) -> str:
+    if not 1900 <= value.year <= 2100:
+        raise BadValue("is a date in a year that cannot be right")
+    return value.isoformat()
+
+
+def _read_again(plain: str) -> str | None:
+    try:
+        return plain.encode("cp1252").decode("utf-8")
+    except ValueError:
+        return None

@@ -1,0 +1,311 @@
+"""Readers: whole schools, wrong rows, missing files, MIS that are busy."""
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+import time
+from email.utils import formatdate
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings, strategies as st
+from openpyxl import Workbook
+
+from clients.endpoint.fictional_school import server
+from clients.endpoint.readers import make
+from clients.endpoint.readers.json_pages import _retry_after
+from clients.endpoint.readers.tables import TableReader
+from clients.endpoint.records import COLLECTIONS, Problems, Unreadable
+from tests.clients.endpoint.conftest import CREDENTIALS
+
+
+@pytest.mark.parametrize("mis", ["sims", "cmis", "pupil_asset"])
+def test_all_of_a_school_is_read_from_files(mis, exported, school, read_all):
+    assert read_all(mis, exported / mis) == (school.records, [])
+
+
+@pytest.mark.parametrize("mis", ["arbor", "isams"])
+def test_all_of_a_school_is_read_over_http_in_pages(mis, exported, school, read_all):
+    with server.serving(exported) as address:
+        assert read_all(mis, address) == (school.records, [])
+
+
+@pytest.fixture
+def sims(exported, tmp_path):
+    """A folder of reports that a test may spoil."""
+    folder = tmp_path / "sims"
+    shutil.copytree(exported / "sims", folder)
+    return folder
+
+
+def problems_of(folder, collection="students", mis="sims"):
+    problems = Problems()
+    records = list(make(mis, str(folder), None, time.sleep).read(collection, problems))
+    return records, [str(problem) for problem in problems.listed]
+
+
+def rewrite(path, change):
+    """Change a report's rows: a list of lists, with the headings first."""
+    rows = list(csv.reader(io.StringIO(path.read_bytes().decode("cp1252"))))
+    change(rows)
+    written = io.StringIO()
+    csv.writer(written, quoting=csv.QUOTE_ALL).writerows(rows)
+    path.write_bytes(written.getvalue().encode())
+
+
+NASTY = {
+    "a date that is none": ("DOB", "31/02/2012", "Students.csv, row 3, DOB: is not a date", True),
+    "a UPN that is none": ("UPN", "12345", "Students.csv, row 3, UPN: is not a UPN", True),
+    "a yes that is none": ("In Care", "maybe", "Students.csv, row 3, In Care: is neither yes nor no", True),
+    "text in the wrong encoding": (
+        "Legal Forename", "ZoÃ«", "Students.csv, row 3, Legal Forename: was saved in the wrong encoding", True,
+    ),
+    "no surname": ("Legal Surname", " ", "Students.csv, row 3, Legal Surname: is missing, so this row was left", False),
+    "no admission number": ("Adno", "", "Students.csv, row 3, Adno: is missing", False),
+    "an endless admission number": ("Adno", "9" * 101, "Students.csv, row 3, Adno: is longer than 100", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NASTY)
+def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims, school):
+    column, value, expected, is_read = NASTY[case]
+
+    def spoil(rows):
+        rows[2][rows[0].index(column)] = value
+
+    rewrite(sims / "Students.csv", spoil)
+
+    records, problems = problems_of(sims)
+
+    assert len(records) == len(school["students"]) - (not is_read)
+    [problem] = problems
+    assert problem.startswith(expected)
+    assert value.strip() in {"", "9" * 101} or value not in problem
+
+
+def test_a_row_that_is_there_twice_is_taken_once(sims, school):
+    rewrite(sims / "Students.csv", lambda rows: rows.insert(2, rows[1]))
+
+    records, problems = problems_of(sims)
+
+    assert len(records) == len(school["students"])
+    assert problems == ["Students.csv, row 3, Adno: is there twice; the first one was taken"]
+
+
+def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
+    def spoil(rows):
+        rows[1].append("and more")
+        rows[2].pop()
+
+    rewrite(sims / "Students.csv", spoil)
+
+    records, problems = problems_of(sims)
+
+    assert len(records) == len(school["students"]) - 2
+    assert problems == [
+        "Students.csv, row 2: has 26 values instead of 25, so it was left out",
+        "Students.csv, row 3: has 24 values instead of 25, so it was left out",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_report_may_be_saved_in_any_of_the_usual_encodings(encoding, sims, school):
+    path = sims / "Students.csv"
+    path.write_bytes(path.read_bytes().decode("cp1252").encode(encoding))
+
+    records, problems = problems_of(sims)
+
+    assert ({record.key: record.data for record in records}, problems) == (school["students"], [])
+
+
+def test_bytes_that_are_no_text_are_reported_and_the_row_is_read(sims, school):
+    path = sims / "Students.csv"
+    first = next(iter(school["students"].values()))["legal_given_name"].encode("cp1252")
+    path.write_bytes(path.read_bytes().replace(b'"' + first + b'"', b'"' + first + b'\x81"', 1))
+
+    records, problems = problems_of(sims)
+
+    assert len(records) == len(school["students"])
+    assert "characters that cannot be read" in problems[0]
+
+
+def test_empty_lines_and_nul_characters_do_no_harm(sims, school):
+    path = sims / "Students.csv"
+    path.write_bytes(path.read_bytes().replace(b"\r\n", b"\r\n\r\n") + b"\0\r\n")
+
+    records, problems = problems_of(sims)
+
+    assert (len(records), problems) == (len(school["students"]), [])
+
+
+SPOILT = {
+    "is missing": (lambda path: path.unlink(), "is not in"),
+    "is empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "is cut off": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "is cut off"),
+    "is a folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_report_that_cannot_be_read_as_a_whole_says_what_to_do(case, sims):
+    spoil, expected = SPOILT[case]
+    spoil(sims / "Students.csv")
+
+    with pytest.raises(Unreadable, match=expected):
+        problems_of(sims)
+
+
+def test_a_report_that_is_written_while_it_is_read_is_not_whole(sims):
+    records = make("sims", str(sims), None, time.sleep).read("students", Problems())
+    next(records)
+    with (sims / "Students.csv").open("a") as more:
+        more.write("\r\n")
+
+    with pytest.raises(Unreadable, match="was written while it was read"):
+        list(records)
+
+
+def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Staff"
+    for row in (["Initials", "Name", "Job title"], ["ABC", "Ada Inkpen", "#REF!"], [None, None, None]):
+        sheet.append(row)
+    book.save(tmp_path / "export.xlsx")
+
+    [record], problems = problems_of(tmp_path, "staff", "pupil_asset")
+
+    assert record.data == {"name": "Ada Inkpen", "staff_code": "ABC"}
+    assert problems == ["sheet Staff, row 2, Job title: is an error of the spreadsheet, so it was left out"]
+    with pytest.raises(Unreadable, match="no sheet Pupils"):
+        problems_of(tmp_path, "students", "pupil_asset")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"Name,Role\r\n"])
+def test_a_file_that_is_no_workbook_says_so(content, tmp_path):
+    (tmp_path / "export.xlsx").write_bytes(content)
+
+    with pytest.raises(Unreadable, match=r"export\.xlsx is not a workbook"):
+        problems_of(tmp_path, "staff", "pupil_asset")
+
+
+@pytest.mark.parametrize("mis", ["arbor", "isams"])
+def test_a_busy_mis_is_given_the_time_that_it_wants(mis, exported, school, read_all):
+    waits: list[float] = []
+    limits = server.Limits(requests=8, seconds=0.3)
+
+    def wait(seconds):
+        waits.append(seconds)
+        time.sleep(0.31)
+
+    with server.serving(exported, limits) as address:
+        records, problems = read_all(mis, address, wait)
+
+    assert (records, problems) == (school.records, [])
+    assert waits
+    assert set(waits) == {1.0}
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, "busy or broken"), (403, "refuses"), (404, "answered 404")])
+def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported):
+    waits: list[float] = []
+    with server.serving(exported, server.Limits(failing={"students": status})) as address:
+        reader = make("arbor", address, CREDENTIALS, waits.append)
+        with pytest.raises(Unreadable, match=expected):
+            list(reader.read("students", Problems()))
+
+    assert waits == ([1, 2, 4, 8, 16, 32, 64, 120] if status == 500 else [])
+
+
+@pytest.mark.parametrize("mis", ["arbor", "isams"])
+def test_a_wrong_password_is_said_so(mis, exported):
+    with server.serving(exported) as address:
+        reader = make(mis, address, type(CREDENTIALS)("xporter", "wrong"), time.sleep)
+        with pytest.raises(Unreadable, match="Check"):
+            list(reader.read("students", Problems()))
+
+
+def test_an_mis_that_is_away_is_waited_for_and_then_given_up():
+    waits: list[float] = []
+    with pytest.raises(Unreadable, match="cannot be reached"):
+        list(make("arbor", "http://127.0.0.1:9", CREDENTIALS, waits.append).read("students", Problems()))
+
+    assert len(waits) == 8
+
+
+@pytest.mark.parametrize(
+    "students",
+    [
+        ["text", None, 7, {"id": 1}],
+        [{"id": {"deeper": 1}}],
+        [{"id": 1, "person": [], "senNeeds": "x", "allergies": [1]}],
+    ],
+)
+def test_items_of_another_form_are_reported(students, tmp_path):
+    (tmp_path / "arbor").mkdir()
+    (tmp_path / "arbor/students.json").write_text(json.dumps(students))
+    problems = Problems()
+
+    with server.serving(tmp_path) as address:
+        assert list(make("arbor", address, CREDENTIALS, time.sleep).read("students", problems)) == []
+
+    assert len(problems) >= 1
+
+
+def test_the_time_when_to_come_again_may_be_a_date():
+    response = requests.Response()
+    response.headers["Retry-After"] = formatdate(time.time() + 30, usegmt=True)
+    assert 28 <= _retry_after(response) <= 30
+    response.headers["Retry-After"] = "soon"
+    assert _retry_after(response) is None
+
+
+class _Rows:
+    """A source of any rows."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def name(self, source):
+        return source
+
+    def rows(self, source, problems):
+        yield from enumerate(self._rows, start=2)
+
+
+ANY_VALUE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.datetimes()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+def _tables(mis):
+    return make(mis, "x", None, time.sleep).tables
+
+
+@pytest.mark.parametrize("mis", ["sims", "arbor", "isams"])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_row_crashes_a_reader(mis, data):
+    for collection in COLLECTIONS:
+        table = _tables(mis)[collection]
+        columns = sorted({field.column for field in (*table.key, *table.fields)})
+        row = data.draw(st.dictionaries(st.sampled_from(columns), ANY_VALUE, max_size=4))
+        reader, problems = TableReader(_Rows([row, row]), {collection: table}), Problems()
+
+        for record in reader.read(collection, problems):
+            json.dumps(record.data)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300))
+def test_no_file_crashes_a_reader(content, tmp_path):
+    (tmp_path / "Students.csv").write_bytes(b"Adno,Legal Forename,Legal Surname,DOB\r\n" + content)
+    (tmp_path / "export.xlsx").write_bytes(content)
+
+    for mis in ("sims", "pupil_asset"):
+        with contextlib.suppress(Unreadable):
+            problems_of(tmp_path, "students", mis)

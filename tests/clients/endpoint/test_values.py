@@ -1,0 +1,102 @@
+"""Values as MIS write them."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given, strategies as st
+
+from clients.endpoint import values
+from clients.endpoint.values import BadValue, RepairedValue
+
+CONVERTERS = (
+    values.text, values.day, values.yes_or_no, values.whole_number, values.clock_time, values.weekday, values.texts,
+    values.email, values.upn, values.year_group, values.curriculum_year,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("convert", "value", "expected"),
+    [
+        (values.text, "  Ada ", "Ada"),
+        (values.text, "Zoe\u0308", "Zoë"),
+        (values.text, "A\u0000da\u200b", "A da"),
+        (values.text, 4001.0, "4001"),
+        (values.text, "NULL", None),
+        (values.text, "#N/A", None),
+        (values.text, None, None),
+        (values.day, "02/09/2026", "2026-09-02"),
+        (values.day, "2/9/2026", "2026-09-02"),
+        (values.day, "02/09/2026 00:00:00", "2026-09-02"),
+        (values.day, "2026-09-02T00:00:00", "2026-09-02"),
+        (values.day, "02 Sep 2026", "2026-09-02"),
+        (values.day, dt.datetime(2026, 9, 2, 12, tzinfo=dt.UTC), "2026-09-02"),
+        (values.day, "", None),
+        (values.yes_or_no, "T", True),
+        (values.yes_or_no, "no", False),
+        (values.yes_or_no, False, False),
+        (values.yes_or_no, 1.0, True),
+        (values.whole_number, "07", 7),
+        (values.clock_time, "8.50", "08:50"),
+        (values.clock_time, "08:50:00", "08:50"),
+        (values.clock_time, dt.time(8, 50), "08:50"),
+        (values.weekday, "Wednesday", 3),
+        (values.weekday, 5.0, 5),
+        (values.texts, "Peanuts; Latex;", ["Peanuts", "Latex"]),
+        (values.texts, ["Peanuts", None], ["Peanuts"]),
+        (values.texts, [], None),
+        (values.upn, "a99040012026b", "A99040012026B"),
+        (values.year_group, "7", "Year 7"),
+        (values.year_group, "Yr 07", "Year 7"),
+        (values.year_group, "Reception", "Reception"),
+        (values.curriculum_year, "Reception", None),
+    ],
+)
+def test_a_value_is_converted(convert, value, expected):
+    assert convert(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("convert", "value"),
+    [
+        (values.day, "31/02/2026"),
+        (values.day, "09/2026"),
+        (values.day, "01/01/0026"),
+        (values.day, 46000),
+        (values.yes_or_no, "perhaps"),
+        (values.whole_number, "-3"),
+        (values.whole_number, "٣"),
+        (values.clock_time, "25:00"),
+        (values.weekday, "8"),
+        (values.email, "office at school"),
+        (values.upn, "A123"),
+        (values.text, ["a"]),
+        (values.text, "x" * 1001),
+    ],
+)
+def test_a_wrong_value_is_refused_without_repeating_it(convert, value):
+    with pytest.raises(BadValue) as bad:
+        convert(value)
+
+    assert not isinstance(bad.value, RepairedValue)
+    assert str(value) not in str(bad.value)
+
+
+@pytest.mark.parametrize(("name", "misread"), [("Zoë", "ZoÃ«"), ("O’Farrow", "Oâ€™Farrow")])
+def test_text_saved_in_the_wrong_encoding_is_put_right(name, misread):
+    with pytest.raises(RepairedValue) as repaired:
+        values.text(misread)
+
+    assert repaired.value.value == name
+
+
+def test_a_name_that_only_looks_like_wrong_encoding_stays():
+    assert values.text("João Ângelo") == "João Ângelo"
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.lists(st.text()), st.datetimes()))
+def test_no_value_is_more_than_wrong(value):
+    for convert in CONVERTERS:
+        try:
+            convert(value)
+        except BadValue:
+            continue
