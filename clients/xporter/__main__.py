@@ -1,6 +1,7 @@
 """`python -m clients.xporter`: serve XporterOnDemand on this machine until it is stopped.
 
-`python -m clients.xporter rotate-key` makes a new key for proving who we are.
+`python -m clients.xporter status` says what is stored, without data of people; `delete-school ESTAB_ID` deletes
+everything of a school; `rotate-key` makes a new key for proving who we are.
 """
 
 import contextlib
@@ -11,8 +12,9 @@ import sys
 import click
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from clients.xporter import settings as environment
+from clients.xporter import extracts, settings as environment, status as stored, web
 from clients.xporter.app import create_app
+from clients.xporter.database import Database
 from clients.xporter.keys import PUBLISH_BEFORE_SECONDS, Keys
 from clients.xporter.settings import Settings
 
@@ -45,7 +47,10 @@ def main(context: click.Context) -> None:
         return
     settings = _settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    server = make_server("127.0.0.1", settings.port, create_app(settings), threaded=True, request_handler=Handler)
+    app = create_app(settings)
+    with app.app_context():
+        web.program().worker.start()
+    server = make_server("127.0.0.1", settings.port, app, threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"XporterOnDemand answers at {settings.resource}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -57,6 +62,27 @@ def rotate_key() -> None:
     """Publish a new key, which signs a little later. The running program notices by itself."""
     Keys(_settings().key_file).rotate()
     click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
+
+
+@main.command()
+def status() -> None:
+    """Say what is stored: schools, how much of each collection, and extracts that are on their way or were refused."""
+    database = Database(_settings().database_url)
+    for line in stored.lines(database):
+        click.echo(line)
+    database.close()
+
+
+@main.command("delete-school")
+@click.argument("estab_id")
+@click.confirmation_option(prompt="Everything of this school is deleted for ever. Go on?")
+def delete_school(estab_id: str) -> None:
+    """Delete everything of a school; exits with 1 if there is nothing of it."""
+    database = Database(_settings().database_url)
+    was_there = extracts.delete_all(database, estab_id)
+    database.close()
+    click.echo("Everything is deleted." if was_there else "Nothing is stored of this school.")
+    sys.exit(0 if was_there else 1)
 
 
 if __name__ == "__main__":

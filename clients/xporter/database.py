@@ -5,12 +5,13 @@ and the number of rows says who was first. So the program may be killed at any m
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, create_engine, event, make_url
+from sqlalchemy import Connection, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 
 from clients.xporter.tables import METADATA
 
@@ -37,11 +38,6 @@ class Database:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20261129)")  # two that start make them once
             METADATA.create_all(connection)
 
-    @property
-    def dialect(self) -> Dialect:
-        """SQLAlchemy's description of the kind of database."""
-        return self._engine.dialect
-
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction in which all statements see one moment. It keeps no writer waiting."""
@@ -64,6 +60,12 @@ class Database:
         self._engine.dispose()
 
 
+def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert the row, unless one with its key is there."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(insert(table).values(row).on_conflict_do_nothing())
+
+
 _ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 
 
@@ -75,7 +77,9 @@ def _options(is_sqlite: bool) -> dict[str, Any]:
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is sent above
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+    connection.executescript(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;"
+    )
 
 
 def _private_file(file: Path) -> None:

@@ -127,6 +127,12 @@ class Fields:
             raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
         return catalogue
 
+    def members(self) -> dict[str, frozenset[str]]:
+        """All members that there are, by collection. Raises `Problem` as `current` does."""
+        self.refresh()
+        catalogue = self.current()
+        return {collection: catalogue.granted(collection, catalogue.scopes) for collection in catalogue.collections}
+
     def refresh(self) -> None:
         """Fetch the catalogue, if it is time; where that fails, what was there is used on."""
         with self._lock:

@@ -96,6 +96,7 @@ extracts: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("counts", JSON, nullable=False),
     Column("problems", JSON, nullable=False),
+    Column("refusal", Text),  # the code of why it was refused
     Column("applied_at", Float),
     PrimaryKeyConstraint("school_id", "id"),
 )

@@ -1,5 +1,6 @@
 """What holds for all addresses: the parts of the program, refusals as problem documents, and their pages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -14,6 +15,7 @@ from clients.xporter.provider import Provider
 from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
 from clients.xporter.tokens import Access, Tokens
+from clients.xporter.worker import Worker
 
 METADATA: Final = "/.well-known/oauth-protected-resource"
 _NAME: Final = "xporter"
@@ -32,9 +34,12 @@ class Program:
     fields: Fields
     reads: Reads
     reporter: Reporter
+    worker: Worker
+    now: Callable[[], float]
 
     def close(self) -> None:
-        """Write what was counted, and close the connections to the database."""
+        """Stop the worker, write what was counted, and close the connections to the database."""
+        self.worker.stop()
         self.reads.close()
         self.database.close()
 

@@ -7,7 +7,7 @@ import pytest
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
 from tests.clients.xporter import school_data
-from tests.clients.xporter.support import ISSUER, RESOURCE, Provider
+from tests.clients.xporter.support import ISSUER, MEMBERS, RESOURCE, Endpoint, Provider
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def app(settings, provider):
-    app = create_app(settings, http=provider)
+    app = create_app(settings, http=provider, members=lambda: MEMBERS)
     yield app
     app.extensions["xporter"].close()
 
@@ -45,3 +45,8 @@ def granted(app, provider):
 def stored(app, granted):
     """A school of which data was received."""
     return school_data.Stored(app, school_data.a_school())
+
+
+@pytest.fixture
+def endpoint(app):
+    return Endpoint(app)

@@ -1,13 +1,18 @@
 """XporterOnDemand beside a provider that answers as a test tells it to."""
 
+import gzip
+import hashlib
 import json
 import time
+import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from joserfc.jwk import ECKey
 
+from clients.xporter import storage
 from tests.oidc.signing import ath, bare, signed
 
 ISSUER, RESOURCE = "https://idp.example", "https://api.example"
@@ -78,3 +83,97 @@ def call(api, method="GET", path="/access", *, of=None, headers=None, **how):
     of = of or token()
     sent = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path.partition("?")[0])}
     return api.open(path, method=method, headers=sent | (headers or {}), **how)
+
+
+MEMBERS = {
+    "year_groups": {"name", "national_curriculum_year"},
+    "students": {
+        "legal_given_name", "legal_family_name", "upn", "birth_date", "year_group", "free_school_meals", "allergies",
+    },
+    "contacts": {"name", "students", "telephone"},
+    "staff": {"name", "role"},
+    "classes": {"name", "students", "teachers"},
+    "lessons": {"period", "class", "room", "staff"},
+    "periods": {"name", "weekday"},
+    "attendance": {"student", "date", "session", "mark", "minutes_late"},
+    "future": {"anything"},
+}  # fmt: skip
+"""Of those that the provider publishes."""
+
+
+def line(collection, key, **data):
+    return {"collection": collection, "key": key, "data": data}
+
+
+def student(key, given="Ada", family="Moss", **more):
+    return line("students", key, legal_given_name=given, legal_family_name=family, **more)
+
+
+def packed(*lines, complete=(), mis="sims", header=None):
+    """The file of an extract."""
+    first = {"format": 1, "mis": mis, "made_at": "2026-11-29T06:00:00Z", "complete": list(complete)} | (header or {})
+    text = "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in (first, *lines))
+    return gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0)
+
+
+def announced(content, **differs):
+    made_at = datetime.now(UTC).isoformat()
+    sound = {
+        "id": str(uuid.uuid4()), "mis": "sims", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+        "made_at": made_at,
+    }  # fmt: skip
+    return sound | differs
+
+
+class Endpoint:
+    """The program at a school that sends extracts."""
+
+    def __init__(self, app):
+        self.app, self.api = app, app.test_client()
+
+    def announces(self, document):
+        return call(self.api, "POST", "/v1/extracts", json=document)
+
+    def sends(self, extract_id, offset, piece, **headers):
+        sent = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"} | headers
+        return call(self.api, "PATCH", f"/v1/extracts/{extract_id}", headers=sent, data=piece)
+
+    def looks(self, extract_id):
+        return call(self.api, path=f"/v1/extracts/{extract_id}").json
+
+    def uploads(self, content, **differs):
+        """All of it, which then waits to be checked; its id."""
+        document = announced(content, **differs)
+        assert self.announces(document).status_code == 201
+        assert self.sends(document["id"], 0, content).status_code == 202
+        return document["id"]
+
+    def works(self):
+        return self.app.extensions["xporter"].worker.work()
+
+    def delivers(self, *lines, **how):
+        """An extract of these lines, and what became of it."""
+        differs = {name: how.pop(name) for name in ("made_at",) if name in how}
+        extract_id = self.uploads(packed(*lines, **how), mis=how.get("mis", "sims"), **differs)
+        assert self.works() == 1
+        return self.looks(extract_id)
+
+    def stored(self, collection):
+        """All records that are stored, by their id."""
+        database = self.app.extensions["xporter"].database
+        with database.read() as connection:
+            school = storage.school(connection, ESTAB)
+            if school is None:
+                return {}
+            return {one.id: json.loads(one.data) for one in storage.stream(connection, school.id, collection)}
+
+    def ids(self, collection, member="legal_given_name"):
+        return {data[member]: record_id for record_id, data in self.stored(collection).items()}
+
+    def version(self):
+        with self.app.extensions["xporter"].database.read() as connection:
+            return storage.school(connection, ESTAB).version
+
+    def changes(self, collection, since):
+        with self.app.extensions["xporter"].database.read() as connection:
+            return storage.changes(connection, storage.school(connection, ESTAB).id, collection, since=since, limit=99)

@@ -1,0 +1,196 @@
+"""Applying an extract that was checked: all of it in one transaction, or nothing.
+
+Records are compared with what is stored by a digest, so an extract that says the same changes nothing, and versions
+rise for what changed alone. The row of the school is locked: of two extracts of one school, one waits for the other.
+"""
+
+import hashlib
+import secrets
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+
+from clients.xporter import extracts
+from clients.xporter.database import Database
+from clients.xporter.extract_file import Content, ExtractFile
+from clients.xporter.extracts import Extract
+from clients.xporter.tables import collections, records, schools
+
+BATCH: Final = 5_000
+"""Rows that are written by one statement."""
+_ID_BYTES: Final = 12
+_GONE: Final = {"data": None, "student": None, "date": None, "digest": b""}
+
+_LOCK = select(schools).where(schools.c.id == bindparam("school")).with_for_update()
+_UPDATE = (
+    update(records)
+    .where(
+        records.c.school_id == bindparam("its_school"),
+        records.c.collection == bindparam("its_collection"),
+        records.c.id == bindparam("its_id"),
+    )
+    .values({name: bindparam(name) for name in ("data", "digest", "version", "student", "date", "deleted_at")})
+)
+
+
+def apply(database: Database, extract: Extract, file: ExtractFile, content: Content, now: float) -> bool:
+    """Apply it, or refuse it where it does not fit what is stored; False if another was first or it is gone."""
+    with database.write() as connection:
+        school = connection.execute(_LOCK, {"school": extract.school_id}).one_or_none()
+        if school is None:
+            return False
+        if school.last_made_at is not None and extract.made_at < school.last_made_at:
+            content.complain(1, "superseded: an extract that was made later has been applied.", None, "made_at")
+            return _refuse(connection, extract, "superseded", content, now)
+        changes = _Changes(connection, extract.school_id, int(school.version), now)
+        if school.mis not in {None, extract.mis}:
+            changes.forget_keys()  # of another system, in which they stood for other people
+        changes.read(content)
+        if content.problems:
+            return _refuse(connection, extract, "invalid_content", content, now)
+        changes.write(file)
+        counts = changes.finish(content)
+        its = schools.c.id == extract.school_id
+        connection.execute(
+            update(schools)
+            .where(its)
+            .values(version=changes.version, mis=extract.mis, last_made_at=extract.made_at, last_extract_at=now)
+        )
+        applied = {"state": "applied", "counts": counts, "applied_at": now, "changed_at": now}
+        if not extracts.finish(connection, extract, **applied):
+            connection.rollback()
+            return False
+        return True
+
+
+def refuse(database: Database, extract: Extract, refusal: str, content: Content, now: float) -> bool:
+    """Refuse it; False if another was first or it is gone."""
+    with database.write() as connection:
+        return _refuse(connection, extract, refusal, content, now)
+
+
+def _refuse(connection: Connection, extract: Extract, refusal: str, content: Content, now: float) -> bool:
+    values = {"state": "refused", "refusal": refusal, "problems": content.problems, "changed_at": now}
+    return extracts.finish(connection, extract, **values)
+
+
+class _Changes:
+    """What an extract changes in the records of a school, as it is written."""
+
+    def __init__(self, connection: Connection, school_id: int, version: int, now: float) -> None:
+        self._connection, self._school_id, self._now = connection, school_id, now
+        self.version = version
+        self._ids: dict[str, dict[str, str]] = {}
+        """Ids by collection and key: of records that are there or come now, to which others may refer."""
+        self._stored: dict[str, dict[str, tuple[str, bytes | None]]] = {}
+        """Id and digest by collection and key; the digest is None for those that are deleted."""
+        self._counts: dict[str, dict[str, int]] = {}
+        self._changed: set[str] = set()
+        self._new: list[dict[str, Any]] = []
+        self._other: list[dict[str, Any]] = []
+
+    def forget_keys(self) -> None:
+        """Delete all records, and have their keys stand for nothing."""
+        its = records.c.school_id == self._school_id
+        present = select(records.c.collection, records.c.id, records.c.deleted_at).where(its)
+        for row in self._connection.execute(present).all():
+            if row.deleted_at is None:
+                self._change(row.collection, row.id, _GONE | {"deleted_at": self._now})
+                self._count(row.collection, "removed")
+        self._flush()
+        self._connection.execute(update(records).where(its).values(key=records.c.id))
+
+    def read(self, content: Content) -> None:
+        """Read what is stored, choose ids for what is new, and look for each record that is referred to."""
+        for collection in content.collections | content.referred.keys():
+            rows = self._connection.execute(
+                select(records.c.key, records.c.id, records.c.digest, records.c.deleted_at).where(
+                    records.c.school_id == self._school_id, records.c.collection == collection
+                )
+            )
+            stored = self._stored[collection] = {
+                key: (record_id, digest if deleted_at is None else None) for key, record_id, digest, deleted_at in rows
+            }
+            came = content.keys.get(collection, set())
+            stays = came if collection in content.complete else came | stored.keys()
+            self._ids[collection] = {
+                key: stored[key][0] if key in stored else secrets.token_urlsafe(_ID_BYTES)
+                for key in stays
+                if key in came or stored[key][1] is not None
+            }
+        for target, referred in content.referred.items():
+            ids = self._ids[target]
+            for key, (line, collection, member) in referred.items():
+                if key not in ids:
+                    content.complain(line, f"It refers to a record of {target} that is not there.", collection, member)
+
+    def write(self, file: ExtractFile) -> None:
+        """Write each record that is new or changed."""
+        encode = msgspec.json.Encoder().encode
+        for collection, key, reader, record in file.records():
+            reader.resolve(record, self._ids)
+            data = encode(record)
+            digest = hashlib.blake2b(data, digest_size=16).digest()
+            record_id, before = self._stored[collection].get(key, (None, None))
+            if before == digest:
+                continue
+            values = {
+                "data": data.decode(), "digest": digest, "student": reader.student_of(record),
+                "date": reader.date_of(record), "deleted_at": None,
+            }  # fmt: skip
+            self._count(collection, "added" if before is None else "changed")
+            if record_id is None:
+                self._add(collection, self._ids[collection][key], key, values)
+            else:
+                self._change(collection, record_id, values)
+
+    def finish(self, content: Content) -> dict[str, dict[str, int]]:
+        """Delete what is absent from complete collections, and return the counts by collection."""
+        for collection in sorted(content.complete):
+            came = content.keys.get(collection, set())
+            for key, (record_id, digest) in self._stored[collection].items():
+                if digest is not None and key not in came:
+                    self._count(collection, "removed")
+                    self._change(collection, record_id, _GONE | {"deleted_at": self._now})
+        self._flush()
+        return {name: self._total(name) for name in sorted(content.collections | self._counts.keys())}
+
+    def _total(self, collection: str) -> dict[str, int]:
+        """The counts of a collection; where it changed, or never came before, its row is written."""
+        counts = {"added": 0, "changed": 0, "removed": 0} | self._counts.get(collection, {})
+        its = and_(collections.c.school_id == self._school_id, collections.c.collection == collection)
+        before = self._connection.execute(select(collections.c.total).where(its)).scalar()
+        total = (before or 0) + counts["added"] - counts["removed"]
+        if before is None or collection in self._changed:
+            self._connection.execute(delete(collections).where(its))
+            its_key = {"school_id": self._school_id, "collection": collection}
+            row = its_key | {"total": total, "version": self.version, "changed_at": self._now}
+            self._connection.execute(insert(collections).values(row))
+        return counts | {"total": total}
+
+    def _count(self, collection: str, what: str) -> None:
+        counts = self._counts.setdefault(collection, {"added": 0, "changed": 0, "removed": 0})
+        counts[what] += 1
+        self._changed.add(collection)
+
+    def _add(self, collection: str, record_id: str, key: str, values: dict[str, Any]) -> None:
+        self.version += 1
+        its = {"school_id": self._school_id, "collection": collection, "id": record_id, "key": key}
+        self._new.append(its | values | {"version": self.version})
+        if len(self._new) >= BATCH:
+            self._flush()
+
+    def _change(self, collection: str, record_id: str, values: dict[str, Any]) -> None:
+        self.version += 1
+        its = {"its_school": self._school_id, "its_collection": collection, "its_id": record_id}
+        self._other.append(its | values | {"version": self.version})
+        if len(self._other) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._new:
+            self._connection.execute(insert(records), self._new)
+        if self._other:
+            self._connection.execute(_UPDATE, self._other)
+        self._new, self._other = [], []

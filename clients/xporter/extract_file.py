@@ -1,0 +1,191 @@
+"""The file of an extract: NDJSON, compressed by gzip. It is read twice, and never held in memory.
+
+`check` reads all of it and reports what is wrong by line; messages name members, and quote no value: they go into logs.
+"""
+
+import gzip
+import io
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from clients.xporter.shapes import MAX_KEY_LENGTH, Key, Reader
+
+MAX_UNCOMPRESSED_BYTES: Final = 1 << 30
+MAX_LINE_BYTES: Final = 256 << 10
+MAX_RECORDS: Final = 2_000_000
+MAX_PROBLEMS: Final = 100
+FORMAT: Final = 1
+
+
+class Header(Struct):
+    """The first line."""
+
+    format: int
+    mis: str
+    complete: list[str]
+    made_at: str | None = None
+
+
+class Line(Struct, forbid_unknown_fields=True):
+    """Each other line."""
+
+    collection: str
+    key: Key
+    data: Raw
+
+
+@dataclass(slots=True)
+class Content:
+    """What is in a file. It can be applied only if there are no problems."""
+
+    mis: str = ""
+    complete: frozenset[str] = frozenset()
+    keys: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """The keys of the records, by collection."""
+    referred: dict[str, dict[str, tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(dict))
+    """References by the collection and the key they refer to: line, collection and member of the first."""
+    problems: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def collections(self) -> frozenset[str]:
+        """All collections that it has a say in."""
+        return self.complete | self.keys.keys()
+
+    def complain(self, line: int, message: str, collection: str | None = None, member: str | None = None) -> None:
+        """Note a problem; after the hundredth no more are noted."""
+        if len(self.problems) < MAX_PROBLEMS:
+            problem = {"line": line, "collection": collection, "field": member, "message": message}
+            self.problems.append(problem)
+
+
+class _Unreadable(Exception):
+    """The file cannot be read on; the arguments are the line and why."""
+
+
+_decode_line: Final = msgspec.json.Decoder(Line).decode
+_decode_header: Final = msgspec.json.Decoder(Header).decode
+
+
+class ExtractFile:
+    """The file, and the members that there are, by collection."""
+
+    def __init__(self, file: IO[bytes], members: Mapping[str, Collection[str]]) -> None:
+        self._file = file
+        self.readers = {collection: Reader(collection, names) for collection, names in members.items()}
+
+    def check(self) -> Content:
+        """Read all of it."""
+        content = Content()
+        try:
+            for number, raw in self._lines():
+                if number == 1:
+                    self._check_header(content, raw)
+                else:
+                    self._check_line(content, number, raw)
+                if len(content.problems) >= MAX_PROBLEMS:
+                    break
+        except _Unreadable as fault:
+            content.complain(*fault.args)
+        return content
+
+    def records(self) -> Iterator[tuple[str, str, Reader, Struct]]:
+        """Collection, key, reader and record of each line. Only for a file in which `check` saw no problem."""
+        for number, raw in self._lines():
+            if number > 1:
+                line = _decode_line(raw)
+                reader = self.readers[line.collection]
+                yield line.collection, line.key, reader, reader.decode(line.data)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Number and bytes of each line. Raises `_Unreadable`."""
+        self._file.seek(0)
+        number = total = 0
+        try:
+            with gzip.GzipFile(fileobj=self._file) as unpacked, io.BufferedReader(unpacked, 1 << 16) as lines:
+                while raw := lines.readline(MAX_LINE_BYTES + 1):
+                    number, total = number + 1, total + len(raw)
+                    if raw.isspace():
+                        continue
+                    if len(raw) > MAX_LINE_BYTES:
+                        raise _Unreadable(number, f"The line has more than {MAX_LINE_BYTES} bytes.")
+                    if total > MAX_UNCOMPRESSED_BYTES or number > MAX_RECORDS:
+                        raise _Unreadable(number, "The file is too large when it is unpacked.")
+                    yield number, raw
+        except (OSError, EOFError, zlib.error) as fault:
+            raise _Unreadable(number + 1, f"The file is not sound gzip ({type(fault).__name__}).") from None
+        if number == 0:
+            raise _Unreadable(1, "The file is empty.")
+
+    def _check_header(self, content: Content, raw: bytes) -> None:
+        try:
+            header = _decode_header(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            content.complain(1, f"The first line is wrong: {_explained(fault, raw)[1]}")
+            raise _Unreadable(1, "Without a first line the others are not read.") from None
+        if header.format != FORMAT:
+            raise _Unreadable(1, f"format must be {FORMAT}.", None, "format")
+        for name in header.complete:
+            if name not in self.readers:
+                content.complain(1, f"There is no collection {_quoted(name)}.", None, "complete")
+        content.mis, content.complete = header.mis, frozenset(header.complete)
+
+    def _check_line(self, content: Content, number: int, raw: bytes) -> None:
+        collection: str | None = None
+        try:
+            line = _decode_line(raw)
+            if (reader := self.readers.get(line.collection)) is None:
+                content.complain(number, f"There is no collection {_quoted(line.collection)}.", None, "collection")
+                return
+            collection = line.collection
+            record = reader.decode(line.data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            member, message = _explained(fault, raw)
+            content.complain(number, message, collection, member)
+            return
+        keys = content.keys[collection]
+        if line.key in keys:
+            content.complain(number, "Another record of the collection has this key.", collection, "key")
+        if "\0" in line.key:
+            content.complain(number, "The key has a character that is not allowed.", collection, "key")
+        keys.add(line.key)
+        for member, target, key in reader.referred(record):
+            if key not in content.referred[target]:
+                content.referred[target][key] = number, collection, member
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
+_MISSING = re.compile(r"Object missing required field `(.*?)`")
+_PLACE = re.compile(r" - at `\$(?:\.([A-Za-z_]+))?.*`$", re.DOTALL)
+_TYPES = {"str": "text", "bool": "true or false", "int": "a whole number", "array": "a list", "object": "an object"}
+
+
+def _explained(fault: Exception, raw: bytes) -> tuple[str | None, str]:
+    """The member that is wrong and what is wrong with it, for the person who looks after the endpoint."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None, "The line is not UTF-8."
+    text = str(fault)
+    if not isinstance(fault, msgspec.ValidationError):
+        return None, "The line is not JSON."
+    place = _PLACE.search(text)
+    at = place[1] if place else None
+    if unknown := _UNKNOWN.search(text):
+        return unknown[1][:MAX_KEY_LENGTH], f"There is no member {_quoted(unknown[1])}."
+    if missing := _MISSING.search(text):
+        return missing[1], f"The member {missing[1]} is missing."
+    message = _PLACE.sub("", text)
+    for theirs, ours in _TYPES.items():
+        message = message.replace(f"`{theirs}", f"`{ours}")
+    return at, f"{message.replace('`', '').replace(' | null', '')}."
+
+
+def _quoted(name: str) -> str:
+    return repr(name[:MAX_KEY_LENGTH])

@@ -1,0 +1,67 @@
+"""Where endpoints send extracts. Every address needs a token of the scope `endpoint`, and a verified school."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from clients.xporter import extracts, web
+from clients.xporter.extracts import Announced, Extract, to_text
+from clients.xporter.problems import Problem
+
+bp = Blueprint("extracts", __name__)
+
+
+@bp.post("/v1/extracts")
+def announce() -> tuple[Response, int]:
+    """Announce an extract; again with the same content is answered with how it stands."""
+    estab_id, program = web.access().require_endpoint(), web.program()
+    try:
+        document = request.get_json(force=True)
+    except BadRequest:
+        raise Problem("invalid_request", "The body must be JSON.") from None
+    now = program.now()
+    extract, is_new = extracts.announce(program.database, estab_id, Announced.read(document, now), now)
+    answer = {"id": extract.id, "state": extract.state, "offset": extract.offset}
+    return jsonify(answer | {"max_piece_bytes": extracts.MAX_PIECE_BYTES}), 201 if is_new else 200
+
+
+@bp.patch("/v1/extracts/<extract_id>")
+def add_piece(extract_id: str) -> tuple[Response, int]:
+    """Add bytes at the end."""
+    estab_id, program = web.access().require_endpoint(), web.program()
+    if request.mimetype != "application/octet-stream":
+        raise Problem("invalid_request", "The Content-Type of a piece is application/octet-stream.")
+    offset = request.headers.get("Upload-Offset", "")
+    if not offset.isascii() or not offset.isdigit() or len(offset) > 12:
+        raise Problem("invalid_request", "The header Upload-Offset must be the number of bytes before the piece.")
+    data = request.get_data()
+    if not data:
+        raise Problem("invalid_request", "The piece is empty.")
+    extract = extracts.add_piece(program.database, estab_id, extract_id, int(offset), data, program.now())
+    if extract.state == "checking":
+        program.worker.wake()
+    return jsonify(state=extract.state, offset=extract.offset), 202 if extract.state == "checking" else 200
+
+
+@bp.get("/v1/extracts/<extract_id>")
+def status(extract_id: str) -> Response:
+    """How the extract stands."""
+    estab_id = web.access().require_endpoint()
+    return jsonify(_answer(extracts.find(web.program().database, estab_id, extract_id)))
+
+
+@bp.delete("/v1/data")
+def delete_everything() -> tuple[str, int]:
+    """Delete everything of the school."""
+    extracts.delete_all(web.program().database, web.access().require_endpoint(verified=False))
+    return "", 204
+
+
+def _answer(extract: Extract) -> dict[str, Any]:
+    applied_at = to_text(extract.applied_at) if extract.applied_at is not None else None
+    answer = {
+        "id": extract.id, "state": extract.state, "offset": extract.offset, "bytes": extract.bytes,
+        "counts": extract.counts, "problems": extract.problems, "applied_at": applied_at,
+    }  # fmt: skip
+    return answer | ({"code": extract.refusal} if extract.refusal else {})

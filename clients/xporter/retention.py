@@ -1,0 +1,54 @@
+"""What is kept no longer: extracts that never arrived, old results, deletions, old counts, and schools without data."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, exists, func, select, update
+
+from clients.xporter import extracts, tables
+from clients.xporter.database import Database
+from clients.xporter.settings import Settings
+from clients.xporter.tables import reads, records, schools
+
+DAY: Final = 86_400.0
+READS_DAYS: Final = 92
+"""How long counts of reads are kept here. The provider, who is told each of them, shows them to the school."""
+
+log = logging.getLogger(__name__)
+
+
+def tidy(database: Database, settings: Settings, now: float) -> None:
+    """Delete what has been kept long enough, each kind in a transaction of its own."""
+    with database.write() as connection:
+        dropped = extracts.drop_old(
+            connection,
+            unfinished_before=now - settings.unfinished_hours * 3600,
+            finished_before=now - settings.forget_days * DAY,
+        )
+    forgotten = _forget_deletions(database, now - settings.forget_days * DAY)
+    with database.write() as connection:
+        oldest = (datetime.fromtimestamp(now, UTC) - timedelta(days=READS_DAYS)).date().isoformat()
+        connection.execute(delete(reads).where(reads.c.day < oldest))
+        empty = schools.c.last_extract_at.is_(None), schools.c.created_at < now - settings.forget_days * DAY
+        has_extract = exists().where(tables.extracts.c.school_id == schools.c.id)
+        connection.execute(delete(schools).where(*empty, ~has_extract))
+    if dropped or forgotten:
+        log.info("deleted %d extracts, and forgot %d deletions", dropped, forgotten)
+
+
+def _forget_deletions(database: Database, before: float) -> int:
+    """Forget that records were deleted before then; cursors from before their deletion expire."""
+    old = records.c.deleted_at < before
+    with database.read() as connection:
+        ids = list(connection.scalars(select(records.c.school_id).where(old).distinct()))
+    forgotten = 0
+    for school_id in ids:
+        with database.write() as connection:
+            its = records.c.school_id == school_id, old
+            version = connection.execute(select(func.max(records.c.version)).where(*its)).scalar()
+            if version is not None:
+                school = schools.c.id == school_id, schools.c.forgotten_version < version
+                connection.execute(update(schools).where(*school).values(forgotten_version=version))
+                forgotten += connection.execute(delete(records).where(*its)).rowcount
+    return forgotten

@@ -1,0 +1,424 @@
+"""Extracts: announced, sent in pieces, resumed, checked, and applied whole or not at all."""
+
+import gzip
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from clients.xporter import extracts, tables
+from tests.clients.xporter.support import ESTAB, announced, call, line, packed, student
+
+SOUND = (
+    line("year_groups", "7", name="Year 7"),
+    student("1", "Ada", year_group="7", birth_date="2014-05-01", free_school_meals=True, allergies=["nuts"]),
+    student("2", "Ben", year_group="7"),
+    line("contacts", "c1", name="Grace Moss", students=[{"student": "1", "relationship": "Mother", "priority": 1}]),
+    line("attendance", "a1", student="1", date="2026-11-27", session="AM", mark="/"),
+)
+
+
+def count(app, table):
+    with app.extensions["xporter"].database.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_an_extract_is_announced_sent_and_applied(app, endpoint):
+    content = packed(*SOUND, complete=["students"])
+    document = announced(content)
+    answer = endpoint.announces(document)
+    assert (answer.status_code, answer.json) == (
+        201, {"id": document["id"], "state": "receiving", "offset": 0, "max_piece_bytes": 4 << 20},
+    )  # fmt: skip
+    half = len(content) // 2
+    first = endpoint.sends(document["id"], 0, content[:half])
+    assert (first.status_code, first.json) == (200, {"state": "receiving", "offset": half})
+    assert endpoint.looks(document["id"])["offset"] == half
+    last = endpoint.sends(document["id"], half, content[half:])
+    assert (last.status_code, last.json) == (202, {"state": "checking", "offset": len(content)})
+    endpoint.works()
+
+    state = endpoint.looks(document["id"])
+    assert (state["state"], state["problems"]) == ("applied", [])
+    assert state["counts"]["students"] == {"added": 2, "changed": 0, "removed": 0, "total": 2}
+    assert state["applied_at"].endswith("Z")
+    assert count(app, tables.pieces) == 0, "the file is not kept"
+
+
+def test_references_are_given_out_as_ids_of_our_own(endpoint):
+    endpoint.delivers(*reversed(SOUND))
+    ids = endpoint.ids("students")
+    [contact] = endpoint.stored("contacts").values()
+    assert contact["students"] == [{"student": ids["Ada"], "relationship": "Mother", "priority": 1}]
+    [year_group] = endpoint.stored("year_groups")
+    assert endpoint.stored("students")[ids["Ada"]] == {
+        "legal_given_name": "Ada", "legal_family_name": "Moss", "year_group": year_group, "birth_date": "2014-05-01",
+        "free_school_meals": True, "allergies": ["nuts"],
+    }  # fmt: skip
+    assert not {"1", "2", "7", "c1", "a1"} & {*ids.values(), year_group, *endpoint.stored("contacts")}
+
+
+def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoint):
+    content = packed(*SOUND)
+    document = announced(content)
+    assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]
+    for _ in range(2):
+        answer = endpoint.sends(document["id"], 0, content[:50])
+        assert (answer.status_code, answer.json["offset"]) == (200, 50)
+    for _ in range(2):
+        answer = endpoint.sends(document["id"], 50, content[50:])
+        assert (answer.status_code, answer.json["state"]) == (202, "checking")
+    assert endpoint.works() == 1
+    answer = endpoint.sends(document["id"], 50, content[50:])
+    assert (answer.status_code, answer.json["state"]) == (200, "applied")
+    assert endpoint.announces(document).json["state"] == "applied"
+    assert endpoint.works() == 0
+
+
+def test_another_offset_is_told_where_to_go_on(endpoint):
+    content = packed(*SOUND)
+    document = announced(content)
+    endpoint.announces(document)
+    endpoint.sends(document["id"], 0, content[:50])
+    for offset, piece in ((60, b"x"), (0, b"other bytes"), (40, content[40:60])):
+        answer = endpoint.sends(document["id"], offset, piece)
+        assert (answer.status_code, answer.json["code"], answer.json["offset"]) == (409, "offset_mismatch", 50)
+
+
+@pytest.mark.parametrize(
+    ("differs", "status", "code"),
+    [
+        ({"id": "1"}, 400, "invalid_request"),
+        ({"id": str(uuid.uuid4()).upper()}, 400, "invalid_request"),
+        ({"id": 5}, 400, "invalid_request"),
+        ({"mis": ""}, 400, "invalid_request"),
+        ({"mis": None}, 400, "invalid_request"),
+        ({"bytes": 0}, 400, "invalid_request"),
+        ({"bytes": True}, 400, "invalid_request"),
+        ({"bytes": "5"}, 400, "invalid_request"),
+        ({"bytes": 100_000_001}, 413, "too_large"),
+        ({"sha256": "x" * 64}, 400, "invalid_request"),
+        ({"made_at": "yesterday"}, 400, "invalid_request"),
+        ({"made_at": "2026-11-29T06:00:00"}, 400, "invalid_request"),
+        ({"made_at": "9999-12-31T23:59:59-12:00"}, 400, "invalid_request"),
+        ({"made_at": (datetime.now(UTC) + timedelta(hours=2)).isoformat()}, 400, "invalid_request"),
+    ],
+)
+def test_an_announcement_that_is_wrong_is_refused(endpoint, differs, status, code):
+    answer = endpoint.announces(announced(b"x", **differs))
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+
+
+def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
+    for body in (b"", b"[]", b"{", b"\xff", b"null"):
+        answer = call(endpoint.api, "POST", "/v1/extracts", data=body)
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+    document = announced(b"abc")
+    endpoint.announces(document)
+    for offset, piece, headers in (
+        ("-1", b"a", {}), ("x", b"a", {}), ("", b"a", {}), ("0", b"", {}), ("0", b"abcd", {}), ("9" * 13, b"a", {}),
+        ("0", b"a", {"Content-Type": "text/plain"}),
+    ):  # fmt: skip
+        answer = endpoint.sends(document["id"], offset, piece, **headers)
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_request"), (offset, piece)
+    assert endpoint.sends(document["id"], 0, b"x" * ((4 << 20) + 1)).json["code"] == "too_large"
+    assert endpoint.sends(str(uuid.uuid4()), 0, b"a").json["code"] == "not_found"
+    assert endpoint.looks(document["id"])["offset"] == 0
+
+
+def test_the_same_id_for_another_file_is_refused(endpoint):
+    document = announced(b"abc")
+    endpoint.announces(document)
+    answer = endpoint.announces(document | {"sha256": "0" * 64})
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+
+
+def test_another_school_sees_nothing_of_an_extract(endpoint, provider):
+    document = announced(b"abc")
+    endpoint.announces(document)
+    provider.introspection = {"estab_id": "9999999"}
+    endpoint.app.extensions["xporter"].tokens._introspected.clear()
+    assert endpoint.looks(document["id"])["code"] == "not_found"
+    assert endpoint.sends(document["id"], 0, b"abc").json["code"] == "not_found"
+    assert endpoint.announces(document).status_code == 201
+
+
+def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
+    document = announced(b"abc")
+    for introspection, code in (
+        ({"estab_status": "unverified"}, "school_unverified"), ({"estab_status": "suspended"}, "school_unverified"),
+        ({"scope": "students"}, "insufficient_scope"), ({"estab_id": None}, "insufficient_scope"),
+        ({"active": False, "authorisation_status": "paused"}, "authorisation_paused"),
+    ):  # fmt: skip
+        provider.introspection = introspection
+        endpoint.app.extensions["xporter"].tokens._introspected.clear()
+        answer = endpoint.announces(document)
+        assert (answer.status_code, answer.json["code"]) == (403, code)
+        assert "WWW-Authenticate" in answer.headers
+
+
+def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
+    documents = [announced(b"abc") for _ in range(5)]
+    for document in documents:
+        endpoint.announces(document)
+    assert count(app, tables.extracts) == extracts.MAX_UNFINISHED
+    assert endpoint.looks(documents[0]["id"])["code"] == "not_found"
+    assert endpoint.looks(documents[-1]["id"])["state"] == "receiving"
+
+
+def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
+    monkeypatch.setattr(extracts, "MAX_PIECES", 2)
+    document = announced(b"abc")
+    endpoint.announces(document)
+    assert [endpoint.sends(document["id"], at, b"abc"[at : at + 1]).status_code for at in range(3)] == [200, 200, 400]
+
+
+# What is in it
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line_number", "collection", "member", "words"),
+    [
+        (line("pets", "1", name="Rex"), 2, None, "collection", "There is no collection 'pets'."),
+        (student("1", shoe_size="5"), 2, "students", "shoe_size", "There is no member 'shoe_size'."),
+        (line("students", "1", legal_given_name="Ada"), 2, "students", "legal_family_name", "is missing"),
+        (student("1", birth_date="1 May 2014"), 2, "students", "birth_date", ""),
+        (student("1", birth_date="2014-02-30"), 2, "students", "birth_date", ""),
+        (student("1", free_school_meals="yes"), 2, "students", "free_school_meals", "true or false"),
+        (student("1", given=5), 2, "students", "legal_given_name", "text"),
+        (student("1", given="x" * 4001), 2, "students", "legal_given_name", ""),
+        (student("", given="Ada"), 2, None, "key", ""),
+        (student("k" * 101), 2, None, "key", ""),
+        (student("a\0b"), 2, "students", "key", "not allowed"),
+        (student("1", year_group="8"), 2, "students", "year_group", "not there"),
+        (line("contacts", "1", name="X", students=[{"student": "?"}]), 2, "contacts", "students", "not there"),
+        (line("contacts", "1", name="X", students=[{"pupil": "?"}]), 2, "contacts", "pupil", "no member"),
+        (line("students", "1", legal_given_name="A", legal_family_name="B") | {"x": 1}, 2, None, "x", "no member"),
+        ("not json", 2, None, None, "not JSON"),
+        ('{"collection":"students","key":"\udcff"}', 2, None, None, "not UTF-8"),
+        ("[" * 100_000, 2, None, None, "an object"),
+        ('{"collection":"students","key":"1","data":{"upn":' + "[" * 100_000, 2, None, None, "not JSON"),
+        ('"' + "x" * 300_000 + '"', 2, None, None, "more than"),
+    ],
+)
+def test_what_is_wrong_is_reported_by_line_and_nothing_is_applied(
+    endpoint, wrong, line_number, collection, member, words
+):
+    state = endpoint.delivers(wrong, student("2", "Ben"))
+    assert (state["state"], state["code"]) == ("refused", "invalid_content")
+    problem = state["problems"][0]
+    assert (problem["line"], problem["collection"], problem["field"]) == (line_number, collection, member), problem
+    assert words in problem["message"]
+    assert endpoint.stored("students") == {}
+
+
+def test_a_key_that_comes_twice_is_reported(endpoint):
+    [problem] = endpoint.delivers(student("1"), student("1", "Ben"))["problems"]
+    assert (problem["line"], problem["field"]) == (3, "key")
+
+
+def test_all_problems_are_reported_up_to_a_hundred(endpoint):
+    state = endpoint.delivers(*(student(str(number), shoe_size="5") for number in range(150)))
+    assert [problem["line"] for problem in state["problems"]] == list(range(2, 102))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"format": 2}, "format must be 1"),
+        ({"mis": "arbor"}, "another than was announced"),
+        ({"complete": ["pets"]}, "no collection"),
+        ({"complete": "students"}, "first line"),
+    ],
+)
+def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
+    content = packed(student("1"), header=header)
+    extract_id = endpoint.uploads(content)
+    endpoint.works()
+    state = endpoint.looks(extract_id)
+    assert state["state"] == "refused"
+    assert words in state["problems"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"plain text", packed(student("1"))[:-9], packed(student("1")) + b"more", gzip.compress(b"", mtime=0)],
+    ids=["plain", "cut off", "longer", "empty"],
+)
+def test_a_file_that_is_not_sound_gzip_is_refused(endpoint, content):
+    extract_id = endpoint.uploads(content)
+    endpoint.works()
+    assert endpoint.looks(extract_id)["code"] == "invalid_content"
+
+
+def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkeypatch):
+    monkeypatch.setattr("clients.xporter.extract_file.MAX_UNCOMPRESSED_BYTES", 1 << 20)
+    extract_id = endpoint.uploads(packed(*(" " * 100_000 for _ in range(200)), student("1")))
+    endpoint.works()
+    assert "too large" in endpoint.looks(extract_id)["problems"][0]["message"]
+
+
+def test_bytes_that_changed_on_the_way_are_refused(endpoint):
+    extract_id = endpoint.uploads(packed(student("1")), sha256="0" * 64)
+    endpoint.works()
+    assert endpoint.looks(extract_id)["code"] == "damaged"
+
+
+def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_stored(endpoint):
+    state = endpoint.delivers(student("1", upn=None), line("future", "1", anything=["a", "b"]))
+    assert state["state"] == "applied", state
+    assert endpoint.stored("students").popitem()[1] == {"legal_given_name": "Ada", "legal_family_name": "Moss"}
+    assert endpoint.stored("future").popitem()[1] == {"anything": ["a", "b"]}
+
+
+# What changes
+
+
+def test_an_extract_that_says_the_same_changes_nothing(endpoint):
+    endpoint.delivers(*SOUND, complete=["students"])
+    version, before = endpoint.version(), endpoint.stored("students")
+    state = endpoint.delivers(*SOUND, complete=["students"])
+    assert state["counts"]["students"] == {"added": 0, "changed": 0, "removed": 0, "total": 2}
+    assert (endpoint.version(), endpoint.stored("students")) == (version, before)
+
+
+def test_versions_rise_for_what_changed_alone(endpoint):
+    endpoint.delivers(student("1", "Ada"), student("2", "Ben"), student("3", "Cy"), complete=["students"])
+    ids, version = endpoint.ids("students"), endpoint.version()
+    state = endpoint.delivers(student("1", "Ada"), student("2", "Benjamin"), student("4", "Di"), complete=["students"])
+    assert state["counts"]["students"] == {"added": 1, "changed": 1, "removed": 1, "total": 3}
+    changed = endpoint.changes("students", version)
+    assert {one.id for one in changed} == {ids["Ben"], ids["Cy"], endpoint.ids("students")["Di"]}
+    assert [one.id for one in changed if one.data is None] == [ids["Cy"]]
+    assert len({one.version for one in changed}) == 3
+
+
+def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpoint):
+    endpoint.delivers(student("1"), line("staff", "1", name="Sam"), complete=["students", "staff"])
+    state = endpoint.delivers(student("2", "Ben"), complete=["staff"])
+    assert state["counts"] == {
+        "staff": {"added": 0, "changed": 0, "removed": 1, "total": 0},
+        "students": {"added": 1, "changed": 0, "removed": 0, "total": 2},
+    }
+    assert endpoint.stored("staff") == {}
+    assert len(endpoint.stored("students")) == 2
+
+
+def test_a_pupil_who_comes_back_has_the_same_id(endpoint):
+    endpoint.delivers(student("1"), complete=["students"])
+    ids = endpoint.ids("students")
+    endpoint.delivers(complete=["students"])
+    assert endpoint.stored("students") == {}
+    assert endpoint.delivers(student("1"), complete=["students"])["counts"]["students"]["added"] == 1
+    assert endpoint.ids("students") == ids
+
+
+def test_a_reference_may_be_to_what_came_in_an_earlier_extract(endpoint):
+    endpoint.delivers(student("1"), student("2", "Ben"), complete=["students"])
+    mark = line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/")
+    assert endpoint.delivers(mark)["state"] == "applied"
+    endpoint.delivers(student("2", "Ben"), complete=["students"])
+    assert endpoint.delivers(mark | {"key": "b"})["code"] == "invalid_content"
+
+
+def test_records_are_found_by_pupil_and_day(app, endpoint):
+    mark = {"session": "AM", "mark": "/"}
+    endpoint.delivers(
+        student("1"), student("2", "Ben"), line("attendance", "a", student="1", date="2026-11-26", **mark),
+        line("attendance", "b", student="1", date="2026-11-27", **mark),
+        line("attendance", "c", student="2", date="2026-11-27", **mark),
+    )  # fmt: skip
+    from clients.xporter import storage
+
+    with app.extensions["xporter"].database.read() as connection:
+        school = storage.school(connection, ESTAB)
+
+        def found(**how):
+            return len(storage.page(connection, school.id, "attendance", limit=9, **how))
+
+        assert found() == 3
+        assert found(student=endpoint.ids("students")["Ada"]) == 2
+        assert found(date_from="2026-11-27") == 2
+        assert found(date_to="2026-11-26", student=endpoint.ids("students")["Ben"]) == 0
+        assert storage.all_collections(connection, school.id)["attendance"].total == 3
+
+
+def test_an_older_extract_does_not_undo_a_newer_one(endpoint):
+    now = datetime.now(UTC)
+    endpoint.delivers(student("1", "New"), made_at=now.isoformat())
+    state = endpoint.delivers(student("1", "Old"), made_at=(now - timedelta(seconds=1)).isoformat())
+    assert (state["state"], state["code"]) == ("refused", "superseded")
+    assert set(endpoint.ids("students")) == {"New"}
+
+
+def test_keys_of_another_system_stand_for_other_people(endpoint):
+    endpoint.delivers(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
+    ids, version = endpoint.ids("students"), endpoint.version()
+    state = endpoint.delivers(student("1", "Zoe"), mis="arbor")
+    assert state["counts"]["students"] == {"added": 1, "changed": 0, "removed": 1, "total": 1}
+    assert endpoint.ids("students")["Zoe"] != ids["Ada"]
+    assert [one.id for one in endpoint.changes("students", version) if one.data is None] == [ids["Ada"]]
+    assert endpoint.stored("staff") == {}
+
+
+def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
+    endpoint.delivers(*SOUND)
+    endpoint.announces(announced(b"abc"))
+    provider.introspection = {"estab_status": "unverified"}
+    endpoint.app.extensions["xporter"].tokens._introspected.clear()
+    assert [call(endpoint.api, "DELETE", "/v1/data").status_code for _ in range(2)] == [204, 204]
+    for table in (tables.schools, tables.records, tables.collections, tables.extracts, tables.pieces):
+        assert count(app, table) == 0, table.name
+
+
+def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeypatch):
+    from clients.xporter.problems import Problem
+
+    worker = app.extensions["xporter"].worker
+    sound = worker._members
+
+    def unknown():
+        raise Problem("temporarily_unavailable")
+
+    monkeypatch.setattr(worker, "_members", unknown)
+    extract_id = endpoint.uploads(packed(student("1")))
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "checking"
+    monkeypatch.setattr(worker, "_members", sound)
+    monkeypatch.setattr(worker, "_now", lambda: time.time() + 6)
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "applied"
+
+
+def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waiting(app, endpoint, monkeypatch):
+    worker, later = app.extensions["xporter"].worker, [time.time()]
+    monkeypatch.setattr(worker, "_now", lambda: later[0])
+    sound = worker._check
+
+    def check(extract, content):
+        if extract.id == broken:
+            raise MemoryError
+        return sound(extract, content)
+
+    monkeypatch.setattr(worker, "_check", check)
+    broken = endpoint.uploads(packed(student("1")))
+    other = endpoint.uploads(packed(student("2")))
+    endpoint.works()
+    assert endpoint.looks(other)["state"] == "applied"
+    for _ in range(6):
+        later[0] += 60
+        endpoint.works()
+    assert endpoint.looks(broken)["code"] == "cannot_be_checked"
+
+
+def test_the_thread_applies_what_arrives(app, endpoint):
+    worker = app.extensions["xporter"].worker
+    worker.start()
+    extract_id = endpoint.uploads(packed(student("1")))
+    until = time.monotonic() + 20
+    while endpoint.looks(extract_id)["state"] == "checking" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert endpoint.looks(extract_id)["state"] == "applied"
+    assert worker.stop() is None
