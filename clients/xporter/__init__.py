@@ -10,6 +10,7 @@ README.md explains what an API behind these tokens has to check, in the order in
 * `proofs`, `tokens`    whether a request may be answered, and for which school
 * `fields`              which members are given out under which scopes: the provider's catalogue
 * `pages`, `cursors`    pages of a collection and of its changes, and where to go on
+* `oneroster*`          the same records as OneRoster 1.2: resources, their queries, CSV
 * `reads`               who read what, counted and reported
 * `problems`, `web`     refusals as documents with challenges, and what holds for all addresses
 * `*_views`, `app`      the addresses

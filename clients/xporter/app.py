@@ -6,7 +6,7 @@ from collections.abc import Callable
 import requests
 from flask import Flask
 
-from clients.xporter import collection_views, extract_views, public_views, web
+from clients.xporter import collection_views, extract_views, oneroster_views, public_views, web
 from clients.xporter.database import Database
 from clients.xporter.extracts import MAX_PIECE_BYTES
 from clients.xporter.fields import Fields
@@ -38,6 +38,6 @@ def create_app(
     reporter = Reporter(reads, fields.refresh)
     worker = Worker(database, settings, members or fields.members, now)
     web.configure(app, web.Program(settings, database, keys, provider, tokens, fields, reads, reporter, worker, now))
-    for views in (public_views, collection_views, extract_views):
+    for views in (public_views, collection_views, extract_views, oneroster_views):
         app.register_blueprint(views.bp)
     return app

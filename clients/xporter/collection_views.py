@@ -5,7 +5,7 @@ whether there is data. A member of a record is there only if a granted scope nam
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from clients.xporter.cursors import Place
 from clients.xporter.fields import Catalogue, only
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
+from clients.xporter.storage import School
 from clients.xporter.tokens import Access
 from clients.xporter.web import Program
 
@@ -64,7 +65,7 @@ def list_records(collection: str) -> Response:
     program, access = web.program(), web.access()
     catalogue, limit = _require_collection(program, access, collection), _limit()
     with program.database.read() as connection:
-        view = view_of(connection, catalogue, access, collection)
+        view = _view(connection, catalogue, access, collection)
         place = _place(view)
         if _wants_lines() and place.kind == "listing" and not place.after:
             return _stream(program, access, catalogue, collection, place)
@@ -72,7 +73,7 @@ def list_records(collection: str) -> Response:
         if request.if_none_match.contains_weak(etag):
             return _not_modified(etag)
         page = pages.read(connection, view, place, limit)
-    count(program, access, catalogue, [collection], page.count)
+    count(program, access, catalogue.scopes_of(collection), page.count)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:
         document["deleted"] = page.deleted
@@ -89,31 +90,28 @@ def read_record(collection: str, record_id: str) -> Response:
     program, access = web.program(), web.access()
     catalogue = _require_collection(program, access, collection)
     with program.database.read() as connection:
-        view = view_of(connection, catalogue, access, collection)
+        view = _view(connection, catalogue, access, collection)
         record = storage.one(connection, view.school.id, collection, record_id)
     if record is None:
         raise Problem("not_found")
     etag = _etag(view, "record", record.id, record.version)
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
-    count(program, access, catalogue, [collection], 1)
+    count(program, access, catalogue.scopes_of(collection), 1)
     return _with_etag(Response(msgspec.json.encode(only(view.members, record)), content_type=JSON), etag)
 
 
-def view_of(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
-    """What the caller may see of the collection. Raises `Problem` where nothing was ever received."""
+def school_of(connection: Connection, access: Access) -> School:
+    """The school of the token. Raises `Problem` where it is not verified, or nothing was ever received."""
     school = storage.school(connection, access.require_school())
     if school is None or school.last_extract_at is None:
         raise Problem("endpoint_not_registered", scheme=access.scheme)
-    members = catalogue.granted(collection, access.scopes)
-    state = storage.all_collections(connection, school.id).get(collection)
-    return View(school, collection, members, access.client_id, access.scopes & catalogue.scopes, state)
+    return school
 
 
-def count(program: Program, access: Access, catalogue: Catalogue, collections: list[str], records: int) -> None:
-    """Count an answer with so many records, under each granted scope that names a member of the collections."""
-    areas = access.scopes & {scope for collection in collections for scope in catalogue.scopes_of(collection)}
-    program.reads.count(access.require_school(), access.client_id, areas, records)
+def count(program: Program, access: Access, areas: Iterable[str], records: int) -> None:
+    """Count an answer with so many records of these areas, of which the granted ones were shown."""
+    program.reads.count(access.require_school(), access.client_id, access.scopes.intersection(areas), records)
     program.reporter.ensure_running()
 
 
@@ -130,6 +128,14 @@ def _require_collection(program: Program, access: Access, collection: str) -> Ca
     access.require_school()
     access.require_scope(*catalogue.scopes_of(collection))
     return catalogue
+
+
+def _view(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
+    """What the caller may see of the collection. Raises `Problem`."""
+    school = school_of(connection, access)
+    members = catalogue.granted(collection, access.scopes)
+    state = storage.all_collections(connection, school.id).get(collection)
+    return View(school, collection, members, access.client_id, access.scopes & catalogue.scopes, state)
 
 
 def _limit() -> int:
@@ -178,7 +184,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
         sent = 0
         try:
             with program.database.read() as connection:
-                view = view_of(connection, catalogue, access, collection)
+                view = _view(connection, catalogue, access, collection)
                 begun = Place(
                     collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
                     date_to=place.date_to,
@@ -194,7 +200,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                 delta = _address_at(resource, collection, pages.delta_after(view, begun), pages.DEFAULT_LIMIT)
                 yield msgspec.json.Encoder().encode_lines([*waiting, {"total": sent, "delta": delta}])
         finally:
-            count(program, access, catalogue, [collection], sent)
+            count(program, access, catalogue.scopes_of(collection), sent)
 
     resource = program.settings.resource
     response = Response(lines(), content_type=NDJSON)

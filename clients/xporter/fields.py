@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -77,6 +77,15 @@ class Catalogue:
     def scopes_of(self, collection: str) -> frozenset[str]:
         """The scopes that name a member of the collection."""
         return frozenset(self._scope_of.get(collection, {}).values())
+
+    def naming(self, names: Iterable[str]) -> frozenset[str]:
+        """The scopes that name one of these, each a `collection.member`."""
+        pairs = (name.partition(".") for name in names)
+        return frozenset(
+            self._scope_of[collection][member]
+            for collection, _, member in pairs
+            if member in self._scope_of.get(collection, {})
+        )
 
     def granted(self, collection: str, scopes: frozenset[str]) -> frozenset[str]:
         """The members of the collection that these scopes name."""

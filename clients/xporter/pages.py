@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
-from clients.xporter.fields import only, only_of_all
-from clients.xporter.storage import Collection, School
+from clients.xporter.fields import only_of_all
+from clients.xporter.storage import Collection, Record, School
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
+DECODED_AT_ONCE: Final = 100
+"""Records of a stream that are decoded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,19 @@ def stream(connection: Connection, view: View, place: Place) -> Iterator[dict[st
         connection, view.school.id, view.collection, student=place.student, date_from=place.date_from,
         date_to=place.date_to,
     )  # fmt: skip
-    return (only(view.members, record) for record in records)
+    return _filtered(view.members, records)
+
+
+def stream_all(
+    connection: Connection, school: School, collection: str, members: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    """All records of a collection, with these members only."""
+    return _filtered(members, storage.stream(connection, school.id, collection))
+
+
+def _filtered(members: frozenset[str], records: Iterator[Record]) -> Iterator[dict[str, Any]]:
+    while some := list(islice(records, DECODED_AT_ONCE)):
+        yield from only_of_all(members, some)
 
 
 def delta_after(view: View, place: Place) -> str | None:

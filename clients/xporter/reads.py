@@ -137,7 +137,7 @@ class Reporter:
 
     def __init__(self, reads_: Reads, *jobs: Callable[[], None]) -> None:
         self._reads, self._jobs = reads_, jobs
-        self._pid, self._lock = 0, threading.Lock()
+        self._pid, self._lock, self._ends = 0, threading.Lock(), threading.Event()
 
     def ensure_running(self) -> None:
         """Start the thread, if this process has none: threads do not survive a fork."""
@@ -147,10 +147,13 @@ class Reporter:
                     threading.Thread(target=self._run, name="xporter-reads", daemon=True).start()
                     self._pid = os.getpid()
 
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._ends.set()
+
     def _run(self) -> None:
         report_at = time.monotonic() + REPORT_SECONDS
-        while True:
-            time.sleep(WRITE_SECONDS)
+        while not self._ends.wait(WRITE_SECONDS):
             try:
                 for job in self._jobs:
                     job()

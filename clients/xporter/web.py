@@ -38,8 +38,9 @@ class Program:
     now: Callable[[], float]
 
     def close(self) -> None:
-        """Stop the worker, write what was counted, and close the connections to the database."""
+        """Stop what runs beside requests, write what was counted, and close the connections to the database."""
         self.worker.stop()
+        self.reporter.stop()
         self.reads.close()
         self.database.close()
 
@@ -58,7 +59,7 @@ def configure(app: Flask, parts: Program) -> None:
     """Give the application its parts, and have it answer refusals with problem documents."""
     app.extensions[_NAME] = parts
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_error_handler(Problem, _refused)
+    app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 
@@ -76,7 +77,8 @@ def problem_page(code: str) -> str:
     return render_template_string(_PAGE, code=code, kind=KINDS[code])
 
 
-def _refused(problem: Problem) -> Response:
+def refused(problem: Problem) -> Response:
+    """The problem document with its status, and the headers that go with it."""
     resource = program().settings.resource
     response = jsonify(problem.document(resource))
     response.status_code = problem.kind.status
@@ -93,7 +95,7 @@ def _refused_by_flask(fault: HTTPException) -> Response:
     """Flask's own refusals: unknown addresses, other methods, bodies that are too large."""
     status = fault.code or 500
     problem = Problem(_OF_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
-    response = _refused(problem)
+    response = refused(problem)
     response.status_code = status
     document = problem.document(program().settings.resource) | {"status": status}
     response.set_data(current_app.json.dumps(document))

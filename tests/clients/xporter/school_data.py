@@ -185,3 +185,6 @@ class NotReporting:
 
     def ensure_running(self):
         pass
+
+    def stop(self):
+        pass
