@@ -1,0 +1,165 @@
+"""Requests to the provider and the receiver, each with a DPoP proof.
+
+The server's clock may be off. A proof is good for a minute around the provider's time, so every answer's `Date` is
+compared with our own clock, and proofs are dated by what the other side has.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+
+from . import __version__
+from .dpop import Key
+from .errors import BadSettings, Refused, Unreachable
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS: Final = (10, 60)
+"""To connect, and to wait for the next bytes."""
+NOTABLE_SKEW_SECONDS: Final = 3
+"""`Date` has whole seconds, and an answer takes time: less is no error of the clock."""
+WARNED_SKEW_SECONDS: Final = 60
+LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Connection:
+    """Sends requests. `now` is our clock."""
+
+    def __init__(self, key: Key, now: Callable[[], float] = time.time) -> None:
+        self._key, self._now = key, now
+        self._nonces: dict[str, str] = {}
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"xporter-endpoint/{__version__}"
+        self.skew = 0
+        """Seconds that the provider's clock is ahead of ours; 0 while it makes no difference."""
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._session.close()
+
+    def send(self, method: str, url: str, *, access_token: str = "", prove: bool = True, **more: Any) -> Any:
+        """The JSON of an answer, an empty one as {}. Raises `Unreachable`, and `Refused` with what a server says.
+
+        Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another one is made.
+        """
+        for _ in range(3):
+            skew, nonce = self.skew, self._nonces.get(_origin(url), "")
+            response = self._send_once(method, url, access_token, prove, more)
+            if response.status_code < 400:
+                return _json(response)
+            refused = _refused(response)
+            wants_nonce = refused.error == "use_dpop_nonce" and self._nonces.get(_origin(url), "") != nonce
+            was_late = refused.error == "invalid_dpop_proof" and self.skew != skew
+            if not (wants_nonce or was_late):
+                raise refused
+        raise refused
+
+    def _send_once(
+        self, method: str, url: str, access_token: str, prove: bool, more: Mapping[str, Any]
+    ) -> requests.Response:
+        require_safe(url)
+        headers: dict[str, str] = dict(more.get("headers") or {})
+        if prove:
+            nonce = self._nonces.get(_origin(url), "")
+            at = self._now() + self.skew
+            headers["DPoP"] = self._key.proof(method, url, at, access_token=access_token, nonce=nonce)
+        if access_token:
+            headers["Authorization"] = f"DPoP {access_token}"
+        began = self._now()
+        try:
+            response = self._session.request(
+                method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **{**more, "headers": headers}
+            )
+        except requests.exceptions.SSLError as fault:
+            raise _untrusted(url, fault) from fault
+        except requests.RequestException as fault:
+            raise Unreachable(
+                f"{_origin(url)} cannot be reached ({type(fault).__name__}).",
+                "Check the network, the firewall and the proxy. It is tried again.",
+            ) from fault
+        self._compare_clocks(response, began)
+        if "DPoP-Nonce" in response.headers:
+            self._nonces[_origin(url)] = response.headers["DPoP-Nonce"]
+        if response.status_code == 429 or response.status_code >= 500:
+            raise Unreachable(
+                f"{_origin(url)} is busy or being repaired ({response.status_code}).",
+                retry_after=_seconds(response.headers.get("Retry-After", "")),
+            )
+        if 300 <= response.status_code < 400:
+            raise Unreachable(f"{_origin(url)} answers with a redirect.", "Check the address, and the proxy.")
+        return response
+
+    def _compare_clocks(self, response: requests.Response, began: float) -> None:
+        try:
+            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, TypeError):
+            return
+        # Half a second, since `Date` has whole ones; and the answer was made somewhere between both moments.
+        skew = round(theirs + 0.5 - (began + self._now()) / 2)
+        skew = skew if abs(skew) >= NOTABLE_SKEW_SECONDS else 0
+        if abs(skew) >= WARNED_SKEW_SECONDS and abs(skew - self.skew) >= NOTABLE_SKEW_SECONDS:
+            log.warning(
+                "This server's clock is %d seconds %s. Data is sent nevertheless; please set the clock (time service).",
+                abs(skew), "slow" if skew > 0 else "fast",
+            )  # fmt: skip
+        self.skew = skew
+
+
+def require_safe(url: str) -> None:
+    """Raises `BadSettings` unless the address is https, or of this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
+        raise BadSettings(f"The address {_origin(url)} is not secure.", "Use an address that begins with https://.")
+
+
+def _refused(response: requests.Response) -> Refused:
+    """What an error says: OAuth's members (RFC 6749 §5.2), those of a problem (RFC 9457), or its header (RFC 6750)."""
+    try:
+        document = response.json()
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    challenge = response.headers.get("WWW-Authenticate", "")
+    in_header = next(
+        (name for name in ("use_dpop_nonce", "invalid_dpop_proof", "invalid_token") if f'"{name}"' in challenge), ""
+    )
+    error = str(document.get("error") or document.get("code") or in_header or response.status_code)
+    detail = str(document.get("error_description") or document.get("detail") or document.get("title") or "")
+    return Refused(response.status_code, error, detail[:300], document, _origin(response.url))
+
+
+def _json(response: requests.Response) -> Any:
+    if not response.content:
+        return {}
+    try:
+        document = response.json()
+    except (ValueError, RecursionError) as fault:
+        raise Unreachable(
+            f"{_origin(response.url)} does not answer as expected.", "A proxy may have answered instead: check it."
+        ) from fault
+    if not isinstance(document, dict):
+        raise Unreachable(f"{_origin(response.url)} does not answer as expected.")
+    return document
+
+
+def _untrusted(url: str, fault: Exception) -> Unreachable:
+    text = str(fault)
+    if "not yet valid" in text or "has expired" in text:
+        remedy = "Check this server's clock first: with a wrong date, every certificate looks wrong."
+    else:
+        remedy = "If a proxy inspects traffic, set REQUESTS_CA_BUNDLE to the file of its certificate."
+    return Unreachable(f"The certificate of {_origin(url)} is not trusted.", remedy)
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _seconds(value: str) -> float | None:
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None

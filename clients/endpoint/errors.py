@@ -1,0 +1,113 @@
+"""What can go wrong, each with a code for support, what happened, and what to do about it.
+
+No message has personal data or a secret in it: they are logged, shown, and reported to the provider.
+"""
+
+import errno
+
+
+class AgentError(Exception):
+    """Something went wrong. `code` is for support, `remedy` for the person at the server."""
+
+    code = "failed"
+    exit_status = 1
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.message, self.remedy = message, remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}"
+
+
+class Unreachable(AgentError):
+    """A server did not answer, or was too busy; trying again later is all there is to do."""
+
+    code = "unreachable"
+
+    def __init__(self, message: str, remedy: str = "It is tried again.", retry_after: float | None = None) -> None:
+        super().__init__(message, remedy)
+        self.retry_after = retry_after
+
+
+class Refused(AgentError):
+    """A server answered with an error of its own: `error` is its code, `document` the whole answer."""
+
+    code = "refused"
+
+    def __init__(self, status: int, error: str, detail: str, document: dict[str, object], url: str) -> None:
+        super().__init__(f"{url} refused ({status} {error}): {detail}", "If this stays, tell support the line above.")
+        self.status, self.error, self.document = status, error, document
+
+
+class NotRegistered(AgentError):
+    """There is nothing to run with yet."""
+
+    code, exit_status = "not_registered", 3
+
+    def __init__(self) -> None:
+        super().__init__("This server is not registered.", "Run the command register, and approve it in a browser.")
+
+
+class RegistrationEnded(AgentError):
+    """The provider does not accept the tokens any more: revoked, replaced, removed, or the time is over."""
+
+    code, exit_status = "registration_ended", 3
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"The registration of this server has ended ({detail}).",
+            "If data is to be sent from here, run the command register again, and then start the service.",
+        )
+
+
+class EndpointExists(AgentError):
+    """Another server of the school is registered."""
+
+    code = "endpoint_exists"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"Another server of this school is registered. {detail}".strip(),
+            "If this one takes its place, run the command register with --replace.",
+        )
+
+
+class AlreadyRunning(AgentError):
+    """Another process works in the same home."""
+
+    code = "already_running"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The program is already running here, probably as a service.",
+            "Stop the service first, or press Send data now on the school's page.",
+        )
+
+
+class DiskFull(AgentError):
+    """No room for a file."""
+
+    code = "disk_full"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"The disk with {folder} is full.", "Free some space: 200 MB are plenty. It goes on by itself."
+        )
+
+
+class BadSettings(AgentError):
+    """What was typed, or the file of the settings, cannot be used."""
+
+    code = "bad_settings"
+
+
+class ExtractFailed(AgentError):
+    """Nothing could be read from the MIS, or the receiver did not take what was sent."""
+
+    code = "extract_failed"
+
+
+def is_disk_full(fault: OSError) -> bool:
+    """Whether the operating system says that there is no room, or no quota, left."""
+    return fault.errno in {errno.ENOSPC, errno.EDQUOT} or getattr(fault, "winerror", None) in {39, 112}

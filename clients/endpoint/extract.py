@@ -1,0 +1,170 @@
+"""Makes an extract: gzip of NDJSON, first a line about the whole, then a line for each record.
+
+The first line names the collections that are whole, which is known only at the end. So records are written to a
+temporary file first; from there they go into the extract. A collection that cannot be read is not in it at all: what
+the receiver has of it stays as it is.
+"""
+
+import gzip
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+from .errors import DiskFull, ExtractFailed, is_disk_full
+from .home import Home, Pending
+from .readers import Reader
+from .records import COLLECTIONS, REFERENCES, Problems, Record, Unreadable
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES: Final = 1 << 20
+FEW: Final = 20
+"""Collections of no more records than this may shrink as they like."""
+PROGRESS_EVERY: Final = 500
+
+Progress = Callable[[str, int], None]
+"""Called with a collection and how many of its records were read."""
+
+
+@dataclass
+class Extract:
+    """What was made, and what was wrong with it."""
+
+    pending: Pending
+    problems: Problems
+    complete: list[str]
+    failed: dict[str, str]
+    """What could not be read, and why."""
+    shrunk: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Collections that have less than half of what they had: how many records before and now."""
+
+
+def make(
+    home: Home, mis: str, reader: Reader, before: Mapping[str, int], progress: Progress, *, accept_fewer: bool = False
+) -> Extract:
+    """Read all that the MIS has. `before`: how many records of each collection the last extract had.
+
+    Raises `ExtractFailed` if nothing at all could be read, and `DiskFull`.
+    """
+    identifier, made_at = str(uuid.uuid4()), datetime.now(UTC).isoformat(timespec="seconds")
+    records, extract = home.extracts / f"{identifier}.ndjson", home.extracts / f"{identifier}.gz"
+    try:
+        with records.open("xb") as opened:
+            result = _Result(opened, reader, progress)
+            for collection in COLLECTIONS:
+                result.add(collection)
+        if not result.counts:
+            raise ExtractFailed("Nothing could be read from the MIS.", next(iter(result.failed.values()), ""))
+        shrunk = {} if accept_fewer else _shrunk(before, result.counts)
+        complete = [collection for collection in result.counts if collection not in shrunk]
+        header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete}
+        size, digest = _pack(header, records, extract)
+    except OSError as fault:
+        extract.unlink(missing_ok=True)
+        if is_disk_full(fault):
+            raise DiskFull(str(home.folder)) from fault
+        raise
+    finally:
+        records.unlink(missing_ok=True)
+    note = " ".join([f"{name}: {reason}" for name, reason in result.failed.items()] + [_too_few(shrunk)]).strip()
+    pending = Pending(identifier, extract.name, size, digest, made_at, result.counts, note)
+    return Extract(pending, result.problems, complete, result.failed, shrunk)
+
+
+class _Result:
+    """Records on their way into the temporary file."""
+
+    def __init__(self, opened: IO[bytes], reader: Reader, progress: Progress) -> None:
+        self._opened, self._reader, self._progress = opened, reader, progress
+        self._keys: dict[str, set[str]] = {}
+        """Of collections that are whole: what may be referred to."""
+        self.counts: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
+        self.problems = Problems()
+
+    def add(self, collection: str) -> None:
+        """Add a collection, or nothing of it."""
+        start, keys = self._opened.tell(), set()
+        try:
+            for record in self._reader.read(collection, self.problems):
+                data = self._checked(collection, record)
+                if data is None:
+                    continue
+                keys.add(record.key)
+                line = {"collection": collection, "key": record.key, "data": data}
+                self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+                if len(keys) % PROGRESS_EVERY == 0:
+                    self._progress(collection, len(keys))
+        except Unreadable as fault:
+            log.warning("%s could not be read and stay as they are: %s", collection, fault)
+            self.failed[collection] = str(fault)
+            self._opened.seek(start)
+            self._opened.truncate()
+            return
+        self._keys[collection], self.counts[collection] = keys, len(keys)
+        self._progress(collection, len(keys))
+
+    def _checked(self, collection: str, record: Record) -> dict[str, Any] | None:
+        """The data without references to records that the MIS does not have; None if the record depends on one."""
+        data = dict(record.data)
+        for member, target in REFERENCES.get(collection, {}).items():
+            known = self._keys.get(target)
+            if known is None or member not in data:
+                continue
+            value = data[member]
+            if isinstance(value, list):
+                items = [item for item in value if (item["student"] if isinstance(item, dict) else item) in known]
+                if len(items) < len(value):
+                    self._report(record, member, target)
+                data[member] = items
+            elif value not in known:
+                self._report(record, member, target)
+                del data[member]
+                if member in {"student", "period", "class"}:
+                    return None
+        return data
+
+    def _report(self, record: Record, member: str, target: str) -> None:
+        self.problems.add(record.source, record.row, member, f"refers to {target} that are not there; it was left out")
+
+
+def _shrunk(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Collections with suspiciously few records: probably half an export, and nothing to delete pupils for."""
+    return {
+        collection: (before[collection], count)
+        for collection, count in now.items()
+        if before.get(collection, 0) > FEW and count < before[collection] / 2
+    }
+
+
+def _too_few(shrunk: Mapping[str, tuple[int, int]]) -> str:
+    counts = [f"{collection} ({was} before, {now} now)" for collection, (was, now) in shrunk.items()]
+    return f"Suspiciously few: {', '.join(counts)}. Nothing was deleted for that." if counts else ""
+
+
+def _pack(header: Mapping[str, Any], records: Path, extract: Path) -> tuple[int, str]:
+    """Write the file; returns its size and its digest."""
+    with records.open("rb") as source, extract.open("xb") as target:
+        with gzip.GzipFile(fileobj=target, mode="wb", mtime=0, filename="") as packed:
+            packed.write(json.dumps(header).encode() + b"\n")
+            for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
+                packed.write(chunk)
+        target.flush()
+    digest = hashlib.sha256()
+    with extract.open("rb") as made:
+        for chunk in iter(lambda: made.read(CHUNK_BYTES), b""):
+            digest.update(chunk)
+    return extract.stat().st_size, digest.hexdigest()
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of an extract, the first one included: for support, and for tests."""
+    with gzip.open(path, "rt", encoding="utf-8") as opened:
+        for line in opened:
+            yield json.loads(line)

@@ -1,0 +1,209 @@
+"""The home: a folder with the file of settings, key and tokens, the log, and extracts that are on their way.
+
+Only the account that the program runs under can read the folder. The file is replaced whole: after a crash or a power
+cut the one before or the one after is there, never half of one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import IO, Any, Final
+
+from .errors import AlreadyRunning, BadSettings, DiskFull, NotRegistered, is_disk_full
+
+STATE: Final = "endpoint.json"
+LOCK: Final = "endpoint.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An extract that was made and is not with the receiver yet."""
+
+    id: str
+    file: str
+    """Its name in the folder of extracts."""
+    bytes: int
+    sha256: str
+    made_at: str
+    records: dict[str, int]
+    """How many of each collection."""
+    note: str = ""
+    """What could not be read, for the school's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What has to survive a restart. Times are ISO 8601 in UTC, unless a name ends in `_at_epoch` (seconds)."""
+
+    issuer: str
+    mis: str
+    source: str
+    key: dict[str, Any]
+    """The private DPoP key (JWK). It identifies this endpoint at the provider."""
+    name: str
+    mis_username: str = ""
+    mis_password: str = ""
+    extract_every_seconds: int = 4 * 3600
+    refresh_token: str = ""
+    access_token: str = ""
+    access_until_epoch: float = 0.0
+    resource: str = ""
+    """The receiver's address, from the provider."""
+    estab_id: str = ""
+    estab_status: str = ""
+    endpoint_state: str = ""
+    report_every_seconds: int = 900
+    reported_at: str = ""
+    extract_tried_at_epoch: float = 0.0
+    pending: Pending | None = None
+    last_extract: dict[str, Any] | None = None
+    """`{"id", "sent_at", "records"}`, as it is reported to the provider."""
+    last_error: dict[str, str] | None = None
+    """`{"code", "message", "at"}`, likewise."""
+    remedy: str = ""
+    """What to do about the last error."""
+    clock_off_seconds: int = 0
+
+    def with_(self, **changes: Any) -> "State":
+        """A copy with these changes."""
+        return replace(self, **changes)
+
+
+class Home:
+    """The folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.extracts = folder / "extracts"
+        self.log = folder / "log"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by this account alone. Raises `BadSettings`, `DiskFull`."""
+        try:
+            is_new = not self.folder.exists()
+            for folder in (self.folder, self.extracts, self.log):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if is_new or (os.name == "posix" and self.folder.stat().st_mode & 0o077):
+                _make_private(self.folder)
+        except OSError as fault:
+            if is_disk_full(fault):
+                raise DiskFull(str(self.folder)) from fault
+            raise BadSettings(
+                f"The folder {self.folder} cannot be used ({fault.strerror}).",
+                "Choose another one with --home, or run this as the account of the service.",
+            ) from fault
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that works here. The lock is the operating system's, so a crash releases it.
+
+        Raises `AlreadyRunning`.
+        """
+        self.prepare()
+        with (self.folder / LOCK).open("a+b") as opened:
+            _lock(opened)
+            yield
+
+    def load(self) -> State:
+        """The state. Raises `NotRegistered`, and `BadSettings` if it cannot be read."""
+        path = self.folder / STATE
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise NotRegistered from None
+        except (OSError, ValueError) as fault:
+            raise BadSettings(
+                f"The file {path} cannot be read ({type(fault).__name__}).",
+                "Run this as the account of the service; if the file is damaged, delete it and register again.",
+            ) from fault
+        known = {field.name for field in fields(State)}  # a newer version may have written more
+        values = {name: value for name, value in content.items() if name in known}
+        if values.get("pending"):
+            values["pending"] = Pending(**values["pending"])
+        return State(**values)
+
+    def save(self, state: State) -> None:
+        """Replace the state, whole and on the disk before this returns. Raises `DiskFull`."""
+        self._replace(STATE, json.dumps(asdict(state), indent=1).encode())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replace another file of the home. Raises `DiskFull`."""
+        self._replace(name, text.encode())
+
+    def forget(self) -> None:
+        """Delete the state, and all extracts."""
+        (self.folder / STATE).unlink(missing_ok=True)
+        self.clean(keep=None)
+
+    def clean(self, keep: str | None) -> None:
+        """Delete extracts that were not finished or are of no use any more, and half-written files."""
+        if not self.folder.is_dir():
+            return
+        for path in [*self.extracts.glob("*"), *self.folder.glob(".*.new")]:
+            if path.name != keep:
+                path.unlink(missing_ok=True)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary: Path | None = None
+        try:
+            # The temporary file can be read by this account alone from the beginning (mkstemp).
+            number, made = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=self.folder)
+            temporary = Path(made)
+            with os.fdopen(number, "wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            temporary.replace(self.folder / name)
+            _sync_folder(self.folder)
+        except OSError as fault:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+            if is_disk_full(fault):
+                raise DiskFull(str(self.folder)) from fault
+            raise BadSettings(
+                f"{self.folder / name} cannot be written ({fault.strerror}).",
+                "Run this as the account of the service, and check that it may write there.",
+            ) from fault
+
+
+def _make_private(folder: Path) -> None:
+    """Take the folder from all other accounts; on Windows by its access control list."""
+    if sys.platform == "win32":
+        account = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ.get('USERNAME', 'SYSTEM')}"
+        grants = [f"{name}:(OI)(CI)F" for name in (account, "*S-1-5-18", "*S-1-5-32-544")]  # SYSTEM, Administrators
+        icacls = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "icacls.exe"
+        command = [str(icacls), str(folder), "/inheritance:r", "/grant:r", *grants]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603  no shell, and words of ours
+    else:
+        folder.chmod(0o700)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name on the disk, too. Windows does that by itself, and cannot open folders."""
+    if sys.platform != "win32":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _lock(opened: IO[bytes]) -> None:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            opened.seek(0)
+            msvcrt.locking(opened.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise AlreadyRunning from None

@@ -1,0 +1,148 @@
+"""The identity provider: registration by device authorization (RFC 8628), tokens, and how this endpoint stands."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .connection import Connection
+from .errors import BadSettings, EndpointExists, Refused, RegistrationEnded, Unreachable
+
+CLIENT_ID: Final = "xporter-endpoint"
+SCOPE: Final = "endpoint offline_access"
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+SLOW_DOWN_SECONDS: Final = 5
+MAX_POLL_SECONDS: Final = 60
+
+
+class CodeExpired(Exception):
+    """The code ran out before a person approved it: another one is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """What the person types (or follows), and what we poll with."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """An answer of the token endpoint."""
+
+    access_token: str
+    expires_in: float
+    refresh_token: str
+    """Empty if the one before stays good."""
+
+
+class Provider:
+    """The provider at `issuer`."""
+
+    def __init__(self, issuer: str, connection: Connection) -> None:
+        self._issuer, self._connection = issuer, connection
+        self._metadata: dict[str, Any] = {}
+
+    def begin(self) -> DeviceCode:
+        """Ask for a code (RFC 8628 §3.1). Raises `Refused`, `Unreachable`."""
+        form = {"client_id": CLIENT_ID, "scope": SCOPE}
+        answer = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
+        try:
+            return DeviceCode(
+                str(answer["device_code"]), str(answer["user_code"]), str(answer["verification_uri"]),
+                str(answer.get("verification_uri_complete") or answer["verification_uri"]),
+                int(answer["expires_in"]), int(answer.get("interval", 5)),
+            )  # fmt: skip
+        except (KeyError, ValueError, TypeError) as fault:
+            raise Unreachable(f"{self._issuer} does not answer as expected.") from fault
+
+    def wait(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
+        """Poll until the person has decided (RFC 8628 §3.5): None for each poll, and then the tokens.
+
+        Raises `CodeExpired`, and `Refused` if the person refused. A provider that is away for a moment is asked more
+        and more rarely.
+        """
+        interval, waited = float(code.interval), 0.0
+        while waited < code.expires_in:
+            sleep(interval)
+            waited += interval
+            try:
+                tokens = self._tokens(grant_type=DEVICE_GRANT, device_code=code.device_code)
+            except Unreachable as fault:
+                interval = min(max(interval * 2, fault.retry_after or 0), MAX_POLL_SECONDS)
+            except Refused as refused:
+                if refused.error == "expired_token":
+                    raise CodeExpired from refused
+                if refused.error == "slow_down":
+                    interval += SLOW_DOWN_SECONDS
+                elif refused.error != "authorization_pending":
+                    raise
+            else:
+                yield tokens
+                return
+            yield None
+        raise CodeExpired
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens (RFC 6749 §6). Raises `RegistrationEnded` if the refresh token is not accepted any more."""
+        try:
+            return self._tokens(grant_type="refresh_token", refresh_token=refresh_token)
+        except Refused as refused:
+            if refused.error in {"invalid_grant", "invalid_client", "unauthorized_client"}:
+                raise RegistrationEnded(refused.error) from refused
+            raise
+
+    def revoke(self, refresh_token: str) -> None:
+        """Give a refresh token back (RFC 7009)."""
+        form = {"client_id": CLIENT_ID, "token": refresh_token, "token_type_hint": "refresh_token"}
+        self._connection.send("POST", self._endpoint("revocation"), prove=False, data=form)
+
+    def report(self, access_token: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Report in, and learn how this endpoint stands. Raises `EndpointExists`."""
+        try:
+            return self._answer("PUT", access_token, json=body)
+        except Refused as refused:
+            if refused.error == "endpoint_exists":
+                raise EndpointExists(str(refused.document.get("detail") or "")) from refused
+            raise
+
+    def unregister(self, access_token: str) -> None:
+        """End the registration, and every token with it."""
+        self._answer("DELETE", access_token)
+
+    def _answer(self, method: str, access_token: str, **more: Any) -> dict[str, Any]:
+        url = f"{self._issuer}/api/endpoint"
+        return dict(self._connection.send(method, url, access_token=access_token, **more))
+
+    def _tokens(self, **form: str) -> Tokens:
+        answer = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})
+        try:
+            if str(answer["token_type"]).lower() != "dpop":
+                raise Unreachable(f"{self._issuer} gives tokens that are not bound to this server.", "Tell support.")
+            expires_in = float(answer.get("expires_in", 60))
+            return Tokens(str(answer["access_token"]), expires_in, str(answer.get("refresh_token") or ""))
+        except (KeyError, ValueError, TypeError) as fault:
+            raise Unreachable(f"{self._issuer} does not answer as expected.") from fault
+
+    def _endpoint(self, name: str) -> str:
+        if not self._metadata:
+            url = f"{self._issuer}/.well-known/openid-configuration"
+            try:
+                metadata = self._connection.send("GET", url, prove=False)
+            except Refused as refused:
+                raise BadSettings(
+                    f"There is no identity provider at {self._issuer} ({refused.status}).", "Check the address."
+                ) from refused
+            if metadata.get("issuer") != self._issuer:  # OpenID Connect Discovery §4.3
+                raise BadSettings(
+                    f"The identity provider at {self._issuer} has another address.", "Write it exactly as given to you."
+                )
+            self._metadata = metadata
+        try:
+            return str(self._metadata[f"{name}_endpoint"])
+        except KeyError:
+            raise BadSettings(f"{self._issuer} has no {name} endpoint.", "Check the address.") from None

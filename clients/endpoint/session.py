@@ -1,0 +1,84 @@
+"""The tokens of this endpoint, refreshed when they run out, and never lost.
+
+New tokens are on the disk before they are used. Before a refresh the file is written once more, as it is: a full disk
+is noticed while the old refresh token is still good.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from .connection import Connection
+from .dpop import Key
+from .errors import NotRegistered, Refused, RegistrationEnded
+from .home import Home, State
+from .provider import Provider, Tokens
+
+log = logging.getLogger(__name__)
+
+EARLY_SECONDS: Final = 60
+Answer = TypeVar("Answer")
+
+
+class Session:
+    """What is done in the name of the registration in `home`."""
+
+    def __init__(self, home: Home, state: State, now: Callable[[], float] = time.time) -> None:
+        self.home, self.state, self._now = home, state, now
+        self.connection = Connection(Key(state.key), now)
+        self.provider = Provider(state.issuer, self.connection)
+
+    def save(self, **changes: Any) -> None:
+        """Change the state, here and on the disk."""
+        state = self.state.with_(**changes)
+        self.home.save(state)
+        self.state = state
+
+    def accept(self, tokens: Tokens) -> None:
+        """Keep new tokens."""
+        self.save(
+            access_token=tokens.access_token, access_until_epoch=self._now() + tokens.expires_in,
+            refresh_token=tokens.refresh_token or self.state.refresh_token,
+        )  # fmt: skip
+
+    def call(self, function: Callable[[str], Answer]) -> Answer:
+        """Call `function` with an access token, and again with a new one if that was not accepted.
+
+        Raises `NotRegistered`, `RegistrationEnded`.
+        """
+        token = self._access_token()
+        try:
+            return function(token)
+        except Refused as refused:
+            if refused.status != 401:
+                raise
+            log.info("The access token was not accepted (%s); a new one is got.", refused.error)
+        self._refresh()
+        try:
+            return function(self.state.access_token)
+        except Refused as refused:
+            if refused.status == 401 and refused.error == "invalid_token":
+                raise RegistrationEnded(refused.error) from refused
+            raise
+
+    def send(self, method: str, url: str, **more: Any) -> Any:
+        """A request to the receiver. Raises what `Connection.send` and `call` do."""
+        return self.call(lambda token: self.connection.send(method, url, access_token=token, **more))
+
+    def _access_token(self) -> str:
+        if not self.state.refresh_token:
+            raise NotRegistered
+        left = self.state.access_until_epoch - self._now()
+        # More than a day left means that the clock was set back.
+        if not self.state.access_token or not EARLY_SECONDS < left < 86_400:
+            self._refresh()
+        return self.state.access_token
+
+    def _refresh(self) -> None:
+        self.home.save(self.state)
+        try:
+            self.accept(self.provider.refresh(self.state.refresh_token))
+        except RegistrationEnded:
+            self.save(access_token="", refresh_token="")
+            raise

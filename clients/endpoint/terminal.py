@@ -1,0 +1,49 @@
+"""What a person at the server sees: the code to approve, and how long work gets on."""
+
+import sys
+
+import click
+import segno
+
+from .provider import DeviceCode
+
+CLEAR_LINE = "\r\x1b[K"
+
+
+class Terminal:
+    """Shows progress: in one line that changes on a terminal, and otherwise a line for each collection."""
+
+    def __init__(self) -> None:
+        self._is_live = sys.stdout.isatty()
+        self._last = ""
+
+    def reading(self, collection: str, count: int) -> None:
+        """See `agent.View.reading`."""
+        text = f"Reading {collection.replace('_', ' ')}: {count:,}"
+        if self._is_live:
+            click.echo(f"{CLEAR_LINE}{text}", nl=False)
+        elif collection != self._last:
+            click.echo(f"Reading {collection.replace('_', ' ')}")
+        self._last = collection
+
+    def sending(self, sent: int, total: int) -> None:
+        """See `agent.View.sending`."""
+        percent = 100 * sent // total if total else 100
+        if self._is_live:
+            click.echo(f"{CLEAR_LINE}Sending: {percent} % of {total / 1e6:.1f} MB", nl=sent == total)
+        else:
+            click.echo(f"Sending: {percent} %")
+
+
+def show_code(code: DeviceCode) -> None:
+    """Show the code, the link, and the link as a QR code for a telephone."""
+    minutes = code.expires_in // 60
+    click.echo("\nOpen this page in a browser, on any computer or telephone:\n")
+    click.echo(f"    {code.verification_uri}\n")
+    click.echo("Sign in with the school's Estab ID and password, and type this code:\n")
+    click.echo(f"    {code.user_code}\n")
+    if sys.stdout.isatty():
+        segno.make(code.verification_uri_complete, error="l").terminal(compact=True, border=2)
+        click.echo("")
+    click.echo(f"Or follow this link, which brings the code along:\n\n    {code.verification_uri_complete}\n")
+    click.echo(f"Check that the page names this server. The code is good for {minutes} minutes. Waiting ...")

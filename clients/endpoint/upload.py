@@ -1,0 +1,151 @@
+"""Sends an extract to the receiver in pieces, and goes on where it was after a break."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import ExtractFailed, Refused, Unreachable
+from .home import Pending
+from .session import Session
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES: Final = 6
+"""Of one piece, before the extract rests until the next time."""
+MAX_WAIT_SECONDS: Final = 60.0
+CHECK_SECONDS: Final = 1.0
+MAX_CHECKS: Final = 120
+DEFAULT_PIECE_BYTES: Final = 4 << 20
+
+Progress = Callable[[int, int], None]
+"""Called with how many bytes of how many are there."""
+
+
+class ForgottenExtract(Exception):
+    """The receiver does not know the extract: it is begun again."""
+
+
+class UselessExtract(ExtractFailed):
+    """The extract must not be sent again: a new one has to be made."""
+
+    code = "extract_refused"
+
+
+class SchoolUnverified(ExtractFailed):
+    """The receiver takes nothing from a school that is not verified yet."""
+
+    code = "school_unverified"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The school is not verified yet, so its data stays here.",
+            "Our staff telephone new schools within two working days. Sending begins by itself after that.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One extract on its way. `sleep` waits; `progress` is called with each piece."""
+
+    session: Session
+    pending: Pending
+    path: Path
+    sleep: Callable[[float], None]
+    progress: Progress
+
+    def send(self) -> dict[str, Any]:
+        """Send what is missing, and wait until the receiver has applied it; returns its answer.
+
+        Raises `UselessExtract`, `SchoolUnverified`, and `Unreachable` if the rest has to wait.
+        """
+        answer = self._begin()
+        if answer.get("state") == "receiving":
+            answer = self._send_pieces(answer)
+        return self._outcome(answer)
+
+    def _begin(self) -> dict[str, Any]:
+        """Announce the extract; if it was before, the answer says how much of it is there."""
+        about = {
+            "id": self.pending.id, "mis": self.session.state.mis, "bytes": self.pending.bytes,
+            "sha256": self.pending.sha256, "made_at": self.pending.made_at,
+        }  # fmt: skip
+        return self._patiently(lambda: self._request("POST", "", json=about))
+
+    def _send_pieces(self, answer: dict[str, Any]) -> dict[str, Any]:
+        size = _whole_number(answer.get("max_piece_bytes"), DEFAULT_PIECE_BYTES)
+        offset, stuck = _whole_number(answer.get("offset"), 0), 0
+        with self.path.open("rb") as opened:
+            while answer.get("state") == "receiving" and stuck < MAX_TRIES:
+                self.progress(offset, self.pending.bytes)
+                opened.seek(offset)
+                piece = opened.read(size)
+                answer = self._patiently(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
+                moved_to = _whole_number(answer.get("offset"), self.pending.bytes)
+                stuck = 0 if moved_to > offset else stuck + 1
+                offset = moved_to
+        if stuck:
+            raise UselessExtract("The upload does not get on.", "A new one is made next time.")
+        self.progress(self.pending.bytes, self.pending.bytes)
+        return answer
+
+    def _piece(self, piece: bytes, offset: int) -> dict[str, Any]:
+        headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
+        try:
+            return self._request("PATCH", f"/{self.pending.id}", data=piece, headers=headers)
+        except Refused as refused:
+            if refused.error != "offset_mismatch":
+                raise
+            log.info("The receiver has %s bytes already; going on from there.", refused.document.get("offset"))
+            return {"state": "receiving", "offset": refused.document.get("offset")}
+
+    def _outcome(self, answer: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(MAX_CHECKS):
+            if answer.get("state") == "applied":
+                return answer
+            if answer.get("state") == "refused":
+                raise UselessExtract(f"The extract was refused: {_reason(answer)}.", "Another one is made next time.")
+            if answer.get("state") == "receiving":
+                raise UselessExtract("The receiver lost a part of the extract.", "Another one is made next time.")
+            self.sleep(CHECK_SECONDS)
+            answer = self._patiently(lambda: self._request("GET", f"/{self.pending.id}"))
+        raise Unreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
+
+    def _patiently(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Try again after a break of the network, for a few minutes."""
+        for tried in range(MAX_TRIES):
+            try:
+                return function()
+            except Unreachable as fault:
+                if tried == MAX_TRIES - 1:
+                    raise
+                wait = min(max(2.0**tried, fault.retry_after or 0), MAX_WAIT_SECONDS)
+                log.info("%s Trying again in %d seconds.", fault.message, wait)
+                self.sleep(wait)
+        raise AssertionError
+
+    def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        url = f"{self.session.state.resource}/v1/extracts{path}"
+        try:
+            return dict(self.session.send(method, url, **more))
+        except Refused as refused:
+            if refused.error == "school_unverified":
+                raise SchoolUnverified from refused
+            if refused.status == 404 and path:
+                raise ForgottenExtract from refused
+            if refused.status in {400, 409, 413, 422} and refused.error != "offset_mismatch":
+                raise UselessExtract(
+                    refused.message, "Another one is made next time; if this stays, tell support."
+                ) from refused
+            raise
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    problems = answer.get("problems")
+    first = problems[0] if isinstance(problems, list) and problems and isinstance(problems[0], dict) else {}
+    return str(answer.get("reason") or first.get("message") or "no reason was given")[:200]
+
+
+def _whole_number(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise

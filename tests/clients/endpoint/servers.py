@@ -1,0 +1,300 @@
+"""A provider and a receiver in one, which keep to the agreed interface, and fail where a test wants it.
+
+Not ours: the author of an agent needs to see it cope with what our own servers never do.
+"""
+
+import gzip
+import hashlib
+import json
+import logging
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from hashlib import sha256
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from joserfc import jws
+from joserfc.jwk import ECKey
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+PIECE_BYTES = 2048
+
+
+@dataclass
+class Servers:
+    """Where they are, what they do next, and what came."""
+
+    issuer: str = ""
+    clock_ahead: float = 0.0
+    """Seconds that their clock is ahead of ours."""
+    nonce: str = ""
+    """Demanded in proofs, if set."""
+    rotates: bool = False
+    lifetime: int = 600
+    decisions: list[str] = field(default_factory=lambda: ["authorization_pending"])
+    """What the next polls are told; afterwards the code is approved."""
+    estab_status: str = "verified"
+    other_endpoint: str = ""
+    """The name of another endpoint of the school."""
+    wanted: bool = False
+    revoked: bool = False
+    forgets_extracts: bool = False
+    refuses_extract: str = ""
+    fails: dict[str, list[int]] = field(default_factory=dict)
+    """By endpoint: statuses of the next answers, after what was asked is done. 0 is none."""
+    halts: str = ""
+    """The endpoint whose answer never comes, once: `before PATCH`, or `after PATCH` what was asked is done."""
+    reached: threading.Event = field(default_factory=threading.Event)
+    codes: int = 0
+    refresh_token: str = ""
+    tokens: set[str] = field(default_factory=set)
+    jtis: set[str] = field(default_factory=set)
+    jkt: str = ""
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    extracts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    contents: dict[str, bytearray] = field(default_factory=dict)
+    applied: list[str] = field(default_factory=list)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the receiver has, by collection and key."""
+    unregistered: bool = False
+
+    def apply(self, identifier: str) -> None:
+        """Take over an extract, as XPORTER.md §3 has it."""
+        about, content = self.extracts[identifier], bytes(self.contents[identifier])
+        assert hashlib.sha256(content).hexdigest() == about["sha256"]
+        lines = [json.loads(line) for line in gzip.decompress(content).splitlines()]
+        header = lines.pop(0)
+        assert header["format"] == 1
+        assert header["made_at"] == about["made_at"]
+        for collection in header["complete"]:
+            self.data[collection] = {}
+        for line in lines:
+            self.data.setdefault(line["collection"], {})[line["key"]] = line["data"]
+        self.applied.append(identifier)
+        about["state"] = "refused" if self.refuses_extract else "applied"
+
+    def answer_about(self, identifier: str) -> dict[str, Any]:
+        """How an extract stands."""
+        about = self.extracts[identifier]
+        return {
+            "id": identifier, "state": about["state"], "offset": len(self.contents[identifier]),
+            "bytes": about["bytes"], "max_piece_bytes": PIECE_BYTES, "counts": {"students": {"added": 12}},
+            "problems": [{"line": 1, "message": self.refuses_extract}] if self.refuses_extract else [],
+        }  # fmt: skip
+
+
+def _problem(status: int, code: str, **more: Any) -> ResponseReturnValue:
+    return jsonify(
+        {"type": f"/problems/{code}", "code": code, "title": code, "detail": f"{code} it is", **more}
+    ), status
+
+
+def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two servers
+    app = Flask("servers")
+
+    def name() -> str:
+        return str(request.endpoint)
+
+    def halt(moment: str) -> None:
+        if servers.halts == f"{moment} {name()}":
+            servers.halts = ""
+            servers.reached.set()
+            time.sleep(60)
+
+    @app.before_request
+    def before() -> ResponseReturnValue | None:
+        servers.requests.append(name())
+        halt("before")
+        if name() in {"None", "discovery", "device_authorization", "revoke"}:
+            return None
+        error = _proof_error(servers)
+        if error:
+            return (jsonify(error=error), 400) if name() == "token" else _unauthorized(error)
+        if name() != "token" and request.headers.get("Authorization", "")[5:] not in servers.tokens:
+            return _unauthorized("invalid_token")
+        return None
+
+    @app.after_request
+    def after(response: Response) -> Response:
+        if servers.nonce:
+            response.headers["DPoP-Nonce"] = servers.nonce
+        statuses = servers.fails.get(name(), [])
+        if statuses and (status := statuses.pop(0)):
+            response.status_code = status
+            response.data = b"<html>Bad Gateway</html>"
+        halt("after")
+        return response
+
+    def _unauthorized(error: str) -> ResponseReturnValue:
+        response = jsonify(error=error)
+        response.headers["WWW-Authenticate"] = f'DPoP error="{error}"'
+        response.status_code = 401
+        return response
+
+    @app.get("/.well-known/openid-configuration")
+    def discovery() -> ResponseReturnValue:
+        at = servers.issuer
+        return jsonify(
+            issuer=at, token_endpoint=f"{at}/token", device_authorization_endpoint=f"{at}/device_authorization",
+            revocation_endpoint=f"{at}/revoke",
+        )  # fmt: skip
+
+    @app.post("/device_authorization")
+    def device_authorization() -> ResponseReturnValue:
+        assert request.form["client_id"] == "xporter-endpoint"
+        assert request.form["scope"] == "endpoint offline_access"
+        servers.codes += 1
+        page = f"{servers.issuer}/device"
+        return jsonify(
+            device_code=f"device-{servers.codes}", user_code="WDJB-MJHT", verification_uri=page,
+            verification_uri_complete=f"{page}?user_code=WDJB-MJHT", expires_in=900, interval=0,
+        )  # fmt: skip
+
+    @app.post("/token")
+    def token() -> ResponseReturnValue:
+        if request.form["grant_type"].endswith("device_code"):
+            decision = servers.decisions.pop(0) if servers.decisions else ""
+            if decision:
+                return jsonify(error=decision), 400
+            servers.refresh_token = "refresh-0"
+        elif servers.revoked or not _is_refresh_token(servers, request.form["refresh_token"]):
+            return jsonify(error="invalid_grant"), 400
+        elif servers.rotates and request.form["refresh_token"] == servers.refresh_token:
+            servers.refresh_token = f"refresh-{int(servers.refresh_token[8:]) + 1}"
+        access_token = f"access-{len(servers.tokens)}"
+        servers.tokens.add(access_token)
+        first = request.form["grant_type"] != "refresh_token"
+        new = {"refresh_token": servers.refresh_token} if first or servers.rotates else {}
+        return jsonify(access_token=access_token, token_type="DPoP", expires_in=servers.lifetime, **new)
+
+    @app.post("/revoke")
+    def revoke() -> ResponseReturnValue:
+        servers.revoked = True
+        return "", 200
+
+    @app.route("/api/endpoint", methods=["PUT", "DELETE"])
+    def endpoint() -> ResponseReturnValue:
+        if request.method == "DELETE":
+            servers.unregistered = servers.revoked = True
+            return "", 204
+        body = request.get_json()
+        assert {"name", "mis", "agent_version", "platform", "last_extract", "last_error"} <= body.keys()
+        if servers.other_endpoint and not body.get("replaces"):
+            return _problem(409, "endpoint_exists", name=servers.other_endpoint)
+        servers.other_endpoint = ""
+        servers.reports.append(body)
+        wanted, servers.wanted = servers.wanted, False
+        return jsonify(
+            estab_id="3124567", estab_status=servers.estab_status, state="registered", report_every_seconds=900,
+            extract_wanted=wanted, resource=servers.issuer, server_time="2026-11-29T15:00:00Z",
+        )  # fmt: skip
+
+    @app.post("/v1/extracts")
+    def begin() -> ResponseReturnValue:
+        if servers.estab_status != "verified":
+            return _problem(403, "school_unverified")
+        about = request.get_json()
+        is_new = about["id"] not in servers.extracts
+        if is_new:
+            servers.extracts[about["id"]] = about | {"state": "receiving"}
+            servers.contents[about["id"]] = bytearray()
+        return jsonify(servers.answer_about(about["id"])), 201 if is_new else 200
+
+    @app.patch("/v1/extracts/<identifier>")
+    def piece(identifier: str) -> ResponseReturnValue:
+        if servers.forgets_extracts:
+            servers.forgets_extracts = False
+            servers.extracts.clear()
+        if identifier not in servers.extracts:
+            return _problem(404, "not_found")
+        content = servers.contents[identifier]
+        if int(request.headers["Upload-Offset"]) != len(content):
+            return _problem(409, "offset_mismatch", offset=len(content))
+        assert len(request.data) <= PIECE_BYTES
+        content += request.data
+        if len(content) < servers.extracts[identifier]["bytes"]:
+            return jsonify(servers.answer_about(identifier))
+        servers.extracts[identifier]["state"] = "checking"
+        answer = jsonify(servers.answer_about(identifier))
+        servers.apply(identifier)
+        return answer, 202
+
+    @app.get("/v1/extracts/<identifier>")
+    def standing(identifier: str) -> ResponseReturnValue:
+        return jsonify(servers.answer_about(identifier))
+
+    @app.delete("/v1/data")
+    def delete_data() -> ResponseReturnValue:
+        servers.data.clear()
+        return "", 204
+
+    return app
+
+
+def _is_refresh_token(servers: Servers, token: str) -> bool:
+    """The newest one, or the one before it: its answer may have been lost."""
+    number = int(servers.refresh_token[8:])
+    return token in {servers.refresh_token, f"refresh-{number - 1}"}
+
+
+def _proof_error(servers: Servers) -> str:
+    """What is wrong with the DPoP proof of this request (RFC 9449 §4.3), or nothing."""
+    extracted = jws.extract_compact(request.headers["DPoP"].encode())
+    header, claims = extracted.protected, json.loads(extracted.payload)
+    key = ECKey.import_key(header["jwk"])
+    jws.deserialize_compact(request.headers["DPoP"], key, algorithms=["ES256"])
+    assert header["typ"] == "dpop+jwt"
+    assert "d" not in header["jwk"]
+    assert (claims["htm"], claims["htu"]) == (request.method, request.base_url)
+    assert claims["jti"] not in servers.jtis
+    servers.jtis.add(claims["jti"])
+    if servers.nonce and claims.get("nonce") != servers.nonce:
+        return "use_dpop_nonce"
+    if abs(claims["iat"] - time.time() - servers.clock_ahead) > 60:
+        return "invalid_dpop_proof"
+    thumbprint = key.thumbprint()
+    servers.jkt = servers.jkt or thumbprint
+    assert thumbprint == servers.jkt
+    token = request.headers.get("Authorization", "")[5:]
+    if token:
+        assert claims["ath"] == urlsafe_b64encode(sha256(token.encode()).digest()).decode().rstrip("=")
+    return ""
+
+
+class _Handler(WSGIRequestHandler):
+    servers: Servers
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  Werkzeug's signature
+        logging.getLogger("tests.clients.endpoint").debug(message, *args)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return formatdate(time.time() + self.servers.clock_ahead, usegmt=True)
+
+
+@contextmanager
+def running() -> Iterator[Servers]:
+    """Both on one free port of this machine, until the block ends."""
+    servers = Servers()
+    handler = type("Handler", (_Handler,), {"servers": servers})
+    server = make_server("127.0.0.1", 0, Flask("nothing"), threaded=True, request_handler=handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    servers.issuer = f"http://127.0.0.1:{server.server_port}"
+    server.app = _app(servers)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield servers
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,613 @@
+"""The agent beside a provider and a receiver that keep to the interface, or fail as a test wants."""
+
+import errno
+import json
+import os
+import shutil
+import stat
+import time
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from clients.endpoint import cli, home as homes
+from clients.endpoint.agent import Agent
+from clients.endpoint.errors import RegistrationEnded, Unreachable
+from clients.endpoint.home import Home
+from clients.endpoint.session import Session
+from tests.clients.endpoint import servers as fake
+
+
+@pytest.fixture
+def servers():
+    with fake.running() as running:
+        yield running
+
+
+@pytest.fixture
+def mis(exported, tmp_path):
+    """What SIMS exported, to be changed."""
+    folder = tmp_path / "mis"
+    shutil.copytree(exported / "sims", folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """Nothing waits; the seconds it would have are noted."""
+    noted: list[float] = []
+    monkeypatch.setattr(cli, "sleep", noted.append)
+    return noted
+
+
+@pytest.fixture
+def command(home, servers, mis):
+    """`command("once")`: the exit status and what it says."""
+
+    def run(*words, **more):
+        if words[0] == "register":
+            words = ("register", "--issuer", servers.issuer, "--mis", "sims", "--source", str(mis), *words[1:])
+        result = CliRunner().invoke(cli.main, ["--home", str(home.folder), *words], **more)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+def registered(command):
+    status, output = command("register")
+    assert status == 0, output
+
+
+def agent_of(home, waits, **more):
+    return Agent(Session(home, home.load()), sleep=waits.append, **more)
+
+
+class TestRegister:
+    def test_it_shows_the_code_and_both_links_and_waits_for_approval(self, command, servers, home):
+        status, output = command("register", "--name", "mis-server-1")
+
+        assert status == 0
+        assert "WDJB-MJHT" in output
+        assert f"{servers.issuer}/device?user_code=WDJB-MJHT" in output
+        assert "registered for the school 3124567 as mis-server-1" in output
+        assert servers.reports[0] | {"platform": "", "agent_version": ""} == {
+            "name": "mis-server-1", "mis": "sims", "agent_version": "", "platform": "", "last_extract": None,
+            "last_error": None,
+        }  # fmt: skip
+
+    def test_settings_keys_and_tokens_are_this_accounts_alone(self, registered, home):
+        for path in (home.folder, home.extracts, home.folder / "endpoint.json"):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+
+    def test_it_polls_more_slowly_when_told_to(self, command, servers, waits):
+        servers.decisions = ["authorization_pending", "slow_down", "authorization_pending"]
+
+        assert command("register")[0] == 0
+        assert waits == [0, 0, 5, 5]
+
+    def test_a_provider_that_is_away_for_a_moment_is_asked_again(self, command, servers):
+        servers.fails = {"token": [0, 503]}
+        servers.decisions = ["authorization_pending", "authorization_pending"]
+
+        assert command("register")[0] == 0
+
+    def test_a_code_that_ran_out_is_replaced_three_times(self, command, servers):
+        servers.decisions = ["expired_token"]
+        status, output = command("register")
+        assert status == 0
+        assert "Here is another one" in output
+
+        servers.decisions = ["expired_token"] * 3
+        status, output = command("register")
+        assert status == 1
+        assert "No code was approved in time" in output
+
+    def test_refused_in_the_browser_is_said_so(self, command, servers, home):
+        servers.decisions = ["access_denied"]
+
+        status, output = command("register")
+
+        assert (status, "refused in the browser" in output) == (1, True)
+        assert not (home.folder / "endpoint.json").exists()
+
+    def test_another_server_of_the_school_stays_unless_it_is_to_be_replaced(self, command, servers):
+        servers.other_endpoint = "old-server"
+
+        status, output = command("register")
+
+        assert status == 1
+        assert "--replace" in output
+        assert servers.revoked
+        assert command("once")[0] == 3
+
+        servers.revoked = False
+        assert command("register", "--replace")[0] == 0
+        assert servers.reports[-1]["replaces"] is True
+
+    def test_registered_again_it_is_the_same_endpoint(self, command, servers, registered, home):
+        key = home.load().key
+
+        assert command("register")[0] == 0
+        assert home.load().key == key
+
+    def test_an_address_that_is_not_secure_is_refused(self, command):
+        status, output = command("register", "--issuer", "http://idaas.example")
+
+        assert (status, "https" in output) == (1, True)
+
+    def test_a_folder_that_is_not_there_is_noticed_at_once(self, command, servers):
+        status, output = command("register", "--source", "/nowhere")
+
+        assert (status, "/nowhere is not there" in output) == (1, True)
+        assert servers.codes == 0
+
+    def test_an_mis_over_http_wants_a_password(self, command):
+        status, output = command("register", "--mis", "arbor", "--source", "https://school.arbor.example")
+
+        assert (status, "ENDPOINT_MIS_PASSWORD" in output) == (1, True)
+
+    def test_an_address_without_a_provider_is_said_so(self, command, servers):
+        status, output = command("register", "--issuer", f"{servers.issuer}/elsewhere")
+
+        assert (status, "no identity provider" in output) == (1, True)
+
+
+class TestSend:
+    def test_all_that_the_mis_has_arrives(self, command, servers, registered, school):
+        status, output = command("once")
+
+        assert status == 0, output
+        assert servers.data == school.records
+        assert "12 students" in output
+        assert servers.requests.count("piece") > 2
+        assert servers.reports[-1]["last_extract"]["records"]["students"] == 12
+        assert servers.reports[-1]["last_error"] is None
+
+    def test_nothing_of_an_extract_stays_on_the_disk(self, command, registered, home):
+        command("once")
+
+        assert list(home.extracts.iterdir()) == []
+        assert sorted(path.name for path in home.folder.iterdir()) == [
+            "endpoint.json", "endpoint.lock", "extracts", "log",
+        ]  # fmt: skip
+
+    def test_a_collection_that_cannot_be_read_stays_as_it_was(self, command, servers, registered, mis, school):
+        command("once")
+        (mis / "Attendance.csv").unlink()
+
+        status, output = command("once")
+
+        assert status == 0
+        assert servers.data["attendance"] == school["attendance"]
+        assert "Attendance.csv is not in" in output
+        assert servers.reports[-1]["last_error"]["code"] == "mis_partly_unreadable"
+        assert command("status")[0] == 1
+
+    def test_wrong_values_are_listed_by_row_and_not_logged(self, command, registered, mis, home, servers):
+        path = mis / "Students.csv"
+        path.write_bytes(path.read_bytes().replace(b'/2026"', b'/20266"').replace(b"/201", b"/20x"))
+
+        status, output = command("once")
+
+        assert status == 0
+        assert "problems.txt" in output
+        listed = (home.folder / "problems.txt").read_text()
+        assert "Students.csv, row 2, DOB: is not a date" in listed
+        assert "20x" not in listed
+        assert len(servers.data["students"]) == 12
+
+    def test_half_an_export_deletes_nothing_until_a_person_says_so(self, command, servers, registered, mis, home):
+        with home.locked():
+            state = home.load()
+            home.save(state.with_(last_extract={"id": "x", "sent_at": "", "records": {"students": 600}}))
+        servers.data = {"students": {"1": {}}}
+
+        command("once")
+        assert len(servers.data["students"]) == 13
+        assert "Suspiciously few: students (600 before, 12 now)" in servers.reports[-1]["last_error"]["message"]
+
+        command("once", "--accept-fewer")
+        assert len(servers.data["students"]) == 12
+        assert servers.reports[-1]["last_error"] is None
+
+    def test_references_to_pupils_who_are_not_there_are_left_out(self, command, servers, registered, mis):
+        path = mis / "Students.csv"
+        lines = path.read_bytes().splitlines(keepends=True)
+        left = lines.pop(1)[1:5].decode()
+        path.write_bytes(b"".join(lines))
+
+        assert command("once")[0] == 0
+        assert left not in servers.data["students"]
+        assert left not in {data["student"] for data in servers.data["attendance"].values()}
+        assert left not in {pupil for data in servers.data["classes"].values() for pupil in data["students"]}
+
+    def test_an_unverified_school_sends_nothing_and_is_told_why(self, command, servers, registered):
+        servers.estab_status = "unverified"
+
+        status, output = command("once")
+
+        assert status == 0
+        assert "not verified yet" in output
+        assert servers.extracts == {}
+        assert "not verified yet" in command("status")[1]
+
+    def test_a_broken_network_is_gone_on_from(self, command, servers, registered, waits, school):
+        servers.fails = {"piece": [0, 502, 503], "begin": [502], "standing": [502]}
+
+        assert command("once")[0] == 0
+        assert servers.data == school.records
+        assert len(servers.extracts) == len(servers.applied) == 1
+
+    def test_a_long_break_ends_it_and_the_next_time_goes_on(self, command, servers, registered, school, home):
+        servers.fails = {"piece": [0, *[502] * 6]}
+
+        status, output = command("once")
+        assert (status, "busy or being repaired" in output) == (1, True)
+        assert home.load().pending is not None
+        assert servers.reports[-1]["last_error"]["code"] == "unreachable"
+
+        assert command("once")[0] == 0
+        assert len(servers.extracts) == 1
+        assert servers.data == school.records
+
+    def test_a_receiver_that_forgot_the_extract_gets_it_again(self, command, servers, registered, school):
+        servers.forgets_extracts = True
+
+        assert command("once")[0] == 0
+        assert servers.data == school.records
+
+    def test_a_refused_extract_is_not_sent_again(self, command, servers, registered, home):
+        servers.refuses_extract = "superseded"
+        status, output = command("once")
+        assert (status, "superseded" in output) == (1, True)
+        assert home.load().pending is None
+        assert servers.reports[-1]["last_error"]["code"] == "extract_refused"
+
+        servers.refuses_extract = ""
+        assert command("once")[0] == 0
+        assert len(servers.extracts) == 2
+
+    def test_an_extract_that_was_cut_off_on_the_disk_is_made_again(self, command, servers, registered, home):
+        servers.fails = {"piece": [502] * 6}
+        command("once")
+        [path] = home.extracts.iterdir()
+        path.write_bytes(path.read_bytes()[:100])
+
+        assert command("once")[0] == 0
+        assert len(servers.applied) == 1
+
+    def test_all_collections_unreadable_is_an_error_with_what_to_do(self, command, servers, registered, mis):
+        shutil.rmtree(mis)
+
+        status, output = command("once")
+
+        assert (status, "is not there" in output) == (1, True)
+        assert servers.extracts == {}
+        assert servers.reports[-1]["last_error"]["code"] == "extract_failed"
+
+
+class TestTokens:
+    def test_a_token_that_ran_out_is_refreshed(self, command, servers, registered):
+        servers.lifetime = 1
+
+        assert command("once")[0] == 0
+
+    def test_a_token_that_is_not_accepted_any_more_is_replaced(self, command, servers, registered):
+        servers.tokens.clear()
+        servers.tokens.add("another")
+
+        assert command("once")[0] == 0
+
+    def test_a_refresh_token_that_rotates_is_kept_before_it_is_used(self, command, servers, registered, home):
+        servers.rotates, servers.tokens = True, {"another"}
+
+        command("once")
+
+        assert home.load().refresh_token == servers.refresh_token != "refresh-0"
+
+    def test_a_refresh_whose_answer_was_lost_is_repeated(self, command, servers, registered, home):
+        servers.rotates, servers.tokens = True, {"another"}
+        servers.fails = {"token": [502]}
+
+        assert command("once")[0] == 1
+        assert command("once")[0] == 0
+        assert home.load().refresh_token == servers.refresh_token == "refresh-1"
+
+    def test_a_revoked_registration_says_to_register_again(self, command, servers, registered, home):
+        servers.revoked, servers.tokens = True, {"another"}
+
+        status, output = command("once")
+
+        assert status == 3
+        assert "run the command register again" in output
+        assert command("status")[0] == 3
+        assert home.load().refresh_token == ""
+
+    def test_a_nonce_is_sent_where_it_is_wanted(self, command, servers):
+        servers.nonce = "first"
+
+        assert command("register")[0] == 0
+        servers.nonce = "second"
+        assert command("once")[0] == 0
+
+    @pytest.mark.parametrize("ahead", [-7200, 90, 86_400 * 400])
+    def test_a_clock_that_is_off_stops_nothing_and_is_warned_about(self, ahead, command, servers, home):
+        servers.clock_ahead = ahead
+
+        assert command("register")[0] == 0
+        assert command("once")[0] == 0
+        assert abs(home.load().clock_off_seconds - ahead) <= 2
+        assert "please set the clock" in (home.log / "endpoint.log").read_text()
+        assert "Clock:" in command("status")[1]
+
+    def test_a_clock_that_jumps_while_it_runs_is_followed(self, servers, registered, home, waits):
+        agent = agent_of(home, waits)
+        agent.report()
+        servers.clock_ahead = 600
+
+        agent.report()
+
+        assert agent.session.connection.skew in {599, 600, 601}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def _kill_at(monkeypatch, number, moment):
+    """End at request `number`, before it is sent or before its answer is read."""
+    counter = iter(range(1, 1000))
+    send = requests.Session.send
+
+    def killed(self, prepared, **more):
+        is_last = next(counter) == number
+        if is_last and moment == "before":
+            raise Killed
+        response = send(self, prepared, **more)
+        if is_last:
+            raise Killed
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", killed)
+    # What a dead process does not do: tidy up.
+    monkeypatch.setattr(homes.Path, "unlink", lambda *_, **__: None)
+
+
+class TestKilled:
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_at_whichever_request_it_is_killed_the_next_time_goes_on(
+        self, moment, command, servers, registered, mis, school, home
+    ):
+        marks = (mis / "Attendance.csv").read_bytes().splitlines(keepends=True)[:40]
+        (mis / "Attendance.csv").write_bytes(b"".join(marks))
+        servers.rotates, kills = True, 0
+        while True:
+            kills += 1
+            before, servers.tokens = len(servers.applied), {f"before {kills}"}
+            with pytest.MonkeyPatch.context() as patch:
+                _kill_at(patch, kills, moment)
+                try:
+                    command("once")
+                    break
+                except Killed:
+                    pass
+            assert command("once")[0] == 0, (kills, moment)
+            assert servers.data["students"] == school["students"]
+            assert len(servers.data["attendance"]) == 39
+            assert len(servers.applied) <= before + 2
+            assert home.load().pending is None
+            assert list(home.extracts.iterdir()) == []
+        assert kills > 10
+
+    def test_while_the_settings_are_written_the_ones_before_stay(self, registered, home, monkeypatch):
+        state = home.load()
+
+        def killed(self, target):
+            raise Killed
+
+        new = state.with_(refresh_token="new")
+        with monkeypatch.context() as patch:
+            patch.setattr(homes.Path, "replace", killed)
+            with pytest.raises(Killed):
+                home.save(new)
+
+        assert home.load() == state
+        home.clean(keep=None)
+        assert not list(home.folder.glob(".*.new"))
+
+
+class TestDiskFull:
+    def _fill(self, patch, kind):
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr(
+            *{"state": (homes.tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[kind], full
+        )
+
+    def test_while_an_extract_is_made_nothing_is_left_of_it(self, command, registered, home, servers, monkeypatch):
+        with monkeypatch.context() as patch:
+            self._fill(patch, "extract")
+            status, output = command("once")
+
+        assert (status, "is full" in output) == (1, True)
+        assert list(home.extracts.iterdir()) == []
+        assert servers.reports[-1]["last_error"]["code"] == "disk_full"
+        assert command("once")[0] == 0
+
+    def test_no_refresh_token_is_used_up_that_could_not_be_replaced(
+        self, command, registered, servers, monkeypatch, home
+    ):
+        servers.rotates, servers.tokens = True, {"another"}
+        with monkeypatch.context() as patch:
+            self._fill(patch, "state")
+            assert command("once")[0] == 1
+
+        assert servers.refresh_token == "refresh-0"
+        assert command("once")[0] == 0
+
+
+class TestRun:
+    def run_until(self, agent, rounds, waits):
+        """Let it run for so many rounds."""
+        done = iter(range(rounds))
+        round_ = agent.round
+
+        def counted(**more):
+            next(done)
+            return round_(**more)
+
+        agent.round = counted
+        with pytest.raises(StopIteration):
+            agent.run(lambda: False)
+
+    def test_it_reports_in_often_and_sends_on_its_own_schedule(self, servers, registered, home, waits):
+        clock = [time.time()]
+
+        def sleep(seconds):
+            clock[0] += seconds
+            waits.append(seconds)
+
+        agent = Agent(Session(home, home.load()), sleep=sleep, now=lambda: clock[0])
+        began = clock[0]
+        self.run_until(agent, 33, waits)
+
+        assert 33 * 900 * 0.9 < clock[0] - began < 33 * 900 * 1.1
+        assert len(servers.extracts) in {2, 3}  # every four hours of eight and a quarter
+
+    def test_it_sends_when_the_school_pressed_send_now(self, servers, registered, home, waits):
+        agent = agent_of(home, waits)
+        agent.round()
+        assert len(servers.extracts) == 1
+        agent.round()
+        assert len(servers.extracts) == 1
+
+        servers.wanted = True
+        agent.round()
+        assert len(servers.extracts) == 2
+
+    def test_it_waits_longer_and_longer_for_a_provider_that_is_away(self, servers, registered, home, waits):
+        servers.fails = {"endpoint": [503] * 4}
+
+        self.run_until(agent_of(home, waits), 5, waits)
+
+        assert 15 * 15 * 0.9 < sum(waits[:-900]) + 900 < 15 * 15 * 1.1 + 1800
+        assert len(servers.extracts) == 1
+
+    def test_an_unverified_school_is_waited_for_and_said_once(self, servers, registered, home, waits, caplog):
+        servers.estab_status = "unverified"
+        agent = agent_of(home, waits)
+        agent.round()
+        agent.round()
+        assert caplog.text.count("not verified yet") == 1
+
+        servers.estab_status = "verified"
+        agent.round()
+        assert len(servers.applied) == 1
+
+    def test_an_ended_registration_ends_it(self, servers, registered, home, waits):
+        servers.revoked, servers.tokens = True, {"another"}
+
+        with pytest.raises(RegistrationEnded):
+            agent_of(home, waits).run(lambda: False)
+
+    def test_two_at_once_are_refused(self, command, registered, home):
+        with home.locked():
+            status, output = command("once")
+
+        assert (status, "already running" in output) == (1, True)
+
+    def test_stopping_does_not_wait(self, servers, registered, home, waits):
+        stops = iter([False, False, True, True])
+
+        agent_of(home, waits).run(lambda: next(stops))
+
+        assert waits.count(1.0) <= 2
+
+
+class TestUnregister:
+    def test_what_was_sent_is_kept_or_deleted_as_the_person_wishes(self, command, servers, registered, home):
+        command("once")
+
+        status, output = command("unregister", input="n\n")
+
+        assert status == 0
+        assert "Shall everything that was sent" in output
+        assert servers.unregistered
+        assert servers.data != {}
+        assert not (home.folder / "endpoint.json").exists()
+        assert command("once")[0] == 3
+
+    def test_deleted(self, command, servers, registered):
+        command("once")
+
+        assert command("unregister", "--delete-data")[0] == 0
+        assert servers.data == {}
+
+    def test_a_registration_that_had_ended_is_cleared_away(self, command, servers, registered, home):
+        servers.revoked, servers.tokens = True, {"another"}
+        command("once")
+
+        assert command("unregister")[0] == 0
+        assert not (home.folder / "endpoint.json").exists()
+
+
+class TestStatus:
+    def test_it_says_how_all_stands(self, command, registered):
+        command("once")
+
+        status, output = command("status")
+
+        assert status == 0
+        assert "School:        3124567 (verified)" in output
+        assert "12 students" in output
+
+    def test_for_monitoring_it_is_json_without_secrets(self, command, registered, home):
+        state = home.load()
+
+        _, output = command("status", "--json")
+
+        assert json.loads(output)["registered"] is True
+        for secret in (state.refresh_token, state.access_token, state.key["d"]):
+            assert secret not in output
+
+    def test_not_registered_is_said_with_what_to_do(self, command):
+        status, output = command("status")
+
+        assert (status, "Run the command register" in output) == (3, True)
+
+    def test_a_damaged_file_is_said_with_what_to_do(self, command, registered, home):
+        (home.folder / "endpoint.json").write_text("{")
+
+        status, output = command("status")
+
+        assert (status, "register again" in output) == (1, True)
+
+
+def test_the_log_has_no_secret_and_no_personal_data(command, registered, home, school):
+    command("once")
+
+    log = (home.log / "endpoint.log").read_text()
+    state = home.load()
+    assert "12 students" in log
+    for secret in (state.refresh_token, state.access_token, state.key["d"]):
+        assert secret not in log
+    for data in school["students"].values():
+        assert data["legal_family_name"] not in log
+        assert data["upn"] not in log
+
+
+def test_a_redirect_is_not_followed(servers, registered, home, waits):
+    servers.fails = {"endpoint": [302]}
+
+    with pytest.raises(Unreachable, match="redirect"):
+        agent_of(home, waits).report()
