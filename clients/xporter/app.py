@@ -33,7 +33,7 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_PIECE_BYTES
     database, keys = Database(settings.database_url), Keys(settings.key_file)
-    provider = Provider(settings, keys, http)
+    provider = Provider(settings, keys, http, now)
     tokens, fields, reads = Tokens(settings, provider, now), Fields(provider, settings.data), Reads(database, provider)
     reporter = Reporter(reads, fields.refresh)
     worker = Worker(database, settings, members or fields.members, now)

@@ -7,6 +7,7 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -48,8 +49,14 @@ class Unreachable(Exception):
 class Provider:
     """The provider, as this program sees it. It need not be running when this is made."""
 
-    def __init__(self, settings: Settings, keys: Keys, http: requests.Session | None = None) -> None:
-        self._settings, self._keys, self._http = settings, keys, http or _session()
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        http: requests.Session | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings, self._keys, self._http, self._now = settings, keys, http or _session(), now
         self._metadata: tuple[dict[str, Any], float] = ({}, float("-inf"))
         self._jwks: dict[str, Key] = {}
         self._jwks_read_at = self._jwks_asked_at = float("-inf")
@@ -83,13 +90,13 @@ class Provider:
         """A token of our own by client credentials (RFC 6749 §4.4). Raises `Unreachable`."""
         with self._token_lock:  # one thread gets it, the others wait
             token, until = self._own_tokens.get(scope, ("", 0.0))
-            if anew or time.time() > until - EARLY_SECONDS:
+            if anew or self._now() > until - EARLY_SECONDS:
                 response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
                 try:
                     token = str(response["access_token"])
                 except KeyError as fault:
                     raise Unreachable("the token endpoint answered without a token") from fault
-                self._own_tokens[scope] = token, time.time() + float(response.get("expires_in", 60))
+                self._own_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
             return self._own_tokens[scope][0]
 
     def get(self, path: str, **more: Any) -> requests.Response:
@@ -137,7 +144,7 @@ class Provider:
 
     def _assertion(self) -> str:
         """Who we are, signed (RFC 7523 §3). It works once, so there is one for each request."""
-        now, key, us = int(time.time()), self._keys.signing_key(), self._settings.client_id
+        now, key, us = int(self._now()), self._keys.signing_key(), self._settings.client_id
         claims = {
             "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
             "exp": now + ASSERTION_SECONDS,

@@ -14,7 +14,7 @@ from clients.assembly.applications import ASSEMBLY, SCHOOLBOOKING
 from clients.assembly.settings import Settings
 from clients.mailbox import smtp
 from clients.mailbox.letters import listing as letters_of
-from clients.sample_api import app as sample_api, settings as sample_settings
+from clients.xporter import app as xporter, settings as xporter_settings
 from idp.demo.prepare import manifest_at, second_manifest_at
 from idp.foundation.database import session
 from idp.partners import registry
@@ -83,19 +83,19 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
 
 
 @contextmanager
-def a_sample_api_served(issuer: str, work: Work) -> Iterator[str]:
-    """Register the sample API, which has data of schools, and serve it until the block ends; its address."""
+def an_xporter_served(issuer: str, work: Work, folder: Path) -> Iterator[str]:
+    """Register XporterOnDemand, which has data of schools, and serve it until the block ends; its address."""
     port = free_port()
     url = f"http://localhost:{port}"
     manifest = {
-        "partner": "Sample data", "client_id": "sample-api", "client_name": "Sample API", "grant_types": [],
-        "client_uri": "https://data.example", "contacts": ["developers@data.example"], "resource": url,
-        "resource_scopes": ["school"], "purpose": "To show what a token opens.", "scopes": {},
-        "policy_uri": "https://data.example/privacy", "agreement_uri": "https://data.example/agreement",
-        "agreement_version": "1",
+        "partner": "XporterOnDemand", "client_id": "xporter", "client_name": "XporterOnDemand", "grant_types": [],
+        "client_uri": "https://xporter.example", "contacts": ["developers@xporter.example"], "resource": url,
+        "resource_scopes": ["school"], "purpose": "To pass on what schools share.", "scopes": {},
+        "policy_uri": "https://xporter.example/privacy", "agreement_uri": "https://xporter.example/agreement",
+        "agreement_version": "1", "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": f"{url}/jwks.json",
     }  # fmt: skip
-    secret = register(work, manifest)
-    assert secret is not None
-    settings = sample_settings.Settings(issuer, "sample-api", secret, url, port)
-    with serving(sample_api.create_app(settings), port):
+    register(work, manifest)
+    app = xporter.create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder))
+    with serving(app, port):
         yield url
+    app.extensions["xporter"].close()

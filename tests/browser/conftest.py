@@ -29,7 +29,7 @@ from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
 from tests.actors import Entry, Operator, Partner, SchoolAdmin
-from tests.browser.assembly import a_partner_served, a_sample_api_served, mail_received
+from tests.browser.assembly import a_partner_served, an_xporter_served, mail_received
 from tests.conftest import Work
 from tests.databases import Databases
 from tests.mail import Outbox
@@ -139,9 +139,11 @@ def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pat
 
 
 @pytest.fixture(scope="session")
-def partner_resource(provider: tuple[Flask, str], work: Work) -> Iterator[str]:
+def partner_resource(
+    provider: tuple[Flask, str], work: Work, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of the API that has schools' data."""
-    with a_sample_api_served(provider[1], work) as url:
+    with an_xporter_served(provider[1], work, tmp_path_factory.mktemp("xporter")) as url:
         yield url
 
 

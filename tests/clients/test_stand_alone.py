@@ -10,7 +10,7 @@ MODULES = sorted(CLIENTS.rglob("*.py"))
 
 
 def test_there_are_clients_to_look_at():
-    assert {"assembly", "mailbox", "sample_api", "xporter"} <= {module.parent.name for module in MODULES}
+    assert {"assembly", "endpoint", "mailbox", "xporter"} <= {module.parent.name for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(CLIENTS)))

@@ -15,8 +15,8 @@ import pytest
 import requests
 from joserfc.jwk import KeySet
 
-from clients.sample_api import settings
-from clients.sample_api.app import create_app
+from clients.xporter.app import create_app
+from clients.xporter.settings import Settings
 from idp.foundation import clock as clocks
 from idp.foundation.web.transactions import work as a_request
 from tests import factories
@@ -75,14 +75,20 @@ def served(
 
 
 @pytest.fixture(scope="session")
-def sample_api(served: tuple[Any, str, str, Prepared], certificate: tuple[Path, ssl.SSLContext]) -> Iterator[str]:
-    """The address to call at the sample API, which is served beside us and goes by our clock."""
+def xporter(
+    served: tuple[Any, str, str, Prepared],
+    certificate: tuple[Path, ssl.SSLContext],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The address to call at XporterOnDemand, which is served beside us and goes by our clock."""
     _, issuer, trust, prepared = served
-    port = int(prepared.api.rpartition(":")[2])
-    ours = settings.Settings(issuer, "sample-api", str(prepared.clients["sample-api"].secret), prepared.api, port)
-    api = create_app(ours, http=trusting(trust), now=lambda: clocks.now().timestamp())
+    port, folder = int(prepared.api.rpartition(":")[2]), tmp_path_factory.mktemp("xporter")
+    # Modules look whether a token is over at once; a second passes between two requests of the real suite.
+    settings = Settings(issuer, "xporter", prepared.api, port, folder, cache_seconds=0)
+    api = create_app(settings, http=trusting(trust), now=lambda: clocks.now().timestamp())
     with serving(api, port, certificate[1]):
         yield f"{prepared.api}/access"
+    api.extensions["xporter"].close()
 
 
 @pytest.fixture

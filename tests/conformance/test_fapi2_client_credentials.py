@@ -24,13 +24,13 @@ spec = pytest.mark.spec
 
 
 @pytest.fixture
-def client(a_fapi_client, sample_api):
-    return a_fapi_client("conf-ccg-1", scope="schools.list", resource=sample_api)
+def client(a_fapi_client, xporter):
+    return a_fapi_client("conf-ccg-1", scope="schools.list", resource=xporter)
 
 
 @pytest.fixture
-def other(a_fapi_client, sample_api):
-    return a_fapi_client("conf-ccg-2", scope="schools.list", resource=sample_api)
+def other(a_fapi_client, xporter):
+    return a_fapi_client("conf-ccg-2", scope="schools.list", resource=xporter)
 
 
 def gets(client, **how):

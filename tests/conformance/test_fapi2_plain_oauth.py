@@ -1,7 +1,7 @@
 """FAPI 2.0 Security Profile Final, as plain OAuth (protocol.md §3.8): `private_key_jwt`, DPoP, unsigned requests.
 
 Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The resource that is
-called is the sample API here, and userinfo there.
+called is XporterOnDemand here, and userinfo there.
 """
 
 import secrets
@@ -35,9 +35,9 @@ def names():
 
 
 @pytest.fixture
-def resource(sample_api):
+def resource(xporter):
     """What the plan calls."""
-    return sample_api
+    return xporter
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def deliver_all(work):
 
 
 @pytest.fixture
-def suite_of(written, provider, prepared, a_browser, register, sample_api):
+def suite_of(written, provider, prepared, a_browser, register, xporter):
     """`suite_of("static.json")` works by that configuration; a client that it does not name registers itself."""
 
     def made(file):

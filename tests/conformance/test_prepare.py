@@ -66,7 +66,7 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
             assert {name: private[name] for name in public} == public
 
 
-def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work, tmp_path):
+def test_xporter_is_what_plans_call_that_have_no_userinfo(prepared, work):
     written = prepared()
     for file, scope, first in (
         ("fapi2-plain.json", "school offline_access", "conf-plain-1"),
@@ -77,9 +77,9 @@ def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work,
         assert (written[file]["client"]["client_id"], written[file]["client"]["scope"]) == (first, scope)
     assert written["fapi2-openid.json"]["resource"]["resourceUrl"].endswith("/oauth/userinfo")
     with work():
-        client = registry.client("sample-api")
+        client = registry.client("xporter")
         assert (client.resource, client.resource_scopes) == (API, {"school", "schools.list"})
-        assert registry.secret_matches(client, (tmp_path / "sample-api.secret").read_text("ascii").strip())
+        assert (client.token_endpoint_auth_method, client.jwks_uri) == ("private_key_jwt", f"{API}/jwks.json")
 
 
 def test_logout_tokens_go_to_clients_of_their_own_alone(prepared, work):

@@ -21,7 +21,7 @@ from tests.conformance.suite import plans, prepare
 
 @click.command()
 @click.option("--suite", help="The suite's address with its alias; that of config/conformance.toml otherwise.")
-@click.option("--api", help="The address at which the suite reaches `python -m clients.sample_api`.")
+@click.option("--api", help="The address at which the suite reaches `python -m clients.xporter`.")
 @click.option(
     "--into", type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write the suite's configurations to; var/conformance beside the product otherwise.",
@@ -38,8 +38,6 @@ def main(*, suite: str | None, api: str | None, into: Path | None) -> None:
     for name, configuration in plans.everything(prepared).items():
         write_secret(folder / name, json.dumps(configuration, indent=2))
         click.echo(f"wrote {folder / name}")
-    write_secret(folder / plans.API_SECRET, str(prepared.clients[plans.API].secret))
-    click.echo(f"wrote {folder / plans.API_SECRET}")
     click.echo(f"The suite at {prepared.suite} finds its clients at {runtime.settings().server.issuer}.")
 
 

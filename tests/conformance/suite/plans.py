@@ -23,9 +23,6 @@ PLAIN: Final = "conf-plain-1", "conf-plain-2"
 SIGNING: Final = "conf-signing-1", "conf-signing-2"
 SIGNING_PLAIN: Final = "conf-signing-plain-1", "conf-signing-plain-2"
 OWN: Final = "conf-ccg-1", "conf-ccg-2"
-API: Final = "sample-api"
-API_SECRET: Final = "sample-api.secret"
-"""What the sample API proves itself by, in a file of its own."""
 
 SIGN_IN_AGAIN: Final = ("oidcc-prompt-login", "oidcc-max-age-1")
 LOGOUT_FAULTS: Final = {

@@ -56,7 +56,7 @@ class Prepared:
 
     suite: str
     api: str
-    """The address of the sample API, which some plans call."""
+    """The address of XporterOnDemand, which some plans call."""
     username: str
     password: str
     clients: dict[str, Credentials]
@@ -64,7 +64,7 @@ class Prepared:
 
 
 def everything(suite: str | None = None, api: str | None = None) -> Prepared:
-    """Register it all, with the suite's addresses below `suite`, and the sample API at `api`.
+    """Register it all, with the suite's addresses below `suite`, and XporterOnDemand at `api`.
 
     Raises `NotHere`, `NoSchool`, and `InvalidMetadata` where one of them is no address a client may have.
     """
@@ -95,7 +95,7 @@ def _client(client_id: str, about: dict[str, Any], document: dict[str, Any], pla
         client, secret = registry.change(manifest, by=BY)
     except registry.UnknownClient:
         client, secret = registry.register(manifest, by=BY)
-    if secret is None and keys is None:
+    if secret is None and keys is None and "jwks_uri" not in manifest:
         secret = registry.rotate_secret(client.id, overlap=timedelta(0), by=BY)
     return Credentials(client.id, secret, dict(keys.as_dict(private=True)) if keys else None)
 
