@@ -211,11 +211,12 @@ def access_token(database: Database, provider: Provider, estab_id: str, *, anew:
 
 def receive(database: Database, provider: Provider, settings: Settings, estab_id: str) -> None:
     """Read the school's data as far as it is shared, and store what came. Where the token is refused, check why."""
-    if not settings.resource:
+    before = find(database, estab_id=estab_id)
+    if not settings.resource or before is None:
         return
     try:
         token = access_token(database, provider, estab_id)
-        received = resource.read(provider, settings.resource, token)
+        received = resource.read(provider, settings.resource, token, before.received)
     except resource.NotAllowed:
         check(database, provider, estab_id)
         return

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from clients.assembly import accounts, connections, invitations
+from clients.assembly import accounts, connections, invitations, resource
 from clients.assembly.connections import Connection, NoToken
 from clients.assembly.errors import Refused, Unreachable
 from clients.assembly.web import current, current_account, program
@@ -115,7 +115,7 @@ def _state(*, ask: bool) -> dict[str, Any]:
         "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas, "faults": {},
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
         "has_resource": bool(parts.settings.resource), "person": sign_in.about if sign_in else {},
-        "claims": sign_in.claims if sign_in else {},
+        "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.rows,
     }  # fmt: skip
 
 

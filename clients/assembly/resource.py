@@ -1,44 +1,141 @@
-"""The API that has the schools' data: what it gives for an access token. This module alone knows its addresses."""
+"""The API that has the schools' data: what it gives for an access token. This module alone knows its addresses.
 
+The first time a collection is read page by page; afterwards only what has changed, from the address `delta` of the last
+answer. Where that has expired, because the school shares more or less than before, it is read anew.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clients.assembly.errors import Unreachable
 from clients.assembly.provider import Provider
 
 KINDS = {"students": "Pupils", "staff": "Staff", "classes": "Classes"}
-"""What we read, by the last part of its address, and its name for people."""
+"""The collections that we read, and their names for people."""
 SAMPLE = 5
-"""How many rows are kept to be shown."""
+"""How many records are kept to be shown."""
+PAGE = 1000
+"""Records that we ask for at once."""
+REFERENCES = {"id", "year_group", "registration_group", "house"}
+"""Members that lead to other records, and say nothing to people."""
+STOPPED = {"authorisation_paused", "authorisation_ended", "invalid_token"}
 
 
 class NotAllowed(Exception):
-    """The API refuses the token: it has expired, or the school has stopped sharing."""
+    """The API refuses the token: it has expired, or the school has paused or stopped sharing."""
 
 
-def read(provider: Provider, api: str, access_token: str) -> dict[str, Any]:
-    """What the API gives: `areas` that the token opens there, and of each kind the number and a sample.
+class Problem(Exception):
+    """The API refuses for another reason: the `code` of its problem document (RFC 9457)."""
 
-    A kind that the API does not have, or not yet, is left out. Raises `NotAllowed` and `Unreachable`.
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def read(provider: Provider, api: str, access_token: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What there is now, beginning with what was received `before`.
+
+    `areas` that the token opens there, the `totals` of all collections, and of each of `KINDS` that is shared the
+    number, a sample, what changed since, and where the next changes are. `refusal` is the code of the problem where
+    there is none of it. Raises `NotAllowed` and `Unreachable`.
     """
-    areas = _get(provider, f"{api}/access", access_token)
-    received: dict[str, Any] = {"areas": (areas or {}).get("areas", []), "kinds": {}}
-    for kind in KINDS:
-        document = _get(provider, f"{api}/{kind}", access_token)
-        if document is not None and isinstance(document.get(kind), list):
-            rows = document[kind]
-            received["kinds"][kind] = {"count": document.get("total", len(rows)), "sample": rows[:SAMPLE]}
+    known = (before or {}).get("kinds", {})
+    received: dict[str, Any] = {"areas": [], "totals": {}, "kinds": {}, "refusal": None}
+    try:
+        school = _get(provider, f"{api}/v1/schools/me", access_token)
+        received["areas"] = school.get("scopes", [])
+        received["totals"] = {name: state.get("total", 0) for name, state in school.get("collections", {}).items()}
+        for kind in KINDS:
+            if kind in received["totals"]:
+                received["kinds"][kind] = _read_kind(provider, api, kind, access_token, known.get(kind))
+        if school.get("estab_status") not in {None, "verified"}:
+            received["refusal"] = "school_unverified"
+    except Problem as problem:
+        received["refusal"] = problem.code
+        received["kinds"] = {}
     return received
 
 
-def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any] | None:
-    """The JSON document at an address; None where there is none, or where the token does not cover it."""
+def _read_kind(
+    provider: Provider, api: str, kind: str, access_token: str, before: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    if before and before.get("delta"):
+        try:
+            return _read_changes(provider, kind, access_token, before)
+        except Problem as problem:
+            if problem.code != "cursor_expired":
+                raise
+    return _read_all(provider, f"{api}/v1/{kind}?limit={PAGE}", kind, access_token)
+
+
+def _read_all(provider: Provider, address: str, kind: str, access_token: str) -> dict[str, Any]:
+    """Read from the beginning; the changes to come are those since the first page."""
+    count, delta = 0, None
+    sample: list[Any] = []
+    for page in _pages(provider, address, access_token):
+        delta = delta or page.get("delta")
+        records = page[kind]
+        count += len(records)
+        sample += records[: SAMPLE - len(sample)]
+    return {"count": count, "sample": sample, "delta": delta, "changed": None, "gone": None}
+
+
+def _read_changes(provider: Provider, kind: str, access_token: str, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply what changed since `before`: records that came or changed, and those that are gone."""
+    sample = {record["id"]: record for record in before["sample"]}
+    changed, gone, last = 0, 0, dict(before)
+    for page in _pages(provider, str(before["delta"]), access_token):
+        last = {"count": page["total"], "delta": page["delta"]}
+        changed, gone = changed + len(page[kind]), gone + len(page["deleted"])
+        for record in page[kind]:
+            if record["id"] in sample or len(sample) < SAMPLE:
+                sample[record["id"]] = record
+        for record_id in page["deleted"]:
+            sample.pop(record_id, None)
+    if not changed and not gone:
+        changed, gone = before["changed"], before["gone"]  # what is shown stays until there is something new
+    return {**last, "sample": list(sample.values()), "changed": changed, "gone": gone}
+
+
+def _pages(provider: Provider, address: str, access_token: str) -> Iterator[dict[str, Any]]:
+    """The pages from an address on, until one has no `next`."""
+    while address:
+        page = _get(provider, address, access_token)
+        yield page
+        address = page.get("next") or ""
+
+
+def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """A table of records for people: the headings, and a row for each record."""
+    members = list(dict.fromkeys(name for record in sample for name in record if name not in REFERENCES))
+    headings = [name.upper() if name == "upn" else name.replace("_", " ").capitalize() for name in members]
+    return headings, [[_text(record.get(name)) for name in members] for record in sample]
+
+
+def _text(value: Any) -> str:
+    """A value for people; of a list of other records, how many there are."""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list):
+        return str(len(value))
+    return "" if value is None else str(value)
+
+
+def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any]:
+    """The JSON document at an address. Raises `NotAllowed`, `Problem` and `Unreachable`."""
     response = provider.call("GET", url, access_token, headers={"Accept": "application/json"})
-    if response.status_code == 401:
-        raise NotAllowed(response.headers.get("WWW-Authenticate", ""))
-    if response.status_code in {403, 404}:
-        return None
     try:
         document = response.json()
     except ValueError as fault:
+        if response.status_code == 401:
+            raise NotAllowed(response.headers.get("WWW-Authenticate", "")) from None
         raise Unreachable(f"{url} did not answer with JSON") from fault
-    return document if response.status_code == 200 and isinstance(document, dict) else None
+    code = str(document.get("code", "")) if isinstance(document, dict) else ""
+    if response.status_code == 401 or code in STOPPED:
+        raise NotAllowed(code)
+    if response.status_code >= 400:
+        raise Problem(code or str(response.status_code))
+    if response.status_code != 200 or not isinstance(document, dict):
+        raise Unreachable(f"{url} answered {response.status_code}")
+    return document

@@ -59,7 +59,8 @@ class Provider:
     """The problem document that answers requests for invitations."""
     forwarded_to: dict[str, str] | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    """What the API with the data answers, by the last part of the address; a number is a status."""
+    """What the API with the data answers, by the end of the address: `students`, `students?CURSOR`; a number is a
+    status."""
     slow: float = 0.0
     """Seconds that the token endpoint takes."""
 
@@ -236,10 +237,13 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
             return jsonify(provider.refuses_invitations), 422
         return jsonify(id=invitation_id, state="sent")
 
-    @app.get("/data/<kind>")
+    @app.get("/data/v1/<path:kind>")
     def data(kind: str) -> ResponseReturnValue:
-        document = provider.data.get(kind, 404)
-        return ("", document) if isinstance(document, int) else jsonify(document)
+        address = f"{kind}?{request.args['cursor']}" if "cursor" in request.args else kind
+        document = provider.data.get(address, 404)
+        if isinstance(document, int):
+            return "", document
+        return jsonify(document), document.get("status", 200)
 
     return app
 

@@ -114,7 +114,10 @@ def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provi
 def test_names_are_shown_only_to_whoever_has_signed_in_with_the_school_account(
     app, provider, office, parts, monkeypatch
 ):
-    received = {"areas": ["students"], "kinds": {"students": {"count": 412, "sample": [{"name": "Ada Pupil"}]}}}
+    received = {
+        "areas": ["students"],
+        "kinds": {"students": {"count": 412, "sample": [{"id": "1", "name": "Ada Pupil"}]}},
+    }
     monkeypatch.setattr(resource, "read", lambda *_anything: received)
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", 10**9)
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
@@ -180,35 +183,132 @@ def connected(provider, settings):
     return person
 
 
+def a_pupil(number, **more):
+    return {"id": f"p{number}", "legal_given_name": f"Pupil {number}", "year_group": "y7", "sen_needs": ["a"], **more}
+
+
+def a_school_of(pupils, delta="http://unused", **more):
+    """What the API answers of a school with so many pupils."""
+    return {
+        "schools/me": {
+            "estab_id": ESTAB, "estab_status": "verified", "scopes": ["students"],
+            "collections": {"students": {"total": pupils}},
+        },
+        "students": {
+            "students": [a_pupil(number) for number in range(pupils)], "total": pupils, "next": None, "delta": delta,
+        },
+    } | more  # fmt: skip
+
+
 @pytest.mark.usefixtures("look_again")
 def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    provider.data = {"schools/me": {"scopes": ["students"], "collections": {}}}
     assert "Nothing received yet" in connected.opens("/connector").text
-    provider.data = {
-        "access": {"areas": ["students"]}, "staff": 403,
-        "students": {"students": [{"name": f"Pupil {number}"} for number in range(9)], "total": 412},
-    }  # fmt: skip
+    provider.data = a_school_of(9)
     page = connected.opens("/connector").text
-    assert "<dd>412</dd>" in page
+    assert "<dd>9</dd>" in page
+    assert "Legal given name</th>" in page
+    assert "Year group" not in page, "an id says nothing to people"
     assert "Pupil 4" in page
     assert "Pupil 5" not in page
-    provider.data = {"access": 401}
+    provider.data = {"schools/me": 401}
     provider.status = "withdrawn"
     page = connected.opens("/connector").text
     assert "no longer shares" in page
-    assert "412" in page, "it is kept until the school is disconnected here"
+    assert "<dd>9</dd>" in page, "it is kept until the school is disconnected here"
     connected.presses("/connector/disconnect")
-    assert "412" not in connected.opens("/connector").text
+    assert "<dd>9</dd>" not in connected.opens("/connector").text
+
+
+@pytest.mark.usefixtures("look_again")
+def test_pages_are_followed_to_the_last(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    at = f"{provider.issuer}/data/v1/students?cursor="
+    provider.data = a_school_of(3) | {
+        "students?two": {"students": [a_pupil(4)], "total": 4, "next": None, "delta": f"{at}d"},
+    }
+    provider.data["students"]["next"] = f"{at}two"
+    assert "<dd>4</dd>" in connected.opens("/connector").text
+
+
+@pytest.mark.usefixtures("look_again")
+def test_afterwards_only_changes_are_read_and_who_is_gone_is_gone(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    at = f"{provider.issuer}/data/v1/students?cursor="
+    changes = {"students": [a_pupil(1, legal_given_name="Renamed")], "deleted": ["p0"], "total": 2}
+    provider.data = a_school_of(3, delta=f"{at}one") | {
+        "students?one": changes | {"next": f"{at}two", "delta": f"{at}two"},
+        "students?two": {"students": [], "deleted": [], "total": 2, "next": None, "delta": f"{at}three"},
+        "students?three": {"students": [], "deleted": [], "total": 2, "next": None, "delta": f"{at}three"},
+    }
+    assert "Pupil 0" in connected.opens("/connector").text
+    provider.data["students"] = 500  # not read from the beginning again
+    for _ in range(2):
+        page = connected.opens("/connector").text
+        assert "2 <span" in page
+        assert "1 new or changed, 1 gone" in page
+        assert "Pupil 0" not in page
+        assert "Renamed" in page
+        assert "Pupil 2" in page
+
+
+@pytest.mark.usefixtures("look_again")
+def test_where_a_cursor_has_expired_all_is_read_again(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    at = f"{provider.issuer}/data/v1/students?cursor="
+    provider.data = a_school_of(3, delta=f"{at}one") | {"students?one": {"code": "cursor_expired", "status": 410}}
+    connected.opens("/connector")
+    provider.data["students"] = a_school_of(2, delta=f"{at}one")["students"]
+    page = connected.opens("/connector").text
+    assert "<dd>2</dd>" in page
+    assert "Pupil 2" not in page
+
+
+@pytest.mark.usefixtures("look_again")
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"schools/me": {"estab_status": "unverified", "scopes": []}}, "is not verified yet, and until then"),
+        ({"schools/me": {"code": "school_unverified", "status": 403}}, "is not verified yet, and until then"),
+        ({"students": {"code": "endpoint_not_registered", "status": 409}}, "has not sent any: install it"),
+        ({"schools/me": {"code": "insufficient_scope", "status": 403}}, "shares nothing of this"),
+    ],
+)
+def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkeypatch, answers, words):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    provider.data = a_school_of(3)
+    assert "<dd>3</dd>" in connected.opens("/connector").text
+    provider.data = a_school_of(3) | answers
+    if "students" in answers:
+        connected.presses("/connector/disconnect")
+        connected.signs_in()
+    page = connected.opens("/connector").text
+    assert words in page
+    assert "<dd>3</dd>" not in page
+
+
+@pytest.mark.usefixtures("look_again")
+def test_paused_sharing_is_noticed_by_the_refusal(connected, provider, monkeypatch):
+    monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
+    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", 10**9)
+    provider.data = a_school_of(3)
+    connected.opens("/connector")
+    provider.data = {"schools/me": {"code": "authorisation_paused", "status": 403}}
+    provider.status = "paused"
+    page = connected.opens("/connector").text
+    assert "Your school has paused sharing with us." in page
+    assert "<dd>3</dd>" in page
 
 
 @pytest.mark.usefixtures("look_again")
 def test_an_api_whose_answer_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
-    provider.data = {"access": 500}
+    provider.data = {"schools/me": 500}
     page = connected.opens("/connector")
     assert page.status_code == 200
     assert ">Connected<" in page.text
-    provider.data = {"access": 204}
+    provider.data = {"schools/me": 204}
     assert connected.opens("/connector").status_code == 200
 
 
