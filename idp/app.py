@@ -26,11 +26,12 @@ from idp.oidc import server as protocol, views as oidc
 from idp.oidc.authorization import pending_requests
 from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
+from idp.operate import views as operate
 from idp.outbox import views as outbox
 from idp.partner_api import views as partner_api
 from idp.schools import views as schools
 from idp.sharing import notices
-from idp.signin import second_step, session, session_clients, views as signin
+from idp.signin import developers as developer_accounts, second_step, session, session_clients, views as signin
 
 PORTS = Ports(
     sign_in=second_step.sign_in_owner,
@@ -39,6 +40,7 @@ PORTS = Ports(
     sign_in_buttons=federation.buttons,
     navigation=signin.navigation,
     estab_state_changed=notices.record_state,
+    partner_people=developer_accounts.addresses,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )
 
@@ -65,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     for views in (
         health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc, partner_api,
-        developers,
+        developers, operate,
     ):  # fmt: skip
         app.register_blueprint(views.bp)
     return app

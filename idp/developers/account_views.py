@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from idp.developers import applications
-from idp.developers.forms import Addresses, Invitation
+from idp.developers.forms import Addresses, Keys
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
@@ -15,6 +15,7 @@ from idp.partner_events import streams
 from idp.partners import registry
 from idp.partners.metadata import InvalidMetadata
 from idp.signin import developers
+from idp.signin.forms import DeveloperInvitation
 from idp.signin.models import Developer
 
 bp = Blueprint("account", __name__)
@@ -89,6 +90,31 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
     return render_template("developers/addresses.html", client=client, form=form), 422 if form.errors else 200
 
 
+@bp.route("/applications/<client_id>/keys", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def change_keys(client_id: str) -> ResponseReturnValue:
+    """Change the keys with which the application proves itself."""
+    developer = _developer()
+    client, form = applications.find(developer, client_id), Keys()
+    if request.method != "POST":
+        form.show(client)
+    elif form.validate():
+        try:
+            applications.change_keys(
+                developer, client_id, version=form.version.data, jwks=form.key_set(), jwks_uri=form.jwks_uri.data
+            )
+        except InvalidMetadata as refused:
+            form.refuse(refused.faults)
+        except (applications.ChangedMeanwhile, applications.ManagesItself) as refused:
+            form.form_errors.append(refused.message)
+            form.version.raw_data, form.version.data = None, client.version
+        else:
+            flash("The keys are changed. They work within a second.", "success")
+            return redirect(url_for(".show_application", client_id=client_id), 303)
+    return render_template("developers/keys.html", client=client, form=form), 422 if form.errors else 200
+
+
 @bp.post("/applications/<client_id>/events/<event_id>/replay")
 @security.developer
 @limiter.limit(at_most(30, "minute"))
@@ -108,7 +134,7 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def people() -> ResponseReturnValue:
     """Who may look after the company's applications; owners invite others."""
-    developer, form = _developer(), Invitation()
+    developer, form = _developer(), DeveloperInvitation()
     if request.method == "POST":
         _owners_only(developer)
         if form.validate():

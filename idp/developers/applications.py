@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
 
@@ -73,6 +73,11 @@ class Application:
         return [(scope.name, scope.title, kind) for scope, kind in self.areas]
 
     @property
+    def uses_keys(self) -> bool:
+        """Whether it proves itself by keys, or has registered some."""
+        return bool(self.client.jwks or self.client.jwks_uri)
+
+    @property
     def has_secret(self) -> bool:
         """Whether it authenticates by a secret."""
         return self.client.token_endpoint_auth_method.startswith("client_secret")
@@ -137,6 +142,24 @@ def change_addresses(
     `version` is that of the registration which the form showed. Raises `UnknownApplication`, `ManagesItself`,
     `ChangedMeanwhile`, and `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
     """
+    addresses = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
+    return _change(developer, client_id, version, addresses)
+
+
+def change_keys(
+    developer: Developer, client_id: str, *, version: int, jwks: dict[str, Any] | None, jwks_uri: str
+) -> Client:
+    """Replace the application's public keys by a key set or by the address of one. Raises as `change_addresses`."""
+    return _change(developer, client_id, version, {"jwks": jwks, "jwks_uri": jwks_uri or None})
+
+
+def replay(developer: Developer, client_id: str, event_id: str) -> None:
+    """Deliver an event again. Raises `UnknownApplication`, `NoEventStream` and `UnknownEvent`."""
+    streams.replay(find(developer, client_id).id, [event_id], by=developer.id)
+
+
+def _change(developer: Developer, client_id: str, version: int, differs: dict[str, Any]) -> Client:
+    """Replace some names of the manifest, if the registration is still at `version`."""
     client = find(developer, client_id)
     lock(Client, client.id)
     session().refresh(client)
@@ -144,14 +167,8 @@ def change_addresses(
         raise ManagesItself(reason=client.id)
     if client.version != version:
         raise ChangedMeanwhile(reason=client.id)
-    addresses = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
-    changed, _ = registry.change({**manifest.of_client(client), **addresses}, by=developer.id)
+    changed, _ = registry.change({**manifest.of_client(client), **differs}, by=developer.id)
     return changed
-
-
-def replay(developer: Developer, client_id: str, event_id: str) -> None:
-    """Deliver an event again. Raises `UnknownApplication`, `NoEventStream` and `UnknownEvent`."""
-    streams.replay(find(developer, client_id).id, [event_id], by=developer.id)
 
 
 def _manages_itself(client: Client) -> bool:

@@ -1,19 +1,21 @@
-"""The forms of developers: what is filled into a quick start, addresses of an application, and an invitation."""
+"""The forms of developers: what is filled into a quick start, addresses and keys of an application."""
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
-from email_validator import EmailNotValidError, validate_email
-from wtforms import BooleanField, IntegerField, StringField, TextAreaField
+from wtforms import IntegerField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
 from idp.foundation.web.forms import Form, visible
+from idp.partners import jwks
 from idp.partners.models import Client
-from idp.signin.forms import plain_text
 
 MAX_TEXT: Final = 50 * 2050
 """Characters of a list of addresses: as many as may be registered, as long as they may be."""
+MAX_KEY_TEXT: Final = 50_000
+"""Characters of a key set."""
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -28,10 +30,26 @@ class FillIn(Form):
     )
 
 
-class Addresses(Form):
-    """The addresses that people are sent to, one on each line."""
+class OfRegistration(Form):
+    """A form about part of an application's registration, as it was at `version`."""
 
     version = IntegerField("Version", [InputRequired()], widget=HiddenInput())
+
+    def refuse(self, faults: list[tuple[str, str]]) -> None:
+        """Put each fault beside its field; `[0]` in a reason is the first line."""
+        for name, reason in faults:
+            field = self._fields.get(name.partition("[")[0])
+            words = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
+            text = f"{words[0].upper()}{words[1:]}."
+            if field is None:
+                self.form_errors.append(text)
+            else:
+                field.errors = [*field.errors, text]
+
+
+class Addresses(OfRegistration):
+    """The addresses that people are sent to, one on each line."""
+
     redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_TEXT, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
         "Addresses after signing out", [Length(max=MAX_TEXT, message="That is too long.")]
@@ -48,31 +66,45 @@ class Addresses(Form):
         """The addresses in a field."""
         return [visible(line) for line in (field.data or "").splitlines() if visible(line)]
 
-    def refuse(self, faults: list[tuple[str, str]]) -> None:
-        """Put each fault beside its field; `[0]` in a reason is the first line."""
-        for name, reason in faults:
-            field = self._fields.get(name.partition("[")[0])
-            words = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
-            (self.form_errors if field is None else field.errors).append(f"{words[0].upper()}{words[1:]}.")
 
+class Keys(OfRegistration):
+    """Public keys: a key set, or the address of one."""
 
-class Invitation(Form):
-    """A colleague who looks after the company's applications."""
+    jwks_uri = StringField("Address of your keys", [Length(max=2048, message="That is too long.")], [visible])
+    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
 
-    name = StringField(
-        "Name", [InputRequired("Type their name."), Length(max=100, message="That is too long."), plain_text],
-        [lambda text: " ".join((text or "").split())],
-    )  # fmt: skip
-    email = StringField(
-        "E-mail address",
-        [InputRequired("Type their address."), Length(max=254, message="That is too long."), plain_text],
-        [visible],
-    )  # fmt: skip
-    is_owner = BooleanField("May invite and remove others")
+    def show(self, client: Client) -> None:
+        """Fill in what is registered."""
+        self.version.data, self.jwks_uri.data = client.version, client.jwks_uri
+        self.jwks.data = json.dumps(client.jwks, indent=2) if client.jwks else ""
 
-    def validate_email(self, field: StringField) -> None:
-        """An address in its usual form."""
+    def key_set(self) -> dict[str, Any] | None:
+        """The key set; a single key is put into one. Raises `ValueError` if the text is no JSON object."""
+        if not (self.jwks.data or "").strip():
+            return None
         try:
-            field.data = validate_email(field.data, check_deliverability=False).normalized
-        except EmailNotValidError:
-            raise ValidationError("That is not an e-mail address. Please check it.") from None
+            document = json.loads(self.jwks.data)
+        except (ValueError, RecursionError):
+            raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
+        if not isinstance(document, dict):
+            raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
+        return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
+
+    def validate_jwks(self, field: TextAreaField) -> None:
+        """A key set; its keys are checked with the registration. A private key is not shown again."""
+        try:
+            document = self.key_set()
+        except ValueError as fault:
+            raise ValidationError(str(fault)) from None
+        if document is not None and jwks.has_private(document):
+            field.data = ""
+            raise ValidationError(
+                "There is a private key in this, which we must never see. Do not use that key any more: make a new "
+                "pair, keep its private half, and paste its public half here."
+            )
+
+    def validate_jwks_uri(self, field: StringField) -> None:
+        """One of the two, and not both."""
+        has_keys = bool((self.jwks.data or "").strip())
+        if bool(field.data) == has_keys:
+            raise ValidationError("Give the address of your keys or paste them below: one of the two, and not both.")

@@ -57,5 +57,7 @@ class Ports:
     """The links in a page's header for the person signed in, each with `label` and `href`."""
     estab_state_changed: Callable[[str, str, str], None]
     """Tell partners that an estab, by its internal id, had one state and has another."""
+    partner_people: Callable[[str], list[str]]
+    """The e-mail addresses of the people of a partner who can sign in at `/developers`."""
     event_bodies: Mapping[str, EventBody]
     """By the name of the event."""

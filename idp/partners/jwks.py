@@ -25,6 +25,12 @@ def validate(jwks: dict[str, Any]) -> dict[str, Any]:
     return jwks
 
 
+def has_private(jwks: dict[str, Any]) -> bool:
+    """Whether a key of the set, or what stands in its place, has a private or shared part."""
+    keys = jwks.get("keys")
+    return isinstance(keys, list) and any(isinstance(key, dict) and _PRIVATE & key.keys() for key in keys)
+
+
 def parse_key(key: object) -> RSAKey | ECKey | OKPKey:
     """The public key of a JWK; raises `ValueError` saying what is wrong, also if the key is private or too weak."""
     if not isinstance(key, dict) or not isinstance(key.get("kid", ""), str):

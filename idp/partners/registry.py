@@ -17,7 +17,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.foundation.runtime import PerApplication
-from idp.partners import resources, sector, snapshots, uris
+from idp.partners import change_notices, resources, sector, snapshots, uris
 from idp.partners.manifest import parse_company, parse_manifest
 from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken
 from idp.partners.snapshots import AnyClient, Snapshot
@@ -206,6 +206,20 @@ def partner(name: str) -> Partner:
     return row
 
 
+def partner_by_id(partner_id: str) -> Partner:
+    """The partner with this id. Raises `UnknownPartner`."""
+    row = session().get(Partner, partner_id) if is_plausible_id(partner_id) else None
+    if row is None:
+        raise UnknownPartner(reason=f"partner {partner_id[:100]!r}")
+    return row
+
+
+def clients_of(partner_id: str) -> list[Client]:
+    """The applications of a partner, by name."""
+    statement = select(Client).where(Client.partner_id == partner_id)
+    return list(session().scalars(statement.order_by(Client.client_name, Client.id)))
+
+
 def all_partners() -> list[Partner]:
     """Every partner, by name."""
     return list(session().scalars(select(Partner).order_by(Partner.name)))
@@ -263,7 +277,8 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
 def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
     """Write `columns`, already checked, to the client's row; returns the secret if one had to be made.
 
-    With another address for events, the `Authorization` header for the old one is removed.
+    With another address for events, the `Authorization` header for the old one is removed. The partner is told by
+    mail of another secret, key or address.
     """
     differs = {name: value for name, value in columns.items() if getattr(client, name) != value}
     if "events_endpoint_url" in differs:
@@ -275,6 +290,7 @@ def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
     secret = ensure_secret(client)
     bump_version(client)
     log.record(events.CLIENT_CHANGED, by=by, client=client.id, subject=client.id, fields=sorted(differs))
+    change_notices.send(client, [*differs, *(["secret"] if secret else [])], by=by)
     return secret
 
 
@@ -308,6 +324,7 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     secret = _new_secret(client)
     bump_version(client)
     log.record(events.CLIENT_SECRET_ROTATED, by=by, client=client_id, subject=client_id, old_until=until)
+    change_notices.send(client, ["secret"], by=by)
     return secret
 
 

@@ -93,6 +93,13 @@ def of_partner(partner_id: str) -> list[Developer]:
     return list(session().scalars(statement.order_by(Developer.name, Developer.id)))
 
 
+def addresses(partner_id: str) -> list[str]:
+    """The e-mail addresses of the people of a partner who can sign in."""
+    able = Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
+    statement = select(Developer.email).where(Developer.partner_id == partner_id, *able)
+    return list(session().scalars(statement.order_by(Developer.email)))
+
+
 def by_id(developer_id: str) -> Developer | None:
     """The developer with this id, one who was removed too."""
     return session().get(Developer, developer_id)

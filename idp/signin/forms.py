@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from wtforms import HiddenField, PasswordField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, StopValidation
+from email_validator import EmailNotValidError, validate_email
+from wtforms import BooleanField, HiddenField, PasswordField, StringField
+from wtforms.validators import DataRequired, InputRequired, Length, StopValidation, ValidationError
 
 from idp.foundation.web.forms import Form, visible
 
@@ -132,3 +133,25 @@ class PasskeyName(Form):
         [Length(max=MAX_PASSKEY_NAME, message=f"Please use at most {MAX_PASSKEY_NAME} characters."), plain_text],
         filters=[visible],
     )
+
+
+class DeveloperInvitation(Form):
+    """A person of a partner who is to look after its applications."""
+
+    name = StringField(
+        "Name", [InputRequired("Type their name."), Length(max=100, message="That is too long."), plain_text],
+        [lambda text: " ".join((text or "").split())],
+    )  # fmt: skip
+    email = StringField(
+        "E-mail address",
+        [InputRequired("Type their address."), Length(max=254, message="That is too long."), plain_text],
+        [visible],
+    )  # fmt: skip
+    is_owner = BooleanField("May invite and remove others")
+
+    def validate_email(self, field: StringField) -> None:
+        """An address in its usual form."""
+        try:
+            field.data = validate_email(field.data, check_deliverability=False).normalized
+        except EmailNotValidError:
+            raise ValidationError("That is not an e-mail address. Please check it.") from None

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pyotp
 import pytest
 from click.testing import CliRunner
+from joserfc.jwk import ECKey
 from sqlalchemy import select
 
 from idp.cli import main
@@ -24,6 +25,10 @@ from tests import factories
 PASSWORD = "wobbly kettle sings at dusk"
 EMAIL = "sam@assembly.example"
 ADDRESSES = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
+
+
+def a_key(kid):
+    return ECKey.generate_key("P-256", parameters={"kid": kid}).as_dict(private=False)
 
 
 @pytest.fixture
@@ -82,8 +87,8 @@ def test_an_invited_person_sees_the_applications_of_their_company_alone(sam):
 
 
 class TestAuthorisation:
-    PAGES = ("", "/addresses")
-    POSTS = ("/secret", "/addresses", "/events/evt_1/replay")
+    PAGES = ("", "/addresses", "/keys")
+    POSTS = ("/secret", "/addresses", "/keys", "/events/evt_1/replay")
 
     @pytest.mark.parametrize("path", PAGES)
     def test_another_companys_application_is_not_there(self, al, path):
@@ -212,6 +217,77 @@ class TestAddresses:
         assert "Somebody has changed this application meanwhile" in sam.sees
         with work():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
+
+
+class TestKeys:
+    PATH = "/developers/applications/signer/keys"
+
+    @pytest.fixture
+    def signer(self, work, partner):
+        """An application that proves itself by a key; its public key."""
+        key = a_key("2026-01")
+        with work():
+            factories.a_client(
+                registry.partner("Assembly"), id="signer", token_endpoint_auth_method="private_key_jwt",
+                jwks={"keys": [key]},
+            )  # fmt: skip
+        return key
+
+    def test_two_are_listed_for_an_overlap(self, sam, signer, work, outbox):
+        both = {"keys": [signer, a_key("2026-02")]}
+        sam.opens("/developers/applications/signer")
+        sam.opens(sam.page.find(id="change-keys")["href"])
+        assert json.loads(sam.page.find(id="jwks").text) == {"keys": [signer]}
+        sam.sends_again(self.PATH, version=1, jwks=json.dumps(both))
+        assert sam.answer.status_code == 303
+        with work():
+            assert registry.find("signer").jwks == both
+        assert "Its keys were changed" in outbox.last("client_changed").text
+
+    def test_an_address_takes_the_place_of_the_keys(self, sam, signer, work):
+        sam.sends(self.PATH, version=1, jwks_uri="https://assembly.example/jwks", jwks="")
+        with work():
+            assert (registry.find("signer").jwks, registry.find("signer").jwks_uri) == (
+                None, "https://assembly.example/jwks",
+            )  # fmt: skip
+
+    def test_a_private_key_is_refused_and_not_shown_again(self, sam, signer, work):
+        private = ECKey.generate_key("P-256").as_dict(private=True)
+        for typed in ({"keys": [private]}, private):
+            sam.sends(self.PATH, version=1, jwks=json.dumps(typed))
+            assert sam.answer.status_code == 422
+            assert "Do not use that key any more" in sam.sees
+            assert private["d"] not in sam.answer.text
+        with work():
+            assert registry.find("signer").jwks == {"keys": [signer]}
+
+    @pytest.mark.parametrize(
+        ("typed", "why"),
+        [
+            ({"jwks": "not JSON"}, "not JSON"),
+            ({"jwks": "[" * 40_000}, "not JSON"),
+            ({"jwks": "[]"}, "no JSON object"),
+            ({"jwks": '{"keys": []}'}, "1 to 20 keys"),
+            ({"jwks": '{"keys": [{"kty": "EC", "kid": "\\u0000"}]}'}, "cannot be read"),
+            ({"jwks": '{"keys": 5}'}, "1 to 20 keys"),
+            ({"jwks": ""}, "one of the two"),
+            ({"jwks": "{}", "jwks_uri": "https://assembly.example/jwks"}, "one of the two"),
+            ({"jwks": "", "jwks_uri": "http://assembly.example/jwks"}, "Must be https"),
+        ],
+    )
+    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, typed, why):
+        sam.sends(self.PATH, version=1, **typed)
+        assert sam.answer.status_code == 422
+        assert why in sam.sees
+        with work():
+            assert registry.find("signer").jwks == {"keys": [signer]}
+
+    def test_of_two_people_the_second_is_told_that_the_first_changed_them(self, sam, signer, work):
+        sam.opens(self.PATH)
+        with work():
+            registry.bump_version(registry.find("signer"))
+        sam.sends_again(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
+        assert "Somebody has changed this application meanwhile" in sam.sees
 
 
 def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):

@@ -398,6 +398,7 @@ MADE: dict[str, Callable[[], object]] = {
     "welcome_link": a_lost_welcome,
 }
 NOT_FOR_UNVERIFIED = {
+    "client_changed": "to a partner's own people, about its own client (tests/partners/test_change_notices.py)",
     "client_secret_expires": "to a partner's contact, about its own client (tests/partners/test_reminders.py)",
     "initial_token_expires": "to a partner's contact, about its own token (tests/partners/test_reminders.py)",
     "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",

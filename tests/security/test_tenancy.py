@@ -433,11 +433,14 @@ FOR_PROGRAMS = {
 }  # fmt: skip
 """Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
 
-FOR_STAFF = {"signin.operators.home"}
+FOR_STAFF = {
+    "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
+}  # fmt: skip
 FOR_DEVELOPERS = {
     f"developers.account.{name}"
     for name in (
-        "list_applications", "show_application", "rotate_secret", "change_addresses", "replay", "people", "remove",
+        "list_applications", "show_application", "rotate_secret", "change_addresses", "change_keys", "replay",
+        "people", "remove",
     )
 }  # fmt: skip
 """Of a partner's people; `tests/developers/test_account.py` has their own table. They take no id of a school."""
@@ -597,4 +600,11 @@ def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_e
             for who in ("signed out", "removed"):
                 assert answered(world.persons[who], world.persons[who].web.get(path)) == SIGN_IN, (path, who)
         if rule.endpoint in FOR_STAFF:
-            assert {person.web.get(path).status_code for person in world.persons.values()} == {UNKNOWN}, path
+            for method in rule.methods & {"GET", "POST"}:
+                answers = [
+                    person.web.get(path)
+                    if method == "GET"
+                    else person.web.post(path, data={"csrf_token": fresh_token(person)})
+                    for person in world.persons.values()
+                ]
+                assert {answer.status_code for answer in answers} == {UNKNOWN}, (path, method)

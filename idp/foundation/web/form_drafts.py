@@ -16,8 +16,8 @@ from werkzeug.datastructures import MultiDict
 from idp.foundation import clock, request_state, runtime
 from idp.foundation.web import browser_store
 
-NEVER_STORED: Final = frozenset({"csrf_token", "password", "current_password", "code", "authority", "passkey"})
-"""Secrets (a test checks that every password field is among them), and the declaration, made each time."""
+NEVER_STORED: Final = frozenset({"csrf_token", "password", "current_password", "code", "authority", "passkey", "jwks"})
+"""Secrets (a test checks that every password field is among them), keys, and the declaration, made each time."""
 RESPONSE_PARAMETER: Final = "_answer"
 """The query parameter that names a stored response (`post_redirect_get`). It does not identify the page."""
 _COOKIE_FIELD: Final = "typed"

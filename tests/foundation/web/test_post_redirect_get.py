@@ -26,6 +26,8 @@ UNKNOWN_ARGUMENTS = {
     "invitation_id": "inv_nothing",
     "event_id": "evt_nothing",
     "developer_id": "dev_nothing",
+    "partner_id": "par_nothing",
+    "estab_id": "nothing",
     "school_id": "0",
     "release_id": "rel_nothing",
 }

@@ -1,0 +1,53 @@
+"""The operator's pages: partners and their people. `idp developers` does the same through the same functions."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.foundation.web import form_drafts, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.partners import registry
+from idp.signin import developers
+from idp.signin.forms import DeveloperInvitation
+
+bp = Blueprint("operate", __name__, url_prefix="/operate")
+
+
+@bp.get("/partners")
+@security.operator
+def list_partners() -> ResponseReturnValue:
+    """Every partner."""
+    return render_template("operate/partners.html", partners=registry.all_partners())
+
+
+@bp.route("/partners/<partner_id>", methods=["GET", "POST"])
+@security.operator
+@limiter.limit(at_most(60, "minute"), methods=["POST"])
+def show_partner(partner_id: str) -> ResponseReturnValue:
+    """A partner, its applications and its people, and a form to invite somebody."""
+    partner, form = registry.partner_by_id(partner_id), DeveloperInvitation()
+    if request.method == "POST" and form.validate():
+        try:
+            developers.invite(
+                partner, form.name.data, form.email.data, is_owner=bool(form.is_owner.data), by=current_user.id
+            )
+        except (developers.AlreadyHere, developers.TooManyPeople) as refused:
+            form.email.errors = [refused.message]
+        else:
+            flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
+            return redirect(url_for(".show_partner", partner_id=partner_id), 303)
+    page = render_template(
+        "operate/partner.html", partner=partner, clients=registry.clients_of(partner_id), form=form,
+        everyone=developers.of_partner(partner_id),
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/partners/<partner_id>/people/<developer_id>/remove")
+@security.operator
+@form_drafts.form_shown_at("operate.show_partner")
+def remove_person(partner_id: str, developer_id: str) -> ResponseReturnValue:
+    """Remove somebody, whose sessions end. Unlike an owner, our staff may remove the last owner too."""
+    removed = developers.remove(partner_id, developer_id, by=current_user.id)
+    flash(f"{removed.name} can no longer sign in.", "success")
+    return redirect(url_for(".show_partner", partner_id=partner_id), 303)

@@ -1,0 +1,52 @@
+"""Mail a partner's contact and people when a secret, a key or an address of an application changes.
+
+All who make such a change come through `registry`, so all of them are reported: the partner's people, our staff, and
+an application that manages its own registration.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from idp.foundation import runtime
+from idp.foundation.database import row_isolated
+from idp.outbox import post
+from idp.partners.models import Client, Partner
+
+CHANGES: Final = {
+    "secret": "It has a new secret.",
+    "token_endpoint_auth_method": "It authenticates in another way.",
+    "jwks": "Its keys were changed.",
+    "jwks_uri": "The address of its keys was changed.",
+    "redirect_uris": "The addresses that people are sent back to were changed.",
+    "post_logout_redirect_uris": "The addresses after signing out were changed.",
+    "initiate_login_uri": "The address where a sign-in begins was changed.",
+    "backchannel_logout_uri": "The address that is told when somebody signs out was changed.",
+    "events_endpoint_url": "The address that events are pushed to was changed.",
+    "sector_identifier_uri": "The address of its sector identifier was changed.",
+}
+"""What is reported, by the column of `models.Client`, and `secret`."""
+
+
+def send(client: Client, changed: Iterable[str], *, by: str) -> None:
+    """Mail those of the `changed` names that are reported, if there are any."""
+    names = frozenset(changed)
+    sentences = [sentence for name, sentence in CHANGES.items() if name in names]
+    if sentences:
+        mail(
+            client.partner, "client_changed", client=client.id, application=client.client_name or client.id,
+            client_id=client.id, changes=sentences, who=_describe(by, client),
+        )  # fmt: skip
+
+
+def mail(partner: Partner, name: str, *, client: str | None = None, **context: Any) -> None:
+    """Post the mail `name` to the partner's contact, and to each of its people who can sign in."""
+    for address in dict.fromkeys([partner.contact_email, *runtime.ports().partner_people(partner.id)]):
+        with row_isolated("mail to a partner", partner.id):
+            post.email(name, to=address, client=client, partner=partner.name, **context)
+
+
+def _describe(by: str, client: Client) -> str:
+    """Who made the change. A mail names no person: their names were typed by somebody else."""
+    if by == client.id:
+        return "the application itself"
+    return f"somebody of {client.partner.name}" if by.startswith("dev_") else "our staff"

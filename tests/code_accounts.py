@@ -1,0 +1,45 @@
+"""People who sign in with a password and a code: our staff, and those of partners."""
+
+from datetime import timedelta
+from typing import Any
+
+import pyotp
+
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import session
+from idp.partners.models import Partner
+from idp.signin.code_accounts import DEVELOPERS, OPERATORS
+from idp.signin.models import Developer, Operator
+from tests.signin.person import Person
+
+PASSWORD = "wobbly kettle sings at dusk"
+
+
+def an_operator(email: str = "ops@idaas.example") -> tuple[Operator, str]:
+    """One of our staff, set up, and the seed of their app."""
+    operator = Operator(id=crypto.new_id("opr"), name="Op Erator", email=email, email_folded=email)
+    return operator, _set_up(operator, OPERATORS)
+
+
+def a_developer(partner: Partner, email: str = "sam@assembly.example", **differs: Any) -> tuple[Developer, str]:
+    """An owner of the partner's account, set up, and the seed of their app."""
+    values = {"name": "Sam Lee", "is_owner": True, "invited_by": "cli", "invited_at": clock.now()} | differs
+    developer = Developer(id=crypto.new_id("dev"), partner_id=partner.id, email=email, email_folded=email, **values)
+    return developer, _set_up(developer, DEVELOPERS)
+
+
+def signs_in(person: Person, at: str, email: str, seed: str) -> None:
+    """Sign the person in at `/operate` or `/developers`."""
+    clock.move(timedelta(seconds=30))
+    person.sends(f"{at}/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
+    assert person.answer.status_code == 303
+
+
+def _set_up(account: Any, accounts: Any) -> str:
+    seed = pyotp.random_base32(32)
+    account.password_hash, account.set_up_at = runtime.passwords().hash(PASSWORD), clock.now()
+    account.created_at, account.disabled_at, account.totp_step = clock.now(), None, None
+    account.totp_sealed = runtime.sealer().seal(seed.encode(), where=accounts._seed_context(account.id))
+    session().add(account)
+    session().flush()
+    return seed

@@ -1,0 +1,87 @@
+"""Our staff look after partners' people on pages, as `idp developers` does."""
+
+import pytest
+
+from idp.partners import registry
+from idp.signin.code_accounts import DEVELOPERS
+from tests import factories
+from tests.code_accounts import a_developer, an_operator, signs_in
+from tests.signin.conftest import jo, stranger
+
+__all__ = ["jo", "stranger"]
+
+PATHS = ("/operate/partners", "/operate/partners/{}")
+
+
+@pytest.fixture
+def partner_id(work, clock):
+    with work():
+        partner = factories.a_partner(name="Assembly")
+        factories.a_client(partner, id="assembly", client_name="Assembly Connector")
+        return partner.id
+
+
+@pytest.fixture
+def ops(jo, work, partner_id):
+    """One of our staff, signed in."""
+    with work():
+        operator, seed = an_operator()
+        email = operator.email
+    signs_in(jo, "/operate", email, seed)
+    return jo
+
+
+def test_a_person_is_invited_listed_and_removed(ops, stranger, partner_id, work, outbox):
+    ops.opens("/operate")
+    ops.opens(ops.page.find("a", string="Partners")["href"])
+    ops.opens(ops.page.find("a", string="Assembly")["href"])
+    assert "Assembly Connector" in ops.sees
+    ops.sends_again(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
+    assert ops.answer.status_code == 303
+    assert outbox.last("developer_invitation").to == "sam@assembly.example"
+    ops.opens(f"/operate/partners/{partner_id}")
+    assert "Sam Lee , sam@assembly.example owner invited" in ops.sees
+    with work():
+        sam = DEVELOPERS.of_address("sam@assembly.example")
+        assert sam.is_owner
+        assert sam.invited_by.startswith("opr_")
+        sam_id = sam.id
+    ops.sends_again(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
+    ops.opens(f"/operate/partners/{partner_id}")
+    assert "removed" in ops.sees
+    assert stranger.opens(outbox.last("developer_invitation").path).status_code != 200
+
+
+def test_a_wrong_address_is_named_and_nothing_typed_is_lost(ops, partner_id, outbox):
+    ops.sends(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
+    assert ops.answer.status_code == 422
+    assert "not an e-mail address" in ops.sees
+    assert ops.page.find(id="name")["value"] == "Sam Lee"
+    assert outbox.all("developer_invitation") == []
+
+
+def test_a_person_of_another_partner_is_not_removed_through_this_one(ops, partner_id, work):
+    with work():
+        other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+        other_id = other.id
+    ops.opens(f"/operate/partners/{partner_id}")
+    path = f"/operate/partners/{partner_id}/people/{other_id}/remove"
+    assert ops.web.post(path, data={"csrf_token": ops.token}).status_code == 404
+    with work():
+        assert DEVELOPERS.of_address("al@timetabler.example").disabled_at is None
+
+
+@pytest.mark.parametrize("partner", ["par_none", "a\x7fb", "%00"])
+def test_a_partner_that_is_not_there_is_a_404(ops, partner):
+    assert ops.opens(f"/operate/partners/{partner}").status_code == 404
+
+
+def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, work):
+    assert stranger.opens("/operate/partners").status_code in {303, 404}
+    with work():
+        _, seed = a_developer(registry.partner_by_id(partner_id))
+    signs_in(jo, "/developers", "sam@assembly.example", seed)
+    for path in PATHS:
+        assert jo.opens(path.format(partner_id)).status_code == 404
+    posted = jo.web.post(f"/operate/partners/{partner_id}", data={"name": "X", "email": "x@assembly.example"})
+    assert posted.status_code in {400, 404}

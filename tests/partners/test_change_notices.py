@@ -1,0 +1,68 @@
+"""A partner's contact and people hear of each change of a secret, a key or an address, also of those that we make."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.partners import manifest, registry
+from idp.signin.models import Developer
+from tests import factories
+from tests.code_accounts import a_developer
+
+CONTACT, SAM = "developers@assembly.example", "sam@assembly.example"
+
+
+@pytest.fixture
+def sam(work, clock):
+    """The id of a person of the partner; another was invited, and has no account yet."""
+    with work():
+        partner = factories.a_partner(name="Assembly")
+        factories.a_client(partner, id="assembly")
+        a_developer(partner, "not-yet@assembly.example")[0].set_up_at = None
+        return a_developer(partner, SAM)[0].id
+
+
+def letters(outbox):
+    return {letter.to: letter.text for letter in outbox.all("client_changed")}
+
+
+def changes(work, by="cli", **names):
+    with work():
+        registry.change({**manifest.of_client(registry.find("assembly")), **names}, by=by)
+
+
+def test_of_a_new_secret_hear_the_contact_and_those_who_can_sign_in(work, outbox, sam):
+    with work():
+        secret = registry.rotate_secret("assembly", overlap=timedelta(0), by=sam)
+    told = letters(outbox)
+    assert told.keys() == {CONTACT, SAM}
+    assert "It has a new secret." in told[SAM]
+    assert "by somebody of Assembly" in told[SAM]
+    assert secret not in told[SAM]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ({"redirect_uris": ["https://assembly.example/new"]}, "sent back to were changed"),
+        ({"jwks_uri": "https://assembly.example/jwks"}, "address of its keys was changed"),
+        ({"initiate_login_uri": "https://assembly.example/x"}, "where a sign-in begins was changed"),
+    ],
+)
+def test_they_hear_what_our_staff_change(work, outbox, sam, names, sentence):
+    changes(work, **names)
+    assert sentence in letters(outbox)[CONTACT]
+    assert "by our staff" in letters(outbox)[CONTACT]
+    assert not any(value in letters(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
+
+
+def test_other_changes_are_not_mailed(work, outbox, sam):
+    changes(work, purpose="Showing schools something else of what their data says.")
+    assert letters(outbox) == {}
+
+
+def test_somebody_who_was_removed_hears_nothing(work, outbox, sam):
+    with work() as session:
+        session.get_one(Developer, sam).disabled_at = session.get_one(Developer, sam).created_at
+    changes(work, redirect_uris=["https://assembly.example/new"])
+    assert letters(outbox).keys() == {CONTACT}
