@@ -59,7 +59,7 @@ class Agent:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
     accept_fewer: bool = False
-    """Take an extract as whole even if it has far fewer records than the one before."""
+    """Send an extract even if it has far fewer people than the one before."""
     is_waiting_logged: str = ""
     """The state of the school that was logged last as the reason for waiting."""
 
@@ -179,8 +179,10 @@ class Agent:
         log.info("Reading %s.", readers.NAMES.get(state.mis, state.mis))
         credentials = readers.Credentials(state.mis_username, state.mis_password)
         reader = readers.make(state.mis, state.source, credentials, self.sleep)
-        before = (state.last_extract or {}).get("records") or {}
-        made = extract.make(home, state.mis, reader, before, self.view.reading, accept_fewer=self.accept_fewer)
+        before = {} if self.accept_fewer else (state.last_extract or {}).get("records") or {}
+        # In the provider's time: the receiver takes no extract of the future, and none older than the last one.
+        made_at = _utc(self.now() + self.session.connection.skew)
+        made = extract.make(home, state.mis, made_at, reader, before, self.view.reading)
         self._log_made(made)
         self.session.save(pending=made.pending)
         return made.pending
@@ -188,11 +190,6 @@ class Agent:
     def _log_made(self, made: Extract) -> None:
         counts = ", ".join(f"{count} {name}" for name, count in made.pending.records.items())
         log.info("Read %s; %d bytes to send.", counts, made.pending.bytes)
-        for name, (before, now) in made.shrunk.items():
-            log.warning(
-                "There are only %d %s, %d before. Nothing is deleted for that. If it is right: once --accept-fewer",
-                now, name, before,
-            )  # fmt: skip
         if made.problems:
             lines = "\n".join(map(str, made.problems.listed))
             heading = f"{len(made.problems)} problems, {made.pending.made_at}"
@@ -247,7 +244,8 @@ def describe_counts(counts: Any) -> str:
 
 
 def _error(code: str, message: str, at: float) -> dict[str, str]:
-    return {"code": code, "message": message[:MAX_MESSAGE_LENGTH], "at": _utc(at)}
+    printable = "".join(char if char.isprintable() else " " for char in message)
+    return {"code": code, "message": printable[:MAX_MESSAGE_LENGTH], "at": _utc(at)}
 
 
 def _utc(at: float) -> str:

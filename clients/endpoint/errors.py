@@ -102,6 +102,18 @@ class BadSettings(AgentError):
     code = "bad_settings"
 
 
+class SuspiciouslyFew(AgentError):
+    """The MIS has far fewer people than before: probably half an export, and nothing to delete pupils for."""
+
+    code = "suspiciously_few"
+
+    def __init__(self, counts: str) -> None:
+        super().__init__(
+            f"The MIS has suspiciously few records: {counts}. Nothing was sent, so that nothing is deleted.",
+            "Check the export. If the numbers are right, run: once --accept-fewer",
+        )
+
+
 class ExtractFailed(AgentError):
     """Nothing could be read from the MIS, or the receiver did not take what was sent."""
 

@@ -11,12 +11,11 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .errors import DiskFull, ExtractFailed, is_disk_full
+from .errors import DiskFull, ExtractFailed, SuspiciouslyFew, is_disk_full
 from .home import Home, Pending
 from .readers import Reader
 from .records import COLLECTIONS, REFERENCES, Problems, Record, Unreadable
@@ -24,6 +23,8 @@ from .records import COLLECTIONS, REFERENCES, Problems, Record, Unreadable
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 1 << 20
+GUARDED: Final = ("students", "contacts", "staff")
+"""Collections that do not lose half of their records from one day to the next. Marks do, when a year begins."""
 FEW: Final = 20
 """Collections of no more records than this may shrink as they like."""
 PROGRESS_EVERY: Final = 500
@@ -41,18 +42,14 @@ class Extract:
     complete: list[str]
     failed: dict[str, str]
     """What could not be read, and why."""
-    shrunk: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Collections that have less than half of what they had: how many records before and now."""
 
 
-def make(
-    home: Home, mis: str, reader: Reader, before: Mapping[str, int], progress: Progress, *, accept_fewer: bool = False
-) -> Extract:
+def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str, int], progress: Progress) -> Extract:
     """Read all that the MIS has. `before`: how many records of each collection the last extract had.
 
-    Raises `ExtractFailed` if nothing at all could be read, and `DiskFull`.
+    Raises `ExtractFailed` if nothing at all could be read, `SuspiciouslyFew`, and `DiskFull`.
     """
-    identifier, made_at = str(uuid.uuid4()), datetime.now(UTC).isoformat(timespec="seconds")
+    identifier = str(uuid.uuid4())
     records, extract = home.extracts / f"{identifier}.ndjson", home.extracts / f"{identifier}.gz"
     try:
         with records.open("xb") as opened:
@@ -61,8 +58,8 @@ def make(
                 result.add(collection)
         if not result.counts:
             raise ExtractFailed("Nothing could be read from the MIS.", next(iter(result.failed.values()), ""))
-        shrunk = {} if accept_fewer else _shrunk(before, result.counts)
-        complete = [collection for collection in result.counts if collection not in shrunk]
+        _check_counts(before, result.counts)
+        complete = list(result.counts)
         header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete}
         size, digest = _pack(header, records, extract)
     except OSError as fault:
@@ -72,9 +69,9 @@ def make(
         raise
     finally:
         records.unlink(missing_ok=True)
-    note = " ".join([f"{name}: {reason}" for name, reason in result.failed.items()] + [_too_few(shrunk)]).strip()
+    note = " ".join(f"{name}: {reason}" for name, reason in result.failed.items())
     pending = Pending(identifier, extract.name, size, digest, made_at, result.counts, note)
-    return Extract(pending, result.problems, complete, result.failed, shrunk)
+    return Extract(pending, result.problems, complete, result.failed)
 
 
 class _Result:
@@ -134,18 +131,14 @@ class _Result:
         self.problems.add(record.source, record.row, member, f"refers to {target} that are not there; it was left out")
 
 
-def _shrunk(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Collections with suspiciously few records: probably half an export, and nothing to delete pupils for."""
-    return {
-        collection: (before[collection], count)
-        for collection, count in now.items()
-        if before.get(collection, 0) > FEW and count < before[collection] / 2
-    }
-
-
-def _too_few(shrunk: Mapping[str, tuple[int, int]]) -> str:
-    counts = [f"{collection} ({was} before, {now} now)" for collection, (was, now) in shrunk.items()]
-    return f"Suspiciously few: {', '.join(counts)}. Nothing was deleted for that." if counts else ""
+def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
+    shrunk = [
+        f"{now[name]} {name} ({before[name]} before)"
+        for name in GUARDED
+        if name in now and before.get(name, 0) > FEW and now[name] < before[name] / 2
+    ]
+    if shrunk:
+        raise SuspiciouslyFew(", ".join(shrunk))
 
 
 def _pack(header: Mapping[str, Any], records: Path, extract: Path) -> tuple[int, str]:

@@ -176,7 +176,8 @@ def _make_private(folder: Path) -> None:
     """Take the folder from all other accounts; on Windows by its access control list."""
     if sys.platform == "win32":
         account = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ.get('USERNAME', 'SYSTEM')}"
-        grants = [f"{name}:(OI)(CI)F" for name in (account, "*S-1-5-18", "*S-1-5-32-544")]  # SYSTEM, Administrators
+        # SYSTEM, Administrators, and Network Service, which the service runs as.
+        grants = [f"{name}:(OI)(CI)F" for name in (account, "*S-1-5-18", "*S-1-5-32-544", "*S-1-5-20")]
         icacls = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "icacls.exe"
         command = [str(icacls), str(folder), "/inheritance:r", "/grant:r", *grants]
         subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603  no shell, and words of ours

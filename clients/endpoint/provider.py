@@ -102,12 +102,14 @@ class Provider:
         self._connection.send("POST", self._endpoint("revocation"), prove=False, data=form)
 
     def report(self, access_token: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Report in, and learn how this endpoint stands. Raises `EndpointExists`."""
+        """Report in, and learn how this endpoint stands. Raises `EndpointExists`, `RegistrationEnded`."""
         try:
             return self._answer("PUT", access_token, json=body)
         except Refused as refused:
             if refused.error == "endpoint_exists":
                 raise EndpointExists(str(refused.document.get("detail") or "")) from refused
+            if refused.error == "endpoint_ended":
+                raise RegistrationEnded("it was replaced or removed") from refused
             raise
 
     def unregister(self, access_token: str) -> None:

@@ -102,13 +102,14 @@ class Upload:
 
     def _outcome(self, answer: dict[str, Any]) -> dict[str, Any]:
         for _ in range(MAX_CHECKS):
-            if answer.get("state") == "applied":
+            if answer.get("state") == "applied" and "counts" in answer:
                 return answer
             if answer.get("state") == "refused":
                 raise UselessExtract(f"The extract was refused: {_reason(answer)}.", "Another one is made next time.")
             if answer.get("state") == "receiving":
                 raise UselessExtract("The receiver lost a part of the extract.", "Another one is made next time.")
-            self.sleep(CHECK_SECONDS)
+            if answer.get("state") == "checking":
+                self.sleep(CHECK_SECONDS)
             answer = self._patiently(lambda: self._request("GET", f"/{self.pending.id}"))
         raise Unreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
 
@@ -144,7 +145,7 @@ class Upload:
 def _reason(answer: dict[str, Any]) -> str:
     problems = answer.get("problems")
     first = problems[0] if isinstance(problems, list) and problems and isinstance(problems[0], dict) else {}
-    return str(answer.get("reason") or first.get("message") or "no reason was given")[:200]
+    return str(first.get("message") or answer.get("code") or "no reason was given")[:200]
 
 
 def _whole_number(value: Any, otherwise: int) -> int:

@@ -19,6 +19,7 @@ class CsvFolder:
     """The reports in a folder, by file name."""
 
     folder: Path
+    has_headings: bool = True
 
     def name(self, source: str) -> str:
         """The file's name."""

@@ -40,6 +40,7 @@ class JsonPages:
     sign_in: SignIn
     wait: Callable[[float], None]
     page_size: int
+    has_headings: bool = False
     session: requests.Session = field(default_factory=requests.Session)
 
     def name(self, source: str) -> str:

@@ -128,6 +128,7 @@ class Workbook:
     """The sheets of a workbook. A folder stands for the newest workbook in it."""
 
     path: Path
+    has_headings: bool = True
     _cached_book: tuple[Any, Any] | None = None
     """What was opened last (path, time and size) and the book: opening it takes longer than reading a sheet."""
 
@@ -190,7 +191,7 @@ def _rows(sheet: Any, name: str, problems: Problems) -> Iterator[tuple[int, Row]
     for number, values in enumerate(listed, start=2):
         if all(value is None or value == "" for value in values):
             continue
-        row = dict(zip(headings, values, strict=False))
+        row = dict.fromkeys(headings) | dict(zip(headings, values, strict=False))  # empty cells at the end are absent
         for heading, value in row.items():
             if isinstance(value, str) and value.startswith("#") and value.rstrip("!?").isupper() and len(value) < 9:
                 problems.add(name, number, heading, "is an error of the spreadsheet, so it was left out")

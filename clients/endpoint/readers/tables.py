@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from .. import values
-from ..records import MAX_KEY_LENGTH, REQUIRED, Problems, Record
+from ..records import MAX_KEY_LENGTH, REQUIRED, Problems, Record, Unreadable
 from ..values import BadValue, Converter, RepairedValue
 
 
@@ -69,6 +69,11 @@ class Source(Protocol):
         """How a person knows the source: the file's name, say."""
         ...
 
+    @property
+    def has_headings(self) -> bool:
+        """Whether every row has every column. In JSON, members without a value may be left out."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
@@ -82,8 +87,11 @@ class TableReader:
         table = self.tables[collection]
         gathered = [(gather, self._gather(gather, problems)) for gather in table.gathers]
         seen: set[str] = set()
-        name = self.source.name(table.source)
+        name, is_checked = self.source.name(table.source), not self.source.has_headings
         for number, row in self.source.rows(table.source, problems):
+            if not is_checked:
+                _check_columns(table, collection, row, name, problems)
+                is_checked = True
             key = _key(table.key, row, name, number, problems)
             if key is None:
                 continue
@@ -130,6 +138,16 @@ def full_name(data: dict[str, Any]) -> dict[str, Any]:
     """`forename` and `surname` as one name."""
     parts = [data.pop(part) for part in ("forename", "surname") if part in data]
     return {"name": " ".join(parts), **data} if parts else data
+
+
+def _check_columns(table: Table, collection: str, row: Row, name: str, problems: Problems) -> None:
+    """Report columns that are not there. Raises `Unreadable` if no record could do without one of them."""
+    needed = {field.column for field in table.key}
+    needed |= {field.column for field in table.fields if field.member in REQUIRED[collection]}
+    if missing := sorted(needed - row.keys()):
+        raise Unreadable(f"{name} has no column {', '.join(missing)}. Check the report's columns, and export it again.")
+    for column in sorted({field.column for field in table.fields} - row.keys()):
+        problems.add(name, 1, column, "is not among the columns, so it is not known for any row")
 
 
 def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: Problems) -> str | None:

@@ -42,6 +42,8 @@ class Servers:
     estab_status: str = "verified"
     other_endpoint: str = ""
     """The name of another endpoint of the school."""
+    ended: bool = False
+    """The endpoint was replaced or removed, and its access token is good for a while."""
     wanted: bool = False
     revoked: bool = False
     forgets_extracts: bool = False
@@ -185,6 +187,8 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
             servers.unregistered = servers.revoked = True
             return "", 204
         body = request.get_json()
+        if servers.ended:
+            return _problem(409, "endpoint_ended")
         assert {"name", "mis", "agent_version", "platform", "last_extract", "last_error"} <= body.keys()
         if servers.other_endpoint and not body.get("replaces"):
             return _problem(409, "endpoint_exists", name=servers.other_endpoint)

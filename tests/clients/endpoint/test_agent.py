@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import time
+from datetime import datetime
 
 import pytest
 import requests
@@ -211,11 +212,13 @@ class TestSend:
             home.save(state.with_(last_extract={"id": "x", "sent_at": "", "records": {"students": 600}}))
         servers.data = {"students": {"1": {}}}
 
-        command("once")
-        assert len(servers.data["students"]) == 13
-        assert "Suspiciously few: students (600 before, 12 now)" in servers.reports[-1]["last_error"]["message"]
+        status, output = command("once")
+        assert status == 1
+        assert "suspiciously few records: 12 students (600 before)" in output
+        assert servers.data == {"students": {"1": {}}}
+        assert servers.reports[-1]["last_error"]["code"] == "suspiciously_few"
 
-        command("once", "--accept-fewer")
+        assert command("once", "--accept-fewer")[0] == 0
         assert len(servers.data["students"]) == 12
         assert servers.reports[-1]["last_error"] is None
 
@@ -332,6 +335,13 @@ class TestTokens:
         assert command("status")[0] == 3
         assert home.load().refresh_token == ""
 
+    def test_a_replaced_endpoint_says_to_register_again(self, command, servers, registered):
+        servers.ended = True
+
+        status, output = command("once")
+
+        assert (status, "it was replaced or removed" in output) == (3, True)
+
     def test_a_nonce_is_sent_where_it_is_wanted(self, command, servers):
         servers.nonce = "first"
 
@@ -346,6 +356,9 @@ class TestTokens:
         assert command("register")[0] == 0
         assert command("once")[0] == 0
         assert abs(home.load().clock_off_seconds - ahead) <= 2
+        [extract] = servers.extracts.values()
+        made_at = datetime.fromisoformat(extract["made_at"]).timestamp()
+        assert abs(made_at - time.time() - ahead) < 30
         assert "please set the clock" in (home.log / "endpoint.log").read_text()
         assert "Clock:" in command("status")[1]
 

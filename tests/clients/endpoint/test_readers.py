@@ -171,7 +171,7 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
     book = Workbook()
     sheet = book.active
     sheet.title = "Staff"
-    for row in (["Initials", "Name", "Job title"], ["ABC", "Ada Inkpen", "#REF!"], [None, None, None]):
+    for row in (["Initials", "Name", "Job title", "Email"], ["ABC", "Ada Inkpen", "#REF!"], [None, None, None]):
         sheet.append(row)
     book.save(tmp_path / "export.xlsx")
 
@@ -262,8 +262,26 @@ def test_the_time_when_to_come_again_may_be_a_date():
     assert _retry_after(response) is None
 
 
+def test_a_column_that_no_record_can_do_without_makes_the_report_unreadable(sims):
+    rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(3, "Forename"))
+
+    with pytest.raises(Unreadable, match=r"Students\.csv has no column Legal Forename"):
+        problems_of(sims)
+
+
+def test_another_column_that_is_not_there_is_reported_once(sims, school):
+    rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(7, "Born"))
+
+    records, problems = problems_of(sims)
+
+    assert len(records) == len(school["students"])
+    assert problems == ["Students.csv, row 1, DOB: is not among the columns, so it is not known for any row"]
+
+
 class _Rows:
     """A source of any rows."""
+
+    has_headings = False
 
     def __init__(self, rows):
         self._rows = rows
