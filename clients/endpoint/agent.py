@@ -5,6 +5,7 @@ import platform
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -24,6 +25,8 @@ JITTER: Final = 0.1
 """By what part intervals differ, so that thousands of schools do not come at once."""
 FIRST_BACKOFF_SECONDS: Final = 15.0
 MAX_BACKOFF_SECONDS: Final = 900.0
+MAX_PENDING_SECONDS: Final = 24 * 3600
+"""After a longer break the extract is out of date, and the receiver has forgotten what it had of it."""
 MIN_REPORT_SECONDS: Final = 5
 MAX_REPORT_SECONDS: Final = 6 * 3600
 
@@ -98,7 +101,8 @@ class Agent:
             self._send()
         except AgentError as fault:
             self._note(fault)
-            self.report()
+            with suppress(Unreachable):
+                self.report()
             raise
         self.report()
         return True
@@ -165,8 +169,10 @@ class Agent:
         if state.pending is None:
             return None
         path = home.extracts / state.pending.file
-        if not path.is_file() or path.stat().st_size != state.pending.bytes:
-            log.warning("The extract of %s is not whole any more; a new one is made.", state.pending.made_at)
+        is_whole = path.is_file() and path.stat().st_size == state.pending.bytes
+        age = self.now() + self.session.connection.skew - datetime.fromisoformat(state.pending.made_at).timestamp()
+        if not is_whole or age > MAX_PENDING_SECONDS:
+            log.warning("The extract of %s is old or not whole any more; a new one is made.", state.pending.made_at)
             self.session.save(pending=None)
             home.clean(keep=None)
             return None
@@ -236,9 +242,10 @@ def describe_counts(counts: Any) -> str:
     if not isinstance(counts, dict):
         return "no counts were given"
     parts = [
-        f"{name} {' '.join(f'{number} {kind}' for kind, number in values.items())}"
+        f"{name} {', '.join(changes)}"
         for name, values in counts.items()
         if isinstance(values, dict)
+        and (changes := [f"{number} {kind}" for kind, number in values.items() if number and kind != "total"])
     ]
     return "; ".join(parts) or "nothing changed"
 

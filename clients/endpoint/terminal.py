@@ -43,7 +43,8 @@ def show_code(code: DeviceCode) -> None:
     click.echo("Sign in with the school's Estab ID and password, and type this code:\n")
     click.echo(f"    {code.user_code}\n")
     if sys.stdout.isatty():
-        segno.make(code.verification_uri_complete, error="l").terminal(compact=True, border=2)
+        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")  # half blocks; a Windows console may not
+        segno.make(code.verification_uri_complete, error="l").terminal(compact=is_unicode, border=2)
         click.echo("")
     click.echo(f"Or follow this link, which brings the code along:\n\n    {code.verification_uri_complete}\n")
     click.echo(f"Check that the page names this server. The code is good for {minutes} minutes. Waiting ...")

@@ -5,7 +5,10 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -18,6 +21,7 @@ from clients.endpoint.errors import RegistrationEnded, Unreachable
 from clients.endpoint.home import Home
 from clients.endpoint.session import Session
 from tests.clients.endpoint import servers as fake
+from tests.processes import ROOT, eventually
 
 
 @pytest.fixture
@@ -288,6 +292,16 @@ class TestSend:
         assert command("once")[0] == 0
         assert len(servers.applied) == 1
 
+    def test_an_extract_that_waited_for_days_is_made_again(self, command, servers, registered, home):
+        servers.fails = {"piece": [502] * 6}
+        command("once")
+        state = home.load()
+        home.save(state.with_(pending=replace(state.pending, made_at="2026-11-01T00:00:00Z")))
+
+        assert command("once")[0] == 0
+        assert len(servers.extracts) == 2
+        assert len(servers.applied) == 1
+
     def test_all_collections_unreadable_is_an_error_with_what_to_do(self, command, servers, registered, mis):
         shutil.rmtree(mis)
 
@@ -420,6 +434,24 @@ class TestKilled:
             assert home.load().pending is None
             assert list(home.extracts.iterdir()) == []
         assert kills > 10
+
+    def test_a_killed_process_leaves_no_lock_and_the_next_goes_on(self, command, servers, registered, school, home):
+        servers.halts = "after piece"
+        program = [sys.executable, "-m", "clients.endpoint", "--home", str(home.folder), "once"]
+        with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+            assert servers.reached.wait(60)
+            process.kill()
+
+        assert command("once")[0] == 0
+        assert len(servers.applied) == len(servers.extracts) == 1
+        assert servers.data == school.records
+
+    def test_a_service_that_is_told_to_stop_stops(self, servers, registered, home):
+        program = [sys.executable, "-m", "clients.endpoint", "--home", str(home.folder), "run"]
+        with subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            eventually(lambda: servers.applied)
+            process.terminate()
+            assert process.wait(20) == 0
 
     def test_while_the_settings_are_written_the_ones_before_stay(self, registered, home, monkeypatch):
         state = home.load()
