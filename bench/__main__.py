@@ -23,6 +23,7 @@ import psycopg
 from bench import (
     costs,
     events,
+    extracts,
     fastpaths,
     figures,
     growth,
@@ -67,16 +68,17 @@ class Scale:
     load: float
     requests: int
     starts: int
+    pupils: int
 
 
 WHOLE: Final = Scale(
     rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, probes=400, crowd=10.0, schools=52_000,
-    authorised=100_000, searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
+    authorised=100_000, searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5, pupils=2_000,
 )  # fmt: skip
 QUICK: Final = Scale(
     rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, probes=60, crowd=2.0, schools=5_000,
     authorised=5_000, searches=60,
-    families=(10_000,), load=2.0, requests=1_000, starts=2,
+    families=(10_000,), load=2.0, requests=1_000, starts=2, pupils=300,
 )  # fmt: skip
 SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
 
@@ -95,6 +97,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
             partner_api.measure(new(), kind, schools, schools=scale.authorised, seconds=scale.crowd) if schools else []
         ),
         "events": lambda new, kind: events.measure(new(), kind, seconds=scale.crowd),
+        "extracts": lambda new, kind: extracts.measure(new(), kind, pupils=scale.pupils),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
         "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
         "peers": lambda new, kind: (

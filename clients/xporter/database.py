@@ -5,11 +5,12 @@ and the number of rows says who was first. So the program may be killed at any m
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from sqlalchemy import Connection, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -64,6 +65,21 @@ def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) ->
     """Insert the row, unless one with its key is there."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(insert(table).values(row).on_conflict_do_nothing())
+
+
+def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert the rows in the way that is fastest: SQLAlchemy's takes as long again as SQLite, and three times COPY."""
+    quote = connection.dialect.identifier_preparer.quote
+    into = f"{quote(table.name)} ({', '.join(map(quote, columns))})"
+    if connection.dialect.name == "sqlite":
+        values = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({values})", list(rows))  # noqa: S608  our own names
+        return
+    cursor: psycopg.Cursor[Any] = cast("psycopg.Cursor[Any]", connection.connection.cursor())
+    with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    cursor.close()
 
 
 _ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}

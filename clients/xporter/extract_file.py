@@ -33,7 +33,7 @@ class Header(Struct):
     made_at: str | None = None
 
 
-class Line(Struct, forbid_unknown_fields=True):
+class Line(Struct, forbid_unknown_fields=True, gc=False):
     """Each other line."""
 
     collection: str
@@ -47,8 +47,8 @@ class Content:
 
     mis: str = ""
     complete: frozenset[str] = frozenset()
-    keys: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """The keys of the records, by collection."""
+    keys: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """The keys of the records by collection, in their order."""
     referred: dict[str, dict[str, tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """References by the collection and the key they refer to: line, collection and member of the first."""
     problems: list[dict[str, Any]] = field(default_factory=list)
@@ -110,14 +110,14 @@ class ExtractFile:
         try:
             with gzip.GzipFile(fileobj=self._file) as unpacked, io.BufferedReader(unpacked, 1 << 16) as lines:
                 while raw := lines.readline(MAX_LINE_BYTES + 1):
-                    number, total = number + 1, total + len(raw)
-                    if raw.isspace():
-                        continue
-                    if len(raw) > MAX_LINE_BYTES:
+                    number, size = number + 1, len(raw)
+                    total += size
+                    if size > MAX_LINE_BYTES:
                         raise _Unreadable(number, f"The line has more than {MAX_LINE_BYTES} bytes.")
                     if total > MAX_UNCOMPRESSED_BYTES or number > MAX_RECORDS:
                         raise _Unreadable(number, "The file is too large when it is unpacked.")
-                    yield number, raw
+                    if size > len(b"\r\n") or not raw.isspace():
+                        yield number, raw
         except (OSError, EOFError, zlib.error) as fault:
             raise _Unreadable(number + 1, f"The file is not sound gzip ({type(fault).__name__}).") from None
         if number == 0:
@@ -154,7 +154,7 @@ class ExtractFile:
             content.complain(number, "Another record of the collection has this key.", collection, "key")
         if "\0" in line.key:
             content.complain(number, "The key has a character that is not allowed.", collection, "key")
-        keys.add(line.key)
+        keys[line.key] = None
         for member, target, key in reader.referred(record):
             if key not in content.referred[target]:
                 content.referred[target][key] = number, collection, member

@@ -21,7 +21,7 @@ Minutes: TypeAlias = Annotated[int, Meta(ge=0, le=1440)]
 Weekday: TypeAlias = Annotated[int, Meta(ge=1, le=7)]
 
 
-class ContactOf(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ContactOf(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One pupil of a contact."""
 
     student: Key
@@ -71,6 +71,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
 }  # fmt: skip
 _UNLISTED: Final = Shape()
 _PREFIX: Final = "m_"  # members may be named as Python's keywords are
+_STUDENT, _DATE = f"{_PREFIX}student", f"{_PREFIX}date"
 
 
 class Reader:
@@ -78,9 +79,12 @@ class Reader:
 
     def __init__(self, collection: str, members: Collection[str]) -> None:
         shape = SHAPES.get(collection, _UNLISTED)
-        self.references = {name: target for name, target in shape.references.items() if name in members}
-        self.has_student = self.references.get("student") == "students"
-        self.has_date = "date" in members and shape.types.get("date") is date
+        self.references = [
+            (name, _PREFIX + name, target) for name, target in shape.references.items() if name in members
+        ]
+        """Members that refer to others, the names of their attributes, and the collections that they refer to."""
+        self._has_student = shape.references.get("student") == "students" and "student" in members
+        self._has_date = "date" in members and shape.types.get("date") is date
         kind = msgspec.defstruct(
             collection,
             [
@@ -90,13 +94,14 @@ class Reader:
             rename=lambda name: name.removeprefix(_PREFIX),
             forbid_unknown_fields=True,
             omit_defaults=True,
+            gc=False,  # no record can refer to itself, and there are hundreds of thousands
         )
         self.decode: Callable[[msgspec.Raw], Struct] = msgspec.json.Decoder(kind).decode
 
     def referred(self, record: Struct) -> Iterator[tuple[str, str, str]]:
         """Every reference of the record: its member, the collection it refers to, and the key."""
-        for member, target in self.references.items():
-            value = getattr(record, _PREFIX + member)
+        for member, attribute, target in self.references:
+            value = getattr(record, attribute)
             if isinstance(value, str):
                 yield member, target, value
             elif value is not None:
@@ -105,23 +110,23 @@ class Reader:
 
     def resolve(self, record: Struct, ids: Mapping[str, Mapping[str, str]]) -> None:
         """Put our ids, which `ids` has by collection and key, in the place of keys. Raises `KeyError`."""
-        for member, target in self.references.items():
-            value, of_target = getattr(record, _PREFIX + member), ids.get(target, {})
+        for _, attribute, target in self.references:
+            value = getattr(record, attribute)
             if isinstance(value, str):
-                setattr(record, _PREFIX + member, of_target[value])
+                setattr(record, attribute, ids[target][value])
             elif value and isinstance(value[0], ContactOf):
                 for entry in value:
-                    entry.student = of_target[entry.student]
-            elif value is not None:
-                setattr(record, _PREFIX + member, [of_target[key] for key in value])
+                    entry.student = ids[target][entry.student]
+            elif value:
+                setattr(record, attribute, [ids[target][key] for key in value])
 
     def student_of(self, record: Struct) -> str | None:
         """The pupil that the record is about."""
-        return cast("str", getattr(record, f"{_PREFIX}student")) if self.has_student else None
+        return cast("str", getattr(record, _STUDENT)) if self._has_student else None
 
     def date_of(self, record: Struct) -> str | None:
         """The day that the record is about."""
-        value = getattr(record, f"{_PREFIX}date") if self.has_date else None
+        value = getattr(record, _DATE) if self._has_date else None
         return value.isoformat() if value else None
 
 

@@ -1,6 +1,7 @@
 """Extracts: announced, sent in pieces, resumed, checked, and applied whole or not at all."""
 
 import gzip
+import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -255,7 +256,7 @@ def test_a_file_that_is_not_sound_gzip_is_refused(endpoint, content):
 
 def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkeypatch):
     monkeypatch.setattr("clients.xporter.extract_file.MAX_UNCOMPRESSED_BYTES", 1 << 20)
-    extract_id = endpoint.uploads(packed(*(" " * 100_000 for _ in range(200)), student("1")))
+    extract_id = endpoint.uploads(packed(*(" " * 100_000 + json.dumps(student(str(number))) for number in range(200))))
     endpoint.works()
     assert "too large" in endpoint.looks(extract_id)["problems"][0]["message"]
 
