@@ -4,9 +4,8 @@ from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
-from idp.developers import applications
+from idp.developers import applications, signed_in
 from idp.developers.forms import Addresses, Keys
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
@@ -21,18 +20,11 @@ from idp.signin.models import Developer
 bp = Blueprint("account", __name__)
 
 
-def _developer() -> Developer:
-    """The person signed in. The session is only valid while they and their partner are."""
-    developer = developers.by_id(current_user.id)
-    assert developer is not None
-    return developer
-
-
 @bp.get("/applications")
 @security.developer
 def list_applications() -> ResponseReturnValue:
     """The applications of one's own company."""
-    developer = _developer()
+    developer = signed_in.developer()
     return render_template("developers/applications.html", developer=developer, all=applications.of(developer))
 
 
@@ -40,7 +32,7 @@ def list_applications() -> ResponseReturnValue:
 @security.developer
 def show_application(client_id: str) -> ResponseReturnValue:
     """All about one of them."""
-    application = applications.read(_developer(), client_id)
+    application = applications.read(signed_in.developer(), client_id)
     return render_template("developers/application.html", one=application, overlaps=applications.OVERLAPS)
 
 
@@ -54,12 +46,12 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
     if overlap is None:
         raise BadRequest(reason="no overlap")
     try:
-        secret = applications.rotate_secret(_developer(), client_id, overlap)
+        secret = applications.rotate_secret(signed_in.developer(), client_id, overlap)
     except (applications.TooManySecrets, registry.NoSecret) as refused:
         return _back(client_id, refused)
     post_redirect_get.mark_secret_page(back_to=url_for(".show_application", client_id=client_id))
     return render_template(
-        "developers/secret.html", client=applications.find(_developer(), client_id), secret=secret,
+        "developers/secret.html", client=applications.find(signed_in.developer(), client_id), secret=secret,
         days=overlap // timedelta(days=1),
     )  # fmt: skip
 
@@ -69,7 +61,7 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def change_addresses(client_id: str) -> ResponseReturnValue:
     """Change where people are sent back to."""
-    developer = _developer()
+    developer = signed_in.developer()
     client, form = applications.find(developer, client_id), Addresses()
     if request.method != "POST":
         form.show(client)
@@ -95,7 +87,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def change_keys(client_id: str) -> ResponseReturnValue:
     """Change the keys with which the application proves itself."""
-    developer = _developer()
+    developer = signed_in.developer()
     client, form = applications.find(developer, client_id), Keys()
     if request.method != "POST":
         form.show(client)
@@ -122,7 +114,7 @@ def change_keys(client_id: str) -> ResponseReturnValue:
 def replay(client_id: str, event_id: str) -> ResponseReturnValue:
     """Deliver an event again."""
     try:
-        applications.replay(_developer(), client_id, event_id)
+        applications.replay(signed_in.developer(), client_id, event_id)
     except (streams.NoEventStream, streams.UnknownEvent) as refused:
         return _back(client_id, refused)
     flash("The event will be delivered again.", "success")
@@ -134,7 +126,7 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def people() -> ResponseReturnValue:
     """Who may look after the company's applications; owners invite others."""
-    developer, form = _developer(), DeveloperInvitation()
+    developer, form = signed_in.developer(), DeveloperInvitation()
     if request.method == "POST":
         _owners_only(developer)
         if form.validate():
@@ -162,7 +154,7 @@ def people() -> ResponseReturnValue:
 @form_drafts.form_shown_at("developers.account.people")
 def remove(developer_id: str) -> ResponseReturnValue:
     """Remove somebody, whose sessions end."""
-    developer = _developer()
+    developer = signed_in.developer()
     _owners_only(developer)
     try:
         removed = developers.remove(developer.partner_id, developer_id, by=developer.id)

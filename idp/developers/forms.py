@@ -4,13 +4,17 @@ import json
 import re
 from typing import Any, Final
 
-from wtforms import IntegerField, StringField, TextAreaField
+from wtforms import BooleanField, IntegerField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 from wtforms.widgets import HiddenInput
 
+from idp.developers import quick_starts
 from idp.foundation.web.forms import Form, visible
 from idp.partners import jwks
 from idp.partners.models import Client
+from idp.schools import fictional
+from idp.signin.forms import plain_text
 
 MAX_TEXT: Final = 50 * 2050
 """Characters of a list of addresses: as many as may be registered, as long as they may be."""
@@ -108,3 +112,25 @@ class Keys(OfRegistration):
         has_keys = bool((self.jwks.data or "").strip())
         if bool(field.data) == has_keys:
             raise ValidationError("Give the address of your keys or paste them below: one of the two, and not both.")
+
+
+class SandboxApplication(Form):
+    """A sandbox application that is to be made."""
+
+    name = StringField(
+        "Name", [InputRequired("Type a name."), Length(max=80, message="That is too long."), plain_text],
+        [lambda text: " ".join((text or "").split())],
+    )  # fmt: skip
+    software = SelectField("Software", [InputRequired("Choose the software that it uses.")])
+    address = StringField(
+        "Address of your application", [Length(max=300, message="That is too long.")], [visible],
+        default=quick_starts.ADDRESS,
+    )  # fmt: skip
+
+
+class FictionalSchool(Form):
+    """A fictional school that is to be made."""
+
+    kind = SelectField("Kind", choices=[SelectChoice(kind, facts[2]) for kind, facts in fictional.KINDS.items()])
+    mis = SelectField("System (MIS)")
+    is_verified = BooleanField("Verify it at once", default=True)

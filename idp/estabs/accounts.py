@@ -135,10 +135,19 @@ def look_up(text: str) -> Estab:
 
 
 def search(text: str, *, limit: int = 50) -> list[Estab]:
-    """Estabs that match: what `look_up` takes, words of the school's name or town, or an administrator's address."""
+    """Estabs that match: what `look_up` takes, words of the school's name or town, or an administrator's address.
+
+    Fictional schools are found by `look_up` alone.
+    """
     with suppress(UnknownEstab):
         return [look_up(text)]
-    statement = select(Estab).join(School).order_by(School.name, Estab.registered_at, Estab.id).limit(limit)
+    statement = (
+        select(Estab)
+        .join(School)
+        .where(Estab.fictional_for.is_(None))
+        .order_by(School.name, Estab.registered_at, Estab.id)
+        .limit(limit)
+    )
     if "@" in text:
         folded = people.fold_email(text)
         people_there = select(Membership.estab_id).join(Administrator, Administrator.id == Membership.person_id)

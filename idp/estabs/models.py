@@ -38,6 +38,9 @@ class Estab(Base):
     """A code of config/mis.toml; None until the school has answered."""
     second_step_required_at: Mapped[datetime | None]
     """Since when the school requires a second step of everyone who acts for it; None if it does not."""
+    fictional_for: Mapped[str | None] = mapped_column(index=True)
+    """The id of the partner whose fictional school this is (`estabs.fictional`); None for a real school. Never
+    changed."""
     closing_told: Mapped[str | None]
     """The register's status of the school, closed or about to close, that its owners were told of."""
 
@@ -47,6 +50,11 @@ class Estab(Base):
     def name(self) -> str:
         """The school's name in the register."""
         return self.school.name
+
+    @property
+    def is_fictional(self) -> bool:
+        """Whether it is a school that a partner has made up to try its application."""
+        return self.fictional_for is not None
 
     @property
     def is_verified(self) -> bool:

@@ -24,6 +24,13 @@ Row = TypeVar("Row", bound=Base)
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
+class FictionalPerson(Refusal):
+    """A person of a fictional school acts for that school alone, and no one else does."""
+
+    code, status, title = "fictional_person", 409, "This is the account of a fictional school"
+    message = "The people of a fictional school act for no other school. Please sign in with another account."
+
+
 class AccountClosed(Refusal):
     """The person acts for no school any more, so their account was closed."""
 
@@ -160,8 +167,10 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
 def join(person: Administrator, estab: Estab, *, role: str) -> Membership | None:
     """Let a person who has an account act for `estab` as well; None if they do already. Hold a lock on the estab.
 
-    A person who was removed and comes back gets the same row again.
+    A person who was removed and comes back gets the same row again. Raises `FictionalPerson`.
     """
+    if any(member.estab.fictional_for != estab.fictional_for for member in person.memberships):
+        raise FictionalPerson(reason=f"{person.id} and {estab.id}")
     now, member = clock.now(), lock(Membership, (person.id, estab.id))
     if member is None:
         member = Membership(person=person, estab=estab, role=role, added_at=now, signed_in_at=None, removed_at=None)

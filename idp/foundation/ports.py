@@ -14,6 +14,8 @@ class RequestingPartner(NamedTuple):
 
     name: str
     company: str
+    is_sandbox: bool = False
+    """Whether only fictional schools can use it."""
 
 
 class LastPerson(NamedTuple):

@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.partners import registry
+from idp.partners import companies, registry
 from idp.signin import developers
 from idp.signin.forms import DeveloperInvitation
 
@@ -25,7 +25,7 @@ def list_partners() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_partner(partner_id: str) -> ResponseReturnValue:
     """A partner, its applications and its people, and a form to invite somebody."""
-    partner, form = registry.partner_by_id(partner_id), DeveloperInvitation()
+    partner, form = companies.by_id(partner_id), DeveloperInvitation()
     if request.method == "POST" and form.validate():
         try:
             developers.invite(
@@ -37,7 +37,7 @@ def show_partner(partner_id: str) -> ResponseReturnValue:
             flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
             return redirect(url_for(".show_partner", partner_id=partner_id), 303)
     page = render_template(
-        "operate/partner.html", partner=partner, clients=registry.clients_of(partner_id), form=form,
+        "operate/partner.html", partner=partner, clients=companies.clients_of(partner_id), form=form,
         everyone=developers.of_partner(partner_id),
     )  # fmt: skip
     return page, 422 if form.errors else 200

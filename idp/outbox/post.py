@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from re import fullmatch
+from typing import Final
 
 from sqlalchemy import update
 
@@ -15,6 +16,9 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.outbox.letter import Letter
 from idp.outbox.models import Message
+
+NOWHERE: Final = ".invalid"
+"""Mail to a host below this name, which no one can have (RFC 6761 §6.4), is never sent: fictional people have it."""
 
 
 def email(
@@ -41,6 +45,7 @@ def email(
         Address(addr_spec=to)
     except (MessageError, ValueError, IndexError) as fault:
         raise ValueError("not one e-mail address") from fault
+    discard = discard or to.casefold().endswith(NOWHERE)
     subject = " ".join(runtime.rendered_block(f"mail/{name}.txt", "subject", **context).split())
     content = {
         "subject": subject,

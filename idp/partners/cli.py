@@ -138,11 +138,12 @@ def clients_list(*, as_json: bool) -> None:
         {
             "client_id": client.id, "partner": client.partner_name, "name": client.client_name,
             "profile": client.profile, "authenticates_by": client.token_endpoint_auth_method,
+            "sandbox": client.is_sandbox,
             "enabled": client.enabled and client.partner.disabled_at is None,
         }
         for client in registry.all_clients()
     ]  # fmt: skip
-    columns = ["client_id", "partner", "name", "profile", "authenticates_by", "enabled"]
+    columns = ["client_id", "partner", "name", "profile", "authenticates_by", "sandbox", "enabled"]
     show(rows, columns, as_json=as_json, empty="No client was registered yet.")
 
 

@@ -37,6 +37,8 @@ NOT_STORED: Final = {"partner", "client_id", "application_type", "software_id", 
 Which redirect URIs are allowed depends on the authentication method, not on `application_type`.
 """
 
+SANDBOX_GRANTS: Final = frozenset({CODE, REFRESH})
+"""The grants of sandbox applications: a page of ours on the way knows which school is asked."""
 _ID = frozenset(string.ascii_lowercase + string.digits + "-")
 _GENERATED_PREFIX = "cli_"
 
@@ -275,9 +277,16 @@ def _from_json(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_manifest(document: Mapping[str, Any]) -> Manifest:
-    """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault."""
-    return parse(Manifest, document)
+def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False) -> Manifest:
+    """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
+
+    A sandbox application may use addresses on the developer's own machine. It does nothing in its own name and is no
+    API, so that it never meets a real school.
+    """
+    parsed = parse(Manifest, document, is_sandbox=is_sandbox)
+    if is_sandbox and (parsed.scopes.client or parsed.resource or not parsed.grant_types <= SANDBOX_GRANTS):
+        raise InvalidClientMetadata([("grant_types", "a sandbox application may only sign people in")])
+    return parsed
 
 
 def parse_company(**document: str) -> Company:

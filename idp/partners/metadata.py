@@ -70,12 +70,17 @@ def printable(text: str) -> str:
     return text
 
 
-def _web(uri: str) -> str:
-    return uris.web(uri, local=runtime.settings().environment != "production")
+def _web(uri: str, info: ValidationInfo) -> str:
+    return uris.web(uri, local=_is_local_allowed(info))
 
 
-def _login(uri: str) -> str:
-    return uris.login(uri, local=runtime.settings().environment != "production")
+def _login(uri: str, info: ValidationInfo) -> str:
+    return uris.login(uri, local=_is_local_allowed(info))
+
+
+def _is_local_allowed(info: ValidationInfo) -> bool:
+    """Whether http on the developer's own machine is allowed: in development, and for sandbox applications."""
+    return runtime.settings().environment != "production" or bool(info.context and info.context["is_sandbox"])
 
 
 def _empty_is_absent(value: Any) -> Any:
@@ -188,13 +193,13 @@ class Metadata(BaseModel):
             raise ValueError("needs at least one for authorization_code")
         if len(set(value)) != len(value):
             raise ValueError("has the same address twice")
-        _check_each(uris.redirect, value, info.data)
+        _check_each(uris.redirect, value, info)
         return value
 
     @field_validator("post_logout_redirect_uris")
     @classmethod
     def _check_post_logout_redirects(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        _check_each(uris.after_logout, value, info.data)
+        _check_each(uris.after_logout, value, info)
         return value
 
     @field_validator("jwks")
@@ -283,14 +288,14 @@ def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[st
     return parse(Metadata, metadata, profile=profile).columns()
 
 
-def parse(model: type[M], metadata: object, **fixed: object) -> M:
+def parse(model: type[M], metadata: object, *, is_sandbox: bool = False, **fixed: object) -> M:
     """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault."""
     if not isinstance(metadata, Mapping):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
     faults = [(name, "is not supported") for name in UNSUPPORTED if metadata.get(name) is not None]
     try:
         values = {str(name): value for name, value in metadata.items() if value is not None}
-        parsed = model.model_validate({**values, **fixed})
+        parsed = model.model_validate({**values, **fixed}, context={"is_sandbox": is_sandbox})
     except ValidationError as error:
         faults += _to_faults(error)
     else:
@@ -300,12 +305,12 @@ def parse(model: type[M], metadata: object, **fixed: object) -> M:
     raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(faults)
 
 
-def _check_each(rule: Callable[..., str], value: list[str], metadata: Mapping[str, Any]) -> None:
+def _check_each(rule: Callable[..., str], value: list[str], info: ValidationInfo) -> None:
     """Raise if an address breaks `rule` for this kind of client, naming the index of each that does."""
     options = {
-        "profile": metadata.get("profile", "oidc"),
-        "public": metadata.get("token_endpoint_auth_method") == "none",
-        "local": runtime.settings().environment != "production",
+        "profile": info.data.get("profile", "oidc"),
+        "public": info.data.get("token_endpoint_auth_method") == "none",
+        "local": _is_local_allowed(info),
     }
     faults = []
     for index, uri in enumerate(value):

@@ -98,6 +98,8 @@ class Client(Base):
     """The `Authorization` header to push them with, sealed (`event_streams`)."""
     events_types: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
     """The names of the events it wants; empty for all."""
+    is_sandbox: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is for trying things out: only its partner's fictional schools can authorise it. Never changed."""
     enabled: Mapped[bool]
     version: Mapped[int]
     """Incremented by every change: a process that reads another version drops its snapshot."""

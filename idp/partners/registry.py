@@ -206,20 +206,6 @@ def partner(name: str) -> Partner:
     return row
 
 
-def partner_by_id(partner_id: str) -> Partner:
-    """The partner with this id. Raises `UnknownPartner`."""
-    row = session().get(Partner, partner_id) if is_plausible_id(partner_id) else None
-    if row is None:
-        raise UnknownPartner(reason=f"partner {partner_id[:100]!r}")
-    return row
-
-
-def clients_of(partner_id: str) -> list[Client]:
-    """The applications of a partner, by name."""
-    statement = select(Client).where(Client.partner_id == partner_id)
-    return list(session().scalars(statement.order_by(Client.client_name, Client.id)))
-
-
 def all_partners() -> list[Partner]:
     """Every partner, by name."""
     return list(session().scalars(select(Partner).order_by(Partner.name)))
@@ -236,19 +222,19 @@ def switch_partner(name: str, *, on: bool, by: str = "cli") -> Partner:
     return row
 
 
-def register(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str | None]:
+def register(manifest: Mapping[str, Any], *, by: str = "cli", is_sandbox: bool = False) -> tuple[Client, str | None]:
     """Register a client from its manifest (`clients/assembly/client.toml` shows one), and return its secret, once.
 
     Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming all that is wrong, `UnknownPartner`, `ClientExists`.
     """
-    parsed = parse_manifest(manifest)
+    parsed = parse_manifest(manifest, is_sandbox=is_sandbox)
     sector.check(parsed.sector_identifier_uri, parsed.redirect_uris)
     client_id = parsed.client_id or crypto.new_id("cli")
     if session().get(Client, client_id) is not None:
         raise ClientExists(reason=client_id)
     now = clock.now()
     client = Client(
-        id=client_id, partner_id=partner(parsed.partner).id, enabled=True, version=1,
+        id=client_id, partner_id=partner(parsed.partner).id, enabled=True, version=1, is_sandbox=is_sandbox,
         created_at=now, updated_at=now, **parsed.columns(),
     )  # fmt: skip
     session().add(client)
@@ -265,7 +251,9 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     is untouched: a new scope has to be asked for, a removed one is withheld from now on. A client that registered
     itself is managed by operators from then on. Raises as `register` does, and `UnknownClient`.
     """
-    parsed = parse_manifest(manifest)
+    client_id = manifest.get("client_id")
+    existing = session().get(Client, client_id) if isinstance(client_id, str) and is_plausible_id(client_id) else None
+    parsed = parse_manifest(manifest, is_sandbox=existing is not None and existing.is_sandbox)
     sector.check(parsed.sector_identifier_uri, parsed.redirect_uris)
     client = find(parsed.client_id or "")
     if partner(parsed.partner).id != client.partner_id:

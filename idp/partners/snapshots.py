@@ -65,6 +65,7 @@ class Snapshot:
     jwks_uri: str | None
     resource: str | None
     resource_scopes: frozenset[str]
+    is_sandbox: bool
     version: int
     secrets: tuple[Secret, ...]
 

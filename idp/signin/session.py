@@ -69,6 +69,8 @@ class SignedIn:
     amr: frozenset[str]
     acr: str
     locked_estab_id: str | None = None
+    is_fictional: bool = False
+    """Whether they act for a fictional school (`estabs.fictional`): most pages are closed to them."""
     is_authenticated: ClassVar[bool] = True
     is_active: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
@@ -102,6 +104,8 @@ class _Member(NamedTuple):
     state: str
     """The estab's."""
     second_step_required_at: datetime | None
+    """Likewise."""
+    fictional_for: str | None
     """Likewise."""
     removed_at: datetime | None
 
@@ -293,14 +297,16 @@ def _load(flask_request: Request) -> SignedIn | None:
         request_state.current().before_commit = partial(_TOUCHED.run, its_digest=digest, now=clock.now())
     signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
     requires = row.member is not None and row.member.second_step_required_at is not None
-    return _with_estab(signed_in, row.estab_id, requires_second_step=requires)
+    is_fictional = row.member is not None and row.member.fictional_for is not None
+    return replace(_with_estab(signed_in, row.estab_id, requires_second_step=requires), is_fictional=is_fictional)
 
 
 def _for_estab(signed_in: SignedIn, estab_id: str | None) -> SignedIn:
     """The same, acting for the estab with this internal id, as far as its rule on second steps lets them."""
     estab = session().get(Estab, estab_id) if estab_id else None
     requires = estab is not None and estab.second_step_required_at is not None
-    return _with_estab(signed_in, estab_id, requires_second_step=requires)
+    is_fictional = estab is not None and estab.is_fictional
+    return replace(_with_estab(signed_in, estab_id, requires_second_step=requires), is_fictional=is_fictional)
 
 
 def _with_estab(signed_in: SignedIn, estab_id: str | None, *, requires_second_step: bool) -> SignedIn:
@@ -375,7 +381,7 @@ _SESSION: Final = Statement(
         _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
         _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
         _sessions.c.estab_id, _people.c.name, _people.c.removed_at, _estabs.c.state, _estabs.c.second_step_required_at,
-        _members.c.removed_at, _staff.c.name, _staff.c.disabled_at,
+        _estabs.c.fictional_for, _members.c.removed_at, _staff.c.name, _staff.c.disabled_at,
     )
     .outerjoin(_people, and_(_people.c.id == _sessions.c.person_id, _sessions.c.kind == "administrator"))
     .outerjoin(_members, and_(_members.c.person_id == _people.c.id, _members.c.estab_id == _sessions.c.estab_id))

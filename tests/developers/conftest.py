@@ -1,5 +1,27 @@
-"""People at browsers, and an account of a school."""
+"""People at browsers, an account of a school, and a partner's person who is signed in."""
 
+import pytest
+
+from idp.partners import companies
+from tests import factories
+from tests.code_accounts import a_developer, signs_in
 from tests.signin.conftest import account, jo, stranger
 
 __all__ = ["account", "jo", "stranger"]
+
+
+@pytest.fixture
+def assembly(work, clock):
+    """The id of a partner, in a service that has a register."""
+    with work():
+        factories.a_school()
+        return factories.a_partner(name="Assembly").id
+
+
+@pytest.fixture
+def dev(jo, work, assembly):
+    """An owner of Assembly's account, signed in."""
+    with work():
+        _, seed = a_developer(companies.by_id(assembly))
+    signs_in(jo, "/developers", "sam@assembly.example", seed)
+    return jo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp.partners import registry
+from idp.partners import companies
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
 from tests.code_accounts import a_developer, an_operator, signs_in
@@ -79,7 +79,7 @@ def test_a_partner_that_is_not_there_is_a_404(ops, partner):
 def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, work):
     assert stranger.opens("/operate/partners").status_code in {303, 404}
     with work():
-        _, seed = a_developer(registry.partner_by_id(partner_id))
+        _, seed = a_developer(companies.by_id(partner_id))
     signs_in(jo, "/developers", "sam@assembly.example", seed)
     for path in PATHS:
         assert jo.opens(path.format(partner_id)).status_code == 404

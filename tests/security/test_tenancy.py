@@ -437,6 +437,9 @@ FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
 }  # fmt: skip
 FOR_DEVELOPERS = {
+    "developers.sandbox.home", "developers.sandbox.make_application", "developers.sandbox.replace_password",
+    "developers.sandbox.verify",
+} | {
     f"developers.account.{name}"
     for name in (
         "list_applications", "show_application", "rotate_secret", "change_addresses", "change_keys", "replay",

@@ -42,6 +42,14 @@ _SIGN_IN: Final = {
 MAX_HOST_LENGTH: Final = 255
 """Characters of an unknown host that are logged."""
 
+OPEN_TO_FICTIONAL: Final = frozenset(
+    {
+        "manage.home", "manage.stop_sharing", "manage.change_sharing", "manage.pause_sharing", "manage.resume_sharing",
+        "manage.download_record", "manage.system.change", "signin.schools.choose",
+    }
+)  # fmt: skip
+"""Pages for people of fictional schools, beside those below `manage.sharing` and `manage.security`."""
+
 View = Callable[..., ResponseReturnValue]
 
 
@@ -107,6 +115,8 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
             return redirect(url_for(_SIGN_IN[kind], next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(reason=f"for {kind}s only")
+        if getattr(current_user, "is_fictional", False) and not _is_open_to_fictional(request.endpoint or ""):
+            raise NotFound(reason="closed to people of fictional schools")
         if needs_school and kind == "administrator" and current_user.estab_id is None:
             if request.method == "POST":
                 form_drafts.save()
@@ -114,6 +124,14 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
         return None
 
     return check
+
+
+def _is_open_to_fictional(endpoint: str) -> bool:
+    """Whether people of fictional schools may use this page: those on which they decide about sharing.
+
+    Closed are all those that write to somebody, or lead to another school or account.
+    """
+    return endpoint in OPEN_TO_FICTIONAL or endpoint.startswith(("manage.sharing.", "manage.security."))
 
 
 def csrf_exempt(view: View) -> None:

@@ -168,7 +168,8 @@ def requesting_partner(path: str) -> RequestingPartner | None:
         return None
     if row.browser is None or not _is_this_browser(row.browser):
         return None
-    return RequestingPartner(client.registered.client_name, client.registered.partner_name)
+    registered = client.registered
+    return RequestingPartner(registered.client_name, registered.partner_name, registered.is_sandbox)
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:

@@ -29,7 +29,7 @@ from idp.oidc.incoming import CheckedRequest, PendingRequest, Request
 from idp.oidc.server import Server
 from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
-from idp.sharing import authorise, live
+from idp.sharing import authorise, live, sandbox
 from idp.sharing.live import State
 from idp.signin import factors, session
 from idp.signin.session import SignedIn
@@ -113,10 +113,10 @@ def step(request: CheckedRequest) -> Step | Approval:
         raise AccessDeniedError(description="the person chose not to go on")
     signed_in = session.current()
     if signed_in is None or not _is_enough(signed_in, request):
-        if "create" in request.prompt:
+        if "create" in request.prompt and not request.client.registered.is_sandbox:
             return REGISTER
-        if signed_in and _is_fresh(signed_in, request) and _is_another_person(signed_in, request):
-            raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
+        if signed_in and _is_fresh(signed_in, request):
+            _refuse_wrong_person(signed_in, request)
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
         return _step_up(signed_in, request)
@@ -192,7 +192,7 @@ def _is_cancelled(request: CheckedRequest) -> bool:
 
 def _is_enough(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the signed-in person is the one requested, and signed in recently enough."""
-    if _is_another_person(signed_in, request):
+    if _is_another_person(signed_in, request) or not _may_meet(signed_in, request):
         return False
     if _is_fresh(signed_in, request):
         return True
@@ -208,6 +208,22 @@ def _is_another_person(signed_in: SignedIn, request: CheckedRequest) -> bool:
 def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether they signed in after this request was made."""
     return request.pending is not None and signed_in.auth_time >= request.pending.since
+
+
+def _refuse_wrong_person(signed_in: SignedIn, request: CheckedRequest) -> None:
+    """Raise if the person, who has just signed in for this request, is not one that it can be about."""
+    if not _may_meet(signed_in, request):
+        raise AccessDeniedError(description="applications that are being tested work with fictional schools alone")
+    if _is_another_person(signed_in, request):
+        raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
+
+
+def _may_meet(signed_in: SignedIn, request: CheckedRequest) -> bool:
+    """Whether the client may ask the person's school: a person of a fictional school has no other one."""
+    client = request.client.registered
+    if not client.is_sandbox or not signed_in.is_fictional:
+        return client.is_sandbox == signed_in.is_fictional
+    return signed_in.estab_id is not None and sandbox.may_meet(client, signed_in.membership.estab)
 
 
 def _is_later(agreed: State, request: CheckedRequest) -> bool:

@@ -50,7 +50,7 @@ class Colleague(contact_fields.EmailForm):
 def may_be_asked(client: AnyClient, by: Membership) -> bool:
     """Whether a colleague of `by` can be asked: the school is verified, and the client has an address to start at."""
     start = start_link.of_client(client.id)
-    return by.estab.is_verified and start is not None and bool(start.address)
+    return by.estab.is_verified and not by.estab.is_fictional and start is not None and bool(start.address)
 
 
 def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | None:

@@ -1,0 +1,122 @@
+"""What a partner's people make themselves: sandbox applications, and fictional schools to try them with."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from idp.developers import quick_starts
+from idp.estabs import fictional, passphrases
+from idp.estabs.models import Estab
+from idp.foundation import runtime, scopes
+from idp.foundation.database import one_at_a_time, session
+from idp.foundation.errors import Refusal
+from idp.partners import lookalikes, registry
+from idp.partners.metadata import REFRESH
+from idp.partners.models import Client
+from idp.signin import session as browser_sessions
+from idp.signin.models import Developer
+
+MAX_APPLICATIONS: Final = 20
+"""Sandbox applications of one partner, disabled ones included."""
+SUFFIX: Final = " (sandbox)"
+"""What their names end with, so that no one takes them for the real ones."""
+TRY_IT: Final = "/developers/try-it/callback"
+"""The path at which the console itself receives people back from a sign-in that it walks through."""
+
+
+class TooManyApplications(Refusal):
+    """The partner has as many sandbox applications as it may have."""
+
+    code, status, title = "too_many_sandbox_applications", 409, "There are as many sandbox applications as there can be"
+    message = f"There can be {MAX_APPLICATIONS} sandbox applications. Please use one of those that you have."
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A fictional school with the password of its owner, which is shown once."""
+
+    estab: Estab
+    username: str
+    password: str
+
+
+def software() -> list[quick_starts.QuickStart]:
+    """The quick starts of software at which people sign in."""
+    return [one for one in quick_starts.catalogue().values() if one.registration.get("redirect_uris")]
+
+
+def make_application(
+    developer: Developer, *, name: str, quick_start_id: str, address: str
+) -> tuple[Client, str | None]:
+    """Register a sandbox application for the software chosen, and return its secret, once.
+
+    It may ask fictional schools for every scope. Raises `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for
+    the address, and `InvalidClientMetadata` for the name.
+    """
+    one_at_a_time("sandbox of a partner", developer.partner_id)
+    mine = Client.partner_id == developer.partner_id, Client.is_sandbox
+    if (session().scalar(select(func.count()).select_from(Client).where(*mine)) or 0) >= MAX_APPLICATIONS:
+        raise TooManyApplications(reason=developer.partner_id)
+    lookalikes.check_name(name, developer.partner_id)
+    values = quick_starts.to_values("", address)
+    registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
+    return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)
+
+
+def has_try_it(client: Client) -> bool:
+    """Whether the console can walk through a sign-in with this application: it may receive people back for it."""
+    return (
+        client.is_sandbox and client.enabled and client.profile == "oidc" and try_it_address() in client.redirect_uris
+    )
+
+
+def try_it_address() -> str:
+    """The redirect URI of the console itself."""
+    return runtime.url(TRY_IT)
+
+
+def generate_password() -> tuple[str, str]:
+    """A password for a fictional school's owner, and its hash. Slow: call it outside a transaction."""
+    password = passphrases.generate()
+    return password, runtime.passwords().hash(password)
+
+
+def make_school(developer: Developer, kind: str, *, mis: str, password: tuple[str, str], is_verified: bool) -> Made:
+    """Make a fictional school. Raises `TooManyFictionalSchools` and `NoRegister`."""
+    estab = fictional.open_school(
+        developer.partner_id, kind, mis=mis, password_hash=password[1], is_verified=is_verified, by=developer.id
+    )
+    return Made(estab, fictional.owner(estab).username, password[0])
+
+
+def replace_password(developer: Developer, estab_id: str, *, password: tuple[str, str]) -> Made:
+    """Give the owner of a fictional school another password; their sessions end. Raises `UnknownFictionalSchool`."""
+    estab = fictional.find(developer.partner_id, estab_id)
+    person = fictional.set_password(estab, password[1], by=developer.id)
+    browser_sessions.end_all(person.id, "password_changed")
+    return Made(estab, person.username, password[0])
+
+
+def verify(developer: Developer, estab_id: str) -> Estab:
+    """Verify a fictional school. Raises `UnknownFictionalSchool` and `WrongState`."""
+    estab = fictional.find(developer.partner_id, estab_id)
+    fictional.verify(estab, by=developer.id)
+    return estab
+
+
+def _manifest(developer: Developer, name: str, registration: dict[str, Any]) -> dict[str, Any]:
+    """The registration that suits the software, with what a live application has to say about itself filled in."""
+    partner = developer.partner
+    required = frozenset(registration["scopes"].get("required", ()))
+    optional = frozenset(name for name, scope in scopes.catalogue().items() if scope.kind != "client") - required
+    if REFRESH not in registration.get("grant_types", ()):
+        optional -= {"offline_access"}
+    return {
+        **registration,
+        "redirect_uris": [*registration["redirect_uris"], try_it_address()],
+        "partner": partner.name, "client_name": f"{name}{SUFFIX}", "client_uri": partner.website,
+        "purpose": "Trying this application with fictional schools.", "policy_uri": partner.website,
+        "agreement_uri": partner.website, "agreement_version": "sandbox",
+        "scopes": {"required": sorted(required), "optional": sorted(optional)},
+    }  # fmt: skip

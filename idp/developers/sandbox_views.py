@@ -1,0 +1,123 @@
+"""The pages on which a partner's people make sandbox applications and fictional schools."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from wtforms.fields.choices import SelectChoice
+
+from idp.developers import quick_starts, sandbox, signed_in
+from idp.developers.forms import FictionalSchool, SandboxApplication
+from idp.estabs import accounts, fictional
+from idp.foundation import database
+from idp.foundation.web import admission, form_drafts, post_redirect_get, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.partners import mis_catalogue
+from idp.partners.metadata import InvalidMetadata
+from idp.schools.fictional import NoRegister
+
+bp = Blueprint("sandbox", __name__, url_prefix="/sandbox")
+
+
+@bp.route("", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+@admission.hashes_passwords
+def home() -> ResponseReturnValue:
+    """The fictional schools, and a form to make another one."""
+    person, form = signed_in.developer(), FictionalSchool()
+    form.mis.choices = [SelectChoice(system.code, system.name) for system in mis_catalogue.catalogue().values()]
+    if request.method == "POST" and form.validate():
+        database.end_read_transaction()
+        password = sandbox.generate_password()
+        try:
+            made = sandbox.make_school(
+                signed_in.developer(),
+                form.kind.data,
+                mis=form.mis.data,
+                password=password,
+                is_verified=form.is_verified.data,
+            )
+        except (fictional.TooManyFictionalSchools, NoRegister) as refused:
+            form.form_errors.append(refused.message)
+        else:
+            return _credentials(made)
+    page = render_template(
+        "developers/sandbox.html",
+        form=form,
+        schools=fictional.of_partner(person.partner_id),
+        most=fictional.MAX_SCHOOLS,
+    )
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/schools/<estab_id>/password")
+@security.developer
+@limiter.limit(at_most(30, "minute"))
+@admission.hashes_passwords
+@form_drafts.form_shown_at("developers.sandbox.home")
+def replace_password(estab_id: str) -> ResponseReturnValue:
+    """Show the school's sign-in with another password, once."""
+    fictional.find(signed_in.developer().partner_id, estab_id)
+    database.end_read_transaction()
+    return _credentials(sandbox.replace_password(signed_in.developer(), estab_id, password=sandbox.generate_password()))
+
+
+@bp.post("/schools/<estab_id>/verify")
+@security.developer
+@form_drafts.form_shown_at("developers.sandbox.home")
+def verify(estab_id: str) -> ResponseReturnValue:
+    """Verify a fictional school, as our staff verify real ones."""
+    try:
+        estab = sandbox.verify(signed_in.developer(), estab_id)
+    except accounts.WrongState as refused:
+        flash(refused.message, "problem")
+    else:
+        flash(f"{estab.name} is verified. Your application’s next refresh brings the data scopes.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.route("/applications/new", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def make_application() -> ResponseReturnValue:
+    """Make a sandbox application, and show its secret, once."""
+    person, form = signed_in.developer(), SandboxApplication()
+    form.software.choices = [
+        SelectChoice("", "Choose"),
+        *(SelectChoice(one.id, f"{one.language}: {one.name}") for one in sandbox.software()),
+    ]
+    if request.method == "POST" and form.validate():
+        try:
+            client, secret = sandbox.make_application(
+                person, name=form.name.data, quick_start_id=form.software.data, address=form.address.data
+            )
+        except quick_starts.InvalidValue as refused:
+            form.address.errors = [refused.message]
+        except InvalidMetadata as refused:
+            _refuse(form, refused.faults)
+        except sandbox.TooManyApplications as refused:
+            form.form_errors.append(refused.message)
+        else:
+            quick_start = url_for(
+                "developers.show_quick_start", quick_start_id=form.software.data, client_id=client.id,
+                address=form.address.data,
+            )  # fmt: skip
+            post_redirect_get.mark_secret_page(
+                back_to=url_for("developers.account.show_application", client_id=client.id)
+            )
+            return render_template(
+                "developers/sandbox_made.html", client=client, secret=secret, quick_start=quick_start
+            )
+    return render_template("developers/sandbox_new.html", form=form), 422 if form.errors else 200
+
+
+def _refuse(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
+    for name, reason in faults:
+        if name == "client_name":
+            form.name.errors = [*form.name.errors, f"The name {reason}."]
+        else:
+            form.address.errors = [*form.address.errors, f"{name}: {reason}."]
+
+
+def _credentials(made: sandbox.Made) -> ResponseReturnValue:
+    post_redirect_get.mark_secret_page(back_to=url_for(".home"))
+    return render_template("developers/sandbox_school.html", made=made)

@@ -1,0 +1,94 @@
+"""Fictional schools, with which a partner's people try their sandbox applications.
+
+Each belongs to one partner. It is an entry of no register, so no search finds it, and it never joins the queue of our
+staff. Its one person has an address to which nothing is sent, and may do little more than decide about sharing.
+Whom it may share with is decided by `sharing.sandbox`.
+"""
+
+from typing import Final
+
+from sqlalchemy import func, select
+
+from idp.audit import events, log
+from idp.estabs import accounts, credentials, people
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.database import lock, one_at_a_time, session
+from idp.foundation.errors import NotFound, Refusal
+from idp.schools import fictional
+
+MAX_SCHOOLS: Final = 10
+"""Fictional schools of one partner."""
+DOMAIN: Final = "fictional.invalid"
+"""Where their people have their addresses: nothing is sent there (RFC 6761 §6.4)."""
+MOBILE: Final = "+447700900000"
+"""Of the range that Ofcom keeps for fiction, and never confirmed, so no message is sent to it."""
+
+
+class TooManyFictionalSchools(Refusal):
+    """The partner has as many as it may have."""
+
+    code, status, title = "too_many_fictional_schools", 409, "There are as many fictional schools as there can be"
+    message = f"There can be {MAX_SCHOOLS} fictional schools. Please use one of those that you have."
+
+
+class UnknownFictionalSchool(NotFound):
+    """The partner has no such fictional school."""
+
+    code, title = "unknown_fictional_school", "There is no such school"
+    message = "Your company has no fictional school with this id."
+
+
+def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_verified: bool, by: str) -> Estab:
+    """Make a fictional school of this kind with its owner; verified at once, or left as a new school is.
+
+    `mis` is a code of config/mis.toml; `password_hash` is calculated outside the transaction. Raises
+    `TooManyFictionalSchools` and `fictional.NoRegister`.
+    """
+    one_at_a_time("fictional schools of a partner", partner_id)
+    number = session().scalar(select(func.count()).where(Estab.fictional_for == partner_id)) or 0
+    if number >= MAX_SCHOOLS:
+        raise TooManyFictionalSchools(reason=partner_id)
+    school = fictional.add(kind, number + 1)
+    estab, owner = accounts.register(
+        school, name="Alex Example", email=f"{school.register_id.replace('_', '-')}@{DOMAIN}".lower(), mobile=MOBILE
+    )
+    estab.fictional_for, estab.mis = partner_id, mis
+    credentials.set_hash(owner, password_hash, by=by, is_ours=True)
+    session().flush()
+    log.record(events.FICTIONAL_SCHOOL_MADE, by=by, estab=estab.id, subject=estab.id, partner=partner_id)
+    if is_verified:
+        accounts.change_state(estab, "verified", by=by, reason="fictional")
+    return estab
+
+
+def of_partner(partner_id: str) -> list[Estab]:
+    """The fictional schools of a partner, the oldest first."""
+    statement = select(Estab).where(Estab.fictional_for == partner_id)
+    return list(session().scalars(statement.order_by(Estab.registered_at, Estab.id)))
+
+
+def find(partner_id: str, estab_id: str) -> Estab:
+    """The partner's fictional school with this Estab ID. Raises `UnknownFictionalSchool`."""
+    is_plausible = estab_id.isascii() and estab_id.isalnum()
+    statement = select(Estab).where(Estab.fictional_for == partner_id, Estab.estab_id == estab_id)
+    if not is_plausible or (estab := session().scalar(statement)) is None:
+        raise UnknownFictionalSchool(reason=f"{estab_id[:50]!r} of {partner_id}")
+    return estab
+
+
+def owner(estab: Estab) -> Administrator:
+    """The one person of a fictional school."""
+    return people.owners(estab.id)[0]
+
+
+def set_password(estab: Estab, password_hash: str, *, by: str) -> Administrator:
+    """Give its owner another password."""
+    person = owner(estab)
+    lock(Administrator, person.id)
+    credentials.set_hash(person, password_hash, by=by, is_ours=True)
+    return person
+
+
+def verify(estab: Estab, *, by: str) -> None:
+    """Verify it, as our staff verify real schools. Raises `accounts.WrongState`."""
+    accounts.change_state(estab, "verified", by=by, reason="fictional")

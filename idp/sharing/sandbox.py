@@ -1,0 +1,27 @@
+"""Fictional schools and sandbox applications meet each other, and nothing real: the rule, in one function.
+
+Every agreement is inserted by `agreements.insert`, which asks here. Every code and token needs an agreement, so this is
+enough for all of them; the authorization endpoint asks too, so that no page names a sandbox application to a school.
+"""
+
+from idp.estabs.models import Estab
+from idp.foundation.errors import Refusal
+from idp.partners.snapshots import AnyClient
+
+
+class FictionalAndReal(Refusal):
+    """A sandbox application and a real school, a live one and a fictional school, or those of two partners."""
+
+    code, status, title = "fictional_and_real", 403, "This cannot be authorised"
+    message = "Applications that are being tested work with the fictional schools of their own company alone."
+
+
+def may_meet(client: AnyClient, estab: Estab) -> bool:
+    """Whether `client` may ask `estab` for anything: both are real, or both are for trials of the same partner."""
+    return estab.fictional_for == (client.partner_id if client.is_sandbox else None)
+
+
+def check(client: AnyClient, estab: Estab) -> None:
+    """Raise `FictionalAndReal` unless they may meet."""
+    if not may_meet(client, estab):
+        raise FictionalAndReal(reason=f"{client.id} and {estab.id}")

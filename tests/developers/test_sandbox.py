@@ -1,0 +1,294 @@
+"""Sandbox applications and fictional schools meet each other, and nothing real, whichever way it is tried."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import select
+
+from idp.developers import sandbox
+from idp.estabs import accounts, fictional, people
+from idp.estabs.models import Estab
+from idp.foundation import clock as clocks, runtime
+from idp.foundation.database import session
+from idp.onboarding import review
+from idp.outbox.models import Message
+from idp.partners import companies, manifest, registry
+from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
+from idp.partners.models import Client
+from idp.schools import search
+from idp.sharing import authorise
+from idp.sharing.sandbox import FictionalAndReal
+from idp.signin.models import Developer
+from tests import factories
+from tests.code_accounts import a_developer
+
+CALLBACK = "http://localhost:3000/callback"
+
+
+@pytest.fixture
+def sam(work, assembly):
+    """The id of a person of Assembly."""
+    with work():
+        return a_developer(companies.by_id(assembly), "bo@assembly.example")[0].id
+
+
+@pytest.fixture
+def made(work, sam):
+    """The ids of a sandbox application and of a fictional school of Assembly."""
+    with work():
+        person = session().get_one(Developer, sam)
+        client, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
+        school = sandbox.make_school(
+            person, "primary", mis="sims", password=sandbox.generate_password(), is_verified=True
+        )
+        return client.id, school.estab.id
+
+
+def gives(client, estab):
+    """The school's owner agrees to what the client requires."""
+    authorise.give(
+        client, client.required_scopes, by=people.of_estab(estab.id)[0], agreement="1",
+        until=clocks.now() + timedelta(days=1), offered=client.scopes,
+    )  # fmt: skip
+
+
+class TestIsolation:
+    def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, made, work):
+        client_id, estab_id = made
+        with work():
+            gives(registry.find(client_id), session().get_one(Estab, estab_id))
+
+    def test_a_real_school_never_authorises_a_sandbox_application(self, made, work):
+        with work():
+            real = factories.an_administrator(factories.an_estab()).memberships[0].estab
+            with pytest.raises(FictionalAndReal):
+                gives(registry.find(made[0]), real)
+
+    def test_a_fictional_school_never_authorises_a_live_application(self, made, work):
+        with work():
+            live = factories.a_client(registry.partner("Assembly"))
+            with pytest.raises(FictionalAndReal):
+                gives(live, session().get_one(Estab, made[1]))
+
+    def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, made, work):
+        with work():
+            other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+            client, _ = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")
+            with pytest.raises(FictionalAndReal):
+                gives(client, session().get_one(Estab, made[1]))
+
+    def test_people_of_one_never_act_for_the_other(self, made, work):
+        with work():
+            fiction = session().get_one(Estab, made[1])
+            real = factories.an_administrator(factories.an_estab())
+            with pytest.raises(people.FictionalPerson):
+                people.join(real, fiction, role="admin")
+            with pytest.raises(people.FictionalPerson):
+                accounts.register_for(fictional.owner(fiction).id, factories.a_school())
+
+    def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, made, work):
+        with work():
+            school = session().get_one(Estab, made[1]).school
+            assert school.dfe_number.startswith("999")
+            for text in (school.name, "Fictional", school.dfe_number, "Nowhere"):
+                assert search.find(text).results == ()
+            assert not school.is_open
+            assert accounts.search("Fictional") == []
+
+    def test_our_staff_have_nothing_to_check(self, made, work):
+        with work():
+            assert review.queue() == []
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            {"grant_types": ["authorization_code", "client_credentials"]},
+            {"scopes": {"required": ["openid"], "client": ["schools.list"]}},
+            {"resource": "https://api.example/", "resource_scopes": ["school"]},
+        ],
+    )
+    def test_a_sandbox_application_is_no_api_and_acts_for_no_one_but_people(self, made, work, names):
+        with work(), pytest.raises(InvalidClientMetadata):
+            registry.change({**manifest.of_client(registry.find(made[0])), **names})
+        with work():
+            assert registry.find(made[0]).is_sandbox
+
+    def test_localhost_is_for_sandbox_applications_alone_in_production(self, made, work, monkeypatch):
+        with work():
+            document = manifest.of_client(registry.find(made[0]))
+            in_production = runtime.settings().model_copy(update={"environment": "production"})
+            monkeypatch.setattr(runtime, "settings", lambda: in_production)
+            manifest.parse_manifest(document, is_sandbox=True)
+            with pytest.raises(InvalidRedirectUri):
+                manifest.parse_manifest(document)
+
+
+class TestInABrowser:
+    def signs_in_at(self, person, client_id, username, password):
+        """Begin a sign-in at the application, and sign in; where the browser is sent then."""
+        query = {
+            "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile email",
+            "code_challenge": "A" * 43, "code_challenge_method": "S256", "state": "s",
+        }  # fmt: skip
+        answer = person.web.get("/oauth/authorize", query_string=query)
+        if urlsplit(answer.location).path == "/sign-in":
+            person.opens(answer.location)
+            person.sends_again(answer.location, username=username, password=password)
+            answer = person.web.get(person.answer.location)
+        return answer
+
+    def test_a_developer_makes_both_and_signs_in(self, dev, stranger):
+        dev.opens("/developers/applications")
+        dev.opens(dev.page.find(id="sandbox")["href"])
+        dev.opens(dev.page.find(id="make-application")["href"])
+        dev.sends_again(
+            "/developers/sandbox/applications/new", name="Trial", software="authlib", address="http://localhost:3000"
+        )
+        client_id = dev.page.find(id="client-id").text
+        assert dev.page.find(id="client-secret").text
+        dev.opens("/developers/sandbox")
+        dev.sends_again("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
+        username, password = dev.page.find(id="estab-id").text, dev.page.find(id="password").text
+        answer = self.signs_in_at(stranger, client_id, username, password)
+        assert urlsplit(answer.location).path == "/oauth/consent"
+        page = stranger.opens(answer.location)
+        assert "Fictional Primary School 1" in stranger.sees
+        assert "Somebody else decides" not in stranger.sees
+        assert page.status_code == 200
+
+    def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, made, stranger, account):
+        answer = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
+        parts = urlsplit(answer.location)
+        assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
+        assert parse_qs(parts.query)["error"] == ["access_denied"]
+
+    def test_the_sign_in_page_says_that_it_is_a_test(self, made, stranger):
+        query = {
+            "response_type": "code", "client_id": made[0], "redirect_uri": CALLBACK, "scope": "openid",
+            "code_challenge": "A" * 43, "code_challenge_method": "S256", "prompt": "create",
+        }  # fmt: skip
+        answer = stranger.web.get("/oauth/authorize", query_string=query)
+        stranger.opens(answer.location)
+        assert "please do not sign in" in stranger.sees
+        assert "Trial" not in stranger.sees
+
+    @pytest.fixture
+    def alex(self, made, stranger, work):
+        """The person of the fictional school, signed in."""
+        with work():
+            owner = fictional.owner(session().get_one(Estab, made[1]))
+            owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
+            username = owner.username
+        stranger.sends("/sign-in", username=username, password=factories.PASSWORD)
+        return stranger
+
+    def test_a_fictional_person_is_sent_back_from_a_live_application(self, alex, work):
+        with work():
+            live = factories.a_client(registry.partner("Assembly"), redirect_uris=[CALLBACK]).id
+        query = {
+            "response_type": "code", "client_id": live, "redirect_uri": CALLBACK, "scope": "openid", "prompt": "none",
+            "code_challenge": "A" * 43, "code_challenge_method": "S256",
+        }  # fmt: skip
+        answer = alex.web.get("/oauth/authorize", query_string=query)
+        assert parse_qs(urlsplit(answer.location).query)["error"] == ["login_required"]
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/manage/people", "/manage/account", "/manage/account/email", "/manage/account/mobile"],
+    )
+    def test_pages_that_write_to_somebody_are_closed_to_fictional_people(self, alex, path):
+        assert alex.opens(path).status_code == 404
+
+    def test_the_pages_about_sharing_are_open_to_them(self, alex):
+        assert alex.opens("/manage").status_code == 200
+        assert alex.opens("/manage/security").status_code == 200
+
+    def test_nothing_is_ever_sent_to_them(self, made, work):
+        with work():
+            gives(registry.find(made[0]), session().get_one(Estab, made[1]))
+        with work():
+            receipt = session().scalars(select(Message).where(Message.name == "sharing_receipt")).one()
+            assert (receipt.recipient, receipt.sealed) == (None, None)
+            assert receipt.sent_at is not None
+
+
+class TestConsole:
+    def test_another_partners_schools_are_not_there(self, dev, work):
+        with work():
+            other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+            password = ("x", runtime.passwords().hash(factories.PASSWORD))
+            theirs = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
+            estab_id = theirs.estab.estab_id
+        dev.opens("/developers/sandbox")
+        assert "Fictional" not in dev.page.find("main").find(id="schools").find_next("p").text
+        for action in ("password", "verify"):
+            path = f"/developers/sandbox/schools/{estab_id}/{action}"
+            assert dev.web.post(path, data={"csrf_token": dev.token}).status_code == 404
+
+    def test_a_school_is_left_unverified_and_verified_later(self, dev, work):
+        dev.sends("/developers/sandbox", kind="secondary", mis="arbor")
+        username = dev.page.find(id="estab-id").text
+        dev.opens("/developers/sandbox")
+        assert "unverified" in dev.sees
+        for _ in range(2):
+            dev.sends_again(f"/developers/sandbox/schools/{username}/verify")
+            assert dev.answer.status_code == 303
+            dev.opens("/developers/sandbox")
+        with work():
+            assert accounts.find(username).is_verified
+
+    def test_a_new_password_replaces_the_former(self, dev, made, stranger, work):
+        with work():
+            estab_id = session().get_one(Estab, made[1]).estab_id
+        dev.opens("/developers/sandbox")
+        dev.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
+        password = dev.page.find(id="password").text
+        stranger.sends("/sign-in", username=estab_id, password=password)
+        assert stranger.answer.status_code == 303
+
+    @pytest.mark.parametrize(
+        ("typed", "why"),
+        [
+            ({"name": ""}, "Type a name"),
+            ({"software": ""}, "Choose the software"),
+            ({"address": "http://assembly.example"}, "must be https"),
+            ({"address": "http://localhost:3000/a"}, "must end after the host"),
+            ({"name": "IDaaS"}, "must not be, or look like"),
+        ],
+    )
+    def test_what_cannot_be_made_is_explained_and_kept(self, dev, work, typed, why):
+        values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | typed
+        dev.sends("/developers/sandbox/applications/new", **values)
+        assert dev.answer.status_code == 422
+        assert why in dev.sees
+        with work():
+            assert session().scalars(select(Client)).all() == []
+
+    def test_both_are_bounded(self, work, sam, monkeypatch):
+        monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
+        monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
+        with work():
+            person, password = session().get_one(Developer, sam), ("x", runtime.passwords().hash(factories.PASSWORD))
+
+            def application():
+                return sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
+
+            def school():
+                return sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
+
+            application()
+            school()
+            with pytest.raises(sandbox.TooManyApplications):
+                application()
+            with pytest.raises(fictional.TooManyFictionalSchools):
+                school()
+
+    def test_each_piece_of_software_can_be_chosen(self, work, sam, monkeypatch):
+        monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 100)
+        with work():
+            person = session().get_one(Developer, sam)
+            for one in sandbox.software():
+                client, _ = sandbox.make_application(person, name="Trial", quick_start_id=one.id, address="")
+                assert sandbox.has_try_it(client)
+                assert client.client_scopes == frozenset()
