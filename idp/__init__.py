@@ -13,12 +13,14 @@ authorization   (with z) the protocol's word: the request, the code, the endpoin
 Data area       how a school's page says "data scope".
 Identity scope  a scope about the person or the school's public entry; never withheld from an unverified estab.
 Data scope      a scope of `config/scopes.toml` that gives access to school data; withheld until the estab is verified.
+Endpoint scope  the scope by which an endpoint reports to us and sends extracts; it lets no partner read anything.
 Pending request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
 Lineage         all tokens that came from one code, device code or client-credentials request.
 Operator        a member of our staff.
 Developer       one of a partner's people, who looks after its clients at `/developers`.
-Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS. Not built yet.
+Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS.
 MIS             the school's management information system.
+Extract         what an endpoint reads from the MIS and sends to XporterOnDemand at one time.
 Refusal         an error whose words may be shown to the person it happened to.
 Outbox          messages, written in the transaction that they report on and delivered by the worker.
 """

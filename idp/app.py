@@ -24,7 +24,7 @@ from idp.invitations import views as invitations
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
 from idp.oidc.authorization import pending_requests
-from idp.oidc.tokens import logout_token
+from idp.oidc.tokens import families, logout_token
 from idp.onboarding import views as onboarding
 from idp.operate import views as operate
 from idp.outbox import views as outbox
@@ -41,6 +41,7 @@ PORTS = Ports(
     navigation=signin.navigation,
     estab_state_changed=notices.record_state,
     partner_people=developer_accounts.addresses,
+    revoke_endpoint_tokens=families.revoke_of_key,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )
 

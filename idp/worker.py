@@ -42,6 +42,7 @@ from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
 from idp.sharing import closures, expiry, retention as sharing, reviewing
 from idp.signin import factor_recovery, retention as signin
+from idp.xporter import retention as xporter
 
 HEARTBEAT_SECONDS: Final = 10.0
 """Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
@@ -65,6 +66,7 @@ RETENTION: Final[tuple[Rule, ...]] = (
     *oidc.RETENTION, *signin.RETENTION, *browser_store.RETENTION, *estabs.RETENTION, *onboarding.RETENTION,
     *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
     *audit.RETENTION, *federation.RETENTION, *invitations.RETENTION, *events_retention.RETENTION,
+    *xporter.RETENTION,
 )  # fmt: skip
 """The retention rules that the packages declare for their tables."""
 

@@ -80,7 +80,7 @@ Nor is a test that has no database."""
 ON_SQLITE = [
     *("tests/developers", "tests/estabs", "tests/federation", "tests/foundation", "tests/invitations", "tests/keys"),
     *("tests/manage", "tests/oidc", "tests/onboarding", "tests/operate", "tests/partner_api", "tests/partners"),
-    *("tests/sharing", "tests/signin"),
+    *("tests/sharing", "tests/signin", "tests/xporter"),
 ]
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
 conformance plans and the tests of security for all that the protocol and its pages do with a database."""

@@ -125,6 +125,11 @@ SCHOOL_INVITATION_OPENED: Final = "school_invitation.opened"
 SCHOOL_INVITATION_FORWARDED: Final = "school_invitation.forwarded"
 SCHOOL_INVITATION_DECLINED: Final = "school_invitation.declined"
 
+# xporter
+ENDPOINT_REGISTERED: Final = "endpoint.registered"
+ENDPOINT_REPLACED: Final = "endpoint.replaced"
+ENDPOINT_REMOVED: Final = "endpoint.removed"
+
 # oidc
 CODE_REPLAYED: Final = "code.replayed"
 REFRESH_REUSED: Final = "refresh_token.reused"

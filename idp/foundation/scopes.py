@@ -15,6 +15,7 @@ from idp.foundation.setting_types import ROOT
 
 _WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
 _MEMBER = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
+Kind = Literal["identity", "data", "endpoint", "client"]
 MAX_LENGTH = 2048
 """Characters of a scope parameter."""
 
@@ -43,11 +44,13 @@ class Scope:
     """An entry of the catalogue: how it is described to a school, and which rules apply to it.
 
     `kind`: `identity` (about the person or the school's public entry), `data` (school data, withheld until
-    the estab is verified) or `client` (for the client itself, by client credentials).
+    the estab is verified), `endpoint` (for the agent on the school's server, which sends data and reads none; withheld
+    neither until the estab is verified nor when the person who connected it has left) or `client` (for the client
+    itself, by client credentials).
     """
 
     name: str
-    kind: Literal["identity", "data", "client"]
+    kind: Kind
     title: str
     explanation: str
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
@@ -56,6 +59,8 @@ class Scope:
     A member of a record is given out only under the scope that names it here.
     """
     special_category: bool = False
+    operators_only: bool = False
+    """Whether only operators may register a client for it: never the client itself, nor a partner's people."""
 
 
 class BadCatalogue(ValueError):
@@ -109,10 +114,16 @@ def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it
     return " ".join([name for name in catalogue() if name in wanted])
 
 
-def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:
+def of_kind(kind: Kind, scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that are of one kind; a scope that is not in the catalogue is of none."""
     entries = catalogue()
     return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])
+
+
+def operators_only(scopes: Iterable[str]) -> frozenset[str]:
+    """Those of `scopes` that only operators may register a client for."""
+    entries = catalogue()
+    return frozenset([name for name in scopes if name in entries and entries[name].operators_only])
 
 
 def specially_protected(scopes: Iterable[str]) -> frozenset[str]:

@@ -152,10 +152,11 @@ class CatalogueScope(Answer, frozen=True, kw_only=True):
 
     scope: str
     kind: Annotated[
-        Literal["identity", "data", "client"],
+        Literal["identity", "data", "endpoint", "client"],
         Meta(
             description="`identity`: about the person or the school's public entry; `data`: school data, for verified "
-            "schools only; `client`: for the application itself, by client credentials."
+            "schools only; `endpoint`: for the program on a school's server, which sends data; `client`: for the "
+            "application itself, by client credentials."
         ),
     ]
     title: str
@@ -220,6 +221,13 @@ class FieldError(Answer, frozen=True, kw_only=True):
     detail: str
 
 
+class OtherEndpoint(Answer, frozen=True, kw_only=True):
+    """The server that is the school's endpoint."""
+
+    name: str
+    heard_at: Annotated[datetime, Meta(description="When it reported last.")]
+
+
 class Problem(Answer, frozen=True, kw_only=True):
     """A problem document (RFC 9457)."""
 
@@ -231,3 +239,6 @@ class Problem(Answer, frozen=True, kw_only=True):
     request_id: Annotated[str, Meta(description="Tell us this if you ask for help.")]
     errors: Annotated[tuple[FieldError, ...], Meta(description="Where several fields are wrong, all of them.")] = ()
     successors: Annotated[tuple[Successor, ...], Meta(description="The schools that followed a closed one.")] = ()
+    endpoint: Annotated[OtherEndpoint | UnsetType, Meta(description="The school's endpoint, if it is in the way.")] = (
+        UNSET
+    )

@@ -26,7 +26,7 @@ _PATH_PARAMETER: Final = re.compile(r"<(\w+)>")
 def document() -> dict[str, Any]:
     """The whole description."""
     settings, declared, catalogue = runtime.settings(), _paths(), scopes.catalogue()
-    answers = [each.answer for _, each in declared]
+    answers = [each.answer for _, each in declared if each.answer is not None]
     bodies = [each.body for _, each in declared if each.body is not None]
     _, schemas = msgspec.json.schema_components([*answers, *bodies, Problem], ref_template=SCHEMAS)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -48,7 +48,12 @@ def document() -> dict[str, Any]:
                             "scopes": {name: each.title for name, each in catalogue.items() if each.kind == "client"},
                         }
                     },
-                }
+                },
+                "endpoint": {
+                    "type": "http",
+                    "scheme": "dpop",
+                    "description": "From device authorization (RFC 8628), bound to the program's key (RFC 9449).",
+                },
             },
         },
     }
@@ -67,15 +72,15 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
     if in_path := _PATH_PARAMETER.findall(path):
         statuses.append("not_found")
     statuses += operation.problems
-    answer = _reference(operation.answer)
+    answer = {} if operation.answer is None else {"content": {JSON: {"schema": _reference(operation.answer)}}}
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": operation.description,
-        "security": [] if operation.public else [{"client": [operation.scope] if operation.scope else []}],
+        "security": _security(operation),
         "parameters": [*_in_path(in_path), *_in_query(operation.query), *_in_headers(operation.headers)],
         "responses": {
-            str(operation.status): {"description": operation.summary, "content": {JSON: {"schema": answer}}},
+            str(operation.status): {"description": operation.summary, **answer},
             **_problems(statuses),
         },
     }
@@ -86,6 +91,12 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
     return described
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    if operation.public:
+        return []
+    return [{"endpoint" if operation.for_endpoints else "client": [operation.scope] if operation.scope else []}]
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:

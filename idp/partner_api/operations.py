@@ -25,7 +25,7 @@ JSON: Final = "application/json"
 NOTHING: Final[Mapping[str, str]] = {}
 CACHE_SECONDS: Final = 300
 """How long documents that are the same for all callers may be stored."""
-Handler = Callable[..., Answer]
+Handler = Callable[..., Answer | None]
 
 
 class InvalidParameter(BadRequest):
@@ -42,7 +42,7 @@ class Operation:
     summary: str
     description: str
     method: str
-    """`GET`, or `POST` for what changes something."""
+    """`GET`, or another for what changes something."""
     query: type[Struct]
     """The parameters of the query; those that it does not name are ignored."""
     body: type[Struct] | None
@@ -53,15 +53,18 @@ class Operation:
     """Headers that it reads, and their meaning."""
     problems: tuple[str, ...]
     """Kinds of problems of its own."""
-    answer: type[Answer]
+    answer: type[Answer] | None
+    """None where it has no body (RFC 9110 §15.3.5)."""
     scope: str
     """What the client's own token has to cover; empty where any of its own scopes is enough."""
     for_schools: bool
     """Whether a token that was issued under a school's authorisation may be used too."""
     per_minute: int
-    """Requests a minute that one client may send, or one network address where no token is needed."""
+    """Requests a minute that one client may send; one school's endpoint; or one address where no token is needed."""
     public: bool = False
     """Whether it needs no token."""
+    for_endpoints: bool = False
+    """Whether it needs a token issued under a school's authorisation that covers `scope` and is bound to a key."""
 
 
 class NoQuery(Struct, frozen=True):
@@ -73,9 +76,9 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 
 
 def operation(
-    *, summary: str, query: type[Struct], answer: type[Answer], scope: str, per_minute: int, for_schools: bool = False,
-    method: str = "GET", body: type[Struct] | None = None, status: int = 200, headers: Mapping[str, str] = NOTHING,
-    problems_of: tuple[str, ...] = (),
+    *, summary: str, query: type[Struct], answer: type[Answer] | None, scope: str, per_minute: int,
+    for_schools: bool = False, for_endpoints: bool = False, method: str = "GET", body: type[Struct] | None = None,
+    status: int = 200, headers: Mapping[str, str] = NOTHING, problems_of: tuple[str, ...] = (),
 ) -> Callable[[Handler], security.View]:  # fmt: skip
     """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
 
@@ -87,7 +90,7 @@ def operation(
         description = (handler.__doc__ or "").strip()
         declared = Operation(
             handler.__name__, summary, description, method, query, body, status, headers, problems_of, answer, scope,
-            for_schools, per_minute,
+            for_schools, per_minute, for_endpoints=for_endpoints,
         )  # fmt: skip
         OPERATIONS[declared.name] = declared
 
@@ -97,11 +100,13 @@ def operation(
                 access = _access(declared)
             except errors.OAuthError as error:
                 return problems.of_token(error, scope)
-            throttle.count(per_minute, declared.name, access.client.id)
+            throttle.count(per_minute, declared.name, _counted_as(access, declared))
             given: dict[str, object] = {} if body is None else {"body": _read_body(body)}
             if headers:
                 given["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
             answered = handler(access, read(query, request.args), **given, **path)
+            if answered is None:
+                return dpop.with_nonce(Response(status=status))
             response = Response(msgspec.json.encode(answered), status, content_type=JSON)
             return _conditional(response) if method == "GET" else dpop.with_nonce(response)
 
@@ -174,12 +179,23 @@ def _in_words(fault: msgspec.ValidationError) -> str:
 
 def _access(declared: Operation) -> Access:
     access, scheme = presented_token.read(request)
-    if access.state is not None:
+    if declared.for_endpoints:
+        if access.state is None or declared.scope not in access.scopes:
+            fact = f"does not cover the scope {declared.scope}, for which a school connects a program"
+            raise errors.InsufficientScope(fact, scheme)
+        if "cnf" not in access.payload:
+            raise errors.InvalidToken("is bound to no key; an endpoint needs DPoP", scheme)
+    elif access.state is not None:
         if not declared.for_schools:
             raise errors.InsufficientScope("was issued for a school; this needs a token of the client's own", scheme)
     elif declared.scope and declared.scope not in access.scopes:
         raise errors.InsufficientScope(f"does not cover the scope {declared.scope}", scheme)
     return access
+
+
+def _counted_as(access: Access, declared: Operation) -> str:
+    """Whose requests are counted together: all endpoints are of one client, so each school's are counted apart."""
+    return access.state.estab_id if declared.for_endpoints and access.state else access.client.id
 
 
 def _conditional(response: Response) -> Response:

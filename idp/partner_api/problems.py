@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 from flask import Response
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from werkzeug.exceptions import HTTPException
 
 from idp.foundation import runtime
@@ -17,7 +17,8 @@ from idp.invitations.targets import SchoolNotOpen
 from idp.oidc.clients import dpop, failures
 from idp.oidc.endpoints import presented_token
 from idp.oidc.errors import OAuthError
-from idp.partner_api.answers import FieldError, Problem, Successor
+from idp.partner_api.answers import FieldError, OtherEndpoint, Problem, Successor
+from idp.xporter.endpoints import EndpointExists
 
 MEDIA_TYPE: Final = "application/problem+json"
 EXPLAINED_AT: Final = "/api"
@@ -60,6 +61,10 @@ KINDS: Final = {
     "no_event_stream": (
         409, "Your application does not get events in this way", "`detail` says how it is registered.",
     ),
+    "endpoint_exists": (
+        409, "Another server is the school's endpoint", "`endpoint` names it. Remove it first, or send `replaces`.",
+    ),
+    "endpoint_ended": (409, "The endpoint was replaced or removed", "Its tokens are revoked: ask for a new code."),
     "too_many_mails": (
         429, "The address has got several invitations today", "Try again tomorrow, or name another contact.",
     ),
@@ -73,13 +78,13 @@ log = structlog.get_logger(__name__)
 
 def response(
     code: str, detail: str, *, status: int | None = None, faults: Sequence[tuple[str, str]] = (),
-    successors: tuple[Successor, ...] = (),
+    successors: tuple[Successor, ...] = (), endpoint: OtherEndpoint | UnsetType = UNSET,
 ) -> Response:  # fmt: skip
     """The problem of a kind, with what is particular to this time."""
     usual, title, _ = KINDS[code]
     problem = Problem(
         type=f"{runtime.url(EXPLAINED_AT)}#{code}", title=title, status=status or usual, detail=detail, code=code,
-        request_id=middleware.request_id(), successors=successors,
+        request_id=middleware.request_id(), successors=successors, endpoint=endpoint,
         errors=tuple(FieldError(field=name, detail=fault) for name, fault in faults),
     )  # fmt: skip
     return Response(msgspec.json.encode(problem), problem.status, content_type=MEDIA_TYPE)
@@ -108,10 +113,15 @@ def of_refusal(refused: Refusal) -> Response:
             Successor(name=each.name, urn=(each.school and each.school.urn) or UNSET, since=each.since or UNSET)
             for each in after
         ),
+        endpoint=_other(refused) if isinstance(refused, EndpointExists) else UNSET,
     )  # fmt: skip
     if (seconds := getattr(refused, "retry_after", None)) is not None:
         answer.headers["Retry-After"] = str(seconds)
     return answer
+
+
+def _other(refused: EndpointExists) -> OtherEndpoint:
+    return OtherEndpoint(name=refused.endpoint.name, heard_at=refused.endpoint.heard_at)
 
 
 def of_http_error(error: HTTPException) -> Response:

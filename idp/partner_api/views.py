@@ -10,7 +10,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.oidc.clients import failures
-from idp.partner_api import catalogue, event_pages, events, invitations, openapi, problems, register, schools
+from idp.partner_api import catalogue, endpoint, event_pages, events, invitations, openapi, problems, register, schools
 from idp.partner_api.operations import CACHE_SECONDS
 
 bp = Blueprint("partner_api", __name__)
@@ -34,6 +34,9 @@ bp.add_url_rule("/api/invitations/<invitation_id>/resend", view_func=invitations
 bp.add_url_rule("/api/invitations/<invitation_id>/cancel", view_func=invitations.cancel_invitation, methods=["POST"])
 bp.add_url_rule("/api/events/poll", view_func=events.poll_events, methods=["POST"])
 bp.add_url_rule("/api/events/verification", view_func=events.verify_events, methods=["POST"])
+bp.add_url_rule("/api/endpoint", view_func=endpoint.report_endpoint, methods=["PUT"])
+bp.add_url_rule("/api/endpoint", view_func=endpoint.read_endpoint)
+bp.add_url_rule("/api/endpoint", view_func=endpoint.remove_endpoint, methods=["DELETE"])
 
 
 @bp.get("/api/openapi.json")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from sqlalchemy import select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, scopes as scope
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.partners import registry
@@ -41,9 +41,11 @@ class Limits(BaseModel):
 
     @field_validator("scopes")
     @classmethod
-    def _check_not_empty(cls, value: Scopes) -> Scopes:
+    def _check_scopes(cls, value: Scopes) -> Scopes:
         if not value.required | value.optional | value.client:
             raise ValueError("needs one at least")
+        if kept := scope.operators_only(value.required | value.optional | value.client):
+            raise ValueError(f"cannot have {', '.join(sorted(kept))}: only our staff register clients for that")
         return value
 
     @field_validator("require_pkce")

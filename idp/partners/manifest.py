@@ -210,7 +210,7 @@ class Manifest(Metadata):
     def _check_resource_scopes(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "resource" in info.data and bool(value) != bool(info.data["resource"]):
             raise ValueError("goes together with resource")
-        if value - scopes.of_kind("data", value) - scopes.of_kind("client", value):
+        if value - scopes.of_kind("data", value) - scopes.of_kind("endpoint", value) - scopes.of_kind("client", value):
             raise ValueError("may have scopes of config/scopes.toml that are not about a person")
         return value
 

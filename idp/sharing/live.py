@@ -6,7 +6,7 @@ disabling take effect at once.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
@@ -76,6 +76,17 @@ class State:
     def is_paused(self) -> bool:
         """Whether the school has paused it, and it would be in force otherwise."""
         return self.paused_at is not None and replace(self, paused_at=None).is_live
+
+    @property
+    def why_not_live(self) -> Literal["paused", "expired"] | None:
+        """What the school, or the end of its agreement, has to do with it; None if nothing.
+
+        A system of the school that the client does not accept counts as a pause, as in the school's history.
+        """
+        if clock.now() >= self.until:
+            return "expired"
+        is_paused = self.paused_at is not None or (self.accepted_mis and self.mis not in self.accepted_mis)
+        return "paused" if is_paused else None
 
 
 class Row(NamedTuple):

@@ -1,7 +1,13 @@
 """Protected APIs beside us (RFC 8707): whom tokens are for, and who may ask about them."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from sqlalchemy import select
+
+from idp.estabs.models import Estab
+from idp.partners.models import Client
+from idp.sharing.models import Authorisation
 from tests.oidc.support import ISSUER, authorised, sent
 
 DATA, STAFF = "https://data.example", "https://staff.example"
@@ -94,3 +100,56 @@ def test_client_credentials_may_name_an_api(web, world, api):
     tokens = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", "resource": DATA}).json
     assert audience(world, tokens) == DATA
     assert look(web, api, tokens["access_token"])["scope"] == "schools.list"
+
+
+@pytest.fixture
+def token(web, world, api, clock):
+    """A token of the school's for `DATA`."""
+    return tokens_of(web, world, scope="openid school students offline_access")["access_token"]
+
+
+def change_agreement(world, **values):
+    with world.work() as session:
+        agreement = session.scalars(select(Authorisation)).one()
+        for name, value in values.items():
+            setattr(agreement, name, value)
+
+
+@pytest.mark.parametrize(
+    ("column", "status"), [("paused_at", "paused"), ("withdrawn_at", "withdrawn"), ("until", "expired")]
+)
+def test_an_api_is_told_why_a_token_for_it_is_not_valid_and_no_one_else_is(
+    web, world, api, token, clock, column, status
+):
+    assert look(web, api, token)["active"] is True
+    change_agreement(world, **{column: clock.now()})
+    assert look(web, api, token) == {"active": False, "authorisation_status": status}
+    other = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
+    for stranger in (world.partner, other, world.new_partner()):
+        assert look(web, stranger, token) == {"active": False}
+
+
+def test_a_system_that_the_client_does_not_accept_counts_as_a_pause(web, world, api, token):
+    world.change(Client, world.partner.id, accepted_mis=frozenset({"arbor"}))
+    assert look(web, api, token) == {"active": False, "authorisation_status": "paused"}
+
+
+def test_an_api_is_told_nothing_about_a_token_that_is_not_valid_for_another_reason(web, world, api, token, clock):
+    narrow = tokens_of(web, world, scope="openid school", resource=ISSUER)["access_token"]
+    change_agreement(world, paused_at=clock.now())
+    assert look(web, api, narrow) == {"active": False}, "it is for us alone"
+    for forged in (token[:-1], f"{token[:-2]}AA", "x"):
+        assert look(web, api, forged) == {"active": False}
+    world.change(Estab, world.estab, state="suspended")
+    assert look(web, api, token) == {"active": False}, "why our staff suspend a school is not told"
+    world.change(Estab, world.estab, state="verified")
+    assert "authorisation_status" in look(web, api, token)
+    world.partner.posts(web, "/oauth/revoke", {"token": token})
+    clock.move(timedelta(minutes=11))
+    assert look(web, api, token) == {"active": False}, "it has expired"
+
+
+def test_an_api_is_told_nothing_about_a_revoked_token(web, world, api, token, clock):
+    world.partner.posts(web, "/oauth/revoke", {"token": token})
+    change_agreement(world, paused_at=clock.now())
+    assert look(web, api, token) == {"active": False}

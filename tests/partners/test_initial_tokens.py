@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from idp.partners import initial_tokens, registry
+from idp.partners.metadata import InvalidClientMetadata
 from idp.partners.models import InitialAccessToken
 from tests.factories import a_partner
 
@@ -64,3 +65,11 @@ def test_a_registration_is_held_to_what_the_operator_said(work, token):
             token_id=row.id, partner_id=row.partner_id, partner_name="Assembly", profile="oidc",
             required=frozenset({"openid"}), optional=frozenset(), client=frozenset(), require_pkce=True,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "allowed", [{"required": ["openid", "endpoint"]}, {"optional": ["endpoint"]}, {"client": ["reads.report"]}]
+)
+def test_no_token_allows_a_scope_that_only_our_staff_register_clients_for(work, allowed):
+    with work(), pytest.raises(InvalidClientMetadata, match="only our staff"):
+        initial_tokens.issue(a_partner(name="Assembly").name, {"scopes": allowed}, lasts=DAY, by="cli")

@@ -429,9 +429,13 @@ FOR_PROGRAMS = {
     "partner_api.anything_else", "partner_api.list_schools", "partner_api.read_school", "partner_api.search_register",
     "partner_api.cancel_invitation", "partner_api.invite_school", "partner_api.list_invitations",
     "partner_api.read_invitation", "partner_api.resend_invitation",
-    "partner_api.poll_events", "partner_api.verify_events",
+    "partner_api.poll_events", "partner_api.verify_events", "partner_api.read_endpoint", "partner_api.remove_endpoint",
+    "partner_api.report_endpoint",
 }  # fmt: skip
-"""Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
+"""Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`.
+
+A school's endpoint has the token of its school: `tests/xporter/test_reporting.py`.
+"""
 
 FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",

@@ -55,7 +55,11 @@ def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
 
 
 def about(token: str, asking: OAuthClient) -> dict[str, Any]:
-    """What the client `asking` may see of `token`: an API sees only the scopes that it serves."""
+    """What the client `asking` may see of `token`: an API sees only the scopes that it serves.
+
+    The API that a token is for is told why one that is genuine and has not expired is not valid: because the school has
+    paused or stopped sharing, or its authorisation has ended. It passes that on to the partner, whom we tell as well.
+    """
     if (access := access_tokens.read(token)) is not None:
         if access.client.id == asking.id:
             return {"active": True, **access_tokens.now(access)}
@@ -63,6 +67,8 @@ def about(token: str, asking: OAuthClient) -> dict[str, Any]:
             served = scopes.format(access.scopes & asking.registered.resource_scopes)
             return {"active": True, **access_tokens.now(access), "scope": served}
         return INACTIVE
+    if (status := access_tokens.why_not_in_force(token, asking.registered.resource)) is not None:
+        return INACTIVE | {"authorisation_status": status}
     if (family := families.find(token)) is not None and family.basis.client_id == asking.id:
         return families.introspect(token, asking) or INACTIVE
     return INACTIVE

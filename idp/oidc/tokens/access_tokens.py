@@ -8,12 +8,12 @@ tokens that came from one code.
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
-from idp.estabs.models import Membership
+from idp.estabs.models import ACTIVE_STATES, Membership
 from idp.foundation import clock, crypto, inserts, runtime, scopes as scope
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath.statements import Statement, WriteStatement
@@ -178,6 +178,29 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
     state = live.state(payload["authorisation"]) if "authorisation" in payload else None
     is_paused = state is not None and state.is_paused
     return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
+
+
+def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "withdrawn", "expired"] | None:
+    """How the authorisation of a token that `read` refused stands, for the API at `resource` that the token is for.
+
+    None if it is for another API, not ours, expired, revoked, or refused for another reason than these.
+    """
+    try:
+        payload = ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken:
+        return None
+    audience = payload["aud"]
+    if resource is None or resource not in ([audience] if isinstance(audience, str) else audience):
+        return None
+    is_ours = payload.get("iss") == runtime.settings().server.issuer and "authorisation" in payload
+    if not is_ours or clients.find(payload["client_id"]) is None:
+        return None
+    if _is_client_token_revoked(payload["jti"], payload["lineage"]):
+        return None
+    state = live.state(payload["authorisation"])
+    if state is None:
+        return "withdrawn"
+    return state.why_not_live if state.estab_state in ACTIVE_STATES else None
 
 
 def _of_id_token(token: str) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime, scopes
-from idp.foundation.database import Instant
+from idp.foundation.database import Instant, connection
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import claims, errors
 from idp.oidc.basis import Basis
@@ -147,6 +147,17 @@ def revoke(family: Family, client: OAuthClient) -> None:
     """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
     access_tokens.revoke_lineage(family.basis.lineage)
     log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
+
+
+def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> None:
+    """Revoke all tokens that a client has for an estab, by its internal id, under the DPoP key `jkt`.
+
+    And all of `lineage`, which may have no refresh token.
+    """
+    theirs = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.dpop_jkt == jkt
+    statement = select(_table.c.lineage).where(*theirs, _table.c.revoked_at.is_(None))
+    for name in {lineage, *connection().scalars(statement)}:
+        access_tokens.revoke_lineage(name)
 
 
 def _reused(family: Family, client: OAuthClient) -> None:

@@ -1,0 +1,153 @@
+"""Endpoints register, report in, and are replaced or removed.
+
+Everything is decided while the estab is locked, so of two agents that register at once one is the school's endpoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from idp.audit import events, log
+from idp.estabs.models import Estab
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import lock, session
+from idp.foundation.errors import BadRequest, Refusal
+from idp.partners import mis_catalogue
+from idp.xporter.models import Endpoint
+
+SCOPE: Final = "endpoint"
+REPORT_EVERY_SECONDS: Final = 900
+
+
+class EndpointExists(Refusal):
+    """The school has another endpoint, and this one was not said to replace it."""
+
+    code, status, title = "endpoint_exists", 409, "Another server is connected already"
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        super().__init__(
+            f"The school's endpoint is on {endpoint.name}, heard from at {endpoint.heard_at:%Y-%m-%d %H:%M} UTC. "
+            "Remove it first, or say that this one replaces it.",
+            reason=endpoint.id,
+        )
+
+
+class EndpointEnded(Refusal):
+    """It was replaced or removed since its token was checked."""
+
+    code, status, title = "endpoint_ended", 409, "This endpoint was removed"
+    message = "This endpoint was replaced or removed, and its tokens are revoked. Connect it again by a new code."
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who reports: what the access token says."""
+
+    estab_id: str
+    """The internal id of the school's estab."""
+    client_id: str
+    key_thumbprint: str
+    lineage: str
+    person_id: str
+    """The administrator who connected it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How an agent says it is doing."""
+
+    name: str
+    mis: str
+    agent_version: str
+    platform: str
+    last_extract: Mapping[str, Any] | None
+    """`id`, `sent_at` and `records`, as `Endpoint.last_extract`."""
+    last_error: Mapping[str, Any] | None
+    """`code`, `message` and `at`, as `Endpoint.last_error`."""
+
+
+def current(estab_id: str) -> Endpoint | None:
+    """The endpoint of the estab with this internal id, as it is now."""
+    statement = select(Endpoint).where(Endpoint.estab_id == estab_id, Endpoint.ended_at.is_(None))
+    return session().scalar(statement.execution_options(populate_existing=True))
+
+
+def of_agent(agent: Agent) -> Endpoint | None:
+    """The endpoint that the agent is, unless it has not registered or has ended."""
+    endpoint = current(agent.estab_id)
+    return endpoint if endpoint is not None and endpoint.key_thumbprint == agent.key_thumbprint else None
+
+
+def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
+    """Register the agent as its school's endpoint, or record its report; returns it.
+
+    Another endpoint of the school is replaced if `replaces`; else this raises `EndpointExists`. Raises `EndpointEnded`
+    for one that has been replaced or removed meanwhile, and `BadRequest` for a MIS that does not exist.
+    """
+    if report.mis not in mis_catalogue.catalogue():
+        raise BadRequest(f"mis: there is no system {report.mis}", reason="MIS")
+    lock(Estab, agent.estab_id)
+    endpoint = current(agent.estab_id)
+    if endpoint is None or endpoint.key_thumbprint != agent.key_thumbprint:
+        _refuse_ended(agent)
+        if endpoint is not None:
+            if not replaces:
+                raise EndpointExists(endpoint)
+            end(endpoint, "replaced", by=agent.person_id)
+        endpoint = _register(agent, report)
+    _record(endpoint, agent, report)
+    session().flush()
+    return endpoint
+
+
+def leave(agent: Agent) -> None:
+    """Remove the agent's endpoint at its own request, and revoke its tokens, also where it never registered."""
+    lock(Estab, agent.estab_id)
+    if (endpoint := of_agent(agent)) is not None:
+        end(endpoint, "removed", by=agent.person_id)
+    runtime.ports().revoke_endpoint_tokens(agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage)
+
+
+def end(endpoint: Endpoint, how: str, *, by: str) -> None:
+    """End the endpoint as `replaced` or `removed`, and revoke its tokens; the estab is locked."""
+    endpoint.ended_at, endpoint.ended_as, endpoint.ended_by = clock.now(), how, by
+    session().flush()
+    event = events.ENDPOINT_REPLACED if how == "replaced" else events.ENDPOINT_REMOVED
+    log.record(event, by=by, estab=endpoint.estab_id, client=endpoint.client_id, subject=endpoint.id)
+    runtime.ports().revoke_endpoint_tokens(
+        endpoint.estab_id, endpoint.client_id, endpoint.key_thumbprint, endpoint.lineage
+    )
+
+
+def _refuse_ended(agent: Agent) -> None:
+    """Raise `EndpointEnded` if the token is that of an endpoint that has ended, and was checked just before."""
+    ended = Endpoint.estab_id == agent.estab_id, Endpoint.lineage == agent.lineage, Endpoint.ended_at.is_not(None)
+    if session().scalar(select(Endpoint.id).where(*ended)) is not None:
+        raise EndpointEnded(reason=agent.key_thumbprint)
+
+
+def _register(agent: Agent, report: Report) -> Endpoint:
+    now = clock.now()
+    endpoint = Endpoint(
+        id=crypto.new_id("end"), estab_id=agent.estab_id, client_id=agent.client_id,
+        key_thumbprint=agent.key_thumbprint, registered_at=now, registered_by=agent.person_id,
+    )  # fmt: skip
+    session().add(endpoint)
+    log.record(
+        events.ENDPOINT_REGISTERED, by=agent.person_id, estab=agent.estab_id, client=agent.client_id,
+        subject=endpoint.id, mis=report.mis,
+    )  # fmt: skip
+    return endpoint
+
+
+def _record(endpoint: Endpoint, agent: Agent, report: Report) -> None:
+    now, extract = clock.now(), report.last_extract
+    if extract is not None and extract["id"] != (endpoint.last_extract or {}).get("id"):
+        endpoint.last_extract, endpoint.extract_at = dict(extract), now
+    endpoint.lineage, endpoint.heard_at, endpoint.lost_at = agent.lineage, now, None
+    endpoint.name, endpoint.mis, endpoint.platform = report.name, report.mis, report.platform
+    endpoint.agent_version = report.agent_version
+    endpoint.last_error = None if report.last_error is None else dict(report.last_error)

@@ -1,0 +1,78 @@
+"""Endpoints of schools."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from idp.estabs.models import Estab
+from idp.foundation import clock
+from idp.foundation.database import Base
+
+LOST_AFTER: Final = timedelta(hours=24)
+"""After this time without a report an endpoint is lost."""
+_CURRENT = text("ended_at IS NULL")
+
+
+class Endpoint(Base):
+    """An agent that was connected to a school, by the key that its tokens are bound to; a school has one at a time."""
+
+    __tablename__ = "endpoints"
+    __table_args__ = (
+        Index(
+            "uq_endpoints_current", "estab_id", unique=True, postgresql_where=_CURRENT, sqlite_where=_CURRENT
+        ),
+        Index("ix_endpoints_estab", "estab_id", "registered_at"),
+        Index("ix_endpoints_heard", "heard_at", postgresql_where=_CURRENT, sqlite_where=_CURRENT),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    key_thumbprint: Mapped[str]
+    """Of the DPoP key that its tokens are bound to (RFC 7638)."""
+    lineage: Mapped[str]
+    """Of the token that it reported with last."""
+    registered_at: Mapped[datetime]
+    registered_by: Mapped[str]
+    """The id of the administrator who connected it."""
+    heard_at: Mapped[datetime]
+
+    name: Mapped[str]
+    """Of its server, as the server names itself."""
+    mis: Mapped[str]
+    agent_version: Mapped[str]
+    platform: Mapped[str]
+    last_extract: Mapped[dict[str, Any] | None]
+    """The newest extract that XporterOnDemand has received: `id`, `sent_at` by its clock, and `records`: how many."""
+    extract_at: Mapped[datetime | None]
+    """When it first reported that extract, by our clock."""
+    last_error: Mapped[dict[str, Any] | None]
+    """What went wrong last, unless it works again: `code`, `message` and `at`."""
+    extract_requested_at: Mapped[datetime | None]
+    """When an administrator asked for an extract last."""
+    lost_at: Mapped[datetime | None]
+    """When partners were told that it is lost; None again when it reports."""
+
+    ended_at: Mapped[datetime | None]
+    ended_as: Mapped[str | None]
+    """`replaced`, by another endpoint; or `removed`, by the agent itself, an administrator or an operator."""
+    ended_by: Mapped[str | None]
+
+    estab: Mapped[Estab] = relationship(viewonly=True)
+
+    @property
+    def state(self) -> str:
+        """`registered` until an extract was received, `connected`, or `lost`; in the end `replaced` or `removed`."""
+        if self.ended_as is not None:
+            return self.ended_as
+        if self.heard_at <= clock.now() - LOST_AFTER:
+            return "lost"
+        return "registered" if self.extract_at is None else "connected"
+
+    @property
+    def is_extract_wanted(self) -> bool:
+        """Whether an administrator has asked for an extract since the last one."""
+        requested = self.extract_requested_at
+        return requested is not None and (self.extract_at is None or self.extract_at < requested)

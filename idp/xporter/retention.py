@@ -1,0 +1,13 @@
+"""How long rows about endpoints are kept."""
+
+from typing import Final
+
+from idp.foundation.retention import KeepNewest, Rule
+from idp.xporter.models import Endpoint
+
+MAX_ENDED: Final = 20
+"""Ended endpoints of an estab; the audit log has them all."""
+
+RETENTION: Final[tuple[Rule, ...]] = (
+    KeepNewest(Endpoint.ended_at, MAX_ENDED, only=Endpoint.ended_at.is_not(None), per=Endpoint.estab_id),
+)

@@ -1,0 +1,127 @@
+"""Schools' servers, each with a key, and the tokens that a school's administrator lets one have."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask.testing import FlaskClient
+from joserfc.jwk import ECKey
+from werkzeug.test import TestResponse
+
+from idp.foundation import clock
+from idp.partners import registry
+from idp.sharing import authorise
+from tests.factories import a_client
+from tests.oidc.devices import GRANTS
+from tests.oidc.signing import Signer
+
+PATH = "/api/endpoint"
+XPORTER = "https://xporter.example"
+SCOPES = frozenset({"endpoint", "offline_access"})
+REPORT = {"name": "SERVER-1", "mis": "sims", "agent_version": "1.2.0", "platform": "Windows Server 2022"}
+EXTRACT = {"id": "e1", "sent_at": "2026-09-01T06:00:00Z", "records": {"students": 612, "staff": 70}}
+
+
+def the_agents_client() -> str:
+    """Register the agent's client; returns its id."""
+    return a_client(
+        token_endpoint_auth_method="none", grant_types=GRANTS, dpop_bound_access_tokens=True,
+        required_scopes=SCOPES, optional_scopes=frozenset(), client_name="XporterOnDemand",
+    ).id  # fmt: skip
+
+
+def the_api(**differs: Any) -> str:
+    """Register the protected API's client; returns its id."""
+    served = frozenset({"endpoint", "school", "students", "attendance"})
+    return a_client(
+        resource=XPORTER, resource_scopes=served, grant_types=frozenset({"client_credentials"}),
+        client_scopes=frozenset({"reads.report"}), required_scopes=frozenset(), optional_scopes=frozenset(), **differs,
+    ).id  # fmt: skip
+
+
+@dataclass
+class Agent(Signer):
+    """The agent's client on one server: it has a key and, once a school approved it, a token."""
+
+    dpop_key: Any = field(default_factory=lambda: ECKey.generate_key("P-256"))
+    token: str = ""
+    refresh_token: str = ""
+    web: FlaskClient | None = None
+    person_id: str = ""
+
+    def posts(self, web: FlaskClient, path: str, form: dict[str, Any], assertion: str | None = None) -> TestResponse:
+        """A form as a public client, with a proof."""
+        sent = {"client_id": self.id, **form}
+        return web.post(path, data=sent, headers={"DPoP": self.proof("POST", path)})
+
+    def requests(self, method: str, *, scheme: str = "DPoP", json: Any = None, **proof: Any) -> TestResponse:
+        """A request to `PATH` with its token and a proof, which may differ."""
+        headers = {"Authorization": f"{scheme} {self.token}"}
+        if proof.pop("prove", True):
+            headers["DPoP"] = self.proof(method, PATH, self.token, **proof)
+        assert self.web
+        return self.web.open(PATH, method=method, headers=headers, json=json)
+
+    def reports(self, *, status: int = 200, **differs: Any) -> dict[str, Any]:
+        """A report; returns what it is answered, having checked the status."""
+        answer = self.requests("PUT", json=REPORT | differs)
+        assert answer.status_code == status, answer.text
+        return dict(answer.json)
+
+    def reads_status(self, *, status: int = 200) -> dict[str, Any]:
+        """The answer without a report."""
+        answer = self.requests("GET")
+        assert answer.status_code == status, answer.text
+        return dict(answer.json)
+
+    def leaves(self, *, status: int = 204) -> None:
+        """Unregister."""
+        answer = self.requests("DELETE")
+        assert answer.status_code == status, answer.text
+
+    def refreshes_token(self) -> TestResponse:
+        """Exchange the refresh token, and use the tokens that it gets."""
+        assert self.web
+        answer = self.posts(
+            self.web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
+        )
+        if answer.status_code == 200:
+            self.token, self.refresh_token = (
+                answer.json["access_token"],
+                answer.json.get("refresh_token", self.refresh_token),
+            )
+        return answer
+
+
+def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
+    """Give the agent tokens as device authorization does, under the agreement of the person's only school."""
+    from datetime import timedelta
+
+    from idp.estabs.models import Administrator
+    from idp.foundation import crypto
+    from idp.oidc.basis import Basis
+    from idp.oidc.clients import client as clients
+    from idp.oidc.tokens import access_tokens, families
+    from idp.sharing import live
+    from tests.oidc.signing import thumbprint
+
+    with work() as session:
+        person = session.get_one(Administrator, person_id)
+        membership = person.memberships[0]
+        stored = registry.client(agent.id)
+        assert stored
+        if live.current(membership.estab_id, agent.id) is None:
+            authorise.give(
+                stored, SCOPES, by=membership, agreement=stored.agreement_version,
+                until=clock.now() + timedelta(days=365), second_step=True,
+            )  # fmt: skip
+        state = live.current(membership.estab_id, agent.id)
+        assert state
+        basis = Basis(
+            client_id=agent.id, person_id=person_id, estab_id=membership.estab_id, authorisation_id=state.id,
+            lineage=crypto.new_id("lin"), scopes=SCOPES, resource=frozenset(), dpop_jkt=thumbprint(agent.dpop_key),
+            claims=None, auth_time=clock.now(), acr="1", amr=frozenset({"pwd"}), sid="",
+        )  # fmt: skip
+        client, jkt = clients.find(agent.id), thumbprint(agent.dpop_key)
+        assert client
+        agent.token = access_tokens.access(basis, state, client, SCOPES, jkt)
+        agent.refresh_token = families.begin(basis, client, jkt)

@@ -1,0 +1,34 @@
+"""A school, and agents on its servers."""
+
+import pytest
+
+from tests import factories
+from tests.xporter.agents import Agent, give_tokens, the_agents_client, the_api
+
+
+@pytest.fixture
+def clients(work, clock):
+    """The ids of the agent's client and of the protected API's."""
+    with work():
+        return the_agents_client(), the_api()
+
+
+@pytest.fixture
+def new_agent(work, web, clients):
+    """Connect a server to the only school of a person; by default a new school."""
+
+    def make(person_id: str = "", **school) -> Agent:
+        if not person_id:
+            with work():
+                person_id = factories.an_administrator(factories.an_estab(**school)).id
+        agent = Agent(clients[0], secret="none", web=web)
+        agent.person_id = person_id
+        give_tokens(work, agent, person_id)
+        return agent
+
+    return make
+
+
+@pytest.fixture
+def agent(new_agent) -> Agent:
+    return new_agent()
