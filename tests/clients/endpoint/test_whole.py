@@ -1,0 +1,170 @@
+"""The endpoint, our provider and XporterOnDemand, all real: from the code on the screen to the data at the receiver."""
+
+import re
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select
+
+from clients.endpoint import cli
+from clients.endpoint.fictional_school import changes, exports, school as fictional
+from clients.xporter import settings as xporter_settings, tables, web
+from clients.xporter.app import create_app
+from idp.foundation import database, runtime
+from idp.foundation.web.transactions import work as a_request
+from idp.oidc.tokens import device_codes
+from idp.onboarding import review
+from idp.partners import manifest, registry
+from tests.browser.assembly import register
+from tests.clients.office import Office
+from tests.factories import PASSWORD, an_administrator, an_estab
+from tests.ports import free_port
+from tests.processes import ROOT, a_process
+from tests.serving import a_provider, serving
+
+DATA_SCOPES = {
+    "school", "students", "students.demographics", "students.sen", "students.medical", "contacts", "staff", "classes",
+    "timetable", "attendance", "assessment",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def provider(databases):
+    with a_provider(databases) as (app, _issuer), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_codes, "INTERVAL_SECONDS", 1)
+        yield app
+
+
+@pytest.fixture(scope="module")
+def work(provider):
+    @contextmanager
+    def one():
+        with a_request(provider):
+            yield database.session()
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def issuer(provider):
+    return runtime.of(provider).settings.server.issuer
+
+
+@pytest.fixture(scope="module")
+def receiver(issuer, work, tmp_path_factory):
+    """XporterOnDemand, served, and its worker; both programs are registered."""
+    port, folder = free_port(), tmp_path_factory.mktemp("xporter")
+    url = f"http://localhost:{port}"
+    about = {
+        "partner": "XporterOnDemand", "client_id": "xporter", "client_name": "XporterOnDemand",
+        "client_uri": "https://xporter.example", "contacts": ["developers@xporter.example"],
+        "purpose": "To pass on what schools share.", "policy_uri": "https://xporter.example/privacy",
+        "agreement_uri": "https://xporter.example/agreement", "agreement_version": "1",
+        "grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt",
+        "jwks_uri": f"{url}/jwks.json", "resource": url, "resource_scopes": sorted({*DATA_SCOPES, "endpoint"}),
+        "scopes": {"client": ["reads.report"]},
+    }  # fmt: skip
+    register(work, about)
+    with work():
+        registry.register(manifest.read_file(ROOT / "clients/endpoint/client.toml"))
+    app = create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder, cache_seconds=0))
+    with serving(app, port), app.app_context():
+        web.program().worker.start()
+        yield web.program()
+    app.extensions["xporter"].close()
+
+
+class School:
+    """A school with an office, an MIS, and a server."""
+
+    def __init__(self, work, issuer, folder, *, state="verified"):
+        with work():
+            estab = an_estab(state=state)
+            if state != "verified":
+                review.open_for(estab)
+            an_administrator(estab)
+            self.estab_id = estab.estab_id
+        self.mis, self.home, self.issuer, self.log = folder / "mis", folder / "home", issuer, folder / "register.log"
+        self.office = Office(issuer, self.estab_id)
+        self.records = fictional.build(pupils=12, seed=3)
+        exports.write(self.records, self.mis, "sims")
+
+    def registers(self, *more):
+        """The technician runs the command, and the office approves what it shows."""
+        words = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *more)
+        with a_process("clients.endpoint", "--home", str(self.home), *words, log=self.log) as process:
+            process.until(lambda: "Waiting" in process.output)
+            link = re.findall(r"http://\S+user_code=\S+", process.output)[-1]
+            self.office.opens(link)
+            if self.office.page.find(id="sign-in"):
+                self.office.sends("Sign in", username=self.estab_id, password=PASSWORD)
+            self.office.sends("Continue")
+            button = self.office.page.find(id="allow").get_text(strip=True)
+            self.office.sends(button, **({"authority": "y"} if self.office.page.find(id="authority") else {}))
+            process.popen.wait(60)
+            assert process.popen.returncode == 0, process.output
+            return process.output
+
+    def runs(self, *words):
+        """A command; the exit status and what it says."""
+        result = CliRunner().invoke(cli.main, ["--home", str(self.home), *words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+
+def stored(receiver, estab_id):
+    """How many records of each collection the receiver has of a school."""
+    query = (
+        select(tables.records.c.collection, func.count())
+        .join(tables.schools, tables.schools.c.id == tables.records.c.school_id)
+        .where(tables.schools.c.estab_id == estab_id, tables.records.c.deleted_at.is_(None))
+        .group_by(tables.records.c.collection)
+    )
+    with receiver.database.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, receiver, tmp_path):
+    school = School(work, issuer, tmp_path)
+
+    assert f"registered for the school {school.estab_id}" in school.registers()
+    status, output = school.runs("once")
+    assert status == 0, output
+    assert stored(receiver, school.estab_id) == {name: len(found) for name, found in school.records.records.items()}
+
+    # A pupil leaves, and one joins
+    changes.apply(school.records, "leaves")
+    changes.apply(school.records, "joins")
+    exports.write(school.records, school.mis, "sims")
+    assert school.runs("once")[0] == 0
+    assert stored(receiver, school.estab_id)["students"] == 12
+    status, output = school.runs("status")
+    assert (status, "connected" in output) == (0, True)
+
+    # Another server takes its place
+    home = school.home
+    school.home = tmp_path / "second"
+    assert "registered for the school" in school.registers("--replace")
+    school.home = home
+    assert school.runs("once")[0] == 3
+    school.home = tmp_path / "second"
+
+    assert school.runs("unregister", "--delete-data")[0] == 0
+    assert stored(receiver, school.estab_id) == {}
+
+
+def test_a_school_that_is_not_verified_sends_nothing_until_it_is(work, issuer, receiver, tmp_path):
+    school = School(work, issuer, tmp_path, state="unverified")
+
+    assert "not verified yet" in school.registers()
+    assert "not verified yet" in school.runs("once")[1]
+    assert stored(receiver, school.estab_id) == {}
+
+    with work():
+        review.verify(school.estab_id, by="cli")
+
+    status, output = school.runs("once")
+    assert status == 0, output
+    assert stored(receiver, school.estab_id)["students"] == 12
