@@ -36,6 +36,7 @@ from bench import (
     report,
     sign_in_flood,
     start,
+    xporter,
 )
 from bench.report import Figure
 from tests import postgresql
@@ -98,6 +99,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
         ),
         "events": lambda new, kind: events.measure(new(), kind, seconds=scale.crowd),
         "extracts": lambda new, kind: extracts.measure(new(), kind, pupils=scale.pupils),
+        "xporter": lambda new, kind: xporter.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
         "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
         "peers": lambda new, kind: (

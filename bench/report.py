@@ -19,6 +19,7 @@ TITLES = {
     "api": "The API for partners over HTTP, among many schools that authorised one client",
     "events": "Events for partners, recorded and pushed to ten endpoints, one of them dead",
     "extracts": "XporterOnDemand: extracts of a large school, received and applied",
+    "xporter": "XporterOnDemand, what partners read; × is times a bare Flask view in the same run",
     "memory": "What a worker holds in memory",
     "start": "Cold starts",
     "peers": "Peers, on this machine in this run; × is how many times their rate per vCPU ours is",

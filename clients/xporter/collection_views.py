@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -16,7 +15,7 @@ from sqlalchemy import Connection
 
 from clients.xporter import pages, storage, web
 from clients.xporter.cursors import Place
-from clients.xporter.fields import Catalogue, only
+from clients.xporter.fields import Catalogue, Shown
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
 from clients.xporter.storage import School
@@ -98,15 +97,12 @@ def read_record(collection: str, record_id: str) -> Response:
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
     count(program, access, catalogue.scopes_of(collection), 1)
-    return _with_etag(Response(msgspec.json.encode(only(view.members, record)), content_type=JSON), etag)
+    return _with_etag(Response(msgspec.json.encode(view.filter.one(record)), content_type=JSON), etag)
 
 
 def school_of(connection: Connection, access: Access) -> School:
     """The school of the token. Raises `Problem` where it is not verified, or nothing was ever received."""
-    school = storage.school(connection, access.require_school())
-    if school is None or school.last_extract_at is None:
-        raise Problem("endpoint_not_registered", scheme=access.scheme)
-    return school
+    return _require_data(storage.school(connection, access.require_school()), access)
 
 
 def count(program: Program, access: Access, areas: Iterable[str], records: int) -> None:
@@ -132,10 +128,19 @@ def _require_collection(program: Program, access: Access, collection: str) -> Ca
 
 def _view(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
     """What the caller may see of the collection. Raises `Problem`."""
-    school = school_of(connection, access)
+    found = storage.school_and_collection(connection, access.require_school(), collection)
+    school, state = found or (None, None)
     members = catalogue.granted(collection, access.scopes)
-    state = storage.all_collections(connection, school.id).get(collection)
-    return View(school, collection, members, access.client_id, access.scopes & catalogue.scopes, state)
+    scopes = access.scopes & catalogue.scopes
+    return View(
+        _require_data(school, access), collection, members, catalogue.filter(members), access.client_id, scopes, state
+    )
+
+
+def _require_data(school: School | None, access: Access) -> School:
+    if school is None or school.last_extract_at is None:
+        raise Problem("endpoint_not_registered", scheme=access.scheme)
+    return school
 
 
 def _limit() -> int:
@@ -174,7 +179,8 @@ def _day(name: str, text: str) -> str:
 
 
 def _wants_lines() -> bool:
-    return request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
+    accepted = request.headers.get("Accept", "")
+    return NDJSON in accepted and request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
 
 
 def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, place: Place) -> Response:
@@ -189,7 +195,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                     collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
                     date_to=place.date_to,
                 )  # fmt: skip
-                waiting: list[dict[str, Any]] = []
+                waiting: list[Shown] = []
                 for record in pages.stream(connection, view, begun):
                     waiting.append(record)
                     if len(waiting) == LINES_AT_ONCE:
@@ -215,14 +221,14 @@ def _address(collection: str, cursor: str | None, limit: int) -> str | None:
 def _address_at(resource: str, collection: str, cursor: str | None, limit: int) -> str | None:
     if cursor is None:
         return None
-    query = {"cursor": cursor} | ({"limit": str(limit)} if limit != pages.DEFAULT_LIMIT else {})
-    return f"{resource}/v1/{collection}?{urlencode(query)}"
+    narrow = f"&limit={limit}" if limit != pages.DEFAULT_LIMIT else ""
+    return f"{resource}/v1/{collection}?cursor={cursor}{narrow}"
 
 
 def _etag(view: View, *parts: object) -> str:
     """Changes with the data, and with what the caller may see of it."""
-    content = [view.school.epoch, view.version, *view.bound_to(), *parts]
-    return hashlib.blake2b("\0".join(map(str, content)).encode(), digest_size=16).hexdigest()
+    content = "\0".join(map(str, [view.school.epoch, view.version, *parts])).encode()
+    return hashlib.blake2b(content + b"\0" + view.bound_to, digest_size=16).hexdigest()
 
 
 def _conditional(document: Any) -> Response:

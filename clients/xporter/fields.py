@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import msgspec
 
 from clients.xporter.problems import RETRY_SECONDS, Problem
 from clients.xporter.provider import Provider, Unreachable
-from clients.xporter.storage import Record
+from clients.xporter.storage import Record, Row
 
 PATH: Final = "/api/scopes"
 REFRESH_SECONDS: Final = 3600
@@ -28,8 +28,12 @@ RETRY_AFTER_SECONDS: Final = 5
 """How long after a failure the catalogue is fetched again."""
 MAX_CACHED: Final = 4096
 """Sets of granted members that are remembered."""
+MAX_FILTERS: Final = 512
 FILE: Final = "scopes.json"
 ID: Final = "id"
+
+Shown = Any
+"""A record as it is given out: the `id`, and the members that are granted."""
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +42,42 @@ class BadCatalogue(ValueError):
     """What the provider published cannot decide under which one scope each member is given out."""
 
 
+class Filter:
+    """Lets the members pass that it was made with: what it decodes has no place for others.
+
+    It is a type with a field for each of them, into which msgspec reads the stored text and from which it writes the
+    answer: a third of the time of dictionaries. The names of fields are numbers, because `class` is a member too.
+    """
+
+    def __init__(self, members: Iterable[str]) -> None:
+        named = {f"m{number}": member for number, member in enumerate(sorted(members))}
+        fields: list[Any] = [(ID, Any, ""), *((name, Any, msgspec.UNSET) for name in named)]
+        kind: Any = msgspec.defstruct("Record", fields, rename=named, omit_defaults=True, gc=False)
+        self._one: msgspec.json.Decoder[Shown] = msgspec.json.Decoder(kind)
+        self._many: msgspec.json.Decoder[list[Shown]] = msgspec.json.Decoder(list[kind])
+
+    def one(self, record: Record) -> Shown:
+        """The record with its id and the members that pass. It must not be deleted."""
+        assert record.data is not None
+        shown = self._one.decode(record.data)
+        shown.id = record.id
+        return shown
+
+    def several(self, rows: Sequence[Row]) -> list[Shown]:
+        """The same for several records, which are decoded at once."""
+        shown = self._many.decode("[" + ",".join([data or "" for _, _, data in rows]) + "]")
+        for one, (record_id, _, _) in zip(shown, rows, strict=True):
+            one.id = record_id
+        return shown
+
+
 class Catalogue:
     """A catalogue as it was published. Raises `BadCatalogue` where it is ambiguous."""
 
     def __init__(self, document: Any) -> None:
         self._scope_of: dict[str, dict[str, str]] = defaultdict(dict)
         self._granted: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        self._filters: dict[frozenset[str], Filter] = {}
         try:
             for entry in document["scopes"]:
                 if entry["kind"] == "data":
@@ -98,21 +132,13 @@ class Catalogue:
             self._granted[key] = members
         return members
 
-
-def only(members: Collection[str], record: Record) -> dict[str, Any]:
-    """The record with its id and those of its members that are named. It must not be deleted."""
-    assert record.data is not None
-    return _only(members, record.id, msgspec.json.decode(record.data))
-
-
-def only_of_all(members: Collection[str], records: Collection[Record]) -> list[dict[str, Any]]:
-    """The same for several records, which are decoded at once."""
-    data = msgspec.json.decode("[" + ",".join([record.data for record in records if record.data is not None]) + "]")
-    return [_only(members, record.id, stored) for record, stored in zip(records, data, strict=True)]
-
-
-def _only(members: Collection[str], record_id: str, stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {ID: record_id} | {name: value for name, value in stored.items() if name in members}
+    def filter(self, members: frozenset[str]) -> Filter:
+        """What lets these members of a record pass."""
+        if (made := self._filters.get(members)) is None:
+            if len(self._filters) >= MAX_FILTERS:
+                self._filters.clear()
+            made = self._filters[members] = Filter(members)
+        return made
 
 
 class Fields:

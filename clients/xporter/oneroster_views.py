@@ -169,7 +169,7 @@ def _roster(program: Program, access: Access, catalogue: Catalogue, members: fro
             )
             if not shown:
                 return iter(())
-            return pages.stream_all(connection, school, collection, shown)
+            return pages.stream_all(connection, school, collection, catalogue.filter(shown))
 
         changed_at = {name: as_text(state.changed_at) or "" for name, state in stored.items()}
         yield Roster(school.estab_id, program.settings.resource, changed_at, records)

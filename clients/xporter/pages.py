@@ -1,15 +1,18 @@
 """Pages of a collection and of what changed in it, as a partner may see them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
+from msgspec import structs
 from sqlalchemy import Connection
 
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
-from clients.xporter.fields import only_of_all
+from clients.xporter.fields import Filter, Shown
 from clients.xporter.storage import Collection, Record, School
 
 MAX_LIMIT: Final = 1000
@@ -18,13 +21,15 @@ DECODED_AT_ONCE: Final = 100
 """Records of a stream that are decoded together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """What one partner may see of one collection of one school."""
 
     school: School
     collection: str
     members: frozenset[str]
+    filter: Filter
+    """Lets these members pass."""
     client_id: str
     scopes: frozenset[str]
     """Those that were granted and name a member of anything."""
@@ -41,17 +46,19 @@ class View:
         """How many records there are."""
         return self.state.total if self.state else 0
 
-    def bound_to(self) -> list[str]:
+    @cached_property
+    def bound_to(self) -> bytes:
         """What its cursors are good for."""
-        return [self.client_id, " ".join(sorted(self.scopes)), self.collection, " ".join(sorted(self.members))]
+        parts = [self.client_id, " ".join(sorted(self.scopes)), self.collection, " ".join(sorted(self.members))]
+        return "\0".join(parts).encode()
 
     def cursor(self, place: Place) -> str:
         """The cursor of a place in this view."""
-        return cursors.write(place, self.school, self.bound_to())
+        return cursors.write(place, self.school, self.bound_to)
 
     def place(self, cursor: str) -> Place:
         """The place of a cursor. Raises `Problem`."""
-        return cursors.read(cursor, self.school, self.bound_to())
+        return cursors.read(cursor, self.school, self.bound_to)
 
     def beginning(self) -> Place:
         """The place at which a listing begins."""
@@ -62,7 +69,7 @@ class View:
 class Page:
     """Records, and where to go on."""
 
-    records: list[dict[str, Any]]
+    records: list[Shown]
     next: str | None
     """The cursor of the next page; None on the last."""
     delta: str | None
@@ -83,25 +90,24 @@ def read(connection: Connection, view: View, place: Place, limit: int) -> Page:
     )
 
 
-def stream(connection: Connection, view: View, place: Place) -> Iterator[dict[str, Any]]:
+def stream(connection: Connection, view: View, place: Place) -> Iterator[Shown]:
     """All records from a place in a listing, without holding them in memory."""
     records = storage.stream(
         connection, view.school.id, view.collection, student=place.student, date_from=place.date_from,
         date_to=place.date_to,
     )  # fmt: skip
-    return _filtered(view.members, records)
+    return (record for some in _filtered(view.filter, records) for record in some)
 
 
-def stream_all(
-    connection: Connection, school: School, collection: str, members: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    """All records of a collection, with these members only."""
-    return _filtered(members, storage.stream(connection, school.id, collection))
+def stream_all(connection: Connection, school: School, collection: str, shows: Filter) -> Iterator[dict[str, Any]]:
+    """All records of a collection as dictionaries, with what the filter lets pass."""
+    for some in _filtered(shows, storage.stream(connection, school.id, collection)):
+        yield from msgspec.to_builtins(some)
 
 
-def _filtered(members: frozenset[str], records: Iterator[Record]) -> Iterator[dict[str, Any]]:
+def _filtered(shows: Filter, records: Iterator[Record]) -> Iterator[list[Shown]]:
     while some := list(islice(records, DECODED_AT_ONCE)):
-        yield from only_of_all(members, some)
+        yield shows.several(some)
 
 
 def delta_after(view: View, place: Place) -> str | None:
@@ -112,13 +118,13 @@ def delta_after(view: View, place: Place) -> str | None:
 
 
 def _list(connection: Connection, view: View, place: Place, limit: int) -> Page:
-    records = storage.page(
+    rows = storage.page(
         connection, view.school.id, view.collection, after=place.after, limit=limit + 1, student=place.student,
         date_from=place.date_from, date_to=place.date_to,
     )  # fmt: skip
-    shown = records[:limit]
-    more = view.cursor(replace(place, after=shown[-1].id)) if len(records) > limit else None
-    return Page(only_of_all(view.members, shown), more, delta_after(view, place))
+    shown = rows[:limit]
+    more = view.cursor(structs.replace(place, after=shown[-1][0])) if len(rows) > limit else None
+    return Page(view.filter.several(shown), more, delta_after(view, place))
 
 
 def _changes(connection: Connection, view: View, place: Place, limit: int) -> Page:
@@ -132,4 +138,4 @@ def _changes(connection: Connection, view: View, place: Place, limit: int) -> Pa
     cursor = view.cursor(Place(view.collection, "changes", reached))
     present = [record for record in shown if record.data is not None]
     deleted = [record.id for record in shown if record.data is None]
-    return Page(only_of_all(view.members, present), None if is_last else cursor, cursor, deleted)
+    return Page(view.filter.several(present), None if is_last else cursor, cursor, deleted)

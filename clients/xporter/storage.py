@@ -4,10 +4,11 @@ Every function takes the connection of a `Database.read()`: what is read in one 
 as the stored JSON text, whole: what the caller may see of it is not decided here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import Connection, Dialect, Select, and_, bindparam, select
 
 from clients.xporter.tables import collections, records, schools
 
@@ -48,6 +49,9 @@ class Record(NamedTuple):
     data: str | None
 
 
+Row = tuple[str, int, str | None]
+"""A `Record` as the driver gives it: for pages, in which making the names takes as long as reading."""
+
 _RECORD: Final = (records.c.id, records.c.version, records.c.data)
 _SCHOOL: Final = tuple(schools.c[name] for name in School._fields)
 _COLLECTION: Final = tuple(collections.c[name] for name in Collection._fields)
@@ -55,8 +59,19 @@ _COLLECTION: Final = tuple(collections.c[name] for name in Collection._fields)
 
 def school(connection: Connection, estab_id: str) -> School | None:
     """The school, if anything of it is stored."""
-    row = connection.execute(select(*_SCHOOL).where(schools.c.estab_id == estab_id)).one_or_none()
-    return School(*row) if row else None
+    rows = _rows(connection, _school_statement, estab_id=estab_id)
+    return School(*rows[0]) if rows else None
+
+
+def school_and_collection(
+    connection: Connection, estab_id: str, collection: str
+) -> tuple[School, Collection | None] | None:
+    """The school, if anything of it is stored, and how much there is of one of its collections."""
+    rows = _rows(connection, _school_and_collection_statement, estab_id=estab_id, collection=collection)
+    if not rows:
+        return None
+    of_school, of_collection = rows[0][: len(_SCHOOL)], rows[0][len(_SCHOOL) :]
+    return School(*of_school), Collection(*of_collection) if of_collection[0] is not None else None
 
 
 def all_collections(connection: Connection, school_id: int) -> dict[str, Collection]:
@@ -75,11 +90,14 @@ def page(
     student: str | None = None,
     date_from: str | None = None,
     date_to: str | None = None,
-) -> list[Record]:
+) -> list[Row]:
     """At most `limit` records in the order of their ids, from the first after `after`; dates are inclusive."""
-    statement = _present(school_id, collection, student, date_from, date_to)
-    statement = statement.where(records.c.id > after).order_by(records.c.id).limit(limit)
-    return [Record(*row) for row in connection.execute(statement)]
+    narrowed = {"student": student, "date_from": date_from, "date_to": date_to}
+    given = {name: value for name, value in narrowed.items() if value is not None}
+    return _rows(
+        connection, _page_statement, tuple(given), school_id=school_id, collection=collection, after=after, limit=limit,
+        **given,
+    )  # fmt: skip
 
 
 def stream(
@@ -97,50 +115,90 @@ def stream(
         connection, school_id, collection, after=after, limit=STREAMED, student=student, date_from=date_from,
         date_to=date_to,
     ):  # fmt: skip
-        yield from rows
-        after = rows[-1].id
+        yield from map(Record._make, rows)
+        after = rows[-1][0]
 
 
 def changes(connection: Connection, school_id: int, collection: str, *, since: int, limit: int) -> list[Record]:
     """At most `limit` records of a version higher than `since`, lowest first, with those deleted since."""
-    statement = (
-        select(*_RECORD)
-        .where(records.c.school_id == school_id, records.c.collection == collection, records.c.version > since)
-        .order_by(records.c.version)
-        .limit(limit)
-    )
-    return [Record(*row) for row in connection.execute(statement)]
+    rows = _rows(
+        connection, _changes_statement, school_id=school_id, collection=collection, since=since, limit=limit
+    )  # fmt: skip
+    return list(map(Record._make, rows))
 
 
 def one(connection: Connection, school_id: int, collection: str, record_id: str) -> Record | None:
     """The record, if it is there and not deleted."""
-    statement = _present(school_id, collection).where(records.c.id == record_id)
-    row = connection.execute(statement).one_or_none()
-    return Record(*row) if row else None
+    rows = _rows(connection, _one_statement, school_id=school_id, collection=collection, id=record_id)
+    return Record(*rows[0]) if rows else None
 
 
 def several(connection: Connection, school_id: int, collection: str, ids: Sequence[str]) -> list[Record]:
     """Those of the records with these ids that are there; at most a thousand ids."""
-    statement = _present(school_id, collection).where(records.c.id.in_(ids))
+    statement = select(*_RECORD).where(
+        records.c.school_id == school_id, records.c.collection == collection, records.c.deleted_at.is_(None),
+        records.c.id.in_(ids),
+    )  # fmt: skip
     return [Record(*row) for row in connection.execute(statement)]
 
 
-def _present(
-    school_id: int,
-    collection: str,
-    student: str | None = None,
-    date_from: str | None = None,
-    date_to: str | None = None,
-) -> Select[Any]:
-    conditions: list[ColumnElement[bool]] = [
-        records.c.school_id == school_id,
-        records.c.collection == collection,
-        records.c.deleted_at.is_(None),
-    ]
-    if student is not None:
-        conditions.append(records.c.student == student)
-    if date_from is not None:
-        conditions.append(records.c.date >= date_from)
-    if date_to is not None:
-        conditions.append(records.c.date <= date_to)
-    return select(*_RECORD).where(*conditions)
+# Statements are compiled once for each kind of database, and rows are taken from the driver as they come: otherwise
+# SQLAlchemy takes longer for a page than everything else together.
+
+
+def _rows(
+    connection: Connection, make: Callable[..., Select[Any]], variant: tuple[str, ...] = (), **values: Any
+) -> list[Any]:
+    """All rows of the statement that `make` makes of the variant, with these values."""
+    text, names, constants = _compiled(make, variant, connection.dialect)
+    given = constants | values
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text, [given[name] for name in names] if names else given)
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
+
+
+@cache
+def _compiled(
+    make: Callable[..., Select[Any]], variant: tuple[str, ...], dialect: Dialect
+) -> tuple[str, tuple[str, ...], dict[str, Any]]:  # fmt: skip
+    """The SQL, the names of its parameters in their order, where they have only a place, and those with a value."""
+    compiled = make(*variant).compile(dialect=dialect)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return str(compiled), tuple(compiled.positiontup or ()), constants
+
+
+def _school_statement() -> Select[Any]:
+    return select(*_SCHOOL).where(schools.c.estab_id == bindparam("estab_id"))
+
+
+def _school_and_collection_statement() -> Select[Any]:
+    same = and_(collections.c.school_id == schools.c.id, collections.c.collection == bindparam("collection"))
+    both = select(*_SCHOOL, *_COLLECTION).select_from(schools.outerjoin(collections, same))
+    return both.where(schools.c.estab_id == bindparam("estab_id"))
+
+
+def _page_statement(*narrowed: str) -> Select[Any]:
+    conditions = {
+        "student": records.c.student == bindparam("student"), "date_from": records.c.date >= bindparam("date_from"),
+        "date_to": records.c.date <= bindparam("date_to"),
+    }  # fmt: skip
+    present = _of_collection().where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
+    narrow = present.where(*(conditions[name] for name in narrowed))
+    return narrow.order_by(records.c.id).limit(bindparam("limit"))
+
+
+def _changes_statement() -> Select[Any]:
+    newer = _of_collection().where(records.c.version > bindparam("since"))
+    return newer.order_by(records.c.version).limit(bindparam("limit"))
+
+
+def _one_statement() -> Select[Any]:
+    return _of_collection().where(records.c.deleted_at.is_(None), records.c.id == bindparam("id"))
+
+
+def _of_collection() -> Select[Any]:
+    is_of = records.c.collection == bindparam("collection")
+    return select(*_RECORD).where(records.c.school_id == bindparam("school_id"), is_of)

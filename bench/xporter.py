@@ -1,0 +1,202 @@
+"""XporterOnDemand: what an answer to a partner costs, beside a bare Flask view in the same run, and 50 readers at once.
+
+The token is checked as always; what introspection says of it is known already, as it is within the second for which an
+answer is used. Pupils are like those of the fictional school; every scope about them is granted.
+"""
+
+import hashlib
+import json
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from flask import Flask
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from sqlalchemy import insert
+from werkzeug.test import EnvironBuilder
+
+from bench.bare import application as bare_view
+from bench.costs import Environ, Subject, least
+from bench.report import Figure
+from clients.xporter import tables
+from clients.xporter.app import create_app
+from clients.xporter.settings import Settings
+from idp.foundation import scopes
+
+ISSUER: Final = "https://idp.example"
+RESOURCE: Final = "https://api.example"
+ESTAB: Final = "2135000"
+PUPILS: Final = 2000
+PARTNERS: Final = 50
+GOALS: Final = {"a page of 100 pupils": 6.0}
+"""Times a bare Flask view (issue 10)."""
+READERS_SECONDS: Final = 5.0
+
+
+class _Provider:
+    """In the place of `requests.Session`: a provider that knows one kind of token."""
+
+    def __init__(self, key: ECKey) -> None:
+        members = {
+            "/.well-known/oauth-authorization-server": {
+                "issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", "introspection_endpoint": f"{ISSUER}/introspect",
+                "token_endpoint": f"{ISSUER}/token",
+            },
+            "/jwks": {"keys": [key.as_dict(private=False)]},
+            "/introspect": {
+                "active": True, "estab_id": ESTAB, "estab_status": "verified",
+                "scope": "school students students.demographics students.sen classes",
+            },
+            "/token": {"access_token": "ours", "expires_in": 3600},
+            "/api/scopes": _catalogue(),
+            "/api/reads": {},
+        }  # fmt: skip
+        self._answers = {path: json.dumps(document).encode() for path, document in members.items()}
+
+    def request(self, _method: str, url: str, **_more: Any) -> requests.Response:
+        """Answer, as fast as that is possible."""
+        response = requests.Response()
+        response.status_code, response._content = 200, self._answers[url.removeprefix(ISSUER)]  # noqa: SLF001
+        return response
+
+
+def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
+    """Measure on an empty database."""
+    key = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
+    with _served(url.replace("postgresql+psycopg", "postgresql"), key) as app:
+        sent = {
+            "a page of 100 pupils": "/v1/students", "one pupil": "/v1/students/pupil-0007",
+            "the school": "/v1/schools/me", "the same page again (304)": "/v1/students",
+        }  # fmt: skip
+        bearer = f"Bearer {_token(key, 'assembly')}"
+        environs = {name: _environ(path, Authorization=bearer) for name, path in sent.items()}
+        environs["the same page again (304)"]["HTTP_IF_NONE_MATCH"] = _etag(app, environs["a page of 100 pupils"])
+        bare = Subject("bare", bare_view, partial(_repeated, _environ("/")), "200")
+        subjects = [
+            Subject(name, app, partial(_repeated, environ), "304" if "304" in name else "200")
+            for name, environ in environs.items()
+        ]
+        for number in range(rounds + 1):
+            for subject in (bare, *subjects):
+                subject.round(calls, keep=number > 0)
+        unit = least(bare.processor)
+        figures = [
+            Figure(
+                f"{subject.name}, {kind}", "processor", least(subject.processor) / unit, "×", GOALS.get(subject.name)
+            )
+            for subject in subjects
+        ]
+        return [*figures, *_many_readers(app, key, kind)]
+
+
+def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
+    """All partners read all pupils, page by page and all at once, in one process."""
+    taken: list[float] = []
+    faults: list[int] = []
+    until = time.monotonic() + READERS_SECONDS
+
+    def read(number: int) -> None:
+        client, headers = app.test_client(), {"Authorization": f"Bearer {_token(key, f'partner-{number}')}"}
+        while time.monotonic() < until:
+            address = "/v1/students?limit=100"
+            while address and time.monotonic() < until:
+                began = time.monotonic()
+                answer = client.get(address, headers=headers)
+                taken.append(time.monotonic() - began)
+                if answer.status_code != 200:
+                    faults.append(answer.status_code)
+                    return
+                address = (answer.get_json()["next"] or "").removeprefix(RESOURCE)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(PARTNERS)]
+    spent = time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spent = time.process_time() - spent
+    subject = f"{PARTNERS} partners at once, {kind}"
+    yield Figure(subject, "pages per vCPU", len(taken) / spent, "/s", note="their own client included")
+    yield Figure(subject, "p95", statistics.quantiles(taken, n=20)[-1] * 1000, "ms")
+    yield Figure(subject, "refused or failed", len(faults), "", 0)
+
+
+@contextmanager
+def _served(url: str, key: ECKey) -> Iterator[Flask]:
+    """The application, with a school of `PUPILS`."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(ISSUER, "xporter", RESOURCE, 5003, Path(folder), url, cache_seconds=3600)
+        app = create_app(settings, http=_Provider(key))  # type: ignore[arg-type]  # in its place
+        parts = app.extensions["xporter"]
+        chance = random.Random(2026)
+        with parts.database.write() as connection:
+            school = {
+                "id": 1, "estab_id": ESTAB, "epoch": "an epoch", "version": PUPILS, "forgotten_version": 0,
+                "last_extract_at": time.time(), "created_at": time.time(),
+            }  # fmt: skip
+            connection.execute(insert(tables.schools).values(school))
+            connection.execute(insert(tables.records), [_pupil(number, chance) for number in range(PUPILS)])
+            total = {
+                "school_id": 1, "collection": "students", "total": PUPILS, "version": PUPILS, "changed_at": time.time(),
+            }  # fmt: skip
+            connection.execute(insert(tables.collections).values(total))
+        yield app
+        parts.close()
+
+
+def _pupil(number: int, chance: random.Random) -> dict[str, Any]:
+    data = {
+        "legal_given_name": chance.choice(("Ada", "Zoë", "Mohammed", "Oluwaseun")), "legal_family_name": "Okafor-Brown",
+        "preferred_given_name": "Ada", "birth_date": f"20{chance.randrange(10, 20)}-03-14", "upn": f"A{number:012}",
+        "year_group": "5f0c2a9e7b1d4c38", "registration_group": "8b1d4c385f0c2a9e", "house": "4c385f0c2a9e8b1d",
+        "entry_date": "2023-09-04", "ethnicity": "WBRI", "first_language": "ENG", "free_school_meals": False,
+        "pupil_premium": True, "looked_after": False, "sen_status": "N", "allergies": ["Nuts"],
+    }  # fmt: skip
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return {
+        "school_id": 1, "collection": "students", "id": f"pupil-{number:04}", "key": str(number), "data": text,
+        "digest": hashlib.sha256(text.encode()).digest(), "version": number + 1,
+    }  # fmt: skip
+
+
+def _catalogue() -> dict[str, Any]:
+    """As the provider publishes it."""
+    return {
+        "scopes": [
+            {
+                "scope": scope.name, "kind": scope.kind,
+                "fields": [{"title": title, "members": members} for title, members in scope.fields.items()],
+            }
+            for scope in scopes.catalogue().values()
+        ]
+    }  # fmt: skip
+
+
+def _token(key: ECKey, client_id: str) -> str:
+    now = int(time.time())
+    claims = {
+        "iss": ISSUER, "aud": RESOURCE, "sub": "adm_1", "client_id": client_id, "jti": client_id, "iat": now,
+        "exp": now + 3600,
+    }  # fmt: skip
+    return jwt.encode({"alg": "ES256", "kid": "one", "typ": "at+jwt"}, claims, key, algorithms=["ES256"])
+
+
+def _environ(path: str, **headers: str) -> Environ:
+    return EnvironBuilder(path=path, headers=list(headers.items())).get_environ()
+
+
+def _repeated(environ: Environ, number: int) -> list[Environ]:
+    return [dict(environ) for _ in range(number)]
+
+
+def _etag(app: Flask, environ: Environ) -> str:
+    return str(app.test_client().open(environ_overrides=dict(environ)).headers["ETag"])
