@@ -51,7 +51,7 @@ format: $(DEV) ## Format the code as `make check` requires
 	@$(VENV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV) ## [WHAT="costs http fastpaths crowd register growth api events extracts memory start peers"] Measure, ten minutes: compare ratios, not times
+bench: $(DEV) ## [WHAT="costs http fastpaths crowd register growth api events extracts xporter memory start peers"] Measure, ten minutes: compare ratios, not times
 	@$(RUN) -m bench $(WHAT)
 
 .PHONY: bench-quick

@@ -82,6 +82,32 @@ AT_TOKEN: Final = (
 )  # fmt: skip
 
 
+AT_DATA: Final = (
+    Refused("A token that has expired, or is for something else", "invalid_token", "Refresh, and send the new one."),
+    Refused(
+        "A token of a school that has paused sharing", "authorisation_paused",
+        "Wait. Your refresh token works again when the school resumes.",
+    ),
+    Refused(
+        "A token of a school that has stopped sharing", "authorisation_ended",
+        "Stop asking, and delete the data as your agreement says.",
+    ),
+    Refused("A token of a school that is not verified yet", "school_unverified", "Wait: an event tells you."),
+    Refused(
+        "A token of a school from which no data has come yet", "endpoint_not_registered",
+        "Wait until the school has installed the program that reads its system.",
+    ),
+    Refused(
+        "A collection that the school does not share", "insufficient_scope", "WWW-Authenticate names the scopes.",
+    ),
+    Refused(
+        "A cursor from before the school shared more or less, or an old one", "cursor_expired",
+        "Read the collection from its beginning.",
+    ),
+    Refused("Anything while the service is busy", "temporarily_unavailable", "Try again after Retry-After."),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the page shows."""
@@ -92,6 +118,8 @@ class Figures:
     clocks: list[tuple[str, str]]
     claims: list[tuple[str, str]]
     """Each scope about people, and its claims."""
+    members: list[tuple[str, str]]
+    """Each scope about school data, and the members of records that it gives."""
     expected_errors: list[str]
     """Errors that are not in the log of failed requests."""
     most_events: int
@@ -120,6 +148,11 @@ def figures() -> Figures:
             ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead, and not behind"),
         ],
         claims=[(scope, ", ".join(names)) for scope, names in scopes.CLAIMS.items()],
+        members=[
+            (scope.name, ", ".join(member for members in scope.fields.values() for member in members))
+            for scope in scopes.catalogue().values()
+            if scope.kind == "data"
+        ],
         expected_errors=sorted(failures.EXPECTED),
         most_events=journal.MAX_EVENTS,
         cache=duration(discovery.CACHE_SECONDS),

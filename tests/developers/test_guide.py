@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from clients.xporter.problems import KINDS
 from idp.developers import guide
 from idp.foundation import scopes
 from tests.html import parse
@@ -88,3 +89,17 @@ def of_token(beginning):
 def payload(token):
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test_the_codes_of_the_data_api_are_those_that_it_has(text):
+    page = text()
+    for refused in guide.AT_DATA:
+        assert refused.error in KINDS
+        assert refused.error in page
+
+
+def test_each_member_is_named_under_its_scope(text):
+    page = text()
+    for scope in scopes.catalogue().values():
+        for members in scope.fields.values():
+            assert all(member in page for member in members)
