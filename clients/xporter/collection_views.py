@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from clients.xporter import pages, storage, web
 from clients.xporter.cursors import Place
-from clients.xporter.fields import Catalogue, Shown
+from clients.xporter.fields import Catalogue, FilteredRecord
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
 from clients.xporter.storage import School
@@ -195,7 +195,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                     collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
                     date_to=place.date_to,
                 )  # fmt: skip
-                waiting: list[Shown] = []
+                waiting: list[FilteredRecord] = []
                 for record in pages.stream(connection, view, begun):
                     waiting.append(record)
                     if len(waiting) == LINES_AT_ONCE:

@@ -32,7 +32,7 @@ MAX_FILTERS: Final = 512
 FILE: Final = "scopes.json"
 ID: Final = "id"
 
-Shown = Any
+FilteredRecord = Any
 """A record as it is given out: the `id`, and the members that are granted."""
 
 log = logging.getLogger(__name__)
@@ -53,17 +53,17 @@ class Filter:
         named = {f"m{number}": member for number, member in enumerate(sorted(members))}
         fields: list[Any] = [(ID, Any, ""), *((name, Any, msgspec.UNSET) for name in named)]
         kind: Any = msgspec.defstruct("Record", fields, rename=named, omit_defaults=True, gc=False)
-        self._one: msgspec.json.Decoder[Shown] = msgspec.json.Decoder(kind)
-        self._many: msgspec.json.Decoder[list[Shown]] = msgspec.json.Decoder(list[kind])
+        self._one: msgspec.json.Decoder[FilteredRecord] = msgspec.json.Decoder(kind)
+        self._many: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind])
 
-    def one(self, record: Record) -> Shown:
+    def one(self, record: Record) -> FilteredRecord:
         """The record with its id and the members that pass. It must not be deleted."""
         assert record.data is not None
         shown = self._one.decode(record.data)
         shown.id = record.id
         return shown
 
-    def several(self, rows: Sequence[Row]) -> list[Shown]:
+    def several(self, rows: Sequence[Row]) -> list[FilteredRecord]:
         """The same for several records, which are decoded at once."""
         shown = self._many.decode("[" + ",".join([data or "" for _, _, data in rows]) + "]")
         for one, (record_id, _, _) in zip(shown, rows, strict=True):

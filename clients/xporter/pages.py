@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
-from clients.xporter.fields import Filter, Shown
+from clients.xporter.fields import Filter, FilteredRecord
 from clients.xporter.storage import Collection, Record, School
 
 MAX_LIMIT: Final = 1000
@@ -69,7 +69,7 @@ class View:
 class Page:
     """Records, and where to go on."""
 
-    records: list[Shown]
+    records: list[FilteredRecord]
     next: str | None
     """The cursor of the next page; None on the last."""
     delta: str | None
@@ -90,7 +90,7 @@ def read(connection: Connection, view: View, place: Place, limit: int) -> Page:
     )
 
 
-def stream(connection: Connection, view: View, place: Place) -> Iterator[Shown]:
+def stream(connection: Connection, view: View, place: Place) -> Iterator[FilteredRecord]:
     """All records from a place in a listing, without holding them in memory."""
     records = storage.stream(
         connection, view.school.id, view.collection, student=place.student, date_from=place.date_from,
@@ -105,7 +105,7 @@ def stream_all(connection: Connection, school: School, collection: str, shows: F
         yield from msgspec.to_builtins(some)
 
 
-def _filtered(shows: Filter, records: Iterator[Record]) -> Iterator[list[Shown]]:
+def _filtered(shows: Filter, records: Iterator[Record]) -> Iterator[list[FilteredRecord]]:
     while some := list(islice(records, DECODED_AT_ONCE)):
         yield shows.several(some)
 

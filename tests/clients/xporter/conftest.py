@@ -16,8 +16,8 @@ def provider():
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(ISSUER, "xporter", RESOURCE, 5003, tmp_path)
+def settings(tmp_path, databases):
+    return Settings(ISSUER, "xporter", RESOURCE, 5003, tmp_path, databases.new("xporter"))
 
 
 @pytest.fixture
