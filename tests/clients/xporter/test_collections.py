@@ -9,8 +9,8 @@ from sqlalchemy import delete
 
 from clients.xporter import collection_views
 from clients.xporter.tables import collections, records
-from tests.clients.xporter.school_data import DATA_SCOPES, SCOPE_OF, Stored, a_school, expected
-from tests.clients.xporter.support import RESOURCE
+from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
+from tests.clients.xporter.support import RESOURCE, call, token
 
 
 def read(api, address, **headers):
@@ -252,3 +252,28 @@ def test_another_schools_records_are_not_found(api, app, stored, granted):
     Stored(app, {"students": {"elsewhere": {"upn": "secret"}}}, estab="2135001", school_id=2)
     assert api.get("/v1/students/elsewhere").status_code == 404
     assert "secret" not in api.get("/v1/students").text
+
+
+@pytest.mark.parametrize(
+    ("stopped", "status", "code"),
+    [
+        ({"active": False, "authorisation_status": "paused"}, 403, "authorisation_paused"),
+        ({"active": False, "authorisation_status": "withdrawn"}, 403, "authorisation_ended"),
+        ({"active": False}, 401, "invalid_token"),
+        ({"scope": "staff"}, 403, "insufficient_scope"),
+    ],
+)
+def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monkeypatch, stopped, status, code):
+    provider.documents["/api/scopes"] = PUBLISHED
+    provider.introspection = {"scope": "students"}
+    Stored(app, a_school())
+    now, of = [1000.0], token(client_id="assembly")
+    monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: now[0])
+    assert call(api, path="/v1/students", of=of).status_code == 200
+    provider.introspection = stopped
+    now[0] += 1.0
+    for path in ("/v1/students", "/v1/students/student-0001", "/ims/oneroster/rostering/v1p2/students"):
+        refused = call(api, path=path, of=of)
+        assert refused.status_code == status
+        assert code in refused.text
+        assert "WWW-Authenticate" in refused.headers

@@ -1,12 +1,14 @@
 """Who read what is counted per school, client, area and day, and the provider is told until it knows."""
 
+import threading
 import time
 
 import pytest
 from sqlalchemy import select
 
+from clients.xporter.database import Database
 from clients.xporter.provider import Unreachable
-from clients.xporter.reads import MAX_ROWS
+from clients.xporter.reads import MAX_ROWS, Reads
 from clients.xporter.tables import reads as table
 from tests.clients.xporter.school_data import DATA_SCOPES
 from tests.clients.xporter.support import RESOURCE
@@ -158,3 +160,28 @@ def test_closing_writes_what_is_counted(app, reads):
     reads.close()
     with app.extensions["xporter"].database.read() as connection:
         assert connection.execute(select(table.c.records)).scalar_one() == 2
+
+
+def test_processes_that_write_at_once_lose_no_count(app, settings, reads):
+    databases = [Database(settings.database_url) for _ in range(2)]
+    processes = [Reads(database, app.extensions["xporter"].provider) for database in databases]
+    areas = ["staff", "school", "students"]
+
+    def count(process, order):
+        for _ in range(20):
+            for scope in order:
+                process.count("2135000", "assembly", [scope], 1)
+            process.write()
+
+    threads = [
+        threading.Thread(target=count, args=arguments)
+        for arguments in zip(processes, (areas, areas[::-1]), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for process, database in zip(processes, databases, strict=True):
+        process.close()
+        database.close()
+    assert counted(app) == {("assembly", scope): (40, 40) for scope in areas}
