@@ -27,11 +27,12 @@ from idp.partner_events import doctor as partner_events
 from idp.schools import doctor as schools
 from idp.sharing import doctor as sharing
 from idp.signin import doctor as signin
+from idp.xporter import doctor as xporter
 
 CHECKS: Final[tuple[Check, ...]] = (
     *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *estabs.CHECKS,
     *signin.CHECKS, *federation.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
-    *partner_events.CHECKS,
+    *partner_events.CHECKS, *xporter.CHECKS,
 )  # fmt: skip
 
 

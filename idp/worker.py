@@ -42,7 +42,7 @@ from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
 from idp.sharing import closures, expiry, retention as sharing, reviewing
 from idp.signin import factor_recovery, retention as signin
-from idp.xporter import retention as xporter
+from idp.xporter import lost, retention as xporter
 
 HEARTBEAT_SECONDS: Final = 10.0
 """Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
@@ -157,6 +157,14 @@ def tell_closing(work: Work) -> None:
             more = closures.tell_due()
 
 
+def tell_lost_endpoints(work: Work) -> None:
+    """Tell partners of schools' servers that have not been heard from for a day."""
+    after: str | None = ""
+    while after is not None:
+        with work():
+            after = lost.tell_due(after)
+
+
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
@@ -167,6 +175,7 @@ JOBS: Final = (
     Job("reminders of expiry", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=remind_of_expiry),
     Job("closing schools", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_closing),
     Job("reviews of sharing", every=timedelta(minutes=5), lease=timedelta(minutes=10), run=mail_reviews),
+    Job("lost endpoints", every=timedelta(minutes=5), lease=timedelta(minutes=10), run=tell_lost_endpoints),
 )
 
 

@@ -7,6 +7,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 Status = Literal["active", "paused", "expired", "withdrawn"]
 Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
+Connection = Literal[
+    "awaiting_authorisation", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "withdrawn", "closed"
+]
 Kind = Literal["name", "postcode", "dfe_number", "urn", "ukprn"]
 
 
@@ -77,6 +80,17 @@ class Review(Answer, frozen=True, kw_only=True):
     ] = UNSET
 
 
+class SchoolEndpoint(Answer, frozen=True, kw_only=True):
+    """The program on the school's server that sends the school's data; nothing about the data."""
+
+    state: Annotated[
+        Literal["none", "registered", "connected", "lost"],
+        Meta(description="`registered`: it has sent nothing yet; `lost`: not heard from for 24 hours."),
+    ]
+    heard_at: Annotated[datetime | UnsetType, Meta(description="When it reported last.")] = UNSET
+    agent_version: str | UnsetType = UNSET
+
+
 class School(Answer, frozen=True, kw_only=True):
     """A school that has authorised your application, and how that stands now."""
 
@@ -89,6 +103,14 @@ class School(Answer, frozen=True, kw_only=True):
         Verification,
         Meta(description="Whether our staff have checked the school. School data is for `verified` schools only."),
     ]
+    connection: Annotated[
+        Connection,
+        Meta(
+            description="What the school's data waits for, if anything: an authorisation that is in force, our "
+            "check of the school, or its server; `closed` also where our staff rejected the school."
+        ),
+    ]
+    endpoint: SchoolEndpoint
     scope: Annotated[str, Meta(description="The scopes that a token gets now, separated by blanks.")]
     withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that are withheld now.")] = (
         ""
@@ -123,8 +145,8 @@ class School(Answer, frozen=True, kw_only=True):
         datetime,
         Meta(
             description="The last change of what the school, our staff or the register decide; not of your own "
-            "registration. In `changed_since` go back a minute behind the newest that you know: changes of the same "
-            "moment may become visible one after the other."
+            "registration, nor of `endpoint`, which has events. In `changed_since` go back a minute behind the newest "
+            "that you know: changes of the same moment may become visible one after the other."
         ),
     ]
     register: RegisterEntry

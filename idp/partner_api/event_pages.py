@@ -1,9 +1,10 @@
 """What the pages at the URIs of events show: the meaning of each, its facts, and an example that the code has made."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -23,6 +24,10 @@ _GRANTED: Final = "openid profile email organisation offline_access school stude
 _WITHHELD: Final = {"sharing-paused", "sharing-expired", "school-rejected", "account-disabled"}
 _STATUS: Final = {"sharing-paused": "paused", "sharing-withdrawn": "withdrawn", "sharing-expired": "expired"}
 _VERIFICATION: Final = {"school-rejected": "rejected", "account-disabled": "suspended"}
+
+_ENDPOINT: Final[Mapping[str, Literal["connected", "lost"]]] = {
+    "endpoint-connected": "connected", "endpoint-lost": "lost",
+}  # fmt: skip
 
 
 class UnknownEventType(NotFound):
@@ -91,6 +96,7 @@ def _example(event_type: EventType) -> Struct:
         estab_id=_SUBJECTS["school"], status=status, verification=verification, scope="" if is_nothing else _GRANTED,
         withheld_scope=_GRANTED if name in _WITHHELD else "", until=_UNTIL,
         closes_on=date(2026, 8, 31) if name == "school-closing" else UNSET,
+        endpoint=_ENDPOINT.get(name, UNSET),
     )  # fmt: skip
 
 

@@ -10,11 +10,13 @@ from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
-from idp.partner_api.answers import Review, School, Schools, Status, Verification
+from idp.partner_api.answers import Connection, Review, School, SchoolEndpoint, Schools, Status, Verification
 from idp.partner_api.operations import InvalidParameter, NoQuery, operation
 from idp.schools import codes
 from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
+from idp.xporter import endpoints
+from idp.xporter.models import Endpoint
 
 SCOPE = "schools.list"
 CLOSING: Final[Mapping[str, Literal["announced", "closed"]]] = {codes.CLOSING: "announced", codes.CLOSED: "closed"}
@@ -52,7 +54,9 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     found = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
     schools = found[: query.limit]
     more = len(found) > query.limit
-    return Schools(schools=tuple(map(to_school, schools)), next=schools[-1].estab.id if more else UNSET)
+    connected = endpoints.of_estabs([school.estab.id for school in schools])
+    answers = tuple(to_school(school, connected.get(school.estab.id)) for school in schools)
+    return Schools(schools=answers, next=schools[-1].estab.id if more else UNSET)
 
 
 @operation(
@@ -66,15 +70,16 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     if allowed is not None and allowed != estab_id:
         raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
     for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
-        return to_school(school)
+        return to_school(school, endpoints.current(school.estab.id))
     raise NotFound(NOT_AUTHORISED, reason=estab_id)
 
 
-def to_school(found: ClientSchool) -> School:
-    """The school as it is answered."""
+def to_school(found: ClientSchool, endpoint: Endpoint | None) -> School:
+    """The school as it is answered, with its endpoint."""
     agreement, estab = found.agreement, found.estab
     return School(
         estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
+        connection=connection(found, endpoint), endpoint=_endpoint(endpoint),
         scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
         mis_accepted=found.mis_accepted,
         agreement_version=agreement.agreement, review=_review(found.review),
@@ -83,6 +88,30 @@ def to_school(found: ClientSchool) -> School:
         until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
         changed_at=found.changed_at, register=register.to_entry(estab.school),
+    )  # fmt: skip
+
+
+def connection(found: ClientSchool, endpoint: Endpoint | None) -> Connection:
+    """What is told of the three states: of the agreement, of the school's account, and of its endpoint."""
+    agreed, estab = found.agreement.state, found.estab.state
+    if estab in {"closed", "rejected"}:
+        return "closed"
+    if agreed == "withdrawn":
+        return "withdrawn"
+    if agreed == "expired":
+        return "awaiting_authorisation"
+    if agreed == "paused" or estab == "suspended" or not found.mis_accepted:
+        return "paused"
+    if estab == "unverified":
+        return "awaiting_verification"
+    return "connected" if endpoint is not None and endpoint.state == "connected" else "awaiting_endpoint"
+
+
+def _endpoint(endpoint: Endpoint | None) -> SchoolEndpoint:
+    if endpoint is None:
+        return SchoolEndpoint(state="none")
+    return SchoolEndpoint(
+        state=endpoint.state, heard_at=endpoint.heard_at, agent_version=endpoint.agent_version,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -21,6 +21,10 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     closes_on: Annotated[
         date | UnsetType, Meta(description="When the school closes, or closed; left out if the register names no day.")
     ] = UNSET
+    endpoint: Annotated[
+        Literal["connected", "lost"] | UnsetType,
+        Meta(description="How the program on the school's server stood; only in events about it."),
+    ] = UNSET
 
 
 class InvitationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -76,6 +76,17 @@ _TYPES: Final = (
         "The national register says that the school closes or has closed. `GET /api/schools` names its successors. "
         "Sharing goes on until the school stops it.",
     ),
+    EventType(
+        "endpoint-connected",
+        "school",
+        "The program on the school's server has sent the school's data for the first time, or again after it was lost.",
+    ),
+    EventType(
+        "endpoint-lost",
+        "school",
+        "The program on the school's server has not been heard from for 24 hours, or was removed. What it sent stays, "
+        "and gets no newer.",
+    ),
     EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
     EventType(
         "invitation-opened",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final, Literal
 
 from msgspec import UNSET
 from sqlalchemy import select
@@ -38,10 +38,13 @@ _BY_STATE: Final[Mapping[tuple[str, str], str]] = {
 """The event for a change of an estab's state."""
 
 
-def record(name: str, agreement: Authorisation) -> None:
-    """Tell the client of `agreement` that `name` has happened to it; the estab is locked, or has just been changed."""
+def record(name: str, agreement: Authorisation, **facts: Any) -> None:
+    """Tell the client of `agreement` that `name` has happened to it; the estab is locked, or has just been changed.
+
+    `facts` are members of `SchoolFacts` beside those of every such event.
+    """
     subject = agreement.estab.estab_id
-    queue.record(name, client_id=agreement.client_id, subject=subject, facts=partial(_facts, agreement))
+    queue.record(name, client_id=agreement.client_id, subject=subject, facts=partial(_facts, agreement, **facts))
 
 
 def record_state(estab_id: str, before: str, state: str) -> None:
@@ -56,20 +59,25 @@ def record_closing(estab_id: str) -> None:
     _record_for_all("school-closing", estab_id)
 
 
-def _record_for_all(name: str, estab_id: str) -> None:
+def record_endpoint(estab_id: str, state: Literal["connected", "lost"]) -> None:
+    """Tell all clients that an estab, which is locked, has an agreement with that its endpoint has come to a state."""
+    _record_for_all(f"endpoint-{state}", estab_id, endpoint=state)
+
+
+def _record_for_all(name: str, estab_id: str, **facts: Any) -> None:
     in_force = (
         Authorisation.estab_id == estab_id, Authorisation.withdrawn_at.is_(None),
         Authorisation.superseded_at.is_(None), Authorisation.until > clock.now(),
     )  # fmt: skip
     for agreement in session().scalars(select(Authorisation).where(*in_force).order_by(Authorisation.client_id)):
-        record(name, agreement)
+        record(name, agreement, **facts)
 
 
-def _facts(agreement: Authorisation, client: Client) -> SchoolFacts:
+def _facts(agreement: Authorisation, client: Client, **facts: Any) -> SchoolFacts:
     granted, withheld = client_schools.scopes_now(client, agreement)
     return SchoolFacts(
         estab_id=agreement.estab.estab_id, status=agreement.state,  # type: ignore[arg-type]
         verification=agreement.estab.state,  # type: ignore[arg-type]
         scope=scopes.format(granted), withheld_scope=scopes.format(withheld), until=agreement.until,
-        closes_on=agreement.estab.school.closed_on or UNSET,
+        closes_on=agreement.estab.school.closed_on or UNSET, **facts,
     )  # fmt: skip

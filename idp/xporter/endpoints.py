@@ -3,7 +3,7 @@
 Everything is decided while the estab is locked, so of two agents that register at once one is the school's endpoint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue
+from idp.sharing import notices
 from idp.xporter.models import Endpoint
 
 SCOPE: Final = "endpoint"
@@ -98,8 +99,11 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
                 raise EndpointExists(endpoint)
             end(endpoint, "replaced", by=agent.person_id)
         endpoint = _register(agent, report)
+    was_away = endpoint.extract_at is None or endpoint.lost_at is not None
     _record(endpoint, agent, report)
     session().flush()
+    if was_away and endpoint.extract_at is not None:
+        notices.record_endpoint(agent.estab_id, "connected")
     return endpoint
 
 
@@ -107,8 +111,22 @@ def leave(agent: Agent) -> None:
     """Remove the agent's endpoint at its own request, and revoke its tokens, also where it never registered."""
     lock(Estab, agent.estab_id)
     if (endpoint := of_agent(agent)) is not None:
-        end(endpoint, "removed", by=agent.person_id)
+        remove(endpoint, by=agent.person_id)
     runtime.ports().revoke_endpoint_tokens(agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage)
+
+
+def remove(endpoint: Endpoint, *, by: str) -> None:
+    """Remove the endpoint, whose estab is locked, revoke its tokens, and tell the partners that knew it."""
+    was_known = endpoint.extract_at is not None and endpoint.lost_at is None
+    end(endpoint, "removed", by=by)
+    if was_known:
+        notices.record_endpoint(endpoint.estab_id, "lost")
+
+
+def of_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
+    """The endpoints of several estabs, by the internal ids of these."""
+    statement = select(Endpoint).where(Endpoint.estab_id.in_(estab_ids), Endpoint.ended_at.is_(None))
+    return {endpoint.estab_id: endpoint for endpoint in session().scalars(statement)}
 
 
 def end(endpoint: Endpoint, how: str, *, by: str) -> None:

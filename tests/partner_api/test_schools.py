@@ -30,6 +30,7 @@ def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
     assert school == {
         "estab_id": of(oakhill), "status": "active", "verification": "verified", "mis": "sims",
         "scope": "openid organisation offline_access school students attendance", "agreement_version": "2026-01",
+        "connection": "awaiting_endpoint", "endpoint": {"state": "none"},
     }  # fmt: skip
 
 

@@ -1,0 +1,34 @@
+"""Checks of `idp doctor` for the agents on schools' servers."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import case, func, select
+
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.foundation.doctor import Check, Finding
+from idp.partners import resources
+from idp.xporter.endpoints import SCOPE
+from idp.xporter.models import LOST_AFTER, Endpoint
+
+FEW: Final = 5
+"""Lost endpoints that need not mean anything: servers are switched off in the holidays."""
+
+
+def endpoints() -> Iterator[Finding]:
+    """Schools' servers reach us, and there is an API for what they send."""
+    is_lost = case((Endpoint.heard_at <= clock.now() - LOST_AFTER, 1), else_=0)
+    counts = select(func.count(), func.coalesce(func.sum(is_lost), 0)).where(Endpoint.ended_at.is_(None))
+    total, lost = session().execute(counts).one()
+    summary = f"{total} registered, {lost} of them lost"
+    if lost > FEW and lost * 2 > total:
+        yield Finding("endpoints", "warning", summary, "most servers do not reach us: idp endpoints list --lost")
+    else:
+        yield Finding("endpoints", "ok", summary)
+    if total and not resources.serving({SCOPE}):
+        do = "register it, with endpoint in resource_scopes: idp clients register"
+        yield Finding("endpoints", "warning", "no enabled API takes what schools' servers send", do)
+
+
+CHECKS: Final[tuple[Check, ...]] = (endpoints,)

@@ -1,0 +1,42 @@
+"""Endpoints that have not been heard from for a day: their loss is recorded, and told to partners, once."""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, select, update
+
+from idp.estabs.models import Estab
+from idp.foundation import clock
+from idp.foundation.database import lock, row_isolated, session
+from idp.sharing import notices
+from idp.xporter.models import LOST_AFTER, Endpoint
+
+BATCH_SIZE: Final = 50
+"""Endpoints in one transaction, each with its estab locked."""
+
+
+def tell_due(after: str = "") -> str | None:
+    """Tell partners of the next lost endpoints, of estabs behind the internal id `after`.
+
+    Returns where to go on, or None: a row that cannot be processed is passed over until the next time.
+    """
+    batch = select(Endpoint.estab_id, Endpoint.id).where(*_due(), Endpoint.estab_id > after)
+    rows = session().execute(batch.order_by(Endpoint.estab_id).limit(BATCH_SIZE)).all()
+    for estab_id, endpoint_id in rows:
+        with row_isolated("lost endpoint", endpoint_id):
+            _tell(estab_id, endpoint_id)
+    return rows[-1].estab_id if len(rows) == BATCH_SIZE else None
+
+
+def _tell(estab_id: str, endpoint_id: str) -> None:
+    """Mark the endpoint as lost unless it has reported meanwhile. Partners knew of it if it had sent an extract."""
+    lock(Estab, estab_id)
+    statement = update(Endpoint).where(*_due(), Endpoint.id == endpoint_id).values(lost_at=clock.now())
+    marked = session().scalars(
+        statement.returning(Endpoint.extract_at).execution_options(synchronize_session=False)
+    ).all()  # fmt: skip
+    if marked and marked[0] is not None:
+        notices.record_endpoint(estab_id, "lost")
+
+
+def _due() -> tuple[ColumnElement[bool], ...]:
+    return Endpoint.ended_at.is_(None), Endpoint.lost_at.is_(None), Endpoint.heard_at <= clock.now() - LOST_AFTER

@@ -1,0 +1,214 @@
+"""How a school's endpoint stands, for those who are told: partners, operators, and the worker that notices a loss."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.estabs.models import Administrator
+from idp.foundation.web import transactions
+from idp.partner_events.models import PartnerEvent
+from idp.partners import resources
+from idp.partners.models import Client
+from idp.sharing import authorise
+from idp.xporter import doctor, endpoints, lost
+from idp.xporter.endpoints import Agent as Identity, EndpointExists, Report
+from idp.xporter.models import Endpoint
+from tests.factories import a_client, a_school, an_estab
+from tests.oidc.support import Partner
+from tests.partner_api.conftest import Program
+from tests.xporter.agents import EXTRACT
+
+AGREED = frozenset({"openid", "school", "students"})
+
+
+@pytest.fixture
+def program(work, web, agent, clock):
+    """A partner's program, which the agent's school shares with, and which wants to be told of endpoints."""
+    with work() as session:
+        client = a_client(
+            client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}),
+            events_method="urn:ietf:rfc:8936", events_types=frozenset({"endpoint-connected", "endpoint-lost"}),
+        )  # fmt: skip
+        by = session.get_one(Administrator, agent.person_id).memberships[0]
+        authorise.give(
+            client, AGREED, by=by, agreement="1", until=clock.now() + timedelta(days=365), second_step=True
+        )  # fmt: skip
+        return Program(Partner(client.id), web).signs_in()
+
+
+def events(work, program):
+    with work() as session:
+        rows = session.scalars(select(PartnerEvent).where(PartnerEvent.client_id == program.partner.id))
+        return [(row.name, row.facts["endpoint"]) for row in sorted(rows, key=lambda row: row.number)]
+
+
+def look_for_losses(app):
+    worker.tell_lost_endpoints(partial(transactions.work, app))
+
+
+def school(program):
+    (only,) = program.schools().values()
+    return only
+
+
+def test_a_partner_is_told_what_the_schools_data_waits_for(program, agent, clock):
+    assert (school(program)["connection"], school(program)["endpoint"]) == ("awaiting_endpoint", {"state": "none"})
+    agent.reports()
+    assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "registered")
+    agent.reports(last_extract=EXTRACT)
+    connected = school(program)
+    assert connected["connection"] == "connected"
+    assert set(connected["endpoint"]) == {"state", "heard_at", "agent_version"}, "and nothing about data"
+    alone = program.gets(f"/api/schools/{connected['estab_id']}").json
+    assert alone["endpoint"] == connected["endpoint"]
+    clock.move(timedelta(hours=24))
+    program.signs_in()
+    assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "lost")
+
+
+@pytest.mark.parametrize(
+    ("state", "connection"),
+    [
+        ("unverified", "awaiting_verification"), ("verified", "awaiting_endpoint"), ("suspended", "paused"),
+        ("rejected", "closed"), ("closed", "closed"),
+    ],
+)  # fmt: skip
+def test_the_account_of_the_school_comes_before_its_endpoint(program, work, agent, state, connection):
+    with work() as session:
+        session.get_one(Administrator, agent.person_id).memberships[0].estab.state = state
+    assert school(program)["connection"] == connection
+
+
+def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program, agent, work, app, clock):
+    agent.reports()
+    assert events(work, program) == []
+    for _ in range(2):
+        agent.reports(last_extract=EXTRACT)
+    connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
+    assert events(work, program) == [connected]
+    clock.move(timedelta(hours=24) - timedelta(seconds=1))
+    look_for_losses(app)
+    assert events(work, program) == [connected]
+    clock.move(timedelta(seconds=1))
+    for _ in range(2):
+        look_for_losses(app)
+    assert events(work, program) == [connected, was_lost]
+    agent.refreshes_token()
+    agent.reports(last_extract=EXTRACT)
+    assert events(work, program) == [connected, was_lost, connected]
+    agent.leaves()
+    assert events(work, program) == [connected, was_lost, connected, was_lost]
+
+
+def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent, work, app, clock):
+    agent.reports()
+    clock.move(timedelta(days=2))
+    look_for_losses(app)
+    assert events(work, program) == []
+    with work() as session:
+        assert session.scalars(select(Endpoint.lost_at)).one() == clock.now()
+
+
+def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, agent, work, app, clock, monkeypatch):
+    others = [new_agent() for _ in range(3)]
+    for each in (agent, *others):
+        each.reports(last_extract=EXTRACT)
+    clock.move(timedelta(days=2))
+    monkeypatch.setattr(lost, "BATCH_SIZE", 2)
+    with work() as session:
+        bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
+    tell = lost.notices.record_endpoint
+
+    def fails_once(estab_id, state):
+        if estab_id == bad:
+            raise RuntimeError("a bad row")
+        tell(estab_id, state)
+
+    monkeypatch.setattr(lost.notices, "record_endpoint", fails_once)
+    look_for_losses(app)
+    with work() as session:
+        untold = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
+    assert untold == [bad]
+
+
+@pytest.fixture
+def identities(work, clients, agent):
+    """Two servers of one school, as their tokens name them."""
+    agent.reports()
+    with work() as session:
+        row = session.scalars(select(Endpoint)).one()
+        estab, client = row.estab_id, row.client_id
+        session.delete(row)
+    return [Identity(estab, client, f"key-{n}", f"lin_{n}", agent.person_id) for n in range(8)]
+
+
+def report_of(number):
+    return Report(f"SERVER-{number}", "sims", "1", "Linux", None, None)
+
+
+def test_of_several_servers_at_once_one_is_the_schools(work, identities, at_once):
+    numbers = iter(range(8))
+    outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False))
+    assert sum(isinstance(each, EndpointExists) for each in outcomes) == 7
+    with work() as session:
+        assert len(session.scalars(select(Endpoint)).all()) == 1
+
+
+def test_of_several_that_replace_one_another_at_once_one_is_left(work, identities, at_once):
+    numbers = iter(range(8))
+    outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True))
+    assert not [each for each in outcomes if isinstance(each, Exception)]
+    with work() as session:
+        rows = session.scalars(select(Endpoint)).all()
+        assert sorted(row.state for row in rows) == ["registered", *["replaced"] * 7]
+
+
+def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work, identities, overtaken):
+    first, second, *_ = identities
+    with work():
+        endpoints.report(first, report_of(0), replaces=False)
+    outcome = overtaken(
+        lambda: endpoints.report(second, report_of(1), replaces=True),
+        lambda: endpoints.report(first, report_of(0), replaces=True),
+    )
+    assert isinstance(outcome, endpoints.EndpointEnded)
+
+
+def test_the_doctor_counts_them_and_warns_when_most_are_lost(work, clients, clock):
+    with work() as session:
+        for number in range(8):
+            heard = clock.now() - timedelta(days=2 if number < 6 else 0)
+            session.add(
+                Endpoint(
+                    id=f"end_{number}",
+                    estab_id=an_estab(a_school()).id,
+                    client_id=clients[0],
+                    key_thumbprint="k",
+                    lineage="l",
+                    registered_at=heard,
+                    registered_by="adm",
+                    heard_at=heard,
+                    name="S",
+                    mis="sims",
+                    agent_version="1",
+                    platform="Linux",
+                )
+            )
+    with work():
+        (finding,) = doctor.endpoints()
+        assert (finding.level, finding.message) == ("warning", "8 registered, 6 of them lost")
+
+
+def test_the_doctor_misses_the_api_that_takes_extracts(work, agent):
+    agent.reports()
+    with work():
+        assert [finding.level for finding in doctor.endpoints()] == ["ok"]
+    with work() as session:
+        for client in session.scalars(select(Client).where(Client.resource.is_not(None))):
+            client.enabled = False
+        resources.forget()
+    with work():
+        assert [finding.level for finding in doctor.endpoints()] == ["ok", "warning"]
