@@ -28,7 +28,7 @@ help: ## List the targets (this)
 ##: The two commands
 
 .PHONY: demo
-demo: $(DEMO) ## Run the whole product on this machine, with a partner and a mailbox; IDP_SERVER__PORT= ASSEMBLY_PORT= SCHOOLBOOKING_PORT= MAILBOX_PORT= MAILBOX_SMTP_PORT=
+demo: $(DEMO) ## Run the whole product on this machine, with a partner, the data API and a mailbox; IDP_SERVER__PORT= ASSEMBLY_PORT= SCHOOLBOOKING_PORT= XPORTER_PORT= MAILBOX_PORT= MAILBOX_SMTP_PORT=
 	@exec $(RUN) -m idp.demo
 
 .PHONY: test

@@ -1,9 +1,9 @@
 """The addresses that need no token or any: metadata, our public key, health, and what a token opens."""
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, render_template
 
 from clients.xporter import web
-from clients.xporter.problems import Problem
+from clients.xporter.problems import KINDS, Problem
 from clients.xporter.proofs import ALGS
 
 SCOPES = (
@@ -13,6 +13,12 @@ SCOPES = (
 """What we serve, and what endpoints need; registered with the provider as `resource_scopes`."""
 
 bp = Blueprint("public", __name__)
+
+
+@bp.get("/")
+def home() -> str:
+    """What this is, for people who open the address in a browser."""
+    return render_template("home.html", issuer=web.program().settings.issuer, metadata=web.METADATA, problems=KINDS)
 
 
 @bp.get(web.METADATA)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import Flask, Response, current_app, jsonify, render_template_string, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from clients.xporter.database import Database
@@ -74,7 +74,7 @@ def problem_page(code: str) -> str:
     """What a problem means, and what to do about it."""
     if code not in KINDS:
         raise Problem("not_found")
-    return render_template_string(_PAGE, code=code, kind=KINDS[code])
+    return render_template("problem.html", code=code, kind=KINDS[code])
 
 
 def refused(problem: Problem) -> Response:
@@ -102,16 +102,3 @@ def _refused_by_flask(fault: HTTPException) -> Response:
     if (valid := getattr(fault, "valid_methods", None)) is not None:
         response.headers["Allow"] = ", ".join(sorted(valid))
     return response
-
-
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{ kind.title }} · XporterOnDemand</title>
-<style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }</style>
-</head><body><main>
-<h1>{{ kind.title }}</h1>
-<p>{{ kind.meaning }}</p>
-<p>{{ kind.action }}</p>
-<p>Code <code>{{ code }}</code>, status {{ kind.status }}.</p>
-</main></body></html>
-"""

@@ -18,10 +18,11 @@ from idp.foundation.settings import BadSettings, Settings, load
 @click.command()
 @click.option("--reset", is_flag=True, help="Clear the demonstration's data, and start nothing.")
 def main(*, reset: bool) -> None:
-    """Run the whole product on this machine: provider, worker, a partner, and a mailbox that shows what is sent.
+    """Run the whole product on this machine.
 
-    Data stays in var/ between runs. Ports are set by IDP_SERVER__PORT, ASSEMBLY_PORT, SCHOOLBOOKING_PORT, MAILBOX_PORT
-    and MAILBOX_SMTP_PORT.
+    That is the provider and its worker, a partner's two applications, XporterOnDemand, and a mailbox that shows what is
+    sent. Data stays in var/ between runs. Ports are set by IDP_SERVER__PORT, ASSEMBLY_PORT, SCHOOLBOOKING_PORT,
+    XPORTER_PORT, MAILBOX_PORT and MAILBOX_SMTP_PORT.
     """
     started = time.monotonic()
     try:
@@ -56,6 +57,7 @@ def _run(settings: Settings, programs: Services, started: float) -> NoReturn:
         running.start(Program("mailbox", ("clients.mailbox",), f"{programs.mailbox.url}/healthz"), environment)
         running.start(Program("assembly", ("clients.assembly",), f"{programs.assembly.url}/healthz"), environment)
         running.start(Program("idp", ("idp.cli", "serve"), f"{programs.idp.url}/readyz"), {})
+        running.start(Program("xporter", ("clients.xporter",), f"{programs.xporter.url}/healthz"), environment)
         link = _prepare(programs)
         running.start(Program("worker", ("idp.cli", "worker")), {})
         running.wait_until_ready()

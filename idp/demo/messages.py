@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from idp.demo.services import COMMAND, FOLDER, INVITE_CODE, Services
+from idp.demo.services import COMMAND, FOLDER, INVITE_CODE, MIS, MIS_COMMAND, SERVER_COMMAND, Services
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
@@ -15,12 +15,14 @@ SCHOOL, NUMBER = "Willow Bank Primary School", "3124567"
 def ready(settings: Settings, programs: Services, seconds: float, operator_link: str | None) -> str:
     """The instructions for a first visit."""
     command, logs = _relative(COMMAND), _relative(FOLDER)
+    server, mis = _relative(SERVER_COMMAND), _relative(MIS_COMMAND)
     issuer = settings.server.issuer
     parts = [
         f"\nReady in {seconds:.1f} seconds.\n",
         _table(
             ("Assembly, a partner", programs.assembly.url, "begin here"),
             ("SchoolBooking, its second application", programs.schoolbooking.url, "for iSAMS and Arbor schools alone"),
+            ("XporterOnDemand, which has the data", programs.xporter.url, "for programs: endpoints and partners"),
             ("Demo mailbox", programs.mailbox.url, "every e-mail and text message sent"),
             (settings.service.name, issuer, f"or register directly: {issuer}/register"),
         ),
@@ -39,7 +41,16 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         "  7. Verify it, as our staff would, and watch Assembly's page say so by itself:",
         f"       {command} onboarding queue",
         f"       {command} onboarding verify {NUMBER}",
-        f"  8. Stop sharing, on the school's own page at {issuer}, and watch Assembly's page again.",
+        "  8. Be the school's server: make a system (MIS) with fictional pupils, register with the Estab ID and",
+        "     the password, and send a first extract. Assembly's page turns to connected and shows the pupils:",
+        f"       {mis}",
+        f"       {server} register --issuer {issuer} --mis sims --source {_relative(MIS / 'sims')}",
+        f"       {server} once",
+        "  9. Let a pupil leave, send again, and see one pupil fewer at Assembly:",
+        f"       {mis} --change leaves",
+        f"       {server} once",
+        f"  10. On the school's own page at {issuer}, switch an area off, see who read what, and stop sharing;",
+        "      Assembly's page follows.",
         f"\n{command} --help shows the other commands. Logs: {logs}/*.log",
         "Ctrl-C stops everything and keeps the data; make demo-reset clears it.",
     ]

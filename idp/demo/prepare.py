@@ -29,9 +29,12 @@ from idp.signin import operators
 
 MANIFEST = ROOT / "clients" / "assembly" / "client.toml"
 MANIFEST_URL = "http://localhost:5001"
-"""Assembly's address in the manifest."""
+"""Assembly's address in its manifest."""
 SECOND_MANIFEST = ROOT / "clients" / "assembly" / "schoolbooking.toml"
 SECOND_MANIFEST_URL = "http://localhost:5004"
+XPORTER_MANIFEST = ROOT / "clients" / "xporter" / "client.toml"
+XPORTER_MANIFEST_URL = "http://localhost:5003"
+ENDPOINT_MANIFEST = ROOT / "clients" / "endpoint" / "client.toml"
 
 OPERATOR = "olive@idaas.example"
 
@@ -66,12 +69,12 @@ def _prepare_all(settings: Settings, programs: Services, report: Callable[[str],
     with work(app):
         report(f"{_schools(settings)} fictional schools")
     with work(app):
-        _partner(programs)
-    report("a partner")
+        _clients(programs)
+    report("partners")
     with work(app):
         link = None if operators.all_operators() else operators.add("Olive Operator", OPERATOR)[1]
     report("an operator")
-    _write_command(programs)
+    _write_commands(programs)
     return link
 
 
@@ -82,12 +85,15 @@ def _schools(settings: Settings) -> int:
     return session().scalars(select(func.count()).select_from(School)).one()
 
 
-def _partner(programs: Services) -> None:
-    """Register the partner's applications from their manifests, or update them if an address or manifest has changed.
+def _clients(programs: Services) -> None:
+    """Register the programs from their manifests, or update them if an address or manifest has changed.
 
-    They have no secrets: their public keys are fetched from the applications themselves.
+    They have no secrets: their public keys are fetched from the programs themselves.
     """
-    for manifest in (manifest_at(programs.assembly.url), second_manifest_at(programs.schoolbooking.url)):
+    for manifest in (
+        manifest_at(programs.assembly.url), second_manifest_at(programs.schoolbooking.url),
+        xporter_manifest_at(programs.xporter.url), endpoint_manifest(),
+    ):  # fmt: skip
         if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
             website, contact = manifest["client_uri"], manifest["contacts"][0]
             registry.add_partner(manifest["partner"], website=website, contact_email=contact)
@@ -107,16 +113,32 @@ def second_manifest_at(url: str) -> dict[str, Any]:
     return _read(SECOND_MANIFEST, url, old=SECOND_MANIFEST_URL)
 
 
+def xporter_manifest_at(url: str) -> dict[str, Any]:
+    """The same of XporterOnDemand."""
+    return _read(XPORTER_MANIFEST, url, old=XPORTER_MANIFEST_URL)
+
+
+def endpoint_manifest() -> dict[str, Any]:
+    """The manifest of the endpoint, which runs on schools' servers and has no address."""
+    return tomllib.loads(ENDPOINT_MANIFEST.read_text("utf-8"))
+
+
 def _read(file: Path, url: str, *, old: str) -> dict[str, Any]:
     manifest = tomllib.loads(file.read_text("utf-8"))
     return {name: services.replace_prefix(value, url, old=old) for name, value in manifest.items()}
 
 
-def _write_command(programs: Services) -> None:
-    """Write a script for the operator's commands, which sets the settings."""
-    variables = services.provider_environment(programs)
+def _write_commands(programs: Services) -> None:
+    """Write scripts for the terminal: the operator's commands, the school's server, and its MIS."""
+    _write_script(services.COMMAND, ["idp.cli"], services.provider_environment(programs))
+    anywhere = {"PYTHONPATH": str(ROOT)}
+    _write_script(services.SERVER_COMMAND, ["clients.endpoint", "--home", str(services.ENDPOINT)], anywhere)
+    _write_script(services.MIS_COMMAND, ["clients.endpoint.fictional_school", str(services.MIS)], anywhere)
+
+
+def _write_script(file: Path, arguments: list[str], variables: dict[str, str]) -> None:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
-    run = f'exec {shlex.quote(sys.executable)} -m idp.cli "$@"'
+    run = f'exec {shlex.join([sys.executable, "-m", *arguments])} "$@"'
     text = "\n".join(["#!/bin/sh", *lines, run, ""])  # runs in the caller's folder, for files in its arguments
-    services.COMMAND.write_text(text, "utf-8")
-    services.COMMAND.chmod(0o755)
+    file.write_text(text, "utf-8")
+    file.chmod(0o755)

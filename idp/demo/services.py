@@ -12,10 +12,19 @@ from idp.foundation.settings import Settings
 
 FOLDER = ROOT / "var" / "demo"
 ASSEMBLY = FOLDER / "assembly"
+XPORTER = FOLDER / "xporter"
+ENDPOINT = FOLDER / "endpoint"
+"""The settings and the key of the program that stands for the school's server."""
+MIS = FOLDER / "mis"
+"""What the fictional school's system (MIS) exports."""
 INVITE_CODE = "WELCOME-TO-ASSEMBLY"
 """With which anybody signs up at the partner's applications."""
 COMMAND = FOLDER / "idp"
 """A script that runs `idp` with the settings of the running demonstration."""
+SERVER_COMMAND = FOLDER / "school-server"
+"""A script that runs the endpoint, as on the school's server."""
+MIS_COMMAND = FOLDER / "school-mis"
+"""A script that changes the fictional school, as its office would in the MIS."""
 
 
 class InvalidPort(Exception):
@@ -43,12 +52,13 @@ class Services:
     idp: Service
     assembly: Service
     mailbox: Service
+    xporter: Service
     schoolbooking: Service
     smtp: Service
     """Where the mailbox receives mail."""
 
     def __iter__(self) -> Iterator[Service]:
-        return iter((self.idp, self.assembly, self.mailbox, self.schoolbooking, self.smtp))
+        return iter((self.idp, self.assembly, self.mailbox, self.xporter, self.schoolbooking, self.smtp))
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Services:
@@ -57,6 +67,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Services:
         Service("the identity provider", _port(environment, "IDP_SERVER__PORT", 5000), "IDP_SERVER__PORT"),
         Service("Assembly", _port(environment, "ASSEMBLY_PORT", 5001), "ASSEMBLY_PORT"),
         Service("the demo mailbox", _port(environment, "MAILBOX_PORT", 5002), "MAILBOX_PORT"),
+        Service("XporterOnDemand", _port(environment, "XPORTER_PORT", 5003), "XPORTER_PORT"),
         Service("SchoolBooking", _port(environment, "SCHOOLBOOKING_PORT", 5004), "SCHOOLBOOKING_PORT"),
         Service("the demo mailbox's SMTP", _port(environment, "MAILBOX_SMTP_PORT", 5025), "MAILBOX_SMTP_PORT"),
     )
@@ -112,17 +123,22 @@ def provider_environment(services: Services, environment: Mapping[str, str] = os
 
 
 def clients_environment(services: Services, settings: Settings) -> dict[str, str]:
-    """The variables of the partner's applications and the mailbox."""
+    """The variables of the programs that are not ours: the partner's, XporterOnDemand and the mailbox."""
     variables = {
         "MAILBOX_PORT": str(services.mailbox.port),
         "MAILBOX_SMTP_PORT": str(services.smtp.port),
         "MAILBOX_DIR": str(settings.outbox.mailbox),
+        "XPORTER_ISSUER": settings.server.issuer,
+        "XPORTER_RESOURCE": services.xporter.url,
+        "XPORTER_PORT": str(services.xporter.port),
+        "XPORTER_DATA": str(XPORTER),
     }
     for prefix, service in (("ASSEMBLY", services.assembly), ("SCHOOLBOOKING", services.schoolbooking)):
         variables |= {
             f"{prefix}_ISSUER": settings.server.issuer,
             f"{prefix}_PORT": str(service.port),
             f"{prefix}_DATA": str(ASSEMBLY),
+            f"{prefix}_RESOURCE": services.xporter.url,
             f"{prefix}_SMTP": f"localhost:{services.smtp.port}",
             f"{prefix}_INVITE_CODE": INVITE_CODE,
             f"{prefix}_POLL_SECONDS": "10",

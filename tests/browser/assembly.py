@@ -15,7 +15,7 @@ from clients.assembly.settings import Settings
 from clients.mailbox import smtp
 from clients.mailbox.letters import listing as letters_of
 from clients.xporter import app as xporter, settings as xporter_settings
-from idp.demo.prepare import manifest_at, second_manifest_at
+from idp.demo.prepare import manifest_at, second_manifest_at, xporter_manifest_at
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Partner
@@ -87,15 +87,9 @@ def an_xporter_served(issuer: str, work: Work, folder: Path) -> Iterator[str]:
     """Register XporterOnDemand, which has data of schools, and serve it until the block ends; its address."""
     port = free_port()
     url = f"http://localhost:{port}"
-    manifest = {
-        "partner": "XporterOnDemand", "client_id": "xporter", "client_name": "XporterOnDemand", "grant_types": [],
-        "client_uri": "https://xporter.example", "contacts": ["developers@xporter.example"], "resource": url,
-        "resource_scopes": ["school"], "purpose": "To pass on what schools share.", "scopes": {},
-        "policy_uri": "https://xporter.example/privacy", "agreement_uri": "https://xporter.example/agreement",
-        "agreement_version": "1", "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": f"{url}/jwks.json",
-    }  # fmt: skip
-    register(work, manifest)
+    register(work, xporter_manifest_at(url))
     app = xporter.create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder))
+    app.extensions["xporter"].worker.start()
     with serving(app, port):
         yield url
     app.extensions["xporter"].close()

@@ -8,7 +8,14 @@ def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
     where = Services(
         *(
             Service(name, port, "")
-            for name, port in (("idp", 5000), ("assembly", 5001), ("mailbox", 5002), ("booking", 5004), ("smtp", 5025))
+            for name, port in (
+                ("idp", 5000),
+                ("assembly", 5001),
+                ("mailbox", 5002),
+                ("xporter", 5003),
+                ("booking", 5004),
+                ("smtp", 5025),
+            )
         )
     )
 
@@ -20,6 +27,8 @@ def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
         "http://localhost:5004",
         "WELCOME-TO-ASSEMBLY",
         "onboarding verify 3124567",
+        "var/demo/school-server register --issuer http://localhost:5000 --mis sims --source var/demo/mis/sims",
+        "var/demo/school-mis --change leaves",
         "demo-reset",
         "/set-up/",
     ):

@@ -17,8 +17,9 @@ def test_the_partners_registration_has_its_port(app):
 
 
 def test_the_script_finds_files_in_the_folder_in_which_it_is_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(services, "COMMAND", tmp_path / "idp")
-    prepare._write_command(services.from_environment({}))
+    for name in ("COMMAND", "SERVER_COMMAND", "MIS_COMMAND"):
+        monkeypatch.setattr(services, name, tmp_path / getattr(services, name).name)
+    prepare._write_commands(services.from_environment({}))
     (tmp_path / "mine.toml").write_text("client_name = [", "utf-8")
 
     done = subprocess.run(

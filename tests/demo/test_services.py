@@ -18,16 +18,17 @@ def listener():
 
 @pytest.fixture
 def free():
-    return [free_port() for _ in range(5)]
+    return [free_port() for _ in range(6)]
 
 
 def with_ports(*ports):
-    settings = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT", "SCHOOLBOOKING_PORT", "MAILBOX_SMTP_PORT")
+    names = ("IDP_SERVER", "ASSEMBLY", "MAILBOX", "XPORTER", "SCHOOLBOOKING", "MAILBOX_SMTP")
+    settings = [f"{name}__PORT" if name == "IDP_SERVER" else f"{name}_PORT" for name in names]
     return services.from_environment(dict(zip(settings, map(str, ports), strict=True)))
 
 
 def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
-    [fault] = services.port_problems(with_ports(free[0], listener, *free[1:4]))
+    [fault] = services.port_problems(with_ports(free[0], listener, *free[1:5]))
 
     assert f"Port {listener} is in use" in fault
     assert "Assembly" in fault
@@ -36,13 +37,13 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
 
 def test_every_busy_port_is_named_at_once(listener, free):
     with closing(socket.create_server(("127.0.0.1", 0))) as another:
-        faults = services.port_problems(with_ports(listener, free[0], another.getsockname()[1], *free[1:3]))
+        faults = services.port_problems(with_ports(listener, free[0], another.getsockname()[1], *free[1:4]))
 
     assert ["IDP_SERVER__PORT" in faults[0], "MAILBOX_PORT" in faults[1]] == [True, True]
 
 
 def test_a_port_that_is_set_twice_is_reported(free):
-    [fault] = services.port_problems(with_ports(free[0], free[1], free[1], *free[2:4]))
+    [fault] = services.port_problems(with_ports(free[0], free[1], free[1], *free[2:5]))
 
     assert "ASSEMBLY_PORT and by MAILBOX_PORT" in fault
 
@@ -58,7 +59,7 @@ def test_an_invalid_port_is_reported_with_its_setting(text):
 
 
 def test_the_issuer_follows_the_port_unless_it_is_set():
-    where = with_ports(5100, 5101, 5102, 5104, 5105)
+    where = with_ports(5100, 5101, 5102, 5103, 5104, 5105)
 
     assert services.provider_environment(where, {})["IDP_SERVER__ISSUER"] == "http://localhost:5100"
     own = {"IDP_SERVER__ISSUER": "https://idp.example"}

@@ -1,0 +1,165 @@
+"""A school's data, from the code on its server to the end of sharing: the whole way, with the real programs."""
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from clients.assembly import connections
+from clients.assembly.applications import ASSEMBLY
+from clients.assembly.database import Database
+from clients.assembly.keys import Keys
+from clients.assembly.provider import Provider
+from clients.assembly.settings import Settings
+from clients.endpoint.fictional_school import __main__ as fictional_school
+from idp.demo.prepare import endpoint_manifest
+from idp.foundation.setting_types import ROOT
+from tests.browser.assembly import register
+from tests.browser.test_a_partner_connects_a_school import Office
+
+PUPILS = 40
+
+
+@dataclass
+class Server:
+    """The school's own server, on which the endpoint is installed, and which the MIS exports to."""
+
+    issuer: str
+    home: Path
+    mis: Path
+
+    def begin(self, *command):
+        arguments = [sys.executable, "-m", "clients.endpoint", "--home", str(self.home), *command]
+        return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *command):
+        process = self.begin(*command)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+        return output
+
+    def registers(self, approve):
+        """Register; `approve` is given the link that the server shows. Returns what the server then says."""
+        process = self.begin("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis / "sims"))
+        output = ""
+        try:
+            while "user_code=" not in output:
+                line = process.stdout.readline()
+                assert line, output
+                output += line
+            approve(re.findall(r"\S+\?user_code=\S+", output)[0])
+            rest, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == 0, output + rest
+        return rest
+
+    def changes(self, *options):
+        """Something happens in the school: the options of the fictional school's command."""
+        fictional_school.main([str(self.mis), *options], standalone_mode=False)
+
+
+@pytest.fixture
+def server(issuer, work, tmp_path):
+    register(work, endpoint_manifest())
+    server = Server(issuer, tmp_path / "endpoint", tmp_path / "mis")
+    server.changes("--pupils", str(PUPILS), "--mis", "sims")
+    return server
+
+
+@pytest.fixture
+def reads(issuer, partner_folder, partner_resource):
+    """`reads(estab_id, "/v1/students")`: what Assembly gets there now, with the token that it has."""
+    settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)
+    api = Provider(settings, Keys(settings.key_file))
+
+    def read(estab_id, path):
+        token = connections.access_token(Database(settings.database), api, estab_id)
+        response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", token)
+        return response.status_code, response.json()
+
+    return read
+
+
+@pytest.fixture
+def refused(reads):
+    """`refused(estab_id, "/v1/students")`: waits until Assembly is refused, a second at most; the problem."""
+
+    def wait(estab_id, path):
+        until = time.monotonic() + 1
+        while True:
+            is_late = time.monotonic() > until
+            status, document = reads(estab_id, path)
+            if status != 200:
+                return document
+            assert not is_late, "still answered more than a second later"
+
+    return wait
+
+
+def test_a_schools_data_arrives_and_ends(
+    a_window, a_member, partner, partner_mail, server, reads, refused, looks_right
+):
+    head = a_member()
+    office = Office(a_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail[0])
+    office.signs_up(partner.url)
+    office.activates(partner.url)
+    office.chooses_school("SIMS")
+    head.starts_at(partner)
+    head.signs_in()
+    head.authorises("Staff", "Classes and groups", "Attendance")
+    expect(office.page.locator("main")).to_contain_text("The program that takes the data out of your system")
+    looks_right(office.page, "assembly-connector-without-endpoint")
+
+    # The server shows a code, and the administrator approves it
+    desk = head.at(head.page.context.new_page())
+
+    def approve(link):
+        desk.page.goto(link)
+        desk.sees("Connect a device or program")
+        desk.presses("Continue")
+        looks_right(desk.page, "device-of-the-endpoint")
+        desk.page.locator("#allow").click()
+        desk.reads("You can go back to the device or program")
+
+    assert f"registered for the school {head.estab_id}" in server.registers(approve)
+
+    # The first extract, with progress; the connector turns to connected by itself, and shows pupils
+    output = server.run("once")
+    assert f"{PUPILS} students" in output
+    assert "Sending: 100 %" in output
+    expect(office.status()).to_have_text("Connected")
+    expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS}"))
+    expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
+    looks_right(head.page, "assembly-connector-with-data")
+
+    # An area is switched off, and is gone from the next answer
+    status, page = reads(head.estab_id, "/v1/attendance")
+    assert (status, {"id", "student", "date", "mark"} <= page["attendance"][0].keys()) == (200, True)
+    desk.goes_to("/manage/sharing/assembly/change")
+    desk.page.get_by_role("checkbox", name="Attendance").uncheck()
+    desk.page.get_by_role("button", name="Save").click()
+    desk.reads("has been changed")
+    assert refused(head.estab_id, "/v1/attendance")["code"] == "insufficient_scope"
+    status, page = reads(head.estab_id, "/v1/students")
+    assert (status, page["total"]) == (200, PUPILS)
+
+    # A pupil leaves, and the changes say so
+    server.changes("--change", "leaves")
+    server.run("once")
+    status, changes = reads(head.estab_id, page["delta"])
+    assert (status, len(changes["deleted"]), changes["total"]) == (200, 1, PUPILS - 1)
+    office.page.get_by_role("button", name="Check again").click()
+    expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS - 1}"))
+
+    # Stopped: the next request is refused within a second
+    desk.goes_to("/manage/sharing/assembly/stop")
+    desk.presses("Stop sharing")
+    desk.reads("Your school has stopped sharing with Assembly.")
+    assert refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
