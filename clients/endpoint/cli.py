@@ -1,6 +1,7 @@
 """The commands: register, run, once, status, unregister."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,8 @@ from .home import Home, State
 from .provider import CodeExpired, Provider, Tokens
 from .session import Session
 from .terminal import Terminal, show_code
+
+log = logging.getLogger(__name__)
 
 MAX_CODES = 3
 """How many codes are shown one after the other, if they run out."""
@@ -89,6 +92,7 @@ def register(home: Home, replace: bool, **settings: Any) -> None:
         session.accept(_get_tokens(session.provider))
         _report_first(session, replace=replace)
         state = session.state
+        log.info("Registered for the school %s as %s.", state.estab_id, state.name)
         click.echo(f"\nThis server is registered for the school {state.estab_id} as {state.name}.")
         if state.estab_status != "verified":
             click.echo(WAITING.get(state.estab_status, WAITING["unverified"]))
@@ -171,6 +175,7 @@ def unregister(home: Home, delete_data: bool | None) -> None:
             session.send("DELETE", f"{session.state.resource}/v1/data")
             click.echo("Everything that was sent has been deleted. Partners keep what they received before.")
         session.call(session.provider.unregister)
+        log.info("Unregistered. What was sent was %s.", "deleted" if delete_data else "kept")
         home.forget()
         click.echo("This server is not registered any more. Settings and keys were deleted here.")
 
@@ -271,7 +276,7 @@ def _described(state: State) -> Iterator[tuple[str, str]]:
     yield "Registered", f"yes, {state.endpoint_state}" if state.refresh_token else "no"
     yield "Reported in", state.reported_at or "never"
     if last:
-        counts = ", ".join(f"{count:,} {name}" for name, count in last["records"].items())
+        counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in last["records"].items())
         yield "Last extract", f"{last['sent_at']}: {counts}"
     else:
         yield "Last extract", "none yet"
