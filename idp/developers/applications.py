@@ -118,7 +118,7 @@ def read(developer: Developer, client_id: str) -> Application:
         stream = None
     newest = streams.newest(client.id, limit=20) if stream else []
     events = [(event, streams.state_of(event)) for event in newest]
-    return Application(client, secrets, journal.newest(client.id), areas, _manages_itself(client), stream, events)
+    return Application(client, secrets, journal.newest(client.id), areas, manages_itself(client), stream, events)
 
 
 def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> str:
@@ -163,7 +163,7 @@ def _change(developer: Developer, client_id: str, version: int, differs: dict[st
     client = find(developer, client_id)
     lock(Client, client.id)
     session().refresh(client)
-    if _manages_itself(client):
+    if manages_itself(client):
         raise ManagesItself(reason=client.id)
     if client.version != version:
         raise ChangedMeanwhile(reason=client.id)
@@ -171,6 +171,7 @@ def _change(developer: Developer, client_id: str, version: int, differs: dict[st
     return changed
 
 
-def _manages_itself(client: Client) -> bool:
+def manages_itself(client: Client) -> bool:
+    """Whether the application registered itself, and changes its registration itself (RFC 7592)."""
     own = select(RegistrationToken.client_id).where(RegistrationToken.client_id == client.id)
     return session().scalar(own) is not None

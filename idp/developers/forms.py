@@ -46,7 +46,7 @@ class OfRegistration(Form):
             words = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
             text = f"{words[0].upper()}{words[1:]}."
             if field is None:
-                self.form_errors.append(text)
+                self.form_errors.append(f"{name}: {reason}.")
             else:
                 field.errors = [*field.errors, text]
 

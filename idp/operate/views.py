@@ -6,11 +6,13 @@ from flask_login import current_user
 
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
+from idp.operate import request_views
 from idp.partners import companies, registry
 from idp.signin import developers
 from idp.signin.forms import DeveloperInvitation
 
 bp = Blueprint("operate", __name__, url_prefix="/operate")
+bp.register_blueprint(request_views.bp)
 
 
 @bp.get("/partners")

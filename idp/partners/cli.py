@@ -9,7 +9,7 @@ import click
 
 from idp.foundation import clock, scopes
 from idp.foundation.command import acting, json_option, show, show_json, when, working
-from idp.partners import event_streams, journal, manifest, registry
+from idp.partners import event_streams, journal, manifest, registry, request_cli
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, ClientEvent, Partner
@@ -75,6 +75,7 @@ def clients() -> None:
 
 
 clients.add_command(initial_token)
+clients.add_command(request_cli.commands)
 
 
 @clients.command("register")

@@ -277,13 +277,13 @@ def _from_json(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False) -> Manifest:
+def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False, for_schools: bool = False) -> Manifest:
     """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
 
     A sandbox application may use addresses on the developer's own machine. It does nothing in its own name and is no
-    API, so that it never meets a real school.
+    API, so that it never meets a real school. An application that is asked to be `for_schools` may never use them.
     """
-    parsed = parse(Manifest, document, is_sandbox=is_sandbox)
+    parsed = parse(Manifest, document, local=True if is_sandbox else False if for_schools else None)
     if is_sandbox and (parsed.scopes.client or parsed.resource or not parsed.grant_types <= SANDBOX_GRANTS):
         raise InvalidClientMetadata([("grant_types", "a sandbox application may only sign people in")])
     return parsed

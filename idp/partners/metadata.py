@@ -79,8 +79,9 @@ def _login(uri: str, info: ValidationInfo) -> str:
 
 
 def _is_local_allowed(info: ValidationInfo) -> bool:
-    """Whether http on the developer's own machine is allowed: in development, and for sandbox applications."""
-    return runtime.settings().environment != "production" or bool(info.context and info.context["is_sandbox"])
+    """Whether http on the developer's own machine is allowed: as the caller says, or else in development alone."""
+    allowed: bool | None = info.context["local"] if info.context else None
+    return runtime.settings().environment != "production" if allowed is None else allowed
 
 
 def _empty_is_absent(value: Any) -> Any:
@@ -288,14 +289,17 @@ def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[st
     return parse(Metadata, metadata, profile=profile).columns()
 
 
-def parse(model: type[M], metadata: object, *, is_sandbox: bool = False, **fixed: object) -> M:
-    """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault."""
+def parse(model: type[M], metadata: object, *, local: bool | None = None, **fixed: object) -> M:
+    """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault.
+
+    `local` says whether addresses on the developer's own machine are allowed; None means in development alone.
+    """
     if not isinstance(metadata, Mapping):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
     faults = [(name, "is not supported") for name in UNSUPPORTED if metadata.get(name) is not None]
     try:
         values = {str(name): value for name, value in metadata.items() if value is not None}
-        parsed = model.model_validate({**values, **fixed}, context={"is_sandbox": is_sandbox})
+        parsed = model.model_validate({**values, **fixed}, context={"local": local})
     except ValidationError as error:
         faults += _to_faults(error)
     else:

@@ -207,3 +207,28 @@ class ClientEvent(Base):
     """What is wrong with it; never its value."""
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     """For a wrong address (the latest, if they were several): how it differs from each registered one."""
+
+
+class RegistrationRequest(Base):
+    """A partner's request to register an application for schools, or to let one ask for more or for another purpose."""
+
+    __tablename__ = "registration_requests"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
+    client_id: Mapped[str | None] = mapped_column(ForeignKey("clients.id"), index=True)
+    """The live application: the one to be changed, or, once it is approved, the one that was registered."""
+    manifest: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """The whole manifest of a new application; of a change only the names that differ."""
+    reasons: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Why each scope is needed, by its name. For our staff."""
+    state: Mapped[str]
+    """`waiting`, `approved`, `declined` or `withdrawn`."""
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None] = mapped_column(index=True)
+    reason: Mapped[str | None]
+    """Why it was declined, as the partner reads it."""
+
+    partner: Mapped[Partner] = relationship(lazy="joined")

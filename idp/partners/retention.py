@@ -3,7 +3,15 @@
 from typing import Final
 
 from idp.foundation.retention import DeleteAfter, KeepAll, Rule
-from idp.partners.models import Client, ClientEvent, ClientSecret, InitialAccessToken, Partner, RegistrationToken
+from idp.partners.models import (
+    Client,
+    ClientEvent,
+    ClientSecret,
+    InitialAccessToken,
+    Partner,
+    RegistrationRequest,
+    RegistrationToken,
+)
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(ClientEvent.last_at, "client_events"),
@@ -11,5 +19,8 @@ RETENTION: Final[tuple[Rule, ...]] = (
     KeepAll(Client, "agreements refer to them, and no client_id is reused"),
     KeepAll(ClientSecret, "they show which secret was valid when, and there are few"),
     KeepAll(InitialAccessToken, "they show how a client was registered, and operators issue them by hand"),
+    KeepAll(
+        RegistrationRequest, "they show what our staff approved and why; 5 wait for each partner, 20 are made a day"
+    ),
     KeepAll(RegistrationToken, "one for each client that registered itself"),
 )

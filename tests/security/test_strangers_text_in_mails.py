@@ -399,6 +399,8 @@ MADE: dict[str, Callable[[], object]] = {
 }
 NOT_FOR_UNVERIFIED = {
     "client_changed": "to a partner's own people, about its own client (tests/partners/test_change_notices.py)",
+    "registration_approved": "to a partner's own people (tests/developers/test_going_live.py)",
+    "registration_declined": "to a partner's own people (tests/developers/test_going_live.py)",
     "client_secret_expires": "to a partner's contact, about its own client (tests/partners/test_reminders.py)",
     "initial_token_expires": "to a partner's contact, about its own token (tests/partners/test_reminders.py)",
     "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",

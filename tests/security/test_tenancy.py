@@ -439,10 +439,12 @@ A school's endpoint has the token of its school: `tests/xporter/test_reporting.p
 
 FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
+    "operate.requests.list_requests", "operate.requests.show_request",
 }  # fmt: skip
 FOR_DEVELOPERS = {
     "developers.sandbox.home", "developers.sandbox.make_application", "developers.sandbox.replace_password",
-    "developers.sandbox.verify",
+    "developers.sandbox.verify", "developers.live.ask", "developers.live.list_requests", "developers.live.show_request",
+    "developers.live.withdraw",
 } | {
     f"developers.account.{name}"
     for name in (

@@ -1,0 +1,72 @@
+"""The pages on which a partner asks to go live, or to ask schools for more, and follows its requests."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from idp.developers import applications, going_live, live_form, signed_in
+from idp.foundation.web import form_drafts, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.partners import registration_requests
+from idp.partners.metadata import InvalidMetadata
+
+bp = Blueprint("live", __name__)
+
+
+@bp.route("/applications/<client_id>/request", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def ask(client_id: str) -> ResponseReturnValue:
+    """Ask to go live with a sandbox application, or to change what a live one asks schools for."""
+    developer = signed_in.developer()
+    client, form = applications.find(developer, client_id), live_form.form_class()()
+    base = going_live.base(client)
+    if not client.is_sandbox:
+        form.leave_out_addresses()
+    if request.method != "POST":
+        if form_drafts.saved_fields() is None:
+            form.show_registration(base, version=client.version, reasons={})
+    elif form.validate():
+        try:
+            asked = going_live.ask(
+                developer, client_id, form.document(base), version=form.version.data, reasons=form.reasons
+            )
+        except InvalidMetadata as refused:
+            form.refuse_all(refused.faults)
+        except (
+            applications.ChangedMeanwhile, applications.ManagesItself, registration_requests.NothingDiffers,
+            registration_requests.TooManyRequests,
+        ) as refused:  # fmt: skip
+            form.form_errors.append(refused.message)
+            form.version.raw_data, form.version.data = None, client.version
+        else:
+            flash("We have your request. You get a mail when we have decided.", "success")
+            return redirect(url_for(".show_request", request_id=asked.id), 303)
+    return render_template("developers/ask.html", client=client, form=form), 422 if form.errors else 200
+
+
+@bp.get("/requests")
+@security.developer
+def list_requests() -> ResponseReturnValue:
+    """The requests of one's own company."""
+    return render_template("developers/requests.html", requests=going_live.of(signed_in.developer()))
+
+
+@bp.get("/requests/<request_id>")
+@security.developer
+def show_request(request_id: str) -> ResponseReturnValue:
+    """One of them, with what schools would read."""
+    return render_template("developers/request.html", case=going_live.read(signed_in.developer(), request_id))
+
+
+@bp.post("/requests/<request_id>/withdraw")
+@security.developer
+@form_drafts.form_shown_at("developers.live.show_request")
+def withdraw(request_id: str) -> ResponseReturnValue:
+    """Take a request back."""
+    try:
+        going_live.withdraw(signed_in.developer(), request_id)
+    except registration_requests.AlreadyDecided as refused:
+        flash(refused.message, "problem")
+    else:
+        flash("The request is withdrawn.", "success")
+    return redirect(url_for(".show_request", request_id=request_id), 303)

@@ -1,0 +1,56 @@
+"""The operator's pages about what partners ask for. `idp clients requests` does the same by the same functions."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import IntegerField, TextAreaField
+from wtforms.validators import InputRequired, Length
+from wtforms.widgets import HiddenInput
+
+from idp.foundation.web import security
+from idp.foundation.web.forms import Form
+from idp.foundation.web.throttle import at_most, limiter
+from idp.partners import registration_requests
+from idp.partners.metadata import InvalidMetadata
+
+bp = Blueprint("requests", __name__, url_prefix="/requests")
+
+
+class Decision(Form):
+    """Why a request is declined, and the version of the registration that the page compared it with."""
+
+    version = IntegerField("Version", [InputRequired("Please load this page again.")], widget=HiddenInput())
+    reason = TextAreaField("Why it is declined", [Length(max=1000, message="That is too long.")])
+
+
+@bp.get("")
+@security.operator
+def list_requests() -> ResponseReturnValue:
+    """The requests that wait."""
+    return render_template("operate/requests.html", requests=registration_requests.waiting())
+
+
+@bp.route("/<request_id>", methods=["GET", "POST"])
+@security.operator
+@limiter.limit(at_most(60, "minute"), methods=["POST"])
+def show_request(request_id: str) -> ResponseReturnValue:
+    """All that schools would read, and what differs; approve, or decline with a reason."""
+    case, form = registration_requests.read(registration_requests.find(request_id)), Decision()
+    if request.method == "POST" and form.validate():
+        try:
+            if "approve" in request.form:
+                client = registration_requests.approve(request_id, by=current_user.id, version=form.version.data)
+                flash(f"{client.client_name} is registered as the request says: {client.id}.", "success")
+            else:
+                registration_requests.decline(request_id, form.reason.data or "", by=current_user.id)
+                flash("The request is declined.", "success")
+        except registration_requests.ReasonMissing as refused:
+            form.reason.errors = [refused.message]
+        except (registration_requests.AlreadyDecided, registration_requests.ChangedMeanwhile) as refused:
+            form.form_errors.append(refused.message)
+        except InvalidMetadata as refused:
+            form.form_errors.append(f"This can no longer be registered: {refused.message}")
+        else:
+            return redirect(url_for(".show_request", request_id=request_id), 303)
+    form.version.raw_data, form.version.data = None, case.version
+    return render_template("operate/request.html", case=case, form=form), 422 if form.errors else 200

@@ -1,0 +1,273 @@
+"""A partner asks to go live, our staff decide on one page, and a live application exists; or an application changes."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from idp.cli import main
+from idp.developers import sandbox
+from idp.foundation.database import session
+from idp.partners import companies, manifest, registration_requests, registry
+from idp.partners.models import Client, RegistrationRequest
+from tests import factories
+from tests.code_accounts import a_developer, an_operator, signs_in
+from tests.signin.person import Person
+
+TYPED = {
+    "client_name": "Assembly Connector", "purpose": "Showing teachers who is absent today.",
+    "client_uri": "https://assembly.example/connector", "policy_uri": "https://assembly.example/privacy",
+    "agreement_uri": "https://assembly.example/agreement", "agreement_version": "2026-11",
+    "contact": "help@assembly.example", "redirect_uris": "https://assembly.example/callback",
+    "kind_openid": "required", "kind_profile": "required", "kind_students": "required",
+    "why_students": "To list them.", "kind_attendance": "optional", "why_attendance": "To show who is absent.",
+}  # fmt: skip
+
+
+@pytest.fixture
+def trial(work, assembly):
+    """The id of a sandbox application of Assembly."""
+    with work():
+        person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
+        return sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")[0].id
+
+
+@pytest.fixture
+def live(work, assembly):
+    """The id of a live application of Assembly."""
+    with work():
+        return factories.a_client(companies.by_id(assembly), id="live", client_name="Assembly Live").id
+
+
+@pytest.fixture
+def ops(stranger, work, clock):
+    """One of our staff, signed in."""
+    with work():
+        _, seed = an_operator()
+    signs_in(stranger, "/operate", "ops@idaas.example", seed)
+    return stranger
+
+
+def asks(dev, client_id, **differs):
+    """Send the form; the id of the request."""
+    dev.sends(f"/developers/applications/{client_id}/request", version=1, **(TYPED | differs))
+    return dev.answer.location.rpartition("/")[2] if dev.answer.status_code == 303 else None
+
+
+def decides(ops, request_id, **typed):
+    ops.opens(f"/operate/requests/{request_id}")
+    version = ops.page.find(id="version")["value"]
+    ops.sends_again(f"/operate/requests/{request_id}", version=version, **typed)
+    return ops.answer
+
+
+def test_a_sandbox_application_goes_live(dev, ops, trial, work, outbox):
+    dev.opens(f"/developers/applications/{trial}")
+    dev.opens(dev.page.find(id="ask")["href"])
+    assert dev.page.find(id="client_name")["value"] == "Trial"
+    request_id = asks(dev, trial)
+    dev.opens("/developers/requests")
+    assert "waiting" in dev.sees
+
+    ops.opens("/operate/requests")
+    ops.opens(ops.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
+    for words in ("Showing teachers who is absent today.", "2026-11", "To list them.", "Authorise sharing with"):
+        assert words in ops.sees
+    assert decides(ops, request_id, approve="yes").status_code == 303
+
+    with work():
+        registered = registry.find(session().get_one(RegistrationRequest, request_id).client_id)
+        assert registered.id != trial
+        assert not registered.is_sandbox
+        assert registered.client_name == "Assembly Connector"
+        assert registered.redirect_uris == ["https://assembly.example/callback"]
+        assert registered.required_scopes == {"openid", "profile", "students"}
+        assert registered.optional_scopes == {"attendance"}
+        assert registered.grant_types == {"authorization_code"}
+        assert registered.contacts == ["help@assembly.example"]
+        new_id = registered.id
+    mails = {letter.to: letter.text for letter in outbox.all("registration_approved")}
+    assert mails.keys() == {"developers@assembly.example", "bo@assembly.example", "sam@assembly.example"}
+    assert new_id in mails["sam@assembly.example"]
+    dev.opens(f"/developers/applications/{new_id}")
+    dev.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+    secret = dev.page.find(id="client-secret").text
+    with work():
+        assert registry.secret_matches(registry.client(new_id), secret)
+
+
+def test_a_request_is_declined_with_a_reason_that_the_partner_reads(dev, ops, trial, outbox, work):
+    request_id = asks(dev, trial)
+    assert decides(ops, request_id, decline="yes", reason=" ").status_code == 422
+    assert decides(ops, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
+    assert "Leave students out, please." in outbox.last("registration_declined").text
+    dev.opens(f"/developers/requests/{request_id}")
+    assert "Leave students out, please." in dev.sees
+    with work():
+        assert [client.id for client in session().scalars(select(Client))] == [trial]
+
+
+def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(dev, ops, live, work):
+    request_id = asks(dev, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+    with work():
+        assert "staff" not in registry.find(live).optional_scopes
+        registry.change({**manifest.of_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
+    ops.opens(f"/operate/requests/{request_id}")
+    assert "redirect_uris" not in ops.sees
+    assert decides(ops, request_id, approve="yes").status_code == 303
+    with work():
+        client = registry.find(live)
+        assert "staff" in client.optional_scopes
+        assert client.redirect_uris == ["https://assembly.example/x"]
+        assert client.agreement_version == "2026-11"
+
+
+def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(dev, ops, live, work):
+    request_id = asks(dev, live)
+    ops.opens(f"/operate/requests/{request_id}")
+    with work():
+        registry.bump_version(registry.find(live))
+    ops.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
+    assert "changed since this page was opened" in ops.sees
+    assert ops.page.find(id="version")["value"] == "2"
+    with work():
+        assert session().get_one(RegistrationRequest, request_id).state == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ({"purpose": ""}, "Say it in a school’s words"),
+        ({"purpose": "short"}, "10 to 500 characters"),
+        ({"policy_uri": "http://assembly.example"}, "Must be https"),
+        ({"redirect_uris": "http://localhost:3000/callback"}, "Line 1 must be https"),
+        ({"redirect_uris": ""}, "Needs at least one"),
+        ({"why_students": ""}, "Say why the application needs this"),
+        ({"kind_openid": "", "kind_profile": "", "kind_students": ""}, "needs one at least"),
+        ({"contact": "nobody"}, "Does not have the right form"),
+        ({"client_name": "IDaaS"}, "look like"),
+    ],
+)
+def test_what_cannot_be_registered_is_explained_and_kept(dev, trial, work, typed, why):
+    assert asks(dev, trial, **typed) is None
+    assert dev.answer.status_code == 422
+    assert why in dev.sees
+    assert dev.page.find(id="agreement_version")["value"] == "2026-11"
+    with work():
+        assert session().scalars(select(RegistrationRequest)).all() == []
+
+
+def test_a_request_that_changes_nothing_is_refused(dev, live, work):
+    with work():
+        client = registry.find(live)
+        document, names = manifest.of_client(client), ("required", "optional")
+        kinds = {
+            f"{part}_{scope.replace('.', '_')}": value
+            for kind in names
+            for scope in document["scopes"][kind]
+            for part, value in (("kind", kind), ("why", "Because."))
+        }
+        same = {name: document[name] for name in TYPED if name in document and name != "redirect_uris"}
+        client.contacts = ["help@assembly.example"]
+    dev.sends(f"/developers/applications/{live}/request", version=1, contact="help@assembly.example", **(same | kinds))
+    assert "nothing for us to decide" in dev.sees
+
+
+class TestAuthorisation:
+    def test_another_partners_requests_and_applications_are_not_there(self, dev, trial, jo, work, new_browser):
+        request_id = asks(dev, trial)
+        with work():
+            _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+        al = Person(new_browser())
+        signs_in(al, "/developers", "al@timetabler.example", seed)
+        for path in (f"requests/{request_id}", f"applications/{trial}/request"):
+            assert al.opens(f"/developers/{path}").status_code == 404
+        al.opens("/developers/people")
+        posted = al.web.post(f"/developers/requests/{request_id}/withdraw", data={"csrf_token": al.token})
+        assert posted.status_code == 404
+        with work():
+            assert session().get_one(RegistrationRequest, request_id).state == "waiting"
+
+    def test_a_partners_person_decides_nothing(self, dev, trial, work):
+        request_id = asks(dev, trial)
+        dev.opens("/developers/people")
+        answer = dev.web.post(
+            f"/operate/requests/{request_id}", data={"csrf_token": dev.token, "version": 0, "approve": "yes"}
+        )
+        assert answer.status_code == 404
+
+    def test_a_request_is_withdrawn_and_then_not_approved(self, dev, ops, trial, work):
+        request_id = asks(dev, trial)
+        dev.opens(f"/developers/requests/{request_id}")
+        dev.sends_again(f"/developers/requests/{request_id}/withdraw")
+        assert decides_again(ops, request_id) == 422
+        with work():
+            assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
+
+
+def decides_again(ops, request_id):
+    ops.opens("/sign-out")
+    ops.sends_again(f"/operate/requests/{request_id}", version=0, approve="yes")
+    return ops.answer.status_code
+
+
+def a_request(assembly):
+    """A request of Assembly, made without a page."""
+    partner = companies.by_id(assembly)
+    document = {
+        "partner": partner.name, "client_name": "New", "client_uri": "https://assembly.example",
+        "purpose": "Showing what there is.", "policy_uri": "https://assembly.example/p", "agreement_version": "1",
+        "agreement_uri": "https://assembly.example/a", "redirect_uris": ["https://assembly.example/c"],
+        "scopes": {"required": ["openid"]},
+    }  # fmt: skip
+    return registration_requests.ask(partner, document, client=None, reasons={}, by="cli").id
+
+
+def test_of_two_decisions_at_once_one_is_made(work, assembly, at_once):
+    with work():
+        request_id = a_request(assembly)
+    decisions = iter(
+        [
+            lambda: registration_requests.approve(request_id, by="opr_1").id,
+            lambda: registration_requests.decline(request_id, "No.", by="opr_2").id,
+        ]
+    )
+    outcomes = at_once(2, lambda: next(decisions)())  # noqa: PLW0108  each thread takes another
+    assert sum(isinstance(outcome, registration_requests.AlreadyDecided) for outcome in outcomes) == 1
+    with work():
+        state = session().get_one(RegistrationRequest, request_id).state
+        assert len(session().scalars(select(Client)).all()) == (state == "approved")
+
+
+def test_requests_are_bounded(work, assembly):
+    with work():
+        for _ in range(registration_requests.MAX_WAITING):
+            a_request(assembly)
+        with pytest.raises(registration_requests.TooManyRequests):
+            a_request(assembly)
+
+
+class TestCommand:
+    @pytest.fixture
+    def idp(self, app, monkeypatch):
+        monkeypatch.setattr("idp.cli._create_app", lambda: app)
+        return lambda *words: CliRunner().invoke(main, ["clients", "requests", *words])
+
+    def test_a_request_is_listed_shown_and_approved(self, idp, work, assembly):
+        with work():
+            request_id = a_request(assembly)
+        assert json.loads(idp("list", "--json").output)[0]["id"] == request_id
+        assert "purpose: Showing what there is." in idp("show", request_id).output
+        assert json.loads(idp("show", request_id, "--json").output)["manifest"]["client_name"] == "New"
+        assert idp("approve", request_id).exit_code == 0
+        refused = idp("decline", request_id, "--reason", "No.")
+        assert refused.exit_code == 1
+        assert "decided or withdrawn already" in refused.output
+
+    def test_a_request_is_declined(self, idp, work, assembly):
+        with work():
+            request_id = a_request(assembly)
+        assert idp("decline", request_id, "--reason", "No.").exit_code == 0
+        assert idp("list").output == "No request waits.\n"
+        assert "no such request" in idp("show", "rrq_none").output
