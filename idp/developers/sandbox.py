@@ -21,6 +21,8 @@ MAX_APPLICATIONS: Final = 20
 """Sandbox applications of one partner, disabled ones included."""
 SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
+TRY_IT_METHODS: Final = frozenset({"client_secret_basic", "client_secret_post", "none"})
+"""Ways to authenticate for which the console needs no key of the application."""
 TRY_IT: Final = "/developers/try-it/callback"
 """The path at which the console itself receives people back from a sign-in that it walks through."""
 
@@ -66,9 +68,8 @@ def make_application(
 
 def has_try_it(client: Client) -> bool:
     """Whether the console can walk through a sign-in with this application: it may receive people back for it."""
-    return (
-        client.is_sandbox and client.enabled and client.profile == "oidc" and try_it_address() in client.redirect_uris
-    )
+    is_simple = client.token_endpoint_auth_method in TRY_IT_METHODS and not client.dpop_bound_access_tokens
+    return client.is_sandbox and client.enabled and is_simple and try_it_address() in client.redirect_uris
 
 
 def try_it_address() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from idp.developers import account_views, guide, live_views, quick_starts, sandbox_views
+from idp.developers import account_views, guide, live_views, quick_starts, sandbox_views, try_it_views
 from idp.developers.forms import FillIn
 from idp.foundation import runtime
 from idp.foundation.web import security
@@ -15,6 +15,7 @@ bp = Blueprint("developers", __name__, url_prefix="/developers")
 bp.register_blueprint(account_views.bp)
 bp.register_blueprint(sandbox_views.bp)
 bp.register_blueprint(live_views.bp)
+bp.register_blueprint(try_it_views.bp)
 
 
 @bp.get("")

@@ -7,8 +7,16 @@ from idp.partners import journal, registry
 from idp.signin import developers
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
+from tests.code_accounts import a_developer, an_operator
 
 EMAIL, PASSWORD = "sam@groupcall.example", "wobbly kettle sings at dusk"
+ASKED = {
+    "Name of the application": "Assembly Connector", "What it uses the data for": "Showing who is absent today.",
+    "Page about the application": "https://assembly.example", "Privacy notice": "https://assembly.example/privacy",
+    "Data sharing agreement": "https://assembly.example/agreement", "Version of the agreement": "2026-11",
+    "Whom we write to": "help@assembly.example", "Redirect URIs": "https://assembly.example/callback",
+}  # fmt: skip
+BELLRINGER = "sam@bellringer.example"
 DIFFERENCE = {
     "sent": "https://assembly.example/callback/", "registered": "https://assembly.example/callback",
     "differs_in": ["path"],
@@ -53,3 +61,67 @@ def test_a_developer_looks_after_an_application(a_window, issuer, work, looks_ri
     page.locator("#new-secret").click()
     page.locator("#client-secret").wait_for()
     looks_right(page, "developer-secret")
+
+
+def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, looks_right):
+    with work():
+        company = factories.a_partner(name="Bellringer")
+        _, seed = a_developer(company, BELLRINGER)
+        _, operators_seed = an_operator()
+    page = a_window("desk")
+    signs_in(page, f"{issuer}/developers/sandbox", BELLRINGER, seed)
+    page.locator("#make-application").click()
+    page.get_by_label("Name").fill("Trial")
+    page.get_by_label("Software").select_option("authlib")
+    looks_right(page, "developer-sandbox-new")
+    page.locator("#make").click()
+    client_id = page.locator("#client-id").inner_text()
+    looks_right(page, "developer-sandbox-made")
+    page.get_by_role("link", name="Make a fictional school").click()
+    page.locator("#make-school").click()
+    username, password = page.locator("#estab-id").inner_text(), page.locator("#password").inner_text()
+    looks_right(page, "developer-sandbox-school")
+    page.get_by_role("link", name="Back to the sandbox").click()
+    looks_right(page, "developer-sandbox")
+
+    page.goto(f"{issuer}/developers/applications/{client_id}/request")
+    for label, text in ASKED.items():
+        page.get_by_label(label, exact=True).fill(text)
+    looks_right(page, "developer-ask")
+    page.locator("#ask").click()
+    page.locator("#withdraw").wait_for()
+    looks_right(page, "developer-request")
+
+    page.goto(f"{issuer}/developers/applications/{client_id}/try-it")
+    looks_right(page, "developer-try-it")
+    page.locator("#start").click()
+    page.get_by_text("please do not sign in").wait_for()
+    looks_right(page, "sandbox-sign-in")
+    page.get_by_label("Estab ID or e-mail address").fill(username)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.locator("#sign-in").click()
+    page.get_by_label("I have authority").check()
+    page.locator("#allow").click()
+    page.get_by_text("All of it went well").wait_for()
+    looks_right(page, "developer-try-it-steps")
+
+    signs_in(page, f"{issuer}/operate/sign-in", "ops@idaas.example", operators_seed)
+    page.get_by_role("link", name="Requests of partners").click()
+    page.get_by_role("link", name="Bellringer: Assembly Connector").click()
+    looks_right(page, "operator-request")
+    page.locator("#approve").click()
+    page.get_by_text("This request is approved.").wait_for()
+    page.goto(f"{issuer}/operate/partners")
+    looks_right(page, "operator-partners")
+    page.get_by_role("link", name="Bellringer").click()
+    looks_right(page, "operator-partner")
+
+
+def signs_in(page, address, email, seed):
+    """Go to a page for people with a code, and sign in on the way."""
+    page.goto(address)
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Code").fill(pyotp.TOTP(seed).at(clock.timestamp()))
+    page.locator("#sign-in").click()
+    page.locator("main").wait_for()

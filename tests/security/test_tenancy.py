@@ -402,7 +402,7 @@ FOR_ALL = {
     "onboarding.find", "onboarding.link_sent", "onboarding.old_address.redirect_to_registration", "onboarding.stopped",
     "manage.add_school.add", "manage.add_school.someone_else", "schools.search_json",
     "signin.operators.sign_in", "signin.developers.sign_in", "developers.home", "developers.list_quick_starts",
-    "developers.show_quick_start", "developers.show_guide",
+    "developers.show_quick_start", "developers.show_guide", "developers.try_it.callback",
     "signin.passkey_options", "signin.people.link_sent", "signin.recovery.lost_factor",
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
@@ -444,7 +444,7 @@ FOR_STAFF = {
 FOR_DEVELOPERS = {
     "developers.sandbox.home", "developers.sandbox.make_application", "developers.sandbox.replace_password",
     "developers.sandbox.verify", "developers.live.ask", "developers.live.list_requests", "developers.live.show_request",
-    "developers.live.withdraw",
+    "developers.live.withdraw", "developers.try_it.start",
 } | {
     f"developers.account.{name}"
     for name in (

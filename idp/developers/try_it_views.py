@@ -1,0 +1,76 @@
+"""The pages that walk through a sign-in with a sandbox application."""
+
+from typing import Final
+
+from flask import Blueprint, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from wtforms import StringField
+from wtforms.validators import InputRequired, Length
+
+from idp.developers import applications, own_requests, sandbox, signed_in, try_it
+from idp.foundation.errors import Busy
+from idp.foundation.web import browser_store, form_drafts, security
+from idp.foundation.web.forms import Form
+from idp.foundation.web.throttle import at_most, limiter, rate_limit
+from idp.partners import trial_secrets
+
+bp = Blueprint("try_it", __name__)
+
+NAME: Final = "try_it"
+"""The name of the run in the browser's store."""
+
+
+class Start(Form):
+    """What to ask for."""
+
+    scope = StringField(
+        "Scopes",
+        [InputRequired("Type the scopes to ask for, openid first."), Length(max=1000, message="That is too long.")],
+        [lambda text: " ".join((text or "").split())],
+    )  # fmt: skip
+
+
+@bp.route("/applications/<client_id>/try-it", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(20, "minute"), methods=["POST"])
+def start(client_id: str) -> ResponseReturnValue:
+    """Say what will happen; then send the browser to the authorization endpoint, as the application would."""
+    developer, form = signed_in.developer(), Start()
+    client, developer_id = applications.find(developer, client_id), developer.id
+    if request.method == "POST" and form.validate():
+        run = try_it.prepare(developer, client_id, form.scope.data)
+        # before anything is written, because it is stored in a transaction of its own
+        if not browser_store.put(NAME, run.to_json(), browser=browser_store.ensure_browser_id()):
+            raise Busy(reason="no room for the run")
+        if run.secret is not None:
+            trial_secrets.add(client_id, run.secret, by=developer_id)
+        return redirect(run.address, 303)
+    if request.method != "POST" and form_drafts.saved_fields() is None:
+        form.scope.data = try_it.suggested_scope(client)
+    page = render_template(
+        "developers/try_it.html", client=client, form=form, can_be_tried=sandbox.has_try_it(client),
+        address=sandbox.try_it_address(),
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+@bp.get("/try-it/callback")
+@security.anyone
+@rate_limit(60)
+def callback() -> ResponseReturnValue:
+    """Take the code, as the application would, and explain what was sent and what came back.
+
+    It is bound to the browser that began, by the run that is stored for it; signing in as a school has ended the
+    developer's session there.
+    """
+    item = browser_store.get(NAME, browser=browser_store.browser_id())
+    if item is None:
+        return render_template("developers/try_it_over.html"), 410
+    run = try_it.of_json(item.content)
+    browser_store.remove(NAME, browser=browser_store.browser_id())
+    steps, has_code = try_it.explain_answer(run, request.args.to_dict())
+    if has_code:
+        steps += try_it.exchange(run, request.args["code"], own_requests.send)
+    if run.secret is not None:
+        trial_secrets.remove(run.client_id, run.secret)
+    return render_template("developers/try_it_steps.html", steps=steps, client_id=run.client_id)

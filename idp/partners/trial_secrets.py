@@ -1,0 +1,42 @@
+"""Secrets with which the console signs in at a sandbox application, for minutes, beside the application's own."""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import delete
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound
+from idp.partners import registry
+from idp.partners.models import ClientSecret
+
+LIFETIME: Final = timedelta(minutes=30)
+"""As long as a person may take to sign in."""
+
+
+def add(client_id: str, secret: str, *, by: str) -> None:
+    """Let a sandbox application use this secret too, for `LIFETIME`. Raises `NotFound` for live ones."""
+    client, now = registry.find(client_id), clock.now()
+    if not client.is_sandbox:
+        raise NotFound(reason=f"{client_id} is no sandbox application")
+    for row in registry.secrets_of(client_id):
+        if row.expires_at is not None and row.expires_at <= min(now, row.created_at + LIFETIME):
+            session().delete(row)  # of a sign-in that was not finished
+    session().add(
+        ClientSecret(
+            digest=crypto.digest(secret), client_id=client_id, sealed=None, created_at=now, expires_at=now + LIFETIME,
+            reminded_at=now,
+        )
+    )  # fmt: skip
+    registry.bump_version(client)
+    log.record(events.TRIAL_SECRET_MADE, by=by, client=client_id, subject=client_id)
+
+
+def remove(client_id: str, secret: str) -> None:
+    """The application can no longer use this secret."""
+    session().execute(
+        delete(ClientSecret).where(ClientSecret.client_id == client_id, ClientSecret.digest == crypto.digest(secret))
+    )
+    registry.bump_version(registry.find(client_id))
