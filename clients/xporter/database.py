@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Connection, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clients.xporter.tables import METADATA
@@ -34,6 +34,12 @@ class Database:
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))
+        with self.read() as connection:
+            are_there = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
+        if not are_there:  # otherwise another process that writes would keep this one from starting
+            self._make_tables()
+
+    def _make_tables(self) -> None:
         with self.write() as connection:
             if not self.is_sqlite:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20261129)")  # two that start make them once

@@ -1,10 +1,12 @@
 """XporterOnDemand beside a provider that answers as a test tells it to."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from clients.xporter.app import create_app
+from clients.xporter.database import Database
 from clients.xporter.settings import Settings
 from tests.clients.xporter import school_data
 from tests.clients.xporter.support import ISSUER, MEMBERS, RESOURCE, Endpoint, Provider
@@ -15,9 +17,20 @@ def provider():
     return Provider()
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """A file with empty tables, since making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "xporter.sqlite3"
+    Database(f"sqlite:///{file}").close()
+    return file
+
+
 @pytest.fixture
-def settings(tmp_path, databases):
-    return Settings(ISSUER, "xporter", RESOURCE, 5003, tmp_path, databases.new("xporter"))
+def settings(tmp_path, databases, empty):
+    url = databases.new("xporter")
+    if url.startswith("sqlite:///"):
+        shutil.copy(empty, url.removeprefix("sqlite:///"))
+    return Settings(ISSUER, "xporter", RESOURCE, 5003, tmp_path, url)
 
 
 @pytest.fixture

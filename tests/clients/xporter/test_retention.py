@@ -1,0 +1,130 @@
+"""What is kept no longer, and the commands of the program."""
+
+import time
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, insert, select
+
+from clients.xporter import __main__, retention, storage, tables
+from tests.clients.xporter.support import ESTAB, announced, line, packed, student
+
+DAY = 86_400
+
+
+@pytest.fixture
+def database(app):
+    return app.extensions["xporter"].database
+
+
+@pytest.fixture
+def tidy(database, settings):
+    """`tidy(days=31)` tidies as if so many days had passed."""
+    return lambda days: retention.tidy(database, settings, time.time() + days * DAY)
+
+
+def count(database, table):
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(endpoint, database, tidy):
+    document = announced(b"abc")
+    endpoint.announces(document)
+    endpoint.sends(document["id"], 0, b"ab")
+    tidy(days=0.9)
+    assert endpoint.sends(document["id"], 0, b"ab").status_code == 200
+    tidy(days=1.1)
+    assert (count(database, tables.extracts), count(database, tables.pieces)) == (0, 0)
+
+
+def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, tidy):
+    extract_id = endpoint.uploads(packed(student("1")))
+    tidy(days=300)
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "applied"
+
+
+def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, tidy):
+    endpoint.delivers(student("1"), student("2"), complete=["students"])
+    endpoint.delivers(student("2"), complete=["students"])
+    version = endpoint.version()
+    tidy(days=29)
+    assert len(endpoint.changes("students", 0)) == 2
+    tidy(days=31)
+    assert len(endpoint.changes("students", 0)) == 1
+    with database.read() as connection:
+        assert storage.school(connection, ESTAB).forgotten_version == version
+    assert len(endpoint.stored("students")) == 1
+
+
+def test_data_of_a_record_is_gone_as_soon_as_it_is_deleted(endpoint, database):
+    endpoint.delivers(student("1"), line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/"))
+    endpoint.delivers(complete=["students", "attendance"])
+    with database.read() as connection:
+        rows = connection.execute(select(tables.records)).all()
+    assert [(row.data, row.student, row.date, row.digest) for row in rows] == [(None, None, None, b"")] * 2
+
+
+def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(endpoint, database, tidy):
+    endpoint.delivers(student("1"))
+    row = {"estab_id": ESTAB, "client_id": "c", "scope": "students", "requests": 1, "records": 1, "last_at": 0.0}
+    with database.write() as connection:
+        connection.execute(insert(tables.reads).values(row | {"day": time.strftime("%Y-%m-%d", time.gmtime())}))
+    tidy(days=90)
+    assert count(database, tables.reads) == 1
+    tidy(days=95)
+    assert (count(database, tables.reads), len(endpoint.stored("students"))) == (0, 1)
+
+
+def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, tidy):
+    endpoint.announces(announced(b"abc"))
+    tidy(days=2)
+    assert count(database, tables.schools) == 1
+    tidy(days=31)
+    assert count(database, tables.schools) == 0
+
+
+@pytest.fixture
+def command(settings, monkeypatch):
+    """`command("status")` is what the program prints, and its exit status."""
+    monkeypatch.setenv("XPORTER_DATA", str(settings.data))
+    monkeypatch.setenv("XPORTER_DATABASE", settings.database)
+
+    def run(*words):
+        result = CliRunner().invoke(__main__.main, words)
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_status_says_what_is_stored_and_nothing_about_people(endpoint, command):
+    endpoint.delivers(student("key-of-ada", "Ada"))
+    endpoint.delivers(student("key-of-ben", shoe_size="5"))
+    status, output = command("status")
+    assert status == 0
+    assert output.startswith(f"1 schools\n{ESTAB}  sims  last extract applied: 20")
+    assert "  students: 1, changed 20" in output
+    assert "refused (invalid_content, 1 problems)" in output
+    assert "Ada" not in output
+    assert "key-of" not in output
+
+
+def test_everything_of_a_school_is_deleted_by_a_command_once_it_is_confirmed(endpoint, command):
+    endpoint.delivers(student("1"))
+    assert command("delete-school", ESTAB)[0] == 1, "it asks first"
+    assert len(endpoint.stored("students")) == 1
+    assert command("delete-school", ESTAB, "--yes") == (0, "Everything is deleted.\n")
+    assert command("delete-school", ESTAB, "--yes") == (1, "Nothing is stored of this school.\n")
+
+
+def test_a_new_key_is_made_by_a_command(endpoint, command):
+    assert command("rotate-key")[0] == 0
+    assert len(endpoint.api.get("/jwks.json").json["keys"]) == 2
+
+
+def test_a_wrong_environment_is_reported(command, monkeypatch):
+    monkeypatch.setenv("XPORTER_PORT", "x")
+    status, output = command("status")
+    assert status == 2
+    assert "XPORTER_PORT" in output

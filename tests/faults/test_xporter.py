@@ -1,0 +1,200 @@
+"""XporterOnDemand killed between two pieces of an extract, and while it applies one; and two extracts at once."""
+
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+
+import pytest
+import requests
+from flask import Flask, jsonify
+
+from clients.xporter import extracts, storage
+from clients.xporter.database import Database
+from clients.xporter.extracts import Announced
+from clients.xporter.settings import Settings
+from clients.xporter.worker import Worker
+from tests.clients.xporter import school_data
+from tests.clients.xporter.support import ESTAB, MEMBERS, SIGNER, announced, packed, proof, student, token
+from tests.ports import free_port
+from tests.processes import a_process, eventually
+from tests.serving import serving
+
+
+@pytest.fixture
+def provider():
+    """The issuer, at which every token of its key is the token of a school's endpoint."""
+    port, app = free_port(), Flask("provider")
+    issuer = f"http://localhost:{port}"
+    documents = {
+        "/.well-known/oauth-authorization-server": {
+            "issuer": issuer, "jwks_uri": f"{issuer}/jwks", "introspection_endpoint": f"{issuer}/introspect",
+        },
+        "/jwks": {"keys": [SIGNER.as_dict(private=False)]},
+        "/introspect": {"active": True, "scope": "endpoint", "estab_id": ESTAB, "estab_status": "verified"},
+        "/api/scopes": school_data.PUBLISHED,
+    }  # fmt: skip
+    for path, document in documents.items():
+        view = lambda document=document: jsonify(document)  # noqa: E731
+        app.add_url_rule(path, path.replace(".", "_"), view, methods=["GET", "POST"])
+    with serving(app, port):
+        yield issuer
+
+
+class Program:
+    """XporterOnDemand at one address, started as often as a test wants it."""
+
+    def __init__(self, issuer, folder):
+        port = free_port()
+        self.url, self.issuer, self.folder = f"http://localhost:{port}", issuer, folder
+        self.environment = {"ISSUER": issuer, "PORT": port, "DATA": folder / "xporter"}
+
+    @contextmanager
+    def runs(self, *words):
+        with a_process(*(words or ("clients.xporter",)), log=self.folder / "log") as process:
+            process.until(self._answers)
+            yield process
+
+    def calls(self, method, path, *, headers=None, **how):
+        of = token(iss=self.issuer, aud=self.url)
+        proven = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path, htu=self.url + path)}
+        return requests.request(method, self.url + path, headers=proven | (headers or {}), timeout=20, **how)
+
+    def sends(self, extract_id, offset, piece):
+        headers = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"}
+        return self.calls("PATCH", f"/v1/extracts/{extract_id}", headers=headers, data=piece)
+
+    def looks(self, extract_id):
+        return self.calls("GET", f"/v1/extracts/{extract_id}").json()
+
+    def pupils(self):
+        """How many pupils are stored, and the school's version."""
+        database = Database(f"sqlite:///{self.folder / 'xporter' / 'xporter.sqlite3'}")
+        with database.read() as connection:
+            school = storage.school(connection, ESTAB)
+            number = len(storage.page(connection, school.id, "students", limit=1000))
+        database.close()
+        return number, school.version
+
+    def _answers(self):
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=10).ok
+        except requests.RequestException:
+            return False
+
+
+@pytest.fixture
+def program(provider, tmp_path, monkeypatch):
+    program = Program(provider, tmp_path)
+    for name, value in program.environment.items():
+        monkeypatch.setenv(f"XPORTER_{name}", str(value))
+    return program
+
+
+def test_an_extract_goes_on_where_it_was_when_the_program_was_killed_and_is_applied_once(program, tmp_path):
+    content = packed(*(student(str(number)) for number in range(300)), complete=["students"])
+    document, half = announced(content), len(content) // 2
+
+    # Killed between two pieces, and while it applies them: all is written, and nothing committed
+    with program.runs() as process:
+        assert program.calls("POST", "/v1/extracts", json=document).status_code == 201
+        assert program.sends(document["id"], 0, content[:half]).status_code == 200
+        process.kill()
+    reached = tmp_path / "reached"
+    with program.runs("tests.faults.halting_xporter", str(reached)) as process:
+        assert program.calls("POST", "/v1/extracts", json=document).json()["offset"] == half
+        assert program.sends(document["id"], half, content[half:]).status_code == 202
+        process.until(reached.exists)
+        assert program.pupils() == (0, 0)
+        process.kill()
+    assert program.pupils() == (0, 0)
+
+    with program.runs():
+        eventually(lambda: program.looks(document["id"])["state"] != "checking")
+        state = program.looks(document["id"])
+        assert (state["state"], state["counts"]["students"]["added"]) == ("applied", 300)
+        again = program.sends(document["id"], half, content[half:])
+        assert (again.status_code, again.json()["state"]) == (200, "applied")
+    assert program.pupils() == (300, 300)
+
+
+@pytest.fixture
+def database(databases):
+    database = Database(databases.new("xporter").replace("postgresql+psycopg", "postgresql"))
+    yield database
+    database.close()
+
+
+def at_once(*jobs):
+    ready, outcomes = threading.Barrier(len(jobs)), []
+
+    def run(job):
+        ready.wait(60)
+        try:
+            outcomes.append(job())
+        except Exception as fault:  # noqa: BLE001  it is the outcome
+            outcomes.append(fault)
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    return outcomes
+
+
+def upload(database, *lines, made_at=None, complete=("students",)):
+    """An extract that waits to be checked; its id."""
+    content, now = packed(*lines, complete=complete), time.time()
+    document = announced(content)
+    one = Announced(document["id"], "sims", len(content), document["sha256"], made_at or now)
+    extracts.announce(database, ESTAB, one, now)
+    extracts.add_piece(database, ESTAB, one.id, 0, content, now)
+    return one.id
+
+
+def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_given_twice(database, tmp_path):
+    settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
+    now = time.time()
+    older = upload(database, student("1", "Old"), student("2"), made_at=now - 60)
+    newer = upload(database, student("1", "New"), student("3"), made_at=now)
+    workers = [Worker(database, settings, lambda: MEMBERS) for _ in range(4)]
+    handled = at_once(*(worker.work for worker in workers))
+    while any(worker.work() for worker in workers):
+        continue
+
+    assert [one for one in handled if isinstance(one, Exception)] == []
+    assert extracts.find(database, ESTAB, newer).state == "applied"
+    assert extracts.find(database, ESTAB, older).state in {"applied", "refused"}
+    with database.read() as connection:
+        school = storage.school(connection, ESTAB)
+        present = storage.page(connection, school.id, "students", limit=9)
+        changes = storage.changes(connection, school.id, "students", since=0, limit=9)
+    assert [data for _, _, data in present if "Old" in data] == []
+    assert len(present) == 2
+    assert len({one.version for one in changes}) == len(changes)
+    assert school.version == max(one.version for one in changes)
+
+
+def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
+    content, now = b"0123456789" * 100, time.time()
+    document = announced(content)
+    one = Announced(document["id"], "sims", 2 * len(content), document["sha256"], now)
+    announcing = at_once(*(lambda: extracts.announce(database, ESTAB, one, now)[1] for _ in range(4)))
+    assert sorted(announcing) == [False, False, False, True]
+
+    sending = at_once(*(lambda: extracts.add_piece(database, ESTAB, one.id, 0, content, now) for _ in range(6)))
+    assert [piece.offset for piece in sending] == [len(content)] * 6
+
+
+def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
+    settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
+    upload(database, *(student(str(number)) for number in range(200)))
+    worker = Worker(database, settings, lambda: MEMBERS)
+    outcomes = at_once(worker.work, lambda: extracts.delete_all(database, ESTAB))
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    extracts.delete_all(database, ESTAB)
+    with database.read() as connection:
+        assert storage.school(connection, ESTAB) is None
+    assert str(uuid.UUID(upload(database, student("1"))))
+    assert worker.work() == 1
