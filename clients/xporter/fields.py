@@ -152,11 +152,10 @@ class Fields:
         self._refresh_at = float("-inf")
 
     def current(self) -> Catalogue:
-        """The catalogue. Raises `Problem` (503) where none was ever fetched."""
-        catalogue = self._catalogue
-        if catalogue is None:
+        """The catalogue, fetched anew for the first request of a process. Raises `Problem` (503) without any."""
+        if self._catalogue is None or self._refresh_at == float("-inf"):
             self.refresh()
-            catalogue = self._catalogue
+        catalogue = self._catalogue
         if catalogue is None:
             detail = "We do not know at the moment what each scope covers."
             raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)

@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 from sqlalchemy import delete
 
-from clients.xporter import collection_views
+from clients.xporter import collection_views, storage
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
 from tests.clients.xporter.support import RESOURCE, call, token
@@ -277,3 +277,24 @@ def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monke
         assert refused.status_code == status
         assert code in refused.text
         assert "WWW-Authenticate" in refused.headers
+
+
+def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, granted, monkeypatch):
+    Stored(app, {"students": {f"p{number}": {"upn": str(number)} for number in range(9)}})
+    monkeypatch.setattr(collection_views, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr("clients.xporter.pages.DECODED_AT_ONCE", 2)
+    monkeypatch.setattr("clients.xporter.storage.STREAMED", 3)
+    fetched, page = [], storage.page
+
+    def noted(*arguments, **more):
+        fetched.append(page(*arguments, **more))
+        return fetched[-1]
+
+    monkeypatch.setattr(storage, "page", noted)
+    answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"}, buffered=False)
+    sent = [next(answer.response) for _ in range(2)]
+    assert sum(part.count(b"\n") for part in sent) == 4
+    assert sum(map(len, fetched)) < 9
+    answer.close()  # the reader went away
+    counts = app.extensions["xporter"].reads._counts
+    assert {key.scope: count.records for key, count in counts.items()}["students"] == 4

@@ -17,6 +17,15 @@ def served(settings, provider, granted_like):
     return app
 
 
+def without(member):
+    """The catalogue as it would be published without a member."""
+    changed = copy.deepcopy(PUBLISHED)
+    for entry in changed["scopes"]:
+        for field in entry["fields"]:
+            field["members"] = [name for name in field["members"] if name != member]
+    return changed
+
+
 def test_every_member_that_is_published_has_its_scope():
     catalogue = Catalogue(PUBLISHED)
     assert catalogue.scopes == set(DATA_SCOPES)
@@ -45,14 +54,18 @@ def test_the_last_good_catalogue_outlives_a_restart_and_the_provider(api, stored
     again.extensions["xporter"].close()
 
 
+def test_a_kept_catalogue_is_not_used_before_a_newer_one_was_looked_for(api, stored, granted, settings, provider):
+    assert "upn" in api.get("/v1/students/student-0001").json
+    provider.documents["/api/scopes"] = without("students.upn")
+    again = served(settings, provider, granted)
+    assert "upn" not in again.test_client().get("/v1/students/student-0001").json
+    again.extensions["xporter"].close()
+
+
 def test_a_member_that_moves_is_given_under_its_new_scope(api, stored, granted, provider, monkeypatch):
     granted.grant("students")
     assert "upn" in api.get("/v1/students/student-0001").json
-    moved = copy.deepcopy(PUBLISHED)
-    for entry in moved["scopes"]:
-        for field in entry["fields"]:
-            field["members"] = [name for name in field["members"] if name != "students.upn"]
-    provider.documents["/api/scopes"] = moved
+    provider.documents["/api/scopes"] = without("students.upn")
     monkeypatch.setattr(stored.fields, "_refresh_at", float("-inf"))
     stored.fields.refresh()
     assert "upn" not in api.get("/v1/students/student-0001").json
