@@ -3,6 +3,7 @@
 A page that does not come is asked for again, after as long as the MIS says (429 with Retry-After) or longer each time.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ MAX_TRIES: Final = 8
 MAX_WAIT_SECONDS: Final = 120.0
 MAX_PAGES: Final = 20_000
 MAX_PAGE_BYTES: Final = 64 << 20
+CHUNK_BYTES: Final = 1 << 16
 
 
 class SignIn(Protocol):
@@ -75,14 +77,15 @@ class JsonPages:
             try:
                 response = self.session.get(
                     url, params=self.page_parameters(number), headers=self.sign_in.headers(anew=anew),
-                    timeout=TIMEOUT_SECONDS, allow_redirects=False,
+                    timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True,
                 )  # fmt: skip
+                content = _content(response, self.mis)
             except requests.RequestException as raised:
                 fault = f"{self.mis} cannot be reached ({type(raised).__name__}). Check the network and the address"
                 self.wait(_longer(tried))
                 continue
             if response.status_code == 200:
-                return _document(response, self.mis)
+                return _document(content, self.mis)
             if response.status_code == 401 and not anew:
                 anew = True
                 continue
@@ -98,11 +101,20 @@ class JsonPages:
         raise Unreadable(f"{fault}.")
 
 
-def _document(response: requests.Response, mis: str) -> dict[str, Any]:
-    if len(response.content) > MAX_PAGE_BYTES:
-        raise Unreadable(f"{mis} answered with too much at once: tell support.")
+def _content(response: requests.Response, mis: str) -> bytes:
+    """The answer, of which no more is held in memory than a page may have."""
+    with response:
+        content = bytearray()
+        for chunk in response.iter_content(CHUNK_BYTES):
+            content += chunk
+            if len(content) > MAX_PAGE_BYTES:
+                raise Unreadable(f"{mis} answered with too much at once: tell support.")
+    return bytes(content)
+
+
+def _document(content: bytes, mis: str) -> dict[str, Any]:
     try:
-        document = response.json()
+        document = json.loads(content)
     except (ValueError, RecursionError) as fault:
         raise Unreadable(f"{mis} did not answer with JSON. Is its address right?") from fault
     if not isinstance(document, dict):

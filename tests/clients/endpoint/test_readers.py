@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from openpyxl import Workbook
 
 from clients.endpoint.fictional_school import server
-from clients.endpoint.readers import make
+from clients.endpoint.readers import json_pages, make
 from clients.endpoint.readers.json_pages import _retry_after
 from clients.endpoint.readers.tables import TableReader
 from clients.endpoint.records import COLLECTIONS, Problems, Unreadable
@@ -217,6 +217,13 @@ def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported)
             list(reader.read("students", Problems()))
 
     assert waits == ([1, 2, 4, 8, 16, 32, 64, 120] if status == 500 else [])
+
+
+def test_an_mis_that_answers_without_end_is_given_up(exported, monkeypatch):
+    monkeypatch.setattr(json_pages, "MAX_PAGE_BYTES", 1000)
+
+    with server.serving(exported) as address, pytest.raises(Unreadable, match="too much at once"):
+        list(make("arbor", address, CREDENTIALS, time.sleep).read("students", Problems()))
 
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
