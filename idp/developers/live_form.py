@@ -16,8 +16,8 @@ from idp.partners.metadata import CODE, REFRESH
 from idp.signin.forms import plain_text
 
 MAX_REASON: Final = 300
-_FOR_SCHOOLS: Final = (("", "Not asked for"), ("required", "Required"), ("optional", "The school’s choice"))
-_FOR_ITSELF: Final = (("", "Not asked for"), ("client", "Asked for"))
+_FOR_SCHOOLS: Final = (("", "No"), ("required", "Required"), ("optional", "The school’s choice"))
+_FOR_ITSELF: Final = (("", "No"), ("client", "Yes"))
 _CREDENTIALS: Final = "client_credentials"
 _ADDRESSES: Final = ("redirect_uris", "post_logout_redirect_uris")
 
@@ -137,10 +137,10 @@ def form_class() -> type[GoingLive]:
     for name, scope in scopes.catalogue().items():
         choices = _FOR_ITSELF if scope.kind == "client" else _FOR_SCHOOLS
         fields[_field("kind", name)] = SelectField(
-            scope.title, choices=[SelectChoice(*choice) for choice in choices], filters=[_or_empty]
+            "Asked for", choices=[SelectChoice(*choice) for choice in choices], filters=[_or_empty]
         )
         fields[_field("why", name)] = StringField(
-            f"Why it needs {scope.title}", [Length(max=MAX_REASON, message="That is too long."), plain_text], [_tidy]
+            "Why the application needs it", [Length(max=MAX_REASON, message="That is too long."), plain_text], [_tidy]
         )
     return type("GoingLiveWithScopes", (GoingLive,), fields)
 

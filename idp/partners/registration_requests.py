@@ -175,6 +175,7 @@ def read(request: RegistrationRequest) -> Case:
     document = {**(_plain(manifest.of_client(client)) if client is not None else {}), **request.manifest}
     names = [name for name in document if name not in {"partner", "client_id"} and before.get(name) != document[name]]
     differences = [Difference(name, _to_text(before.get(name)), _to_text(document[name])) for name in names]
+    differences = [difference for difference in differences if difference.before or difference.after]
     return Case(request, document, client, differences, preview(request.partner, document))
 
 

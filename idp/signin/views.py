@@ -56,7 +56,9 @@ def navigation() -> list[dict[str, str | bool]]:
     links = [("Operator's desk", "/operate")]
     if current_user.kind == "developer":
         links = [("Applications", developer_views.HOME), ("People", "/developers/people")]
-    if current_user.kind == "administrator":
+    if current_user.kind == "administrator" and current_user.is_fictional:
+        links = [("Your school", "/manage"), ("Security", "/manage/security")]
+    elif current_user.kind == "administrator":
         links = [
             *school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security"),
         ]  # fmt: skip

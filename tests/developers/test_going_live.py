@@ -115,6 +115,7 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(d
         registry.change({**manifest.of_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
     ops.opens(f"/operate/requests/{request_id}")
     assert "redirect_uris" not in ops.sees
+    assert "What differs from what is registered now" in ops.sees
     assert decides(ops, request_id, approve="yes").status_code == 303
     with work():
         client = registry.find(live)

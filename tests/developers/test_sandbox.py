@@ -203,6 +203,7 @@ class TestInABrowser:
     def test_the_pages_about_sharing_are_open_to_them(self, alex):
         assert alex.opens("/manage").status_code == 200
         assert alex.opens("/manage/security").status_code == 200
+        assert [link.text for link in alex.page.select("nav.account a")] == ["Your school", "Security", "Sign out"]
 
     def test_nothing_is_ever_sent_to_them(self, made, work):
         with work():
