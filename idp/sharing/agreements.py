@@ -65,7 +65,7 @@ def end(estab_id: str, client_id: str, *, only: str | None = None, **ended: obje
 
 def insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:
     """Make the agreement that follows `before`, or begins a line. Raises `FictionalAndReal`."""
-    sandbox.check(registry.client(client_id) or registry.find(client_id), by.estab)
+    sandbox.check(registry.find(client_id), by.estab)
     new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
     given = Authorisation(
         id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
