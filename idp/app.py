@@ -32,6 +32,7 @@ from idp.partner_api import views as partner_api
 from idp.schools import views as schools
 from idp.sharing import notices
 from idp.signin import developers as developer_accounts, second_step, session, session_clients, views as signin
+from idp.xporter import endpoints
 
 PORTS = Ports(
     sign_in=second_step.sign_in_owner,
@@ -41,6 +42,7 @@ PORTS = Ports(
     navigation=signin.navigation,
     estab_state_changed=notices.record_state,
     partner_people=developer_accounts.addresses,
+    endpoint_state=endpoints.state_of,
     revoke_endpoint_tokens=families.revoke_of_key,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )

@@ -134,6 +134,7 @@ SCHOOL_INVITATION_DECLINED: Final = "school_invitation.declined"
 ENDPOINT_REGISTERED: Final = "endpoint.registered"
 ENDPOINT_REPLACED: Final = "endpoint.replaced"
 ENDPOINT_REMOVED: Final = "endpoint.removed"
+EXTRACT_REQUESTED: Final = "endpoint.extract_requested"
 
 # oidc
 CODE_REPLAYED: Final = "code.replayed"

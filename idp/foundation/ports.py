@@ -63,6 +63,8 @@ class Ports:
     """The e-mail addresses of the people of a partner who can sign in at `/developers`."""
     event_bodies: Mapping[str, EventBody]
     """By the name of the event."""
+    endpoint_state: Callable[[str], str]
+    """How the endpoint of the estab with this internal id stands; `none` without one."""
     revoke_endpoint_tokens: Callable[[str, str, str, str], None]
     """Revoke the tokens of an agent: of the estab with this internal id, this client, bound to the key with this
     thumbprint; and those of this lineage."""

@@ -13,7 +13,7 @@ from idp.foundation.database import Base
 
 Period = Literal[
     "expired", "counters", "registrations", "outbox", "outbox_failed", "sessions", "sign_ins",
-    "client_events", "register_changes", "revoked", "invitations", "partner_events",
+    "client_events", "register_changes", "revoked", "invitations", "partner_events", "reads",
 ]  # fmt: skip
 """A setting of `[retention]`, in days."""
 

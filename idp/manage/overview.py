@@ -10,6 +10,7 @@ from idp.foundation import dates, scopes
 from idp.foundation.database import session
 from idp.foundation.scopes import Scope
 from idp.foundation.web import contact_fields
+from idp.manage import endpoint_page
 from idp.onboarding import join, review
 from idp.partners import mis_catalogue
 from idp.sharing import authorise, closures, continuing, renewal, reviews
@@ -17,6 +18,7 @@ from idp.sharing.closures import Closing
 from idp.sharing.models import Authorisation
 from idp.sharing.reviews import Review
 from idp.signin import second_step_offer
+from idp.xporter import endpoints
 
 MAX_DECISIONS = 10
 """Decisions on the first page."""
@@ -95,6 +97,8 @@ class Overview:
     """When our staff will have called; None if they have, or need not."""
     system: str
     """The name of the school's management information system."""
+    server: str
+    """How the school's server stands, in words."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     closing: Closing | None = None
@@ -112,11 +116,18 @@ def of(member: Membership) -> Overview:
         member=member,
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
         system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
+        server=_server(estab.id),
         tasks=_tasks(member, shared),
         shared=shared,
         closing=closures.of(estab.school),
         decisions=_decisions(estab.id),
     )
+
+
+def _server(estab_id: str) -> str:
+    """The name of the school's server and how it stands."""
+    page = endpoint_page.of(endpoints.current(estab_id))
+    return "Not connected yet" if page is None else f"{page.name}: {page.words.lower()}"
 
 
 def shared_with(member: Membership, client_id: str) -> Shared | None:
@@ -155,6 +166,12 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         )
         for offer in continuing.offers(member)
     ]
+    if (endpoint := endpoints.current(member.estab_id)) is not None and endpoint.state == "lost":
+        reason = (
+            f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
+            "and it gets no newer."
+        )
+        tasks.insert(0, Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
     if member.may(Action.AUTHORISE):
         tasks += _sharing_tasks(shared)
     person = member.person
@@ -168,11 +185,8 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         )
         address = "/manage/security"
         tasks.append(Task("Set up a second step", reason, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
-    if member.may(Action.AUTHORISE):
-        reason = (
-            "Services receive nothing until it is running on your school's server. If it is running already, there is "
-            "nothing more to do."
-        )
+    if member.may(Action.AUTHORISE) and endpoint is None:
+        reason = "Services receive nothing until it is running on your school's server."
         tasks.append(Task("Install XporterOnDemand", reason, "How to install it", "/register/next-steps"))
     return tasks
 

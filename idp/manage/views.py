@@ -14,6 +14,7 @@ from idp.manage import (
     add_school_views,
     closing_views,
     colleague_views,
+    endpoint_views,
     invitation_views,
     join_views,
     linked_account_views,
@@ -43,6 +44,7 @@ bp.register_blueprint(add_school_views.bp)
 bp.register_blueprint(sharing_views.bp)
 bp.register_blueprint(closing_views.bp)
 bp.register_blueprint(system_views.bp)
+bp.register_blueprint(endpoint_views.bp)
 
 
 @bp.get("/")

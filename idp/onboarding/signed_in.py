@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from idp.foundation import dates
+from idp.foundation import dates, runtime
 from idp.foundation.web import contact_fields, security
 from idp.onboarding import browser, origin, review, signup
 
@@ -22,5 +22,6 @@ def next_steps() -> ResponseReturnValue:
         "onboarding/next_steps.html", person=person, estab=member.estab,
         mobile=contact_fields.readable_mobile(person.mobile),
         due=dates.weekday(opened.due_at) if opened else None,
+        is_installed=runtime.ports().endpoint_state(member.estab_id) != "none",
         return_link=origin.return_link(registration, browser.digest()) if registration else None,
     )  # fmt: skip

@@ -79,6 +79,7 @@ def operation(
     *, summary: str, query: type[Struct], answer: type[Answer] | None, scope: str, per_minute: int,
     for_schools: bool = False, for_endpoints: bool = False, method: str = "GET", body: type[Struct] | None = None,
     status: int = 200, headers: Mapping[str, str] = NOTHING, problems_of: tuple[str, ...] = (),
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[Handler], security.View]:  # fmt: skip
     """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
 
@@ -101,7 +102,7 @@ def operation(
             except errors.OAuthError as error:
                 return problems.of_token(error, scope)
             throttle.count(per_minute, declared.name, _counted_as(access, declared))
-            given: dict[str, object] = {} if body is None else {"body": _read_body(body)}
+            given: dict[str, object] = {} if body is None else {"body": _read_body(body, max_body_bytes)}
             if headers:
                 given["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
             answered = handler(access, read(query, request.args), **given, **path)
@@ -159,9 +160,9 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
         raise InvalidParameter(_in_words(fault), reason="missing") from fault
 
 
-def _read_body(kind: type[QueryT]) -> QueryT:
+def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
     """The JSON document of the request. Raises `InvalidParameter` naming what is wrong with it."""
-    request.max_content_length = MAX_BODY_BYTES
+    request.max_content_length = max_bytes
     if request.mimetype != JSON:
         raise InvalidParameter(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
     try:

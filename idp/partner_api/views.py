@@ -10,7 +10,18 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.oidc.clients import failures
-from idp.partner_api import catalogue, endpoint, event_pages, events, invitations, openapi, problems, register, schools
+from idp.partner_api import (
+    catalogue,
+    endpoint,
+    event_pages,
+    events,
+    invitations,
+    openapi,
+    problems,
+    reads,
+    register,
+    schools,
+)
 from idp.partner_api.operations import CACHE_SECONDS
 
 bp = Blueprint("partner_api", __name__)
@@ -37,6 +48,7 @@ bp.add_url_rule("/api/events/verification", view_func=events.verify_events, meth
 bp.add_url_rule("/api/endpoint", view_func=endpoint.report_endpoint, methods=["PUT"])
 bp.add_url_rule("/api/endpoint", view_func=endpoint.read_endpoint)
 bp.add_url_rule("/api/endpoint", view_func=endpoint.remove_endpoint, methods=["DELETE"])
+bp.add_url_rule("/api/reads", view_func=reads.report_reads, methods=["POST"])
 
 
 @bp.get("/api/openapi.json")

@@ -10,7 +10,9 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from idp.audit import events, log
-from idp.estabs.models import Estab
+from idp.estabs import authority
+from idp.estabs.models import Estab, Membership
+from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
@@ -121,6 +123,43 @@ def remove(endpoint: Endpoint, *, by: str) -> None:
     end(endpoint, "removed", by=by)
     if was_known:
         notices.record_endpoint(endpoint.estab_id, "lost")
+
+
+def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
+    """Remove the endpoint of the school of `by`, if it is the one with this id. Raises as `authority.hold`."""
+    endpoint = _held(endpoint_id, by)
+    if endpoint is not None:
+        remove(endpoint, by=by.person_id)
+    return endpoint is not None
+
+
+def request_extract(endpoint_id: str, *, by: Membership) -> bool:
+    """Have the endpoint send an extract with its next report, if it is the one with this id.
+
+    Raises as `authority.hold`.
+    """
+    endpoint = _held(endpoint_id, by)
+    if endpoint is not None and not endpoint.is_extract_wanted:
+        endpoint.extract_requested_at = clock.now()
+        log.record(
+            events.EXTRACT_REQUESTED, by=by.person_id, estab=by.estab_id, client=endpoint.client_id,
+            subject=endpoint.id,
+        )  # fmt: skip
+    return endpoint is not None
+
+
+def state_of(estab_id: str) -> str:
+    """The state of the endpoint of the estab with this internal id; `none` without one."""
+    endpoint = current(estab_id)
+    return "none" if endpoint is None else endpoint.state
+
+
+def _held(endpoint_id: str, by: Membership) -> Endpoint | None:
+    """The endpoint of the school of `by` while the estab is locked, if it has this id."""
+    lock(Estab, by.estab_id)
+    authority.hold(by, Action.APPROVE_DEVICES)
+    endpoint = current(by.estab_id)
+    return endpoint if endpoint is not None and endpoint.id == endpoint_id else None
 
 
 def of_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:

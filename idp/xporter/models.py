@@ -1,14 +1,15 @@
-"""Endpoints of schools."""
+"""Endpoints of schools, and who read what they sent."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.estabs.models import Estab
 from idp.foundation import clock
 from idp.foundation.database import Base
+from idp.partners.models import Client
 
 LOST_AFTER: Final = timedelta(hours=24)
 """After this time without a report an endpoint is lost."""
@@ -76,3 +77,20 @@ class Endpoint(Base):
         """Whether an administrator has asked for an extract since the last one."""
         requested = self.extract_requested_at
         return requested is not None and (self.extract_at is None or self.extract_at < requested)
+
+
+class Read(Base):
+    """How often a client read one area of an estab's data on one day: the newest total that was reported."""
+
+    __tablename__ = "reads"
+    __table_args__ = (Index("ix_reads_last_at", "last_at"),)
+
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    requests: Mapped[int] = mapped_column(BigInteger)
+    records: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime]
+
+    client: Mapped[Client] = relationship(lazy="joined", viewonly=True)

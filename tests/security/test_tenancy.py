@@ -29,6 +29,8 @@ from idp.sharing import authorise, continuing, reviews
 from idp.sharing.models import Authorisation, Decision, Release
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession, FactorRecovery, Passkey
+from idp.xporter import endpoints
+from idp.xporter.models import Endpoint
 from tests import factories
 from tests.oidc.devices import GRANTS, Device
 from tests.oidc.support import Partner, follow, page
@@ -105,6 +107,28 @@ def names_another_system(world, _person):
         for estab in database.scalars(select(Estab)):
             estab.mis = "sims"
     return "/manage/system", {"mis": "arbor"}
+
+
+def connects(world, path):
+    """School A has a server."""
+    with world.work() as database:
+        if (endpoint := endpoints.current(world.estab)) is None:
+            endpoint = Endpoint(
+                id=crypto.new_id("end"), estab_id=world.estab, client_id=factories.a_client().id, key_thumbprint="k",
+                lineage="l", registered_at=clocks.now(), registered_by=world.owner, heard_at=clocks.now(),
+                name="SERVER-1", mis="sims", agent_version="1", platform="Linux",
+            )  # fmt: skip
+            database.add(endpoint)
+        endpoint.extract_requested_at = None
+        return path, {"endpoint": endpoint.id}
+
+
+def sends_data(world, _person):
+    return connects(world, "/manage/endpoint/send")
+
+
+def removes_server(world, _person):
+    return connects(world, "/manage/endpoint/remove")
 
 
 def followed(world, *, closed, following):
@@ -293,6 +317,13 @@ ACTS = {
     ("manage.sharing.review", "POST"): Act(asks_for_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
     ("manage.system.change", "POST"): Act(names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
+    ("manage.endpoint.home", "GET"): Act(at("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
+    ("manage.endpoint.download_reads", "GET"): Act(
+        at("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
+    ),
+    ("manage.endpoint.send", "POST"): Act(sends_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
+    ("manage.endpoint.remove", "GET"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
+    ("manage.endpoint.remove", "POST"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
     ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NOTHING),
     ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
     ("manage.closing.take_back", "POST"): Act(takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
@@ -430,6 +461,7 @@ FOR_PROGRAMS = {
     "partner_api.cancel_invitation", "partner_api.invite_school", "partner_api.list_invitations",
     "partner_api.read_invitation", "partner_api.resend_invitation",
     "partner_api.poll_events", "partner_api.verify_events", "partner_api.read_endpoint", "partner_api.remove_endpoint",
+    "partner_api.report_reads",
     "partner_api.report_endpoint",
 }  # fmt: skip
 """Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`.
@@ -485,7 +517,7 @@ def belongings(world):
     people = select(Membership.person_id).where(Membership.estab_id == world.estab)
     of_school = [
         (model, model.estab_id)
-        for model in (Authorisation, Decision, Release, Membership, JoinRequest, DeviceCode, PersonInvitation)
+        for model in (Authorisation, Decision, Release, Membership, JoinRequest, DeviceCode, PersonInvitation, Endpoint)
     ]
     of_people = [(model, model.person_id) for model in (Passkey, BrowserSession, PersonalSecret, FactorRecovery)]
     wanted = [

@@ -1,0 +1,73 @@
+"""The school's server in plain words, for the pages that show it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from idp.foundation import dates
+from idp.partners import mis_catalogue
+from idp.xporter.models import Endpoint
+
+STATES: Final = {
+    "registered": ("Waiting for the first data", "info"),
+    "connected": ("Connected", "success"),
+    "lost": ("Not heard from", "warning"),
+}
+"""By the state of an endpoint: words, and the kind of badge."""
+TO_DO: Final = {
+    "source": "Check on the server that the export folder or the address of your system is right.",
+    "mis": "Check that your management information system is running, and that its export or API access still works.",
+    "network": "Check that the server can reach the internet, and that no firewall or proxy has changed.",
+    "clock": "Set the server's clock, or switch on automatic time.",
+    "disk": "Free some space on the server's disk.",
+}
+"""What to do about an error of the agent, by the beginning of its code."""
+OTHERWISE: Final = (
+    "Run the program's `status` command on the server: it says more. Please call us if that does not help."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPage:
+    """What pages show of the endpoint; dates are formatted."""
+
+    id: str
+    state: str
+    words: str
+    kind: str
+    """Of the badge."""
+    name: str
+    system: str
+    version: str
+    platform: str
+    heard: str
+    registered: str
+    is_extract_wanted: bool
+    extract_at: str
+    records: list[tuple[str, str]]
+    """What the last extract held: collection, and number of records."""
+    error: str
+    """What went wrong last; empty if nothing."""
+    error_at: str
+    to_do: str
+
+
+def of(endpoint: Endpoint | None) -> EndpointPage | None:
+    """The endpoint as pages show it."""
+    if endpoint is None:
+        return None
+    words, kind = STATES[endpoint.state]
+    extract, error = endpoint.last_extract or {}, endpoint.last_error
+    return EndpointPage(
+        id=endpoint.id, state=endpoint.state, words=words, kind=kind, name=endpoint.name,
+        system=mis_catalogue.name(endpoint.mis), version=endpoint.agent_version, platform=endpoint.platform,
+        heard=dates.day_and_time(endpoint.heard_at), registered=dates.day(endpoint.registered_at),
+        is_extract_wanted=endpoint.is_extract_wanted,
+        extract_at=dates.day_and_time(endpoint.extract_at) if endpoint.extract_at else "",
+        records=[
+            (name.replace("_", " ").capitalize(), f"{number:,}") for name, number in extract.get("records", {}).items()
+        ],
+        error=error["message"] if error else "",
+        error_at=dates.day_and_time(datetime.fromisoformat(error["at"])) if error else "",
+        to_do=next((text for code, text in TO_DO.items() if error and error["code"].startswith(code)), OTHERWISE),
+    )  # fmt: skip

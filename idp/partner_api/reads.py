@@ -1,0 +1,56 @@
+"""XporterOnDemand reports who read what, so that a school sees it at its desk."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from idp.oidc.tokens.access_tokens import Access
+from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.xporter import reads
+from idp.xporter.reads import MAX_ROWS, SCOPE, Total
+
+MAX_BODY_BYTES: Final = 524_288
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}(?![\s\S])")]
+
+
+class ReadTotal(Struct, frozen=True, kw_only=True):
+    """The whole of what one application read under one scope of one school on one day, so far."""
+
+    estab_id: Name
+    client_id: Name
+    scope: Name
+    day: date
+    requests: Count
+    records: Count
+    last_at: Annotated[datetime, Meta(tz=True)]
+
+
+class ReadReport(Struct, frozen=True, kw_only=True):
+    """Totals, each of which replaces what was reported of its day before."""
+
+    reads: Annotated[tuple[ReadTotal, ...], Meta(max_length=MAX_ROWS)]
+
+
+@operation(
+    summary="Report who read what", method="POST", query=NoQuery, body=ReadReport, answer=None, status=204, scope=SCOPE,
+    per_minute=600, max_body_bytes=MAX_BODY_BYTES,
+)  # fmt: skip
+def report_reads(access: Access, _query: NoQuery, body: ReadReport) -> None:
+    """For the API with schools' data, of scopes that it serves; nothing of the data is reported.
+
+    Totals of a day are absolute and only grow, so a report may be repeated. All rows are stored, or none.
+    """
+    totals = [
+        Total(row.estab_id, row.client_id, row.scope, row.day, row.requests, row.records, _in_utc(row.last_at))
+        for row in body.reads
+    ]
+    reads.record(totals, served=access.client.registered.resource_scopes)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as fault:
+        raise InvalidParameter("last_at: is too early or too late", reason="last_at") from fault

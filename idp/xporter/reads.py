@@ -1,0 +1,119 @@
+"""Who read which area of a school's data on which day: totals that XporterOnDemand reports, without any of the data."""
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import select
+
+from idp.estabs.models import Estab
+from idp.foundation import clock, inserts, scopes
+from idp.foundation.database import connection, session
+from idp.foundation.errors import BadRequest
+from idp.partners.models import Client
+from idp.xporter.models import Read
+
+SCOPE: Final = "reads.report"
+MAX_ROWS: Final = 1000
+MAX_AGE: Final = timedelta(days=31)
+"""How late a day's total may be reported."""
+SHOWN_DAYS: Final = 30
+COLUMNS: Final = ("Day", "Recipient", "Service", "Category of data", "Requests", "Records", "Last read")
+
+
+class Total(NamedTuple):
+    """What one client read under one scope on one day of one school, known by its Estab ID."""
+
+    estab_id: str
+    client_id: str
+    scope: str
+    day: date
+    requests: int
+    records: int
+    last_at: datetime
+
+
+class BadTotal(BadRequest):
+    """A row that names what there is not."""
+
+    code = "invalid_request"
+
+
+def record(totals: Sequence[Total], *, served: frozenset[str]) -> None:
+    """Store the totals of scopes that the reporting API serves. One that is smaller than what is stored is old.
+
+    Raises `BadTotal` naming the first row that is wrong, and stores none then.
+    """
+    ids = select(Estab.estab_id, Estab.id).where(Estab.estab_id.in_({total.estab_id for total in totals}))
+    estabs = {row.estab_id: row.id for row in session().execute(ids)}
+    named = {total.client_id for total in totals}
+    clients = set(session().scalars(select(Client.id).where(Client.id.in_(named))))
+    for number, total in enumerate(totals):
+        if (fault := _fault(total, estabs, clients, served)) is not None:
+            raise BadTotal(f"reads[{number}].{fault}", reason=fault)
+    newest: dict[tuple[str, str, str, date], Total] = {}
+    for total in sorted(totals, key=lambda total: total.requests):
+        newest[estabs[total.estab_id], total.client_id, total.scope, total.day] = total
+    if not newest:
+        return
+    statement = inserts.insert(Read)
+    sent = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["estab_id", "client_id", "scope", "day"],
+        set_={"requests": sent.requests, "records": sent.records, "last_at": sent.last_at},
+        where=Read.__table__.c.requests <= sent.requests,
+    )
+    rows = [
+        {
+            "estab_id": key[0], "client_id": key[1], "scope": key[2], "day": key[3], "requests": total.requests,
+            "records": total.records, "last_at": total.last_at,
+        }
+        for key, total in sorted(newest.items())
+    ]  # fmt: skip
+    connection().execute(statement, rows)
+
+
+def recent(estab_id: str) -> list[Read]:
+    """What was read of the estab with this internal id in the last 30 days, the newest first."""
+    since = clock.today() - timedelta(days=SHOWN_DAYS)
+    statement = select(Read).where(Read.estab_id == estab_id, Read.day >= since)
+    return list(session().scalars(statement.order_by(Read.day.desc(), Read.last_at.desc(), Read.scope)))
+
+
+def as_csv(estab_id: str) -> str:
+    """All that is kept, as CSV (RFC 4180) beside the processing record."""
+    statement = select(Read).where(Read.estab_id == estab_id).order_by(Read.day.desc(), Read.client_id, Read.scope)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for read in session().scalars(statement):
+        partner, service = (_inert(name) for name in (read.client.partner_name, read.client.client_name))
+        last = read.last_at.astimezone(clock.LONDON).isoformat(timespec="minutes")
+        writer.writerow([read.day.isoformat(), partner, service, title(read.scope), read.requests, read.records, last])
+    return text.getvalue()
+
+
+def title(scope: str) -> str:
+    """The data area in a school's words."""
+    entry = scopes.catalogue().get(scope)
+    return entry.title if entry else scope
+
+
+def _fault(total: Total, estabs: dict[str, str], clients: set[str], served: frozenset[str]) -> str | None:
+    if total.estab_id not in estabs:
+        return "estab_id: is not known"
+    if total.client_id not in clients:
+        return "client_id: is not known"
+    if total.scope not in scopes.of_kind("data", served):
+        return "scope: is no data scope that this API serves"
+    today = clock.now().date()
+    if not today - MAX_AGE <= total.day <= today + timedelta(days=1):
+        return "day: is too long ago, or lies ahead"
+    return None
+
+
+def _inert(cell: str) -> str:
+    """A cell that a spreadsheet would run is made text by an apostrophe."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

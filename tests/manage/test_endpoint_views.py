@@ -1,0 +1,128 @@
+"""The page about the school's server."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.foundation import clock as clocks
+from idp.xporter.models import LOST_AFTER, Endpoint, Read
+from tests.factories import a_client, an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def jo(web, work, clock):
+    """The owner of a verified school, signed in."""
+    with work():
+        owner = an_administrator(name="Jo Bloggs")
+        person = Person(web, id=owner.id, estab_id=owner.memberships[0].estab_id)
+        username = owner.username
+    person.signs_in(username)
+    return person
+
+
+@pytest.fixture
+def connected(jo, work):
+    """Make the school's server, which may differ."""
+
+    def make(**differs):
+        now = clocks.now()
+        error = {"code": "source_missing", "message": "The folder D:/Exports is missing.", "at": now.isoformat()}
+        usual = {
+            "id": "end_1", "estab_id": jo.facts["estab_id"], "client_id": None, "key_thumbprint": "k", "lineage": "l",
+            "registered_at": now, "registered_by": jo.facts["id"], "heard_at": now, "name": "SERVER-1", "mis": "sims",
+            "agent_version": "1.2.0", "platform": "Windows Server 2022", "last_error": error, "extract_at": now,
+            "last_extract": {"id": "e", "sent_at": now.isoformat(), "records": {"students": 1612}},
+        }  # fmt: skip
+        with work() as session:
+            session.add(Endpoint(**usual | {"client_id": a_client().id} | differs))
+
+    return make
+
+
+def sends(jo, path):
+    """Send the form of the page in front of them, and open the page that follows."""
+    jo.sends_again(path, endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
+    jo.opens(jo.answer.location)
+
+
+def rows(work):
+    with work() as session:
+        return [(row.state, row.is_extract_wanted) for row in session.scalars(select(Endpoint))]
+
+
+def test_without_a_server_it_says_how_to_connect_one(jo):
+    jo.opens("/manage/endpoint")
+    assert "No server yet" in jo.sees
+    assert "xporter-endpoint --home" in jo.sees
+    assert "register --issuer http://localhost:5000" in jo.sees
+
+
+def test_it_says_how_the_server_is_doing_and_what_to_do(jo, connected):
+    connected()
+    jo.opens("/manage/endpoint")
+    for text in ("SERVER-1", "Connected", "version 1.2.0", "The folder D:/Exports is missing.", "1,612"):
+        assert text in jo.sees, text
+    assert "Check on the server that the export folder" in jo.sees
+
+
+def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
+    connected(heard_at=clock.now() - LOST_AFTER)
+    jo.opens("/manage")
+    assert "Your school's server is not heard from" in jo.page.select_one("main h3").text
+    jo.opens("/manage/endpoint")
+    assert "We have not heard from this server since" in jo.sees
+
+
+def test_the_task_to_install_it_goes_when_it_has_reported(jo, connected):
+    jo.opens("/manage")
+    assert "Install XporterOnDemand" in jo.sees
+    connected()
+    jo.opens("/manage")
+    assert "Install XporterOnDemand" not in jo.sees
+    jo.opens("/register/next-steps")
+    assert "It is installed on your school's server" in jo.sees
+
+
+def test_data_is_asked_for_once(jo, connected, work, clock):
+    connected(extract_at=clock.now() - timedelta(hours=1))
+    jo.opens("/manage/endpoint")
+    sends(jo, "/manage/endpoint/send")
+    assert "within a quarter of an hour" in jo.sees
+    assert rows(work) == [("connected", True)]
+    assert jo.page.find(id="send") is None
+
+
+def test_the_server_is_removed_after_a_question(jo, connected, work):
+    connected()
+    jo.opens("/manage/endpoint/remove")
+    assert rows(work) == [("connected", False)], "asking removes nothing"
+    sends(jo, "/manage/endpoint/remove")
+    assert rows(work) == [("removed", False)]
+    assert "No server yet" in jo.sees
+    assert jo.opens("/manage/endpoint/remove").status_code == 303
+
+
+def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, work):
+    connected()
+    jo.opens("/manage/endpoint/remove")
+    with work() as session:
+        session.scalars(select(Endpoint)).one().id = "end_2"
+    sends(jo, "/manage/endpoint/remove")
+    assert rows(work) == [("connected", False)]
+
+
+def test_it_shows_who_read_what(jo, work, web):
+    with work() as session:
+        read = Read(
+            estab_id=jo.facts["estab_id"], client_id=a_client(client_name="Timetabler").id, scope="students",
+            day=clocks.today(), requests=2, records=1200, last_at=clocks.now(),
+        )  # fmt: skip
+        session.add(read)
+    jo.opens("/manage/endpoint")
+    for text in ("Timetabler", "Pupils", "1,200"):
+        assert text in jo.sees
+    answer = web.get("/manage/endpoint/reads.csv")
+    assert answer.mimetype == "text/csv"
+    assert "Timetabler" in answer.text

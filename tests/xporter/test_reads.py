@@ -1,0 +1,156 @@
+"""`POST /api/reads`: who read what, reported by the protected API, and shown to the school."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
+from idp.xporter import reads
+from idp.xporter.models import Read
+from tests.factories import a_client, an_administrator
+from tests.oidc.support import Partner
+from tests.xporter.agents import the_api
+
+
+@pytest.fixture
+def school(work):
+    with work():
+        person = an_administrator()
+        return person.memberships[0].estab.estab_id, person.memberships[0].estab_id, person.id
+
+
+@pytest.fixture
+def partner_id(work):
+    with work():
+        return a_client(client_name="=Timetabler").id
+
+
+@pytest.fixture
+def api(work, web, clock):
+    """The protected API, which reports rows."""
+    with work():
+        client = Partner(the_api())
+    form = {"grant_type": "client_credentials", "scope": "reads.report"}
+    token = client.posts(web, "/oauth/token", form).json["access_token"]
+
+    def report(*rows, status=204):
+        answer = web.post("/api/reads", json={"reads": rows}, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, answer.text
+        return answer
+
+    return report
+
+
+@pytest.fixture
+def row(school, partner_id, clock):
+    def make(**differs):
+        now = clock.now()
+        usual = {
+            "estab_id": school[0], "client_id": partner_id, "scope": "students", "day": f"{now:%Y-%m-%d}",
+            "requests": 3, "records": 300, "last_at": now.isoformat(),
+        }  # fmt: skip
+        return usual | differs
+
+    return make
+
+
+def stored(work):
+    with work() as session:
+        return [(read.scope, read.requests, read.records) for read in session.scalars(select(Read))]
+
+
+def test_a_total_is_stored_and_repeated_without_harm(api, row, work):
+    for _ in range(2):
+        assert api(row()).data == b""
+    assert stored(work) == [("students", 3, 300)]
+    api(row(requests=5, records=400), row(scope="attendance"))
+    api(row(requests=4, records=350))
+    assert sorted(stored(work)) == [("attendance", 3, 300), ("students", 5, 400)], "an older total changes nothing"
+
+
+def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, work):
+    api(row(requests=9, records=900), row())
+    assert stored(work) == [("students", 9, 900)]
+    api()
+
+
+@pytest.mark.parametrize(
+    ("differs", "names"),
+    [
+        ({"estab_id": "9999999"}, "reads[1].estab_id"),
+        ({"client_id": "nobody"}, "reads[1].client_id"),
+        ({"scope": "staff"}, "reads[1].scope"),
+        ({"scope": "endpoint"}, "reads[1].scope"),
+        ({"scope": "openid"}, "reads[1].scope"),
+        ({"day": "2020-01-01"}, "reads[1].day"),
+        ({"day": "9999-01-01"}, "reads[1].day"),
+        ({"requests": -1}, "reads"),
+        ({"requests": True}, "reads"),
+        ({"records": 10**13}, "reads"),
+        ({"day": "today"}, "reads"),
+        ({"last_at": "0001-01-01T00:00:00+10:00"}, "last_at"),
+        ({"estab_id": "a\0"}, "reads"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, work, differs, names):
+    refused = api(row(), row(**differs), status=400).json
+    assert (refused["code"], names in refused["detail"]) == ("invalid_request", True), refused["detail"]
+    assert stored(work) == []
+
+
+def test_a_report_has_a_thousand_rows_at_most(api, row, work):
+    rows = [row(day=f"{clocks.now() - timedelta(days=n % 30):%Y-%m-%d}", requests=n) for n in range(1001)]
+    api(*rows, status=400)
+    api(*rows[:1000])
+    assert len(stored(work)) == 30
+
+
+def test_nobody_else_reports(web, work, row, clients, new_agent):
+    with work():
+        grants = frozenset({"client_credentials"})
+        other = Partner(a_client(client_scopes=frozenset({"schools.list"}), grant_types=grants).id)
+        without_api = Partner(a_client(client_scopes=frozenset({"reads.report"}), grant_types=grants).id)
+    headers = {}
+    for partner, scope in ((other, "schools.list"), (without_api, "reads.report")):
+        form = {"grant_type": "client_credentials", "scope": scope}
+        token = partner.posts(web, "/oauth/token", form).json["access_token"]
+        headers[scope] = {"Authorization": f"Bearer {token}"}
+    assert web.post("/api/reads", json={"reads": []}).status_code == 401
+    assert web.post("/api/reads", json={"reads": [row()]}, headers=headers["schools.list"]).status_code == 403
+    assert web.post("/api/reads", json={"reads": [row()]}, headers=headers["reads.report"]).status_code == 400
+    agent = new_agent()
+    proof = agent.proof("POST", "/api/reads", agent.token)
+    own = {"Authorization": f"DPoP {agent.token}", "DPoP": proof}
+    assert web.post("/api/reads", json={"reads": [row()]}, headers=own).status_code == 403
+    assert stored(work) == []
+
+
+def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, at_once, clock):
+    numbers = iter(range(1, 9))
+
+    def report():
+        number = next(numbers)
+        total = reads.Total(school[0], partner_id, "students", clock.now().date(), number, number, clock.now())
+        reads.record([total], served=frozenset({"students"}))
+
+    assert at_once(8, report) == [None] * 8
+    assert stored(work) == [("students", 8, 8)]
+
+
+def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadsheet(api, row, work, school):
+    api(row())
+    with work():
+        (line,) = csv.DictReader(io.StringIO(reads.as_csv(school[1])))
+    assert (line["Service"], line["Category of data"], line["Records"]) == ("'=Timetabler", "Pupils", "300")
+    assert set(line) == set(reads.COLUMNS)
+
+
+def test_another_school_sees_nothing_of_it(api, row, work):
+    api(row())
+    with work() as session:
+        other = an_administrator()
+        assert reads.recent(session.get_one(Administrator, other.id).memberships[0].estab_id) == []
