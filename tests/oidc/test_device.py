@@ -401,3 +401,12 @@ def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, wor
 
     assert response.status_code == 400
     assert "This service is switched off at the moment" in response.text
+
+
+def test_the_page_says_from_where_and_how_long_ago_the_device_asked(web, world, clock):
+    public = world.new_partner(token_endpoint_auth_method="none", grant_types=GRANTS)
+    device = Device(web, public)
+    device.asks()
+    clock.move(timedelta(minutes=2))
+    asks = enter(web, device.codes["user_code"], world.username)
+    assert "It asked 2 minutes ago from 127.0.0.1." in page(asks).find("main").get_text(" ")

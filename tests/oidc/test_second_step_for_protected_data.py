@@ -169,7 +169,7 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
 
 def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decided(world):
     some = frozenset({"students.sen"})
-    request = DeviceRequest(b"", b"", world.partner.id, some, approved=None, is_open=True)
+    request = DeviceRequest(b"", b"", world.partner.id, some, None, None, clocks.now(), is_open=True)
     person = SignedIn("administrator", world.person, "Jo", None, "ses_1", clocks.now(), frozenset({"pwd"}), SINGLE)
     with world.work(), pytest.raises(protected_data.SecondStepNeeded):
         device_codes.approve(request, person, Authorisation(scopes=some))

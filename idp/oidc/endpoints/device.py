@@ -22,7 +22,7 @@ from wtforms import StringField
 
 from idp.estabs import authority
 from idp.estabs.permissions import Action
-from idp.foundation import runtime
+from idp.foundation import clock, runtime
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import Form
@@ -153,14 +153,28 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     if agreed is None:
         template = "oidc/device_consent.html"
         return consent.question_page(
-            registered, device_request.scopes, member, form, template=template, back=back, code=formatted_code
+            registered,
+            device_request.scopes,
+            member,
+            form,
+            template=template,
+            back=back,
+            code=formatted_code,
+            asked=_asked(device_request),
         )
     page = render_template(
         "oidc/device_confirm.html", client=registered, member=member, school=member.estab.school, back=back,
-        code=formatted_code,
+        code=formatted_code, asked=_asked(device_request),
         missing_step=step_up.missing_step(signed_in) if is_locked else None,
     )  # fmt: skip
     return make_response(page)
+
+
+def _asked(device_request: DeviceRequest) -> str:
+    """How long ago and from where the device asked: "2 minutes ago from 203.0.113.5"."""
+    minutes = int((clock.now() - device_request.created_at).total_seconds() // 60)
+    age = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "less than a minute ago"
+    return f"{age} from {device_request.network}" if device_request.network else age
 
 
 def _left(device_request: DeviceRequest, signed_in: SignedIn, code: str) -> Response | None:

@@ -59,6 +59,8 @@ class _Row(NamedTuple):
     client_id: str
     scopes: frozenset[str]
     resource: frozenset[str]
+    network: str | None
+    created_at: datetime
     interval: int
     poll_after: datetime
     expires_at: datetime
@@ -106,6 +108,9 @@ class DeviceRequest:
     scopes: frozenset[str]
     approved: bool | None
     """None until it is decided."""
+    network: str | None
+    """The address it came from; None where the client authenticated."""
+    created_at: datetime
     is_open: bool
     """Whether there is still time to decide."""
 
@@ -153,7 +158,16 @@ def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
     row = _BY_USER_CODE.one(its_digest=_of_user(user_code), its_browser=browser)
     if row is None:
         return None
-    return DeviceRequest(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
+    return DeviceRequest(
+        row.digest,
+        browser,
+        row.client_id,
+        row.scopes,
+        row.approved,
+        row.network,
+        row.created_at,
+        clock.now() < row.expires_at,
+    )
 
 
 def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation | State) -> None:
