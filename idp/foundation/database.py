@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -88,7 +88,12 @@ class Words(TypeDecorator[frozenset[str]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
         """Split the text into the set."""
-        return None if value is None else frozenset(value.split())
+        return None if value is None else _split(value)
+
+
+@lru_cache(maxsize=1024)  # most rows hold one of a few combinations
+def _split(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 class _Base(DeclarativeBase):

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -97,9 +97,17 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
     return Scope(name=name, **(entry | {"fields": titles}))
 
 
+_remembered = lru_cache(maxsize=1024)
+"""For what the few combinations that clients are registered for are asked again and again."""
+
+
 def parse(text: str | None) -> frozenset[str]:
     """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or names that do not exist."""
-    text = text or ""
+    return _parse(text or "")
+
+
+@_remembered
+def _parse(text: str) -> frozenset[str]:
     if len(text) > MAX_LENGTH or not _WORDS.fullmatch(text):
         raise UnknownScope
     found = frozenset([word for word in text.split(" ") if word])
@@ -110,7 +118,11 @@ def parse(text: str | None) -> frozenset[str]:
 
 def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it reads
     """A `scope` parameter, in the catalogue's order."""
-    wanted = set(scopes)
+    return _format(frozenset(scopes))
+
+
+@_remembered
+def _format(wanted: frozenset[str]) -> str:
     return " ".join([name for name in catalogue() if name in wanted])
 
 

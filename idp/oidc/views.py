@@ -6,6 +6,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from idp.foundation import request_state
 from idp.foundation.errors import Refusal
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter, rate_limit
@@ -70,7 +71,7 @@ def tell_mis() -> ResponseReturnValue:
 @rate_limit(30_000)
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
-    return token_endpoint.answer(request)
+    return token_endpoint.answer(request_state.request())
 
 
 @bp.post("/oauth/par")
@@ -79,7 +80,7 @@ def token() -> ResponseReturnValue:
 @rate_limit(30_000)
 def push() -> ResponseReturnValue:
     """Push an authorization request (RFC 9126)."""
-    return par.answer(request)
+    return par.answer(request_state.request())
 
 
 @bp.post("/oauth/introspect")
@@ -88,7 +89,7 @@ def push() -> ResponseReturnValue:
 @rate_limit(30_000)
 def introspect() -> ResponseReturnValue:
     """Whether a token is valid now (RFC 7662)."""
-    return introspection.answer(request)
+    return introspection.answer(request_state.request())
 
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
@@ -97,7 +98,7 @@ def introspect() -> ResponseReturnValue:
 @rate_limit(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""
-    return userinfo_endpoint.answer(request)
+    return userinfo_endpoint.answer(request_state.request())
 
 
 @bp.post("/oauth/revoke")
@@ -105,7 +106,7 @@ def userinfo() -> ResponseReturnValue:
 @rate_limit(30_000)
 def revoke() -> ResponseReturnValue:
     """Revoke a token (RFC 7009)."""
-    return revocation.answer(request)
+    return revocation.answer(request_state.request())
 
 
 @bp.route("/oauth/logout", methods=["GET", "POST"])

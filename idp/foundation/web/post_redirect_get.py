@@ -59,10 +59,10 @@ def _stored_response() -> ResponseReturnValue | None:
 def _store_and_redirect(response: Response) -> Response:
     """Replace a page that responds to a browser's POST by a redirect to where it can be fetched."""
     if (
-        request.method != "POST"
+        not (response.content_type or "").startswith("text/html")
+        or request.method != "POST"
         or request.headers.get("Sec-Fetch-Mode") != "navigate"
         or response.status_code in range(300, 400)
-        or not (response.content_type or "").startswith("text/html")
         or request_state.current().secret_page_back_to
     ):
         return response
