@@ -226,8 +226,9 @@ def _address_at(resource: str, collection: str, cursor: str | None, limit: int) 
 
 
 def _etag(view: View, *parts: object) -> str:
-    """Changes with the data, and with what the caller may see of it."""
-    content = "\0".join(map(str, [view.school.epoch, view.version, *parts])).encode()
+    """Changes with the data, with what the caller may see of it, and once the cursors in an answer may have expired."""
+    school = view.school
+    content = "\0".join(map(str, [school.epoch, school.forgotten_version, view.version, *parts])).encode()
     return hashlib.blake2b(content + b"\0" + view.bound_to, digest_size=16).hexdigest()
 
 

@@ -18,7 +18,7 @@ def announce() -> tuple[Response, int]:
     estab_id, program = web.access().require_endpoint(), web.program()
     try:
         document = request.get_json(force=True)
-    except BadRequest:
+    except (BadRequest, RecursionError):  # of arrays in arrays in arrays
         raise Problem("invalid_request", "The body must be JSON.") from None
     now = program.now()
     extract, is_new = extracts.announce(program.database, estab_id, Announced.read(document, now), now)

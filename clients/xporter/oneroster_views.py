@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request, send_file
@@ -106,7 +107,7 @@ def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
     count(program, access, catalogue.naming(members), len(page))
     response = Response(msgspec.json.encode({oneroster.PLURALS[resource.singular]: page}), content_type=JSON)
     response.headers["X-Total-Count"] = str(total)
-    address = program.settings.resource + request.path
+    address = program.settings.resource + quote(request.path)
     response.headers["Link"] = oneroster_queries.links(address, request.args, query, total)
     return response
 

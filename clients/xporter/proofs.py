@@ -43,7 +43,7 @@ class Proofs:
         """The thumbprint of the key that made `proof`. Raises `BadProof`."""
         try:
             return self._check(proof, method, url, token)
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as fault:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
             raise BadProof(type(fault).__name__) from fault
 
     def _check(self, proof: str, method: str, url: str, token: str) -> str:

@@ -45,6 +45,8 @@ def _forget_deletions(database: Database, before: float) -> int:
     forgotten = 0
     for school_id in ids:
         with database.write() as connection:
+            # An extract that brings a deleted record back has read its row: it must not go before that is written.
+            connection.execute(select(schools.c.id).where(schools.c.id == school_id).with_for_update())
             its = records.c.school_id == school_id, old
             version = connection.execute(select(func.max(records.c.version)).where(*its)).scalar()
             if version is not None:

@@ -63,6 +63,11 @@ def configure(app: Flask, parts: Program) -> None:
     app.register_error_handler(HTTPException, _refused_by_flask)
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 
+    @app.before_request
+    def without_nul() -> None:
+        if "\0" in request.path or b"%00" in request.query_string:  # PostgreSQL has no text with it
+            raise Problem("invalid_request", "The address has a character that is not allowed.")
+
     @app.after_request
     def with_default_headers(response: Response) -> Response:
         response.headers.setdefault("Cache-Control", "no-store")

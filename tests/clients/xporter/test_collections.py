@@ -5,9 +5,9 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from clients.xporter import collection_views, storage
+from clients.xporter import collection_views, storage, tables
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
 from tests.clients.xporter.support import RESOURCE, call, token
@@ -298,3 +298,18 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     answer.close()  # the reader went away
     counts = app.extensions["xporter"].reads._counts
     assert {key.scope: count.records for key, count in counts.items()}["students"] == 4
+
+
+@pytest.mark.parametrize("address", ["/v1/students/a%00", "/v1/attendance?student=a%00", "/v1/students?cursor=%00"])
+def test_what_no_database_can_have_is_refused(api, stored, address):
+    refused = api.get(address)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_a_page_whose_cursors_have_expired_is_sent_again(api, stored):
+    first = api.get("/v1/houses")
+    with stored.database.write() as connection:
+        connection.execute(update(tables.schools).values(version=100, forgotten_version=100))
+    assert api.get(first.json["delta"]).json["code"] == "cursor_expired"
+    again = api.get("/v1/houses", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, api.get(again.json["delta"]).status_code) == (200, 200)

@@ -423,3 +423,8 @@ def test_the_thread_applies_what_arrives(app, endpoint):
         time.sleep(0.02)
     assert endpoint.looks(extract_id)["state"] == "applied"
     assert worker.stop() is None
+
+
+def test_an_announcement_of_endless_arrays_is_refused(api):
+    refused = call(api, "POST", "/v1/extracts", data="[" * 200_000)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")

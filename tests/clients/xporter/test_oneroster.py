@@ -292,3 +292,8 @@ def test_reading_is_counted_under_the_areas_that_are_shown(api, app, stored, gra
     assert {key.scope for key in parts.reads._counts} == {"students", "school", "contacts"}
     archive(api)
     assert {key.scope for key in parts.reads._counts} == {"students", "school", "contacts", "staff", "classes"}
+
+
+def test_an_address_with_any_character_can_be_in_the_links(api, stored):
+    links = get(api, "classes/%0A%3E%E2%82%AC/students").headers["Link"]
+    assert f"<{RESOURCE}{BASE}/classes/%0A%3E%E2%82%AC/students?limit=100&offset=0>" in links

@@ -1,10 +1,11 @@
 """What is kept no longer, and the commands of the program."""
 
+import threading
 import time
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from clients.xporter import __main__, retention, storage, tables
 from tests.clients.xporter.support import ESTAB, announced, line, packed, student
@@ -128,3 +129,17 @@ def test_a_wrong_environment_is_reported(command, monkeypatch):
     status, output = command("status")
     assert status == 2
     assert "XPORTER_PORT" in output
+
+
+def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, database, tidy):
+    """It may bring a deleted record back, and has read the row that it is about to change."""
+    endpoint.delivers(student("1"), student("2"), complete=["students"])
+    endpoint.delivers(student("2"), complete=["students"])
+    tidying = threading.Thread(target=tidy, args=(31,))
+    with database.write() as connection:
+        connection.execute(select(tables.schools).with_for_update()).all()
+        tidying.start()
+        tidying.join(0.3)
+        connection.execute(update(tables.records).values(deleted_at=None, data="{}"))
+    tidying.join()
+    assert count(database, tables.records) == 2

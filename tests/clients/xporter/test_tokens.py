@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey, RSAKey
 from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
 from clients.xporter.proofs import BadProof, Proofs
-from tests.clients.xporter.support import ESTAB, ISSUER, RESOURCE, SIGNER, call, proof, token
+from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, signed, token
 
 METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
@@ -96,6 +96,7 @@ def test_a_proof_is_for_one_request_and_works_once(api):
     wrong = (
         "x", f"{proof(of)}, {proof(of)}", proof(of, ath="x"), proof(of, "POST"), proof(of, path="/other"),
         proof(of, iat=1), proof(of, iat=int(time.time()) + 60), proof(of, jti=None), proof(of, jti=""),
+        proof(of, htu=1), signed({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
     )  # fmt: skip
     for each in wrong:
         refused = api.get("/access", headers=sent | {"DPoP": each})
