@@ -11,6 +11,7 @@ from idp.foundation.command import NAMES, Names, application
 COMMANDS = {
     "audit": "idp.audit.cli:commands",
     "clients": "idp.partners.cli:clients",
+    "endpoints": "idp.operate.endpoints_cli:commands",
     "events": "idp.partner_events.cli:commands",
     "keys": "idp.keys.cli:commands",
     "onboarding": "idp.onboarding.cli:commands",
@@ -35,6 +36,7 @@ HELP_TEXTS = {
     "developers": "Invite partners' people, who sign in at /developers, or remove them.",
     "doctor": "Check the installation, and say what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
+    "endpoints": "See how the agents on schools' servers stand, and remove one.",
     "events": "See what partners are told and what waits, and deliver events again.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",

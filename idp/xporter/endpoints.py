@@ -3,7 +3,7 @@
 Everything is decided while the estab is locked, so of two agents that register at once one is the school's endpoint.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue
 from idp.sharing import notices
-from idp.xporter.models import Endpoint
+from idp.xporter.models import LOST_AFTER, Endpoint
 
 SCOPE: Final = "endpoint"
 REPORT_EVERY_SECONDS: Final = 900
@@ -43,6 +43,13 @@ class EndpointEnded(Refusal):
 
     code, status, title = "endpoint_ended", 409, "This endpoint was removed"
     message = "This endpoint was replaced or removed, and its tokens are revoked. Connect it again by a new code."
+
+
+class NoEndpoint(Refusal):
+    """The school has no endpoint."""
+
+    code, status, title = "no_endpoint", 404, "No server is connected"
+    message = "No server of this school is connected."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,21 @@ def current(estab_id: str) -> Endpoint | None:
     """The endpoint of the estab with this internal id, as it is now."""
     statement = select(Endpoint).where(Endpoint.estab_id == estab_id, Endpoint.ended_at.is_(None))
     return session().scalar(statement.execution_options(populate_existing=True))
+
+
+def of_estab(estab_id: str) -> Endpoint:
+    """As `current`. Raises `NoEndpoint`."""
+    if (endpoint := current(estab_id)) is None:
+        raise NoEndpoint(reason=estab_id)
+    return endpoint
+
+
+def heard_longest_ago(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
+    """The endpoints of all schools, or only those that are lost; the one not heard from for the longest comes first."""
+    statement = select(Endpoint).where(Endpoint.ended_at.is_(None))
+    if lost_only:
+        statement = statement.where(Endpoint.heard_at <= clock.now() - LOST_AFTER)
+    return session().scalars(statement.order_by(Endpoint.heard_at, Endpoint.id).limit(limit)).all()
 
 
 def of_agent(agent: Agent) -> Endpoint | None:
@@ -117,10 +139,10 @@ def leave(agent: Agent) -> None:
     runtime.ports().revoke_endpoint_tokens(agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage)
 
 
-def remove(endpoint: Endpoint, *, by: str) -> None:
+def remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
     """Remove the endpoint, whose estab is locked, revoke its tokens, and tell the partners that knew it."""
     was_known = endpoint.extract_at is not None and endpoint.lost_at is None
-    end(endpoint, "removed", by=by)
+    end(endpoint, "removed", by=by, reason=reason)
     if was_known:
         notices.record_endpoint(endpoint.estab_id, "lost")
 
@@ -131,6 +153,14 @@ def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
     if endpoint is not None:
         remove(endpoint, by=by.person_id)
     return endpoint is not None
+
+
+def remove_by_staff(estab_id: str, *, by: str, reason: str) -> Endpoint:
+    """Remove the endpoint of the estab with this internal id, for an operator. Raises `NoEndpoint`."""
+    lock(Estab, estab_id)
+    endpoint = of_estab(estab_id)
+    remove(endpoint, by=by, reason=reason)
+    return endpoint
 
 
 def request_extract(endpoint_id: str, *, by: Membership) -> bool:
@@ -168,12 +198,15 @@ def of_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
     return {endpoint.estab_id: endpoint for endpoint in session().scalars(statement)}
 
 
-def end(endpoint: Endpoint, how: str, *, by: str) -> None:
+def end(endpoint: Endpoint, how: str, *, by: str, reason: str = "") -> None:
     """End the endpoint as `replaced` or `removed`, and revoke its tokens; the estab is locked."""
     endpoint.ended_at, endpoint.ended_as, endpoint.ended_by = clock.now(), how, by
     session().flush()
     event = events.ENDPOINT_REPLACED if how == "replaced" else events.ENDPOINT_REMOVED
-    log.record(event, by=by, estab=endpoint.estab_id, client=endpoint.client_id, subject=endpoint.id)
+    log.record(
+        event, by=by, estab=endpoint.estab_id, client=endpoint.client_id, subject=endpoint.id,
+        details={"reason": reason} if reason else None,
+    )  # fmt: skip
     runtime.ports().revoke_endpoint_tokens(
         endpoint.estab_id, endpoint.client_id, endpoint.key_thumbprint, endpoint.lineage
     )
