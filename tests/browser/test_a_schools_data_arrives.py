@@ -21,6 +21,7 @@ from idp.demo.prepare import endpoint_manifest
 from idp.foundation.setting_types import ROOT
 from tests.browser.assembly import register
 from tests.browser.test_a_partner_connects_a_school import Office
+from tests.processes import eventually
 
 PUPILS = 40
 
@@ -103,7 +104,7 @@ def refused(reads):
     return wait
 
 
-def test_a_schools_data_arrives_and_ends(
+def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     a_window, a_member, partner, partner_mail, server, reads, refused, looks_right
 ):
     head = a_member()
@@ -129,6 +130,8 @@ def test_a_schools_data_arrives_and_ends(
         desk.reads("You can go back to the device or program")
 
     assert f"registered for the school {head.estab_id}" in server.registers(approve)
+    desk.goes_to("/manage/endpoint")
+    desk.reads("Nothing yet: the first extract follows by itself")
 
     # The first extract, with progress; the connector turns to connected by itself, and shows pupils
     output = server.run("once")
@@ -138,6 +141,9 @@ def test_a_schools_data_arrives_and_ends(
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS}"))
     expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
     looks_right(head.page, "assembly-connector-with-data")
+    desk.goes_to("/manage/endpoint")
+    desk.reads("Connected", "What the last extract held")
+    looks_right(desk.page, "manage-endpoint-connected")
 
     # An area is switched off, and is gone from the next answer
     status, page = reads(head.estab_id, "/v1/attendance")
@@ -163,3 +169,10 @@ def test_a_schools_data_arrives_and_ends(
     desk.presses("Stop sharing")
     desk.reads("Your school has stopped sharing with Assembly.")
     assert refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
+
+    # The school's own page says who read what
+    def shown():
+        desk.goes_to("/manage/endpoint")
+        return desk.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()
+
+    eventually(shown)
