@@ -22,7 +22,7 @@ from wtforms import StringField
 
 from idp.estabs import authority
 from idp.estabs.permissions import Action
-from idp.foundation import clock, runtime
+from idp.foundation import clock, runtime, scopes
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import Form
@@ -71,8 +71,8 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
     if not client.check_grant_type(GRANT):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
     checks.refuse_authorization_details(sent)
-    scopes, resource = checks.read_scopes(client, sent), checks.read_resource(client, sent)
-    pair = device_codes.issue(client, scopes, resource)
+    requested, resource = checks.read_scopes(client, sent), checks.read_resource(client, sent)
+    pair = device_codes.issue(client, requested, resource)
     user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
     body = {
         "device_code": pair.device, "user_code": user_code, "verification_uri": page,
@@ -149,25 +149,25 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
-    back, formatted_code = _address(code), device_codes.shown(code)
+    back, formatted_code, asked = _address(code), device_codes.shown(code), _asked(device_request)
+    is_server = _is_server(device_request.scopes)
     if agreed is None:
-        template = "oidc/device_consent.html"
         return consent.question_page(
-            registered,
-            device_request.scopes,
-            member,
-            form,
-            template=template,
-            back=back,
-            code=formatted_code,
-            asked=_asked(device_request),
-        )
+            registered, device_request.scopes, member, form, back=back, code=formatted_code, asked=asked, until=None,
+            template="oidc/device_server.html" if is_server else "oidc/device_consent.html",
+        )  # fmt: skip
     page = render_template(
-        "oidc/device_confirm.html", client=registered, member=member, school=member.estab.school, back=back,
-        code=formatted_code, asked=_asked(device_request),
-        missing_step=step_up.missing_step(signed_in) if is_locked else None,
+        "oidc/device_server.html" if is_server else "oidc/device_confirm.html", client=registered, member=member,
+        school=member.estab.school, back=back, code=formatted_code, asked=asked, form=form, question=None,
+        until=agreed.until, missing_step=step_up.missing_step(signed_in) if is_locked else None,
     )  # fmt: skip
     return make_response(page)
+
+
+def _is_server(requested: frozenset[str]) -> bool:
+    """Whether the agent on a school's server asks, which sends data and receives none, and is told of no person."""
+    agents = scopes.of_kind("endpoint", requested)
+    return bool(agents) and requested - agents <= {"offline_access"}
 
 
 def _asked(device_request: DeviceRequest) -> str:

@@ -1,0 +1,71 @@
+"""The page on which an administrator connects a school's server by the code that it shows."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from tests.factories import an_administrator
+from tests.oidc.devices import Device, decide, enter
+from tests.oidc.support import page
+from tests.xporter.agents import Agent
+
+SCOPE = "endpoint offline_access"
+
+
+@pytest.fixture
+def jo(work, clock):
+    """The id and the username of a school's owner."""
+    with work():
+        owner = an_administrator(name="Jo Bloggs")
+        return owner.id, owner.username
+
+
+@pytest.fixture
+def new_server(new_browser, clients):
+    """A server that shows a code."""
+
+    def make() -> Device:
+        browser = new_browser()
+        server = Device(browser, Agent(clients[0], secret="none", web=browser), scope=SCOPE)
+        server.asks()
+        return server
+
+    return make
+
+
+def text_of(response):
+    return " ".join(page(response).find("main").get_text(" ").split())
+
+
+def test_it_says_what_the_server_does_and_how_to_end_it(web, new_server, jo, clock):
+    server = new_server()
+    clock.move(timedelta(minutes=2))
+    asking = enter(web, server.codes["user_code"], jo[1])
+    text = text_of(asking)
+    for part in (
+        "reads your school's management information system", "only what your school has authorised for that service",
+        "Connecting the server authorises no service.", f"Does the server show {server.codes['user_code']}?",
+        "It asked 2 minutes ago from 127.0.0.1.", "data sharing agreement", "privacy notice",
+    ):  # fmt: skip
+        assert part in text, part
+    for part in ("who you are", "not signed in", "OAuth", "scope", "It sends nothing yet"):
+        assert part not in text, part
+    assert page(asking).find("main").find("a", href="/manage/endpoint")
+    assert "You can go back to the device or program" in decide(web, asking).text
+    assert server.polls().json["token_type"] == "DPoP"
+
+
+def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_server, jo):
+    decide(web, enter(web, new_server().codes["user_code"], jo[1]))
+    second = new_server()
+    asking = enter(web, second.codes["user_code"])
+    assert "Connecting the server authorises no service." in text_of(asking)
+    assert "Nothing was connected" in decide(web, asking, "deny").text
+    assert second.polls().json["error"] == "access_denied"
+
+
+def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, jo, work):
+    with work() as session:
+        session.get_one(Administrator, jo[0]).memberships[0].estab.state = "unverified"
+    assert "It sends nothing yet." in text_of(enter(web, new_server().codes["user_code"], jo[1]))
