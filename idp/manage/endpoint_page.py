@@ -15,15 +15,33 @@ STATES: Final = {
 }
 """By the state of an endpoint: words, and the kind of badge."""
 TO_DO: Final = {
-    "source": "Check on the server that the export folder or the address of your system is right.",
-    "mis": "Check that your management information system is running, and that its export or API access still works.",
-    "network": "Check that the server can reach the internet, and that no firewall or proxy has changed.",
-    "clock": "Set the server's clock, or switch on automatic time.",
-    "disk": "Free some space on the server's disk.",
+    "unreachable": (
+        "Check that the server reaches the internet and your management information system, and that no firewall or "
+        "proxy has changed."
+    ),
+    "extract_failed": (
+        "Check that your management information system is running, and that its export or API access still works."
+    ),
+    "mis_partly_unreadable": (
+        "Everything else was sent. Check that your management information system still exports all of its files."
+    ),
+    "suspiciously_few": (
+        "Nothing was sent, so services keep what they have. Check that the export of your management information "
+        "system is complete."
+    ),
+    "bad_settings": (
+        "Check on the server that the export folder or the address of your system is right, and its username and "
+        "password."
+    ),
+    "disk_full": "Free some space on the server's disk.",
+    "already_running": (
+        "The program runs twice on the server. Leave the service running, and use Send data now on this page."
+    ),
+    "extract_refused": "A new extract is made by itself. Please call us if this is still here tomorrow.",
 }
-"""What to do about an error of the agent, by the beginning of its code."""
+"""What to do about an error of the agent, by its code."""
 OTHERWISE: Final = (
-    "Run the program's `status` command on the server: it says more. Please call us if that does not help."
+    "Run the command xporter-endpoint status on the server: it says more. Please call us if that does not help."
 )
 
 
@@ -69,5 +87,5 @@ def of(endpoint: Endpoint | None) -> EndpointPage | None:
         ],
         error=error["message"] if error else "",
         error_at=dates.day_and_time(datetime.fromisoformat(error["at"])) if error else "",
-        to_do=next((text for code, text in TO_DO.items() if error and error["code"].startswith(code)), OTHERWISE),
+        to_do=TO_DO.get(error["code"], OTHERWISE) if error else "",
     )  # fmt: skip

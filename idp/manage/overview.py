@@ -57,6 +57,8 @@ class Shared:
     state: str
     """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified; `unsupported` where
     the service does not work with the school's system."""
+    is_server: bool
+    """Whether it is the program on the school's server, which sends data and receives none."""
     has_choice: bool
     """Whether the school may choose some of the areas."""
     can_renew: bool
@@ -101,6 +103,8 @@ class Overview:
     """How the school's server stands, in words."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
+    servers: list[Shared] = field(default_factory=list)
+    """The authorisation of the program on the school's server, which is no service that receives data."""
     closing: Closing | None = None
     """What the national register says, if the school has closed there or is about to."""
     decisions: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -118,7 +122,8 @@ def of(member: Membership) -> Overview:
         system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
         server=_server(estab.id),
         tasks=_tasks(member, shared),
-        shared=shared,
+        shared=[service for service in shared if not service.is_server],
+        servers=[service for service in shared if service.is_server],
         closing=closures.of(estab.school),
         decisions=_decisions(estab.id),
     )
@@ -225,7 +230,7 @@ def shown(agreed: Authorisation) -> Shared:
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
-        state=_state(agreed), has_choice=agreed.has_choice,
+        state=_state(agreed), is_server=agreed.is_of_server, has_choice=agreed.has_choice,
         can_renew=renewal.is_due(agreed), review=reviews.of(agreed),
     )  # fmt: skip
 

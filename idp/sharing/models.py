@@ -96,6 +96,11 @@ class Authorisation(Base):
         return self.state != "expired" and bool(self.offered & self.client.optional_scopes)
 
     @property
+    def is_of_server(self) -> bool:
+        """Whether it is of the program on the school's server, which sends data and receives none."""
+        return bool(catalogue.of_kind("endpoint", self.scopes)) and not catalogue.of_kind("data", self.scopes)
+
+    @property
     def is_withheld(self) -> bool:
         """Whether it is in force but no school data flows yet, because the school is not verified."""
         is_about_data = bool(catalogue.of_kind("data", self.scopes))

@@ -23,9 +23,11 @@ COLUMNS = (
 def rows(estab_id: str) -> list[dict[str, str]]:
     """A row of `COLUMNS` for each service the school has not stopped sharing with, by name.
 
+    The server's connection is none of them: what its program sends is read by services, each with its own row.
     "Since" is when the school first agreed, though it has changed or renewed that.
     """
-    current = sorted(authorise.current(estab_id), key=lambda row: (row.client.partner_name, row.client.client_name))
+    receivers = [agreed for agreed in authorise.current(estab_id) if not agreed.is_of_server]
+    current = sorted(receivers, key=lambda row: (row.client.partner_name, row.client.client_name))
     first = select(Authorisation.id, Authorisation.given_at).where(Authorisation.id.in_([row.line for row in current]))
     since = {row.id: row.given_at for row in session().execute(first)}
     return [_row(row, since.get(row.line, row.given_at)) for row in current]

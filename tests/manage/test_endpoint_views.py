@@ -1,14 +1,22 @@
 """The page about the school's server."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from clients.endpoint import agent, upload  # noqa: F401  upload has codes of its own
+from clients.endpoint.errors import AgentError
+from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
+from idp.manage import endpoint_page
+from idp.sharing import authorise
 from idp.xporter.models import LOST_AFTER, Endpoint, Read
 from tests.factories import a_client, an_administrator
 from tests.signin.person import Person
+from tests.xporter.agents import SCOPES
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def connected(jo, work):
 
     def make(**differs):
         now = clocks.now()
-        error = {"code": "source_missing", "message": "The folder D:/Exports is missing.", "at": now.isoformat()}
+        error = {"code": "bad_settings", "message": "The folder D:/Exports is missing.", "at": now.isoformat()}
         usual = {
             "id": "end_1", "estab_id": jo.facts["estab_id"], "client_id": None, "key_thumbprint": "k", "lineage": "l",
             "registered_at": now, "registered_by": jo.facts["id"], "heard_at": now, "name": "SERVER-1", "mis": "sims",
@@ -65,6 +73,50 @@ def test_it_says_how_the_server_is_doing_and_what_to_do(jo, connected):
     for text in ("SERVER-1", "Connected", "version 1.2.0", "The folder D:/Exports is missing.", "1,612"):
         assert text in jo.sees, text
     assert "Check on the server that the export folder" in jo.sees
+
+
+def codes_of(error):
+    return {error.code}.union(*map(codes_of, error.__subclasses__()))
+
+
+def test_the_advice_is_about_codes_that_the_program_has():
+    seen_at_the_server_alone = {
+        "failed", "refused", "not_registered", "registration_ended", "endpoint_exists", "school_unverified",
+    }  # fmt: skip
+    of_the_program = codes_of(AgentError) | {upload_note()}
+    assert endpoint_page.TO_DO.keys() == of_the_program - seen_at_the_server_alone
+
+
+def upload_note():
+    """The code of what is noted when only a part of the MIS could be read."""
+    return re.search(r'_error\("([a-z_]+)", pending.note', Path(agent.__file__).read_text("utf-8")).group(1)
+
+
+def test_advice_for_a_code_that_is_not_known_is_general(jo, connected):
+    error = {"code": "new_in_version_9", "message": "Something else.", "at": clocks.now().isoformat()}
+    connected(last_error=error)
+    jo.opens("/manage/endpoint")
+    assert "Run the command xporter-endpoint status on the server" in jo.sees
+
+
+def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
+    with work() as session:
+        client = a_client(
+            client_name="XporterOnDemand endpoint", required_scopes=SCOPES, optional_scopes=frozenset(),
+            token_endpoint_auth_method="none", dpop_bound_access_tokens=True,
+        )  # fmt: skip
+        by = session.get_one(Administrator, jo.facts["id"]).memberships[0]
+        until = clocks.now() + timedelta(days=365)
+        authorise.give(client, SCOPES, by=by, agreement=client.agreement_version, until=until, second_step=True)
+    jo.opens("/manage")
+    headings = [heading.text for heading in jo.page.find("main").find_all("h2")]
+    shares = headings.index("Who your school shares with")
+    assert headings[shares + 1 : shares + 3] == ["Nobody yet", "What your school's server sends"]
+    assert "Your school is not sharing data with anyone." in jo.sees
+    assert "passes on to each service only what your school has authorised" in jo.sees
+    assert "It is told who you are" not in jo.sees
+    assert jo.page.find("section", attrs={"aria-labelledby": "server-1"}).find(string="Stop sharing")
+    assert "XporterOnDemand" not in web.get("/manage/sharing/record.csv").text
 
 
 def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
