@@ -71,9 +71,8 @@ class GoingLive(OfRegistration):
     @property
     def areas(self) -> list[tuple[Scope, Any, Any]]:
         """Each scope with its fields: whether it is asked for, and why."""
-        return [
-            (scope, self[_field("kind", name)], self[_field("why", name)]) for name, scope in scopes.catalogue().items()
-        ]
+        offered = scopes.for_partners().items()
+        return [(scope, self[_field("kind", name)], self[_field("why", name)]) for name, scope in offered]
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -95,6 +94,7 @@ class GoingLive(OfRegistration):
         """The manifest `base` with what was typed. Grants follow from the scopes."""
         chosen = {
             kind: frozenset(scope.name for scope, field, _ in self.areas if field.data == kind)
+            | scopes.operators_only(base["scopes"].get(kind, ()))  # what our staff registered stays
             for kind in ("required", "optional", "client")
         }
         grants = frozenset(base.get("grant_types", {CODE})) - {REFRESH, _CREDENTIALS}
@@ -134,7 +134,7 @@ class GoingLive(OfRegistration):
 def form_class() -> type[GoingLive]:
     """The form with two fields for each scope of the catalogue."""
     fields: dict[str, Any] = {}
-    for name, scope in scopes.catalogue().items():
+    for name, scope in scopes.for_partners().items():
         choices = _FOR_ITSELF if scope.kind == "client" else _FOR_SCHOOLS
         fields[_field("kind", name)] = SelectField(
             "Asked for", choices=[SelectChoice(*choice) for choice in choices], filters=[_or_empty]

@@ -110,7 +110,7 @@ def _manifest(developer: Developer, name: str, registration: dict[str, Any]) -> 
     """The registration that suits the software, with what a live application has to say about itself filled in."""
     partner = developer.partner
     required = frozenset(registration["scopes"].get("required", ()))
-    optional = frozenset(name for name, scope in scopes.catalogue().items() if scope.kind != "client") - required
+    optional = frozenset(name for name, scope in scopes.for_partners().items() if scope.kind != "client") - required
     if REFRESH not in registration.get("grant_types", ()):
         optional -= {"offline_access"}
     return {

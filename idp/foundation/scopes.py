@@ -138,6 +138,11 @@ def operators_only(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset([name for name in scopes if name in entries and entries[name].operators_only])
 
 
+def for_partners() -> dict[str, Scope]:
+    """The catalogue without what only operators register clients for."""
+    return {name: scope for name, scope in catalogue().items() if not scope.operators_only}
+
+
 def specially_protected(scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that are special category data (UK GDPR Article 9) or treated as such."""
     entries = catalogue()

@@ -272,3 +272,26 @@ class TestCommand:
         assert idp("decline", request_id, "--reason", "No.").exit_code == 0
         assert idp("list").output == "No request waits.\n"
         assert "no such request" in idp("show", "rrq_none").output
+
+
+def test_no_partner_asks_for_a_scope_that_only_our_staff_register(dev, trial, work):
+    dev.opens(f"/developers/applications/{trial}/request")
+    assert dev.page.find(id="kind_students") is not None
+    assert dev.page.find(id="kind_endpoint") is None
+    request_id = asks(dev, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client")
+
+    with work():
+        asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
+    assert "endpoint" not in json.dumps(asked_for)
+    assert "reads.report" not in json.dumps(asked_for)
+
+
+def test_scopes_that_our_staff_registered_stay_when_an_application_changes(dev, live, work):
+    with work():
+        session().get_one(Client, live).required_scopes |= {"endpoint"}
+        registry.find(live)
+    request_id = asks(dev, live)
+
+    with work():
+        asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
+    assert "endpoint" in asked_for["required"]

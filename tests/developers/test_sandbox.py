@@ -9,7 +9,7 @@ from sqlalchemy import select
 from idp.developers import sandbox
 from idp.estabs import accounts, fictional, people
 from idp.estabs.models import Estab
-from idp.foundation import clock as clocks, runtime
+from idp.foundation import clock as clocks, runtime, scopes
 from idp.foundation.database import session
 from idp.onboarding import review
 from idp.outbox.models import Message
@@ -113,6 +113,12 @@ class TestIsolation:
             registry.change({**manifest.of_client(registry.find(made[0])), **names})
         with work():
             assert registry.find(made[0]).is_sandbox
+
+    def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, made, work):
+        with work():
+            client = registry.find(made[0])
+            assert scopes.operators_only(client.required_scopes | client.optional_scopes) == frozenset()
+            assert "attendance" in client.optional_scopes
 
     def test_localhost_is_for_sandbox_applications_alone_in_production(self, made, work, monkeypatch):
         with work():
