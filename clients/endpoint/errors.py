@@ -14,7 +14,9 @@ class AgentError(Exception):
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
-        self.message, self.remedy = message, remedy
+        # What a server or a file says may be in it, and would otherwise move the cursor or begin a line of the log.
+        self.message = "".join(char if char.isprintable() else " " for char in message)
+        self.remedy = remedy
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}"

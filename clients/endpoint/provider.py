@@ -52,13 +52,16 @@ class Provider:
         form = {"client_id": CLIENT_ID, "scope": SCOPE}
         answer = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
         try:
-            return DeviceCode(
+            code = DeviceCode(
                 str(answer["device_code"]), str(answer["user_code"]), str(answer["verification_uri"]),
                 str(answer.get("verification_uri_complete") or answer["verification_uri"]),
                 int(answer["expires_in"]), int(answer.get("interval", 5)),
             )  # fmt: skip
         except (KeyError, ValueError, TypeError) as fault:
             raise Unreachable(f"{self._issuer} does not answer as expected.") from fault
+        if not f"{code.user_code}{code.verification_uri}{code.verification_uri_complete}".isprintable():
+            raise Unreachable(f"{self._issuer} does not answer as expected.")  # it would move a terminal's cursor
+        return code
 
     def wait(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
         """Poll until the person has decided (RFC 8628 §3.5): None for each poll, and then the tokens.

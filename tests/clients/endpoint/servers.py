@@ -54,6 +54,7 @@ class Servers:
     """The endpoint whose answer never comes, once: `before PATCH`, or `after PATCH` what was asked is done."""
     reached: threading.Event = field(default_factory=threading.Event)
     codes: int = 0
+    user_code: str = "WDJB-MJHT"
     refresh_token: str = ""
     tokens: set[str] = field(default_factory=set)
     jtis: set[str] = field(default_factory=set)
@@ -155,7 +156,7 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
         servers.codes += 1
         page = f"{servers.issuer}/device"
         return jsonify(
-            device_code=f"device-{servers.codes}", user_code="WDJB-MJHT", verification_uri=page,
+            device_code=f"device-{servers.codes}", user_code=servers.user_code, verification_uri=page,
             verification_uri_complete=f"{page}?user_code=WDJB-MJHT", expires_in=900, interval=0,
         )  # fmt: skip
 

@@ -124,6 +124,15 @@ class TestRegister:
         assert (status, "refused in the browser" in output) == (1, True)
         assert not (home.folder / "endpoint.json").exists()
 
+    def test_what_a_server_says_moves_no_cursor(self, command, servers):
+        servers.decisions = ["nonsense\x1b[2J\nnext"]
+        status, output = command("register")
+        assert (status, "nonsense [2J next" in output, "\x1b" in output) == (1, True, False)
+
+        servers.user_code = "WDJB\x1b[2J"
+        status, output = command("register")
+        assert (status, "\x1b" in output) == (1, False)
+
     def test_another_server_of_the_school_stays_unless_it_is_to_be_replaced(self, command, servers):
         servers.other_endpoint = "old-server"
 
