@@ -145,7 +145,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     # Verified: the page says so by itself
     operator.verifies(head.estab_id)
     expect(office.status()).to_have_text("Connected")
-    expect(office.page.locator("main")).to_contain_text("The data service let us in for: school")
+    expect(office.page.locator("main")).to_contain_text("has not sent any: install it at your school")
     expect(head.stands("Attendance")).to_have_text("Shared")
     looks_right(head.page, "assembly-connector-connected")
 

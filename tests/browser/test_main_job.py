@@ -58,7 +58,6 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in( 
     asked_for = []
     admin.page.on("request", lambda sent: asked_for.append(sent.url) if sent.is_navigation_request() else None)
     admin.presses("Check again")
-    admin.reads("New: your school now shares School details, Pupils, Attendance with us.")
     expect(admin.stands("Pupils")).to_have_text("Shared")
     expect(admin.stands("Assessment")).to_have_text("Not shared")
     assert not [url for url in asked_for if url.startswith(admin.issuer)], "the school was asked again"

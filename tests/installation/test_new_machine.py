@@ -19,8 +19,9 @@ from tests.processes import TIMEOUT_SECONDS, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_BACK = Path(__file__).with_name("held-back.lock")
-SHIPPED_PIPS = {(3, 11): ["22.3", "23.0.1", "23.2.1"], (3, 12): ["23.2.1"], (3, 13): ["24.2"], (3, 14): ["25.2"]}
-"""What each Python has brought, the oldest first; pip from 23.3 on takes a lock as it is (pypa/pip issue 9644)."""
+SHIPPED_PIPS = {(3, 11): ["22.3", "23.2.1"], (3, 12): ["23.2.1"], (3, 13): ["24.2"], (3, 14): ["25.2"]}
+"""Of those that each Python has brought the oldest, first, and the newest. From 23.3 on
+pip takes a lock as it is (pypa/pip issue 9644)."""
 PIPS = SHIPPED_PIPS.get(sys.version_info[:2], [])
 
 pytestmark = pytest.mark.installation
