@@ -36,9 +36,8 @@ PROCESSORS = os.cpu_count() or 2
 IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
 the others."""
-PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
-WAITING_PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 2)]
-"""For stages whose tests wait for processes, a database or a browser four tenths of their time."""
+PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 2)]
+"""More than there are processors: tests wait for processes, a database or a browser."""
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
@@ -205,16 +204,16 @@ def _all_stages(run: Run) -> None:
     others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
     run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others), *coverage])
     with run.beside("Types", TYPES):
-        run.stage("The whole on SQLite", [*WAITING_PYTEST, *_with(*possible, *once), *others])
+        run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
-            suite = [*WAITING_PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
+            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     installation = [*ONE_BY_ONE, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
     with run.beside("The installation on a new machine", installation):
         if run.has(CHROMIUM):
-            run.stage("Pages in Chromium", [*WAITING_PYTEST, "tests/browser"])
+            run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
 
 
 def _with(*marks: str) -> list[str]:
