@@ -131,14 +131,18 @@ def _read(file: Path, url: str, *, old: str) -> dict[str, Any]:
 def _write_commands(programs: Services) -> None:
     """Write scripts for the terminal: the operator's commands, the school's server, and its MIS."""
     _write_script(services.COMMAND, ["idp.cli"], services.provider_environment(programs))
-    anywhere = {"PYTHONPATH": str(ROOT)}
-    _write_script(services.SERVER_COMMAND, ["clients.endpoint", "--home", str(services.ENDPOINT)], anywhere)
-    _write_script(services.MIS_COMMAND, ["clients.endpoint.fictional_school", str(services.MIS)], anywhere)
+    _write_script(services.SERVER_COMMAND, ["clients.endpoint", "--home", str(services.ENDPOINT)], {})
+    _write_script(services.MIS_COMMAND, ["clients.endpoint.fictional_school", str(services.MIS)], {})
 
 
 def _write_script(file: Path, arguments: list[str], variables: dict[str, str]) -> None:
+    """Write a script that runs a module of this checkout from any folder.
+
+    `-P` keeps Python from importing what stands in that folder, such as another checkout.
+    """
+    variables = {**variables, "PYTHONPATH": str(ROOT)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
-    run = f'exec {shlex.join([sys.executable, "-m", *arguments])} "$@"'
-    text = "\n".join(["#!/bin/sh", *lines, run, ""])  # runs in the caller's folder, for files in its arguments
+    run = f'exec {shlex.join([sys.executable, "-P", "-m", *arguments])} "$@"'
+    text = "\n".join(["#!/bin/sh", *lines, run, ""])
     file.write_text(text, "utf-8")
     file.chmod(0o755)

@@ -2,6 +2,8 @@
 
 import subprocess
 
+import pytest
+
 from idp.demo import prepare, services
 from idp.partners import manifest as manifests
 
@@ -16,10 +18,28 @@ def test_the_partners_registration_has_its_port(app):
     assert moved["client_uri"] == "https://assembly.example"
 
 
-def test_the_script_finds_files_in_the_folder_in_which_it_is_run(tmp_path, monkeypatch):
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """The folder of the scripts."""
     for name in ("COMMAND", "SERVER_COMMAND", "MIS_COMMAND"):
         monkeypatch.setattr(services, name, tmp_path / getattr(services, name).name)
     prepare._write_commands(services.from_environment({}))
+    return tmp_path
+
+
+def test_no_script_takes_the_package_of_another_checkout_in_which_it_is_run(scripts, tmp_path):
+    for name in ("idp", "clients"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        (tmp_path / "elsewhere" / name / "__init__.py").write_text("raise SystemExit('another checkout')", "utf-8")
+
+    for name in ("idp", "school-server", "school-mis"):
+        done = subprocess.run(
+            [scripts / name, "--help"], cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_script_finds_files_in_the_folder_in_which_it_is_run(scripts, tmp_path):
     (tmp_path / "mine.toml").write_text("client_name = [", "utf-8")
 
     done = subprocess.run(
