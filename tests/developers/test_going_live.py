@@ -146,7 +146,7 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(de
         ({"redirect_uris": ""}, "Needs at least one"),
         ({"why_students": ""}, "Say why the application needs this"),
         ({"kind_openid": "", "kind_profile": "", "kind_students": ""}, "needs one at least"),
-        ({"contact": "nobody"}, "Does not have the right form"),
+        ({"contact": "no-address"}, "Does not have the right form"),
         ({"client_name": "IDaaS"}, "look like"),
     ],
 )

@@ -82,7 +82,7 @@ def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, wor
     ("differs", "names"),
     [
         ({"estab_id": "9999999"}, "reads[1].estab_id"),
-        ({"client_id": "nobody"}, "reads[1].client_id"),
+        ({"client_id": "unknown"}, "reads[1].client_id"),
         ({"scope": "staff"}, "reads[1].scope"),
         ({"scope": "endpoint"}, "reads[1].scope"),
         ({"scope": "openid"}, "reads[1].scope"),

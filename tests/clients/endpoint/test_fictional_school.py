@@ -1,4 +1,4 @@
-"""The fictional school: the same by the same seed, nobody's data, and what happens in it."""
+"""The fictional school: the same by the same seed, no real person's data, and what happens in it."""
 
 import re
 
