@@ -10,8 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,8 @@ START_TIMEOUT_SECONDS = 30.0
 
 STOP_TIMEOUT_SECONDS = 8.0
 """For each program, before it is killed."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 POLL_SECONDS = 0.05
 """Between two checks whether a program responds."""
@@ -64,14 +66,15 @@ class ProcessGroup:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for process in reversed(self._processes.values()):
-            _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        for process in self._processes.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-            _signal(process, signal.SIGKILL)  # also the processes it started
-            process.wait()
+        with _uninterrupted():  # people press Ctrl-C twice
+            for process in reversed(self._processes.values()):
+                _signal(process, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+            for process in self._processes.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                _signal(process, signal.SIGKILL)  # also the processes it started
+                process.wait()
 
     def start(self, program: Program, environment: Mapping[str, str]) -> None:
         """Start a program in a process group of its own, so that Ctrl-C reaches only us and we stop them in order."""
@@ -113,6 +116,17 @@ class ProcessGroup:
 def last_lines(log: Path, count: int = 15) -> list[str]:
     """The last `count` lines of a log."""
     return log.read_text("utf-8", "replace").splitlines()[-count:] if log.exists() else []
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore signals that would end us while the block runs."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _responds(url: str | None) -> bool:

@@ -1,10 +1,26 @@
 """Starting, waiting for and stopping the programs of a demonstration."""
 
+import os
+import signal
+from threading import Timer
+
 import pytest
 
 from idp.demo import processes, services
 from idp.demo.processes import ProcessGroup, Program, ProgramFailed
 from tests.ports import free_port
+
+SLOW_TO_STOP = """
+import signal, sys, time
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+def stop(*_):
+    time.sleep(1)
+    sys.exit()
+
+signal.signal(signal.SIGTERM, stop)
+HTTPServer(("127.0.0.1", int(sys.argv[1])), SimpleHTTPRequestHandler).serve_forever()
+"""
 
 
 @pytest.fixture
@@ -34,5 +50,19 @@ def test_leaving_the_context_stops_every_program(folder, port):
         running.start(server, {})
         running.wait_until_ready()
         assert services.is_taken(port)
+
+    assert not services.is_taken(port)
+
+
+def test_pressing_ctrl_c_again_while_it_stops_leaves_no_program_behind(folder, port, tmp_path):
+    (tmp_path / "slow_to_stop.py").write_text(SLOW_TO_STOP, "utf-8")
+    server = Program("slow", ("slow_to_stop", str(port)), f"http://localhost:{port}/")
+    again = Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+
+    with ProcessGroup() as running:
+        running.start(server, {"PYTHONPATH": str(tmp_path)})
+        running.wait_until_ready()
+        again.start()
+    again.join()
 
     assert not services.is_taken(port)
