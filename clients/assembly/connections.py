@@ -27,8 +27,8 @@ OVERLAP_SECONDS = 60
 """How far behind the newest change the list of changes is read again, as the API's description advises."""
 
 Status = Literal[
-    "unknown", "unfinished", "awaiting_verification", "connected", "paused", "withdrawn", "expired", "closed",
-    "rejected", "suspended", "disconnected",
+    "unknown", "unfinished", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "withdrawn",
+    "expired", "closed", "rejected", "suspended", "disconnected",
 ]  # fmt: skip
 
 
@@ -86,7 +86,14 @@ class Connection:
             return "unknown"
         if not self.has_tokens:
             return "unfinished"
-        return "connected" if verification == "verified" else "awaiting_verification"
+        is_waiting = self.school.get("connection") == "awaiting_endpoint"
+        shared: Status = "awaiting_endpoint" if is_waiting else "connected"
+        return shared if verification == "verified" else "awaiting_verification"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the school lets us read, whether or not its server is heard from."""
+        return self.status in {"connected", "awaiting_endpoint"}
 
     @property
     def granted(self) -> frozenset[str]:

@@ -157,7 +157,7 @@ def _refresh() -> None:
     if now - connection.checked_at > FRESH_SECONDS:
         connections.check(parts.database, parts.provider, connection.estab_id)
         connection = _connection()
-    if connection and connection.status == "connected" and now - (connection.received_at or 0) > RECEIVE_SECONDS:
+    if connection and connection.is_shared and now - (connection.received_at or 0) > RECEIVE_SECONDS:
         connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
 
 

@@ -18,6 +18,8 @@ PAGE = 1000
 """Records that we ask for at once."""
 REFERENCES = {"id", "year_group", "registration_group", "house"}
 """Members that lead to other records, and say nothing to people."""
+NAMES = ("name", "legal_", "preferred_")
+"""How members that name somebody begin; people read them first."""
 STOPPED = {"authorisation_paused", "authorisation_ended", "invalid_token"}
 
 
@@ -108,7 +110,8 @@ def _pages(provider: Provider, address: str, access_token: str) -> Iterator[dict
 
 def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A table of records for people: the headings, and a row for each record."""
-    members = list(dict.fromkeys(name for record in sample for name in record if name not in REFERENCES))
+    known = dict.fromkeys(name for record in sample for name in record if name not in REFERENCES)
+    members = sorted(known, key=lambda name: (not name.startswith(NAMES), "preferred" in name))
     headings = [name.upper() if name == "upn" else name.replace("_", " ").capitalize() for name in members]
     return headings, [[_text(record.get(name)) for name in members] for record in sample]
 

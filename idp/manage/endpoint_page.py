@@ -14,6 +14,8 @@ STATES: Final = {
     "lost": ("Not heard from", "warning"),
 }
 """By the state of an endpoint: words, and the kind of badge."""
+COLLECTIONS: Final = {"students": "Pupils", "contacts": "Parents and carers", "attendance": "Attendance marks"}
+"""Collections of an extract whose names are not those that schools use."""
 TO_DO: Final = {
     "unreachable": (
         "Check that the server reaches the internet and your management information system, and that no firewall or "
@@ -83,7 +85,8 @@ def of(endpoint: Endpoint | None) -> EndpointPage | None:
         is_extract_wanted=endpoint.is_extract_wanted,
         extract_at=dates.day_and_time(endpoint.extract_at) if endpoint.extract_at else "",
         records=[
-            (name.replace("_", " ").capitalize(), f"{number:,}") for name, number in extract.get("records", {}).items()
+            (COLLECTIONS.get(name) or name.replace("_", " ").capitalize(), f"{number:,}")
+            for name, number in extract.get("records", {}).items()
         ],
         error=error["message"] if error else "",
         error_at=dates.day_and_time(datetime.fromisoformat(error["at"])) if error else "",

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from clients.endpoint.fictional_school import __main__ as fictional_school
 from idp.demo.prepare import endpoint_manifest
 from idp.foundation.setting_types import ROOT
 from tests.browser.assembly import register
-from tests.browser.test_a_partner_connects_a_school import Office
+from tests.browser.test_a_partner_connects_a_school import NO_SERVER, Office
 from tests.processes import eventually
 
 PUPILS = 40
@@ -76,13 +77,16 @@ def server(issuer, work, tmp_path):
 
 @pytest.fixture
 def reads(issuer, partner_folder, partner_resource):
-    """`reads(estab_id, "/v1/students")`: what Assembly gets there now, with the token that it has."""
+    """`reads(estab_id, "/v1/students")`: what Assembly gets there now, with the last token that it had."""
     settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)
     api = Provider(settings, Keys(settings.key_file))
 
+    tokens = {}
+
     def read(estab_id, path):
-        token = connections.access_token(Database(settings.database), api, estab_id)
-        response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", token)
+        with suppress(connections.NoToken):  # it drops its tokens when it hears that sharing was stopped
+            tokens[estab_id] = connections.access_token(Database(settings.database), api, estab_id)
+        response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", tokens[estab_id])
         return response.status_code, response.json()
 
     return read
@@ -116,6 +120,7 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     head.signs_in()
     head.authorises("Staff", "Classes and groups", "Attendance")
     expect(office.page.locator("main")).to_contain_text("The program that takes the data out of your system")
+    expect(office.status()).to_have_text(NO_SERVER)
     looks_right(office.page, "assembly-connector-without-endpoint")
 
     # The server shows a code, and the administrator approves it
@@ -142,7 +147,7 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
     looks_right(head.page, "assembly-connector-with-data")
     desk.goes_to("/manage/endpoint")
-    desk.reads("Connected", "What the last extract held")
+    desk.reads("Connected", "What was sent last")
     looks_right(desk.page, "manage-endpoint-connected")
 
     # An area is switched off, and is gone from the next answer

@@ -30,6 +30,7 @@ class Provider:
     issuer: str
     client_id: str = "assembly"
     verification: str = "unverified"
+    connection: str = "connected"
     status: str = "active"
     scope: str = "openid profile email organisation offline_access"
     withheld: str = "school students attendance"
@@ -104,7 +105,8 @@ class Provider:
     def school(self) -> dict[str, Any]:
         """The school, as `/api/schools` has it."""
         return {
-            "estab_id": ESTAB, "status": self.status, "verification": self.verification, "scope": self.scope,
+            "estab_id": ESTAB, "status": self.status, "verification": self.verification,
+            "connection": self.connection, "scope": self.scope,
             "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
             "until": "2027-03-02T09:30:00Z", "changed_at": AT,
             **({"withdrawn_at": AT} if self.status == "withdrawn" else {}),

@@ -79,6 +79,9 @@ def test_the_page_says_by_itself_what_the_provider_decides(office, provider):
     page = office.opens("/connector/status").text
     assert ">Connected<" in page
     assert "Waiting" not in page
+    provider.connection = "awaiting_endpoint"
+    assert ">Waiting for your school’s server<" in office.opens("/connector/status").text
+    provider.connection = "connected"
     provider.scope = ASSEMBLY.scope.replace(" attendance", "")
     assert office.opens("/connector/status").text.count("Not shared") == 1
     for status, words in (("paused", "Paused"), ("active", "Connected"), ("withdrawn", "no longer shares with us")):

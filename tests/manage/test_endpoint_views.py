@@ -115,7 +115,7 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
     assert "Your school is not sharing data with anyone." in jo.sees
     assert "passes on to each service only what your school has authorised" in jo.sees
     assert "It is told who you are" not in jo.sees
-    assert jo.page.find("section", attrs={"aria-labelledby": "server-1"}).find(string="Stop sharing")
+    assert jo.page.find("section", attrs={"aria-labelledby": "server-1"}).find(string="Disconnect")
     assert "XporterOnDemand" not in web.get("/manage/sharing/record.csv").text
 
 

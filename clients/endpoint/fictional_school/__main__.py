@@ -27,6 +27,9 @@ def main(folder: Path, pupils: int, seed: int, mis: tuple[str, ...], change: str
     if made is None or not (change or port is not None):
         made = {"pupils": pupils, "seed": seed, "mis": list(mis or MIS), "changes": []}
         _write(folder, made)
+        click.echo(
+            f"A fictional school of {made['pupils']} pupils: {', '.join(str(folder / name) for name in made['mis'])}"
+        )
     if change:
         made["changes"].append(change)
         click.echo(_write(folder, made))
