@@ -157,8 +157,14 @@ def _refresh() -> None:
     if now - connection.checked_at > FRESH_SECONDS:
         connections.check(parts.database, parts.provider, connection.estab_id)
         connection = _connection()
-    if connection and connection.is_shared and now - (connection.received_at or 0) > RECEIVE_SECONDS:
+    if connection and connection.is_shared and now - (connection.received_at or 0) > _reads_every(connection):
         connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
+
+
+def _reads_every(connection: Connection) -> float:
+    """Seconds between two reads: soon, once the school's server has sent something and we have nothing yet."""
+    has_data = bool((connection.received or {}).get("kinds"))
+    return FRESH_SECONDS if connection.status == "connected" and not has_data else RECEIVE_SECONDS
 
 
 def _connection() -> Connection | None:

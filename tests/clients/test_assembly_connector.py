@@ -204,6 +204,17 @@ def a_school_of(pupils, delta="http://unused", **more):
 
 
 @pytest.mark.usefixtures("look_again")
+def test_what_a_school_sends_for_the_first_time_is_read_soon(connected, provider):
+    provider.connection = "awaiting_endpoint"
+    provider.data = {"schools/me": 409}
+    assert "<dd>9</dd>" not in connected.opens("/connector").text
+    provider.connection, provider.data = "connected", a_school_of(9)
+    assert "<dd>9</dd>" in connected.opens("/connector").text
+    provider.data = a_school_of(8)
+    assert "<dd>9</dd>" in connected.opens("/connector").text, "the rest comes once a minute"
+
+
+@pytest.mark.usefixtures("look_again")
 def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": {"scopes": ["students"], "collections": {}}}
