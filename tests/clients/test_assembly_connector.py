@@ -206,7 +206,7 @@ def a_school_of(pupils, delta="http://unused", **more):
 @pytest.mark.usefixtures("look_again")
 def test_what_a_school_sends_for_the_first_time_is_read_soon(connected, provider):
     provider.connection = "awaiting_endpoint"
-    provider.data = {"schools/me": 409}
+    provider.data = {"schools/me": {"status": 409, "code": "endpoint_not_registered"}}
     assert "<dd>9</dd>" not in connected.opens("/connector").text
     provider.connection, provider.data = "connected", a_school_of(9)
     assert "<dd>9</dd>" in connected.opens("/connector").text
