@@ -465,3 +465,10 @@ def test_the_readme_maps_the_tree():
     packages = [path.name for path in (ROOT / "idp").iterdir() if (path / "__init__.py").exists()]
 
     assert [package for package in packages if f"{package}/" not in readme] == []
+
+
+def test_logs_are_read_where_it_does_not_matter_which_test_ran_before():
+    """structlog's `capture_logs` misses loggers that were first used under an earlier configuration; use `caplog`."""
+    users = [path.name for path in (ROOT / "tests").rglob("*.py") if "structlog.testing" in imports(path)]
+
+    assert users == []

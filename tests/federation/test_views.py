@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import pytest
 from flask import Response
 from joserfc.jwk import ECKey, OctKey
-from structlog.testing import capture_logs
 
 from idp.audit import events
 from idp.estabs import accounts, people
@@ -217,7 +216,14 @@ FAULTS = {
 }
 
 
-@pytest.mark.usefixtures("account")
+@pytest.fixture
+def logged(caplog):
+    """`logged()`: the fields of each line that was logged. structlog's own capture misses loggers that were used before
+    logging was configured last, as it is for each application of a test."""
+    caplog.set_level("INFO")
+    return lambda: [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+
+
 class TestFaults:
     """Whatever is wrong: no one is signed in, the page is plain, the log says why, and it is never a 500."""
 
@@ -232,14 +238,13 @@ class TestFaults:
         assert sessions(work) == []
 
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_a_token_with_a_wrong_claim(self, jo, linked, work, fault):
+    def test_a_token_with_a_wrong_claim(self, jo, linked, work, fault, logged):
         linked.differs |= FAULTS[fault]
-        with capture_logs() as logs:
-            jo.goes_and_returns("microsoft", linked)
+        jo.goes_and_returns("microsoft", linked)
 
         self.refused(jo, work, "provider_response")
-        assert any(line.get("code") == "provider_response" and line["reason"] for line in logs)
-        assert not any("sub-of-jo" in str(line) for line in logs)
+        assert any(line.get("code") == "provider_response" and line["reason"] for line in logged())
+        assert not any("sub-of-jo" in str(line) for line in logged())
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
     def test_a_token_of_another_issuer_than_googles(self, jo, both, account, link, work, iss):
@@ -324,15 +329,14 @@ class TestFaults:
         assert linked.asked.count("/keys") == 1
 
     def test_what_was_fetched_is_used_for_a_day_while_the_provider_cannot_be_reached(
-        self, jo, stranger, linked, monkeypatch
+        self, jo, stranger, linked, monkeypatch, logged
     ):
         assert jo.goes_and_returns("microsoft", linked).status_code == 303
         for path in ("/.well-known/openid-configuration", "/keys"):
             linked.broken[path] = Response("", 503)
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
-        with capture_logs() as logged:
-            assert stranger.goes_and_returns("microsoft", linked).status_code == 303
-        assert any("answered 503" in str(line) for line in logged)
+        assert stranger.goes_and_returns("microsoft", linked).status_code == 303
+        assert any("answered 503" in str(line) for line in logged())
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
         jo.web.delete_cookie("session")
         jo.sets_out("microsoft")
