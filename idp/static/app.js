@@ -169,13 +169,20 @@ function sendFormsOnce() {
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
 }
 
+function loadPageItself() { // not the stored response to a form, which would be the same again and again
+  const address = new URL(location.href);
+  address.searchParams.delete("_answer");
+  address.hash = "";
+  location.replace(address);
+}
+
 function poll(element) {
   const EVERY = 3000, AT_MOST = 30000; // ms; the second, while the server does not answer
   let wait = EVERY, asking = false;
   const moveOn = (next) => {
     const here = new URL(next || location.href, location.href);
     if (next && here.origin === location.origin) location.assign(here);
-    else location.reload();
+    else loadPageItself();
   };
   const ask = async () => {
     if (document.hidden || asking) return; // asked again as soon as somebody looks

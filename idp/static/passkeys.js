@@ -65,7 +65,7 @@
       if (Date.now() < fetchedAt + FRESH) return options;
       const headers = { "X-CSRFToken": form.elements.csrf_token.value, Accept: "application/json" };
       const answer = await fetch(address, { method: "POST", headers });
-      if (answer.redirected) return location.reload(); // signed out, or too long ago: the page itself leads on
+      if (answer.redirected) return loadPageItself(); // signed out, or too long ago: the page itself leads on
       if (!answer.ok) throw new Error(`${answer.status}`);
       [options, fetchedAt] = [await answer.json(), Date.now()];
       return options;

@@ -30,6 +30,20 @@ def test_going_back_after_a_wrong_password_is_safe(a_member):
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 
+def test_going_back_to_a_wrong_password_once_signed_in_leads_on_and_rests(a_member):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in(password="not the password")
+    admin.signs_in()
+    expect(admin.page.get_by_role("link", name="Sign out")).to_be_visible()
+    fetched = []
+    admin.page.on("request", lambda sent: fetched.append(sent.url))
+    admin.page.go_back()
+    expect(admin.page.get_by_role("link", name="Sign out")).to_be_visible()
+    admin.page.wait_for_load_state("networkidle")
+    assert len([url for url in fetched if "_answer=" in url]) == 1
+
+
 def test_going_back_after_wrong_details_is_safe(an_admin):
     admin = an_admin()
     admin.goes_to("/register")

@@ -120,7 +120,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
     with work():
         review.verify(estab_id, by="cli")
     with provider(), assembly(), worker() as sending:
-        eventually(lambda: _status(assembly.database, estab_id) == "connected")
+        eventually(lambda: _status(assembly.database, estab_id) == "awaiting_endpoint")
         sending.kill()
         assert _count(work) == 1, "no second invitation"
 

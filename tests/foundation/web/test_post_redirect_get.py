@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from idp.estabs import links
+from idp.foundation.setting_types import ROOT
 from idp.foundation.web import browser_store
 from idp.foundation.web.browser_store import KeptForm
 from tests.factories import PASSWORD, an_administrator
@@ -201,3 +202,9 @@ def test_reloading_a_page_with_retry_after_opens_the_form_again(web, clock):
     assert page.status_code == 429
     assert page.headers["Retry-After"]
     assert web.get(location).location == "/sign-in?next=/manage"
+
+
+def test_no_script_reloads_a_stored_response():
+    scripts = list((ROOT / "idp" / "static").glob("*.js"))
+    assert scripts
+    assert not [script.name for script in scripts if "location.reload" in script.read_text("utf-8")]
