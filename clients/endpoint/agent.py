@@ -15,31 +15,31 @@ from .errors import AgentError, ExtractFailed, Unreachable
 from .extract import Extract
 from .home import Pending
 from .session import Session
-from .upload import ForgottenExtract, SchoolUnverified, Upload, UselessExtract
+from .upload import ExtractRefused, SchoolUnverified, UnknownExtract, Upload
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_LENGTH: Final = 300
 MAX_NAME_LENGTH: Final = 100
 JITTER: Final = 0.1
-"""By what part intervals differ, so that thousands of schools do not come at once."""
+"""The fraction by which intervals vary at random, so that thousands of schools do not report at the same time."""
 FIRST_BACKOFF_SECONDS: Final = 15.0
 MAX_BACKOFF_SECONDS: Final = 900.0
 MAX_PENDING_SECONDS: Final = 24 * 3600
-"""After a longer break the extract is out of date, and the receiver has forgotten what it had of it."""
+"""After a longer break the extract is out of date, and the receiver has deleted the part that it had."""
 MIN_REPORT_SECONDS: Final = 5
 MAX_REPORT_SECONDS: Final = 6 * 3600
 
 
 class View(Protocol):
-    """Who is told what is done: a terminal, or nothing but the log."""
+    """Shows the progress of an extract."""
 
     def reading(self, collection: str, count: int) -> None:
-        """So many records of a collection were read."""
+        """`count` records of the collection have been read."""
         ...
 
     def sending(self, sent: int, total: int) -> None:
-        """So many bytes of the extract are with the receiver."""
+        """`sent` of `total` bytes of the extract have been received."""
         ...
 
 
@@ -55,7 +55,7 @@ class Silent:
 
 @dataclass
 class Agent:
-    """The endpoint of a session."""
+    """The endpoint with the registration in `session`."""
 
     session: Session
     view: View = field(default_factory=Silent)
@@ -63,8 +63,8 @@ class Agent:
     now: Callable[[], float] = time.time
     accept_fewer: bool = False
     """Send an extract even if it has far fewer people than the one before."""
-    is_waiting_logged: str = ""
-    """The state of the school that was logged last as the reason for waiting."""
+    logged_status: str = ""
+    """The status of the school that was last logged as the reason for sending nothing."""
 
     def report(self, *, replaces: bool = False) -> dict[str, Any]:
         """Report in; returns the provider's answer. Raises what `Provider.report` does."""
@@ -77,20 +77,20 @@ class Agent:
         if replaces:
             body["replaces"] = True
         answer = self.session.call(lambda token: self.session.provider.report(token, body))
-        every = answer.get("report_every_seconds")
+        interval = answer.get("report_every_seconds")
         self.session.save(
             resource=str(answer.get("resource") or state.resource).rstrip("/"),
             estab_id=str(answer.get("estab_id") or ""), estab_status=str(answer.get("estab_status") or ""),
             endpoint_state=str(answer.get("state") or ""), reported_at=_utc(self.now()),
-            report_every_seconds=_between(every, MIN_REPORT_SECONDS, MAX_REPORT_SECONDS, state.report_every_seconds),
+            report_every_seconds=_clamp(interval, MIN_REPORT_SECONDS, MAX_REPORT_SECONDS, state.report_every_seconds),
             clock_off_seconds=self.session.connection.skew,
         )  # fmt: skip
         return answer
 
     def round(self, *, wanted: bool = False) -> bool:
-        """Report in, and send what is due, `wanted` or not; whether an extract was applied.
+        """Report in, and send an extract if one is due or `wanted`; returns whether an extract was applied.
 
-        What goes wrong with an extract is kept for `status` and reported in, and raised.
+        An error in an extract is stored for `status`, reported to the provider, and raised.
         """
         answer = self.report()
         if not self._may_send():
@@ -100,7 +100,7 @@ class Agent:
         try:
             self._send()
         except AgentError as fault:
-            self._note(fault)
+            self._store_error(fault)
             with suppress(Unreachable):
                 self.report()
             raise
@@ -108,7 +108,7 @@ class Agent:
         return True
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
-        """Work until `is_stopping`. Raises only what cannot get better by itself (`RegistrationEnded` …)."""
+        """Work until `is_stopping`. Raises only errors that a person has to resolve (`exit_status` 3)."""
         backoff = FIRST_BACKOFF_SECONDS
         while not is_stopping():
             try:
@@ -123,23 +123,23 @@ class Agent:
                     raise
                 log.error("%s", fault)  # noqa: TRY400  plain words for a support person, without a traceback
                 wait = float(self.session.state.report_every_seconds)
-            self._rest(wait, is_stopping)
+            self._sleep_interruptibly(wait, is_stopping)
 
-    def _rest(self, seconds: float, is_stopping: Callable[[], bool]) -> None:
-        """Sleep, and wake soon if the service is stopped."""
-        left = seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
-        while left > 0 and not is_stopping():
-            self.sleep(min(left, 1.0))
-            left -= 1.0
+    def _sleep_interruptibly(self, seconds: float, is_stopping: Callable[[], bool]) -> None:
+        """Sleep about `seconds`, or until the service is stopped."""
+        remaining = seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
+        while remaining > 0 and not is_stopping():
+            self.sleep(min(remaining, 1.0))
+            remaining -= 1.0
 
     def _may_send(self) -> bool:
         status = self.session.state.estab_status
         if status == "verified":
-            self.is_waiting_logged = ""
+            self.logged_status = ""
             return True
-        if status != self.is_waiting_logged:
+        if status != self.logged_status:
             log.warning(WAITING.get(status, WAITING["unverified"]))
-            self.is_waiting_logged = status
+            self.logged_status = status
         return False
 
     def _is_due(self) -> bool:
@@ -147,23 +147,23 @@ class Agent:
         if state.pending is not None:
             return True
         since = self.now() - state.extract_tried_at_epoch
-        every = state.extract_every_seconds if state.last_error is None else state.report_every_seconds
-        return not 0 <= since < every * (1 - JITTER)
+        interval = state.extract_every_seconds if state.last_error is None else state.report_every_seconds
+        return not 0 <= since < interval * (1 - JITTER)
 
     def _send(self) -> None:
         pending = self._pending() or self._make()
         try:
             self._upload(pending)
-        except ForgottenExtract:
+        except UnknownExtract:
             log.info("The receiver does not know the extract any more; it is sent from the beginning.")
             self._upload(pending)
-        except UselessExtract:
+        except ExtractRefused:
             self.session.save(pending=None)
             self.session.home.clean(keep=None)
             raise
 
     def _pending(self) -> Pending | None:
-        """The extract that was begun before, if its file is still whole."""
+        """The extract whose sending was begun before, if its file is complete and not too old."""
         state, home = self.session.state, self.session.home
         home.clean(keep=state.pending.file if state.pending else None)
         if state.pending is None:
@@ -172,7 +172,7 @@ class Agent:
         is_whole = path.is_file() and path.stat().st_size == state.pending.bytes
         age = self.now() + self.session.connection.skew - datetime.fromisoformat(state.pending.made_at).timestamp()
         if not is_whole or age > MAX_PENDING_SECONDS:
-            log.warning("The extract of %s is old or not whole any more; a new one is made.", state.pending.made_at)
+            log.warning("The extract of %s is too old or incomplete; a new one is made.", state.pending.made_at)
             self.session.save(pending=None)
             home.clean(keep=None)
             return None
@@ -186,21 +186,21 @@ class Agent:
         credentials = readers.Credentials(state.mis_username, state.mis_password)
         reader = readers.make(state.mis, state.source, credentials, self.sleep)
         before = {} if self.accept_fewer else (state.last_extract or {}).get("records") or {}
-        # In the provider's time: the receiver takes no extract of the future, and none older than the last one.
+        # By the provider's clock: the receiver refuses an extract dated in the future, or before the last one.
         made_at = _utc(self.now() + self.session.connection.skew)
-        made = extract.make(home, state.mis, made_at, reader, before, self.view.reading)
-        self._log_made(made)
-        self.session.save(pending=made.pending)
-        return made.pending
+        built = extract.make(home, state.mis, made_at, reader, before, self.view.reading)
+        self._log_extract(built)
+        self.session.save(pending=built.pending)
+        return built.pending
 
-    def _log_made(self, made: Extract) -> None:
-        counts = ", ".join(f"{count} {name}" for name, count in made.pending.records.items())
-        log.info("Read %s; %d bytes to send.", counts, made.pending.bytes)
-        if made.problems:
-            lines = "\n".join(map(str, made.problems.listed))
-            heading = f"{len(made.problems)} problems, {made.pending.made_at}"
+    def _log_extract(self, built: Extract) -> None:
+        counts = ", ".join(f"{count} {name}" for name, count in built.pending.records.items())
+        log.info("Read %s; %d bytes to send.", counts, built.pending.bytes)
+        if built.problems:
+            lines = "\n".join(map(str, built.problems.listed))
+            heading = f"{len(built.problems)} problems, {built.pending.made_at}"
             self.session.home.write_text("problems.txt", f"{heading}\n{lines}\n")
-            log.warning("%d values or rows were wrong; problems.txt lists them by file and row.", len(made.problems))
+            log.warning("%d values or rows were wrong; problems.txt lists them by file and row.", len(built.problems))
         else:
             (self.session.home.folder / "problems.txt").unlink(missing_ok=True)
 
@@ -216,8 +216,8 @@ class Agent:
         self.session.home.clean(keep=None)
         log.info("XporterOnDemand has the extract: %s.", describe_counts(answer.get("counts")))
 
-    def _note(self, fault: AgentError) -> None:
-        """Keep what went wrong, for `status` and for the school's page."""
+    def _store_error(self, fault: AgentError) -> None:
+        """Store the error, for `status` and for the school's page."""
         if isinstance(fault, SchoolUnverified):
             return
         log.warning("%s", fault)
@@ -225,7 +225,7 @@ class Agent:
         try:
             self.session.save(last_error=error, remedy=fault.remedy)
         except AgentError as second:
-            log.warning("That could not be noted: %s", second)
+            log.warning("The error could not be stored: %s", second)
 
 
 WAITING: Final[Mapping[str, str]] = {
@@ -259,10 +259,10 @@ def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _between(value: Any, least: int, most: int, otherwise: int) -> int:
+def _clamp(value: Any, minimum: int, maximum: int, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        return otherwise
-    return min(max(value, least), most)
+        return default
+    return min(max(value, minimum), maximum)
 
 
 __all__ = ["WAITING", "Agent", "ExtractFailed", "Silent", "View", "describe_counts"]

@@ -29,7 +29,7 @@ from .terminal import Terminal, show_code
 log = logging.getLogger(__name__)
 
 MAX_CODES = 3
-"""How many codes are shown one after the other, if they run out."""
+"""How many codes are shown one after the other, if they expire."""
 MIN_MINUTES = 15
 sleep = time.sleep
 
@@ -42,13 +42,13 @@ def default_home() -> Path:
         return Path("/var/lib/xporter-endpoint") if os.geteuid() == 0 else Path("~/.xporter-endpoint").expanduser()
 
 
-def explained(function: Callable[..., None]) -> Callable[..., None]:
-    """End with plain words instead of a traceback: what happened, and what to do."""
+def report_errors(function: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a command: an `AgentError` is shown as what happened and what to do, and ends the program."""
 
     @wraps(function)
-    def wrapped(*arguments: Any, **more: Any) -> None:
+    def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
-            function(*arguments, **more)
+            function(*args, **kwargs)
         except AgentError as fault:
             click.echo(f"\n{fault.message}\nWhat to do: {fault.remedy}\n(code {fault.code})", err=True)
             sys.exit(fault.exit_status)
@@ -75,11 +75,11 @@ def main(context: click.Context, home: Path | None) -> None:
 )
 @click.option("--name", default=socket.gethostname, help="How the school's page calls this server.  [its host name]")
 @click.option("--mis-username", envvar="ENDPOINT_MIS_USERNAME", help="Arbor, iSAMS: username, or client id.")
-@click.option("--mis-password", envvar="ENDPOINT_MIS_PASSWORD", help="Arbor, iSAMS: better asked for than given here.")
+@click.option("--mis-password", envvar="ENDPOINT_MIS_PASSWORD", help="Arbor, iSAMS: a terminal asks for it.")
 @click.option("--extract-every", default=240, show_default=True, type=click.IntRange(MIN_MINUTES), help="Minutes.")
 @click.option("--replace", is_flag=True, help="Take the place of another server of the school.")
 @click.pass_obj
-@explained
+@report_errors
 def register(home: Home, replace: bool, **settings: Any) -> None:
     """Register this server: shows a code that the school's administrator approves in a browser."""
     settings["issuer"] = settings["issuer"].rstrip("/")
@@ -100,9 +100,9 @@ def register(home: Home, replace: bool, **settings: Any) -> None:
 
 
 @main.command()
-@click.option("--accept-fewer", is_flag=True, help="Believe the MIS if it has far fewer records than before.")
+@click.option("--accept-fewer", is_flag=True, help="Send it even if it has far fewer records than the last one.")
 @click.pass_obj
-@explained
+@report_errors
 def once(home: Home, accept_fewer: bool) -> None:
     """Send an extract now, and report in."""
     with _agent(home, to_screen=False) as agent:
@@ -122,7 +122,7 @@ def once(home: Home, accept_fewer: bool) -> None:
 @main.command()
 @click.option("--quiet", is_flag=True, help="Log into the file alone.")
 @click.pass_obj
-@explained
+@report_errors
 def run(home: Home, quiet: bool) -> None:
     """Work as a service: report in and send extracts on a schedule, until stopped."""
     stopping = threading.Event()
@@ -130,21 +130,21 @@ def run(home: Home, quiet: bool) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stopping.set())
     with _agent(home, to_screen=not quiet) as agent:
-        agent.view, agent.sleep = Silent(), lambda seconds: void(stopping.wait(seconds))
+        agent.view, agent.sleep = Silent(), lambda seconds: discard(stopping.wait(seconds))
         agent.run(stopping.is_set)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For monitoring.")
 @click.pass_obj
-@explained
+@report_errors
 def status(home: Home, as_json: bool) -> None:
-    """Say how this server stands. Ends with 0 if all is well, 1 if something is wrong, 3 if it must be registered."""
+    """Show the state of this server. Ends with 0 if all is well, 1 after an error, 3 if it must be registered."""
     state = home.load()
     if as_json:
-        click.echo(json.dumps(_public(state), indent=1))
+        click.echo(json.dumps(_without_secrets(state), indent=1))
     else:
-        for title, text in _described(state):
+        for title, text in _status_lines(state):
             click.echo(f"{title + ':':15}{text}")
     if not state.refresh_token:
         raise RegistrationEnded("see the log")
@@ -154,7 +154,7 @@ def status(home: Home, as_json: bool) -> None:
 @main.command()
 @click.option("--delete-data/--keep-data", default=None, help="Whether XporterOnDemand deletes what was sent.")
 @click.pass_obj
-@explained
+@report_errors
 def unregister(home: Home, delete_data: bool | None) -> None:
     """End the registration of this server."""
     with home.locked():
@@ -182,7 +182,7 @@ def unregister(home: Home, delete_data: bool | None) -> None:
 
 @contextmanager
 def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
-    """The agent of the registration in this home, which no other process uses meanwhile."""
+    """The agent with the registration in this home, which is locked meanwhile. Raises `NotRegistered`."""
     with home.locked():
         state = home.load()
         if not state.refresh_token:
@@ -193,7 +193,7 @@ def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
 
 
 def _check_source(settings: dict[str, Any]) -> None:
-    """Ask for what this MIS wants, and check what can be checked now. Raises `BadSettings`."""
+    """Ask for the credentials that the MIS requires, and check the source. Raises `BadSettings`."""
     if settings["mis"] in readers.OVER_HTTP:
         require_safe(settings["source"])
         if sys.stdin.isatty():
@@ -201,7 +201,7 @@ def _check_source(settings: dict[str, Any]) -> None:
             settings["mis_password"] = settings["mis_password"] or click.prompt("Password (secret)", hide_input=True)
         if not (settings["mis_username"] and settings["mis_password"]):
             raise BadSettings(
-                "The MIS wants a username and a password.",
+                "The MIS requires a username and a password.",
                 "Set ENDPOINT_MIS_USERNAME and ENDPOINT_MIS_PASSWORD, or run this in a terminal, which asks for them.",
             )
         return
@@ -212,7 +212,7 @@ def _check_source(settings: dict[str, Any]) -> None:
 
 
 def _new_state(home: Home, settings: dict[str, Any]) -> State:
-    """The state of a new registration. Registered again at the same provider, this server keeps its key and name."""
+    """The state of a new registration; a server registered before at the same provider keeps its key."""
     key, last = None, None
     try:
         before = home.load()
@@ -232,7 +232,7 @@ def _get_tokens(provider: Provider) -> Tokens:
     """Show codes until one is approved."""
     for number in range(MAX_CODES):
         if number:
-            click.echo("\nThe code has run out. Here is another one.")
+            click.echo("\nThe code has expired. Here is another one.")
         try:
             code = provider.begin()
             show_code(code)
@@ -267,7 +267,7 @@ def _report_first(session: Session, *, replace: bool) -> None:
         raise
 
 
-def _described(state: State) -> Iterator[tuple[str, str]]:
+def _status_lines(state: State) -> Iterator[tuple[str, str]]:
     last, pending = state.last_extract, state.pending
     yield "School", f"{state.estab_id or 'not known yet'} ({state.estab_status or 'status not known yet'})"
     yield "Server", f"{state.name}, program {__version__}"
@@ -291,7 +291,7 @@ def _described(state: State) -> Iterator[tuple[str, str]]:
         yield "What to do", state.remedy
 
 
-def _public(state: State) -> dict[str, Any]:
+def _without_secrets(state: State) -> dict[str, Any]:
     """The state without keys, tokens and passwords."""
     names = (
         "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "reported_at", "last_extract",
@@ -301,5 +301,5 @@ def _public(state: State) -> dict[str, Any]:
     return {**shown, "registered": bool(state.refresh_token), "pending": bool(state.pending), "version": __version__}
 
 
-def void(_: object) -> None:
-    """Drop a result."""
+def discard(_: object) -> None:
+    """Accept a result and return None, so that the caller's type has none."""

@@ -1,7 +1,7 @@
 """Requests to the provider and the receiver, each with a DPoP proof.
 
-The server's clock may be off. A proof is good for a minute around the provider's time, so every answer's `Date` is
-compared with our own clock, and proofs are dated by what the other side has.
+This server's clock may be wrong. A proof is accepted only for about a minute by the provider's clock, so the `Date` of
+each answer is compared with our own clock, and proofs are dated by the provider's.
 """
 
 import logging
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = (10, 60)
 """To connect, and to wait for the next bytes."""
 NOTABLE_SKEW_SECONDS: Final = 3
-"""`Date` has whole seconds, and an answer takes time: less is no error of the clock."""
+"""A smaller difference is ignored: `Date` has whole seconds, and an answer takes time."""
 WARNED_SKEW_SECONDS: Final = 60
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Connection:
-    """Sends requests. `now` is our clock."""
+    """Sends requests. `now` is our clock, in seconds since 1970."""
 
     def __init__(self, key: Key, now: Callable[[], float] = time.time) -> None:
         self._key, self._now = key, now
@@ -36,34 +36,35 @@ class Connection:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"xporter-endpoint/{__version__}"
         self.skew = 0
-        """Seconds that the provider's clock is ahead of ours; 0 while it makes no difference."""
+        """Seconds that the provider's clock is ahead of ours; 0 below `NOTABLE_SKEW_SECONDS`."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._session.close()
 
-    def send(self, method: str, url: str, *, access_token: str = "", prove: bool = True, **more: Any) -> Any:
-        """The JSON of an answer, an empty one as {}. Raises `Unreachable`, and `Refused` with what a server says.
+    def send(self, method: str, url: str, *, access_token: str = "", prove: bool = True, **options: Any) -> Any:
+        """The JSON object of an answer, {} if it is empty. `options` are those of `requests`.
 
-        Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another one is made.
+        Raises `Unreachable`, `BadSettings` for an address that is not secure, and `Refused` for an error of the server.
+        Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another one is sent.
         """
         for _ in range(3):
             skew, nonce = self.skew, self._nonces.get(_origin(url), "")
-            response = self._send_once(method, url, access_token, prove, more)
+            response = self._send_once(method, url, access_token, prove, options)
             if response.status_code < 400:
                 return _json(response)
             refused = _refused(response)
             wants_nonce = refused.error == "use_dpop_nonce" and self._nonces.get(_origin(url), "") != nonce
-            was_late = refused.error == "invalid_dpop_proof" and self.skew != skew
-            if not (wants_nonce or was_late):
+            had_wrong_time = refused.error == "invalid_dpop_proof" and self.skew != skew
+            if not (wants_nonce or had_wrong_time):
                 raise refused
         raise refused
 
     def _send_once(
-        self, method: str, url: str, access_token: str, prove: bool, more: Mapping[str, Any]
+        self, method: str, url: str, access_token: str, prove: bool, options: Mapping[str, Any]
     ) -> requests.Response:
         require_safe(url)
-        headers: dict[str, str] = dict(more.get("headers") or {})
+        headers: dict[str, str] = dict(options.get("headers") or {})
         if prove:
             nonce = self._nonces.get(_origin(url), "")
             at = self._now() + self.skew
@@ -73,7 +74,7 @@ class Connection:
         began = self._now()
         try:
             response = self._session.request(
-                method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **{**more, "headers": headers}
+                method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **{**options, "headers": headers}
             )
         except requests.exceptions.SSLError as fault:
             raise _untrusted(url, fault) from fault
@@ -96,11 +97,11 @@ class Connection:
 
     def _compare_clocks(self, response: requests.Response, began: float) -> None:
         try:
-            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
+            server_time = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError, TypeError):
             return
-        # Half a second, since `Date` has whole ones; and the answer was made somewhere between both moments.
-        skew = round(theirs + 0.5 - (began + self._now()) / 2)
+        # `Date` is cut to a whole second, so half a second is added; the answer was made between the two moments.
+        skew = round(server_time + 0.5 - (began + self._now()) / 2)
         skew = skew if abs(skew) >= NOTABLE_SKEW_SECONDS else 0
         if abs(skew) >= WARNED_SKEW_SECONDS and abs(skew - self.skew) >= NOTABLE_SKEW_SECONDS:
             log.warning(
@@ -118,7 +119,7 @@ def require_safe(url: str) -> None:
 
 
 def _refused(response: requests.Response) -> Refused:
-    """What an error says: OAuth's members (RFC 6749 §5.2), those of a problem (RFC 9457), or its header (RFC 6750)."""
+    """The error in a response: OAuth's members (RFC 6749 §5.2), a problem's (RFC 9457), or its header (RFC 6750)."""
     try:
         document = response.json()
     except ValueError:

@@ -1,20 +1,20 @@
-"""What can go wrong, each with a code for support, what happened, and what to do about it.
+"""Errors, each with a code for support, a sentence about what happened, and one about what to do.
 
-No message has personal data or a secret in it: they are logged, shown, and reported to the provider.
+No message contains personal data or a secret: messages are logged, shown, and reported to the provider.
 """
 
 import errno
 
 
 class AgentError(Exception):
-    """Something went wrong. `code` is for support, `remedy` for the person at the server."""
+    """An error. `code` is for support, `remedy` for the person at the server."""
 
     code = "failed"
     exit_status = 1
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
-        # What a server or a file says may be in it, and would otherwise move the cursor or begin a line of the log.
+        # It may quote a server or a file, whose control characters could move the cursor or forge a line of the log.
         self.message = "".join(char if char.isprintable() else " " for char in message)
         self.remedy = remedy
 
@@ -23,7 +23,7 @@ class AgentError(Exception):
 
 
 class Unreachable(AgentError):
-    """A server did not answer, or was too busy; trying again later is all there is to do."""
+    """A server did not answer, or was too busy: the request can be tried again later, after `retry_after` seconds."""
 
     code = "unreachable"
 
@@ -43,7 +43,7 @@ class Refused(AgentError):
 
 
 class NotRegistered(AgentError):
-    """There is nothing to run with yet."""
+    """This server was never registered, or its registration has ended."""
 
     code, exit_status = "not_registered", 3
 
@@ -52,7 +52,7 @@ class NotRegistered(AgentError):
 
 
 class RegistrationEnded(AgentError):
-    """The provider does not accept the tokens any more: revoked, replaced, removed, or the time is over."""
+    """The provider no longer accepts the tokens: they were revoked or have expired, or the endpoint was replaced."""
 
     code, exit_status = "registration_ended", 3
 
@@ -76,7 +76,7 @@ class EndpointExists(AgentError):
 
 
 class AlreadyRunning(AgentError):
-    """Another process works in the same home."""
+    """Another process uses the same home folder."""
 
     code = "already_running"
 
@@ -99,13 +99,13 @@ class DiskFull(AgentError):
 
 
 class BadSettings(AgentError):
-    """What was typed, or the file of the settings, cannot be used."""
+    """An option, an address or the settings file cannot be used."""
 
     code = "bad_settings"
 
 
 class SuspiciouslyFew(AgentError):
-    """The MIS has far fewer people than before: probably half an export, and nothing to delete pupils for."""
+    """The MIS has far fewer people than before: probably half an export, for which no pupil must be deleted."""
 
     code = "suspiciously_few"
 

@@ -1,8 +1,7 @@
-"""Makes an extract: gzip of NDJSON, first a line about the whole, then a line for each record.
+"""Makes an extract: NDJSON, compressed by gzip; a header line, and then a line for each record.
 
-The first line names the collections that are whole, which is known only at the end. So records are written to a
-temporary file first; from there they go into the extract. A collection that cannot be read is not in it at all: what
-the receiver has of it stays as it is.
+The header names the complete collections, which are known only at the end. So records are written to a temporary file
+first, and copied into the extract. A collection that cannot be read is left out: the receiver keeps what it has of it.
 """
 
 import gzip
@@ -23,29 +22,29 @@ from .records import COLLECTIONS, REFERENCES, Problems, Record, Unreadable
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 1 << 20
-GUARDED: Final = ("students", "contacts", "staff")
-"""Collections that do not lose half of their records from one day to the next. Marks do, when a year begins."""
-FEW: Final = 20
-"""Collections of no more records than this may shrink as they like."""
+STABLE_COLLECTIONS: Final = ("students", "contacts", "staff")
+"""Collections that never lose half of their records from one day to the next; marks do so when a year begins."""
+SMALL_COLLECTION: Final = 20
+"""Collections of no more records than this may shrink by any number."""
 PROGRESS_EVERY: Final = 500
 
 Progress = Callable[[str, int], None]
-"""Called with a collection and how many of its records were read."""
+"""Called with a collection and the number of its records read so far."""
 
 
 @dataclass
 class Extract:
-    """What was made, and what was wrong with it."""
+    """An extract, and the problems that were noticed while it was made."""
 
     pending: Pending
     problems: Problems
     complete: list[str]
     failed: dict[str, str]
-    """What could not be read, and why."""
+    """Why a collection could not be read, by its name."""
 
 
 def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str, int], progress: Progress) -> Extract:
-    """Read all that the MIS has. `before`: how many records of each collection the last extract had.
+    """Read all collections of the MIS. `before` has the number of records in the last extract, by collection.
 
     Raises `ExtractFailed` if nothing at all could be read, `SuspiciouslyFew`, and `DiskFull`.
     """
@@ -80,17 +79,17 @@ class _Result:
     def __init__(self, opened: IO[bytes], reader: Reader, progress: Progress) -> None:
         self._opened, self._reader, self._progress = opened, reader, progress
         self._keys: dict[str, set[str]] = {}
-        """Of collections that are whole: what may be referred to."""
+        """The keys of complete collections, to which records may refer."""
         self.counts: dict[str, int] = {}
         self.failed: dict[str, str] = {}
         self.problems = Problems()
 
     def add(self, collection: str) -> None:
-        """Add a collection, or nothing of it."""
+        """Add a collection; if it cannot be read to its end, none of its records."""
         start, keys = self._opened.tell(), set()
         try:
             for record in self._reader.read(collection, self.problems):
-                data = self._checked(collection, record)
+                data = self._without_dangling_references(collection, record)
                 if data is None:
                     continue
                 keys.add(record.key)
@@ -107,7 +106,7 @@ class _Result:
         self._keys[collection], self.counts[collection] = keys, len(keys)
         self._progress(collection, len(keys))
 
-    def _checked(self, collection: str, record: Record) -> dict[str, Any] | None:
+    def _without_dangling_references(self, collection: str, record: Record) -> dict[str, Any] | None:
         """The data without references to records that the MIS does not have; None if the record depends on one."""
         data = dict(record.data)
         for member, target in REFERENCES.get(collection, {}).items():
@@ -134,8 +133,8 @@ class _Result:
 def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
     shrunk = [
         f"{now[name]} {name} ({before[name]} before)"
-        for name in GUARDED
-        if name in now and before.get(name, 0) > FEW and now[name] < before[name] / 2
+        for name in STABLE_COLLECTIONS
+        if name in now and before.get(name, 0) > SMALL_COLLECTION and now[name] < before[name] / 2
     ]
     if shrunk:
         raise SuspiciouslyFew(", ".join(shrunk))

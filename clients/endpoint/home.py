@@ -1,4 +1,4 @@
-"""The home: a folder with the file of settings, key and tokens, the log, and extracts that are on their way.
+"""The home: a folder with the file of settings, key and tokens, the log, and extracts that are being sent.
 
 Only the account that the program runs under can read the folder. The file is replaced whole: after a crash or a power
 cut the one before or the one after is there, never half of one.
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,7 +23,7 @@ LOCK: Final = "endpoint.lock"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An extract that was made and is not with the receiver yet."""
+    """An extract that was made and has not been applied by the receiver."""
 
     id: str
     file: str
@@ -34,7 +34,7 @@ class Pending:
     records: dict[str, int]
     """How many of each collection."""
     note: str = ""
-    """What could not be read, for the school's page."""
+    """Which collections could not be read and why, for the school's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,6 @@ class State:
     """What to do about the last error."""
     clock_off_seconds: int = 0
 
-    def with_(self, **changes: Any) -> "State":
-        """A copy with these changes."""
-        return replace(self, **changes)
-
 
 class Home:
     """The folder."""
@@ -101,7 +97,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only process that works here. The lock is the operating system's, so a crash releases it.
+        """Hold the folder's lock, so that only one process uses it. The operating system releases it after a crash.
 
         Raises `AlreadyRunning`.
         """
@@ -142,7 +138,7 @@ class Home:
         self.clean(keep=None)
 
     def clean(self, keep: str | None) -> None:
-        """Delete extracts that were not finished or are of no use any more, and half-written files."""
+        """Delete all extracts but the file `keep`, and temporary files that a crash left behind."""
         if not self.folder.is_dir():
             return
         for path in [*self.extracts.glob("*"), *self.folder.glob(".*.new")]:
@@ -173,20 +169,20 @@ class Home:
 
 
 def _make_private(folder: Path) -> None:
-    """Take the folder from all other accounts; on Windows by its access control list."""
+    """Take away the rights of all other accounts; on Windows by the folder's access control list."""
     if sys.platform == "win32":
         account = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ.get('USERNAME', 'SYSTEM')}"
         # SYSTEM, Administrators, and Network Service, which the service runs as.
         grants = [f"{name}:(OI)(CI)F" for name in (account, "*S-1-5-18", "*S-1-5-32-544", "*S-1-5-20")]
         icacls = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "icacls.exe"
         command = [str(icacls), str(folder), "/inheritance:r", "/grant:r", *grants]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603  no shell, and words of ours
+        subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603  no shell, and all arguments are our own
     else:
         folder.chmod(0o700)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk, too. Windows does that by itself, and cannot open folders."""
+    """Write the folder's entry to the disk (fsync). Windows does so by itself, and cannot open folders."""
     if sys.platform != "win32":
         number = os.open(folder, os.O_RDONLY)
         try:

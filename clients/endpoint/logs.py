@@ -1,4 +1,4 @@
-"""The log: a file of plain sentences that a person can read out, replaced by a new one at a megabyte."""
+"""The log: a file of plain sentences that a person can read out to support. It rotates at one megabyte."""
 
 import logging
 from logging.handlers import RotatingFileHandler
@@ -11,9 +11,9 @@ FILES: Final = 5
 
 
 def begin(folder: Path, *, to_screen: bool) -> logging.Handler:
-    """Log into the folder, and onto the screen as well. A full disk loses lines, and stops nothing.
+    """Log to a file in the folder, and to the screen if `to_screen`. On a full disk, lines are lost and work continues.
 
-    Returns the handler of the file, to be closed.
+    Returns the handler of the file; `end` closes it.
     """
     logger = logging.getLogger(__package__)
     logger.setLevel(logging.INFO)

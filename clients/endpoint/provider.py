@@ -1,4 +1,4 @@
-"""The identity provider: registration by device authorization (RFC 8628), tokens, and how this endpoint stands."""
+"""The identity provider: registration by device authorization (RFC 8628), tokens, and reports of this endpoint."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ MAX_POLL_SECONDS: Final = 60
 
 
 class CodeExpired(Exception):
-    """The code ran out before a person approved it: another one is needed."""
+    """The code expired before a person approved it: a new one is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """What the person types (or follows), and what we poll with."""
+    """An answer of the device authorization endpoint (RFC 8628 §3.2); times in seconds."""
 
     device_code: str
     user_code: str
@@ -32,12 +32,12 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """An answer of the token endpoint."""
+    """An answer of the token endpoint; `expires_in` in seconds."""
 
     access_token: str
     expires_in: float
     refresh_token: str
-    """Empty if the one before stays good."""
+    """Empty if the previous one stays valid."""
 
 
 class Provider:
@@ -66,8 +66,7 @@ class Provider:
     def wait(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
         """Poll until the person has decided (RFC 8628 §3.5): None for each poll, and then the tokens.
 
-        Raises `CodeExpired`, and `Refused` if the person refused. A provider that is away for a moment is asked more
-        and more rarely.
+        Raises `CodeExpired`, and `Refused` if the person refused. The interval grows while it is unreachable.
         """
         interval, waited = float(code.interval), 0.0
         while waited < code.expires_in:
@@ -100,14 +99,14 @@ class Provider:
             raise
 
     def revoke(self, refresh_token: str) -> None:
-        """Give a refresh token back (RFC 7009)."""
+        """Revoke a refresh token (RFC 7009)."""
         form = {"client_id": CLIENT_ID, "token": refresh_token, "token_type_hint": "refresh_token"}
         self._connection.send("POST", self._endpoint("revocation"), prove=False, data=form)
 
     def report(self, access_token: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Report in, and learn how this endpoint stands. Raises `EndpointExists`, `RegistrationEnded`."""
+        """Send a report; returns the endpoint's state at the provider. Raises `EndpointExists`, `RegistrationEnded`."""
         try:
-            return self._answer("PUT", access_token, json=body)
+            return self._call_api("PUT", access_token, json=body)
         except Refused as refused:
             if refused.error == "endpoint_exists":
                 raise EndpointExists(str(refused.document.get("detail") or "")) from refused
@@ -116,12 +115,12 @@ class Provider:
             raise
 
     def unregister(self, access_token: str) -> None:
-        """End the registration, and every token with it."""
-        self._answer("DELETE", access_token)
+        """End the registration, and revoke all its tokens."""
+        self._call_api("DELETE", access_token)
 
-    def _answer(self, method: str, access_token: str, **more: Any) -> dict[str, Any]:
+    def _call_api(self, method: str, access_token: str, **options: Any) -> dict[str, Any]:
         url = f"{self._issuer}/api/endpoint"
-        return dict(self._connection.send(method, url, access_token=access_token, **more))
+        return dict(self._connection.send(method, url, access_token=access_token, **options))
 
     def _tokens(self, **form: str) -> Tokens:
         answer = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})

@@ -1,7 +1,7 @@
-"""Records: what every MIS has in common, and problems with what was read.
+"""Records, in the form that is the same for every MIS, and the problems found while reading them.
 
-A record is a line of an extract: its collection, the key that the MIS has for it, and its members. Members that are not
-known are left out. Members that refer to other records hold those records' keys.
+A record is a line of an extract: its collection, its key in the MIS, and its members. Members without a value are left
+out. Members that refer to other records hold those records' keys.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ COLLECTIONS: Final = (
     "terms", "year_groups", "registration_groups", "houses", "students", "contacts", "staff", "classes", "periods",
     "lessons", "attendance", "assessments",
 )  # fmt: skip
-"""In the order of an extract: what is referred to comes first."""
+"""In the order of an extract: a collection comes after those that it refers to."""
 REFERENCES: Final[dict[str, dict[str, str]]] = {
     "registration_groups": {"year_group": "year_groups"},
     "students": {"year_group": "year_groups", "registration_group": "registration_groups", "house": "houses"},
@@ -38,7 +38,7 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "attendance": frozenset({"student", "date", "session", "mark"}),
     "assessments": frozenset({"name", "student"}),
 }
-"""Members without which a record means nothing."""
+"""Members without which a record is left out."""
 
 
 class Record(NamedTuple):
@@ -57,7 +57,7 @@ class Problem:
     source: str
     """The file, sheet or address, by its name at the MIS."""
     row: int
-    """As a person counts: in a table the first row has the headings. 0 if it is about the source as a whole."""
+    """Counted from 1; in a table, row 1 has the headings. 0 if the problem concerns the source as a whole."""
     column: str
     message: str
 
@@ -68,16 +68,16 @@ class Problem:
 
 @dataclass
 class Problems:
-    """All problems of one extract: the first thousand in full, the others counted."""
+    """All problems of one extract; only the first thousand are listed."""
 
     MAX_LISTED = 1000
 
     listed: list[Problem] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    """How many there are of each source."""
+    """The number of problems by source."""
 
     def add(self, source: str, row: int, column: str, message: str) -> None:
-        """Note a problem."""
+        """Add a problem."""
         self.counts[source] += 1
         if len(self.listed) < self.MAX_LISTED:
             self.listed.append(Problem(source, row, column, message))
@@ -87,4 +87,4 @@ class Problems:
 
 
 class Unreadable(Exception):
-    """A collection could not be read as a whole: a file is missing, or the MIS did not answer. Says what to do."""
+    """A collection could not be read to its end: a file is missing, say, or the MIS did not answer. Says what to do."""

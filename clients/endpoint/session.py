@@ -7,6 +7,7 @@ is noticed while the old refresh token is still good.
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from .connection import Connection
@@ -18,11 +19,12 @@ from .provider import Provider, Tokens
 log = logging.getLogger(__name__)
 
 EARLY_SECONDS: Final = 60
-Answer = TypeVar("Answer")
+"""How long before it expires an access token is replaced."""
+ResultT = TypeVar("ResultT")
 
 
 class Session:
-    """What is done in the name of the registration in `home`."""
+    """The registration in `home`: its state, and requests with its tokens."""
 
     def __init__(self, home: Home, state: State, now: Callable[[], float] = time.time) -> None:
         self.home, self.state, self._now = home, state, now
@@ -30,20 +32,20 @@ class Session:
         self.provider = Provider(state.issuer, self.connection)
 
     def save(self, **changes: Any) -> None:
-        """Change the state, here and on the disk."""
-        state = self.state.with_(**changes)
+        """Change the state, on the disk and then in memory. Raises `DiskFull`, `BadSettings`."""
+        state = replace(self.state, **changes)
         self.home.save(state)
         self.state = state
 
     def accept(self, tokens: Tokens) -> None:
-        """Keep new tokens."""
+        """Store new tokens. Raises `DiskFull`, `BadSettings`."""
         self.save(
             access_token=tokens.access_token, access_until_epoch=self._now() + tokens.expires_in,
             refresh_token=tokens.refresh_token or self.state.refresh_token,
         )  # fmt: skip
 
-    def call(self, function: Callable[[str], Answer]) -> Answer:
-        """Call `function` with an access token, and again with a new one if that was not accepted.
+    def call(self, function: Callable[[str], ResultT]) -> ResultT:
+        """Call `function` with an access token, and again with a new one after an answer of 401.
 
         Raises `NotRegistered`, `RegistrationEnded`.
         """
@@ -53,7 +55,7 @@ class Session:
         except Refused as refused:
             if refused.status != 401:
                 raise
-            log.info("The access token was not accepted (%s); a new one is got.", refused.error)
+            log.info("The access token was not accepted (%s); a new one is requested.", refused.error)
         self._refresh()
         try:
             return function(self.state.access_token)
@@ -62,16 +64,16 @@ class Session:
                 raise RegistrationEnded(refused.error) from refused
             raise
 
-    def send(self, method: str, url: str, **more: Any) -> Any:
+    def send(self, method: str, url: str, **options: Any) -> Any:
         """A request to the receiver. Raises what `Connection.send` and `call` do."""
-        return self.call(lambda token: self.connection.send(method, url, access_token=token, **more))
+        return self.call(lambda token: self.connection.send(method, url, access_token=token, **options))
 
     def _access_token(self) -> str:
         if not self.state.refresh_token:
             raise NotRegistered
-        left = self.state.access_until_epoch - self._now()
+        remaining = self.state.access_until_epoch - self._now()
         # More than a day left means that the clock was set back.
-        if not self.state.access_token or not EARLY_SECONDS < left < 86_400:
+        if not self.state.access_token or not EARLY_SECONDS < remaining < 86_400:
             self._refresh()
         return self.state.access_token
 

@@ -1,4 +1,4 @@
-"""What a person at the server sees: the code to approve, and how long work gets on."""
+"""What a person at the server sees: the code to approve, and the progress of an extract."""
 
 import sys
 
@@ -11,7 +11,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 class Terminal:
-    """Shows progress: in one line that changes on a terminal, and otherwise a line for each collection."""
+    """Shows progress: on a terminal in one line that is rewritten, otherwise in a line for each collection."""
 
     def __init__(self) -> None:
         self._is_live = sys.stdout.isatty()
@@ -43,7 +43,7 @@ def show_code(code: DeviceCode) -> None:
     click.echo("Sign in with the school's Estab ID and password, and type this code:\n")
     click.echo(f"    {code.user_code}\n")
     if sys.stdout.isatty():
-        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")  # half blocks; a Windows console may not
+        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         segno.make(code.verification_uri_complete, error="l").terminal(compact=is_unicode, border=2)
         click.echo("")
     click.echo(f"Or follow this link, which brings the code along:\n\n    {code.verification_uri_complete}\n")

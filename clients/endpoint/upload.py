@@ -1,4 +1,4 @@
-"""Sends an extract to the receiver in pieces, and goes on where it was after a break."""
+"""Sends an extract to the receiver in pieces, and resumes after an interruption."""
 
 import logging
 from collections.abc import Callable
@@ -13,22 +13,22 @@ from .session import Session
 log = logging.getLogger(__name__)
 
 MAX_TRIES: Final = 6
-"""Of one piece, before the extract rests until the next time."""
+"""For one piece, before sending is put off until the next report."""
 MAX_WAIT_SECONDS: Final = 60.0
 CHECK_SECONDS: Final = 1.0
 MAX_CHECKS: Final = 120
 DEFAULT_PIECE_BYTES: Final = 4 << 20
 
 Progress = Callable[[int, int], None]
-"""Called with how many bytes of how many are there."""
+"""Called with the number of bytes received, and that of all bytes."""
 
 
-class ForgottenExtract(Exception):
-    """The receiver does not know the extract: it is begun again."""
+class UnknownExtract(Exception):
+    """The receiver does not know the extract, which has to be announced again."""
 
 
-class UselessExtract(ExtractFailed):
-    """The extract must not be sent again: a new one has to be made."""
+class ExtractRefused(ExtractFailed):
+    """The receiver does not accept the extract: a new one has to be made."""
 
     code = "extract_refused"
 
@@ -58,7 +58,7 @@ class Upload:
     def send(self) -> dict[str, Any]:
         """Send what is missing, and wait until the receiver has applied it; returns its answer.
 
-        Raises `UselessExtract`, `SchoolUnverified`, and `Unreachable` if the rest has to wait.
+        Raises `ExtractRefused`, `SchoolUnverified`, and `Unreachable` if the rest has to wait.
         """
         answer = self._begin()
         if answer.get("state") == "receiving":
@@ -66,27 +66,27 @@ class Upload:
         return self._outcome(answer)
 
     def _begin(self) -> dict[str, Any]:
-        """Announce the extract; if it was before, the answer says how much of it is there."""
-        about = {
+        """Announce the extract; if it was announced before, the answer has the number of bytes received."""
+        announcement = {
             "id": self.pending.id, "mis": self.session.state.mis, "bytes": self.pending.bytes,
             "sha256": self.pending.sha256, "made_at": self.pending.made_at,
         }  # fmt: skip
-        return self._patiently(lambda: self._request("POST", "", json=about))
+        return self._retry(lambda: self._request("POST", "", json=announcement))
 
     def _send_pieces(self, answer: dict[str, Any]) -> dict[str, Any]:
         size = _whole_number(answer.get("max_piece_bytes"), DEFAULT_PIECE_BYTES)
-        offset, stuck = _whole_number(answer.get("offset"), 0), 0
+        offset, stalled = _whole_number(answer.get("offset"), 0), 0
         with self.path.open("rb") as opened:
-            while answer.get("state") == "receiving" and stuck < MAX_TRIES:
+            while answer.get("state") == "receiving" and stalled < MAX_TRIES:
                 self.progress(offset, self.pending.bytes)
                 opened.seek(offset)
                 piece = opened.read(size)
-                answer = self._patiently(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
-                moved_to = _whole_number(answer.get("offset"), self.pending.bytes)
-                stuck = 0 if moved_to > offset else stuck + 1
-                offset = moved_to
-        if stuck:
-            raise UselessExtract("The upload does not get on.", "A new one is made next time.")
+                answer = self._retry(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
+                new_offset = _whole_number(answer.get("offset"), self.pending.bytes)
+                stalled = 0 if new_offset > offset else stalled + 1
+                offset = new_offset
+        if stalled:
+            raise ExtractRefused("The upload makes no progress.", "A new one is made next time.")
         self.progress(self.pending.bytes, self.pending.bytes)
         return answer
 
@@ -97,7 +97,7 @@ class Upload:
         except Refused as refused:
             if refused.error != "offset_mismatch":
                 raise
-            log.info("The receiver has %s bytes already; going on from there.", refused.document.get("offset"))
+            log.info("The receiver has %s bytes already; sending continues from there.", refused.document.get("offset"))
             return {"state": "receiving", "offset": refused.document.get("offset")}
 
     def _outcome(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -105,38 +105,38 @@ class Upload:
             if answer.get("state") == "applied" and "counts" in answer:
                 return answer
             if answer.get("state") == "refused":
-                raise UselessExtract(f"The extract was refused: {_reason(answer)}.", "Another one is made next time.")
+                raise ExtractRefused(f"The extract was refused: {_reason(answer)}.", "Another one is made next time.")
             if answer.get("state") == "receiving":
-                raise UselessExtract("The receiver lost a part of the extract.", "Another one is made next time.")
+                raise ExtractRefused("The receiver lost a part of the extract.", "Another one is made next time.")
             if answer.get("state") == "checking":
                 self.sleep(CHECK_SECONDS)
-            answer = self._patiently(lambda: self._request("GET", f"/{self.pending.id}"))
+            answer = self._retry(lambda: self._request("GET", f"/{self.pending.id}"))
         raise Unreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
 
-    def _patiently(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Try again after a break of the network, for a few minutes."""
-        for tried in range(MAX_TRIES):
+    def _retry(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Call `function`, and again for a few minutes while the receiver is unreachable. Raises `Unreachable` then."""
+        for attempt in range(MAX_TRIES):
             try:
                 return function()
             except Unreachable as fault:
-                if tried == MAX_TRIES - 1:
+                if attempt == MAX_TRIES - 1:
                     raise
-                wait = min(max(2.0**tried, fault.retry_after or 0), MAX_WAIT_SECONDS)
+                wait = min(max(2.0**attempt, fault.retry_after or 0), MAX_WAIT_SECONDS)
                 log.info("%s Trying again in %d seconds.", fault.message, wait)
                 self.sleep(wait)
         raise AssertionError
 
-    def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         url = f"{self.session.state.resource}/v1/extracts{path}"
         try:
-            return dict(self.session.send(method, url, **more))
+            return dict(self.session.send(method, url, **options))
         except Refused as refused:
             if refused.error == "school_unverified":
                 raise SchoolUnverified from refused
             if refused.status == 404 and path:
-                raise ForgottenExtract from refused
+                raise UnknownExtract from refused
             if refused.status in {400, 409, 413, 422} and refused.error != "offset_mismatch":
-                raise UselessExtract(
+                raise ExtractRefused(
                     refused.message, "Another one is made next time; if this stays, tell support."
                 ) from refused
             raise
@@ -148,5 +148,5 @@ def _reason(answer: dict[str, Any]) -> str:
     return str(first.get("message") or answer.get("code") or "no reason was given")[:200]
 
 
-def _whole_number(value: Any, otherwise: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else otherwise
+def _whole_number(value: Any, default: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default

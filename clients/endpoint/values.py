@@ -1,6 +1,6 @@
-"""Values as MIS write them, converted to the one form that extracts have.
+"""Converters of the values that MIS export to the form that they have in extracts.
 
-Each converter returns None for an empty value, and raises `BadValue` with what is wrong, never with the value itself.
+Each returns None for an empty value, and raises `BadValue`, whose message never contains the value.
 """
 
 import datetime as dt
@@ -16,18 +16,18 @@ TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
 DATE_FORMATS: Final = ("%d/%m/%Y", "%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MISREAD: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|\u00e2\u20ac")
+MOJIBAKE: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|\u00e2\u20ac")
 """What UTF-8 looks like after it was read as Windows-1252."""
 
 Converter = Callable[[Any], Any]
 
 
 class BadValue(ValueError):
-    """The value is not what it should be; the message says what it should be."""
+    """The value cannot be used; the message says what is wrong with it."""
 
 
 class RepairedValue(BadValue):
-    """The value was put right; `value` is what to use."""
+    """The value was wrong and has been repaired: `value` is the repaired one."""
 
     def __init__(self, message: str, value: Any) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class RepairedValue(BadValue):
 
 
 def text(value: Any) -> str | None:
-    """Text in composed form (NFC), without control characters and outer blanks."""
+    """Text in composed form (NFC), without control characters and without spaces at either end."""
     if value is None:
         return None
     if isinstance(value, bool | list | dict):
@@ -52,7 +52,7 @@ def text(value: Any) -> str | None:
         raise BadValue(f"is longer than {MAX_TEXT_LENGTH} characters")
     if plain.isascii():
         return plain
-    if MISREAD.search(plain) and (repaired := _read_again(plain)):
+    if MOJIBAKE.search(plain) and (repaired := _repair_mojibake(plain)):
         raise RepairedValue("was saved in the wrong encoding, and was put right", repaired)
     if "\N{REPLACEMENT CHARACTER}" in plain:
         raise RepairedValue("has characters that cannot be read; check its encoding", plain)
@@ -64,7 +64,7 @@ def day(value: Any) -> str | None:
     if isinstance(value, dt.datetime):
         value = value.date()
     if isinstance(value, dt.date):
-        return _plausible(value)
+        return _iso_date(value)
     plain = text(value)
     if plain is None:
         return None
@@ -79,12 +79,12 @@ def _parse_day(plain: str) -> str:
             parsed = dt.datetime.strptime(plain, form).date()  # noqa: DTZ007  a day has no time zone
         except ValueError:
             continue
-        return _plausible(parsed)
+        return _iso_date(parsed)
     raise BadValue("is not a date (expected like 31/12/2026)")
 
 
 def yes_or_no(value: Any) -> bool | None:
-    """A yes or a no, in any of the ways in which MIS write them."""
+    """A yes or a no, in any spelling that MIS use."""
     if isinstance(value, bool):
         return value
     plain = text(value)
@@ -133,7 +133,7 @@ def weekday(value: Any) -> int | None:
 
 
 def texts(value: Any) -> list[str] | None:
-    """A list: JSON's own, or values parted by semicolons or bars."""
+    """A list: of JSON, or values separated by semicolons or bars."""
     if isinstance(value, list):
         return [plain for item in value if (plain := text(item)) is not None] or None
     plain = text(value)
@@ -141,7 +141,7 @@ def texts(value: Any) -> list[str] | None:
 
 
 def email(value: Any) -> str | None:
-    """An e-mail address, roughly."""
+    """An e-mail address; only its form is checked."""
     plain = text(value)
     if plain is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", plain):
         raise BadValue("is not an e-mail address")
@@ -171,13 +171,13 @@ def curriculum_year(value: Any) -> str | None:
     return str(int(match[1])) if match else None
 
 
-def _plausible(value: dt.date) -> str:
+def _iso_date(value: dt.date) -> str:
     if not 1900 <= value.year <= 2100:
         raise BadValue("is a date in a year that cannot be right")
     return value.isoformat()
 
 
-def _read_again(plain: str) -> str | None:
+def _repair_mojibake(plain: str) -> str | None:
     try:
         return plain.encode("cp1252").decode("utf-8")
     except ValueError:

@@ -16,23 +16,22 @@ MIS = tuple(exports.EXPORTS)
 @click.option("--pupils", default=600, show_default=True, type=click.IntRange(1, 5000))
 @click.option("--seed", default=1, show_default=True, help="The same number makes the same school.")
 @click.option("--mis", type=click.Choice(MIS), multiple=True, help="Write this system's export only; may be repeated.")
-@click.option("--change", type=click.Choice(changes.CHANGES), help="Let something happen in the school that is there.")
+@click.option("--change", type=click.Choice(changes.CHANGES), help="Change the school that was written before.")
 @click.option("--serve", "port", type=click.IntRange(0, 65535), help="Serve Arbor's and iSAMS' answers on this port.")
 def main(folder: Path, pupils: int, seed: int, mis: tuple[str, ...], change: str | None, port: int | None) -> None:
     """Write what each MIS of a fictional school exports into FOLDER, each in a folder of its own."""
-    notes = folder / "school.json"
-    made = json.loads(notes.read_text("utf-8")) if notes.exists() else None
-    if change and made is None:
+    settings_file = folder / "school.json"
+    settings = json.loads(settings_file.read_text("utf-8")) if settings_file.exists() else None
+    if change and settings is None:
         raise click.UsageError(f"There is no school in {folder} yet. Make it first, without --change.")
-    if made is None or not (change or port is not None):
-        made = {"pupils": pupils, "seed": seed, "mis": list(mis or MIS), "changes": []}
-        _write(folder, made)
-        click.echo(
-            f"A fictional school of {made['pupils']} pupils: {', '.join(str(folder / name) for name in made['mis'])}"
-        )
+    if settings is None or not (change or port is not None):
+        settings = {"pupils": pupils, "seed": seed, "mis": list(mis or MIS), "changes": []}
+        _write(folder, settings)
+        folders = ", ".join(str(folder / name) for name in settings["mis"])
+        click.echo(f"A fictional school of {settings['pupils']} pupils: {folders}")
     if change:
-        made["changes"].append(change)
-        click.echo(_write(folder, made))
+        settings["changes"].append(change)
+        click.echo(_write(folder, settings))
     if port is not None:
         with server.make_server(folder, port) as serving:
             at = f"http://127.0.0.1:{serving.server_port}"
@@ -40,15 +39,15 @@ def main(folder: Path, pupils: int, seed: int, mis: tuple[str, ...], change: str
             serving.serve_forever()
 
 
-def _write(folder: Path, made: dict[str, object]) -> str:
-    """Build the school anew with all its changes, and write it; returns what happened last."""
-    school, happened = build(int(str(made["pupils"])), int(str(made["seed"]))), ""
-    for change in made["changes"] if isinstance(made["changes"], list) else ():
-        happened = changes.apply(school, change)
-    for name in made["mis"] if isinstance(made["mis"], list) else ():
+def _write(folder: Path, settings: dict[str, object]) -> str:
+    """Build the school with all its changes, and write it; returns a sentence about the last change."""
+    school, sentence = build(int(str(settings["pupils"])), int(str(settings["seed"]))), ""
+    for change in settings["changes"] if isinstance(settings["changes"], list) else ():
+        sentence = changes.apply(school, change)
+    for name in settings["mis"] if isinstance(settings["mis"], list) else ():
         exports.write(school, folder / name, name)
-    (folder / "school.json").write_text(json.dumps(made), "utf-8")
-    return happened
+    (folder / "school.json").write_text(json.dumps(settings), "utf-8")
+    return sentence
 
 
 if __name__ == "__main__":

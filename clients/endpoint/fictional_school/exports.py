@@ -1,4 +1,4 @@
-"""Writes the fictional school as each MIS exports it. `clients.endpoint.readers` read what is written here.
+"""Writes the fictional school as each MIS exports it. `clients.endpoint.readers` reads these files.
 
 | MIS | form | dates | encoding |
 |---|---|---|---|
@@ -54,7 +54,7 @@ def _name(data: Data) -> tuple[str, str]:
 
 
 def _write_csv(path: Path, table: Table, encoding: str, quoting: Any) -> None:
-    # Written beside it and moved into place, so that an agent never sees half a report.
+    # Written to a temporary file that takes the report's place, so that an agent never reads half a report.
     headings, rows = table
     unfinished = path.with_suffix(".new")
     with unfinished.open("w", encoding=encoding, newline="") as to:

@@ -72,19 +72,19 @@ def build(pupils: int = 600, seed: int = 1) -> School:
 
 def add_family(school: School, *, at_most: int = 3) -> list[str]:
     """Add one to three siblings and their parents or carers; returns the keys of the pupils."""
-    chance, surname = school.random, school.random.choice(FAMILY_NAMES)
-    postcode = f"ZZ{chance.randint(1, 9)} {chance.randint(1, 9)}ZZ"
-    address = f"{chance.randint(1, 99)} {chance.choice(STREETS)}, Ashby Fold, {postcode}"
-    years = chance.sample(YEARS, min(at_most, chance.choice((1, 1, 1, 2, 2, 3))))
+    rng, surname = school.random, school.random.choice(FAMILY_NAMES)
+    postcode = f"ZZ{rng.randint(1, 9)} {rng.randint(1, 9)}ZZ"
+    address = f"{rng.randint(1, 99)} {rng.choice(STREETS)}, Ashby Fold, {postcode}"
+    years = rng.sample(YEARS, min(at_most, rng.choice((1, 1, 1, 2, 2, 3))))
     siblings = [_add_pupil(school, surname, year) for year in years]
-    for priority, relationship in enumerate(chance.choice((("Mother", "Father"), ("Mother",), ("Father", "Carer")))):
-        given, number = chance.choice(GIVEN_NAMES), next(school.numbers)
+    for priority, relationship in enumerate(rng.choice((("Mother", "Father"), ("Mother",), ("Father", "Carer")))):
+        given, number = rng.choice(GIVEN_NAMES), next(school.numbers)
         school["contacts"][f"C{number}"] = {
             "name": f"{given} {surname}",
             "students": [
                 {"student": pupil, "relationship": relationship, "priority": priority + 1} for pupil in siblings
             ],
-            "telephone": f"07700 900{chance.randint(0, 999):03}",
+            "telephone": f"07700 900{rng.randint(0, 999):03}",
             "email": f"contact{number}@family.example",
             "address": address,
         }
@@ -96,13 +96,13 @@ def add_marks(school: School, day: date, pupils: list[str]) -> None:
     for pupil in pupils:
         for session, present in (("AM", "/"), ("PM", "\\")):
             data: Data = {"student": pupil, "date": day.isoformat(), "session": session, "mark": present}
-            drawn = school.random.random()
-            if drawn > 0.98:
+            draw = school.random.random()
+            if draw > 0.98:
                 data |= {"mark": "L", "reason": "Late (before registers closed)"}
                 data["minutes_late"] = school.random.randint(1, 25)
-            elif drawn > 0.95:
+            elif draw > 0.95:
                 data |= {"mark": "I", "reason": "Illness"}
-            elif drawn > 0.94:
+            elif draw > 0.94:
                 data |= {"mark": "M", "reason": "Medical or dental appointment"}
             school["attendance"][f"{pupil}|{data['date']}|{session}"] = data
 
@@ -171,34 +171,34 @@ def _add_classes(school: School, year: int, letter: str, number: int) -> None:
 
 
 def _add_pupil(school: School, surname: str, year: int) -> str:
-    chance, number = school.random, next(school.numbers)
-    key, given = str(number), chance.choice(GIVEN_NAMES)
-    letter = chr(ord("A") + chance.randrange(school.sets))
-    birth = date(2026 - year - 5, 9, 1) + timedelta(days=chance.randrange(364))
+    rng, number = school.random, next(school.numbers)
+    key, given = str(number), rng.choice(GIVEN_NAMES)
+    letter = chr(ord("A") + rng.randrange(school.sets))
+    birth = date(2026 - year - 5, 9, 1) + timedelta(days=rng.randrange(364))
     data: Data = {
         "legal_given_name": given, "legal_family_name": surname, "birth_date": birth.isoformat(),
         "upn": _upn(number), "year_group": f"Year {year}", "registration_group": f"{year}{letter}",
-        "house": chance.choice(HOUSES), "entry_date": date(2026 - year + 7, 9, 2).isoformat(),
-        "preferred_given_name": given[:3] if chance.random() < 0.1 else given, "preferred_family_name": surname,
-        "ethnicity": chance.choice(ETHNICITIES), "first_language": chance.choice(LANGUAGES),
-        "free_school_meals": chance.random() < 0.2, "pupil_premium": chance.random() < 0.25,
-        "looked_after": chance.random() < 0.01,
+        "house": rng.choice(HOUSES), "entry_date": date(2026 - year + 7, 9, 2).isoformat(),
+        "preferred_given_name": given[:3] if rng.random() < 0.1 else given, "preferred_family_name": surname,
+        "ethnicity": rng.choice(ETHNICITIES), "first_language": rng.choice(LANGUAGES),
+        "free_school_meals": rng.random() < 0.2, "pupil_premium": rng.random() < 0.25,
+        "looked_after": rng.random() < 0.01,
     }  # fmt: skip
-    if chance.random() < 0.3:
-        data["middle_names"] = chance.choice(GIVEN_NAMES)
-    if chance.random() < 0.15:
-        plan = chance.random() < 0.2
+    if rng.random() < 0.3:
+        data["middle_names"] = rng.choice(GIVEN_NAMES)
+    if rng.random() < 0.15:
+        plan = rng.random() < 0.2
         data |= {"sen_status": "EHCP" if plan else "SEN support", "has_ehc_plan": plan}
-        data["sen_needs"] = chance.sample(SEN_NEEDS, chance.choice((1, 1, 2)))
-    if chance.random() < 0.2:
-        data |= {"doctor": chance.choice(DOCTORS)}
+        data["sen_needs"] = rng.sample(SEN_NEEDS, rng.choice((1, 1, 2)))
+    if rng.random() < 0.2:
+        data |= {"doctor": rng.choice(DOCTORS)}
         for member, choices in (
             ("medical_conditions", CONDITIONS),
             ("allergies", ALLERGIES),
             ("dietary_needs", DIETS),
         ):
-            if chance.random() < 0.5:
-                data[member] = [chance.choice(choices)]
+            if rng.random() < 0.5:
+                data[member] = [rng.choice(choices)]
     school["students"][key] = data
     for code in SUBJECTS.values():
         school["classes"][f"{year}{letter}/{code}"]["students"].append(key)
@@ -206,7 +206,7 @@ def _add_pupil(school: School, surname: str, year: int) -> str:
         add_marks(school, day, [key])
     for subject in ("English", "Mathematics", "Science"):
         school["assessments"][f"{key}|Autumn assessment|{subject}"] = {
-            "name": "Autumn assessment", "student": key, "subject": subject, "result": str(chance.randint(1, 9)),
+            "name": "Autumn assessment", "student": key, "subject": subject, "result": str(rng.randint(1, 9)),
             "date": "2026-11-13",
         }  # fmt: skip
     return key

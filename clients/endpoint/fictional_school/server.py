@@ -1,7 +1,7 @@
-"""Serves what Arbor and iSAMS answer over HTTP: a page at a time, and no more than so many requests in a while.
+"""Serves the fictional school by the APIs of Arbor and iSAMS: a page at a time, with a limit on requests.
 
-Both want a sign-in: Arbor a username and a password (HTTP Basic), iSAMS a token for a client id and secret (client
-credentials). A request too many is answered by 429 with Retry-After.
+Both require credentials: Arbor a username and a password (HTTP Basic), iSAMS a token for a client id and secret (client
+credentials). A request beyond the limit is answered by 429 with Retry-After.
 """
 
 import json
@@ -24,18 +24,18 @@ TOKEN_SECONDS = 3600
 
 @lru_cache(maxsize=32)
 def _load(file: Path, _changed_at: int) -> list[Any]:
-    """What was exported, read again only after it changed."""
+    """The items in an exported file, read again when it has changed."""
     return list(json.loads(file.read_text("utf-8")))
 
 
 @dataclass
 class Limits:
-    """How many requests are answered within how many seconds, and what an error looks like on demand."""
+    """At most `requests` are answered within `seconds`; requests for the lists in `failing` get an error."""
 
     requests: int = 100
     seconds: float = 5.0
     failing: dict[str, int] = field(default_factory=dict)
-    """Status that answers requests for an address (the last part of its path)."""
+    """The status by the name of the list, which is the last part of the path."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     answered_at: list[float] = field(default_factory=list)
 
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's signature
-        """Say nothing for each request."""
+        """Write no log."""
 
 
 def make_server(folder: Path, port: int, limits: Limits | None = None) -> ThreadingHTTPServer:

@@ -15,21 +15,20 @@ class Reader(Protocol):
     """Reads what one MIS exports."""
 
     def read(self, collection: str, problems: Problems) -> Iterator[Record]:
-        """All records of a collection. Rows and values that are wrong are left out and noted in `problems`.
+        """All records of a collection. Rows and values that are wrong are left out and added to `problems`.
 
-        Raises `Unreadable` if the collection as a whole cannot be read, at the beginning or at any record: what was
-        read of it by then is not all of it.
+        Raises `Unreadable` if the collection cannot be read to its end; the records yielded before that are incomplete.
         """
         ...
 
 
 NAMES = {"sims": "SIMS", "cmis": "CMIS", "pupil_asset": "Pupil Asset", "arbor": "Arbor", "isams": "iSAMS"}
 OVER_HTTP = frozenset({"arbor", "isams"})
-"""The MIS that are asked over HTTP, and want credentials; the others are files."""
+"""The MIS that are read over HTTP and require credentials; the others export files."""
 
 
 def make(mis: str, source: str, credentials: Credentials | None, wait: Wait) -> Reader:
-    """The reader for this MIS, of a folder, a file or an address. `wait` sleeps where an MIS wants that."""
+    """The reader for this MIS; `source` is a folder, a file or an address. `wait` sleeps between requests."""
     if mis == "arbor":
         return arbor.reader(source, credentials or Credentials("", ""), wait)
     if mis == "isams":

@@ -158,7 +158,7 @@ TABLES = {
 class _Basic:
     credentials: Credentials
 
-    def headers(self, *, anew: bool) -> Mapping[str, str]:
+    def headers(self, *, renew: bool) -> Mapping[str, str]:
         pair = f"{self.credentials.username}:{self.credentials.password}".encode()
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 

@@ -1,4 +1,4 @@
-"""CMIS (Facility): CSV reports in one folder, with the names that its database has for things.
+"""CMIS (Facility): CSV reports in one folder, whose columns have the names of its database.
 
 A pupil's CourseYear is a bare number, and a Slot is a period.
 """

@@ -1,4 +1,4 @@
-"""What an MIS that is asked over HTTP wants to know before it answers."""
+"""The credentials for an MIS that is read over HTTP."""
 
 from dataclasses import dataclass
 

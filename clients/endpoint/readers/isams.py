@@ -26,12 +26,12 @@ from .tables import Field, Table, TableReader, full_name
 PAGE_SIZE = 250
 
 
-def first(value: Any) -> str | None:
-    """The first of a list."""
+def first_item(value: Any) -> str | None:
+    """The first_item item of a list."""
     return next(iter(texts(value) or ()), None)
 
 
-def links(value: Any) -> list[dict[str, Any]] | None:
+def pupil_links(value: Any) -> list[dict[str, Any]] | None:
     """The pupils of a contact."""
     if value is None:
         return None
@@ -79,7 +79,7 @@ TABLES = {
             Field("upn", "uniquePupilNumber", upn), Field("year_group", "yearGroup"),
             Field("registration_group", "formGroup"), Field("house", "academicHouse"),
             Field("entry_date", "enrolmentDate", day), Field("leaving_date", "leavingDate", day),
-            Field("ethnicity", "ethnicity"), Field("first_language", "languages", first),
+            Field("ethnicity", "ethnicity"), Field("first_language", "languages", first_item),
             Field("free_school_meals", "freeSchoolMeals", yes_or_no), Field("pupil_premium", "pupilPremium", yes_or_no),
             Field("looked_after", "inCare", yes_or_no), Field("sen_status", "senStatus"),
             Field("sen_needs", "senNeeds", texts), Field("has_ehc_plan", "hasEhcp", yes_or_no),
@@ -92,7 +92,8 @@ TABLES = {
         (Field("", "contactId"),),
         (
             Field("forename", "forename"), Field("surname", "surname"), Field("telephone", "telephone"),
-            Field("email", "emailAddress", email), Field("address", "address"), Field("students", "students", links),
+            Field("email", "emailAddress", email), Field("address", "address"),
+            Field("students", "students", pupil_links),
         ),
         combine=full_name,
     ),
@@ -149,17 +150,17 @@ TABLES = {
 
 
 class _Token:
-    """A token for the client id and secret, got when it is needed (RFC 6749 §4.4)."""
+    """A token for the client id and secret, requested when it is first_item needed (RFC 6749 §4.4)."""
 
     def __init__(self, address: str, credentials: Credentials) -> None:
         self._url, self._credentials, self._token = f"{address}/auth/connect/token", credentials, ""
 
-    def headers(self, *, anew: bool) -> Mapping[str, str]:
-        if anew or not self._token:
-            self._token = self._get()
+    def headers(self, *, renew: bool) -> Mapping[str, str]:
+        if renew or not self._token:
+            self._token = self._request()
         return {"Authorization": f"Bearer {self._token}"}
 
-    def _get(self) -> str:
+    def _request(self) -> str:
         form = {
             "grant_type": "client_credentials", "client_id": self._credentials.username,
             "client_secret": self._credentials.password, "scope": "restapi",
@@ -170,7 +171,7 @@ class _Token:
         except (ValueError, AttributeError):
             token = None
         if response.status_code >= 500:
-            raise Unreadable(f"iSAMS is broken ({response.status_code} for its sign-in). It is tried again next time.")
+            raise Unreadable(f"iSAMS is failing ({response.status_code} for its sign-in). It is tried again next time.")
         if not isinstance(token, str):
             raise Unreadable(
                 f"iSAMS did not accept the client id and secret ({response.status_code}). Check both; register again."

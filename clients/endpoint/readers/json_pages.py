@@ -1,6 +1,6 @@
-"""JSON over HTTP, a page at a time: what Arbor and iSAMS have in common.
+"""JSON over HTTP, a page at a time: what the readers of Arbor and iSAMS have in common.
 
-A page that does not come is asked for again, after as long as the MIS says (429 with Retry-After) or longer each time.
+A page that cannot be read is requested again, after the time that the MIS names (Retry-After) or a growing one.
 """
 
 import json
@@ -24,20 +24,20 @@ CHUNK_BYTES: Final = 1 << 16
 
 
 class SignIn(Protocol):
-    """How an MIS knows us."""
+    """How requests to an MIS are authenticated."""
 
-    def headers(self, *, anew: bool) -> Mapping[str, str]:
-        """The headers of a request; `anew` after the MIS refused those it had. Raises `Unreadable`."""
+    def headers(self, *, renew: bool) -> Mapping[str, str]:
+        """The headers of a request; `renew` after the MIS refused the last ones. Raises `Unreadable`."""
         ...
 
 
 @dataclass
 class JsonPages:
-    """The lists of an MIS' API, by the last part of their address."""
+    """The lists of an MIS's API, by the last part of their address."""
 
     mis: str
     address: str
-    """With the path that all lists have in common."""
+    """The address before the last part."""
     page_parameters: Callable[[int], Mapping[str, str]]
     sign_in: SignIn
     wait: Callable[[float], None]
@@ -62,7 +62,7 @@ class JsonPages:
             for item in items:
                 number += 1
                 if isinstance(item, dict):
-                    yield number, _flat(item)
+                    yield number, _flatten(item)
                 else:
                     problems.add(self.name(source), number, "", "is not an object, so it was left out")
             if len(items) < self.page_size:
@@ -72,22 +72,22 @@ class JsonPages:
         raise Unreadable(f"{self.mis} gives pages of {source} without end: tell support.")
 
     def _page(self, source: str, number: int) -> dict[str, Any]:
-        url, anew, fault = f"{self.address}/{source}", False, ""
-        for tried in range(MAX_TRIES):
+        url, renew, message = f"{self.address}/{source}", False, ""
+        for attempt in range(MAX_TRIES):
             try:
                 response = self.session.get(
-                    url, params=self.page_parameters(number), headers=self.sign_in.headers(anew=anew),
+                    url, params=self.page_parameters(number), headers=self.sign_in.headers(renew=renew),
                     timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True,
                 )  # fmt: skip
                 content = _content(response, self.mis)
-            except requests.RequestException as raised:
-                fault = f"{self.mis} cannot be reached ({type(raised).__name__}). Check the network and the address"
-                self.wait(_longer(tried))
+            except requests.RequestException as fault:
+                message = f"{self.mis} cannot be reached ({type(fault).__name__}). Check the network and the address"
+                self.wait(_backoff(attempt))
                 continue
             if response.status_code == 200:
                 return _document(content, self.mis)
-            if response.status_code == 401 and not anew:
-                anew = True
+            if response.status_code == 401 and not renew:
+                renew = True
                 continue
             if response.status_code in {401, 403}:
                 raise Unreadable(
@@ -96,13 +96,13 @@ class JsonPages:
                 )
             if response.status_code != 429 and response.status_code < 500:
                 raise Unreadable(f"{self.mis} answered {response.status_code} for {source}. Check its address.")
-            fault = f"{self.mis} is busy or broken ({response.status_code} for {source}). It is tried again next time"
-            self.wait(_retry_after(response) or _longer(tried))
-        raise Unreadable(f"{fault}.")
+            message = f"{self.mis} is busy or broken ({response.status_code} for {source}). It is tried again next time"
+            self.wait(_retry_after(response) or _backoff(attempt))
+        raise Unreadable(f"{message}.")
 
 
 def _content(response: requests.Response, mis: str) -> bytes:
-    """The answer, of which no more is held in memory than a page may have."""
+    """The body. Raises `Unreadable` for more bytes than a page may have."""
     with response:
         content = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -123,18 +123,18 @@ def _document(content: bytes, mis: str) -> dict[str, Any]:
 
 
 def _check_count(document: dict[str, Any], number: int, name: str) -> None:
-    """Whether all came that the last page counts: a record removed meanwhile moves others over a page's edge."""
+    """Raise `Unreadable` unless as many items were read as the MIS counts: a deletion meanwhile shifts the pages."""
     total = document.get("totalCount")
     if isinstance(total, int) and total != number:
         raise Unreadable(f"{name} changed while it was read. It is read again next time.")
 
 
-def _longer(tried: int) -> float:
-    return float(min(2**tried, MAX_WAIT_SECONDS))
+def _backoff(attempt: int) -> float:
+    return float(min(2**attempt, MAX_WAIT_SECONDS))
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds, given as such or as the time when to come again (RFC 9110 §10.2.3)."""
+    """Seconds to wait, from a number of seconds or a date (RFC 9110 §10.2.3)."""
     value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_WAIT_SECONDS)
@@ -145,12 +145,12 @@ def _retry_after(response: requests.Response) -> float | None:
     return min(max(seconds, 1.0), MAX_WAIT_SECONDS)
 
 
-def _flat(item: dict[str, Any], before: str = "") -> dict[str, Any]:
+def _flatten(item: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """`{"person": {"dob": …}}` as `{"person.dob": …}`; lists stay as they are."""
     row: dict[str, Any] = {}
     for name, value in item.items():
-        if isinstance(value, dict) and before.count(".") < 5:
-            row |= _flat(value, f"{before}{name}.")
+        if isinstance(value, dict) and prefix.count(".") < 5:
+            row |= _flatten(value, f"{prefix}{name}.")
         else:
-            row[before + name] = value
+            row[prefix + name] = value
     return row

@@ -1,6 +1,6 @@
 """SIMS: CSV reports of its report designer, exported by a scheduled CommandReporter into one folder.
 
-The year, registration group and house of each pupil say which of these there are.
+Year groups, registration groups and houses have no reports of their own: they are read from the pupils' rows.
 """
 
 from pathlib import Path

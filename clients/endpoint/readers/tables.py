@@ -1,7 +1,7 @@
-"""How rows become records: every MIS declares its tables here in the same words, and one reader reads them all.
+"""How rows become records: the module of an MIS declares its tables, and `TableReader` reads them.
 
-A `Table` makes a collection out of the rows of one source. Where the MIS has a list in rows of their own (a class's
-members, a contact's pupils) a `Gather` collects them.
+A `Table` makes a collection of the rows of one source. Where the MIS has the items of a list in rows of their own (a
+class's members, a contact's pupils), a `Gather` collects them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from ..values import BadValue, Converter, RepairedValue
 
 
 class Missing:
-    """Stands for a value whose column or member is not there at all."""
+    """The type of `MISSING`, which stands for a value whose column or member is absent."""
 
 
 MISSING: Final = Missing()
@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Which column has which member."""
+    """A member of a record, and the column with its value."""
 
     member: str
     column: str
@@ -40,7 +40,7 @@ class Gather:
     owner: str
     """The column with the key of the record that the list belongs to."""
     fields: tuple[Field, ...]
-    """Of one field without a member's name, the items are its values; otherwise they are objects."""
+    """If it is one field without a member's name, the items are its values; otherwise they are objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Table:
     fields: tuple[Field, ...]
     gathers: tuple[Gather, ...] = ()
     repeats: bool = False
-    """Whether rows of one key are expected to repeat: the first one counts. Otherwise they are doubled, a problem."""
+    """Whether rows may share a key. The first one is taken; the others are problems unless this is set."""
     combine: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
     """Makes members of several columns (forename and surname) into one."""
 
@@ -66,7 +66,7 @@ class Source(Protocol):
         ...
 
     def name(self, source: str) -> str:
-        """How a person knows the source: the file's name, say."""
+        """The source's name for a person: the name of the file, say."""
         ...
 
     @property
@@ -113,14 +113,14 @@ class TableReader:
 
     def _gather(self, gather: Gather, problems: Problems) -> dict[str, list[Any]]:
         items: dict[str, list[Any]] = {}
-        name, plain = self.source.name(gather.source), not gather.fields[0].member
+        name, is_plain = self.source.name(gather.source), not gather.fields[0].member
         owner = (Field("", gather.owner),)
         for number, row in self.source.rows(gather.source, problems):
             key = _key(owner, row, name, number, problems)
             if key is None:
                 continue
             item: Any
-            if plain:
+            if is_plain:
                 item = _value(gather.fields[0], row, name, number, problems)
                 new = item if isinstance(item, list) else [item]
             else:
@@ -141,7 +141,7 @@ def full_name(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_columns(table: Table, collection: str, row: Row, name: str, problems: Problems) -> None:
-    """Report columns that are not there. Raises `Unreadable` if no record could do without one of them."""
+    """Report missing columns. Raises `Unreadable` if one of them is required."""
     needed = {field.column for field in table.key}
     needed |= {field.column for field in table.fields if field.member in REQUIRED[collection]}
     if missing := sorted(needed - row.keys()):

@@ -223,7 +223,7 @@ class TestSend:
     def test_half_an_export_deletes_nothing_until_a_person_says_so(self, command, servers, registered, mis, home):
         with home.locked():
             state = home.load()
-            home.save(state.with_(last_extract={"id": "x", "sent_at": "", "records": {"students": 600}}))
+            home.save(replace(state, last_extract={"id": "x", "sent_at": "", "records": {"students": 600}}))
         servers.data = {"students": {"1": {}}}
 
         status, output = command("once")
@@ -306,7 +306,7 @@ class TestSend:
         servers.fails = {"piece": [502] * 6}
         command("once")
         state = home.load()
-        home.save(state.with_(pending=replace(state.pending, made_at="2026-11-01T00:00:00Z")))
+        home.save(replace(state, pending=replace(state.pending, made_at="2026-11-01T00:00:00Z")))
 
         assert command("once")[0] == 0
         assert len(servers.extracts) == 2
@@ -469,7 +469,7 @@ class TestKilled:
         def killed(self, target):
             raise Killed
 
-        new = state.with_(refresh_token="new")
+        new = replace(state, refresh_token="new")
         with monkeypatch.context() as patch:
             patch.setattr(homes.Path, "replace", killed)
             with pytest.raises(Killed):
