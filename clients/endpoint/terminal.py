@@ -43,6 +43,7 @@ def show_code(code: DeviceCode) -> None:
     click.echo("Sign in with the school's Estab ID and password, and type this code:\n")
     click.echo(f"    {code.user_code}\n")
     if sys.stdout.isatty():
+        # A compact QR code is made of half blocks, which some consoles lack.
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         segno.make(code.verification_uri_complete, error="l").terminal(compact=is_unicode, border=2)
         click.echo("")

@@ -62,7 +62,7 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     expect(page.get_by_role("link", name="Sign out")).to_be_visible()
     for _ in range(2):
         page.go_back()
-        page.wait_for_load_state("networkidle")  # the sign-in page leads on whoever is signed in
+        page.wait_for_load_state("networkidle")  # the sign-in page redirects a person who is signed in
     page.goto(jo.issuer + "/reset/password")
     expect(page).not_to_have_url(jo.issuer + "/reset/password")
 
