@@ -68,8 +68,8 @@ SAME_ON_ANY_DATABASE = [
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
     *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
-    *("tests/faults/test_partner.py", "tests/faults/test_stopping.py", "tests/interoperability/test_java.py"),
-    *("tests/interoperability/test_quick_starts.py", "tests/schools/test_search_properties.py"),
+    *("tests/faults/test_partner.py", "tests/faults/test_stopping.py", "tests/interoperability/test_quick_starts.py"),
+    "tests/schools/test_search_properties.py",
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
 """Not run on PostgreSQL: they read sources, wait for processes, reach no row of theirs, or repeat other tests.

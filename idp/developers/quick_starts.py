@@ -27,6 +27,8 @@ CLIENT_ID: Final = "YOUR_CLIENT_ID"
 DEFAULT_PORT: Final = 3000
 ADDRESS: Final = f"http://localhost:{DEFAULT_PORT}"
 """The address of the application, until one is given."""
+_VALUES: Final = {"CLIENT_SECRET": "'the secret from the registration'", "SESSION_SECRET": '"$(openssl rand -hex 16)"'}
+"""What a shell sets variables of `QuickStart.environment` to."""
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")
 """Client ids that need no escaping in any of the languages."""
 _TEMPLATES: Final = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  code, not HTML: the page escapes it
@@ -73,6 +75,8 @@ class QuickStart(BaseModel):
     """Variables that it reads, whose values are secrets."""
     start: str = ""
     """The path of the application at which a sign-in begins; empty if no person signs in at it."""
+    result: str = ""
+    """What is seen after a sign-in, if it is not a page that says who signed in."""
     sign_out: str = "/sign-out"
     """The path of the application at which people sign out."""
     stays_signed_in: bool = False
@@ -124,6 +128,8 @@ class Rendered:
     """Each file's text, by its name."""
     install: str
     run: str
+    environment: str
+    """Commands that set the variables of `QuickStart.environment`, without a secret in them."""
 
 
 @cache
@@ -172,6 +178,7 @@ def render(quick_start: QuickStart, values: Values) -> Rendered:
         {name: _text((folder / f"{name}.jinja").read_text("utf-8"), context) for name in quick_start.files},
         _text(quick_start.install, context),
         _text(quick_start.run, context),
+        "\n".join(f"export {name}={_VALUES[name]}" for name in quick_start.environment),
     )
 
 
