@@ -19,7 +19,7 @@ from bench.report import Figure
 from clients.endpoint.fictional_school.school import build, school_days
 from clients.xporter import extracts
 from clients.xporter.database import Database
-from clients.xporter.extracts import MAX_PIECE_BYTES, Announced
+from clients.xporter.extracts import MAX_PIECE_BYTES, Announcement
 from clients.xporter.fields import Catalogue
 from clients.xporter.settings import Settings
 from clients.xporter.worker import Worker
@@ -88,12 +88,12 @@ def _apply(database: Database, worker: Worker, content: bytes) -> float:
     """Receive it in pieces and apply it; the seconds that it took."""
     began, made_at = time.perf_counter(), time.time()
     digest = hashlib.sha256(content).hexdigest()
-    announced = Announced(str(uuid.uuid4()), "sims", len(content), digest, made_at)
-    extracts.announce(database, ESTAB, announced, made_at)
+    announcement = Announcement(str(uuid.uuid4()), "sims", len(content), digest, made_at)
+    extracts.announce(database, ESTAB, announcement, made_at)
     for offset in range(0, len(content), MAX_PIECE_BYTES):
         piece = content[offset : offset + MAX_PIECE_BYTES]
-        extracts.add_piece(database, ESTAB, announced.id, offset, piece, time.time())
+        extracts.add_piece(database, ESTAB, announcement.id, offset, piece, time.time())
     worker.work()
-    extract = extracts.find(database, ESTAB, announced.id)
+    extract = extracts.find(database, ESTAB, announcement.id)
     assert extract.state == "applied", extract.problems
     return time.perf_counter() - began

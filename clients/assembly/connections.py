@@ -195,24 +195,24 @@ def check_all(database: Database, provider: Provider) -> None:
         parameters["cursor"] = page["next"]
 
 
-def access_token(database: Database, provider: Provider, estab_id: str, *, anew: bool = False) -> str:
+def access_token(database: Database, provider: Provider, estab_id: str, *, renew: bool = False) -> str:
     """A token for the school's data that is valid for a while, refreshed where necessary. Raises `NoToken`.
 
-    `anew`: refresh in any case, which brings what the school shares now.
+    `renew` refreshes it in any case, so that it covers what the school shares now.
     """
-    began, anew_from = time.time(), time.time() if anew else 0.0
+    began, must_renew = time.time(), renew
     while time.time() < began + REFRESH_CLAIM_SECONDS + 5:
         with database.transaction() as connection:
             row = connection.execute("SELECT * FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
             if row is None or row["refresh_token"] is None:
                 raise NoToken(estab_id)
-            if row["access_token"] and row["access_until"] > time.time() + EARLY_SECONDS and not anew_from:
+            if row["access_token"] and row["access_until"] > time.time() + EARLY_SECONDS and not must_renew:
                 return str(row["access_token"])
             claimed = _claim_refresh(connection, estab_id)
         if claimed:
             return _refresh(database, provider, estab_id, row["refresh_token"])
         time.sleep(0.1)
-        anew_from = 0.0  # the other one has just refreshed it
+        must_renew = False  # the other one has just refreshed it
     raise NoToken("another process refreshes it and does not finish")
 
 

@@ -77,7 +77,7 @@ def check_again() -> ResponseReturnValue:
         return redirect(url_for("connector.connector"), 303)
     connections.check(parts.database, parts.provider, connection.estab_id)
     try:
-        connections.access_token(parts.database, parts.provider, connection.estab_id, anew=True)
+        connections.access_token(parts.database, parts.provider, connection.estab_id, renew=True)
         connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
     except NoToken:
         pass  # the page says why

@@ -107,8 +107,8 @@ class Provider:
         Raises `Refused` with the code and the detail of a problem document (RFC 9457).
         """
         response = self.call(method, self._settings.issuer + path, self._token_of_our_own(), **more)
-        if response.status_code == 401:  # it was revoked, or the provider has begun anew
-            response = self.call(method, self._settings.issuer + path, self._token_of_our_own(anew=True), **more)
+        if response.status_code == 401:  # it was revoked, or the provider was set up again
+            response = self.call(method, self._settings.issuer + path, self._token_of_our_own(renew=True), **more)
         _raise_for(response)
         return response
 
@@ -194,10 +194,10 @@ class Provider:
         public = {name: value for name, value in key.as_dict(private=False).items() if name in {"kty", "crv", "x", "y"}}
         return jwt.encode({"typ": "dpop+jwt", "alg": ALG, "jwk": public}, claims, key, algorithms=[ALG])
 
-    def _token_of_our_own(self, *, anew: bool = False) -> str:
+    def _token_of_our_own(self, *, renew: bool = False) -> str:
         with self._lock:  # one thread gets it, the others wait
             token, until = self._own_token
-            if anew or time.time() > until - EARLY_SECONDS:
+            if renew or time.time() > until - EARLY_SECONDS:
                 response = self.token(grant_type="client_credentials", scope="schools.list invitations")
                 token, until = str(response["access_token"]), time.time() + float(response.get("expires_in", 60))
                 self._own_token = token, until

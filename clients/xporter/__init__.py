@@ -3,15 +3,17 @@
 It is a protected resource (RFC 9728) behind the provider's access tokens, with a database and a key of its own.
 README.md explains what an API behind these tokens has to check, in the order in which it is done here.
 
-* `settings`, `keys`    what it is run with, and the key that proves who it is to the provider
+* `settings`, `keys`    the environment, and the key that authenticates us to the provider
 * `tables`, `database`  what is stored, and transactions
 * `storage`             reading records of one school, by page, by change, by id
 * `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
 * `proofs`, `tokens`    whether a request may be answered, and for which school
-* `fields`              which members are given out under which scopes: the provider's catalogue
-* `pages`, `cursors`    pages of a collection and of its changes, and where to go on
+* `fields`              which members are served under which scopes: the provider's catalogue
+* `pages`, `cursors`    pages of a collection and of its changes, and cursors to the next one
 * `oneroster*`          the same records as OneRoster 1.2: resources, their queries, CSV
 * `reads`               who read what, counted and reported
-* `problems`, `web`     refusals as documents with challenges, and what holds for all addresses
+* `extracts`, `extract_file`, `shapes`   receiving an extract, and checking its lines
+* `worker`, `applying`, `retention`       the thread that applies extracts and deletes old rows
+* `problems`, `web`     refusals as documents with challenges, and what all addresses share
 * `*_views`, `app`      the addresses
 """

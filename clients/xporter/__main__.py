@@ -1,7 +1,7 @@
 """`python -m clients.xporter`: serve XporterOnDemand on this machine until it is stopped.
 
-`python -m clients.xporter status` says what is stored, without data of people; `delete-school ESTAB_ID` deletes
-everything of a school; `rotate-key` makes a new key for proving who we are.
+`python -m clients.xporter status` lists what is stored, without personal data; `delete-school ESTAB_ID` deletes
+everything of a school; `rotate-key` makes a new key for our client assertions.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from clients.xporter.settings import Settings
 
 
 class Handler(WSGIRequestHandler):
-    """Logs no query, and nothing of the checks whether we are there."""
+    """Logs requests without their query, and no health checks."""
 
     protocol_version = "HTTP/1.1"
 
@@ -59,14 +59,14 @@ def main(context: click.Context) -> None:
 
 @main.command("rotate-key")
 def rotate_key() -> None:
-    """Publish a new key, which signs a little later. The running program notices by itself."""
+    """Publish a new key, which signs five minutes later. The running program reads it by itself."""
     Keys(_settings().key_file).rotate()
     click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
 
 
 @main.command()
 def status() -> None:
-    """Say what is stored: schools, how much of each collection, and extracts that are on their way or were refused."""
+    """Show what is stored: schools, the size of each collection, and the latest extracts."""
     database = Database(_settings().database_url)
     for line in stored.lines(database):
         click.echo(line)

@@ -27,8 +27,8 @@ def create_app(
 ) -> Flask:
     """Build it; the caller starts `web.Program.worker`.
 
-    The provider need not be running yet; `http` says whom to trust on the way to it. `members` takes the place of what
-    the provider publishes.
+    The provider need not be running yet; `http` is the session for requests to it. `members` takes the place of the
+    provider's catalogue when extracts are checked.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_PIECE_BYTES

@@ -1,7 +1,7 @@
-"""Applying an extract that was checked: all of it in one transaction, or nothing.
+"""Applies an extract that was checked, in one transaction.
 
-Records are compared with what is stored by a digest, so an extract that says the same changes nothing, and versions
-rise for what changed alone. The row of the school is locked: of two extracts of one school, one waits for the other.
+Records are compared with the stored ones by a digest, so an extract with the same records changes nothing, and only
+changed records get a new version. The school's row is locked: of two extracts of one school, one waits for the other.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from clients.xporter.tables import collections, records, schools
 BATCH: Final = 5_000
 """Rows that are written by one statement."""
 _ID_BYTES: Final = 9
-_GONE: Final = {"data": None, "student": None, "date": None, "digest": b""}
+_DELETED: Final = {"data": None, "student": None, "date": None, "digest": b""}
 
 _COLUMNS: Final = (
     "school_id", "collection", "id", "key", "data", "digest", "version", "student", "date", "deleted_at",
@@ -29,35 +29,34 @@ _LOCK = select(schools).where(schools.c.id == bindparam("school")).with_for_upda
 _UPDATE = (
     update(records)
     .where(
-        records.c.school_id == bindparam("its_school"),
-        records.c.collection == bindparam("its_collection"),
-        records.c.id == bindparam("its_id"),
+        records.c.school_id == bindparam("where_school"),
+        records.c.collection == bindparam("where_collection"),
+        records.c.id == bindparam("where_id"),
     )
     .values({name: bindparam(name) for name in ("data", "digest", "version", "student", "date", "deleted_at")})
 )
 
 
 def apply(database: Database, extract: Extract, file: ExtractFile, content: Content, now: float) -> bool:
-    """Apply it, or refuse it where it does not fit what is stored; False if another was first or it is gone."""
+    """Apply the extract, or refuse it if it contradicts what is stored; False if it is no longer being checked."""
     with database.write() as connection:
         school = connection.execute(_LOCK, {"school": extract.school_id}).one_or_none()
         if school is None:
             return False
         if school.last_made_at is not None and extract.made_at < school.last_made_at:
-            content.complain(1, "superseded: an extract that was made later has been applied.", None, "made_at")
+            content.add_problem(1, "superseded: an extract that was made later has been applied.", None, "made_at")
             return _refuse(connection, extract, "superseded", content, now)
         changes = _Changes(connection, extract.school_id, int(school.version), now)
         if school.mis not in {None, extract.mis}:
-            changes.forget_keys()  # of another system, in which they stood for other people
+            changes.delete_all()  # keys of another system identify other people
         changes.read(content)
         if content.problems:
             return _refuse(connection, extract, "invalid_content", content, now)
         changes.write(file)
         counts = changes.finish(content)
-        its = schools.c.id == extract.school_id
         connection.execute(
             update(schools)
-            .where(its)
+            .where(schools.c.id == extract.school_id)
             .values(version=changes.version, mis=extract.mis, last_made_at=extract.made_at, last_extract_at=now)
         )
         applied = {"state": "applied", "counts": counts, "applied_at": now, "changed_at": now}
@@ -68,7 +67,7 @@ def apply(database: Database, extract: Extract, file: ExtractFile, content: Cont
 
 
 def refuse(database: Database, extract: Extract, refusal: str, content: Content, now: float) -> bool:
-    """Refuse it; False if another was first or it is gone."""
+    """Refuse the extract with the code `refusal`; False if it is no longer being checked."""
     with database.write() as connection:
         return _refuse(connection, extract, refusal, content, now)
 
@@ -79,35 +78,35 @@ def _refuse(connection: Connection, extract: Extract, refusal: str, content: Con
 
 
 class _Changes:
-    """What an extract changes in the records of a school, as it is written."""
+    """The changes that an extract makes to the records of a school, written in batches."""
 
     def __init__(self, connection: Connection, school_id: int, version: int, now: float) -> None:
         self._connection, self._school_id, self._now = connection, school_id, now
         self.version = version
         self._number = version
-        """The last number of an id: there are as many versions as ids at least, so none is given twice."""
+        """The number in the newest id; it begins at the version, which rises at least as fast, so ids are unique."""
         self._ids: dict[str, dict[str, str]] = {}
-        """Ids by collection and key: of records that are there or come now, to which others may refer."""
+        """Ids by collection and key, of the records to which others may refer: stored ones and those of the extract."""
         self._stored: dict[str, dict[str, tuple[str, bytes | None]]] = {}
         """Id and digest by collection and key; the digest is None for those that are deleted."""
         self._counts: dict[str, dict[str, int]] = {}
         self._changed: set[str] = set()
-        self._new: list[tuple[Any, ...]] = []
-        self._other: list[dict[str, Any]] = []
+        self._inserts: list[tuple[Any, ...]] = []
+        self._updates: list[dict[str, Any]] = []
 
-    def forget_keys(self) -> None:
-        """Delete all records, and have their keys stand for nothing."""
-        its = records.c.school_id == self._school_id
-        present = select(records.c.collection, records.c.id, records.c.deleted_at).where(its)
+    def delete_all(self) -> None:
+        """Delete all records, and replace their keys, so that no key of the extract matches one of them."""
+        in_school = records.c.school_id == self._school_id
+        present = select(records.c.collection, records.c.id, records.c.deleted_at).where(in_school)
         for row in self._connection.execute(present).all():
             if row.deleted_at is None:
-                self._change(row.collection, row.id, _GONE | {"deleted_at": self._now})
+                self._change(row.collection, row.id, _DELETED | {"deleted_at": self._now})
                 self._count(row.collection, "removed")
         self._flush()
-        self._connection.execute(update(records).where(its).values(key=records.c.id))
+        self._connection.execute(update(records).where(in_school).values(key=records.c.id))
 
     def read(self, content: Content) -> None:
-        """Read what is stored, choose ids for what is new, and look for each record that is referred to."""
+        """Read the stored records, choose ids for new ones, and check that references lead to a record."""
         for collection in content.collections | content.referred.keys():
             rows = self._connection.execute(
                 select(records.c.key, records.c.id, records.c.digest, records.c.deleted_at).where(
@@ -127,7 +126,9 @@ class _Changes:
             ids = self._ids[target]
             for key, (line, collection, member) in referred.items():
                 if key not in ids:
-                    content.complain(line, f"It refers to a record of {target} that is not there.", collection, member)
+                    content.add_problem(
+                        line, f"It refers to a record of {target} that is not there.", collection, member
+                    )
 
     def write(self, file: ExtractFile) -> None:
         """Write each record that is new or changed."""
@@ -143,60 +144,60 @@ class _Changes:
             self._count(collection, "added" if before is None else "changed")
             if record_id is None:
                 self.version += 1
-                its_id, text = self._ids[collection][key], data.decode()
-                self._new.append(
-                    (self._school_id, collection, its_id, key, text, digest, self.version, student, day, None)
+                new_id, text = self._ids[collection][key], data.decode()
+                self._inserts.append(
+                    (self._school_id, collection, new_id, key, text, digest, self.version, student, day, None)
                 )
-                if len(self._new) >= BATCH:
+                if len(self._inserts) >= BATCH:
                     self._flush()
             else:
                 values = {"data": data.decode(), "digest": digest, "student": student, "date": day, "deleted_at": None}
                 self._change(collection, record_id, values)
 
     def _new_id(self) -> str:
-        """Random, after a number that rises: rows written together stand together, which is three times as fast."""
+        """A rising number and random characters: rows written together are neighbours, which is three times as fast."""
         self._number += 1
         return f"{self._number:09x}{secrets.token_urlsafe(_ID_BYTES)}"
 
     def finish(self, content: Content) -> dict[str, dict[str, int]]:
         """Delete what is absent from complete collections, and return the counts by collection."""
         for collection in sorted(content.complete):
-            came = content.keys.get(collection, {})
+            received = content.keys.get(collection, {})
             for key, (record_id, digest) in self._stored[collection].items():
-                if digest is not None and key not in came:
+                if digest is not None and key not in received:
                     self._count(collection, "removed")
-                    self._change(collection, record_id, _GONE | {"deleted_at": self._now})
+                    self._change(collection, record_id, _DELETED | {"deleted_at": self._now})
         self._flush()
         return {name: self._total(name) for name in sorted(content.collections | self._counts.keys())}
 
     def _total(self, collection: str) -> dict[str, int]:
-        """The counts of a collection; where it changed, or never came before, its row is written."""
+        """The counts of a collection; its row is written if it changed, or is the first one."""
         counts = {"added": 0, "changed": 0, "removed": 0} | self._counts.get(collection, {})
-        its = and_(collections.c.school_id == self._school_id, collections.c.collection == collection)
-        before = self._connection.execute(select(collections.c.total).where(its)).scalar()
+        condition = and_(collections.c.school_id == self._school_id, collections.c.collection == collection)
+        before = self._connection.execute(select(collections.c.total).where(condition)).scalar()
         total = (before or 0) + counts["added"] - counts["removed"]
         if before is None or collection in self._changed:
-            self._connection.execute(delete(collections).where(its))
-            its_key = {"school_id": self._school_id, "collection": collection}
-            row = its_key | {"total": total, "version": self.version, "changed_at": self._now}
+            self._connection.execute(delete(collections).where(condition))
+            key = {"school_id": self._school_id, "collection": collection}
+            row = key | {"total": total, "version": self.version, "changed_at": self._now}
             self._connection.execute(insert(collections).values(row))
         return counts | {"total": total}
 
-    def _count(self, collection: str, what: str) -> None:
+    def _count(self, collection: str, kind: str) -> None:
         counts = self._counts.setdefault(collection, {"added": 0, "changed": 0, "removed": 0})
-        counts[what] += 1
+        counts[kind] += 1
         self._changed.add(collection)
 
     def _change(self, collection: str, record_id: str, values: dict[str, Any]) -> None:
         self.version += 1
-        its = {"its_school": self._school_id, "its_collection": collection, "its_id": record_id}
-        self._other.append(its | values | {"version": self.version})
-        if len(self._other) >= BATCH:
+        key = {"where_school": self._school_id, "where_collection": collection, "where_id": record_id}
+        self._updates.append(key | values | {"version": self.version})
+        if len(self._updates) >= BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        if self._new:
-            insert_many(self._connection, records, _COLUMNS, self._new)
-        if self._other:
-            self._connection.execute(_UPDATE, self._other)
-        self._new, self._other = [], []
+        if self._inserts:
+            insert_many(self._connection, records, _COLUMNS, self._inserts)
+        if self._updates:
+            self._connection.execute(_UPDATE, self._updates)
+        self._inserts, self._updates = [], []

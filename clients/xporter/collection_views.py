@@ -1,12 +1,12 @@
-"""What partners read: `/v1/schools/me`, `/v1/{collection}` and `/v1/{collection}/{id}`.
+"""The addresses that partners read: `/v1/schools/me`, `/v1/{collection}` and `/v1/{collection}/{id}`.
 
-The order of the checks is that of what a caller may learn: the token, the school's standing, the scope; only then
-whether there is data. A member of a record is there only if a granted scope names it (`fields`).
+Each check tells the caller more, so their order matters: the token, the school's status, the scope, and only then
+whether there is data. A member of a record is served only if a granted scope names it (`fields`).
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from clients.xporter import pages, storage, web
 from clients.xporter.cursors import Place
+from clients.xporter.extracts import format_time
 from clients.xporter.fields import Catalogue, FilteredRecord
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
@@ -32,7 +33,7 @@ bp = Blueprint("collections", __name__, url_prefix="/v1")
 
 @bp.get("/schools/me")
 def school_of_the_token() -> Response:
-    """The school, its standing, what is granted, and how much there is of it."""
+    """The school, its status, the granted scopes, and the size of each granted collection."""
     program, access = web.program(), web.access()
     if access.estab_id is None:
         access.require_school()
@@ -47,9 +48,9 @@ def school_of_the_token() -> Response:
             "estab_id": access.estab_id,
             "estab_status": access.estab_status,
             "scopes": sorted(access.scopes & catalogue.scopes),
-            "endpoint": {"last_extract_at": as_text(school.last_extract_at) if school else None},
+            "endpoint": {"last_extract_at": format_optional_time(school.last_extract_at) if school else None},
             "collections": {
-                name: {"total": stored[name].total, "changed_at": as_text(stored[name].changed_at)}
+                name: {"total": stored[name].total, "changed_at": format_optional_time(stored[name].changed_at)}
                 if name in stored
                 else {"total": 0, "changed_at": None}
                 for name in shown
@@ -66,7 +67,7 @@ def list_records(collection: str) -> Response:
     with program.database.read() as connection:
         view = _view(connection, catalogue, access, collection)
         place = _place(view)
-        if _wants_lines() and place.kind == "listing" and not place.after:
+        if _prefers_lines() and place.kind == "listing" and not place.after:
             return _stream(program, access, catalogue, collection, place)
         etag = _etag(view, place.kind, limit, request.query_string.decode("ascii", "replace"))
         if request.if_none_match.contains_weak(etag):
@@ -90,14 +91,14 @@ def read_record(collection: str, record_id: str) -> Response:
     catalogue = _require_collection(program, access, collection)
     with program.database.read() as connection:
         view = _view(connection, catalogue, access, collection)
-        record = storage.one(connection, view.school.id, collection, record_id)
+        record = storage.find_record(connection, view.school.id, collection, record_id)
     if record is None:
         raise Problem("not_found")
     etag = _etag(view, "record", record.id, record.version)
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
     count(program, access, catalogue.scopes_of(collection), 1)
-    return _with_etag(Response(msgspec.json.encode(view.filter.one(record)), content_type=JSON), etag)
+    return _with_etag(Response(msgspec.json.encode(view.filter.apply(record)), content_type=JSON), etag)
 
 
 def school_of(connection: Connection, access: Access) -> School:
@@ -106,14 +107,14 @@ def school_of(connection: Connection, access: Access) -> School:
 
 
 def count(program: Program, access: Access, areas: Iterable[str], records: int) -> None:
-    """Count an answer with so many records of these areas, of which the granted ones were shown."""
+    """Count an answer with this number of records, under each of the areas that is granted."""
     program.reads.count(access.require_school(), access.client_id, access.scopes.intersection(areas), records)
     program.reporter.ensure_running()
 
 
-def as_text(at: float | None) -> str | None:
-    """A time as RFC 3339 has it, in UTC."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+def format_optional_time(at: float | None) -> str | None:
+    """A time as `extracts.format_time`, or None."""
+    return format_time(at) if at else None
 
 
 def _require_collection(program: Program, access: Access, collection: str) -> Catalogue:
@@ -127,9 +128,9 @@ def _require_collection(program: Program, access: Access, collection: str) -> Ca
 
 
 def _view(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
-    """What the caller may see of the collection. Raises `Problem`."""
-    found = storage.school_and_collection(connection, access.require_school(), collection)
-    school, state = found or (None, None)
+    """The collection as the caller may see it. Raises `Problem`."""
+    stored = storage.school_and_collection(connection, access.require_school(), collection)
+    school, state = stored or (None, None)
     members = catalogue.granted(collection, access.scopes)
     scopes = access.scopes & catalogue.scopes
     return View(
@@ -178,33 +179,33 @@ def _day(name: str, text: str) -> str:
         raise Problem("invalid_request", f"{name} must be a date such as 2026-09-01.") from None
 
 
-def _wants_lines() -> bool:
+def _prefers_lines() -> bool:
     accepted = request.headers.get("Accept", "")
     return NDJSON in accepted and request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
 
 
 def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, place: Place) -> Response:
-    """All records, one a line; the last line has their number, and the address of the changes since."""
+    """All records, one in each line; the last line has their number, and the address of later changes."""
 
     def lines() -> Iterator[bytes]:
         sent = 0
         try:
             with program.database.read() as connection:
                 view = _view(connection, catalogue, access, collection)
-                begun = Place(
+                start = Place(
                     collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
                     date_to=place.date_to,
                 )  # fmt: skip
-                waiting: list[FilteredRecord] = []
-                for record in pages.stream(connection, view, begun):
-                    waiting.append(record)
-                    if len(waiting) == LINES_AT_ONCE:
-                        sent += len(waiting)
-                        yield msgspec.json.Encoder().encode_lines(waiting)
-                        waiting = []
-                sent += len(waiting)
-                delta = _address_at(resource, collection, pages.delta_after(view, begun), pages.DEFAULT_LIMIT)
-                yield msgspec.json.Encoder().encode_lines([*waiting, {"total": sent, "delta": delta}])
+                batch: list[FilteredRecord] = []
+                for record in pages.stream(connection, view, start):
+                    batch.append(record)
+                    if len(batch) == LINES_AT_ONCE:
+                        sent += len(batch)
+                        yield msgspec.json.Encoder().encode_lines(batch)
+                        batch = []
+                sent += len(batch)
+                delta = _address_at(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
+                yield msgspec.json.Encoder().encode_lines([*batch, {"total": sent, "delta": delta}])
         finally:
             count(program, access, catalogue.scopes_of(collection), sent)
 
@@ -221,12 +222,12 @@ def _address(collection: str, cursor: str | None, limit: int) -> str | None:
 def _address_at(resource: str, collection: str, cursor: str | None, limit: int) -> str | None:
     if cursor is None:
         return None
-    narrow = f"&limit={limit}" if limit != pages.DEFAULT_LIMIT else ""
-    return f"{resource}/v1/{collection}?cursor={cursor}{narrow}"
+    parameter = f"&limit={limit}" if limit != pages.DEFAULT_LIMIT else ""
+    return f"{resource}/v1/{collection}?cursor={cursor}{parameter}"
 
 
 def _etag(view: View, *parts: object) -> str:
-    """Changes with the data, with what the caller may see of it, and once the cursors in an answer may have expired."""
+    """An ETag of the data, of what the caller may see of it, and of whether the cursors in the answer still work."""
     school = view.school
     content = "\0".join(map(str, [school.epoch, school.forgotten_version, view.version, *parts])).encode()
     return hashlib.blake2b(content + b"\0" + view.bound_to, digest_size=16).hexdigest()

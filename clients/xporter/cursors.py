@@ -1,9 +1,9 @@
-"""Cursors: where to go on in a collection, good for one school, client and set of scopes.
+"""Cursors: places in a collection from which to read on, valid for one school, client and set of scopes.
 
-A cursor is a place and a code that only we can make, with the school's `epoch` as its key: it never leaves the
-database, and is another once everything of the school was deleted. The code covers the client, the scopes and the
-members that they name, so with other scopes a cursor has expired: a delta could not bring what is newly granted of old
-records, nor say what is to be forgotten.
+A cursor is a place and an authentication code (HMAC), whose key is the school's `epoch`. The key never leaves the
+database, and is replaced when everything of the school is deleted. The code covers the client, the scopes and the
+members that they name, so a cursor expires when these change: a delta has no newly granted members of unchanged
+records, and cannot say which members are to be deleted.
 """
 
 import base64
@@ -34,7 +34,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def write(place: Place, school: School, bound_to: bytes) -> str:
-    """The cursor of a place; `bound_to` is what it is good for: client, scopes, members."""
+    """The cursor of a place; `bound_to` is what it is valid for: client, scopes, members."""
     content = msgspec.json.encode(place)
     return base64.urlsafe_b64encode(_code(content, school, bound_to) + content).decode().rstrip("=")
 

@@ -1,7 +1,7 @@
 """Connections and transactions, on SQLite or PostgreSQL.
 
-Whatever two requests could decide at once is decided by one statement: `UPDATE … WHERE` on the state that it expects,
-and the number of rows says who was first. So the program may be killed at any moment, and run several times.
+What two requests could decide at once is decided by one statement: `UPDATE … WHERE` with the expected state, and the
+number of rows says which was first. So the program may be killed at any moment, and run in several processes.
 """
 
 import sqlite3
@@ -21,36 +21,38 @@ BUSY_SECONDS = 30
 
 
 class Database:
-    """The database at an address of SQLAlchemy's, whose tables are made when they are not there."""
+    """The database at one of SQLAlchemy's addresses. Missing tables are created."""
 
     def __init__(self, url: str) -> None:
-        at = make_url(url)
-        if at.drivername == "postgresql":
-            at = at.set(drivername="postgresql+psycopg")
-        self.is_sqlite = at.get_backend_name() == "sqlite"
+        address = make_url(url)
+        if address.drivername == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            _private_file(Path(str(at.database)))
-        self._engine = create_engine(at, **_options(self.is_sqlite))
+            _private_file(Path(str(address.database)))
+        self._engine = create_engine(address, **_options(self.is_sqlite))
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))
         with self.read() as connection:
-            are_there = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
-        if not are_there:  # otherwise another process that writes would keep this one from starting
+            has_tables = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
+        if not has_tables:  # creating them takes the write lock, for which a start would have to wait
             self._make_tables()
 
     def _make_tables(self) -> None:
         with self.write() as connection:
             if not self.is_sqlite:
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20261129)")  # two that start make them once
+                connection.exec_driver_sql(
+                    "SELECT pg_advisory_xact_lock(20261129)"
+                )  # of two processes that start, one creates them
             METADATA.create_all(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction in which all statements see one moment. It keeps no writer waiting."""
+        """A transaction in which all statements see one snapshot. No writer waits for it."""
         with self._reading.connect() as connection:
             if self.is_sqlite:
-                connection.connection.cursor().execute("BEGIN")  # each answer does it, and SQLAlchemy takes longer
+                connection.connection.cursor().execute("BEGIN")  # without SQLAlchemy, which takes longer
             yield connection
 
     @contextmanager
@@ -68,13 +70,13 @@ class Database:
 
 
 def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert the row, unless one with its key is there."""
+    """Insert the row, unless there is one with its key."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(insert(table).values(row).on_conflict_do_nothing())
 
 
 def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows in the way that is fastest: SQLAlchemy's takes as long again as SQLite, and three times COPY."""
+    """Insert the rows by the driver: SQLAlchemy takes twice as long on SQLite, and three times as long as COPY."""
     quote = connection.dialect.identifier_preparer.quote
     into = f"{quote(table.name)} ({', '.join(map(quote, columns))})"
     if connection.dialect.name == "sqlite":

@@ -1,6 +1,6 @@
 """The file of an extract: NDJSON, compressed by gzip. It is read twice, and never held in memory.
 
-`check` reads all of it and reports what is wrong by line; messages name members, and quote no value: they go into logs.
+`check` reads all of it and reports problems by line. Messages name members, and quote no values: they are logged.
 """
 
 import gzip
@@ -43,7 +43,7 @@ class Line(Struct, forbid_unknown_fields=True, gc=False):
 
 @dataclass(slots=True)
 class Content:
-    """What is in a file. It can be applied only if there are no problems."""
+    """The content of a file. It is applied only if there are no problems."""
 
     mis: str = ""
     complete: frozenset[str] = frozenset()
@@ -55,18 +55,18 @@ class Content:
 
     @property
     def collections(self) -> frozenset[str]:
-        """All collections that it has a say in."""
+        """All collections that it changes: complete ones, and those with records."""
         return self.complete | self.keys.keys()
 
-    def complain(self, line: int, message: str, collection: str | None = None, member: str | None = None) -> None:
-        """Note a problem; after the hundredth no more are noted."""
+    def add_problem(self, line: int, message: str, collection: str | None = None, member: str | None = None) -> None:
+        """Add a problem; after `MAX_PROBLEMS` no more are added."""
         if len(self.problems) < MAX_PROBLEMS:
             problem = {"line": line, "collection": collection, "field": member, "message": message}
             self.problems.append(problem)
 
 
 class _Unreadable(Exception):
-    """The file cannot be read on; the arguments are the line and why."""
+    """The rest of the file cannot be read; the arguments are those of `Content.add_problem`."""
 
 
 _decode_line: Final = msgspec.json.Decoder(Line).decode
@@ -74,7 +74,7 @@ _decode_header: Final = msgspec.json.Decoder(Header).decode
 
 
 class ExtractFile:
-    """The file, and the members that there are, by collection."""
+    """The file, and the members that records may have, by collection."""
 
     def __init__(self, file: IO[bytes], members: Mapping[str, Collection[str]]) -> None:
         self._file = file
@@ -92,7 +92,7 @@ class ExtractFile:
                 if len(content.problems) >= MAX_PROBLEMS:
                     break
         except _Unreadable as fault:
-            content.complain(*fault.args)
+            content.add_problem(*fault.args)
         return content
 
     def records(self) -> Iterator[tuple[str, str, Reader, Struct]]:
@@ -127,13 +127,13 @@ class ExtractFile:
         try:
             header = _decode_header(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            content.complain(1, f"The first line is wrong: {_explained(fault, raw)[1]}")
+            content.add_problem(1, f"The first line is wrong: {_explain(fault, raw)[1]}")
             raise _Unreadable(1, "Without a first line the others are not read.") from None
         if header.format != FORMAT:
             raise _Unreadable(1, f"format must be {FORMAT}.", None, "format")
         for name in header.complete:
             if name not in self.readers:
-                content.complain(1, f"There is no collection {_quoted(name)}.", None, "complete")
+                content.add_problem(1, f"There is no collection {_quoted(name)}.", None, "complete")
         content.mis, content.complete = header.mis, frozenset(header.complete)
 
     def _check_line(self, content: Content, number: int, raw: bytes) -> None:
@@ -141,19 +141,19 @@ class ExtractFile:
         try:
             line = _decode_line(raw)
             if (reader := self.readers.get(line.collection)) is None:
-                content.complain(number, f"There is no collection {_quoted(line.collection)}.", None, "collection")
+                content.add_problem(number, f"There is no collection {_quoted(line.collection)}.", None, "collection")
                 return
             collection = line.collection
             record = reader.decode(line.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            member, message = _explained(fault, raw)
-            content.complain(number, message, collection, member)
+            member, message = _explain(fault, raw)
+            content.add_problem(number, message, collection, member)
             return
         keys = content.keys[collection]
         if line.key in keys:
-            content.complain(number, "Another record of the collection has this key.", collection, "key")
+            content.add_problem(number, "Another record of the collection has this key.", collection, "key")
         if "\0" in line.key:
-            content.complain(number, "The key has a character that is not allowed.", collection, "key")
+            content.add_problem(number, "The key has a character that is not allowed.", collection, "key")
         keys[line.key] = None
         for member, target, key in reader.referred(record):
             if key not in content.referred[target]:
@@ -162,11 +162,11 @@ class ExtractFile:
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
-_PLACE = re.compile(r" - at `\$(?:\.([A-Za-z_]+))?.*`$", re.DOTALL)
+_PATH = re.compile(r" - at `\$(?:\.([A-Za-z_]+))?.*`$", re.DOTALL)
 _TYPES = {"str": "text", "bool": "true or false", "int": "a whole number", "array": "a list", "object": "an object"}
 
 
-def _explained(fault: Exception, raw: bytes) -> tuple[str | None, str]:
+def _explain(fault: Exception, raw: bytes) -> tuple[str | None, str]:
     """The member that is wrong and what is wrong with it, for the person who looks after the endpoint."""
     try:
         raw.decode("utf-8")
@@ -175,16 +175,16 @@ def _explained(fault: Exception, raw: bytes) -> tuple[str | None, str]:
     text = str(fault)
     if not isinstance(fault, msgspec.ValidationError):
         return None, "The line is not JSON."
-    place = _PLACE.search(text)
-    at = place[1] if place else None
+    path = _PATH.search(text)
+    member = path[1] if path else None
     if unknown := _UNKNOWN.search(text):
         return unknown[1][:MAX_KEY_LENGTH], f"There is no member {_quoted(unknown[1])}."
     if missing := _MISSING.search(text):
         return missing[1], f"The member {missing[1]} is missing."
-    message = _PLACE.sub("", text)
-    for theirs, ours in _TYPES.items():
-        message = message.replace(f"`{theirs}", f"`{ours}")
-    return at, f"{message.replace('`', '').replace(' | null', '')}."
+    message = _PATH.sub("", text)
+    for type_name, words in _TYPES.items():
+        message = message.replace(f"`{type_name}", f"`{words}")
+    return member, f"{message.replace('`', '').replace(' | null', '')}."
 
 
 def _quoted(name: str) -> str:

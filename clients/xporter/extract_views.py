@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from clients.xporter import extracts, web
-from clients.xporter.extracts import Announced, Extract, to_text
+from clients.xporter.extracts import Announcement, Extract, format_time
 from clients.xporter.problems import Problem
 
 bp = Blueprint("extracts", __name__)
@@ -14,21 +14,21 @@ bp = Blueprint("extracts", __name__)
 
 @bp.post("/v1/extracts")
 def announce() -> tuple[Response, int]:
-    """Announce an extract; again with the same content is answered with how it stands."""
+    """Announce an extract; repeated for the same file, the answer has its current state."""
     estab_id, program = web.access().require_endpoint(), web.program()
     try:
         document = request.get_json(force=True)
-    except (BadRequest, RecursionError):  # of arrays in arrays in arrays
+    except (BadRequest, RecursionError):  # arrays nested too deeply
         raise Problem("invalid_request", "The body must be JSON.") from None
     now = program.now()
-    extract, is_new = extracts.announce(program.database, estab_id, Announced.read(document, now), now)
+    extract, is_new = extracts.announce(program.database, estab_id, Announcement.read(document, now), now)
     answer = {"id": extract.id, "state": extract.state, "offset": extract.offset}
     return jsonify(answer | {"max_piece_bytes": extracts.MAX_PIECE_BYTES}), 201 if is_new else 200
 
 
 @bp.patch("/v1/extracts/<extract_id>")
 def add_piece(extract_id: str) -> tuple[Response, int]:
-    """Add bytes at the end."""
+    """Append a piece."""
     estab_id, program = web.access().require_endpoint(), web.program()
     if request.mimetype != "application/octet-stream":
         raise Problem("invalid_request", "The Content-Type of a piece is application/octet-stream.")
@@ -46,7 +46,7 @@ def add_piece(extract_id: str) -> tuple[Response, int]:
 
 @bp.get("/v1/extracts/<extract_id>")
 def status(extract_id: str) -> Response:
-    """How the extract stands."""
+    """The state of the extract."""
     estab_id = web.access().require_endpoint()
     return jsonify(_answer(extracts.find(web.program().database, estab_id, extract_id)))
 
@@ -59,7 +59,7 @@ def delete_everything() -> tuple[str, int]:
 
 
 def _answer(extract: Extract) -> dict[str, Any]:
-    applied_at = to_text(extract.applied_at) if extract.applied_at is not None else None
+    applied_at = format_time(extract.applied_at) if extract.applied_at is not None else None
     answer = {
         "id": extract.id, "state": extract.state, "offset": extract.offset, "bytes": extract.bytes,
         "counts": extract.counts, "problems": extract.problems, "applied_at": applied_at,

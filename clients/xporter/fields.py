@@ -1,7 +1,7 @@
-"""Which members of records are given out under which scopes: the provider's catalogue, and the filter that it decides.
+"""Which members of records are served under which scopes: the provider's catalogue, and the filters made from it.
 
-The provider publishes the catalogue (`GET /api/scopes`); there is no list of ours beside it. What no granted scope
-names is not given out, and without a catalogue nothing is.
+The provider publishes the catalogue (`GET /api/scopes`); there is no other list. A member that no granted scope names
+is not served, and without a catalogue nothing is.
 """
 
 import hashlib
@@ -33,41 +33,41 @@ FILE: Final = "scopes.json"
 ID: Final = "id"
 
 FilteredRecord = Any
-"""A record as it is given out: the `id`, and the members that are granted."""
+"""A record as it is served: the `id`, and the members that are granted."""
 
 log = logging.getLogger(__name__)
 
 
 class BadCatalogue(ValueError):
-    """What the provider published cannot decide under which one scope each member is given out."""
+    """The provider's document does not assign each member to exactly one scope."""
 
 
 class Filter:
-    """Lets the members pass that it was made with: what it decodes has no place for others.
+    """Passes only the members that it was made with: it decodes records into a type without fields for others.
 
-    It is a type with a field for each of them, into which msgspec reads the stored text and from which it writes the
-    answer: a third of the time of dictionaries. The names of fields are numbers, because `class` is a member too.
+    msgspec reads the stored text into that type and writes the answer from it, in a third of the time that dictionaries
+    take. The names of its fields are numbered, because some members (`class`) are keywords.
     """
 
     def __init__(self, members: Iterable[str]) -> None:
         named = {f"m{number}": member for number, member in enumerate(sorted(members))}
         fields: list[Any] = [(ID, Any, ""), *((name, Any, msgspec.UNSET) for name in named)]
         kind: Any = msgspec.defstruct("Record", fields, rename=named, omit_defaults=True, gc=False)
-        self._one: msgspec.json.Decoder[FilteredRecord] = msgspec.json.Decoder(kind)
-        self._many: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind])
+        self._decode: msgspec.json.Decoder[FilteredRecord] = msgspec.json.Decoder(kind)
+        self._decode_all: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind])
 
-    def one(self, record: Record) -> FilteredRecord:
+    def apply(self, record: Record) -> FilteredRecord:
         """The record with its id and the members that pass. It must not be deleted."""
         assert record.data is not None
-        shown = self._one.decode(record.data)
+        shown = self._decode.decode(record.data)
         shown.id = record.id
         return shown
 
-    def several(self, rows: Sequence[Row]) -> list[FilteredRecord]:
+    def apply_all(self, rows: Sequence[Row]) -> list[FilteredRecord]:
         """The same for several records, which are decoded at once."""
-        shown = self._many.decode("[" + ",".join([data or "" for _, _, data in rows]) + "]")
-        for one, (record_id, _, _) in zip(shown, rows, strict=True):
-            one.id = record_id
+        shown = self._decode_all.decode("[" + ",".join([data or "" for _, _, data in rows]) + "]")
+        for record, (record_id, _, _) in zip(shown, rows, strict=True):
+            record.id = record_id
         return shown
 
 
@@ -112,7 +112,7 @@ class Catalogue:
         """The scopes that name a member of the collection."""
         return frozenset(self._scope_of.get(collection, {}).values())
 
-    def naming(self, names: Iterable[str]) -> frozenset[str]:
+    def scopes_naming(self, names: Iterable[str]) -> frozenset[str]:
         """The scopes that name one of these, each a `collection.member`."""
         pairs = (name.partition(".") for name in names)
         return frozenset(
@@ -133,16 +133,16 @@ class Catalogue:
         return members
 
     def filter(self, members: frozenset[str]) -> Filter:
-        """What lets these members of a record pass."""
-        if (made := self._filters.get(members)) is None:
+        """The filter that passes these members."""
+        if (result := self._filters.get(members)) is None:
             if len(self._filters) >= MAX_FILTERS:
                 self._filters.clear()
-            made = self._filters[members] = Filter(members)
-        return made
+            result = self._filters[members] = Filter(members)
+        return result
 
 
 class Fields:
-    """The newest catalogue that could be fetched; the last good one is kept on disk for the next start."""
+    """The newest catalogue that could be fetched; the last valid one is stored on disk for the next start."""
 
     def __init__(self, provider: Provider, folder: Path) -> None:
         self._provider, self._file = provider, folder / FILE
@@ -152,7 +152,7 @@ class Fields:
         self._refresh_at = float("-inf")
 
     def current(self) -> Catalogue:
-        """The catalogue, fetched anew for the first request of a process. Raises `Problem` (503) without any."""
+        """The catalogue, fetched again for the first request of a process. Raises `Problem` (503) without any."""
         if self._catalogue is None or self._refresh_at == float("-inf"):
             self.refresh()
         catalogue = self._catalogue
@@ -162,13 +162,13 @@ class Fields:
         return catalogue
 
     def members(self) -> dict[str, frozenset[str]]:
-        """All members that there are, by collection. Raises `Problem` as `current` does."""
+        """All members that records may have, by collection. Raises `Problem` as `current` does."""
         self.refresh()
         catalogue = self.current()
         return {collection: catalogue.granted(collection, catalogue.scopes) for collection in catalogue.collections}
 
     def refresh(self) -> None:
-        """Fetch the catalogue, if it is time; where that fails, what was there is used on."""
+        """Fetch the catalogue when `REFRESH_SECONDS` have passed; if that fails, the previous one stays in use."""
         with self._lock:
             if time.monotonic() < self._refresh_at:
                 return
@@ -181,7 +181,7 @@ class Fields:
                 return
             self._refresh_at = time.monotonic() + REFRESH_SECONDS
             if document != self._document:
-                self._keep(document)
+                self._store(document)
                 self._catalogue, self._document = catalogue, document
                 log.info("a catalogue of scopes was fetched: %s", hashlib.sha256(document).hexdigest()[:12])
 
@@ -198,17 +198,17 @@ class Fields:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as fault:
-            log.warning("the kept catalogue of scopes cannot be read: %s", fault)
+            log.warning("the stored catalogue of scopes cannot be read: %s", fault)
             return None
         self._document = document
         return catalogue
 
-    def _keep(self, document: bytes) -> None:
+    def _store(self, document: bytes) -> None:
         """Replace the file as a whole."""
-        beside = self._file.with_suffix(f".{os.getpid()}.new")
+        temporary = self._file.with_suffix(f".{os.getpid()}.new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(document)
-            beside.replace(self._file)
+            temporary.write_bytes(document)
+            temporary.replace(self._file)
         except OSError as fault:
-            log.warning("the catalogue of scopes cannot be kept: %s", fault)
+            log.warning("the catalogue of scopes cannot be stored: %s", fault)

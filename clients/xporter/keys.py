@@ -37,7 +37,7 @@ class Keys:
         return {"keys": [key.as_dict(private=False) for _, key in self._read()]}
 
     def rotate(self) -> None:
-        """Add a new key, and keep the newest of those before it as long as it signs."""
+        """Add a new key, which signs after `PUBLISH_BEFORE_SECONDS`; of the earlier keys only the newest is kept."""
         content = json.loads(self._file.read_text("ascii"))
         newest = max(content, key=lambda entry: float(entry["signs_from"]))
         self._write([newest, _new(signs_from=time.time() + PUBLISH_BEFORE_SECONDS)])
@@ -53,11 +53,11 @@ class Keys:
 
     def _write(self, content: list[dict[str, Any]]) -> None:
         """Replace the file as a whole: a reader sees the old keys or the new ones."""
-        beside = self._file.with_suffix(f".{os.getpid()}.new")
-        beside.unlink(missing_ok=True)
-        beside.touch(mode=0o600)
-        beside.write_text(json.dumps(content), "ascii")
-        beside.replace(self._file)
+        temporary = self._file.with_suffix(f".{os.getpid()}.new")
+        temporary.unlink(missing_ok=True)
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(content), "ascii")
+        temporary.replace(self._file)
 
 
 def _new(signs_from: float) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _RELATIONSHIPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of resource: its names, what it can show, and what has to be granted for it to be there."""
+    """One kind of resource: its names, what it can show, and what has to be granted for it."""
 
     name: str
     singular: str
@@ -45,9 +45,9 @@ class Resource:
     members: frozenset[str]
     """The `collection.member`s that it can show."""
     needs: tuple[frozenset[str], ...]
-    """Sets of members of which one must be granted whole; none: it is there for every school."""
+    """Sets of members, one of which must be granted completely; if empty, nothing has to be granted."""
 
-    def is_open(self, granted: Callable[[str], frozenset[str]]) -> bool:
+    def is_available(self, granted: Callable[[str], frozenset[str]]) -> bool:
         """Whether enough is granted; `granted` gives the granted members of a collection."""
         return not self.needs or any(all(_is_granted(name, granted) for name in names) for names in self.needs)
 
@@ -72,7 +72,7 @@ class Roster:
         return makers[name]()
 
     def classes_of(self, user_id: str) -> frozenset[str]:
-        """The ids of the classes in which somebody learns or teaches."""
+        """The ids of the classes in which a person learns or teaches."""
         return frozenset(
             record[ID]
             for record in self._records("classes")
@@ -143,8 +143,8 @@ class Roster:
         grades = {record[ID]: record.get("national_curriculum_year") for record in self._records("year_groups")}
         agents: dict[str, list[Item]] = defaultdict(list)
         for contact in self._records("contacts"):
-            for tie in contact.get("students", ()):
-                agents[tie.get("student")].append(self._ref("user", "users", contact[ID]))
+            for link in contact.get("students", ()):
+                agents[link.get("student")].append(self._ref("user", "users", contact[ID]))
         for record in self._records("students"):
             if "legal_given_name" not in record and "legal_family_name" not in record:
                 continue
@@ -166,9 +166,9 @@ class Roster:
         for record in self._records("staff"):
             if "name" not in record:
                 continue
-            otherwise = "teacher" if record[ID] in teaching else "administrator"
-            role = _first(_ROLES, record.get("role"), otherwise)
-            given, family = _split(record["name"])
+            default = "teacher" if record[ID] in teaching else "administrator"
+            role = _lookup(_ROLES, record.get("role"), default)
+            given, family = _split_name(record["name"])
             yield self._user(
                 "staff", record[ID], given, family, self._role(role), identifier=record.get("staff_code"),
                 email=record.get("email"),
@@ -178,9 +178,9 @@ class Roster:
         for record in self._records("contacts"):
             if "name" not in record:
                 continue
-            ties = record.get("students", ())
-            role = _first(_RELATIONSHIPS, ties[0].get("relationship"), "relative") if ties else "guardian"
-            given, family = _split(record["name"])
+            links = record.get("students", ())
+            role = _lookup(_RELATIONSHIPS, links[0].get("relationship"), "relative") if links else "guardian"
+            given, family = _split_name(record["name"])
             yield self._user(
                 "contacts", record[ID], given, family, self._role(role), email=record.get("email"),
                 phone=record.get("telephone"),
@@ -305,13 +305,13 @@ def _is_granted(name: str, granted: Callable[[str], frozenset[str]]) -> bool:
     return member in granted(collection)
 
 
-def _first(words: Iterable[tuple[str, str]], text: str | None, otherwise: str) -> str:
-    """What belongs to the first of the words that stands in the text."""
+def _lookup(words: Iterable[tuple[str, str]], text: str | None, default: str) -> str:
+    """The value of the first word that the text contains, or `default`."""
     lowered = (text or "").casefold()
-    return next((value for word, value in words if word in lowered), otherwise)
+    return next((value for word, value in words if word in lowered), default)
 
 
-def _split(name: str) -> tuple[str, str]:
+def _split_name(name: str) -> tuple[str, str]:
     """Given and family name of a name that the MIS has as one: the last word is the family name."""
     given, _, family = name.strip().rpartition(" ")
     return given.strip(), family

@@ -28,7 +28,7 @@ _COMPARE: Final[dict[str, Callable[[str, str], bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked of a collection."""
+    """The parameters of one request."""
 
     limit: int
     offset: int
@@ -39,11 +39,11 @@ class Query:
 
     def apply(self, items: Iterable[Item]) -> tuple[list[Item], int]:
         """The page that is asked for, and how many items there are in all."""
-        found: Iterable[Item] = (item for item in items if self.matches(item))
+        matching: Iterable[Item] = (item for item in items if self.matches(item))
         if self.sort:
-            found = sorted(found, key=self._sort_key, reverse=self.descending)
+            matching = sorted(matching, key=self._sort_key, reverse=self.descending)
         page, total = [], 0
-        for total, item in enumerate(found, 1):
+        for total, item in enumerate(matching, 1):
             if self.offset < total <= self.offset + self.limit:
                 page.append(self.select(item))
         return page, total
@@ -63,8 +63,8 @@ def read(arguments: Mapping[str, str], known: tuple[str, ...]) -> Query:
     wanted = _fields(arguments.get("fields"), known)
     sort = arguments.get("sort", "")
     return Query(
-        limit=_number(arguments, "limit", DEFAULT_LIMIT, least=1, most=MAX_LIMIT),
-        offset=_number(arguments, "offset", 0, least=0, most=10_000_000),
+        limit=_number(arguments, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        offset=_number(arguments, "offset", 0, minimum=0, maximum=10_000_000),
         matches=_filter(arguments.get("filter", ""), known),
         sort=sort if sort.partition(".")[0] in known else "",  # an unknown field leaves the order as it is
         descending=arguments.get("orderBy", "asc").casefold() == "desc",
@@ -82,16 +82,18 @@ def links(address: str, arguments: Mapping[str, str], query: Query, total: int) 
         offsets["next"] = query.offset + query.limit
     others = {name: value for name, value in arguments.items() if name not in {"limit", "offset"}}
 
-    def to(offset: int) -> str:
+    def address_at(offset: int) -> str:
         return f"{address}?{urlencode(others | {'limit': str(query.limit), 'offset': str(offset)})}"
 
-    return ", ".join(f'<{to(offset)}>; rel="{name}"' for name, offset in offsets.items())
+    return ", ".join(f'<{address_at(offset)}>; rel="{name}"' for name, offset in offsets.items())
 
 
-def _number(arguments: Mapping[str, str], name: str, otherwise: int, *, least: int, most: int) -> int:
-    text = arguments.get(name, str(otherwise))
-    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)) or not least <= int(text) <= most:
-        raise Problem("invalid_request", f"{name} must be a number from {least} to {most}.", code_minor="invaliddata")
+def _number(arguments: Mapping[str, str], name: str, default: int, *, minimum: int, maximum: int) -> int:
+    text = arguments.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(maximum)) or not minimum <= int(text) <= maximum:
+        raise Problem(
+            "invalid_request", f"{name} must be a number from {minimum} to {maximum}.", code_minor="invaliddata"
+        )
     return int(text)
 
 
@@ -119,11 +121,11 @@ def _filter(text: str, known: tuple[str, ...]) -> Callable[[Item], bool]:
                 break
             joined.add(logical[1])
             at = logical.end()
-        found = _PREDICATE.match(text, at)
-        if found is None or found[1].partition(".")[0] not in known:
+        match = _PREDICATE.match(text, at)
+        if match is None or match[1].partition(".")[0] not in known:
             break
-        predicates.append(_predicate(*found.groups()))
-        at = found.end()
+        predicates.append(_predicate(*match.groups()))
+        at = match.end()
     if text[at:].strip() or len(joined) > 1 or len(text) > MAX_FILTER_LENGTH:
         detail = "filter must be predicates such as familyName='Smith', joined by AND or by OR."
         raise Problem("invalid_request", detail, code_minor="invalid_filter_field")

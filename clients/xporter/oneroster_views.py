@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response, request, send_file
 
 from clients.xporter import oneroster, oneroster_csv, oneroster_queries, pages, storage, web
-from clients.xporter.collection_views import as_text, count, school_of
+from clients.xporter.collection_views import count, format_optional_time, school_of
 from clients.xporter.fields import Catalogue
 from clients.xporter.oneroster import BASE, RESOURCES, Item, Resource, Roster
 from clients.xporter.problems import Problem
@@ -39,13 +39,13 @@ def list_items(name: str) -> Response:
 @bp.get(f"{BASE}/<name>/<sourced_id>")
 def read_item(name: str, sourced_id: str) -> Response:
     """One item."""
-    program, access, catalogue, resource = _open(name)
+    program, access, catalogue, resource = _prepare(name)
     query = oneroster_queries.read(request.args, resource.fields)
     with _roster(program, access, catalogue, resource.members) as roster:
         item = next((item for item in roster.items(name) if item["sourcedId"] == sourced_id), None)
     if item is None:
         raise Problem("not_found")
-    count(program, access, catalogue.naming(resource.members), 1)
+    count(program, access, catalogue.scopes_naming(resource.members), 1)
     return Response(msgspec.json.encode({resource.singular: query.select(item)}), content_type=JSON)
 
 
@@ -61,22 +61,22 @@ def all_as_csv() -> Response:
     program, access = web.program(), web.access()
     catalogue = _catalogue(program, access)
     written = [RESOURCES[name] for name in oneroster_csv.FILES if name in RESOURCES]
-    names = [resource.name for resource in written if _is_open(resource, catalogue, access)]
+    names = [resource.name for resource in written if _is_available(resource, catalogue, access)]
     members = frozenset(member for name in names for member in RESOURCES[name].members)
-    with ExitStack() as unless_sent:
-        target = unless_sent.enter_context(tempfile.SpooledTemporaryFile(MAX_IN_MEMORY))
+    with ExitStack() as cleanup:
+        target = cleanup.enter_context(tempfile.SpooledTemporaryFile(MAX_IN_MEMORY))
         with _roster(program, access, catalogue, members) as roster:
             rows = oneroster_csv.write(target, roster, names)
         target.seek(0)
         response = send_file(target, "application/zip", as_attachment=True, download_name="oneroster.zip", etag=False)
-        response.call_on_close(unless_sent.pop_all().close)
-    count(program, access, catalogue.naming(members), rows)
+        response.call_on_close(cleanup.pop_all().close)
+    count(program, access, catalogue.scopes_naming(members), rows)
     return response
 
 
 @bp.errorhandler(Problem)
 def _refused(problem: Problem) -> Response:
-    """The refusal as OneRoster has it; the same headers as elsewhere."""
+    """The refusal in OneRoster's form, with the same headers as elsewhere."""
     response = web.refused(problem)
     value = problem.members.get("code_minor") or _CODE_MINOR.get(problem.kind.status, "internal_server_error")
     field = {"imsx_codeMinorFieldName": "TargetEndSystem", "imsx_codeMinorFieldValue": value}
@@ -96,15 +96,15 @@ def _refused(problem: Problem) -> Response:
 
 
 def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
-    program, access, catalogue, resource = _open(name)
+    program, access, catalogue, resource = _prepare(name)
     query = oneroster_queries.read(request.args, resource.fields)
     members = resource.members
-    if parent and parent != "schools":  # who learns or teaches in a class is what the answer shows
+    if parent and parent != "schools":  # the answer shows who learns or teaches in a class
         _require(RESOURCES["enrollments"], catalogue, access)
         members |= RESOURCES["enrollments"].members
     with _roster(program, access, catalogue, members) as roster:
-        page, total = query.apply(_of(roster, name, parent, parent_id) if parent else roster.items(name))
-    count(program, access, catalogue.naming(members), len(page))
+        page, total = query.apply(_items_of(roster, name, parent, parent_id) if parent else roster.items(name))
+    count(program, access, catalogue.scopes_naming(members), len(page))
     response = Response(msgspec.json.encode({oneroster.PLURALS[resource.singular]: page}), content_type=JSON)
     response.headers["X-Total-Count"] = str(total)
     address = program.settings.resource + quote(request.path)
@@ -112,7 +112,7 @@ def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
     return response
 
 
-def _of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterator[Item]:
+def _items_of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterator[Item]:
     """The items that belong to the parent. Raises `Problem` where there is no such relation."""
     if parent == "schools" and name in OF_SCHOOL:
         if parent_id not in {org["sourcedId"] for org in roster.items("schools")}:
@@ -127,8 +127,8 @@ def _of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterator[Item
     return (item for item in roster.items(name) if item["sourcedId"] in ids)
 
 
-def _open(name: str) -> tuple[Program, Access, Catalogue, Resource]:
-    """What is needed to answer for a resource. Raises `Problem`."""
+def _prepare(name: str) -> tuple[Program, Access, Catalogue, Resource]:
+    """What an answer about a resource needs, if enough is granted. Raises `Problem`."""
     program, access = web.program(), web.access()
     resource = RESOURCES.get(name)
     if resource is None:
@@ -148,13 +148,13 @@ def _catalogue(program: Program, access: Access) -> Catalogue:
 
 def _require(resource: Resource, catalogue: Catalogue, access: Access) -> None:
     """Raise `Problem` unless enough is granted for the resource."""
-    if not _is_open(resource, catalogue, access):
-        needed = catalogue.naming(member for members in resource.needs for member in members)
+    if not _is_available(resource, catalogue, access):
+        needed = catalogue.scopes_naming(member for members in resource.needs for member in members)
         raise Problem("insufficient_scope", scheme=access.scheme, scope=" ".join(sorted(needed)))
 
 
-def _is_open(resource: Resource, catalogue: Catalogue, access: Access) -> bool:
-    return resource.is_open(lambda collection: catalogue.granted(collection, access.scopes))
+def _is_available(resource: Resource, catalogue: Catalogue, access: Access) -> bool:
+    return resource.is_available(lambda collection: catalogue.granted(collection, access.scopes))
 
 
 @contextmanager
@@ -172,5 +172,5 @@ def _roster(program: Program, access: Access, catalogue: Catalogue, members: fro
                 return iter(())
             return pages.stream_all(connection, school, collection, catalogue.filter(shown))
 
-        changed_at = {name: as_text(state.changed_at) or "" for name, state in stored.items()}
+        changed_at = {name: format_optional_time(state.changed_at) or "" for name, state in stored.items()}
         yield Roster(school.estab_id, program.settings.resource, changed_at, records)

@@ -29,12 +29,12 @@ class View:
     collection: str
     members: frozenset[str]
     filter: Filter
-    """Lets these members pass."""
+    """Passes these members."""
     client_id: str
     scopes: frozenset[str]
-    """Those that were granted and name a member of anything."""
+    """The granted scopes that name a member of any collection."""
     state: Collection | None
-    """None: the collection never came, and is empty."""
+    """None if the collection was never received."""
 
     @property
     def version(self) -> int:
@@ -79,7 +79,7 @@ class Page:
 
     @property
     def count(self) -> int:
-        """How many records it has something to say of."""
+        """The number of records in it, deleted ones included."""
         return len(self.records) + len(self.deleted or ())
 
 
@@ -96,18 +96,20 @@ def stream(connection: Connection, view: View, place: Place) -> Iterator[Filtere
         connection, view.school.id, view.collection, student=place.student, date_from=place.date_from,
         date_to=place.date_to,
     )  # fmt: skip
-    return (record for some in _filtered(view.filter, records) for record in some)
+    return (record for batch in _filtered(view.filter, records) for record in batch)
 
 
-def stream_all(connection: Connection, school: School, collection: str, shows: Filter) -> Iterator[dict[str, Any]]:
+def stream_all(
+    connection: Connection, school: School, collection: str, member_filter: Filter
+) -> Iterator[dict[str, Any]]:
     """All records of a collection as dictionaries, with what the filter lets pass."""
-    for some in _filtered(shows, storage.stream(connection, school.id, collection)):
-        yield from msgspec.to_builtins(some)
+    for batch in _filtered(member_filter, storage.stream(connection, school.id, collection)):
+        yield from msgspec.to_builtins(batch)
 
 
-def _filtered(shows: Filter, records: Iterator[Record]) -> Iterator[list[FilteredRecord]]:
-    while some := list(islice(records, DECODED_AT_ONCE)):
-        yield shows.several(some)
+def _filtered(member_filter: Filter, records: Iterator[Record]) -> Iterator[list[FilteredRecord]]:
+    while batch := list(islice(records, DECODED_AT_ONCE)):
+        yield member_filter.apply_all(batch)
 
 
 def delta_after(view: View, place: Place) -> str | None:
@@ -124,7 +126,7 @@ def _list(connection: Connection, view: View, place: Place, limit: int) -> Page:
     )  # fmt: skip
     shown = rows[:limit]
     more = view.cursor(structs.replace(place, after=shown[-1][0])) if len(rows) > limit else None
-    return Page(view.filter.several(shown), more, delta_after(view, place))
+    return Page(view.filter.apply_all(shown), more, delta_after(view, place))
 
 
 def _changes(connection: Connection, view: View, place: Place, limit: int) -> Page:
@@ -138,4 +140,4 @@ def _changes(connection: Connection, view: View, place: Place, limit: int) -> Pa
     cursor = view.cursor(Place(view.collection, "changes", reached))
     present = [record for record in shown if record.data is not None]
     deleted = [record.id for record in shown if record.data is None]
-    return Page(view.filter.several(present), None if is_last else cursor, cursor, deleted)
+    return Page(view.filter.apply_all(present), None if is_last else cursor, cursor, deleted)

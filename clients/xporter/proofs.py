@@ -30,7 +30,7 @@ class _Headers(jws.JWSRegistry):
 
 
 class Proofs:
-    """Checks proofs, and remembers them as long as they could be replayed. One object for each process.
+    """Checks proofs, and stores them as long as they could be replayed. One object for each process.
 
     Several processes that serve one address would each accept a proof once: run one, with threads.
     """
@@ -70,7 +70,9 @@ class Proofs:
             raise ValueError("without a jti")
         proof = hashlib.sha256(f"{thumbprint} {jti}".encode()).digest()
         with self._lock:
-            for seen, expiry in list(itertools.islice(self._seen.items(), 2)):  # the oldest: more go than come
+            for seen, expiry in list(
+                itertools.islice(self._seen.items(), 2)
+            ):  # the two oldest: more are deleted than added
                 if expiry <= now:
                     del self._seen[seen]
             if self._seen.get(proof, now) > now:

@@ -1,6 +1,6 @@
-"""What we ask the provider: its metadata and keys, about tokens (RFC 7662), and for a token of our own.
+"""Requests to the provider: metadata and keys, introspection of tokens (RFC 7662), and tokens of our own.
 
-We authenticate by a JWT that our key signs (`private_key_jwt`, RFC 7523), so that there is no secret to be kept by two.
+We authenticate by a JWT that our key signs (`private_key_jwt`, RFC 7523), so that no secret is shared.
 """
 
 import logging
@@ -86,11 +86,11 @@ class Provider:
         """What the provider says of the token now (RFC 7662 §2.2). Raises `Unreachable`."""
         return self._post("introspection_endpoint", {"token": token})
 
-    def own_token(self, scope: str, *, anew: bool = False) -> str:
+    def own_token(self, scope: str, *, renew: bool = False) -> str:
         """A token of our own by client credentials (RFC 6749 §4.4). Raises `Unreachable`."""
         with self._token_lock:  # one thread gets it, the others wait
             token, until = self._own_tokens.get(scope, ("", 0.0))
-            if anew or self._now() > until - EARLY_SECONDS:
+            if renew or self._now() > until - EARLY_SECONDS:
                 response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
                 try:
                     token = str(response["access_token"])
@@ -99,14 +99,14 @@ class Provider:
                 self._own_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
             return self._own_tokens[scope][0]
 
-    def get(self, path: str, **more: Any) -> requests.Response:
+    def get(self, path: str, **options: Any) -> requests.Response:
         """GET a public document at the provider, such as `/api/scopes`. Raises `Unreachable` for errors of its own."""
-        return self._send("GET", self._settings.issuer + path, **more)
+        return self._send("GET", self._settings.issuer + path, **options)
 
     def post_as_ourselves(self, path: str, document: Any, *, scope: str) -> requests.Response:
         """POST a JSON document to its API with a token of our own. Raises `Unreachable` for errors of its own."""
-        for anew in (False, True):  # the token may have been revoked, or the provider has begun anew
-            headers = {"Authorization": f"Bearer {self.own_token(scope, anew=anew)}"}
+        for renew in (False, True):  # the token may have been revoked, or the provider was set up again
+            headers = {"Authorization": f"Bearer {self.own_token(scope, renew=renew)}"}
             response = self._send("POST", self._settings.issuer + path, json=document, headers=headers)
             if response.status_code != 401:
                 break
@@ -157,12 +157,12 @@ class Provider:
         except KeyError as fault:
             raise Unreachable(f"its metadata names no {name}") from fault
 
-    def _send(self, method: str, url: str, **more: Any) -> requests.Response:
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
-            response = self._http.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **more)
+            response = self._http.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
         except requests.RequestException as fault:
-            words = next((words for kind, words in _ADVICE if isinstance(fault, kind)), type(fault).__name__)
-            raise Unreachable(words) from None
+            advice = next((advice for kind, advice in _ADVICE if isinstance(fault, kind)), type(fault).__name__)
+            raise Unreachable(advice) from None
         if response.status_code >= 500 or response.status_code == 429:
             raise Unreachable(f"{urlsplit(url).path} answered {response.status_code}")
         return response

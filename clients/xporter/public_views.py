@@ -1,4 +1,4 @@
-"""The addresses that need no token or any: metadata, our public key, health, and what a token opens."""
+"""Addresses for everyone: about this API, metadata, our public key, health; and `/access`, for any token."""
 
 from flask import Blueprint, Response, jsonify, render_template
 
@@ -10,7 +10,7 @@ SCOPES = (
     "school", "students", "students.demographics", "students.sen", "students.medical", "contacts", "staff", "classes",
     "timetable", "attendance", "assessment", "endpoint",
 )  # fmt: skip
-"""What we serve, and what endpoints need; registered with the provider as `resource_scopes`."""
+"""The scopes that we serve, and that of endpoints; registered with the provider as `resource_scopes`."""
 
 bp = Blueprint("public", __name__)
 
@@ -23,7 +23,7 @@ def home() -> str:
 
 @bp.get(web.METADATA)
 def metadata() -> Response:
-    """How to be let in (RFC 9728 §2)."""
+    """Our metadata as a protected resource (RFC 9728 §2)."""
     settings = web.program().settings
     response = jsonify(
         resource=settings.resource, authorization_servers=[settings.issuer], scopes_supported=SCOPES,
@@ -51,7 +51,7 @@ def healthz() -> Response:
 
 @bp.get("/access")
 def access() -> Response:
-    """What the caller's token opens here: the school, and the areas of it."""
+    """What the caller's token gives access to: the school, and its data areas."""
     token = web.access()
     if not token.scopes:
         raise Problem("insufficient_scope", scheme=token.scheme, scope=" ".join(SCOPES))

@@ -1,7 +1,7 @@
-"""Who read what: each read of personal data is counted per school, client, area and day, and the provider is told.
+"""Who read what: each read of personal data is counted per school, client, area and day, and reported to the provider.
 
-Counts gather in memory and are added to the database every second, because a transaction for each request would cost
-more than the request. The provider gets the totals of a day, so that telling it again changes nothing.
+Counts are collected in memory and added to the database every second, because a transaction for each request would
+cost more than the request. Reports have the totals of a day, so that repeating one changes nothing.
 """
 
 import atexit
@@ -18,13 +18,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from clients.xporter.database import Database
+from clients.xporter.extracts import format_time
 from clients.xporter.provider import Provider, Unreachable
 from clients.xporter.tables import reads
 
 PATH: Final = "/api/reads"
 SCOPE: Final = "reads.report"
 WRITE_SECONDS: Final = 1.0
-"""How often counts are added to the database: what a process that is killed forgets of its counts."""
+"""How often counts are added to the database; a process that is killed loses those since then."""
 REPORT_SECONDS: Final = 3.0
 MAX_ROWS: Final = 1000
 """Rows of one report."""
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
-    """What is counted apart."""
+    """What a total is kept for."""
 
     estab_id: str
     client_id: str
@@ -44,14 +45,14 @@ class Key(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many answers, with how many records, and when the last was."""
+    """How many answers, with how many records, and when the last one was (seconds since 1970)."""
 
     requests: int
     records: int
     last_at: float
 
     def plus(self, other: "Count") -> "Count":
-        """Both together."""
+        """The sum of both."""
         return Count(
             self.requests + other.requests, self.records + other.records, max(self.last_at, other.last_at)
         )  # fmt: skip
@@ -67,7 +68,7 @@ class Reads:
         atexit.register(self._write_quietly)
 
     def count(self, estab_id: str, client_id: str, scopes: Iterable[str], records: int) -> None:
-        """Count one answer with so many records under each of these scopes."""
+        """Count one answer with this number of records under each of these scopes."""
         at = self._now()
         day, one = datetime.fromtimestamp(at, UTC).date().isoformat(), Count(1, records, at)
         with self._lock:
@@ -99,7 +100,7 @@ class Reads:
         self._write_quietly()
 
     def report(self) -> None:
-        """Tell the provider each total that it does not know. Raises `Unreachable` and `SQLAlchemyError`."""
+        """Report each total that has changed since it was reported. Raises `Unreachable` and `SQLAlchemyError`."""
         while rows := self._unreported():
             self._send(rows)
 
@@ -109,7 +110,7 @@ class Reads:
             return list(connection.execute(statement))
 
     def _send(self, rows: list[Any]) -> None:
-        """Send these rows; where they are refused, each half for itself, until the row that is wrong is alone."""
+        """Send these rows; if they are refused, each half separately, until only a wrong row is refused."""
         document = {"reads": [_to_report(row) for row in rows]}
         response = self._provider.post_as_ourselves(PATH, document, scope=SCOPE)
         if response.status_code in {400, 413, 422} and len(rows) > 1:
@@ -117,11 +118,11 @@ class Reads:
             self._send(rows[len(rows) // 2 :])
             return
         if response.status_code in {400, 413, 422}:
-            log.error("the provider refuses to be told of a read: %s", response.text[:300])
+            log.error("the provider refuses the report of a read: %s", response.text[:300])
         elif response.status_code not in {200, 204}:
             raise Unreachable(f"{PATH} answered {response.status_code}")
         with self._database.write() as connection:
-            for row in rows:  # one that has changed meanwhile is told again
+            for row in rows:  # one that has changed meanwhile is reported again
                 same = and_(*(reads.c[name] == getattr(row, name) for name in (*Key._fields, "requests")))
                 connection.execute(update(reads).where(same).values(reported_at=self._now()))
 
@@ -162,7 +163,7 @@ class Reporter:
                     report_at = time.monotonic() + REPORT_SECONDS
                     self._reads.report()
             except Unreachable as fault:
-                log.warning("the provider cannot be told what was read: %s", fault)
+                log.warning("reads cannot be reported to the provider: %s", fault)
                 report_at = time.monotonic() + RETRY_SECONDS
             except Exception:
                 log.exception("reads could not be written or reported")
@@ -187,5 +188,5 @@ def _add(connection: Connection, counts: dict[Key, Count], *, is_sqlite: bool) -
 
 
 def _to_report(row: Any) -> dict[str, Any]:
-    last_at = datetime.fromtimestamp(row.last_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {name: getattr(row, name) for name in (*Key._fields, "requests", "records")} | {"last_at": last_at}
+    totals = {name: getattr(row, name) for name in (*Key._fields, "requests", "records")}
+    return totals | {"last_at": format_time(row.last_at)}

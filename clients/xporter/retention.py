@@ -1,4 +1,4 @@
-"""What is kept no longer: extracts that never arrived, old results, deletions, old counts, and schools without data."""
+"""Deletes what is old: unfinished extracts, results, records marked as deleted, counts, and schools without data."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from clients.xporter.tables import reads, records, schools
 
 DAY: Final = 86_400.0
 READS_DAYS: Final = 92
-"""How long counts of reads are kept here. The provider, who is told each of them, shows them to the school."""
+"""How long counts of reads are kept here. They are reported to the provider, which shows them to the school."""
 
 log = logging.getLogger(__name__)
 
 
-def tidy(database: Database, settings: Settings, now: float) -> None:
-    """Delete what has been kept long enough, each kind in a transaction of its own."""
+def delete_old(database: Database, settings: Settings, now: float) -> None:
+    """Delete the rows whose time is over, each kind in a transaction of its own."""
     with database.write() as connection:
         dropped = extracts.drop_old(
             connection,
@@ -45,12 +45,12 @@ def _forget_deletions(database: Database, before: float) -> int:
     forgotten = 0
     for school_id in ids:
         with database.write() as connection:
-            # An extract that brings a deleted record back has read its row: it must not go before that is written.
+            # An extract that restores a deleted record has read its row, and must be applied before the row is deleted.
             connection.execute(select(schools.c.id).where(schools.c.id == school_id).with_for_update())
-            its = records.c.school_id == school_id, old
-            version = connection.execute(select(func.max(records.c.version)).where(*its)).scalar()
+            conditions = records.c.school_id == school_id, old
+            version = connection.execute(select(func.max(records.c.version)).where(*conditions)).scalar()
             if version is not None:
                 school = schools.c.id == school_id, schools.c.forgotten_version < version
                 connection.execute(update(schools).where(*school).values(forgotten_version=version))
-                forgotten += connection.execute(delete(records).where(*its)).rowcount
+                forgotten += connection.execute(delete(records).where(*conditions)).rowcount
     return forgotten

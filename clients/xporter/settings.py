@@ -16,12 +16,12 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the provider is, who we are to it, how we are reached, and where data is kept for how long."""
+    """The provider's address and our id there, our own address, and where and how long data is kept."""
 
     issuer: str
     client_id: str
     resource: str
-    """Our own address, as it is registered: the `aud` of tokens for us, and where proofs are made for."""
+    """Our own address, as it is registered: the `aud` of tokens for us, and the origin of `htu` in proofs."""
     port: int
     data: Path
     """The folder of our key, of what the provider published last, and of the database where no other is named."""
@@ -55,10 +55,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     def read(name: str, default: str) -> str:
         return environment.get(f"XPORTER_{name}", "") or default
 
-    def number(name: str, default: int, most: int, least: int = 1) -> int:
+    def number(name: str, default: int, maximum: int, minimum: int = 1) -> int:
         text = read(name, str(default))
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            faults.append(f"XPORTER_{name}: must be a number from {least} to {most}")
+        if not text.isascii() or not text.isdigit() or not minimum <= int(text) <= maximum:
+            faults.append(f"XPORTER_{name}: must be a number from {minimum} to {maximum}")
             return default
         return int(text)
 
@@ -72,7 +72,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     if database and not database.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         faults.append("XPORTER_DATABASE: must begin with sqlite:/// or postgresql://")
     forget_days, unfinished_hours = number("FORGET_DAYS", 30, 3650), number("UNFINISHED_HOURS", 24, 720)
-    cache_ms = number("CACHE_MS", 1000, 1000, least=0)
+    cache_ms = number("CACHE_MS", 1000, 1000, minimum=0)
     if faults:
         raise BadSettings(*faults)
     return Settings(

@@ -1,7 +1,7 @@
-"""What a record of each collection looks like: types of members, which are required, and which refer to other records.
+"""The shape of each collection's records: types of members, which are required, and which refer to other records.
 
-Which members there are, and under which scope each is served, the provider publishes. Here is what a program has to
-know beyond the names; a member that is not listed here is text, or a list of texts.
+The provider publishes which members there are, and under which scope each is served. This module adds what a program
+has to know besides; a member that is not listed here is text, or a list of texts.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -1,10 +1,10 @@
-"""Reading what is stored about one school, for the views that serve it. Nothing here changes anything.
+"""Reads what is stored about one school, for the views that serve it.
 
-Every function takes the connection of a `Database.read()`: what is read in one such block is of one moment. Data comes
-as the stored JSON text, whole: what the caller may see of it is not decided here.
+Every function takes the connection of a `Database.read()` block, which reads one snapshot. Data is the stored JSON text
+with all members: `fields` filters it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -17,12 +17,12 @@ STREAMED: Final = 1000
 
 
 class School(NamedTuple):
-    """A school of which data was received, or is on its way."""
+    """A school of which an extract was announced or applied."""
 
     id: int
     estab_id: str
     epoch: str
-    """Belongs into each cursor: it changes when everything of the school was deleted."""
+    """The key of the school's cursors; a new one after everything of the school was deleted."""
     mis: str | None
     version: int
     """Of the newest change; the next delta begins after it."""
@@ -33,7 +33,7 @@ class School(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """How much there is of one collection; a collection that never came has none of these."""
+    """The size and version of one collection; there is none for a collection that was never received."""
 
     collection: str
     total: int
@@ -50,7 +50,7 @@ class Record(NamedTuple):
 
 
 Row = tuple[str, int, str | None]
-"""A `Record` as the driver gives it: for pages, in which making the names takes as long as reading."""
+"""A `Record` as the driver returns it: for a page, making named tuples would take as long as reading the rows."""
 
 _RECORD: Final = (records.c.id, records.c.version, records.c.data)
 _SCHOOL: Final = tuple(schools.c[name] for name in School._fields)
@@ -75,7 +75,7 @@ def school_and_collection(
 
 
 def all_collections(connection: Connection, school_id: int) -> dict[str, Collection]:
-    """All collections of the school that ever came, by name."""
+    """All collections of the school that were ever received, by name."""
     rows = connection.execute(select(*_COLLECTION).where(collections.c.school_id == school_id))
     return {row.collection: Collection(*row) for row in rows}
 
@@ -92,8 +92,8 @@ def page(
     date_to: str | None = None,
 ) -> list[Row]:
     """At most `limit` records in the order of their ids, from the first after `after`; dates are inclusive."""
-    narrowed = {"student": student, "date_from": date_from, "date_to": date_to}
-    given = {name: value for name, value in narrowed.items() if value is not None}
+    filters = {"student": student, "date_from": date_from, "date_to": date_to}
+    given = {name: value for name, value in filters.items() if value is not None}
     return _rows(
         connection, _page_statement, tuple(given), school_id=school_id, collection=collection, after=after, limit=limit,
         **given,
@@ -109,7 +109,7 @@ def stream(
     date_from: str | None = None,
     date_to: str | None = None,
 ) -> Iterator[Record]:
-    """All of them in the same order, without holding them in memory."""
+    """All records in the same order, read in batches."""
     after = ""
     while rows := page(
         connection, school_id, collection, after=after, limit=STREAMED, student=student, date_from=date_from,
@@ -127,19 +127,10 @@ def changes(connection: Connection, school_id: int, collection: str, *, since: i
     return list(map(Record._make, rows))
 
 
-def one(connection: Connection, school_id: int, collection: str, record_id: str) -> Record | None:
+def find_record(connection: Connection, school_id: int, collection: str, record_id: str) -> Record | None:
     """The record, if it is there and not deleted."""
-    rows = _rows(connection, _one_statement, school_id=school_id, collection=collection, id=record_id)
+    rows = _rows(connection, _record_statement, school_id=school_id, collection=collection, id=record_id)
     return Record(*rows[0]) if rows else None
-
-
-def several(connection: Connection, school_id: int, collection: str, ids: Sequence[str]) -> list[Record]:
-    """Those of the records with these ids that are there; at most a thousand ids."""
-    statement = select(*_RECORD).where(
-        records.c.school_id == school_id, records.c.collection == collection, records.c.deleted_at.is_(None),
-        records.c.id.in_(ids),
-    )  # fmt: skip
-    return [Record(*row) for row in connection.execute(statement)]
 
 
 # Statements are compiled once for each kind of database, and rows are taken from the driver as they come: otherwise
@@ -164,7 +155,7 @@ def _rows(
 def _compiled(
     make: Callable[..., Select[Any]], variant: tuple[str, ...], dialect: Dialect
 ) -> tuple[str, tuple[str, ...], dict[str, Any]]:  # fmt: skip
-    """The SQL, the names of its parameters in their order, where they have only a place, and those with a value."""
+    """The SQL, the names of its positional parameters in their order, and the parameters that already have a value."""
     compiled = make(*variant).compile(dialect=dialect)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return str(compiled), tuple(compiled.positiontup or ()), constants
@@ -180,14 +171,14 @@ def _school_and_collection_statement() -> Select[Any]:
     return both.where(schools.c.estab_id == bindparam("estab_id"))
 
 
-def _page_statement(*narrowed: str) -> Select[Any]:
+def _page_statement(*filters: str) -> Select[Any]:
     conditions = {
         "student": records.c.student == bindparam("student"), "date_from": records.c.date >= bindparam("date_from"),
         "date_to": records.c.date <= bindparam("date_to"),
     }  # fmt: skip
     present = _of_collection().where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
-    narrow = present.where(*(conditions[name] for name in narrowed))
-    return narrow.order_by(records.c.id).limit(bindparam("limit"))
+    filtered = present.where(*(conditions[name] for name in filters))
+    return filtered.order_by(records.c.id).limit(bindparam("limit"))
 
 
 def _changes_statement() -> Select[Any]:
@@ -195,10 +186,10 @@ def _changes_statement() -> Select[Any]:
     return newer.order_by(records.c.version).limit(bindparam("limit"))
 
 
-def _one_statement() -> Select[Any]:
+def _record_statement() -> Select[Any]:
     return _of_collection().where(records.c.deleted_at.is_(None), records.c.id == bindparam("id"))
 
 
 def _of_collection() -> Select[Any]:
-    is_of = records.c.collection == bindparam("collection")
-    return select(*_RECORD).where(records.c.school_id == bindparam("school_id"), is_of)
+    is_collection = records.c.collection == bindparam("collection")
+    return select(*_RECORD).where(records.c.school_id == bindparam("school_id"), is_collection)

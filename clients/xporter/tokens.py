@@ -2,8 +2,8 @@
 
 Cheap checks come first, and what they refuse never reaches the provider: the JWT itself (RFC 9068 §4: signature, `typ`,
 `iss`, `aud`, `exp`), then the proof that the caller holds the key it is bound to (RFC 9449 §7). Whether the
-authorisation stands is asked by introspection (RFC 7662), whose answer is used for at most one second: what a school
-ends is over then.
+authorisation is in force is asked by introspection (RFC 7662), whose answer is used for at most one second: sharing
+ends that soon after a school has stopped it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 MAX_TOKEN_LENGTH: Final = 16_384
 MAX_CACHED: Final = 10_000
 ENDPOINT_SCOPE: Final = "endpoint"
-_STOPPED: Final = {
+_REFUSALS: Final = {
     "paused": "authorisation_paused", "withdrawn": "authorisation_ended", "expired": "authorisation_ended",
 }  # fmt: skip
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request may do: its client, its school, and the scopes that stand now. A client's own has no school."""
+    """What a request may do: its client, its school, and the scopes granted now. A client's own token has no school."""
 
     scheme: str
     client_id: str
@@ -52,7 +52,7 @@ class Access:
     """The thumbprint of the key that the token is bound to."""
 
     def require_school(self, *, verified: bool = True) -> str:
-        """The Estab ID of the school, which must be verified unless told otherwise. Raises `Problem`."""
+        """The Estab ID of the school, which must be `verified` by default. Raises `Problem`."""
         if self.estab_id is None:
             raise Problem("insufficient_scope", "The token is for no school.", scheme=self.scheme)
         if verified and self.estab_status != "verified":
@@ -65,7 +65,7 @@ class Access:
             raise Problem("insufficient_scope", scheme=self.scheme, scope=" ".join(sorted(names)))
 
     def require_endpoint(self, *, verified: bool = True) -> str:
-        """The Estab ID of the school whose endpoint calls; a verified one unless told otherwise. Raises `Problem`."""
+        """The Estab ID of the school whose endpoint calls; `verified` as in `require_school`. Raises `Problem`."""
         self.require_scope(ENDPOINT_SCOPE)
         if self.jkt is None:
             raise Problem("invalid_token", "An endpoint's token must be bound to its key.", scheme=self.scheme)
@@ -82,7 +82,7 @@ class Tokens:
         self._introspected: dict[bytes, tuple[dict[str, Any], float]] = {}
         self._lock = threading.Lock()
 
-    def of(self, request: Request) -> Access:
+    def check(self, request: Request) -> Access:
         """What the request may do. Raises `Problem`."""
         scheme, token = _token_in_header(request)
         name = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
@@ -94,7 +94,7 @@ class Tokens:
             log.warning("cannot ask %s about a token: %s", self._settings.issuer, fault)
             raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
         if answer.get("active") is not True:
-            raise Problem(_STOPPED.get(str(answer.get("authorisation_status")), "invalid_token"), scheme=scheme)
+            raise Problem(_REFUSALS.get(str(answer.get("authorisation_status")), "invalid_token"), scheme=scheme)
         scopes = frozenset(str(answer.get("scope", "")).split())
         school = answer.get("estab_id"), answer.get("estab_status")
         return Access(scheme, str(claims["client_id"]), *school, scopes, jkt)
@@ -165,7 +165,7 @@ class Tokens:
 
 
 def _remember(cache: dict[bytes, Any], name: bytes, value: Any) -> None:
-    """Put it at the end of the cache, whose oldest entries go."""
+    """Put the value at the end of the cache, and remove its oldest entries."""
     cache.pop(name, None)
     cache[name] = value
     while len(cache) > MAX_CACHED:

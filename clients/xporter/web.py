@@ -1,4 +1,4 @@
-"""What holds for all addresses: the parts of the program, refusals as problem documents, and their pages."""
+"""What all addresses share: the parts of the program, refusals as problem documents, and their pages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from clients.xporter.worker import Worker
 
 METADATA: Final = "/.well-known/oauth-protected-resource"
 _NAME: Final = "xporter"
-_OF_STATUS: Final = {404: "not_found", 405: "invalid_request", 413: "too_large"}
+_CODE_BY_STATUS: Final = {404: "not_found", 405: "invalid_request", 413: "too_large"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Program:
     now: Callable[[], float]
 
     def close(self) -> None:
-        """Stop what runs beside requests, write what was counted, and close the connections to the database."""
+        """Stop the threads, write the counts, and close the connections to the database."""
         self.worker.stop()
         self.reporter.stop()
         self.reads.close()
@@ -52,7 +52,7 @@ def program() -> Program:
 
 def access() -> Access:
     """What this request may do. Raises `Problem`."""
-    return program().tokens.of(request)
+    return program().tokens.check(request)
 
 
 def configure(app: Flask, parts: Program) -> None:
@@ -64,8 +64,8 @@ def configure(app: Flask, parts: Program) -> None:
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 
     @app.before_request
-    def without_nul() -> None:
-        if "\0" in request.path or b"%00" in request.query_string:  # PostgreSQL has no text with it
+    def refuse_nul() -> None:
+        if "\0" in request.path or b"%00" in request.query_string:  # PostgreSQL's text type has no NUL
             raise Problem("invalid_request", "The address has a character that is not allowed.")
 
     @app.after_request
@@ -99,7 +99,7 @@ def refused(problem: Problem) -> Response:
 def _refused_by_flask(fault: HTTPException) -> Response:
     """Flask's own refusals: unknown addresses, other methods, bodies that are too large."""
     status = fault.code or 500
-    problem = Problem(_OF_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
+    problem = Problem(_CODE_BY_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
     response = refused(problem)
     response.status_code = status
     document = problem.document(program().settings.resource) | {"status": status}

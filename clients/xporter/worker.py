@@ -1,6 +1,6 @@
-"""What happens without a request: extracts that have arrived are checked and applied, and old things deleted.
+"""The thread beside the requests: it checks and applies extracts that have arrived, and deletes old rows.
 
-Everything that waits is in the database, so this thread may end at any moment.
+All its work is in the database, so it may be killed at any moment.
 """
 
 import logging
@@ -19,33 +19,33 @@ from clients.xporter.settings import Settings
 TICK_SECONDS = 0.5
 RETRY_SECONDS = 5
 MAX_ATTEMPTS = 5
-"""After so many an extract is refused: it may be the reason why the process ended each time."""
+"""An extract with more is refused: checking it may have crashed the process each time."""
 RETENTION_SECONDS = 3600
 
 Members = Callable[[], Mapping[str, Collection[str]]]
-"""The members that there are, by collection. Raises `Problem` where that is not known at the moment."""
+"""The members that records may have, by collection. Raises `Problem` while the catalogue cannot be read."""
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """The thread. `wake` has it look at once."""
+    """The thread. It looks for work every `TICK_SECONDS`, and at once after `wake`."""
 
     def __init__(
         self, database: Database, settings: Settings, members: Members, now: Callable[[], float] = time.time
     ) -> None:
         self._database, self._settings, self._members, self._now = database, settings, members, now
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._tidied_at = float("-inf")
+        self._cleaned_at = float("-inf")
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, in a thread that does not keep the program running."""
+        """Start the thread, which does not keep the program running."""
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after what it is doing."""
+        """End the thread after the extract that it is checking."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -56,25 +56,25 @@ class Worker:
         self._wake.set()
 
     def work(self) -> int:
-        """Check and apply what waits; returns how many were looked at."""
-        looked_at = 0
+        """Check and apply the extracts that wait; returns how many there were."""
+        number = 0
         while not self._stop.is_set() and (extract := extracts.claim(self._database, self._now())) is not None:
-            looked_at += 1
+            number += 1
             try:
                 self._handle(extract)
             except Problem as problem:
                 log.warning("extract %s of school %s waits: %s", extract.id, extract.school_id, problem)
                 extracts.release(self._database, extract, self._now() + RETRY_SECONDS, count=False)
             except Exception as fault:  # noqa: BLE001  the others must not wait for this one
-                log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _place_of(fault))
+                log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _describe_safely(fault))
                 extracts.release(self._database, extract, self._now() + RETRY_SECONDS * extract.attempts)
-        return looked_at
+        return number
 
     def _handle(self, extract: Extract) -> None:
         began = time.monotonic()
         content = Content()
         if extract.attempts > MAX_ATTEMPTS:
-            content.complain(0, "It could not be checked. Send a new extract; if it happens again, tell us.")
+            content.add_problem(0, "It could not be checked. Send a new extract; if it happens again, tell us.")
             refusal = "cannot_be_checked"
         else:
             refusal = self._check(extract, content)
@@ -85,16 +85,16 @@ class Worker:
         log.info("extract %s of school %s: %s in %.1f s", extract.id, extract.school_id, state, seconds)
 
     def _check(self, extract: Extract, content: Content) -> str:
-        """Check it, and apply it if it is sound; otherwise why it is refused."""
+        """Check the extract, and apply it if there are no problems; returns the code of its refusal, or ""."""
         members = self._members()
         with extracts.file_of(self._database, extract) as (raw, sha256):
             if sha256 != extract.sha256:
-                content.complain(0, "The SHA-256 of what arrived is another. Send it again, with a new id.")
+                content.add_problem(0, "The SHA-256 of what arrived is another. Send it again, with a new id.")
                 return "damaged"
             file = ExtractFile(raw, members)
             checked = file.check()
             if checked.mis != extract.mis and not checked.problems:
-                checked.complain(1, "mis is another than was announced.", None, "mis")
+                checked.add_problem(1, "mis is another than was announced.", None, "mis")
             if checked.problems:
                 content.problems = checked.problems
                 return "invalid_content"
@@ -102,23 +102,23 @@ class Worker:
         return ""
 
     def _run(self) -> None:
-        self._try(lambda: extracts.release_all(self._database))
+        self._log_errors(lambda: extracts.release_all(self._database))
         while not self._stop.is_set():
-            self._try(self.work)
-            if time.monotonic() - self._tidied_at > RETENTION_SECONDS:
-                self._tidied_at = time.monotonic()
-                self._try(lambda: retention.tidy(self._database, self._settings, self._now()))
+            self._log_errors(self.work)
+            if time.monotonic() - self._cleaned_at > RETENTION_SECONDS:
+                self._cleaned_at = time.monotonic()
+                self._log_errors(lambda: retention.delete_old(self._database, self._settings, self._now()))
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
-    def _try(self, step: Callable[[], object]) -> None:
+    def _log_errors(self, step: Callable[[], object]) -> None:
         try:
             step()
         except Exception as fault:  # noqa: BLE001  a thread that ends would leave everything waiting
             log.warning("it is tried again: %s: %s", type(fault).__name__, fault)
 
 
-def _place_of(fault: BaseException) -> str:
-    """Its kind and where it was raised: its message may quote data of people."""
+def _describe_safely(fault: BaseException) -> str:
+    """The type of the error and where it was raised; its message may quote personal data."""
     frame = traceback.extract_tb(fault.__traceback__)[-1]
     return f"{type(fault).__name__} at {frame.filename}:{frame.lineno}"

@@ -11,7 +11,7 @@ from flask import Flask, jsonify
 
 from clients.xporter import extracts, storage
 from clients.xporter.database import Database
-from clients.xporter.extracts import Announced
+from clients.xporter.extracts import Announcement
 from clients.xporter.settings import Settings
 from clients.xporter.worker import Worker
 from tests.clients.xporter import school_data
@@ -147,7 +147,7 @@ def upload(database, *lines, made_at=None, complete=("students",)):
     """An extract that waits to be checked; its id."""
     content, now = packed(*lines, complete=complete), time.time()
     document = announced(content)
-    one = Announced(document["id"], "sims", len(content), document["sha256"], made_at or now)
+    one = Announcement(document["id"], "sims", len(content), document["sha256"], made_at or now)
     extracts.announce(database, ESTAB, one, now)
     extracts.add_piece(database, ESTAB, one.id, 0, content, now)
     return one.id
@@ -179,7 +179,7 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
 def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
     content, now = b"0123456789" * 100, time.time()
     document = announced(content)
-    one = Announced(document["id"], "sims", 2 * len(content), document["sha256"], now)
+    one = Announcement(document["id"], "sims", 2 * len(content), document["sha256"], now)
     announcing = at_once(*(lambda: extracts.announce(database, ESTAB, one, now)[1] for _ in range(4)))
     assert sorted(announcing) == [False, False, False, True]
 

@@ -1,6 +1,6 @@
-"""A provider and a receiver in one, which keep to the agreed interface, and fail where a test wants it.
+"""A fake provider and receiver in one, which keep to docs/design/xporter.md, and fail where a test wants it.
 
-Not ours: the author of an agent needs to see it cope with what our own servers never do.
+They also do what our own servers never do, with which an agent has to cope as well.
 """
 
 import gzip
@@ -28,7 +28,7 @@ PIECE_BYTES = 2048
 
 @dataclass
 class Servers:
-    """Where they are, what they do next, and what came."""
+    """Their address, how they answer the next requests, and the requests that they received."""
 
     issuer: str = ""
     clock_ahead: float = 0.0
@@ -38,20 +38,20 @@ class Servers:
     rotates: bool = False
     lifetime: int = 600
     decisions: list[str] = field(default_factory=lambda: ["authorization_pending"])
-    """What the next polls are told; afterwards the code is approved."""
+    """The errors that answer the next polls; afterwards the code is approved."""
     estab_status: str = "verified"
     other_endpoint: str = ""
     """The name of another endpoint of the school."""
     ended: bool = False
-    """The endpoint was replaced or removed, and its access token is good for a while."""
+    """Whether the endpoint was replaced or removed, while its access token is still valid."""
     wanted: bool = False
     revoked: bool = False
     forgets_extracts: bool = False
     refuses_extract: str = ""
     fails: dict[str, list[int]] = field(default_factory=dict)
-    """By endpoint: statuses of the next answers, after what was asked is done. 0 is none."""
+    """Statuses of the next answers by endpoint, after the request was carried out; 0 leaves the answer as it is."""
     halts: str = ""
-    """The endpoint whose answer never comes, once: `before PATCH`, or `after PATCH` what was asked is done."""
+    """The endpoint that does not answer, once: `before piece` is carried out, or `after piece`."""
     reached: threading.Event = field(default_factory=threading.Event)
     codes: int = 0
     user_code: str = "WDJB-MJHT"
@@ -65,37 +65,37 @@ class Servers:
     contents: dict[str, bytearray] = field(default_factory=dict)
     applied: list[str] = field(default_factory=list)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the receiver has, by collection and key."""
+    """The receiver's records by collection and key."""
     unregistered: bool = False
 
     def apply(self, identifier: str) -> None:
-        """Take over an extract, as XPORTER.md §3 has it."""
-        about, content = self.extracts[identifier], bytes(self.contents[identifier])
-        assert hashlib.sha256(content).hexdigest() == about["sha256"]
+        """Apply an extract as docs/design/xporter.md §3 says."""
+        announcement, content = self.extracts[identifier], bytes(self.contents[identifier])
+        assert hashlib.sha256(content).hexdigest() == announcement["sha256"]
         lines = [json.loads(line) for line in gzip.decompress(content).splitlines()]
         header = lines.pop(0)
         assert header["format"] == 1
-        assert header["made_at"] == about["made_at"]
+        assert header["made_at"] == announcement["made_at"]
         for collection in header["complete"]:
             self.data[collection] = {}
         for line in lines:
             self.data.setdefault(line["collection"], {})[line["key"]] = line["data"]
         self.applied.append(identifier)
-        about["state"] = "refused" if self.refuses_extract else "applied"
+        announcement["state"] = "refused" if self.refuses_extract else "applied"
 
-    def answer_about(self, identifier: str) -> dict[str, Any]:
-        """How an extract stands."""
-        about = self.extracts[identifier]
+    def describe(self, identifier: str) -> dict[str, Any]:
+        """The document about an extract."""
+        announcement = self.extracts[identifier]
         return {
-            "id": identifier, "state": about["state"], "offset": len(self.contents[identifier]),
-            "bytes": about["bytes"], "max_piece_bytes": PIECE_BYTES, "counts": {"students": {"added": 12}},
+            "id": identifier, "state": announcement["state"], "offset": len(self.contents[identifier]),
+            "bytes": announcement["bytes"], "max_piece_bytes": PIECE_BYTES, "counts": {"students": {"added": 12}},
             "problems": [{"line": 1, "message": self.refuses_extract}] if self.refuses_extract else [],
         }  # fmt: skip
 
 
-def _problem(status: int, code: str, **more: Any) -> ResponseReturnValue:
+def _problem(status: int, code: str, **members: Any) -> ResponseReturnValue:
     return jsonify(
-        {"type": f"/problems/{code}", "code": code, "title": code, "detail": f"{code} it is", **more}
+        {"type": f"/problems/{code}", "code": code, "title": code, "detail": f"{code} it is", **members}
     ), status
 
 
@@ -205,12 +205,12 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
     def begin() -> ResponseReturnValue:
         if servers.estab_status != "verified":
             return _problem(403, "school_unverified")
-        about = request.get_json()
-        is_new = about["id"] not in servers.extracts
+        announcement = request.get_json()
+        is_new = announcement["id"] not in servers.extracts
         if is_new:
-            servers.extracts[about["id"]] = about | {"state": "receiving"}
-            servers.contents[about["id"]] = bytearray()
-        return jsonify(servers.answer_about(about["id"])), 201 if is_new else 200
+            servers.extracts[announcement["id"]] = announcement | {"state": "receiving"}
+            servers.contents[announcement["id"]] = bytearray()
+        return jsonify(servers.describe(announcement["id"])), 201 if is_new else 200
 
     @app.patch("/v1/extracts/<identifier>")
     def piece(identifier: str) -> ResponseReturnValue:
@@ -225,15 +225,15 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
         assert len(request.data) <= PIECE_BYTES
         content += request.data
         if len(content) < servers.extracts[identifier]["bytes"]:
-            return jsonify(servers.answer_about(identifier))
+            return jsonify(servers.describe(identifier))
         servers.extracts[identifier]["state"] = "checking"
-        answer = jsonify(servers.answer_about(identifier))
+        answer = jsonify(servers.describe(identifier))
         servers.apply(identifier)
         return answer, 202
 
     @app.get("/v1/extracts/<identifier>")
     def standing(identifier: str) -> ResponseReturnValue:
-        return jsonify(servers.answer_about(identifier))
+        return jsonify(servers.describe(identifier))
 
     @app.delete("/v1/data")
     def delete_data() -> ResponseReturnValue:

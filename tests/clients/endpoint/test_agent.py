@@ -45,20 +45,20 @@ def home(tmp_path):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """Nothing waits; the seconds it would have are noted."""
-    noted: list[float] = []
-    monkeypatch.setattr(cli, "sleep", noted.append)
-    return noted
+    """The waits of the program, in seconds, which are recorded and not slept."""
+    seconds: list[float] = []
+    monkeypatch.setattr(cli, "sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture
 def command(home, servers, mis):
-    """`command("once")`: the exit status and what it says."""
+    """`command("once")`: the exit status and the output."""
 
-    def run(*words, **more):
+    def run(*words, **options):
         if words[0] == "register":
             words = ("register", "--issuer", servers.issuer, "--mis", "sims", "--source", str(mis), *words[1:])
-        result = CliRunner().invoke(cli.main, ["--home", str(home.folder), *words], **more)
+        result = CliRunner().invoke(cli.main, ["--home", str(home.folder), *words], **options)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.exit_code, result.output
@@ -72,8 +72,8 @@ def registered(command):
     assert status == 0, output
 
 
-def agent_of(home, waits, **more):
-    return Agent(Session(home, home.load()), sleep=waits.append, **more)
+def agent_of(home, waits, **options):
+    return Agent(Session(home, home.load()), sleep=waits.append, **options)
 
 
 class TestRegister:
@@ -116,7 +116,7 @@ class TestRegister:
         assert status == 1
         assert "No code was approved in time" in output
 
-    def test_refused_in_the_browser_is_said_so(self, command, servers, home):
+    def test_a_refusal_in_the_browser_is_reported(self, command, servers, home):
         servers.decisions = ["access_denied"]
 
         status, output = command("register")
@@ -124,7 +124,7 @@ class TestRegister:
         assert (status, "refused in the browser" in output) == (1, True)
         assert not (home.folder / "endpoint.json").exists()
 
-    def test_what_a_server_says_moves_no_cursor(self, command, servers):
+    def test_control_characters_of_a_server_never_reach_the_terminal(self, command, servers):
         servers.decisions = ["nonsense\x1b[2J\nnext"]
         status, output = command("register")
         assert (status, "nonsense [2J next" in output, "\x1b" in output) == (1, True, False)
@@ -169,7 +169,7 @@ class TestRegister:
 
         assert (status, "ENDPOINT_MIS_PASSWORD" in output) == (1, True)
 
-    def test_an_address_without_a_provider_is_said_so(self, command, servers):
+    def test_an_address_without_a_provider_is_reported(self, command, servers):
         status, output = command("register", "--issuer", f"{servers.issuer}/elsewhere")
 
         assert (status, "no identity provider" in output) == (1, True)
@@ -239,13 +239,13 @@ class TestSend:
     def test_references_to_pupils_who_are_not_there_are_left_out(self, command, servers, registered, mis):
         path = mis / "Students.csv"
         lines = path.read_bytes().splitlines(keepends=True)
-        left = lines.pop(1)[1:5].decode()
+        removed = lines.pop(1)[1:5].decode()
         path.write_bytes(b"".join(lines))
 
         assert command("once")[0] == 0
-        assert left not in servers.data["students"]
-        assert left not in {data["student"] for data in servers.data["attendance"].values()}
-        assert left not in {pupil for data in servers.data["classes"].values() for pupil in data["students"]}
+        assert removed not in servers.data["students"]
+        assert removed not in {data["student"] for data in servers.data["attendance"].values()}
+        assert removed not in {pupil for data in servers.data["classes"].values() for pupil in data["students"]}
 
     def test_an_unverified_school_sends_nothing_and_is_told_why(self, command, servers, registered):
         servers.estab_status = "unverified"
@@ -257,14 +257,16 @@ class TestSend:
         assert servers.extracts == {}
         assert "not verified yet" in command("status")[1]
 
-    def test_a_broken_network_is_gone_on_from(self, command, servers, registered, waits, school):
+    def test_sending_continues_after_the_network_was_interrupted(self, command, servers, registered, waits, school):
         servers.fails = {"piece": [0, 502, 503], "begin": [502], "standing": [502]}
 
         assert command("once")[0] == 0
         assert servers.data == school.records
         assert len(servers.extracts) == len(servers.applied) == 1
 
-    def test_a_long_break_ends_it_and_the_next_time_goes_on(self, command, servers, registered, school, home):
+    def test_a_long_interruption_ends_the_upload_and_the_next_round_continues_it(
+        self, command, servers, registered, school, home
+    ):
         servers.fails = {"piece": [0, *[502] * 6]}
 
         status, output = command("once")
@@ -276,7 +278,7 @@ class TestSend:
         assert len(servers.extracts) == 1
         assert servers.data == school.records
 
-    def test_a_receiver_that_forgot_the_extract_gets_it_again(self, command, servers, registered, school):
+    def test_an_extract_that_the_receiver_does_not_know_is_sent_again(self, command, servers, registered, school):
         servers.forgets_extracts = True
 
         assert command("once")[0] == 0
@@ -397,7 +399,7 @@ class TestTokens:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the end of the process."""
 
 
 def _kill_at(monkeypatch, number, moment):
@@ -415,13 +417,13 @@ def _kill_at(monkeypatch, number, moment):
         return response
 
     monkeypatch.setattr(requests.Session, "send", killed)
-    # What a dead process does not do: tidy up.
+    # A dead process does not clean up either.
     monkeypatch.setattr(homes.Path, "unlink", lambda *_, **__: None)
 
 
 class TestKilled:
     @pytest.mark.parametrize("moment", ["before", "after"])
-    def test_at_whichever_request_it_is_killed_the_next_time_goes_on(
+    def test_killed_at_any_request_the_next_run_continues(
         self, moment, command, servers, registered, mis, school, home
     ):
         marks = (mis / "Attendance.csv").read_bytes().splitlines(keepends=True)[:40]
@@ -445,7 +447,9 @@ class TestKilled:
             assert list(home.extracts.iterdir()) == []
         assert kills > 10
 
-    def test_a_killed_process_leaves_no_lock_and_the_next_goes_on(self, command, servers, registered, school, home):
+    def test_a_killed_process_leaves_no_lock_and_the_next_one_continues(
+        self, command, servers, registered, school, home
+    ):
         servers.halts = "after piece"
         program = [sys.executable, "-m", "clients.endpoint", "--home", str(home.folder), "once"]
         with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
@@ -513,7 +517,7 @@ class TestDiskFull:
 
 class TestRun:
     def run_until(self, agent, rounds, waits):
-        """Let it run for so many rounds."""
+        """Run the agent for this number of rounds."""
         done = iter(range(rounds))
         round_ = agent.round
 
@@ -558,7 +562,7 @@ class TestRun:
         assert 15 * 15 * 0.9 < sum(waits[:-900]) + 900 < 15 * 15 * 1.1 + 1800
         assert len(servers.extracts) == 1
 
-    def test_an_unverified_school_is_waited_for_and_said_once(self, servers, registered, home, waits, caplog):
+    def test_while_the_school_is_unverified_it_waits_and_logs_that_once(self, servers, registered, home, waits, caplog):
         servers.estab_status = "unverified"
         agent = agent_of(home, waits)
         agent.round()
@@ -575,13 +579,13 @@ class TestRun:
         with pytest.raises(RegistrationEnded):
             agent_of(home, waits).run(lambda: False)
 
-    def test_two_at_once_are_refused(self, command, registered, home):
+    def test_a_second_process_is_refused(self, command, registered, home):
         with home.locked():
             status, output = command("once")
 
         assert (status, "already running" in output) == (1, True)
 
-    def test_stopping_does_not_wait(self, servers, registered, home, waits):
+    def test_a_stopped_service_ends_without_sleeping_on(self, servers, registered, home, waits):
         stops = iter([False, False, True, True])
 
         agent_of(home, waits).run(lambda: next(stops))
@@ -602,13 +606,13 @@ class TestUnregister:
         assert not (home.folder / "endpoint.json").exists()
         assert command("once")[0] == 3
 
-    def test_deleted(self, command, servers, registered):
+    def test_an_option_deletes_what_was_sent(self, command, servers, registered):
         command("once")
 
         assert command("unregister", "--delete-data")[0] == 0
         assert servers.data == {}
 
-    def test_a_registration_that_had_ended_is_cleared_away(self, command, servers, registered, home):
+    def test_the_files_of_an_ended_registration_are_deleted(self, command, servers, registered, home):
         servers.revoked, servers.tokens = True, {"another"}
         command("once")
 
@@ -617,7 +621,7 @@ class TestUnregister:
 
 
 class TestStatus:
-    def test_it_says_how_all_stands(self, command, registered):
+    def test_it_shows_the_school_and_the_last_extract(self, command, registered):
         command("once")
 
         status, output = command("status")
@@ -635,12 +639,12 @@ class TestStatus:
         for secret in (state.refresh_token, state.access_token, state.key["d"]):
             assert secret not in output
 
-    def test_not_registered_is_said_with_what_to_do(self, command):
+    def test_a_server_that_is_not_registered_is_told_what_to_do(self, command):
         status, output = command("status")
 
         assert (status, "Run the command register" in output) == (3, True)
 
-    def test_a_damaged_file_is_said_with_what_to_do(self, command, registered, home):
+    def test_a_damaged_file_is_reported_with_what_to_do(self, command, registered, home):
         (home.folder / "endpoint.json").write_text("{")
 
         status, output = command("status")

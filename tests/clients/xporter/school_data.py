@@ -172,7 +172,7 @@ class Granted:
     def __init__(self):
         self.access = Access("Bearer", "assembly", ESTAB, "verified", frozenset(DATA_SCOPES))
 
-    def of(self, _request):
+    def check(self, _request):
         return self.access
 
     def grant(self, *scopes, **differs):

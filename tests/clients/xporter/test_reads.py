@@ -131,7 +131,7 @@ def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted
     monkeypatch.setattr(provider, "request", refuse_bad)
     reads.report()
     assert sorted(accepted) == ["fine", "good"]
-    assert "refuses to be told" in caplog.text
+    assert "refuses the report" in caplog.text
     reads.report()
     assert sorted(accepted) == ["fine", "good"]
 

@@ -19,9 +19,9 @@ def database(app):
 
 
 @pytest.fixture
-def tidy(database, settings):
-    """`tidy(days=31)` tidies as if so many days had passed."""
-    return lambda days: retention.tidy(database, settings, time.time() + days * DAY)
+def delete_old(database, settings):
+    """`delete_old(days=31)` deletes old rows as if 31 days had passed."""
+    return lambda days: retention.delete_old(database, settings, time.time() + days * DAY)
 
 
 def count(database, table):
@@ -29,30 +29,30 @@ def count(database, table):
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(endpoint, database, tidy):
+def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(endpoint, database, delete_old):
     document = announced(b"abc")
     endpoint.announces(document)
     endpoint.sends(document["id"], 0, b"ab")
-    tidy(days=0.9)
+    delete_old(days=0.9)
     assert endpoint.sends(document["id"], 0, b"ab").status_code == 200
-    tidy(days=1.1)
+    delete_old(days=1.1)
     assert (count(database, tables.extracts), count(database, tables.pieces)) == (0, 0)
 
 
-def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, tidy):
+def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, delete_old):
     extract_id = endpoint.uploads(packed(student("1")))
-    tidy(days=300)
+    delete_old(days=300)
     endpoint.works()
     assert endpoint.looks(extract_id)["state"] == "applied"
 
 
-def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, tidy):
+def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, delete_old):
     endpoint.delivers(student("1"), student("2"), complete=["students"])
     endpoint.delivers(student("2"), complete=["students"])
     version = endpoint.version()
-    tidy(days=29)
+    delete_old(days=29)
     assert len(endpoint.changes("students", 0)) == 2
-    tidy(days=31)
+    delete_old(days=31)
     assert len(endpoint.changes("students", 0)) == 1
     with database.read() as connection:
         assert storage.school(connection, ESTAB).forgotten_version == version
@@ -67,22 +67,22 @@ def test_data_of_a_record_is_gone_as_soon_as_it_is_deleted(endpoint, database):
     assert [(row.data, row.student, row.date, row.digest) for row in rows] == [(None, None, None, b"")] * 2
 
 
-def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(endpoint, database, tidy):
+def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(endpoint, database, delete_old):
     endpoint.delivers(student("1"))
     row = {"estab_id": ESTAB, "client_id": "c", "scope": "students", "requests": 1, "records": 1, "last_at": 0.0}
     with database.write() as connection:
         connection.execute(insert(tables.reads).values(row | {"day": time.strftime("%Y-%m-%d", time.gmtime())}))
-    tidy(days=90)
+    delete_old(days=90)
     assert count(database, tables.reads) == 1
-    tidy(days=95)
+    delete_old(days=95)
     assert (count(database, tables.reads), len(endpoint.stored("students"))) == (0, 1)
 
 
-def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, tidy):
+def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, delete_old):
     endpoint.announces(announced(b"abc"))
-    tidy(days=2)
+    delete_old(days=2)
     assert count(database, tables.schools) == 1
-    tidy(days=31)
+    delete_old(days=31)
     assert count(database, tables.schools) == 0
 
 
@@ -131,11 +131,11 @@ def test_a_wrong_environment_is_reported(command, monkeypatch):
     assert "XPORTER_PORT" in output
 
 
-def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, database, tidy):
+def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, database, delete_old):
     """It may bring a deleted record back, and has read the row that it is about to change."""
     endpoint.delivers(student("1"), student("2"), complete=["students"])
     endpoint.delivers(student("2"), complete=["students"])
-    tidying = threading.Thread(target=tidy, args=(31,))
+    tidying = threading.Thread(target=delete_old, args=(31,))
     with database.write() as connection:
         connection.execute(select(tables.schools).with_for_update()).all()
         tidying.start()
