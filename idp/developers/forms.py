@@ -20,6 +20,12 @@ MAX_TEXT: Final = 50 * 2050
 """Characters of a list of addresses: as many as may be registered, as long as they may be."""
 MAX_KEY_TEXT: Final = 50_000
 """Characters of a key set."""
+SECURITY: Final = {
+    "": "As the software’s quick start has it",
+    "private_key_jwt": "By a key instead of a secret (private_key_jwt)",
+    "fapi2": "By a key, with pushed requests and tokens bound to a key (the profile fapi2: PAR, DPoP)",
+}
+"""What a sandbox application may choose instead of what suits its software."""
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
@@ -71,6 +77,33 @@ class Addresses(OfRegistration):
         return [visible(line) for line in (field.data or "").splitlines() if visible(line)]
 
 
+def _key_set(text: str | None) -> dict[str, Any] | None:
+    """The key set in a field; a single key is put into one. Raises `ValueError` if it is no JSON object."""
+    if not (text or "").strip():
+        return None
+    try:
+        document = json.loads(text or "")
+    except (ValueError, RecursionError):
+        raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
+    if not isinstance(document, dict):
+        raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
+    return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
+
+
+def _check_key_set(field: TextAreaField) -> None:
+    """Refuse what is no key set, or has a private key, which is not shown again. Raises `ValidationError`."""
+    try:
+        document = _key_set(field.data)
+    except ValueError as fault:
+        raise ValidationError(str(fault)) from None
+    if document is not None and jwks.has_private(document):
+        field.data = ""
+        raise ValidationError(
+            "There is a private key in this, which we must never see. Do not use that key any more: make a new "
+            "pair, keep its private half, and paste its public half here."
+        )
+
+
 class Keys(OfRegistration):
     """Public keys: a key set, or the address of one."""
 
@@ -84,28 +117,11 @@ class Keys(OfRegistration):
 
     def key_set(self) -> dict[str, Any] | None:
         """The key set; a single key is put into one. Raises `ValueError` if the text is no JSON object."""
-        if not (self.jwks.data or "").strip():
-            return None
-        try:
-            document = json.loads(self.jwks.data)
-        except (ValueError, RecursionError):
-            raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
-        if not isinstance(document, dict):
-            raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
-        return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
+        return _key_set(self.jwks.data)
 
     def validate_jwks(self, field: TextAreaField) -> None:
         """A key set; its keys are checked with the registration. A private key is not shown again."""
-        try:
-            document = self.key_set()
-        except ValueError as fault:
-            raise ValidationError(str(fault)) from None
-        if document is not None and jwks.has_private(document):
-            field.data = ""
-            raise ValidationError(
-                "There is a private key in this, which we must never see. Do not use that key any more: make a new "
-                "pair, keep its private half, and paste its public half here."
-            )
+        _check_key_set(field)
 
     def validate_jwks_uri(self, field: StringField) -> None:
         """One of the two, and not both."""
@@ -126,6 +142,22 @@ class SandboxApplication(Form):
         "Address of your application", [Length(max=300, message="That is too long.")], [visible],
         default=quick_starts.ADDRESS,
     )  # fmt: skip
+    security = SelectField(
+        "How it proves who it is", choices=[SelectChoice(*choice) for choice in SECURITY.items()], default=""
+    )
+    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
+
+    def key_set(self) -> dict[str, Any] | None:
+        """As `Keys.key_set`."""
+        return _key_set(self.jwks.data)
+
+    def validate_jwks(self, field: TextAreaField) -> None:
+        """A key set where it signs, and nothing where it does not. A private key is not shown again."""
+        _check_key_set(field)
+        if bool(self.security.data) != bool((field.data or "").strip()):
+            raise ValidationError(
+                "Paste the public half of its key here." if self.security.data else "Leave this empty, or choose a key."
+            )
 
 
 class FictionalSchool(Form):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import current_app, request
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from idp.developers.try_it import Reply
+from idp.developers.trial_run import Reply
 from idp.foundation import database, runtime
 from idp.foundation.web import admission
 
@@ -23,5 +23,6 @@ def send(method: str, path: str, headers: Mapping[str, str], form: Mapping[str, 
     application, environ = current_app.wsgi_app, builder.get_environ()
     database.end_read_transaction()
     with admission.place_released(), ThreadPoolExecutor(1) as pool:
-        chunks, status, _ = pool.submit(run_wsgi_app, application, environ, True).result()
-    return Reply(int(status.split()[0]), b"".join(chunks).decode("utf-8", "replace"))
+        chunks, status, response_headers = pool.submit(run_wsgi_app, application, environ, True).result()
+    by_name = {name.lower(): value for name, value in response_headers}
+    return Reply(int(status.split()[0]), b"".join(chunks).decode("utf-8", "replace"), by_name)

@@ -21,8 +21,6 @@ MAX_APPLICATIONS: Final = 20
 """Sandbox applications of one partner, disabled ones included."""
 SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
-TRY_IT_METHODS: Final = frozenset({"client_secret_basic", "client_secret_post", "none"})
-"""Ways to authenticate for which the console needs no key of the application."""
 TRY_IT: Final = "/developers/try-it/callback"
 """The path at which the console itself receives people back from a sign-in that it walks through."""
 
@@ -49,10 +47,12 @@ def software() -> list[quick_starts.QuickStart]:
 
 
 def make_application(
-    developer: Developer, *, name: str, quick_start_id: str, address: str
-) -> tuple[Client, str | None]:
+    developer: Developer, *, name: str, quick_start_id: str, address: str, security: str = "",
+    jwks: dict[str, Any] | None = None,
+) -> tuple[Client, str | None]:  # fmt: skip
     """Register a sandbox application for the software chosen, and return its secret, once.
 
+    `security` is `private_key_jwt` or `fapi2` where it signs by one of the keys of `jwks` instead of having a secret.
     It may ask fictional schools for every scope. Raises `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for
     the address, and `InvalidClientMetadata` for the name.
     """
@@ -63,13 +63,16 @@ def make_application(
     lookalikes.check_name(name, developer.partner_id)
     values = quick_starts.to_values("", address)
     registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
+    if security:
+        registration |= {"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
+    if security == "fapi2":
+        registration["profile"] = security
     return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)
 
 
 def has_try_it(client: Client) -> bool:
     """Whether the console can walk through a sign-in with this application: it may receive people back for it."""
-    is_simple = client.token_endpoint_auth_method in TRY_IT_METHODS and not client.dpop_bound_access_tokens
-    return client.is_sandbox and client.enabled and is_simple and try_it_address() in client.redirect_uris
+    return client.is_sandbox and client.enabled and try_it_address() in client.redirect_uris
 
 
 def try_it_address() -> str:

@@ -88,8 +88,9 @@ def make_application() -> ResponseReturnValue:
     if request.method == "POST" and form.validate():
         try:
             client, secret = sandbox.make_application(
-                person, name=form.name.data, quick_start_id=form.software.data, address=form.address.data
-            )
+                person, name=form.name.data, quick_start_id=form.software.data, address=form.address.data,
+                security=form.security.data, jwks=form.key_set(),
+            )  # fmt: skip
         except quick_starts.InvalidValue as refused:
             form.address.errors = [refused.message]
         except InvalidMetadata as refused:
@@ -114,6 +115,8 @@ def _refuse(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
     for name, reason in faults:
         if name == "client_name":
             form.name.errors = [*form.name.errors, f"The name {reason}."]
+        elif name == "jwks":
+            form.jwks.errors = [*form.jwks.errors, f"It {reason}."]
         else:
             form.address.errors = [*form.address.errors, f"{name}: {reason}."]
 

@@ -1,74 +1,47 @@
 """A real sign-in at a sandbox application: the console takes the application's place, and explains each step."""
 
-import base64
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote, urlencode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
-from idp.developers import applications, sandbox
+from idp.developers import applications, sandbox, trial_run
+from idp.developers.trial_run import Exchange, Run, Send, json_of, lines_of
 from idp.foundation import crypto, runtime, scopes
 from idp.foundation.errors import Refusal
+from idp.partners import trial_keys, trial_secrets
 from idp.partners.models import Client
 from idp.signin.models import Developer
 
-SHOWN_LETTERS: Final = 6
-"""How much is shown of a code, a token or a verifier: enough to recognise it."""
-_HIDDEN: Final = frozenset({"code", "access_token", "refresh_token", "id_token", "code_verifier", "token"})
+MEANINGS: Final[Mapping[str, str]] = {
+    "iss": "Who issued it: us. Compare it, character by character.",
+    "sub": "The person. It never changes and is never used for somebody else.",
+    "aud": "For whom it is: your client id in an ID Token, the address of an API in an access token.",
+    "exp": "When it ends, in seconds since 1970.",
+    "iat": "When it was issued.",
+    "jti": "Its own number.",
+    "auth_time": "When the person proved who they are; a sign-in may be older than the token.",
+    "acr": "How strong that proof was.",
+    "amr": "By what it was made: pwd is a password, otp and hwk a second step.",
+    "nonce": "What your application sent: so the token belongs to this sign-in.",
+    "sid": "This browser's session with us: back-channel logout names it.",
+    "at_hash": "The beginning of the hash of the access token that came along.",
+    "client_id": "Your application.",
+    "scope": "What the school shares by this token. Read it each time: a school may leave areas out.",
+    "estab_id": "The school.",
+    "estab_status": "Whether our staff have verified the school; until then no scope about data is in the token.",
+    "authorisation": "The school's agreement with your application, by its id.",
+    "lineage": "All tokens that came from one sign-in. They end together.",
+    "cnf": "The thumbprint of the key to which the token is bound: it works with a proof by that key alone.",
+}  # fmt: skip
+"""What the claims of our tokens mean."""
 
 
 class NotPossible(Refusal):
     """The console cannot take this application's place."""
 
     code, status, title = "cannot_try", 409, "We cannot walk through a sign-in with this application"
-    message = (
-        "This works with sandbox applications that have a secret or are public, and whose redirect URIs include ours."
-    )
-
-
-class Reply(NamedTuple):
-    """The response to a request of the console's own."""
-
-    status: int
-    body: str
-
-
-Send = Callable[[str, str, Mapping[str, str], Mapping[str, str] | None], Reply]
-"""Sends a request to us: method, path, headers and form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A sign-in that was begun. It is stored for the browser, encrypted."""
-
-    client_id: str
-    method: str
-    """How the application authenticates."""
-    scope: str
-    verifier: str = field(default_factory=crypto.new_secret)
-    state: str = field(default_factory=crypto.new_secret)
-    nonce: str = field(default_factory=crypto.new_secret)
-    secret: str | None = None
-
-    def to_json(self) -> bytes:
-        """For `of_json`."""
-        return json.dumps(asdict(self)).encode()
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """Those of the authorization request."""
-        digest = crypto.digest(self.verifier)
-        return {
-            "response_type": "code", "client_id": self.client_id, "redirect_uri": sandbox.try_it_address(),
-            "scope": self.scope, "state": self.state, "nonce": self.nonce,
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), "code_challenge_method": "S256",
-        }  # fmt: skip
-
-    @property
-    def address(self) -> str:
-        """Where the browser is sent."""
-        return f"/oauth/authorize?{urlencode(self.parameters)}"
+    message = "This works with sandbox applications whose redirect URIs include ours."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +53,60 @@ class Step:
     sent: str = ""
     received: str = ""
     has_failed: bool = False
-
-
-def of_json(content: bytes) -> Run:
-    """The run that `Run.to_json` wrote."""
-    return Run(**json.loads(content))
+    claims: tuple[tuple[str, str], ...] = ()
+    """The claims of a token that came back, and what each means."""
 
 
 def prepare(developer: Developer, client_id: str, scope: str) -> Run:
-    """Begin a run; its secret, if it has one, is not the application's yet (`partners.trial_secrets`).
+    """Begin a run; its secret and keys are not the application's until `lend` is called.
 
     Raises `UnknownApplication` and `NotPossible`.
     """
     client = applications.find(developer, client_id)
     if not sandbox.has_try_it(client):
         raise NotPossible(reason=client_id)
-    secret = None if client.is_public else crypto.new_secret()
-    return Run(client.id, client.token_endpoint_auth_method, scope, secret=secret)
+    return trial_run.begin(client, scope)
+
+
+def lend(run: Run, *, by: str) -> None:
+    """Let the application be proved by the run's secret and keys, for half an hour at most."""
+    if run.secret is not None:
+        trial_secrets.add(run.client_id, run.secret, by=by)
+    if run.keys:
+        trial_keys.add(run.client_id, run.keys, by=by)
+
+
+def take_back(run: Run) -> None:
+    """End what `lend` allowed."""
+    if run.secret is not None:
+        trial_secrets.remove(run.client_id, run.secret)
+    if run.keys:
+        trial_keys.remove(run.client_id, run.keys)
+
+
+def push(run: Run, send: Send) -> Run:
+    """Push the authorization request of a run whose application does so; returns the run with what came back."""
+    if not run.is_pushed:
+        return run
+    exchange = run.post("/oauth/par", run.sent_parameters(), send)
+    answer, is_taken = _parse(exchange.reply.body), exchange.reply.status == 201
+    explanation = (
+        "The whole request goes from its server to ours, so no one can change it on its way (PAR, RFC 9126). It makes "
+        "a state, a nonce and a code verifier for this sign-in, and stores them; the code challenge is the SHA-256 of "
+        "the verifier (PKCE, RFC 7636). request_uri stands for it once."
+        if is_taken
+        else "It was refused. error_description says what to change."
+    )
+    step = Step(
+        "Your application pushes its request", explanation + _about(run, exchange), sent=exchange.shown,
+        received=_received(exchange, answer), has_failed=not is_taken,
+    )  # fmt: skip
+    return replace(run, request_uri=str(answer.get("request_uri", "")), first_steps=(asdict(step),))
+
+
+def has_failed(run: Run) -> bool:
+    """Whether the browser need not be sent, because the pushed request was refused."""
+    return run.is_pushed and not run.request_uri
 
 
 def suggested_scope(client: Client) -> str:
@@ -106,13 +116,11 @@ def suggested_scope(client: Client) -> str:
 
 def explain_answer(run: Run, answer: Mapping[str, str]) -> tuple[list[Step], bool]:
     """The authorization request and the response to it; and whether there is a code to go on with."""
+    steps = [Step(**{**step, "claims": tuple(step["claims"])}) for step in run.first_steps]
+    if has_failed(run):
+        return steps, False
     issuer = runtime.settings().server.issuer
-    request = Step(
-        "Your application sends the browser to us",
-        "It makes a state, a nonce and a code verifier for this sign-in, and stores them. The code challenge is the "
-        "SHA-256 of the verifier (PKCE, RFC 7636).",
-        sent=f"GET {issuer}/oauth/authorize?\n{_lines(run.parameters)}",
-    )
+    steps.append(_explain_request(run, issuer))
     has_state = crypto.same(crypto.digest(answer.get("state", "")), crypto.digest(run.state))
     if not has_state or answer.get("iss") != issuer or "code" not in answer:
         explanation = (
@@ -120,14 +128,14 @@ def explain_answer(run: Run, answer: Mapping[str, str]) -> tuple[list[Step], boo
             if has_state
             else "Its state is not the one that was sent, so somebody else may have begun this: it is thrown away."
         )
-        return [request, Step("The browser comes back", explanation, received=_lines(answer), has_failed=True)], False
+        return [*steps, Step("The browser comes back", explanation, received=lines_of(answer), has_failed=True)], False
     came_back = Step(
         "The browser comes back with a code",
         "state is the one that was sent, and iss is our issuer (RFC 9207): your application compares both. The code "
         "works once, and for a short time.",
-        received=f"GET {sandbox.try_it_address()}?\n{_lines(answer)}",
+        received=f"GET {sandbox.try_it_address()}?\n{lines_of(answer)}",
     )
-    return [request, came_back], True
+    return [*steps, came_back], True
 
 
 def exchange(run: Run, code: str, send: Send) -> list[Step]:
@@ -136,87 +144,98 @@ def exchange(run: Run, code: str, send: Send) -> list[Step]:
         "grant_type": "authorization_code", "code": code, "redirect_uri": sandbox.try_it_address(),
         "code_verifier": run.verifier,
     }  # fmt: skip
-    headers = _authenticate(run, form)
-    reply = send("POST", "/oauth/token", headers, form)
-    tokens = _parse(reply.body)
+    exchange = run.post("/oauth/token", form, send)
+    tokens, is_taken = _parse(exchange.reply.body), exchange.reply.status == 200
     accepted = (
-        "From its server to ours, with its secret or, without one, by the verifier alone. Read scope in the answer: a "
-        "school may leave areas out. withheld_scope names what comes once the school is verified."
+        "From its server to ours. Read scope in the answer: a school may leave areas out. withheld_scope names what "
+        "comes once the school is verified."
     )
     refused = "It was refused. error_description says why, and the log of failed requests has more."
     step = Step(
-        "Your application exchanges the code", accepted if reply.status == 200 else refused,
-        sent=_shown("POST /oauth/token", headers, form), received=f"{reply.status}\n{_json(tokens)}",
-        has_failed=reply.status != 200,
+        "Your application exchanges the code", (accepted if is_taken else refused) + _about(run, exchange),
+        sent=exchange.shown, received=_received(exchange, tokens), has_failed=not is_taken,
     )  # fmt: skip
-    if reply.status != 200:
+    if not is_taken:
         return [step]
-    return [step, *_read_tokens(run, tokens), _ask_userinfo(tokens, send), _revoke(run, tokens, send)]
+    return [step, *_read_tokens(run, tokens), _ask_userinfo(run, tokens, send), _revoke(run, tokens, send)]
+
+
+def _explain_request(run: Run, issuer: str) -> Step:
+    explanation = (
+        "The address has only a reference to the request that was pushed."
+        if run.is_pushed
+        else "It makes a state, a nonce and a code verifier for this sign-in, and stores them. The code challenge is "
+        "the SHA-256 of the verifier (PKCE, RFC 7636)."
+    )
+    if run.request_key is not None and not run.is_pushed:
+        explanation += " All of it is in a JWT that your application signs (RFC 9101)."
+    sent = f"GET {issuer}/oauth/authorize?\n{lines_of(run.browser_parameters())}"
+    return Step("Your application sends the browser to us", explanation, sent=sent)
+
+
+def _about(run: Run, exchange: Exchange) -> str:
+    """How the application proved who it is, and that it has the key of its tokens."""
+    method = {
+        "private_key_jwt": " It proves who it is by client_assertion, a JWT that it signs anew for each request "
+        "(RFC 7523): a key of the console for this trial, yours in your application.",
+        "client_secret_jwt": " It proves who it is by client_assertion, a JWT signed with its secret (RFC 7523).",
+        "client_secret_basic": " It proves who it is by its secret, in a header.",
+        "client_secret_post": " It proves who it is by its secret, in the form.",
+        "none": " It has no secret: the verifier alone proves that it began the sign-in.",
+    }[run.method]
+    if run.dpop_key is not None:
+        method += " The proof in the DPoP header binds the tokens to its key (RFC 9449)."
+    if exchange.has_repeated:
+        method += " We asked for a nonce in the proof (use_dpop_nonce), so it sent the request a second time, with it."
+    return method
 
 
 def _read_tokens(run: Run, tokens: Mapping[str, Any]) -> list[Step]:
     steps = []
-    if (id_token := _decoded(tokens.get("id_token", ""))) is not None:
+    if (id_token := trial_run.decoded(tokens.get("id_token", ""))) is not None:
         nonce = " nonce is the one that was sent." if id_token[1].get("nonce") == run.nonce else ""
         explanation = (
             f"Its signature with our keys, and iss, aud and exp.{nonce} sub is the person: store it, and nothing else, "
             "as their key."
         )
-        received = "\n".join(map(_json, id_token))
-        steps.append(Step("Your application checks the ID Token", explanation, received=received))
-    if (access := _decoded(tokens.get("access_token", ""))) is not None:
+        steps.append(_token_step("Your application checks the ID Token", explanation, id_token))
+    if (access := trial_run.decoded(tokens.get("access_token", ""))) is not None:
         explanation = "Your application passes it on and does not read it. APIs check it (RFC 9068)."
-        steps.append(Step("The access token is for APIs", explanation, received="\n".join(map(_json, access))))
+        steps.append(_token_step("The access token is for APIs", explanation, access))
     return steps
 
 
-def _ask_userinfo(tokens: Mapping[str, Any], send: Send) -> Step:
-    reply = send("GET", "/oauth/userinfo", {"Authorization": f"Bearer {tokens['access_token']}"}, None)
+def _token_step(title: str, explanation: str, token: tuple[dict[str, Any], dict[str, Any]]) -> Step:
+    claims = tuple((name, MEANINGS[name]) for name in token[1] if name in MEANINGS)
+    return Step(title, explanation, received="\n".join(map(json_of, token)), claims=claims)
+
+
+def _ask_userinfo(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
+    exchange = run.get_userinfo(tokens["access_token"], send)
+    explanation = "userinfo has the claims of the scopes that were agreed to, as they are now."
+    if run.dpop_key is not None:
+        explanation += " The proof names the request and the hash of the token (ath)."
+    answer = _parse(exchange.reply.body)
+    by_scope = [(name, f"By the scope {scope}.") for scope, names in scopes.CLAIMS.items() for name in names]
+    claims = [("sub", MEANINGS["sub"]), *(claim for claim in by_scope if claim[0] in answer)]
     return Step(
-        "Your application asks who it is",
-        "userinfo has the claims of the scopes that were agreed to, as they are now.",
-        sent="GET /oauth/userinfo\nAuthorization: Bearer (the access token)",
-        received=f"{reply.status}\n{_json(_parse(reply.body))}",
-        has_failed=reply.status != 200,
-    )
+        "Your application asks who it is", explanation, sent=exchange.shown, received=_received(exchange, answer),
+        has_failed=exchange.reply.status != 200, claims=tuple(claims),
+    )  # fmt: skip
 
 
 def _revoke(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     form = {"token": tokens.get("refresh_token") or tokens["access_token"]}
-    headers = _authenticate(run, form)
-    reply = send("POST", "/oauth/revoke", headers, form)
+    exchange = run.post("/oauth/revoke", form, send, proves=False)
     return Step(
         "The tokens are thrown away",
         "This was a trial, so its tokens are revoked (RFC 7009). The school’s authorisation stays.",
-        sent=_shown("POST /oauth/revoke", headers, form), received=str(reply.status), has_failed=reply.status != 200,
+        sent=exchange.shown, received=str(exchange.reply.status), has_failed=exchange.reply.status != 200,
     )  # fmt: skip
 
 
-def _authenticate(run: Run, form: dict[str, str]) -> dict[str, str]:
-    """The headers of a request that the application authenticates; some methods add to the form instead."""
-    if run.secret is None:
-        form["client_id"] = run.client_id
-        return {}
-    if run.method == "client_secret_post":
-        form |= {"client_id": run.client_id, "client_secret": run.secret}
-        return {}
-    pair = f"{quote(run.client_id, safe='')}:{quote(run.secret, safe='')}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-
-
-def _shown(line: str, headers: Mapping[str, str], form: Mapping[str, str]) -> str:
-    lines = [line, *(["Authorization: Basic (client id and secret)"] if headers else [])]
-    hidden = {**form, "client_secret": "(the secret)"} if "client_secret" in form else form
-    return "\n".join([*lines, _lines(hidden)])
-
-
-def _decoded(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Header and claims of a JWT, for showing them."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    header, claims = (json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
-    return header, claims
+def _received(exchange: Exchange, answer: Mapping[str, Any]) -> str:
+    return f"{exchange.reply.status}\n{json_of(answer)}"
 
 
 def _parse(body: str) -> dict[str, Any]:
@@ -225,16 +244,3 @@ def _parse(body: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _lines(values: Mapping[str, str]) -> str:
-    return "\n".join(f"{name}={_short(value) if name in _HIDDEN else value}" for name, value in values.items())
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    shown = {name: _short(value) if name in _HIDDEN else value for name, value in values.items()}
-    return json.dumps(shown, indent=2, ensure_ascii=False)
-
-
-def _short(value: str) -> str:
-    return f"{value[:SHOWN_LETTERS]}… ({len(value)} characters)"

@@ -2,17 +2,17 @@
 
 from typing import Final
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from idp.developers import applications, own_requests, sandbox, signed_in, try_it
+from idp.developers import applications, own_requests, sandbox, signed_in, trial_run, try_it
+from idp.foundation import database
 from idp.foundation.errors import Busy
-from idp.foundation.web import browser_store, form_drafts, security
+from idp.foundation.web import browser_store, form_drafts, security, transactions
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter, rate_limit
-from idp.partners import trial_secrets
 
 bp = Blueprint("try_it", __name__)
 
@@ -39,12 +39,13 @@ def start(client_id: str) -> ResponseReturnValue:
     client, developer_id = applications.find(developer, client_id), developer.id
     if request.method == "POST" and form.validate():
         run = try_it.prepare(developer, client_id, form.scope.data)
-        # before anything is written, because it is stored in a transaction of its own
+        database.end_read_transaction()
+        with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+            try_it.lend(run, by=developer_id)  # committed before the request is pushed, which needs it
+        run = try_it.push(run, own_requests.send)
         if not browser_store.put(NAME, run.to_json(), browser=browser_store.ensure_browser_id()):
             raise Busy(reason="no room for the run")
-        if run.secret is not None:
-            trial_secrets.add(client_id, run.secret, by=developer_id)
-        return redirect(run.address, 303)
+        return redirect(sandbox.TRY_IT if try_it.has_failed(run) else run.address, 303)
     if request.method != "POST" and form_drafts.saved_fields() is None:
         form.scope.data = try_it.suggested_scope(client)
     page = render_template(
@@ -66,11 +67,10 @@ def callback() -> ResponseReturnValue:
     item = browser_store.get(NAME, browser=browser_store.browser_id())
     if item is None:
         return render_template("developers/try_it_over.html"), 410
-    run = try_it.of_json(item.content)
+    run = trial_run.of_json(item.content)
     browser_store.remove(NAME, browser=browser_store.browser_id())
     steps, has_code = try_it.explain_answer(run, request.args.to_dict())
     if has_code:
         steps += try_it.exchange(run, request.args["code"], own_requests.send)
-    if run.secret is not None:
-        trial_secrets.remove(run.client_id, run.secret)
+    try_it.take_back(run)
     return render_template("developers/try_it_steps.html", steps=steps, client_id=run.client_id)

@@ -146,6 +146,18 @@ class ClientSecret(Base):
     """When the partner was reminded of `expires_at`."""
 
 
+class TrialKey(Base):
+    """The public half of a key with which the console signs in at a sandbox application (`trial_keys`)."""
+
+    __tablename__ = "trial_keys"
+
+    kid: Mapped[str] = mapped_column(primary_key=True)
+    """Its thumbprint."""
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), index=True)
+    jwk: Mapped[dict[str, Any]]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class InitialAccessToken(Base):
     """A token with which a partner registers clients of its own (RFC 7591 §3), within an operator's limits."""
 

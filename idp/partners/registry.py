@@ -6,7 +6,7 @@ Redirect URIs are compared character by character, without patterns and without 
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.foundation.runtime import PerApplication
 from idp.partners import change_notices, resources, sector, snapshots, uris
 from idp.partners.manifest import parse_company, parse_manifest
-from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken
+from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken, TrialKey
 from idp.partners.snapshots import AnyClient, Snapshot
 
 CACHE_SECONDS = 1.0
@@ -81,7 +81,7 @@ def client(client_id: str) -> Snapshot | None:
     row = session().get(Client, client_id)
     if row is None or not row.enabled or row.partner.disabled_at is not None:
         return None
-    snapshot = snapshots.freeze(row, secrets_of(client_id))
+    snapshot = snapshots.freeze(row, secrets_of(client_id), _trial_keys_of(row))
     cache[client_id] = (now, snapshot)  # the time before reading, so that its age is never understated
     return snapshot
 
@@ -338,15 +338,19 @@ def _switch(client_id: str, event: str, *, on: bool, by: str) -> Client:
 def _new_secret(client: Client) -> str:
     """Create a secret and store its digest; if it is an HMAC key, also the sealed secret."""
     secret = crypto.new_secret()
-    digest = crypto.digest(secret)
-    sealed = None
-    if client.token_endpoint_auth_method == "client_secret_jwt":  # noqa: S105  a method's name
-        sealed = runtime.sealer().seal(secret.encode("ascii"), where=_sealing_context(digest))
+    digest, sealed = crypto.digest(secret), seal_hmac_key(client, secret)
     session().add(
         ClientSecret(digest=digest, client_id=client.id, sealed=sealed, created_at=clock.now(), expires_at=None)
     )
     session().flush()
     return secret
+
+
+def seal_hmac_key(client: Client, secret: str) -> str | None:
+    """A secret of the client, sealed, where it is the key of `client_secret_jwt`; else None."""
+    if client.token_endpoint_auth_method != "client_secret_jwt":  # noqa: S105  a method's name
+        return None
+    return runtime.sealer().seal(secret.encode("ascii"), where=_sealing_context(crypto.digest(secret)))
 
 
 def bump_version(client: Client) -> None:
@@ -376,6 +380,12 @@ def secrets_of(client_id: str) -> list[ClientSecret]:
         .order_by(ClientSecret.created_at, ClientSecret.digest)
     )
     return list(session().scalars(statement))
+
+
+def _trial_keys_of(client: Client) -> Sequence[TrialKey]:
+    if not client.is_sandbox:
+        return ()
+    return session().scalars(select(TrialKey).where(TrialKey.client_id == client.id)).all()
 
 
 def _is_valid(expires_at: datetime | None, now: datetime) -> bool:

@@ -11,10 +11,12 @@ from idp.partners.models import (
     Partner,
     RegistrationRequest,
     RegistrationToken,
+    TrialKey,
 )
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(ClientEvent.last_at, "client_events"),
+    DeleteAfter(TrialKey.expires_at, "expired"),
     KeepAll(Partner, "agreements refer to them; operators disable them"),
     KeepAll(Client, "agreements refer to them, and no client_id is reused"),
     KeepAll(ClientSecret, "they show which secret was valid when, and there are few"),

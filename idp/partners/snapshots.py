@@ -1,12 +1,12 @@
 """An immutable copy of a client's registration, cached and shared by all threads of the process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from idp.foundation import scopes
-from idp.partners.models import Client, ClientSecret
+from idp.partners.models import Client, ClientSecret, TrialKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,14 @@ class Secret:
     digest: bytes
     sealed: str | None
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A public key with which the console signs for the application until `expires_at`."""
+
+    jwk: Mapping[str, Any]
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class Snapshot:
     is_sandbox: bool
     version: int
     secrets: tuple[Secret, ...]
+    trial_keys: tuple[Trial, ...]
+    """Keys of the console, for minutes; sandbox applications alone have any."""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -80,17 +90,21 @@ class Snapshot:
         return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
 
 
+_OF_OTHER_ROWS: Final = {"secrets", "trial_keys"}
+"""Fields that are not of the client's own row."""
+
 AnyClient = Client | Snapshot
 """Either form; for rules that need only the registration."""
 
 
-def freeze(client: Client, secrets: list[ClientSecret]) -> Snapshot:
-    """Freeze `client` and its `secrets`, without scopes that have since been removed from the catalogue."""
-    values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name != "secrets"}
+def freeze(client: Client, secrets: list[ClientSecret], trial_keys: Sequence[TrialKey] = ()) -> Snapshot:
+    """Freeze `client`, its `secrets` and `trial_keys`, without scopes that have left the catalogue since."""
+    values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name not in _OF_OTHER_ROWS}
     frozen: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     for name in ("required_scopes", "optional_scopes", "client_scopes", "resource_scopes"):
         frozen[name] = scopes.known(frozen[name])
     frozen_secrets = tuple(Secret(value.digest, value.sealed, value.expires_at) for value in secrets)
-    return Snapshot(**frozen, secrets=frozen_secrets)
+    trials = tuple(Trial(key.jwk, key.expires_at) for key in trial_keys)
+    return Snapshot(**frozen, secrets=frozen_secrets, trial_keys=trials)

@@ -26,8 +26,8 @@ def add(client_id: str, secret: str, *, by: str) -> None:
             session().delete(row)  # of a sign-in that was not finished
     session().add(
         ClientSecret(
-            digest=crypto.digest(secret), client_id=client_id, sealed=None, created_at=now, expires_at=now + LIFETIME,
-            reminded_at=now,
+            digest=crypto.digest(secret), client_id=client_id, sealed=registry.seal_hmac_key(client, secret),
+            created_at=now, expires_at=now + LIFETIME, reminded_at=now,
         )
     )  # fmt: skip
     registry.bump_version(client)

@@ -1,5 +1,6 @@
 """Sandbox applications and fictional schools meet each other, and nothing real, whichever way it is tried."""
 
+import json
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +14,7 @@ from idp.foundation import clock as clocks, runtime, scopes
 from idp.foundation.database import session
 from idp.onboarding import review
 from idp.outbox.models import Message
-from idp.partners import companies, manifest, registry
+from idp.partners import companies, manifest, registry, trial_keys
 from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
@@ -24,6 +25,7 @@ from tests import factories
 from tests.code_accounts import a_developer
 
 CALLBACK = "http://localhost:3000/callback"
+PUBLIC_KEY = json.dumps(trial_keys.public(trial_keys.generate("ES256")))
 
 
 @pytest.fixture
@@ -163,6 +165,19 @@ class TestInABrowser:
         assert "Somebody else decides" not in stranger.sees
         assert page.status_code == 200
 
+    def test_an_application_may_have_a_key_instead_of_a_secret(self, dev, work):
+        dev.opens("/developers/sandbox/applications/new")
+        dev.sends_again(
+            "/developers/sandbox/applications/new", name="Trial", software="openid-client", security="fapi2",
+            address="http://localhost:3000", jwks=PUBLIC_KEY,
+        )  # fmt: skip
+        client_id = dev.page.find(id="client-id").text
+        assert dev.page.find(id="client-secret") is None
+        with work():
+            client = session().get_one(Client, client_id)
+            assert (client.profile, client.token_endpoint_auth_method) == ("fapi2", "private_key_jwt")
+            assert client.jwks == {"keys": [json.loads(PUBLIC_KEY)]}
+
     def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, made, stranger, account):
         answer = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
         parts = urlsplit(answer.location)
@@ -262,6 +277,12 @@ class TestConsole:
             ({"address": "http://assembly.example"}, "must be https"),
             ({"address": "http://localhost:3000/a"}, "must end after the host"),
             ({"name": "IDaaS"}, "must not be, or look like"),
+            ({"security": "fapi2"}, "Paste the public half of its key"),
+            ({"security": "fapi2", "jwks": "no JSON"}, "This is not JSON"),
+            ({"security": "fapi2", "jwks": '{"kty": "EC"}'}, "has a key that cannot be read"),
+            ({"security": "fapi2", "jwks": '{"kty": "EC", "d": "x"}'}, "There is a private key in this"),
+            ({"jwks": '{"kty": "EC"}'}, "Leave this empty"),
+            ({"security": "fapi2", "jwks": PUBLIC_KEY, "address": "http://127.0.0.1:3000"}, "must be https"),
         ],
     )
     def test_what_cannot_be_made_is_explained_and_kept(self, dev, work, typed, why):

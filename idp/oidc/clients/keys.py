@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 from joserfc.jwk import JWKRegistry
 
-from idp.foundation import database, runtime
+from idp.foundation import clock, database, runtime
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import admission, fetch
 from idp.keys.jwts import Key
@@ -57,7 +57,13 @@ _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 
 
 def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
-    """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`."""
+    """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`.
+
+    Of those with which the console signs for a sandbox application, the one that has it.
+    """
+    for trial in client.registered.trial_keys:
+        if trial.jwk["kid"] == kid and clock.now() < trial.expires_at:
+            return _load({"keys": [dict(trial.jwk)]})
     cache, now, registered = _CACHE.get(), time.monotonic(), client.registered
     cached = cache.get(client.id)
     if cached is None or cached.version != registered.version:
