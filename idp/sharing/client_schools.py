@@ -60,7 +60,8 @@ def page(client: Snapshot, selection: Selection, *, after: str | None = None, li
     """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
     statement = _NEWEST.where(Authorisation.client_id == client.id, *_conditions(selection, client.id))
     if after is not None:
-        statement = statement.where(Authorisation.estab_id > after)
+        # The second says the same to PostgreSQL, which otherwise reads the estabs from the first one on.
+        statement = statement.where(Authorisation.estab_id > after, Estab.id > after)
     rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
     return [_to_school(client, agreement, imported_at) for agreement, imported_at in rows]
 
