@@ -190,8 +190,8 @@ def _databases(folder: Path, server: str | None) -> Iterator[tuple[str, Database
 def _sqlite(folder: Path) -> Iterator[str]:
     file = folder / f"{uuid.uuid4().hex}.sqlite3"
     yield f"sqlite:///{file}"
-    for each in folder.glob(f"{file.name}*"):
-        each.unlink()
+    for path in folder.glob(f"{file.name}*"):
+        path.unlink()
 
 
 @contextmanager

@@ -122,10 +122,10 @@ class World:
             self.clients = {}
             for alg in ("ES256", "RS256"):
                 client = a_client(id_token_signed_response_alg=alg)
-                asked = frozenset(SCOPE.split())
+                scopes = frozenset(SCOPE.split())
                 authorise.give(
                     client,
-                    asked,
+                    scopes,
                     by=person.memberships[0],
                     agreement=client.agreement_version,
                     until=authorise.lasts_until(client),
@@ -255,7 +255,9 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         price = limits.prices(database.db.engine, database.ENGINES.of(world.app).autocommit)
         database.db.engine.dispose()
     figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
-    proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))
+    proven, plain = (
+        next(subject for subject in subjects if subject.name == name) for name in (PROVEN, PROVEN.split(",")[0])
+    )
     adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(bare_view.elapsed)
     return [*figures, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
 

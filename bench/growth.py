@@ -76,21 +76,21 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
     provider = Provider(url)
     with provider.world.app.app_context():
         ground = Ground(provider, database.db.engine, kind)
-    found: list[Figure] = []
+    result: list[Figure] = []
     few: dict[str, float] = {}
     for before, size in zip((0, *sizes), sizes, strict=False):
         rows.families(ground.engine, ground.client, before, size)
         taken, subject = _hot(ground, size), f"{size:,} refresh tokens, {kind}"
         few = few or taken
         for what, value in taken.items():
-            found.append(Figure(subject, what, value, "µs"))
+            result.append(Figure(subject, what, value, "µs"))
             if size != sizes[0]:
-                found.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / few[what], "×", FLAT))
-        found += start.first_answers(provider, subject, starts)
-    found += _retention(ground, sizes[-1], seconds)
-    found += _a_row_per_token(ground, sizes[-1])
+                result.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / few[what], "×", FLAT))
+        result += start.first_answers(provider, subject, starts)
+    result += _retention(ground, sizes[-1], seconds)
+    result += _a_row_per_token(ground, sizes[-1])
     provider.disconnect()
-    return found
+    return result
 
 
 def _hot(ground: Ground, size: int) -> dict[str, float]:

@@ -49,7 +49,7 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
     with ExitStack() as stack:
         bare, server = stack.enter_context(servers.bare(threads)), stack.enter_context(servers.idp(url, provider.port))
         nothing = bare_view(bare)
-        subjects = [(nothing, bare), *((each, server) for each in (*provider.endpoints.values(), provider.mix))]
+        subjects = [(nothing, bare), *((endpoint, server) for endpoint in (*provider.endpoints.values(), provider.mix))]
         for number in range(rounds + 1):  # the first is not counted
             for endpoint, its_server in subjects:
                 duration = seconds if number else WARM_UP_SECONDS
@@ -58,11 +58,11 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
                 run = servers.run_load(its_server, kinds, duration)
                 if number:
                     endpoint.runs.append(run)
-        found: list[Figure] = []
+        result: list[Figure] = []
         for endpoint, its_server in subjects:
-            found += speed(endpoint, kind, nothing)
-            found += latency(endpoint, its_server, kind, steady)
-    return found
+            result += speed(endpoint, kind, nothing)
+            result += latency(endpoint, its_server, kind, steady)
+    return result
 
 
 def bare_view(server: Server) -> Endpoint:

@@ -48,12 +48,12 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
 
     They end within 400 days, or ended ten days ago.
     """
-    here = engine.dialect.name
+    dialect = engine.dialect.name
     differs = {
-        "id": "'fam_bench_' || n", "lineage": "'lin_bench_' || n", "digest": _DIGEST[here],
+        "id": "'fam_bench_' || n", "lineage": "'lin_bench_' || n", "digest": _DIGEST[dialect],
         "person_id": f"CASE WHEN n % {ALIVE} = 0 THEN person_id ELSE 'adm_bench_' || n END",
         "authorisation_id": f"CASE WHEN n % {ALIVE} = 0 THEN authorisation_id ELSE 'aut_bench_' || n END",
-        "expires_at": ":ended" if expired else _WITHIN[here].format(400),
+        "expires_at": ":ended" if expired else _WITHIN[dialect].format(400),
     }  # fmt: skip
     values = ", ".join(differs.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
     real = "SELECT * FROM refresh_families WHERE client_id = :client AND id NOT LIKE 'fam_bench_%' LIMIT 1"
@@ -77,16 +77,16 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
 
 def tokens(engine: Engine, rows: int) -> None:
     """The table `bench_tokens`: an access token a row, as narrow as can be, all ending within ten days."""
-    here = engine.dialect.name
+    dialect = engine.dialect.name
     expires = _table.c.expires_at.type.compile(engine.dialect)
     with _in_bulk(engine) as connection:
         connection.execute(
             text(
-                f"CREATE TABLE bench_tokens (digest {_BYTES[here]} PRIMARY KEY, client_id TEXT NOT NULL,"
+                f"CREATE TABLE bench_tokens (digest {_BYTES[dialect]} PRIMARY KEY, client_id TEXT NOT NULL,"
                 f" authorisation_id TEXT NOT NULL, expires_at {expires} NOT NULL)"
             )
         )
-        values = f"{_DIGEST[here]}, 'a-client', 'aut_' || n, {_WITHIN[here].format(10)}"
+        values = f"{_DIGEST[dialect]}, 'a-client', 'aut_' || n, {_WITHIN[dialect].format(10)}"
         connection.execute(
             text(f"{_NUMBERS} INSERT INTO bench_tokens SELECT {values} FROM numbers"), {"first": 0, "last": rows - 1}
         )
@@ -99,7 +99,7 @@ def _in_bulk(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             driver: Any = connection.connection.driver_connection
-            driver.create_function("sha256", 1, lambda said: hashlib.sha256(said.encode()).digest(), deterministic=True)
+            driver.create_function("sha256", 1, lambda text: hashlib.sha256(text.encode()).digest(), deterministic=True)
             driver.execute("PRAGMA cache_size = -524288")  # KiB; once, before the transaction
         else:
             connection.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))

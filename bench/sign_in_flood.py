@@ -35,7 +35,7 @@ def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
     provider = Provider(url)
     kinds = {name: provider.endpoints[name].make(1) for name in RATES if name in provider.endpoints}
     kinds["/healthz"] = [RequestKind("/healthz", [servers.request("GET", "/healthz", provider.port)], 200, "ok")]
-    sign_ins = [replace(each, may_be_refused=True) for each in provider.endpoints["sign-in"].make(1)]
+    sign_ins = [replace(endpoint, may_be_refused=True) for endpoint in provider.endpoints["sign-in"].make(1)]
     provider.disconnect()
     once = Load(
         provider.port,
@@ -81,11 +81,11 @@ def _figures(
                 yield Figure(subject, f"p99 {phase}", now / usually, "×", goals[phase], f"{now:.1f} ms")
     subject = f"sign-in, {kind}"
     yield Figure(
-        subject, "slowest, in or refused", max(max(each.latencies) for each in crowds) * 1000, "ms", MAX_SIGN_IN_MS
+        subject, "slowest, in or refused", max(max(crowd.latencies) for crowd in crowds) * 1000, "ms", MAX_SIGN_IN_MS
     )
-    refused, all_of_them = sum(crowd.refused for crowd in crowds), sum(each.responses for each in crowds)
+    refused, all_of_them = sum(crowd.refused for crowd in crowds), sum(crowd.responses for crowd in crowds)
     yield Figure(subject, "refused", refused, "", note=f"of {all_of_them:,}")
     everything = [*crowds, *alone.values(), *(result for phase in phases.values() for result in phase.values())]
-    if wrong := sum(each.wrong_responses for each in everything):
-        example = next(each.example for each in everything if each.example)
+    if wrong := sum(item.wrong_responses for item in everything):
+        example = next(item.example for item in everything if item.example)
         yield Figure(subject, "wrong answers", wrong, "", 0, example)

@@ -31,7 +31,7 @@ def modules(pattern: str) -> list[Path]:
     """The files that a pattern names, relative to the project."""
     wanted = MUTANT.sub("", pattern)
     files = sorted(path.relative_to(ROOT) for path in (ROOT / "idp").rglob("*.py"))
-    return [path for path in files if any(fnmatchcase(dotted(path), each) for each in (wanted, f"{wanted}.*"))]
+    return [path for path in files if any(fnmatchcase(dotted(path), pattern) for pattern in (wanted, f"{wanted}.*"))]
 
 
 def dotted(path: Path) -> str:
@@ -50,12 +50,12 @@ def main(patterns: list[str], tests: list[str]) -> int:
     os.chdir(ROOT)
     shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be taken for these
     config().only_mutate = [str(path) for path in files]
-    of_packages = [each for package in packages for each in SELECTIONS.get(package, [f"tests/{package}"])]
+    of_packages = [item for package in packages for item in SELECTIONS.get(package, [f"tests/{package}"])]
     config().pytest_add_cli_args_test_selection = tests or [*of_packages, RECORDED]
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases that wait for no disk are quicker
     with tempfile.TemporaryDirectory(prefix="idp-mutants-", dir=memory) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        mutmut._run([each if MUTANT.search(each) else f"{dotted(path)}.x*" for path, each in files.items()], 1)
+        mutmut._run([row if MUTANT.search(row) else f"{dotted(path)}.x*" for path, row in files.items()], 1)
     return _report()
 
 

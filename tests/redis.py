@@ -38,8 +38,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        told = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": "", "appendonly": "no"}
-        options = [word for name, value in told.items() for word in (f"--{name}", str(value))]
+        settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": "", "appendonly": "no"}
+        options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen([str(program()), *options], stdout=subprocess.DEVNULL)
         until = time.monotonic() + TIMEOUT_SECONDS
         while not self._answers():

@@ -202,8 +202,8 @@ def _describe_changes(before: Connection, now: Connection | None) -> str:
     if before.status == "paused":
         return "Your school shares with us again."
     areas = program().settings.application.areas
-    came = now.granted - before.granted
-    if titles := [area.title for area in areas if area.scope in came]:
+    added = now.granted - before.granted
+    if titles := [area.title for area in areas if area.scope in added]:
         return f"New: your school now shares {', '.join(titles)} with us."
-    gone = [area.title for area in areas if area.scope in before.granted - now.granted]
-    return f"Your school no longer shares {', '.join(gone)} with us." if gone else "Nothing has changed."
+    removed = [area.title for area in areas if area.scope in before.granted - now.granted]
+    return f"Your school no longer shares {', '.join(removed)} with us." if removed else "Nothing has changed."

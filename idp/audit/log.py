@@ -65,11 +65,11 @@ def canonical(value: object) -> bytes:
 def _to_json_types(value: Any) -> Any:
     """`value` with only types of JSON, so that it is read back as it was hashed."""
     if isinstance(value, Mapping):
-        return {str(name): _to_json_types(each) for name, each in value.items()}
+        return {str(name): _to_json_types(item) for name, item in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(_to_json_types(each) for each in value)
+        return sorted(_to_json_types(item) for item in value)
     if isinstance(value, list | tuple):
-        return [_to_json_types(each) for each in value]
+        return [_to_json_types(item) for item in value]
     if isinstance(value, datetime | date):
         return value.isoformat()
     if value is None or isinstance(value, str | bool | int):

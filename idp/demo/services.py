@@ -151,9 +151,9 @@ def replace_prefix(value: object, new: str, *, old: str) -> object:
     if isinstance(value, str):
         return new + value.removeprefix(old) if value == old or value.startswith(f"{old}/") else value
     if isinstance(value, list):
-        return [replace_prefix(each, new, old=old) for each in value]
+        return [replace_prefix(item, new, old=old) for item in value]
     if isinstance(value, dict):
-        return {name: replace_prefix(each, new, old=old) for name, each in value.items()}
+        return {name: replace_prefix(item, new, old=old) for name, item in value.items()}
     return value
 
 

@@ -143,7 +143,7 @@ def people() -> ResponseReturnValue:
             else:
                 flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
                 return redirect(url_for(".people"), 303)
-    everyone = [each for each in developers.of_partner(developer.partner_id) if each.disabled_at is None]
+    everyone = [row for row in developers.of_partner(developer.partner_id) if row.disabled_at is None]
     page = render_template("developers/people.html", developer=developer, everyone=everyone, form=form)
     return page, 422 if form.errors else 200
 

@@ -119,13 +119,13 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
     if any(member.person.email_folded == folded for member in people.of_estab(by.estab_id)):
         raise MemberAlready(reason=f"a member of {by.estab_id}")
     earlier = waiting(by.estab_id)
-    if any(each.email_folded == folded and not each.is_expired for each in earlier):
+    if any(invitation.email_folded == folded and not invitation.is_expired for invitation in earlier):
         raise InvitedAlready(reason=f"an open invitation of {by.estab_id}")
-    _check_limits(by.estab_id, [each for each in earlier if each.email_folded != folded])
+    _check_limits(by.estab_id, [invitation for invitation in earlier if invitation.email_folded != folded])
     _check_mails_to(folded, by.estab_id)
-    for each in earlier:
-        if each.email_folded == folded:
-            each.cancelled_at = now
+    for row in earlier:
+        if row.email_folded == folded:
+            row.cancelled_at = now
     invitation = PersonInvitation(
         id=crypto.new_id("inv"), estab=by.estab, name=name, email=email, email_folded=folded, role=role,
         inviter=by.person, digest=b"", sent=0, created_at=now, expires_at=now, used_at=None, cancelled_at=None,

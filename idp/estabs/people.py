@@ -114,8 +114,8 @@ def active_memberships(person: Administrator) -> list[Membership]:
 
 def note_sign_in(person_id: str, estab_id: str) -> bool:
     """Record that the person acts for this estab from now on; False if they were removed meanwhile."""
-    theirs = Membership.person_id == person_id, Membership.estab_id == estab_id, Membership.removed_at.is_(None)
-    statement = update(Membership).where(*theirs).values(signed_in_at=clock.now())
+    conditions = Membership.person_id == person_id, Membership.estab_id == estab_id, Membership.removed_at.is_(None)
+    statement = update(Membership).where(*conditions).values(signed_in_at=clock.now())
     return session().scalar(statement.returning(Membership.person_id)) is not None
 
 
@@ -229,8 +229,8 @@ def confirm_mobile(person_id: str, number: str | None) -> bool:
 def only_of(estab_id: str) -> Select[str]:
     """The ids of the people who act, or acted, for this estab and act for no other: whose data goes with it."""
     elsewhere = select(Membership.person_id).where(Membership.estab_id != estab_id, Membership.removed_at.is_(None))
-    here = select(Membership.person_id).where(Membership.estab_id == estab_id)
-    return here.where(Membership.person_id.not_in(elsewhere))
+    of_estab = select(Membership.person_id).where(Membership.estab_id == estab_id)
+    return of_estab.where(Membership.person_id.not_in(elsewhere))
 
 
 def erase(estab_id: str) -> int:

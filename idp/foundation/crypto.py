@@ -50,10 +50,10 @@ def digest(secret: str) -> bytes:
 
 def keyed(key: bytes, *parts: str) -> bytes:
     """HMAC-SHA-256 over the parts, each preceded by its length so that no two lists collide."""
-    said = b"".join(
+    message = b"".join(
         len(data).to_bytes(4, "big") + data for data in (part.encode("utf-8", "surrogatepass") for part in parts)
     )
-    return hmac.digest(key, said, "sha256")
+    return hmac.digest(key, message, "sha256")
 
 
 def same(one: str | bytes, other: str | bytes) -> bool:

@@ -37,7 +37,7 @@ def inconsistent(settings: "Settings") -> list[str]:
         and not settings.database.is_sqlite,
     }
     checks |= _incomplete_sms(settings.sms)
-    return [fault for fault, there in checks.items() if there] + list(_incomplete_providers(settings))
+    return [fault for fault, applies in checks.items() if applies] + list(_incomplete_providers(settings))
 
 
 def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
@@ -56,7 +56,7 @@ def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
 
 def _incomplete_providers(settings: "Settings") -> Iterator[str]:
     """What is missing of the outside identity providers that are switched on."""
-    switched_on = {name: each for name, each in settings.federation.providers.items() if each.enabled}
+    switched_on = {name: provider for name, provider in settings.federation.providers.items() if provider.enabled}
     if not settings.federation.enabled:
         return
     if not switched_on:
@@ -93,7 +93,7 @@ def unfit(settings: "Settings") -> list[str]:
         for name, provider in settings.federation.providers.items()
         for setting, address in (("authority", provider.authority), ("issuer", provider.issuer))
     }
-    return [fault for fault, there in checks.items() if there] + list(_bad_keys(settings))
+    return [fault for fault, applies in checks.items() if applies] + list(_bad_keys(settings))
 
 
 def _bad_keys(settings: "Settings") -> Iterator[str]:
@@ -141,4 +141,4 @@ def warnings(settings: "Settings") -> list[str]:
             bool(settings.fetch.partner_private_hosts),
         "database.url is SQLite: one process, one machine": settings.database.is_sqlite,
     }  # fmt: skip
-    return [warning for warning, there in checks.items() if there]
+    return [warning for warning, applies in checks.items() if applies]

@@ -110,10 +110,10 @@ def parse(text: str | None) -> frozenset[str]:
 def _parse(text: str) -> frozenset[str]:
     if len(text) > MAX_LENGTH or not _WORDS.fullmatch(text):
         raise UnknownScope
-    found = frozenset([word for word in text.split(" ") if word])
-    if unknown := found - catalogue().keys():
+    names = frozenset([word for word in text.split(" ") if word])
+    if unknown := names - catalogue().keys():
         raise UnknownScope(unknown)
-    return found
+    return names
 
 
 def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it reads

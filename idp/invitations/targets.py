@@ -53,6 +53,6 @@ def _one(text: str, kind: Kind) -> School:
     results = search.find(text, kinds={kind}).results
     if not results:
         raise SchoolUnknown(reason=f"{kind} {text[:40]!r}")
-    school = next((each.school for each in results if each.refusal_reason is None), results[0].school)
+    school = next((result.school for result in results if result.refusal_reason is None), results[0].school)
     require_open(school)
     return school

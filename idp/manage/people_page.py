@@ -59,7 +59,7 @@ def build(member: Membership) -> PeoplePage:
     may_manage = member.may(Action.MANAGE_PEOPLE)
     return PeoplePage(
         school=member.estab.name,
-        people=[_person(each, member, may_manage=may_manage) for each in people.of_estab(member.estab_id)],
+        people=[_person(person, member, may_manage=may_manage) for person in people.of_estab(member.estab_id)],
         invitations=[_invitation(invitation) for invitation in invitations.waiting(member.estab_id)]
         if may_manage
         else [],

@@ -32,7 +32,7 @@ def change() -> ResponseReturnValue:
     """Name the system. Where services do not work with it, it is asked once more."""
     member, form, stopping = current_user.membership, System(), []
     authority.check(member, Action.NAME_MIS)
-    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
+    form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]
     if form.validate_on_submit():
         code = form.mis.data
         stopping = [agreement.client.client_name for agreement in mis.stops(member.estab, code)]

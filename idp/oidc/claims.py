@@ -137,9 +137,9 @@ def resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
     return wanted
 
 
-def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]:
-    """The audience of an access token for `given`: us and the APIs of its scopes, or the requested resources."""
-    wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(given))
+def audience(resource: frozenset[str], granted: frozenset[str]) -> str | list[str]:
+    """The audience of an access token for `granted`: us and the APIs of its scopes, or the requested resources."""
+    wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(granted))
     return wanted[0] if len(wanted) == 1 else wanted
 
 

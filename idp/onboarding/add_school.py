@@ -86,8 +86,8 @@ def _register(school: School, person: Administrator) -> Administrator:
 
 def _completed_within(time: timedelta, person: Administrator) -> tuple[ColumnElement[bool], ...]:
     """The registrations that this person completed with their account within this time."""
-    theirs = Registration.administrator_id == person.id, Registration.outcome.in_(("added", "joining"))
-    return *theirs, Registration.used_at > clock.now() - time
+    conditions = Registration.administrator_id == person.id, Registration.outcome.in_(("added", "joining"))
+    return *conditions, Registration.used_at > clock.now() - time
 
 
 def _enforce_limit(person: Administrator) -> None:

@@ -253,10 +253,10 @@ def finish(
 
 def of_member(member: Membership) -> Registration | None:
     """The registration by which this person registered this school; None if they came to act for it in another way."""
-    theirs = Registration.administrator_id == member.person_id, Registration.school_id == member.estab.school_id
+    conditions = Registration.administrator_id == member.person_id, Registration.school_id == member.estab.school_id
     registered = Registration.outcome.in_(("registered", "added"))
     newest = Registration.used_at.desc(), Registration.id
-    return session().scalar(select(Registration).where(*theirs, registered).order_by(*newest).limit(1))
+    return session().scalar(select(Registration).where(*conditions, registered).order_by(*newest).limit(1))
 
 
 def owner(registration: Registration) -> Administrator | None:

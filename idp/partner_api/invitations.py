@@ -72,14 +72,14 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
     the school or the person is known to us makes no difference to the answer.
     """
     try:
-        asked = scopes.parse(body.scope)
+        scope = scopes.parse(body.scope)
     except scopes.UnknownScope as fault:
         names = ", ".join(sorted(fault.names))
         raise verbs.InvalidInvitation([("scope", f"{fault}: {names}" if names else str(fault))]) from fault
     invitation = verbs.invite(
         access.client.registered,
         verbs.Request(
-            _school(body), body.contact.name, body.contact.email, asked, mis=body.mis or None, reference=body.reference
+            _school(body), body.contact.name, body.contact.email, scope, mis=body.mis or None, reference=body.reference
         ),
         idempotency_key=headers.get(KEY),
     )

@@ -26,12 +26,12 @@ _PATH_PARAMETER: Final = re.compile(r"<(\w+)>")
 def document() -> dict[str, Any]:
     """The whole description."""
     settings, declared, catalogue = runtime.settings(), _paths(), scopes.catalogue()
-    answers = [each.answer for _, each in declared if each.answer is not None]
-    bodies = [each.body for _, each in declared if each.body is not None]
+    answers = [operation.answer for _, operation in declared if operation.answer is not None]
+    bodies = [operation.body for _, operation in declared if operation.body is not None]
     _, schemas = msgspec.json.schema_components([*answers, *bodies, Problem], ref_template=SCHEMAS)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for path, each in declared:
-        paths[_PATH_PARAMETER.sub(r"{\1}", path)][each.method.lower()] = _describe(path, each)
+    for path, operation in declared:
+        paths[_PATH_PARAMETER.sub(r"{\1}", path)][operation.method.lower()] = _describe(path, operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{settings.service.name}: API for partners", "version": "1", "description": DESCRIPTION},
@@ -45,7 +45,9 @@ def document() -> dict[str, Any]:
                     "flows": {
                         "clientCredentials": {
                             "tokenUrl": runtime.url("/oauth/token"),
-                            "scopes": {name: each.title for name, each in catalogue.items() if each.kind == "client"},
+                            "scopes": {
+                                name: scope.title for name, scope in catalogue.items() if scope.kind == "client"
+                            },
                         }
                     },
                 },
@@ -62,7 +64,7 @@ def document() -> dict[str, Any]:
 def _paths() -> list[tuple[str, Operation]]:
     rules = current_app.url_map.iter_rules()
     named = ((rule.rule, OPERATIONS.get(rule.endpoint.removeprefix("partner_api."))) for rule in rules)
-    return sorted(((path, each) for path, each in named if each is not None), key=lambda pair: pair[0])
+    return sorted(((path, operation) for path, operation in named if operation is not None), key=lambda pair: pair[0])
 
 
 def _describe(path: str, operation: Operation) -> dict[str, Any]:
@@ -109,7 +111,9 @@ def _problems(codes: Iterable[str]) -> dict[str, Any]:
     for code in codes:
         titles[str(problems.KINDS[code][0])].append(f"`{code}`: {problems.KINDS[code][1]}")
     content = {problems.MEDIA_TYPE: {"schema": _reference(Problem)}}
-    return {status: {"description": "; ".join(said), "content": content} for status, said in titles.items()}
+    return {
+        status: {"description": "; ".join(descriptions), "content": content} for status, descriptions in titles.items()
+    }
 
 
 def _in_headers(headers: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -135,5 +139,5 @@ def _in_query(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
 @cache
 def _schema(query: type[msgspec.Struct]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components([query], ref_template=SCHEMAS)
-    found: dict[str, Any] = schemas[query.__name__]
-    return found
+    schema: dict[str, Any] = schemas[query.__name__]
+    return schema

@@ -110,8 +110,12 @@ def of_refusal(refused: Refusal) -> Response:
     answer = response(
         code, refused.message, status=refused.status, faults=refused.faults,
         successors=tuple(
-            Successor(name=each.name, urn=(each.school and each.school.urn) or UNSET, since=each.since or UNSET)
-            for each in after
+            Successor(
+                name=successor.name,
+                urn=(successor.school and successor.school.urn) or UNSET,
+                since=successor.since or UNSET,
+            )
+            for successor in after
         ),
         endpoint=_other(refused) if isinstance(refused, EndpointExists) else UNSET,
     )  # fmt: skip
@@ -150,5 +154,5 @@ def unexpected(error: Exception) -> Response:
 
 
 def _code_of(status: int) -> str:
-    found = {usual: code for code, (usual, _, _) in reversed(KINDS.items())}
-    return found.get(status, "invalid_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "busy")
+    codes = {usual: code for code, (usual, _, _) in reversed(KINDS.items())}
+    return codes.get(status, "invalid_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "busy")

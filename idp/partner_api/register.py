@@ -47,9 +47,9 @@ def to_entry(school: RegisteredSchool) -> RegisterEntry:
     return RegisterEntry(**_entry(listed), successors=tuple(map(_to_successor, after)))
 
 
-def _to_school(found: FoundSchool) -> RegisterSchool:
-    successors = tuple(map(_to_successor, found.successors))
-    return RegisterSchool(**_entry(found), successors=successors, can_register=found.refusal_reason is None)
+def _to_school(result: FoundSchool) -> RegisterSchool:
+    successors = tuple(map(_to_successor, result.successors))
+    return RegisterSchool(**_entry(result), successors=successors, can_register=result.refusal_reason is None)
 
 
 def _to_successor(step: Any) -> Successor:

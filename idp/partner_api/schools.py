@@ -74,33 +74,34 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     raise NotFound(NOT_AUTHORISED, reason=estab_id)
 
 
-def to_school(found: ClientSchool, endpoint: Endpoint | None) -> School:
+def to_school(client_school: ClientSchool, endpoint: Endpoint | None) -> School:
     """The school as it is answered, with its endpoint."""
-    agreement, estab = found.agreement, found.estab
+    agreement, estab = client_school.agreement, client_school.estab
     return School(
         estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
-        connection=connection(found, endpoint), endpoint=_endpoint(endpoint),
-        scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
-        mis_accepted=found.mis_accepted,
-        agreement_version=agreement.agreement, review=_review(found.review),
-        closing=CLOSING.get(estab.school.status_code, UNSET), continues_as=found.continues_as or UNSET,
+        connection=connection(client_school, endpoint), endpoint=_endpoint(endpoint),
+        scope=scopes.format(client_school.granted), withheld_scope=scopes.format(client_school.withheld),
+        mis=estab.mis or UNSET,
+        mis_accepted=client_school.mis_accepted,
+        agreement_version=agreement.agreement, review=_review(client_school.review),
+        closing=CLOSING.get(estab.school.status_code, UNSET), continues_as=client_school.continues_as or UNSET,
         review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,
         until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
-        changed_at=found.changed_at, register=register.to_entry(estab.school),
+        changed_at=client_school.changed_at, register=register.to_entry(estab.school),
     )  # fmt: skip
 
 
-def connection(found: ClientSchool, endpoint: Endpoint | None) -> Connection:
+def connection(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
     """What is told of the three states: of the agreement, of the school's account, and of its endpoint."""
-    agreed, estab = found.agreement.state, found.estab.state
+    agreed, estab = client_school.agreement.state, client_school.estab.state
     if estab in {"closed", "rejected"}:
         return "closed"
     if agreed == "withdrawn":
         return "withdrawn"
     if agreed == "expired":
         return "awaiting_authorisation"
-    if agreed == "paused" or estab == "suspended" or not found.mis_accepted:
+    if agreed == "paused" or estab == "suspended" or not client_school.mis_accepted:
         return "paused"
     if estab == "unverified":
         return "awaiting_verification"

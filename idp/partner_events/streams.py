@@ -103,18 +103,18 @@ def verify(client_id: str, state: str = "") -> str:
 
 def replay(client_id: str, event_ids: Collection[str], *, by: str) -> int:
     """Deliver these events again, each with its `jti`; returns how many. Raises `UnknownEvent` if one is not there."""
-    found = _replay(client_id, PartnerEvent.id.in_(event_ids))
-    if found != len(set(event_ids)):
+    number = _replay(client_id, PartnerEvent.id.in_(event_ids))
+    if number != len(set(event_ids)):
         raise UnknownEvent(reason=client_id)
-    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=found)
-    return found
+    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=number)
+    return number
 
 
 def replay_since(client_id: str, since: datetime, *, by: str) -> int:
     """Deliver all events again that are kept and happened since then, in order; returns how many."""
-    found = _replay(client_id, PartnerEvent.created_at >= since)
-    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=found, since=since)
-    return found
+    number = _replay(client_id, PartnerEvent.created_at >= since)
+    log.record(events.CLIENT_EVENTS_REPLAYED, by=by, client=client_id, subject=client_id, count=number, since=since)
+    return number
 
 
 def _replay(client_id: str, which: ColumnElement[bool]) -> int:

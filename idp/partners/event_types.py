@@ -101,7 +101,7 @@ _TYPES: Final = (
     EventType("invitation-declined", "invitation", "The contact has said that the invitation is not for them."),
     VERIFICATION,
 )
-TYPES: Final = {each.name: each for each in _TYPES}
+TYPES: Final = {event_type.name: event_type for event_type in _TYPES}
 """By name."""
 CHOICE: Final = frozenset(TYPES) - {VERIFICATION.name}
 """The names that a registration chooses from; the event for a verification always comes."""

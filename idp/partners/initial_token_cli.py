@@ -78,5 +78,5 @@ def _facts(row: InitialAccessToken) -> dict[str, Any]:
     return {
         "id": row.id, "partner": row.partner.name, "profile": row.profile, "state": initial_tokens.state(row),
         "used": row.used, "most": row.most, "require_pkce": row.require_pkce, "created_at": row.created_at,
-        "expires_at": row.expires_at, **{f"{kind}_scopes": scopes.format(each) for kind, each in kinds.items()},
+        "expires_at": row.expires_at, **{f"{kind}_scopes": scopes.format(names) for kind, names in kinds.items()},
     }  # fmt: skip

@@ -61,7 +61,7 @@ class Reading:
             case "postcode":
                 if is_whole(value):
                     return f"the postcode {value}"
-                return f"postcodes beginning {' or '.join(dict.fromkeys(each.strip() for each in self.values))}"
+                return f"postcodes beginning {' or '.join(dict.fromkeys(postcode.strip() for postcode in self.values))}"
             case "name":
                 return f"the name or town “{value}”"
 

@@ -57,10 +57,10 @@ def end(estab_id: str, client_id: str, *, only: str | None = None, **ended: obje
     statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ending)
     if only is not None:
         statement = statement.where(Authorisation.id == only)
-    found = session().scalar(statement.returning(Authorisation.id))
-    if found is None:
+    authorisation_id = session().scalar(statement.returning(Authorisation.id))
+    if authorisation_id is None:
         return None
-    return session().get_one(Authorisation, found, populate_existing=True)
+    return session().get_one(Authorisation, authorisation_id, populate_existing=True)
 
 
 def insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:

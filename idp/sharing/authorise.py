@@ -184,12 +184,12 @@ def resume(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
 
 def current(estab_id: str) -> list[Authorisation]:
     """What the school has not withdrawn: active, paused (by `state`) and expired; newest first."""
-    asked = select(Authorisation).where(
+    statement = select(Authorisation).where(
         Authorisation.estab_id == estab_id,
         Authorisation.withdrawn_at.is_(None),
         Authorisation.superseded_at.is_(None),
     )
-    return list(session().scalars(asked.order_by(Authorisation.given_at.desc(), Authorisation.id)))
+    return list(session().scalars(statement.order_by(Authorisation.given_at.desc(), Authorisation.id)))
 
 
 def stopped(estab_id: str, client_id: str) -> Authorisation | None:
@@ -201,8 +201,8 @@ def stopped(estab_id: str, client_id: str) -> Authorisation | None:
 
 def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
     """What was decided in the school's name, newest first."""
-    asked = select(Decision).where(Decision.estab_id == estab_id).order_by(Decision.at.desc(), Decision.id.desc())
-    return list(session().scalars(asked.limit(limit)))
+    statement = select(Decision).where(Decision.estab_id == estab_id).order_by(Decision.at.desc(), Decision.id.desc())
+    return list(session().scalars(statement.limit(limit)))
 
 
 def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
@@ -212,12 +212,12 @@ def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: 
     statement = (
         update(Authorisation).where(*can_be).values(paused_at=clock.now() if paused else None, changed_at=clock.now())
     )
-    found = None
-    while found is None and session().scalar(select(Authorisation.id).where(*can_be)):  # as in `withdraw`
-        found = session().scalar(statement.returning(Authorisation.id))
-    if found is None:
+    authorisation_id = None
+    while authorisation_id is None and session().scalar(select(Authorisation.id).where(*can_be)):  # as in `withdraw`
+        authorisation_id = session().scalar(statement.returning(Authorisation.id))
+    if authorisation_id is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
-    held = session().get_one(Authorisation, found, populate_existing=True)
+    held = session().get_one(Authorisation, authorisation_id, populate_existing=True)
     agreements.record(event, held, by)
     receipts.send("sharing_paused" if paused else "sharing_resumed", held, registry.find(client_id), by)
     return held

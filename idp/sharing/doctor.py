@@ -19,9 +19,9 @@ def scopes() -> Iterator[Finding]:
         for client in session().scalars(select(Client))
     }
     current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
-    given = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
+    statement = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
     asking = {client: unknown for client, words in carried.items() if (unknown := words - known(words))}
-    agreed = [(unknown, number) for words, number in session().execute(given) if (unknown := words - known(words))]
+    agreed = [(unknown, number) for words, number in session().execute(statement) if (unknown := words - known(words))]
     for client, unknown in asking.items():
         do = "update its manifest, or restore the scope in config/scopes.toml"
         yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)

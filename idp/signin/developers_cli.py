@@ -37,10 +37,11 @@ def listing(partner: str, *, as_json: bool) -> None:
     """List the people of the company PARTNER, those who were removed too."""
     rows = [
         {
-            "id": each.id, "name": each.name, "email": each.email, "owner": each.is_owner, "invited": each.invited_at,
-            "set_up": each.set_up_at, "removed": each.disabled_at,
+            "id": developer.id, "name": developer.name, "email": developer.email, "owner": developer.is_owner,
+            "invited": developer.invited_at,
+            "set_up": developer.set_up_at, "removed": developer.disabled_at,
         }
-        for each in developers.of_partner(registry.partner(partner).id)
+        for developer in developers.of_partner(registry.partner(partner).id)
     ]  # fmt: skip
     columns = ["name", "email", "owner", "invited", "set_up", "removed"]
     show(rows, columns, as_json=as_json, empty="Nobody was invited yet.")
@@ -52,6 +53,6 @@ def listing(partner: str, *, as_json: bool) -> None:
 @working
 def remove(partner: str, email: str) -> None:
     """Remove the person with the address EMAIL from the company PARTNER at once; their sessions end too."""
-    found = developers.find(partner, email)
-    removed = developers.remove(found.partner_id, found.id, by=acting())
+    developer = developers.find(partner, email)
+    removed = developers.remove(developer.partner_id, developer.id, by=acting())
     click.echo(f"{removed.name} can no longer sign in.")

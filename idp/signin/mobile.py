@@ -66,7 +66,10 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     """Text a code for `purpose` to `number`; an earlier one stops working. Raises `TooManyMessages`."""
     lock(Administrator, person.id)
     now = clock.now()
-    if sum(one_time_codes.issued_since(person.id, each, now - MESSAGES_WINDOW) for each in PURPOSES) >= MAX_MESSAGES:
+    if (
+        sum(one_time_codes.issued_since(person.id, purpose, now - MESSAGES_WINDOW) for purpose in PURPOSES)
+        >= MAX_MESSAGES
+    ):
         raise TooManyMessages(reason=person.id, retry_after=int(MESSAGES_WINDOW.total_seconds()))
     code = f"{secrets.randbelow(1_000_000):06}"
     digest = _digest(purpose, person.id, now.isoformat(), code)

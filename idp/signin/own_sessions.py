@@ -54,7 +54,7 @@ def living(signed_in: SignedIn, address: str) -> list[Session]:
 
 def others(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's sessions in other browsers, the last used first."""
-    return [each for each in living(signed_in, address) if not each.is_here]
+    return [browser_session for browser_session in living(signed_in, address) if not browser_session.is_here]
 
 
 def end(signed_in: SignedIn, sid: str) -> str:

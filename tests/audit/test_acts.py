@@ -89,9 +89,9 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         clock.move(timedelta(seconds=1))
         members.change_role(people.membership(by, estab_id), "admin", by="op_sam", note="Called the office.")
 
-        sent = [(by, estab_id, None, each, {"role": "admin"}, None) for each in (accepted, cancelled)]
+        sent = [(by, estab_id, None, invitation, {"role": "admin"}, None) for invitation in (accepted, cancelled)]
         assert recorded(events.INVITATION_SENT) == sent
-        assert recorded(events.INVITATION_RESENT) == [(*each[:4], {}, None) for each in sent]
+        assert recorded(events.INVITATION_RESENT) == [(*message[:4], {}, None) for message in sent]
         assert recorded(events.INVITATION_CANCELLED) == [(by, estab_id, None, cancelled, {}, None)]
         facts = {"invited_by": by, "role": "admin"}
         assert recorded(events.INVITATION_ACCEPTED) == [(al.id, estab_id, None, accepted, facts, None)]

@@ -193,9 +193,11 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
         if answer.status >= 400 and answer.request.resource_type != "document":
             faults.append(f"{answer.status} for {answer.url}")
 
-    def complained(said: ConsoleMessage) -> None:
-        if said.type == "error" and "Failed to load resource" not in said.text:  # `noticed` knows which of those matter
-            faults.append(said.text)
+    def complained(message: ConsoleMessage) -> None:
+        if (
+            message.type == "error" and "Failed to load resource" not in message.text
+        ):  # `noticed` knows which of those matter
+            faults.append(message.text)
 
     def open_one(width: str = "desk", **differs: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)

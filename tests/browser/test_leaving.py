@@ -56,11 +56,11 @@ class Service:
         return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Here at last</h1>'
 
     def link(self, issuer, **differs):
-        asked = {
+        parameters = {
             "client_id": self.client_id, "response_type": "code", "scope": "openid school students", "state": "s",
             "redirect_uri": f"{self.hosts[0]}/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
         }  # fmt: skip
-        return f"{issuer}/oauth/authorize?{urlencode(asked | differs)}"
+        return f"{issuer}/oauth/authorize?{urlencode(parameters | differs)}"
 
 
 @pytest.fixture(scope="module")
@@ -162,28 +162,28 @@ def an_id_token(app, work, client_id, admin):
     with work():
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
-        said = {
+        claims = {
             "iss": runtime.of(app).settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
             "auth_time": now, "iat": now, "exp": now + 300,
         }  # fmt: skip
-        return ring.sign(said, alg="RS256", typ="JWT")
+        return ring.sign(claims, alg="RS256", typ="JWT")
 
 
 @pytest.mark.parametrize("uri", ["{first}/to-app", f"{APP}:/callback"])
 def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer, uri):
     """No app is installed here, so the page stays; but the browser did try to open it."""
     admin, opened = a_member(), []
-    admin.page.on("request", lambda asked: opened.append(asked.url) if asked.url.startswith(APP) else None)
+    admin.page.on("request", lambda request: opened.append(request.url) if request.url.startswith(APP) else None)
     admin.page.goto(service.link(issuer, redirect_uri=uri.format(first=service.hosts[0])))
     admin.signs_in()
-    with admin.page.expect_event("requestfailed", lambda asked: asked.url.startswith(APP)):
+    with admin.page.expect_event("requestfailed", lambda request: request.url.startswith(APP)):
         admin.authorises()
-    got = (
+    parameters = (
         service.got
         if "first" in uri
-        else {name: each[0] for name, each in parse_qs(urlsplit(opened[-1]).query).items()}
+        else {name: values[0] for name, values in parse_qs(urlsplit(opened[-1]).query).items()}
     )
-    assert "code" in got
+    assert "code" in parameters
 
 
 def test_the_answer_reaches_a_partner_that_waits_for_its_window(a_member, service, issuer):

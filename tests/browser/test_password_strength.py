@@ -17,8 +17,8 @@ def welcome(work):
 
 
 def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
-    asked = []
-    page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
+    requests = []
+    page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
     hint = page.locator("#password-strength")
     expect(hint).to_be_empty()
@@ -36,7 +36,7 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
     page.fill("#password", GOOD)
     expect(hint).to_have_text(strength.GOOD)
     looks_right(page, "strength-good")
-    assert all(GOOD not in sent.url and "password=" not in sent.url for sent in asked)
+    assert all(GOOD not in sent.url and "password=" not in sent.url for sent in requests)
 
     page.fill("#password", "")
     expect(hint).to_be_empty()
@@ -46,13 +46,13 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
 
 
 def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politely(page, welcome):
-    asked = []
-    page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
+    requests = []
+    page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
     page.locator("#password").press_sequentially("wobbly kettle sings")
     expect(page.locator("#password-strength")).to_have_text(strength.GOOD)
 
-    assert len(asked) < len("wobbly kettle sings") / 2
+    assert len(requests) < len("wobbly kettle sings") / 2
     expect(page.locator("#password-strength")).to_have_role("status")
 
 

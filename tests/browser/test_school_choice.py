@@ -59,7 +59,7 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
         for estab in estabs:
             a_membership(person, estab)
         a_membership(person, seen_only, role="viewer")
-        chosen_id, also_id, left_id = (each.id for each in (person.memberships[0].estab, *estabs))
+        chosen_id, also_id, left_id = (estab.id for estab in (person.memberships[0].estab, *estabs))
     jo.starts_at(partner)
     jo.signs_in(jo.email)
     jo.page.get_by_label(jo.school.name).check()

@@ -48,8 +48,8 @@ def test_username_and_password_are_copied_each_by_its_button(registered):
 
 
 def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):
-    page, asked = registered.page, []
-    page.on("request", lambda sent: asked.append(sent.url) if not LETTERS.fullmatch(sent.url) else None)
+    page, requests = registered.page, []
+    page.on("request", lambda sent: requests.append(sent.url) if not LETTERS.fullmatch(sent.url) else None)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as a file").click()
 
@@ -57,7 +57,7 @@ def test_username_and_password_are_saved_as_a_file_without_asking_the_server(reg
     assert download.value.suggested_filename == f"IDaaS {registered.estab_id}.txt"
     assert registered.estab_id in text
     assert registered.password in text
-    assert asked == []
+    assert requests == []
 
 
 def test_printing_the_credentials_leaves_out_everything_but_them(registered, looks_right):
@@ -214,36 +214,36 @@ def is_ready_to_ask_again(page, times):
 
 
 def test_waiting_asks_every_three_seconds_and_rests_while_nobody_looks(waiting):
-    page, asked = waiting.page, []
-    page.on("request", lambda sent: asked.append(sent.url) if sent.url.endswith("status.json") else None)
+    page, requests = waiting.page, []
+    page.on("request", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
 
     for times in (1, 2):
         page.clock.run_for(2_999)
-        assert len(asked) == times - 1
+        assert len(requests) == times - 1
         with page.expect_response("**/status.json"):
             page.clock.run_for(1)
-        assert len(asked) == times
+        assert len(requests) == times
         is_ready_to_ask_again(page, times)
 
     page.evaluate(HIDE, True)
     page.clock.run_for(60_000)
-    assert len(asked) == 2, "it asks while nobody looks"
+    assert len(requests) == 2, "it asks while nobody looks"
 
     with page.expect_response("**/status.json"):
         page.evaluate(HIDE, False)
-    assert len(asked) == 3
+    assert len(requests) == 3
 
 
 def test_waiting_slows_down_while_the_server_does_not_answer(waiting):
-    page, asked = waiting.page, []
-    page.on("requestfailed", lambda sent: asked.append(sent.url) if sent.url.endswith("status.json") else None)
+    page, requests = waiting.page, []
+    page.on("requestfailed", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
     page.route("**/status.json", lambda route: route.abort())
 
     for times, wait in enumerate((3_000, 6_000, 12_000), 1):
         with page.expect_event("requestfailed", lambda sent: sent.url.endswith("status.json")):
             page.clock.run_for(wait)
         is_ready_to_ask_again(page, times)
-    assert len(asked) == 3
+    assert len(requests) == 3
 
     page.unroute("**/status.json")
     waiting.at(page.context.new_page()).proves_the_address()

@@ -330,12 +330,12 @@ def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_
 
 def test_an_error_page_names_the_parameter_that_differs_and_no_more(an_admin, partner, looks_right):
     admin = an_admin()
-    asked = {
+    parameters = {
         "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
         "redirect_uri": "https://elsewhere.example/callback", "code_challenge": "E" * 43,
         "code_challenge_method": "S256",
     }  # fmt: skip
-    admin.goes_to(f"/oauth/authorize?{urlencode(asked)}")
+    admin.goes_to(f"/oauth/authorize?{urlencode(parameters)}")
     admin.sees("This link from another service does not work")
     admin.sees_code("invalid_request")
     expect(admin.page.locator("#error-parameter")).to_have_text("redirect_uri")

@@ -20,7 +20,7 @@ class Office:
 
     def sends(self, button, **typed):
         """The form with this button, as it stands on the page, with `typed` in it."""
-        [pressed] = [each for each in self.page.select("button") if each.get_text(strip=True) == button]
+        [pressed] = [element for element in self.page.select("button") if element.get_text(strip=True) == button]
         form = pressed.find_parent("form")
         assert form is not None
         sent = [

@@ -38,14 +38,14 @@ def test_it_pushes_its_request_with_everything_that_protects_the_way_back(person
 
     assert location.startswith(f"{provider.issuer}/authorize?")
     assert query_of(location) == {"client_id": "assembly", "request_uri": "urn:ietf:params:oauth:request_uri:one"}
-    asked = provider.asked
-    assert asked["response_type"] == "code"
-    assert asked["code_challenge_method"] == "S256"
-    assert len(asked["code_challenge"]) == 43
-    assert len(asked["state"]) >= 20
-    assert len(asked["nonce"]) >= 20
-    assert asked["redirect_uri"] == "http://localhost:5001/callback"
-    assert set(asked["scope"].split()) == set(ASSEMBLY.scope.split())
+    parameters = provider.asked
+    assert parameters["response_type"] == "code"
+    assert parameters["code_challenge_method"] == "S256"
+    assert len(parameters["code_challenge"]) == 43
+    assert len(parameters["state"]) >= 20
+    assert len(parameters["nonce"]) >= 20
+    assert parameters["redirect_uri"] == "http://localhost:5001/callback"
+    assert set(parameters["scope"].split()) == set(ASSEMBLY.scope.split())
 
 
 def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
@@ -304,14 +304,14 @@ def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, pro
 
     going = person.presses("/sign-out")
 
-    asked = query_of(going.location)
+    parameters = query_of(going.location)
     assert going.status_code == 303
     assert going.location.startswith(f"{provider.issuer}/logout?")
-    assert asked["id_token_hint"].count(".") == 2
-    assert asked["post_logout_redirect_uri"] == "http://localhost:5001/signed-out"
+    assert parameters["id_token_hint"].count(".") == 2
+    assert parameters["post_logout_redirect_uri"] == "http://localhost:5001/signed-out"
     assert "Grace Okafor" not in person.opens("/connector").text
-    assert "of the school sign-in service" in person.opens(f"/signed-out?state={asked['state']}").text
-    assert "of the school sign-in service" not in person.opens(f"/signed-out?state={asked['state']}").text
+    assert "of the school sign-in service" in person.opens(f"/signed-out?state={parameters['state']}").text
+    assert "of the school sign-in service" not in person.opens(f"/signed-out?state={parameters['state']}").text
 
 
 def test_forms_need_their_token(person):

@@ -57,7 +57,7 @@ def test_the_newest_message_comes_first(web, arrives):
 
     listed = parse(web.get("/").text).select("nav strong")
 
-    assert [each.text for each in listed] == ["Third", "Second", "First"]
+    assert [message.text for message in listed] == ["Third", "Second", "First"]
 
 
 def test_links_in_plain_text_can_be_followed(web, arrives):

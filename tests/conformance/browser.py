@@ -186,8 +186,8 @@ def _origin(url: str) -> str:
 def _fields(form: Any, pressed: Any) -> list[tuple[str, str]]:
     """What the form sends if nobody types, with the button that was pressed."""
     fields = [
-        (each["name"], each.get("value", ""))
-        for each in form.find_all("input")
-        if each.get("type") not in {"checkbox", "radio"} or each.has_attr("checked")
+        (element["name"], element.get("value", ""))
+        for element in form.find_all("input")
+        if element.get("type") not in {"checkbox", "radio"} or element.has_attr("checked")
     ]
     return fields + ([(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else [])

@@ -42,8 +42,8 @@ def keys(document: dict[str, Any]) -> None:
     assert all(
         member["kid"] and member["kty"] in {"RSA", "EC"} and member.get("use", "sig") == "sig" for member in members
     )
-    assert len({each["kid"] for each in members}) == len(members)
-    assert not any(set(each) & {"d", "p", "q", "dp", "dq", "qi", "k"} for each in members)
+    assert len({member["kid"] for member in members}) == len(members)
+    assert not any(set(member) & {"d", "p", "q", "dp", "dq", "qi", "k"} for member in members)
     KeySet.import_key_set(document)
 
 

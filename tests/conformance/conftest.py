@@ -151,7 +151,7 @@ def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) 
 def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
     """The private keys of the suite's clients that have some, read once: an RSA key takes its time."""
     clients = served[3].clients
-    return {name: KeySet.import_key_set(each.keys).keys[0] for name, each in clients.items() if each.keys}
+    return {name: KeySet.import_key_set(row.keys).keys[0] for name, row in clients.items() if row.keys}
 
 
 @pytest.fixture

@@ -27,14 +27,16 @@ class Player:
 
     def goes_to(self, url: str) -> Arrived | None:
         """Open `url` and do what the first visit that it matches says; what the partner got, or None."""
-        visit = next(each for each in self.visits if fnmatchcase(url, each["match"]) and each.get("match-limit") != 0)
+        visit = next(
+            visit for visit in self.visits if fnmatchcase(url, visit["match"]) and visit.get("match-limit") != 0
+        )
         if "match-limit" in visit:
             visit["match-limit"] -= 1
         arrived = self.browser.opens(url)
         for task in visit["tasks"]:
-            here = self.browser.shown.url if arrived is None else arrived.address
-            if not fnmatchcase(here, task["match"]):
-                assert task.get("optional"), f"{task['task']}: the browser is at {here}: {self._text(arrived)}"
+            address = self.browser.shown.url if arrived is None else arrived.address
+            if not fnmatchcase(address, task["match"]):
+                assert task.get("optional"), f"{task['task']}: the browser is at {address}: {self._text(arrived)}"
                 continue
             arrived = self._does(task.get("commands", []), arrived)
         return arrived

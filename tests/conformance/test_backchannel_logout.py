@@ -46,14 +46,14 @@ def delivered(served, suite):
     finish = worker.start(served[0], stop)
 
     def of(sid):
-        return [got for got in list(suite.got) if decoded(got["form"]["logout_token"])["sid"] == sid]
+        return [request for request in list(suite.got) if decoded(request["form"]["logout_token"])["sid"] == sid]
 
     def one(sid):
         until = time.monotonic() + SOON
         while not of(sid) and time.monotonic() < until:
             time.sleep(0.02)
-        (got,) = of(sid)
-        return got
+        (request,) = of(sid)
+        return request
 
     yield one
     stop.set()
@@ -78,10 +78,10 @@ def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, de
     assert (arrived.address, arrived.query) == (away, [("state", state)])
     client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
 
-    came = delivered(signed_in.claims["sid"])
-    assert came["form"].keys() == {"logout_token"}
-    assert (came["type"], came["query"], came["tls"]) == ("application/x-www-form-urlencoded", b"", "TLSv1.3")
-    token = came["form"]["logout_token"]
+    request = delivered(signed_in.claims["sid"])
+    assert request["form"].keys() == {"logout_token"}
+    assert (request["type"], request["query"], request["tls"]) == ("application/x-www-form-urlencoded", b"", "TLSv1.3")
+    token = request["form"]["logout_token"]
     claims = read(token, client, provider)
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
     assert (claims["sub"], claims["sid"]) == (signed_in.claims["sub"], signed_in.claims["sid"])

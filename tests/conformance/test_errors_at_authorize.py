@@ -61,17 +61,17 @@ def test_client_id(served, browser, client, registered):
 @spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
 def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
-    here, elsewhere = a_browser(), a_browser()
-    is_a_page(here, client.link(f"{OURS}{secrets.token_urlsafe(32)}"), "cannot be continued")
+    browser, other_browser = a_browser(), a_browser()
+    is_a_page(browser, client.link(f"{OURS}{secrets.token_urlsafe(32)}"), "cannot be continued")
     link = client.asks()
-    is_a_page(here, other.link(f"{OURS}{link.rpartition('%3A')[2]}"), "cannot be continued")
-    assert here.opens(link) is None
-    is_a_page(elsewhere, link, "different browser")
-    client.completes(here.goes_to(link))
-    is_a_page(here, link, "answered already")
+    is_a_page(browser, other.link(f"{OURS}{link.rpartition('%3A')[2]}"), "cannot be continued")
+    assert browser.opens(link) is None
+    is_a_page(other_browser, link, "different browser")
+    client.completes(browser.goes_to(link))
+    is_a_page(browser, link, "answered already")
     link = client.asks()
     wait(91)
-    is_a_page(here, link, "too long")
+    is_a_page(browser, link, "too long")
 
 
 @spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
@@ -116,10 +116,10 @@ def test_request_objects(browser, registered, signers):
         {"nbf": now() + 120}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
         {"client_id": "x"},
     )  # fmt: skip
-    objects = [signed(key, "ES256", {}, sound | each) for each in wrong]
+    objects = [signed(key, "ES256", {}, sound | request_object) for request_object in wrong]
     objects += [f"{segment({'alg': 'none'})}.{segment(sound)}.", "x", signed(key, "ES256", {}, sound)[:-4] + "AAAA"]
-    for each in objects:
-        is_told(client, browser, "invalid_request_object", request=each)
+    for request_object in objects:
+        is_told(client, browser, "invalid_request_object", request=request_object)
     good = client.asks(request=signed(key, "ES256", {}, {**sound, "state": "within"}), state="within")
     client.is_refused(browser.opens(good), "login_required")
 

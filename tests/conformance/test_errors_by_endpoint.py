@@ -201,15 +201,15 @@ def test_device(browser, registered, wait):
 @spec("protocol.md", "5", requirement="Scripts of a public client's origin may read token, PAR, userinfo, revoke alone")
 def test_cross_origin(provider, registered):
     public = registered(token_endpoint_auth_method="none", redirect_uris=["https://app.example/callback"])
-    here, elsewhere = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
+    own_origin, other_origin = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
     for endpoint in ("token", "pushed_authorization_request", "userinfo", "revocation"):
-        answer = call(provider, endpoint, data={"client_id": public.id}, headers=here)
+        answer = call(provider, endpoint, data={"client_id": public.id}, headers=own_origin)
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))
-        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, data={}, headers=elsewhere).headers
+        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, data={}, headers=other_origin).headers
     for endpoint in ("introspection", "device_authorization", "registration", "authorization"):
-        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, headers=here).headers
+        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, headers=own_origin).headers
     for path in ("/.well-known/openid-configuration", "/oauth/jwks"):
         assert provider.get(path).headers["Access-Control-Allow-Origin"] == "*"
 

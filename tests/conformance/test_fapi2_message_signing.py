@@ -40,7 +40,7 @@ def signing_other(a_fapi_client, always, prepared):
 
 def test_the_modules_sign(client, other):
     """They are those of the other plans, with these clients."""
-    assert [(each.id, each.signs_requests) for each in (client, other)] == [
+    assert [(fapi_client.id, fapi_client.signs_requests) for fapi_client in (client, other)] == [
         ("conf-signing-1", True),
         ("conf-signing-2", True),
     ]
@@ -70,9 +70,9 @@ def test_discovery_of_signing(provider):
 )
 @pytest.mark.parametrize("mode", ["plain", "query", "form_post", "query.jwt", "form_post.jwt"])
 def test_happy_flow_by_mode(client, other, browser, mode):
-    for each in (client, other):
-        each.always = {} if mode == "plain" else {"response_mode": mode}
-        each.signs_in(browser)
+    for fapi_client in (client, other):
+        fapi_client.always = {} if mode == "plain" else {"response_mode": mode}
+        fapi_client.signs_in(browser)
 
 
 # Request objects

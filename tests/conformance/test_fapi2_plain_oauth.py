@@ -203,8 +203,8 @@ def refuses_wrong_proofs(client, token):
         "another token": proof(ath="x" * 43), "another key": proof(key=another),
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip
-    for what, each in wrong.items():
-        assert client.reads(token, proof=each).status_code in {400, 401}, what
+    for what, value in wrong.items():
+        assert client.reads(token, proof=value).status_code in {400, 401}, what
     assert client.reads_with(token, proof(), proof()) in {400, 401}, "two headers"
     assert not client.reaches(token, scheme="Bearer", proof="")
     assert not client.reaches(token, scheme="Bearer")
@@ -216,8 +216,8 @@ def refuses_wrong_proofs(client, token):
         "with more claims": proof(more="claims", header={"kid": "mine"}),
         "in capitals": proof(url=f"{scheme.upper()}://{host.upper()}{slash}{path}"),
     }  # fmt: skip
-    for what, each in right.items():
-        assert client.reaches(token, proof=each), what
+    for what, row in right.items():
+        assert client.reaches(token, proof=row), what
     assert client.reads(token, proof=good).status_code == 401, "a proof that was used before"
 
 
@@ -364,9 +364,11 @@ def test_refresh_token(client, other, browser, wait):
     unproven = client.refreshes(token, proof="")
     conditions.refusal(unproven, 400, unproven.json()["error"])
     assert unproven.json()["error"] in {"invalid_request", "invalid_grant", "invalid_dpop_proof"}
-    theirs = other.signs_in(browser, scope=f"{other.scope} offline_access", prompt="consent").tokens["refresh_token"]
-    conditions.refusal(client.refreshes(theirs), 400, "invalid_grant")
-    conditions.tokens(other.refreshes(theirs), "DPoP")
+    other_token = other.signs_in(browser, scope=f"{other.scope} offline_access", prompt="consent").tokens[
+        "refresh_token"
+    ]
+    conditions.refusal(client.refreshes(other_token), 400, "invalid_grant")
+    conditions.tokens(other.refreshes(other_token), "DPoP")
 
 
 @spec(PAR, "7.3", requirement="A pushed request that was shown and left can be shown again, until it is answered")

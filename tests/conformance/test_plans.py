@@ -38,7 +38,7 @@ def reached(served, suite):
 
     def all_of_it():
         deliver_all(work)
-        return [(got["method"], got["path"]) for got in suite.everything]
+        return [(request["method"], request["path"]) for request in suite.everything]
 
     return all_of_it
 
@@ -184,8 +184,8 @@ def logout_of(client, prepared, module, hint):
         "no-post-logout-redirect-uri": {"post_logout_redirect_uri": None},
         "only-state": {"id_token_hint": None, "post_logout_redirect_uri": None},
     }  # fmt: skip
-    there = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
-    return f"{client.provider.metadata['end_session_endpoint']}?{urlencode(there)}"
+    parameters = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
+    return f"{client.provider.metadata['end_session_endpoint']}?{urlencode(parameters)}"
 
 
 @with_both

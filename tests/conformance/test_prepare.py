@@ -121,7 +121,7 @@ def test_again_replaces_everything(prepared, work):
 
 def password_of(written):
     typed = written["static.json"]["browser"][0]["tasks"][0]["commands"]
-    return next(each[3] for each in typed if each[:3] == ["text", "id", "password"])
+    return next(item[3] for item in typed if item[:3] == ["text", "id", "password"])
 
 
 def test_modules_that_end_on_a_page_are_told_what_to_look_for(prepared):

@@ -110,7 +110,7 @@ def test_the_form_post_page(client, browser):
     assert browser.opens(client.asks(prompt="none", response_mode="form_post")) is None
     page = browser.shown
     assert page.soup.find("form", id="response")["method"] == "post"
-    (script,) = [each for each in page.soup.find_all("script") if not each.get("src")]
+    (script,) = [element for element in page.soup.find_all("script") if not element.get("src")]
     assert "submit()" in script.text
     assert f"'nonce-{script['nonce']}'" in page.headers["Content-Security-Policy"]
     assert isinstance(browser.presses("continue"), Arrived)

@@ -125,7 +125,7 @@ class TestAuthorisation:
 
     def test_people_of_another_company_cannot_be_removed(self, al, sam, work):
         with work():
-            (sams_id,) = [each.id for each in developers.of_partner(registry.partner("Assembly").id)]
+            (sams_id,) = [developer.id for developer in developers.of_partner(registry.partner("Assembly").id)]
         al.opens("/developers/people")
         assert EMAIL not in al.sees
         answer = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
@@ -372,7 +372,7 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at
 
     at_once(2, remove)
     with work():
-        left = [each for each in developers.of_partner(partner[0]) if each.disabled_at is None]
+        left = [developer for developer in developers.of_partner(partner[0]) if developer.disabled_at is None]
         assert len(left) == 1
 
 

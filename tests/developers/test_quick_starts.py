@@ -30,12 +30,12 @@ def read(web):
 
 
 def text_of(page):
-    return "\n".join(each.get_text() for each in page.find_all("pre"))
+    return "\n".join(element.get_text() for element in page.find_all("pre"))
 
 
 def test_the_first_page_leads_to_every_quick_start(read):
     assert read("").find("a", href="/developers/quick-starts")
-    links = [each["href"] for each in read("/quick-starts").select("main li a")]
+    links = [element["href"] for element in read("/quick-starts").select("main li a")]
     assert sorted(links) == sorted(f"/developers/quick-starts/{one}" for one in ALL)
 
 
@@ -157,7 +157,7 @@ def test_a_slash_after_the_address_does_not_matter(read):
 def test_what_was_filled_in_goes_along_to_the_others(read):
     back = read("/quick-starts/openid-client", **GIVEN).find("a", string="Other software")["href"]
     assert back == "/developers/quick-starts?client_id=assembly&address=https://assembly.example"
-    (onward,) = (each["href"] for each in read("/quick-starts", **GIVEN).select("a[href*=go-oidc]"))
+    (onward,) = (element["href"] for element in read("/quick-starts", **GIVEN).select("a[href*=go-oidc]"))
     assert "client_id=assembly" in onward
 
 

@@ -240,8 +240,8 @@ class TestConsole:
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             password = ("x", runtime.passwords().hash(factories.PASSWORD))
-            theirs = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
-            estab_id = theirs.estab.estab_id
+            other_school = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
+            estab_id = other_school.estab.estab_id
         dev.opens("/developers/sandbox")
         assert "Fictional" not in dev.page.find("main").find(id="schools").find_next("p").text
         for action in ("password", "verify"):

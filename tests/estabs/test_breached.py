@@ -20,7 +20,7 @@ def install(app, scratch, change_settings):
 
     def write(passwords, end="\r\n", last=True):
         numbers = random.Random(7)
-        lines = [f"{each}:{numbers.choice((1, 23, 456, 7_890_123))}" for each in sorted(map(sha1, passwords))]
+        lines = [f"{digest}:{numbers.choice((1, 23, 456, 7_890_123))}" for digest in sorted(map(sha1, passwords))]
         path = scratch / "breached.txt"
         path.write_bytes((end.join(lines) + (end if last else "")).encode())
         change_settings(passwords={"breached_file": str(path)})

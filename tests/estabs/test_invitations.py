@@ -249,7 +249,7 @@ def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school
 
 def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_accept(work, school, invited):
     with work():
-        joined, closed = (an_administrator(email=AL[1], sign_in_email=each) for each in (AL[1], None))
+        joined, closed = (an_administrator(email=AL[1], sign_in_email=item) for item in (AL[1], None))
         a_membership(joined, school.by.estab, role="viewer")
         closed.removed_at = closed.created_at
         session().flush()
@@ -272,7 +272,7 @@ def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited,
 def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, at_once, what):
     with work():
         sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
-        [invitation] = [each.id for each in invitations.waiting(school.estab)]
+        [invitation] = [invitation.id for invitation in invitations.waiting(school.estab)]
 
     def take_back():
         by = session().get_one(Membership, (sam, school.estab))
@@ -293,7 +293,7 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
     assert accounts_made == (1 if row.used_at else 0)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert len(refused) == (1 if what == "cancelled" or row.cancelled_at else 0)
-    assert all(isinstance(each, links.LinkRefused) for each in refused)
+    assert all(isinstance(refusal, links.LinkRefused) for refusal in refused)
 
 
 def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(

@@ -81,7 +81,7 @@ def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(
             links.supersede("adm_jo", "used_once")
 
     with work() as session:
-        assert [refused(each, purpose) for each, purpose in others] == [None, None]
+        assert [refused(other, purpose) for other, purpose in others] == [None, None]
         assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
         assert row(session, used).superseded_at is None
 
@@ -93,11 +93,11 @@ def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(work, se
         for value in ("first", "second"):
             links.set_value(row(session, secret), value)
             assert row(session, secret).value == "first"
-        assert [row(session, each).value for each in (second, als)] == [None, None]
+        assert [row(session, link).value for link in (second, als)] == [None, None]
         links.set_value(row(session, als), "Al's")
         links.erase_values("adm_jo")
         session.expire_all()
-        assert [row(session, each).value for each in (secret, als)] == [None, "Al's"]
+        assert [row(session, link).value for link in (secret, als)] == [None, "Al's"]
 
 
 def test_welcomes_are_counted_for_each_person(work, outbox, clock):

@@ -162,7 +162,7 @@ def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once,
     outcomes = at_once(2, in_turn(jobs))
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    assert {type(each) for each in refused} <= {owners.LastOwner, authority.MayNot, NotFound}, refused
+    assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.MayNot, NotFound}, refused
     with work():
         assert people.owners(ids.estab)
     if "hands over" not in (first, second):

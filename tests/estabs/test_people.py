@@ -128,14 +128,14 @@ def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(wor
         assert not people.confirm_mobile(removed.id, removed.mobile)
         assert people.confirm_mobile(person.id, person.mobile)
         session.expire_all()
-        assert [each.mobile_confirmed_at for each in (person, colleague, removed)] == [clock.now(), None, None]
+        assert [account.mobile_confirmed_at for account in (person, colleague, removed)] == [clock.now(), None, None]
 
 
 def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work):
     with work() as session:
         person, other = an_administrator(name="Al"), an_administrator(name="Sam")
-        for each in (person, other):
-            links.issue(each.id, "welcome", timedelta(days=1))
+        for account in (person, other):
+            links.issue(account.id, "welcome", timedelta(days=1))
         assert people.erase(person.memberships[0].estab_id) == 1
         session.expire_all()
 

@@ -106,7 +106,7 @@ def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, 
     assert [status for status, _ in before] == [200, 200, 200, 400, 200]
     assert set(away) <= {BUSY, *before}
     assert away[-1] == BUSY
-    assert all(set(each) <= {BUSY, *before} for each in back)
+    assert all(set(item) <= {BUSY, *before} for item in back)
     assert back[-1] == before
     assert "unforeseen" not in process.output
 

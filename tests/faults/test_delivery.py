@@ -20,8 +20,8 @@ from tests.processes import a_process
 def worker(settings, tmp_path):
     """`worker(…)` runs `idp worker` in a process of its own, under these settings besides."""
 
-    def run(**told):
-        return a_process("idp.cli", "worker", log=tmp_path / "log", database__url=settings.database.url, **told)
+    def run(**settings_):
+        return a_process("idp.cli", "worker", log=tmp_path / "log", database__url=settings.database.url, **settings_)
 
     return run
 
@@ -123,17 +123,18 @@ def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worke
     environment = {"mail__channel": "smtp", "mail__host": "127.0.0.1", "mail__port": port, "outbox__interval": 0.05}
     with work():
         letters = [
-            post.email("password_changed", to=f"jo{each}@oakhill.example", name="Jo", at="today") for each in range(3)
+            post.email("password_changed", to=f"jo{number}@oakhill.example", name="Jo", at="today")
+            for number in range(3)
         ]
     with worker(**environment) as process:
-        process.until(lambda: all(row(each).last_error for each in letters))
-        for each in letters:
-            message_row = row(each)
+        process.until(lambda: all(row(letter).last_error for letter in letters))
+        for item in letters:
+            message_row = row(item)
             assert "no connection to the mail server" in message_row.last_error
             assert message_row.failed_at is message_row.sent_at is None
             assert message_row.due_at > message_row.created_at
         with a_mail_server(port) as server:
-            process.until(lambda: all(row(each).sent_at for each in letters))
+            process.until(lambda: all(row(letter).sent_at for letter in letters))
 
     assert len(server.taken) == len(set(server.taken)) == 3
     assert all(row(letter).sent_at <= clock.now() for letter in letters)

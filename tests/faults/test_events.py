@@ -19,18 +19,18 @@ def worker(settings, tmp_path):
     """`worker()` runs `idp worker` in a process of its own."""
 
     def run():
-        told = {"database__url": settings.database.url, "outbox__interval": 0.05}
-        return a_process("idp.cli", "worker", log=tmp_path / "log", **told)
+        overrides = {"database__url": settings.database.url, "outbox__interval": 0.05}
+        return a_process("idp.cli", "worker", log=tmp_path / "log", **overrides)
 
     return run
 
 
 def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
-    came, goes_on = threading.Event(), threading.Event()
+    arrived, goes_on = threading.Event(), threading.Event()
 
     def hold_the_second(claims):
-        if claims["events"][event_types.VERIFICATION.uri] == {"state": "1"} and not came.is_set():
-            came.set()
+        if claims["events"][event_types.VERIFICATION.uri] == {"state": "1"} and not arrived.is_set():
+            arrived.set()
             goes_on.wait(60)
             return 503
         return 202
@@ -41,7 +41,7 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
             client_id = a_client(events_method=event_types.PUSH, events_endpoint_url=endpoint.url).id
             jtis = [streams.verify(client_id, str(number)) for number in range(3)]
         with worker() as process:
-            process.until(came.is_set)
+            process.until(arrived.is_set)
             process.kill()
         goes_on.set()
         with work() as opened:

@@ -56,10 +56,10 @@ def two(server, prepared, tmp_path_factory):
 def ask(two):
     """`ask(4)`: the statuses of so many calls, at one and at the other in turn."""
 
-    def asked(times):
-        return [requests.get(two[each % 2][1] + LIMITED, timeout=60).status_code for each in range(times)]
+    def statuses(times):
+        return [requests.get(two[number % 2][1] + LIMITED, timeout=60).status_code for number in range(times)]
 
-    return asked
+    return statuses
 
 
 def guess(address, username):
@@ -92,7 +92,7 @@ def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all
         for process, _ in two:
             assert "error" in next(line for line in process.output.splitlines() if "storage unreachable" in line)
 
-        answers = [guess(two[each % 2][1], prepared[1]) for each in range(12)]
+        answers = [guess(two[number % 2][1], prepared[1]) for number in range(12)]
         assert answers == [422] * 10 + [429] * 2
     finally:
         server.start()
@@ -122,6 +122,6 @@ def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missin
             assert requests.get(address + LIMITED, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
         output = subprocess.run(doctor, cwd=ROOT, env=under(**environment), stdout=subprocess.PIPE, check=False).stdout
-        assert [each["level"] for each in json.loads(output) if each["what"] == "limits"] == ["warning"]
+        assert [entry["level"] for entry in json.loads(output) if entry["what"] == "limits"] == ["warning"]
     finally:
         server.start()

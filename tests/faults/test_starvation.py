@@ -76,7 +76,7 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
     with ThreadPoolExecutor(CROWD) as pool:
         crowd = [pool.submit(signs_in, number) for number in range(CROWD)]
         others = []
-        while not all(each.done() for each in crowd):
+        while not all(waiting_thread.done() for waiting_thread in crowd):
             others.append(outside.get(address + "/healthz", timeout=60).status_code)
             others.append(outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic).status_code)
         answers = [request.result() for request in crowd]
@@ -130,6 +130,6 @@ def test_partners_whose_keys_do_not_come_keep_only_themselves_waiting(instance, 
         process.until(lambda: hanging.came == 6)
         for path in ("/healthz", "/readyz", "/sign-in"):
             assert outside.get(address + path, timeout=60).status_code == 200
-        assert not any(each.done() for each in waiting)
+        assert not any(waiting_thread.done() for waiting_thread in waiting)
         hanging.goes_on.set()
-        assert {each.result().status_code for each in waiting} == {401}
+        assert {waiting_thread.result().status_code for waiting_thread in waiting} == {401}

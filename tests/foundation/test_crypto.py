@@ -97,10 +97,10 @@ def test_one_is_hashed_at_a_time(monkeypatch):
 
     monkeypatch.setattr(passwords, "_hasher", Watched())
     threads = [threading.Thread(target=passwords.hash, args=("one",)) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(60)
+    for thread in threads:
+        thread.start()
+    for item in threads:
+        item.join(60)
 
     assert most == [1] * 4
     assert passwords.hashed == 4

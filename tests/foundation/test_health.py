@@ -98,7 +98,7 @@ def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
         assert [web.get("/readyz").status_code for _ in range(5)] == [200] * 5
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert len([each for each in written if each.startswith("UPDATE")]) == 1
+    assert len([line for line in written if line.startswith("UPDATE")]) == 1
 
 
 def test_the_factories_make_people_and_clients(work):

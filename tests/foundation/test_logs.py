@@ -83,7 +83,7 @@ def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the
     answer = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 
     lines = written()
-    (line,) = [json.loads(each) for each in lines.splitlines() if '"event": "request"' in each]
+    (line,) = [json.loads(line) for line in lines.splitlines() if '"event": "request"' in line]
 
     assert line["request"] == answer.headers["X-Request-ID"]
     assert line["method"] == 'ODD"}'

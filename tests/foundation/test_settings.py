@@ -299,7 +299,7 @@ class TestProduction:
             if isinstance(field.annotation, type) and issubclass(field.annotation, settings.Section):
                 for name, inner in field.annotation.model_fields.items():
                     if inner.annotation in (int, float):
-                        kinds = {type(each).__name__ for each in inner.metadata}
+                        kinds = {type(constraint).__name__ for constraint in inner.metadata}
                         if not (kinds & {"Ge", "Gt"} and kinds & {"Le", "Lt"}):
                             numbers.add(f"{section}.{name}")
         assert numbers == unbounded

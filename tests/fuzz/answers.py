@@ -33,8 +33,8 @@ def check(answer: Any, registered: Collection[str] = (), secrets: Collection[str
         for described in re.findall(r'error_description="([^"]*)"', challenge):
             assert _DESCRIPTION.fullmatch(described), challenge
     _is_what_it_says(answer)
-    told = f"{answer.headers}\n{answer.text}"
-    assert not [secret for secret in secrets if secret in told], told
+    text = f"{answer.headers}\n{answer.text}"
+    assert not [secret for secret in secrets if secret in text], text
 
 
 def _has_its_headers(headers: Any) -> None:
@@ -94,8 +94,8 @@ class Heard(logging.Handler):
         """Since it was last asked, no fault of ours has been logged, and none of `secrets`."""
         lines, self.lines = self.lines, []
         assert not [line for line in lines if "Traceback" in line], lines
-        told = [line for line in lines for secret in secrets if secret in line]
-        assert not told, told
+        leaking = [line for line in lines for secret in secrets if secret in line]
+        assert not leaking, leaking
 
 
 @contextmanager

@@ -91,11 +91,11 @@ def ground(fresh, built, settings) -> Iterator[Ground]:
         initial = registering.an_initial_token()
     web = a_browser(built, settings)
     registration = registering.Registrar(web, initial).registered()
-    with listening() as heard:
+    with listening() as log:
         code = authorised(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield Ground(
-            built, settings, web, fresh, heard, username, partner, signer, initial, tokens, registration,
+            built, settings, web, fresh, log, username, partner, signer, initial, tokens, registration,
             web.get_cookie(security.cookie_name(settings, "session")).value,
         )  # fmt: skip
 
@@ -108,12 +108,12 @@ class Tally:
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # within Hypothesis's own, which collects for its statistics
 def pytest_runtest_call():
-    theirs: Any = collector.value
+    limit: Any = collector.value
 
     def collect(stats):
         Tally.tried += sum(len(phase["test-cases"]) for phase in stats.values() if "test-cases" in phase)
-        if theirs:
-            theirs(stats)
+        if limit:
+            limit(stats)
 
     with collector.with_value(collect):
         return (yield)

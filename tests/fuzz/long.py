@@ -52,13 +52,13 @@ def _round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
     environment = os.environ | {"HYPOTHESIS_PROFILE": "long"}
     run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        told, _ = run.communicate(timeout=seconds)
+        output, _ = run.communicate(timeout=seconds)
         is_sound = run.returncode == 0
     except subprocess.TimeoutExpired:
-        told, is_sound = _ended(run), True
+        output, is_sound = _ended(run), True
     if not is_sound:
-        print(f"{told}\nAgain: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
-    tally = re.search(r"^(\d+) examples$", told, re.MULTILINE)
+        print(f"{output}\nAgain: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
+    tally = re.search(r"^(\d+) examples$", output, re.MULTILINE)
     return int(tally[1]) if tally else 0, is_sound
 
 

@@ -134,8 +134,8 @@ def an_operator(ground: Ground) -> Any:
 
 
 FORMS: dict[str, Callable[[Ground], Opened]] = {
-    each.__name__.replace("_", " "): each
-    for each in (
+    step.__name__.replace("_", " "): step
+    for step in (
         details, resend, correct, verify, not_me, another_link, sign_up, own_password, add_school, set_up,
         finish_set_up, operator_sign_in,
     )

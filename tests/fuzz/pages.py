@@ -117,8 +117,8 @@ def viewer(ground: Ground) -> Opened:
 def mis(ground: Ground) -> Opened:
     """Which system the school uses, which is not the one it told us."""
     with ground.work() as session:
-        here = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab.mis
-    other = "arbor" if here == "sims" else "sims"
+        current = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab.mis
+    other = "arbor" if current == "sims" else "sims"
     return form(ground.web, _client(ground, accepted_mis={other}).link(), "continue", mis=other)
 
 
@@ -445,8 +445,8 @@ def school_invitation_passed_on(ground: Ground) -> Opened:
 
 
 FORMS: dict[str, Callable[[Ground], Opened]] = {
-    each.__name__.replace("_", " "): each
-    for each in (
+    step.__name__.replace("_", " "): step
+    for step in (
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
         change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
         forgotten, reset_code, new_password, new_password_by_link, account_name, account_email,

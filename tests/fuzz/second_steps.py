@@ -102,8 +102,8 @@ def require_of_everyone(ground: Ground) -> Opened:
 
 
 FORMS: dict[str, Callable[[Ground], Opened]] = {
-    each.__name__.replace("_", " "): each
-    for each in (
+    step.__name__.replace("_", " "): step
+    for step in (
         second_step, recovery_code, lost_factor, set_up_app, remove_app, make_recovery_codes, rename_passkey,
         remove_passkey, require_of_everyone,
     )

@@ -135,22 +135,22 @@ def test_revocation_is_answered(ground, data):
 @deep(0.6)
 @given(data=st.data())
 def test_whatever_is_registered_is_answered(ground, data):
-    said = registering.metadata()
+    metadata = registering.metadata()
     known = sorted(
-        {*said, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
+        {*metadata, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
     )
     for name in data.draw(st.lists(st.sampled_from(known), max_size=3)):
-        said[name] = data.draw(anything)
-    said |= data.draw(st.dictionaries(odd, anything, max_size=2))
+        metadata[name] = data.draw(anything)
+    metadata |= data.draw(st.dictionaries(odd, anything, max_size=2))
     sound = Sent(
         "POST", "/oauth/register", headers=registering.bearer(ground.initial_token),
-        body=json.dumps(said).encode(), content_type="application/json",
+        body=json.dumps(metadata).encode(), content_type="application/json",
     )  # fmt: skip
     answers.check(sound.by(ground.web), REGISTERED, ground.secrets)
     own = replace(
         sound, method="PUT", path=registering.path_of(ground.registration),
         headers=registering.bearer(ground.registration["registration_access_token"]),
-        body=json.dumps(said | {"client_id": ground.registration["client_id"]}).encode(),
+        body=json.dumps(metadata | {"client_id": ground.registration["client_id"]}).encode(),
     )  # fmt: skip
     answers.check(own.by(ground.web), REGISTERED, ground.secrets)
     ground.heard.check(ground.secrets)
@@ -187,8 +187,8 @@ def test_whatever_a_page_is_asked_for_it_is_answered(ground, path, data):
         "q", "school", "show", "choose", "next", "postcode", "urn", "dfe_number", "user_code", "request_uri",
         "client_id", "login_hint", "id_token_hint", "state", "post_logout_redirect_uri",
     )  # fmt: skip
-    said = odd | st.integers(-(2**65), 2**65).map(str)
-    query = data.draw(st.lists(st.tuples(st.sampled_from(names) | odd, said), max_size=4))
+    value = odd | st.integers(-(2**65), 2**65).map(str)
+    query = data.draw(st.lists(st.tuples(st.sampled_from(names) | odd, value), max_size=4))
     answers.check(Sent("GET", path, query=tuple(query)).by(ground.web), (), ground.secrets)
     ground.heard.check(ground.secrets)
 

@@ -54,8 +54,8 @@ HEADERS: tuple[bytes, ...] = (
     b"\x00: \xff", b"\r\n", b"Location: http://169.254.169.254/", b"Location: \xff\x00",
 )  # fmt: skip
 HEADS: tuple[bytes, ...] = (
-    *(b"HTTP/1.1 200 OK\r\n" + each + b"\r\n\r\n" for each in HEADERS),
-    *(b"HTTP/1.1 302 Found\r\n" + each + b"\r\n\r\n" for each in HEADERS[-2:]),
+    *(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" for header in HEADERS),
+    *(b"HTTP/1.1 302 Found\r\n" + header + b"\r\n\r\n" for header in HEADERS[-2:]),
     b"HTTP/1.0 200\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 500 Oh\r\n\r\n",
     b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 101 S\r\n\r\n",
     b"\x16\x03\x01", b"",
@@ -97,15 +97,15 @@ def _asks(ground: Any, server: Any) -> Asked:
             client_scopes=frozenset({"schools.list"}),
         )  # fmt: skip
         signer = Signer(client.id)
-    asked = [
+    requests = [
         signer.posts(ground.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
         for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED, header={"kid": "ec-1"}))
     ]
-    for answer in asked:
+    for answer in requests:
         answers.check(answer, (), ground.secrets)
     ground.heard.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
-    assert asked[1].status_code == 401
-    return Asked(*asked)
+    assert requests[1].status_code == 401
+    return Asked(*requests)
 
 
 def test_a_sound_key_set_is_believed(ground, server):

@@ -26,9 +26,9 @@ REFUSING: dict[str, Callable[[Any], bool]] = {
 def _published(ground: Ground) -> list[bytes]:
     """What might be taken for a shared secret: our public keys, in every way to write them."""
     secrets = [b"", b"\0" * 32]
-    for each in ground.web.get("/oauth/jwks").json["keys"]:
-        public = JWKRegistry.import_key(each)
-        secrets += [json.dumps(each).encode(), json.dumps(each, separators=(",", ":")).encode(), each["kid"].encode()]
+    for jwk in ground.web.get("/oauth/jwks").json["keys"]:
+        public = JWKRegistry.import_key(jwk)
+        secrets += [json.dumps(jwk).encode(), json.dumps(jwk, separators=(",", ":")).encode(), jwk["kid"].encode()]
         secrets += [public.as_pem(private=False), public.as_pem(private=False).strip(), public.as_der(private=False)]
     return secrets
 
@@ -36,9 +36,9 @@ def _published(ground: Ground) -> list[bytes]:
 def _reheaded(token: str, **header: Any) -> str:
     """The claims of `token` under another header; None leaves a member out."""
     head, claims, _ = token.split(".")
-    said = json.loads(urlsafe_b64decode(head + "==")) | header
-    said = {name: value for name, value in said.items() if value is not None}
-    return f"{b64(json.dumps(said).encode())}.{claims}"
+    new_header = json.loads(urlsafe_b64decode(head + "==")) | header
+    new_header = {name: value for name, value in new_header.items() if value is not None}
+    return f"{b64(json.dumps(new_header).encode())}.{claims}"
 
 
 def _forged(ground: Ground, token: str) -> Iterator[str]:
@@ -46,17 +46,17 @@ def _forged(ground: Ground, token: str) -> Iterator[str]:
         text = _reheaded(token, alg=alg)
         for secret in _published(ground):
             yield f"{text}.{b64(hmac.digest(secret, text.encode(), alg.replace('HS', 'sha')))}"
-    theirs = key("ES256", 9)
+    other_key = key("ES256", 9)
     more: tuple[dict[str, Any], ...] = (
         {},
         {"kid": "ec-9"},
         {"kid": None},
-        {"jwk": bare(theirs)},
+        {"jwk": bare(other_key)},
         {"kid": "../../../dev/null"},
     )
     for header in (*HOSTILE.values(), *more):
         text = _reheaded(token, **({"alg": "ES256"} | header))
-        yield f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), theirs))}"
+        yield f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), other_key))}"
         yield f"{text}."
         yield f"{text}.AA"
 

@@ -67,13 +67,13 @@ def test_nothing_is_agreed_that_was_not_shown_and_declared(ground, data):
     with ground.work() as session:
         agreed = session.query(Authorisation).filter_by(client_id=client).all()
     for agreement in agreed:
-        asked, told = dict(sound.form), dict(reversed(sent.form))  # the first of a name counts
+        expected, form = dict(sound.form), dict(reversed(sent.form))  # the first of a name counts
         assert sent.method == "POST"
-        assert agreement.scopes <= agreement.offered == frozenset(asked["shown"].split())
+        assert agreement.scopes <= agreement.offered == frozenset(expected["shown"].split())
         if sent.body is None:
-            assert told.get("authority")
-            assert "deny" not in told
-            assert [told.get(name) for name in NEEDED] == [asked[name] for name in NEEDED]
+            assert form.get("authority")
+            assert "deny" not in form
+            assert [form.get(name) for name in NEEDED] == [expected[name] for name in NEEDED]
 
 
 def test_staff_are_answered_wherever_they_go(ground):

@@ -131,19 +131,19 @@ def test_a_jwt_is_read_or_refused(parts):
 @given(
     st.dictionaries(st.sampled_from(sorted([*METADATA, "jwks", "scope", "logo_uri", "subject_type"])) | odd, anything)
 )
-def test_metadata_is_held_to_its_rules(here, said):
+def test_metadata_is_held_to_its_rules(here, metadata):
     try:
-        columns = to_columns({**METADATA, **said})
+        columns = to_columns({**METADATA, **metadata})
     except InvalidMetadata:
         return
-    assert to_columns({**METADATA, **said}) == columns
+    assert to_columns({**METADATA, **metadata}) == columns
 
 
 @deep()
 @given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
-def test_a_manifest_is_held_to_its_rules(here, said):
+def test_a_manifest_is_held_to_its_rules(here, differs):
     with contextlib.suppress(InvalidMetadata):
-        assert manifest.parse_manifest(a_manifest() | said).partner
+        assert manifest.parse_manifest(a_manifest() | differs).partner
 
 
 @deep()
@@ -231,11 +231,11 @@ def test_lines_of_the_register_are_schools_or_refused(differing_rows):
     writer.writeheader()
     writer.writerows(differing_rows)
     try:
-        found = [gias.school(line) for line in gias.lines(io.StringIO(text.getvalue(), newline=""))]
+        parsed = [gias.school(line) for line in gias.lines(io.StringIO(text.getvalue(), newline=""))]
     except gias.FileRefused:
         return
-    assert len(found) == len(differing_rows)
-    for row, oddities in found:
+    assert len(parsed) == len(differing_rows)
+    for row, oddities in parsed:
         assert row["register_id"].isdigit()
         assert all(value.isprintable() for value in row.values() if isinstance(value, str))
         assert all(str(oddity) for oddity in oddities)

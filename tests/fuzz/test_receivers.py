@@ -85,9 +85,9 @@ def _settled(fresh, write, kind):
     """Write a letter and deliver it: it has left, has failed, or is due again. Then it is of no interest any more."""
     with fresh():
         message = write()
-    with listening() as heard:
+    with listening() as log:
         assert deliver.run_once(fresh, kind) == 1
-    heard.check([TOKEN])
+    log.check([TOKEN])
     with fresh() as session:
         message_row = session.get_one(Message, message)
         assert message_row.leased_until is None

@@ -65,11 +65,13 @@ class Tokens(RuleBasedStateMachine):
     @rule(optional=st.frozensets(st.sampled_from(sorted(OPTIONAL))), ticked=st.booleans())
     def ask(self, optional, ticked):
         self._restore_client()
-        asked = REQUIRED | optional
+        requested = REQUIRED | optional
         areas = tuple(sorted(optional)) if ticked else ()
-        params = authorised(self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(asked)))
+        params = authorised(
+            self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(requested))
+        )
         assert params.keys() == {"code", "state", "iss"}, params
-        self.lines.append(Lineage(params["code"], asked, clock.now(), self.partner.verifier))
+        self.lines.append(Lineage(params["code"], requested, clock.now(), self.partner.verifier))
 
     @precondition(lambda self: self.lines)
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
@@ -94,7 +96,7 @@ class Tokens(RuleBasedStateMachine):
     @precondition(lambda self: any(line.refresh for line in self.lines))
     @rule(data=st.data(), scope=st.none() | some, old=st.booleans())
     def refresh(self, data, scope, old):
-        line = data.draw(st.sampled_from([each for each in self.lines if each.refresh]))
+        line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
         token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
         requested = " ".join(sorted(scope)) if scope else None
         answer = self.partner.refreshes(self.ground.web, token, scope=requested)
@@ -114,7 +116,7 @@ class Tokens(RuleBasedStateMachine):
     @precondition(lambda self: any(line.refresh for line in self.lines))
     @rule(data=st.data())
     def revoke(self, data):
-        line = data.draw(st.sampled_from([each for each in self.lines if each.refresh]))
+        line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
         token = data.draw(st.sampled_from(line.refresh))
         assert self.partner.posts(self.ground.web, "/oauth/revoke", {"token": token}).status_code == 200
         line.is_dead = True
@@ -125,13 +127,13 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["withdraw", "withdraw", "pause", "resume"]))
     def decide(self, what):
-        with self.ground.work() as here:
+        with self.ground.work() as session:
             agreed = authorise.current(self.estab)
             mine = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
             if not mine or (mine[0].state == "paused") != (what == "resume"):
                 return
             getattr(authorise, what)(
-                self.estab, self.partner.id, by=here.get_one(Administrator, self.owner).memberships[0]
+                self.estab, self.partner.id, by=session.get_one(Administrator, self.owner).memberships[0]
             )
         if what == "withdraw":
             for line in self.lines:
@@ -139,11 +141,11 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(ticked=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
     def change(self, ticked):
-        with self.ground.work() as here:
+        with self.ground.work() as session:
             if (agreed := self._agreement()) is not None:
                 scopes = REQUIRED & agreed.offered | ticked & agreed.offered
                 authorise.change(
-                    self.estab, self.partner.id, scopes, by=here.get_one(Administrator, self.owner).memberships[0]
+                    self.estab, self.partner.id, scopes, by=session.get_one(Administrator, self.owner).memberships[0]
                 )
 
     @rule(left=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
@@ -154,10 +156,10 @@ class Tokens(RuleBasedStateMachine):
 
     @invariant()
     def one_family_of_each_code_and_none_of_the_dead(self):
-        with self.ground.work() as here:
+        with self.ground.work() as session:
             for line in self.lines:
-                code = here.get_one(Code, crypto.digest(line.code))
-                families = here.query(RefreshFamily).filter_by(lineage=code.lineage).all()
+                code = session.get_one(Code, crypto.digest(line.code))
+                families = session.query(RefreshFamily).filter_by(lineage=code.lineage).all()
                 assert len(families) <= 1
                 assert len(families) == bool(line.refresh)
 
@@ -169,17 +171,17 @@ class Tokens(RuleBasedStateMachine):
                 answer = self.partner.posts(self.ground.web, "/oauth/introspect", parameters)
                 assert answer.json == {"active": False}
 
-    def _received(self, line, said, asked):
+    def _received(self, line, tokens, requested):
         """Token ⊆ request ⊆ authorisation ⊆ client, and what is kept for later."""
-        granted = frozenset(said["scope"].split())
-        with self.ground.work() as here:
-            agreed, client = self._agreement(), here.get_one(Client, self.partner.id)
-            assert granted <= asked
+        granted = frozenset(tokens["scope"].split())
+        with self.ground.work() as session:
+            agreed, client = self._agreement(), session.get_one(Client, self.partner.id)
+            assert granted <= requested
             assert granted <= agreed.scopes
             assert granted <= client.required_scopes | client.optional_scopes
             assert agreed.state == "active"
-        line.access.append(said["access_token"])
-        if (token := said.get("refresh_token")) and token not in line.refresh:
+        line.access.append(tokens["access_token"])
+        if (token := tokens.get("refresh_token")) and token not in line.refresh:
             line.refresh.append(token)
 
     def _agreement(self):
@@ -195,14 +197,16 @@ class Tokens(RuleBasedStateMachine):
 
     def _restore_client(self):
         self._register(OPTIONAL)
-        with self.ground.work() as here:
+        with self.ground.work() as session:
             agreed = self._agreement()
             if agreed is not None and agreed.state == "paused":
-                authorise.resume(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner).memberships[0])
+                authorise.resume(
+                    self.estab, self.partner.id, by=session.get_one(Administrator, self.owner).memberships[0]
+                )
 
     def _register(self, optional):
-        with self.ground.work() as here:
-            here.get_one(Client, self.partner.id).optional_scopes = optional
+        with self.ground.work() as session:
+            session.get_one(Client, self.partner.id).optional_scopes = optional
             registry.forget(self.partner.id)
 
 

@@ -28,7 +28,7 @@ class Written:
 
     def commits(self, _connection: Connection) -> None:
         """What is pending stays."""
-        self.tables.update(each for each in self._pending if each)
+        self.tables.update(item for item in self._pending if item)
         self._pending.clear()
 
     def undoes(self, _connection: Connection) -> None:
@@ -49,14 +49,14 @@ class Written:
 def watching(engine: Engine) -> Iterator[Written]:
     """Hear what is written until the block ends."""
     written = Written()
-    heard = {
+    listeners = {
         "before_cursor_execute": written.hears, "commit": written.commits, "rollback": written.undoes,
         "savepoint": written.begins_nested, "rollback_savepoint": written.undoes_nested,
     }  # fmt: skip
-    for name, listener in heard.items():
+    for name, listener in listeners.items():
         event.listen(engine, name, listener)
     try:
         yield written
     finally:
-        for name, listener in heard.items():
+        for name, listener in listeners.items():
             event.remove(engine, name, listener)

@@ -63,7 +63,7 @@ def shown(issuer: str, trust: str, quick_start_id: str, **query: str) -> Any:
 
 def files_of(page: Any) -> dict[str, str]:
     """The files that a page shows, by their names."""
-    return {each["aria-label"]: each.get_text() for each in page.select("pre[id^=file-]")}
+    return {element["aria-label"]: element.get_text() for element in page.select("pre[id^=file-]")}
 
 
 def registered(scene: Scene, page: Any) -> str:

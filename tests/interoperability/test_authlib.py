@@ -25,8 +25,8 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
     )  # fmt: skip
 
     url, state = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, nonce="n")
-    came = person.goes_to(url)
-    answer = f"{came.address}?{urlencode(came.query)}"
+    response = person.goes_to(url)
+    answer = f"{response.address}?{urlencode(response.query)}"
     token = client.fetch_token(authorization_response=answer, state=state, code_verifier="v" * 48)
     claims = claims_of(token, registered)
     assert client.get(about["userinfo_endpoint"]).json() == {"sub": claims["sub"]} | person_of(client, about)

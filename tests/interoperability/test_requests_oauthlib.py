@@ -21,9 +21,9 @@ def test_sign_in_refresh_and_logout(scene, visitor):
     )  # fmt: skip
 
     url, _ = client.authorization_url(about["authorization_endpoint"])
-    came = person.goes_to(url)
+    response = person.goes_to(url)
     token = client.fetch_token(
-        about["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
+        about["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret, include_client_id=True,
     )  # fmt: skip
     assert client.get(about["userinfo_endpoint"]).json()["name"] == scene.name
@@ -43,9 +43,9 @@ def test_sign_in_refresh_and_logout(scene, visitor):
 def test_basic_authentication_is_its_default(scene, visitor):
     registered = scene.register(CALLBACK)
     client = OAuth2Session(registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
-    came = visitor(AT).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
+    response = visitor(AT).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
     token = client.fetch_token(
-        registered.metadata["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
+        registered.metadata["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret,
     )  # fmt: skip
     endpoint, auth = registered.metadata["token_endpoint"], (registered.client_id, registered.secret)

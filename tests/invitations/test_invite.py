@@ -217,9 +217,9 @@ def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work,
 
 @pytest.mark.parametrize("known", ["nothing", "the school", "the address"])
 def test_nothing_depends_on_whether_school_or_address_has_an_account(known, ids, work, send, outbox):
-    with work() as found:
+    with work() as database:
         if known == "the school":
-            an_administrator(an_estab(found.get_one(School, ids[1])))
+            an_administrator(an_estab(database.get_one(School, ids[1])))
         elif known == "the address":
             an_administrator(email=HEAD[1])
     invitation_id = send()
@@ -256,25 +256,25 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, work, clock):
         answer.decline(secret())
     with work():
         the_school_authorises(ids)
-    assert [state(work, ids, each) for each in (one, two, three)] == ["accepted", "cancelled", "declined"]
+    assert [state(work, ids, invitation) for invitation in (one, two, three)] == ["accepted", "cancelled", "declined"]
 
 
 def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, work):
     invitation_id = send()
-    with work() as found:
+    with work() as database:
         the_school_authorises(ids)
-        estab = found.query(Estab).one()
+        estab = database.query(Estab).one()
         for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
             estab.state = account
-            found.flush()
+            database.flush()
             assert states.find(ids[0], invitation_id).state == expected
 
 
 def test_the_mail_names_no_area_that_the_client_may_not_ask_for_any_more(send, ids, work, outbox, clock):
     invitation_id = send(scopes=frozenset({"school", "attendance"}))
     assert "Attendance" in outbox.last("partner_invitation").text
-    with work() as found:
-        found.get_one(Client, ids[0]).optional_scopes = frozenset({"students.sen"})
+    with work() as database:
+        database.get_one(Client, ids[0]).optional_scopes = frozenset({"students.sen"})
         registry.forget()
         clock.move(timedelta(minutes=1))
         invite.resend(registry.client(ids[0]), invitation_id)
@@ -356,8 +356,8 @@ def test_what_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, wor
     ):
         with work(), pytest.raises(invite.InvitationOver):
             verb()
-    with work() as found:
-        assert found.get_one(SchoolInvitation, invitation_id).cancelled_at is None
+    with work() as database:
+        assert database.get_one(SchoolInvitation, invitation_id).cancelled_at is None
 
 
 def test_cancelling_twice_is_cancelling_once(send, ids, work):
@@ -365,8 +365,8 @@ def test_cancelling_twice_is_cancelling_once(send, ids, work):
     for _ in range(2):
         with work():
             assert invite.cancel(ids[0], invitation_id).state == "cancelled"
-    with work() as found:
-        assert found.query(Entry).filter_by(event="school_invitation.cancelled").count() == 1
+    with work() as database:
+        assert database.query(Entry).filter_by(event="school_invitation.cancelled").count() == 1
 
 
 @pytest.mark.parametrize("cancels_first", [True, False])
@@ -395,9 +395,11 @@ def test_of_two_buttons_at_once_one_counts(send, secret, ids, work, at_once, out
     ]
     outcomes = at_once(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
     assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3, outcomes
-    assert all(not isinstance(each, Exception) or isinstance(each, answer.LinkRefused) for each in outcomes), outcomes
-    with work() as found:
-        assert found.query(Entry).filter(Entry.event.in_([
+    assert all(not isinstance(outcome, Exception) or isinstance(outcome, answer.LinkRefused) for outcome in outcomes), (
+        outcomes
+    )
+    with work() as database:
+        assert database.query(Entry).filter(Entry.event.in_([
             "school_invitation.opened", "school_invitation.declined", "school_invitation.forwarded",
         ])).count() == 1  # fmt: skip
 
@@ -409,8 +411,8 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(send, se
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
     )
     assert isinstance(outcome, answer.InvitationSuperseded)
-    with work() as found:
-        assert found.query(InvitationLink).filter_by(used_at=None, superseded_at=None).count() == 1
+    with work() as database:
+        assert database.query(InvitationLink).filter_by(used_at=None, superseded_at=None).count() == 1
     assert outbox.all("partner_invitation_forwarded") == []
 
 
@@ -430,8 +432,8 @@ def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, work, 
     outcomes = at_once(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
     assert outcomes.count("sent") == 3, outcomes
     assert sum(isinstance(outcome, invite.TooManyInvitations) for outcome in outcomes) == 2, outcomes
-    with work() as found:
-        links = found.query(InvitationLink)
+    with work() as database:
+        links = database.query(InvitationLink)
         assert sorted(link.number for link in links) == [1, 2, 3, 4]
         assert links.filter_by(superseded_at=None).count() == 1
 
@@ -451,7 +453,7 @@ def test_rows_are_deleted_thirty_days_after_they_expired(send, secret, ids, work
     for days, count in ((43, 1), (2, 0)):
         clock.move(timedelta(days=days))
         worker.cleaning.clean(work, worker.RETENTION)
-        with work() as found:
-            assert found.query(SchoolInvitation).count() == count
-    with work() as found:
-        assert found.query(InvitationLink).count() == 0
+        with work() as database:
+            assert database.query(SchoolInvitation).count() == count
+    with work() as database:
+        assert database.query(InvitationLink).count() == 0

@@ -91,8 +91,8 @@ def test_opening_the_pages_changes_nothing(send, ids, work, new_browser):
         for ask in (new_browser().get, new_browser().head, new_browser().options):
             assert ask(path).status_code == 200
     assert status(work, ids).state == "sent"
-    with work() as found:
-        assert found.query(InvitationLink).one().used_at is None
+    with work() as database:
+        assert database.query(InvitationLink).one().used_at is None
 
 
 def test_yes_goes_on_to_the_partner_with_the_issuer_and_nothing_else(send, reader, ids, work):
@@ -258,8 +258,8 @@ def test_what_an_account_that_nobody_has_verified_agreed_to_keeps_the_contact_fr
 ):
     link = send()
     the_school_authorises(work, ids)
-    with work() as found:
-        found.query(Estab).one().state = account
+    with work() as database:
+        database.query(Estab).one().state = account
     assert reader.opens(link).title == "Connect Oakhill School?"
     assert reader.presses("not-for-us").title == "Thank you for telling us"
     assert status(work, ids).state == "declined"

@@ -41,7 +41,9 @@ class Browser:
         pressed: Any = parse(self.page.text).find(id=button)
         assert pressed is not None, self.page.text
         form = pressed.find_parent("form")
-        sent: dict[str, Any] = {each["name"]: each.get("value", "") for each in form.find_all("input", type="hidden")}
+        sent: dict[str, Any] = {
+            element["name"]: element.get("value", "") for element in form.find_all("input", type="hidden")
+        }
         if pressed.get("name"):
             sent[pressed["name"]] = pressed.get("value", "")
         target = requests.compat.urljoin(self.page.url, form.get("action") or self.page.url)
@@ -171,9 +173,9 @@ def test_a_refusal_is_reported_to_the_partner(scene):
     partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
     somebody.open(partner.begins(prompt="consent"))
     somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    got = parse_qs(urlsplit(somebody.press("deny")).query)
-    assert got["error"] == ["access_denied"]
-    assert got["state"] == [partner.state]
+    parameters = parse_qs(urlsplit(somebody.press("deny")).query)
+    assert parameters["error"] == ["access_denied"]
+    assert parameters["state"] == [partner.state]
 
 
 def test_the_answer_is_sent_as_a_form(scene):

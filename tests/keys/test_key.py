@@ -39,7 +39,9 @@ def test_a_signature_of_another_length_is_refused(work, alg):
 
 def test_a_number_is_written_with_its_leading_zeros(work):
     with work():
-        signing_input, good = next(each for each in iter(signed, None) if each[1][32] == 0)  # one of 256 begins with it
+        signing_input, good = next(
+            signature for signature in iter(signed, None) if signature[1][32] == 0
+        )  # one of 256 begins with it
 
         assert verified(signing_input, good)
         assert not verified(signing_input, good[:32] + good[33:])

@@ -105,9 +105,9 @@ def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock
         body, _, signature = token.rpartition(".")
         checked, verify = [], jwts.verify
 
-        def count(*asked):
-            checked.append(asked)
-            verify(*asked)
+        def count(*arguments):
+            checked.append(arguments)
+            verify(*arguments)
 
         monkeypatch.setattr(jwts, "verify", count)
         for _ in range(3):

@@ -88,16 +88,16 @@ def test_an_owner_of_several_schools_who_acts_for_another_one_is_led_to_the_one_
 ):
     with work() as database:
         person = database.get_one(Administrator, owner.id)
-        asked, other = person.memberships[0].estab, a_membership(person).estab
+        requested, other = person.memberships[0].estab, a_membership(person).estab
         viewer = an_administrator(username="vi")
         own = viewer.memberships[0].estab.estab_id
-        a_membership(viewer, asked, role="viewer")
+        a_membership(viewer, requested, role="viewer")
     visitor = signed_in(owner)
     visitor.presses("Continue", school=other.estab_id)
     page = visitor.opens(join_page)
     assert page.title == "Which school are you acting for?"
-    assert f"This request is about {asked.name}." in page.text
-    assert "Jo Bloggs" in visitor.presses("Continue", school=asked.estab_id).text
+    assert f"This request is about {requested.name}." in page.text
+    assert "Jo Bloggs" in visitor.presses("Continue", school=requested.estab_id).text
     assert visitor.page.path == join_page
 
     visitor = signed_in(viewer)

@@ -158,13 +158,13 @@ class TestSessions:
         beside = browser()
         beside.signs_in(account.username)
         signed_in.opens(SESSIONS)
-        here, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#living > li")]
+        current, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#living > li")]
 
-        assert "This browser" in here
-        assert "Signed in on 2 March 2026 at 09:30" in here
-        assert "Sign out" not in here
-        assert any("Safari on iPhone Another network. Signed in on 2 March 2026 at 09:33" in each for each in others)
-        assert any("Same network as now." in each for each in others)
+        assert "This browser" in current
+        assert "Signed in on 2 March 2026 at 09:30" in current
+        assert "Sign out" not in current
+        assert any("Safari on iPhone Another network. Signed in on 2 March 2026 at 09:33" in other for other in others)
+        assert any("Same network as now." in other for other in others)
 
     def test_the_list_is_the_persons_own_and_of_sessions_that_still_work(
         self, signed_in, browser, account, work, clock, settings
@@ -179,9 +179,11 @@ class TestSessions:
             {"expires_at": clock.now()},
             {"last_used_at": clock.now() - timedelta(seconds=settings.session.idle)},
         ]
-        here = BrowserSession.digest == crypto.digest(signed_in.cookie("session"))
+        is_current = BrowserSession.digest == crypto.digest(signed_in.cookie("session"))
         with work() as session:
-            rows = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id, ~here)).all()
+            rows = session.scalars(
+                select(BrowserSession).where(BrowserSession.person_id == account.id, ~is_current)
+            ).all()
             for row, values in zip(rows, over, strict=True):
                 for name, value in values.items():
                     setattr(row, name, value)

@@ -65,7 +65,7 @@ def test_after_its_end_it_is_renewed_from_its_own_place(jo, work, clock):
 
 def hidden(jo):
     jo.opens(renewal_of(jo))
-    return {each["name"]: each["value"] for each in jo.page.find_all("input", {"type": "hidden"})}
+    return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
 
 def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_about(jo, work, clock):
@@ -128,7 +128,7 @@ class TestReview:
             return authorise.current(jo.facts["estab"])[0].scopes
 
     def fields(self, jo):
-        return {each["name"]: each["value"] for each in jo.page.find_all("input", {"type": "hidden"})}
+        return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
     def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, asked, work):
         jo.opens("/manage")

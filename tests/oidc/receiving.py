@@ -25,7 +25,7 @@ class Receiver:
     @property
     def tokens(self) -> list[str]:
         """The logout tokens, in the order they came."""
-        return [each["form"]["logout_token"] for each in self.got]
+        return [request["form"]["logout_token"] for request in self.got]
 
 
 @contextmanager

@@ -83,10 +83,10 @@ def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | 
     form = pressed.find_parent("form")
     assert form is not None
     data: dict[str, Any] = {}
-    for each in form.find_all("input"):
-        if each.get("type") in {"checkbox", "radio"} and not each.has_attr("checked"):
+    for element in form.find_all("input"):
+        if element.get("type") in {"checkbox", "radio"} and not element.has_attr("checked"):
             continue
-        data.setdefault(each["name"], []).append(each.get("value", ""))
+        data.setdefault(element["name"], []).append(element.get("value", ""))
     data |= {name: value for name, value in typed.items() if value is not None}
     for name in [name for name, value in typed.items() if value is None]:
         data.pop(name, None)

@@ -61,11 +61,11 @@ def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web,
 
 def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_browser, world, clock):
     response = follow(web, web.get(world.partner.link()))
-    there = response.request.full_path
-    wrong = there.replace(world.partner.id, world.new_partner().id), there.replace("request_uri", "x"), there + "x"
-    changed = [*map(web.get, wrong), new_browser().get(there)]
+    path = response.request.full_path
+    wrong = path.replace(world.partner.id, world.new_partner().id), path.replace("request_uri", "x"), path + "x"
+    changed = [*map(web.get, wrong), new_browser().get(path)]
     clock.move(timedelta(hours=2))
-    changed.append(web.get(there))
+    changed.append(web.get(path))
     for page_without in changed:
         assert page_without.status_code == 200
         assert "Assembly wants" not in page_without.text
@@ -301,8 +301,8 @@ def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(
 MULTI = insisting(values=["phr", "urn:idaas:acr:multi"])
 
 
-def said_of(world, web, got):
-    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+def said_of(world, web, response_parameters):
+    claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
     return claims["acr"], claims["amr"]
 
 

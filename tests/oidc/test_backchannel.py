@@ -90,8 +90,8 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     without_uri = world.new_partner()
     without_id_token = world.new_partner(backchannel_logout_uri=receiver.uri)
     public = world.new_partner(backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none")
-    for each in (partner, without_uri, public):
-        signed_in(web, each, world)
+    for client in (partner, without_uri, public):
+        signed_in(web, client, world)
     signed_in(web, partner, world)
     authorised(web, without_id_token, world.username, scope="school")
     sign_out(web)

@@ -32,7 +32,8 @@ def hand_over(web, response, to=SOMEBODY, **typed):
 
 def shown_messages(response):
     return " ".join(
-        " ".join(each.get_text(" ").split()) for each in page(response).select(".message.success, .message.problem")
+        " ".join(element.get_text(" ").split())
+        for element in page(response).select(".message.success, .message.problem")
     )
 
 

@@ -156,8 +156,8 @@ def test_a_poll_one_second_early_is_accepted(clock, device):
 def test_polls_of_one_device_do_not_slow_another(clock, new_browser, device):
     other = Device(new_browser(), device.partner)
     other.asks()
-    for each in (device, other):
-        assert each.polls().json["error"] == "authorization_pending"
+    for asking_device in (device, other):
+        assert asking_device.polls().json["error"] == "authorization_pending"
 
 
 def test_a_code_expires(clock, web, device, world):
@@ -196,9 +196,9 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
 
 def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser, device, world):
     other = Device(new_browser(), device.partner)
-    for each in (device, other):
-        each.asks()
-        response = enter(web, each.codes["user_code"], world.username)
+    for asking_device in (device, other):
+        asking_device.asks()
+        response = enter(web, asking_device.codes["user_code"], world.username)
     decide(web, response)
 
     assert other.polls().status_code == 200

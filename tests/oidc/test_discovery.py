@@ -81,8 +81,8 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, m
 
 @pytest.mark.usefixtures("clock")  # before the world is made
 def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, metadata, clock):
-    def reached(got):
-        claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    def reached(response_parameters):
+        claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
         return claims["acr"], sorted(claims["amr"])
 
     by_password = reached(authorised(web, world.partner, world.username))
@@ -110,9 +110,9 @@ def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, metad
     assert "RS256" in algs
     assert "none" not in algs
     keys = web.get("/oauth/jwks").json["keys"]
-    assert {each["alg"] for each in keys} == set(algs)
-    assert len({each["kid"] for each in keys}) == len(keys)
-    assert not any("d" in each for each in keys)
+    assert {jwk["alg"] for jwk in keys} == set(algs)
+    assert len({jwk["kid"] for jwk in keys}) == len(keys)
+    assert not any("d" in jwk for jwk in keys)
 
 
 @pytest.mark.parametrize("path", [*ADDRESSES, "/oauth/jwks"])

@@ -337,7 +337,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
         id = registration["client_id"]
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
-    bodies = iter([metadata(client_id=registration["client_id"]) | each for each in wrong * 4])
+    bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
     answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
     assert {answer.status_code for answer in answers} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}

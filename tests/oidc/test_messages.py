@@ -47,7 +47,7 @@ def description(response):
 
 
 @pytest.mark.parametrize(
-    ("differs", "said"),
+    ("differs", "description"),
     [
         ({"scope": "openid attendance staff"}, "scope: this client is not registered for: staff"),
         ({"scope": "openid groups roles"}, "scope: does not exist: groups, roles"),
@@ -61,13 +61,13 @@ def description(response):
         ({"prompt": "none login"}, "prompt: none must be the only value"),
     ],
 )
-def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, differs, said):
-    assert sent(web.get(world.partner.link(**differs)))["error_description"] == said
-    assert newest_fact(world.partner) == said
+def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, differs, description):
+    assert sent(web.get(world.partner.link(**differs)))["error_description"] == description
+    assert newest_fact(world.partner) == description
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "expected"),
     [
         ({"grant_type": "password"}, "grant_type: not supported"),
         ({"grant_type": "client_credentials"}, "grant_type: this client is not registered for it"),
@@ -75,9 +75,9 @@ def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
     ],
 )
-def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, newest_fact, form, said):
-    assert description(world.partner.posts(web, "/oauth/token", form)) == said
-    assert newest_fact(world.partner) == said
+def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, newest_fact, form, expected):
+    assert description(world.partner.posts(web, "/oauth/token", form)) == expected
+    assert newest_fact(world.partner) == expected
 
 
 def test_a_wrong_content_type_is_described(web, world, newest_fact):
@@ -91,10 +91,10 @@ def test_a_wrong_http_method_is_described(web):
 
 
 def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
-    with listening() as heard:
+    with listening() as log:
         answer = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
     assert description(answer) == "Host: must be localhost:5000"
-    assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in heard.lines)
+    assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in log.lines)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
 )  # fmt: skip
 def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, form, name, reason):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
-    with listening() as heard:
+    with listening() as log:
         answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
     assert answer.status_code in {400, 401}
     assert newest_fact(world.partner) == f"{name}: {reason}"
-    [line] = [each for each in heard.lines if "client refused" in each]
+    [line] = [line for line in log.lines if "client refused" in line]
     for part in (world.partner.id, name, reason):
         assert part in line
 
 
 def test_the_log_names_the_reason_at_userinfo(web, world):
-    with listening() as heard:
+    with listening() as log:
         read(web, "x.y.z")
-    [line] = [each for each in heard.lines if "token refused" in each]
+    [line] = [line for line in log.lines if "token refused" in line]
     assert "is not an access token of this issuer" in line
 
 
@@ -170,7 +170,7 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
 
 
 @pytest.mark.parametrize(
-    ("proofs", "said"),
+    ("proofs", "expected"),
     [
         ({"htu": "http://proxy.internal/oauth/token?code=secret"},
          f"DPoP: htu is http://proxy.internal/oauth/token; expected is {ISSUER}/oauth/token"),
@@ -183,12 +183,12 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
         ({"jti": None}, "DPoP: jti must be a string, and not empty"),
     ],
 )  # fmt: skip
-def test_the_fault_of_a_proof_is_named(web, signer, newest_fact, clock, proofs, said):
+def test_the_fault_of_a_proof_is_named(web, signer, newest_fact, clock, proofs, expected):
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
     signer.dpop_key, signer.proofs = ONE, proofs
-    assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == said
-    assert newest_fact(signer) == said
+    assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == expected
+    assert newest_fact(signer) == expected
 
 
 def test_a_missing_proof_is_named(web, world, newest_fact):
@@ -237,7 +237,7 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
 
 
 @pytest.mark.parametrize(
-    ("differs", "said"),
+    ("differs", "description"),
     [
         ({"aud": "x"}, f"request: aud is x; accepted is {ISSUER}"),
         ({"iss": "x"}, "request: iss is x; it must be the client_id"),
@@ -245,11 +245,11 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
         ({"client_id": "x"}, "request: client_id must be the same in it and among the parameters sent with it"),
     ],
 )
-def test_the_fault_of_a_request_object_is_named(web, signer, differs, said):
+def test_the_fault_of_a_request_object_is_named(web, signer, differs, description):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **differs}
     params = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
     assert params["error"] == "invalid_request_object"
-    assert params["error_description"].startswith(said)
+    assert params["error_description"].startswith(description)
 
 
 def read(web, token):

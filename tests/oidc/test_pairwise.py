@@ -40,7 +40,7 @@ def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
 
 def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
     other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
-    mine, theirs = (everything(web, each, world) for each in (partner, other))
+    mine, theirs = (everything(web, application, world) for application in (partner, other))
     assert world.person not in json.dumps([mine, theirs])
     for token in ("id_token", "access_token"):
         for claim in mine[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
@@ -55,8 +55,8 @@ def everything(web, partner, world):
 
 def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
     subjects = {
-        world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"]
-        for each in (partner, world.new_partner(**SECTOR))
+        world.claims(tokens_of(web, application, world)["id_token"], "JWT")["sub"]
+        for application in (partner, world.new_partner(**SECTOR))
     }
     assert len(subjects) == 1
 
@@ -64,7 +64,8 @@ def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
 def test_another_sector_gets_another_subject_and_public_clients_the_id(web, world, partner):
     other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
     subjects = [
-        world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
+        world.claims(tokens_of(web, application, world)["id_token"], "JWT")["sub"]
+        for application in (partner, other, world.partner)
     ]
     assert len(set(subjects)) == 3
     assert subjects[2] == world.person

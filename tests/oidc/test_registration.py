@@ -367,7 +367,7 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
         policy = initial_tokens.find_usable(token)
         return policy and self_registration.register(policy, METADATA)
 
-    registrations = [each for each in at_once(8, one) if each is not None]
+    registrations = [outcome for outcome in at_once(8, one) if outcome is not None]
     assert len(registrations) == 3, registrations
     with work() as session:
         assert session.query(Client).count() == 3
@@ -381,7 +381,9 @@ def test_a_client_reads_its_registration(registrar):
     response = registrar.manages(registration)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
-    assert response.json == {name: each for name, each in registration.items() if not name.startswith("client_secret")}
+    assert response.json == {
+        name: value for name, value in registration.items() if not name.startswith("client_secret")
+    }
 
 
 def test_a_logo_is_ignored_and_terms_of_service_are_kept(registrar):

@@ -28,7 +28,7 @@ def authorize_link(partner, **differs):
 
     parameters = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
     return "/oauth/authorize?" + urlencode(
-        {name: each for name, each in (parameters | differs).items() if each is not None}
+        {name: text for name, text in (parameters | differs).items() if text is not None}
     )
 
 

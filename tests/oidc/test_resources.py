@@ -19,8 +19,8 @@ def api(world):
     return world.new_partner(resource=DATA, resource_scopes=frozenset({"school", "students", "schools.list"}))
 
 
-def tokens_of(web, world, **asked):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username, **asked)["code"]).json
+def tokens_of(web, world, **parameters):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username, **parameters)["code"]).json
 
 
 def audience(world, tokens):

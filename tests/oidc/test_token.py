@@ -174,7 +174,7 @@ def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, w
 def test_a_pinned_authentication_method_is_the_only_one_accepted(web, world, registered):
     partner = world.new_partner(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
     errors = {sent: proves_itself(web, partner, sent).json["error"] for sent in SECRET_IS_SENT}
-    other = next(each for each in SECRET_IS_SENT if each != registered)
+    other = next(item for item in SECRET_IS_SENT if item != registered)
     assert errors == {registered: "invalid_grant", other: "invalid_client"}
 
 

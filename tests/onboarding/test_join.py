@@ -227,7 +227,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
             join.approve(request, "admin", by=me.memberships[0])
     with work() as database:  # also once it is verified: the request was never the owners'
         database.merge(owner).memberships[0].estab.state = "verified"
-        assert [each.id for each in join.waiting_for_staff()] == [request_id]
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [request_id]
 
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, join_request_id, outbox):

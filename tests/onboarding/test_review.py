@@ -77,8 +77,8 @@ def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(work,
     with work():
         waiting = review.queue()
 
-        assert [each.estab.name for each in waiting] == ["School 1", "School 2", "School 3"]
-        assert [each.is_overdue for each in waiting] == [True, False, False]
+        assert [registration.estab.name for registration in waiting] == ["School 1", "School 2", "School 3"]
+        assert [registration.is_overdue for registration in waiting] == [True, False, False]
 
 
 def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(work, clock):

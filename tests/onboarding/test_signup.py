@@ -131,14 +131,14 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
         registration_id = a_registration().id
 
     messages = set()
-    for asked, browser in (
+    for requested_id, browser in (
         (registration_id, OTHERS),
         (registration_id, None),
         ("reg_" + "a" * 26, OURS),
         ("reg_\x00", OURS),
     ):
         with pytest.raises(signup.NotInThisBrowser) as refused, work():
-            signup.find_in_browser(asked, browser)
+            signup.find_in_browser(requested_id, browser)
         messages.add((refused.value.message, refused.value.status))
     assert len(messages) == 1
 
@@ -169,9 +169,9 @@ def test_another_browser_begins_its_own(work):
     with work():
         school = a_school()
         ours = a_registration(school)
-        theirs = signup.begin(school, details(), browser=OTHERS, return_to=None)
+        other_registration = signup.begin(school, details(), browser=OTHERS, return_to=None)
 
-        assert ours.id != theirs.id
+        assert ours.id != other_registration.id
 
 
 @pytest.mark.parametrize(

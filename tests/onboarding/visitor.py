@@ -32,9 +32,9 @@ class Page:
 
     def link(self, label: str) -> str:
         """Where the link with this id, or these words, leads."""
-        for each in self.soup.find_all("a"):
-            if each.get("id") == label or label in each.get_text(" "):
-                return str(each["href"])
+        for element in self.soup.find_all("a"):
+            if element.get("id") == label or label in element.get_text(" "):
+                return str(element["href"])
         raise AssertionError(f"no link {label!r} on {self.title!r}: {self.text}")
 
     def value(self, id_: str) -> str:
@@ -52,11 +52,11 @@ class Page:
 
     def form_of(self, button: str) -> tuple[Tag, Tag]:
         """The button with this id, or these words, and its form."""
-        for each in self.soup.find_all("button"):
-            if each.get("id") == button or button in each.get_text(" "):
-                form = each.find_parent("form")
+        for element in self.soup.find_all("button"):
+            if element.get("id") == button or button in element.get_text(" "):
+                form = element.find_parent("form")
                 assert isinstance(form, Tag)
-                return each, form
+                return element, form
         raise AssertionError(f"no button {button!r} on {self.title!r}: {self.text}")
 
     def fields(self, button: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_
         )  # fmt: skip
     worker.notify_register_changes(work)
     with work():
-        told = {event.name: event.facts for event in streams.newest(client.id)}
-    assert ("school-closing" in told) is is_told
+        facts = {event.name: event.facts for event in streams.newest(client.id)}
+    assert ("school-closing" in facts) is is_told
     if is_told:
-        assert told["school-closing"]["closes_on"] == "2026-08-31"
+        assert facts["school-closing"]["closes_on"] == "2026-08-31"

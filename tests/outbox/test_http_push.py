@@ -91,8 +91,8 @@ def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_nobody_e
     good = push(receiver.uri, "client-2")
     assert sum(turns(work, 5)) == 2, "one try at the dead one, and the good one"
     assert row(good).sent_at is not None
-    assert {row(each).due_at > clock.now() for each in dead} == {True}
-    assert sorted(row(each).attempts for each in dead) == [0, 0, 0, 0, 1]
+    assert {row(event_id).due_at > clock.now() for event_id in dead} == {True}
+    assert sorted(row(event_id).attempts for event_id in dead) == [0, 0, 0, 0, 1]
 
 
 def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, work, row, clock):

@@ -42,7 +42,7 @@ def claims_of(work):
         with work():
             keys = json.loads(ring.jwks()[0])
         claims = [verified(token, keys)[1] for token in answer["sets"].values()]
-        assert [each["jti"] for each in claims] == list(answer["sets"])
+        assert [claim["jti"] for claim in claims] == list(answer["sets"])
         return claims
 
     return read
@@ -156,7 +156,7 @@ def test_events_that_waited_to_be_pushed_can_be_asked_for_once_the_client_is_reg
 
 def test_the_uri_of_each_event_leads_to_its_explanation(web, work):
     with work():
-        uris = {name: each.uri for name, each in event_types.TYPES.items()}
+        uris = {name: event_type.uri for name, event_type in event_types.TYPES.items()}
     whole = parse(web.get("/events").text)
     assert "http://localhost:5000/api/events/poll" in whole.text
     for name, uri in uris.items():

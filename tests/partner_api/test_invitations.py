@@ -149,7 +149,7 @@ def test_pages_follow_one_another_in_the_order_of_making(invites, program, clock
             break
         path = f"{PATH}?limit=2&cursor={page['next']}"
     assert [len(page) for page in read] == [2, 2, 1]
-    assert {each for page in read for each in page} == set(made)
+    assert {invitation for page in read for invitation in page} == set(made)
     assert len(read[0] + read[1] + read[2]) == len(made)
     assert program.gets(f"{PATH}?state=accepted").json == {"invitations": []}
     for cursor in ("nonsense", "999999999999999999-sin_x", "1-"):
@@ -173,9 +173,9 @@ def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_d
     invitation = invites()
     with work():
         answer.forward(outbox.last("partner_invitation").secret, BO, disclose=disclose)
-    found = program.gets(f"{PATH}/{invitation['id']}").json
-    assert found["state"] == "forwarded"
-    assert found.get("forwarded_to") == ({"name": BO.name, "email": BO.email} if disclose else None)
+    invitation_again = program.gets(f"{PATH}/{invitation['id']}").json
+    assert invitation_again["state"] == "forwarded"
+    assert invitation_again.get("forwarded_to") == ({"name": BO.name, "email": BO.email} if disclose else None)
     assert disclose or BO.email not in program.gets(PATH).text
 
 
@@ -212,6 +212,6 @@ def test_a_list_that_has_not_changed_is_not_sent_again(invites, program):
 
 def test_a_refused_invitation_leaves_nothing_behind(invites, work):
     invites(contact=HEAD | {"email": "nobody"}, status=422)
-    with work() as found:
-        assert found.query(School).count() == 1
-        assert found.query(answer.SchoolInvitation).count() == 0
+    with work() as database:
+        assert database.query(School).count() == 1
+        assert database.query(answer.SchoolInvitation).count() == 0

@@ -80,5 +80,5 @@ def test_the_page_for_people_names_every_operation_field_and_parameter(web):
             assert {parameter["name"] for parameter in operation["parameters"]} <= shown
     for schema in document["components"]["schemas"].values():
         assert set(schema["properties"]) <= shown
-    links = {each["href"] for each in page.select("main a[href^='#']")}
+    links = {element["href"] for element in page.select("main a[href^='#']")}
     assert links <= {f"#{element['id']}" for element in page.find_all(id=True)}

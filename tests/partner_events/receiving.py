@@ -41,7 +41,7 @@ def verified(token: str, keys: dict[str, Any]) -> tuple[dict[str, Any], dict[str
 
 def names(claims: list[dict[str, Any]]) -> list[str]:
     """The last part of the type of each event."""
-    return [uri.rpartition("/")[2] for each in claims for uri in each["events"]]
+    return [uri.rpartition("/")[2] for claim in claims for uri in claim["events"]]
 
 
 @contextmanager

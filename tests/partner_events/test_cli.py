@@ -26,7 +26,7 @@ def idp(app):
 def findings(work):
     def read():
         with work():
-            return [(found.level, found.message, found.do) for found in doctor.events()]
+            return [(finding.level, finding.message, finding.do) for finding in doctor.events()]
 
     return read
 

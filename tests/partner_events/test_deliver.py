@@ -22,11 +22,11 @@ def states(endpoint):
 
 
 def test_events_arrive_in_order_over_and_over(tell, push, endpoint, row, stream):
-    told = [tell(f"subject {number % 3}", str(number)) for number in range(60)]
+    event_ids = [tell(f"subject {number % 3}", str(number)) for number in range(60)]
     assert push() == 50
     assert push() == 10
     assert states(endpoint) == [str(number) for number in range(60)]
-    assert all(row(each).delivered_at for each in told)
+    assert all(row(event_id).delivered_at for event_id in event_ids)
     assert stream().leased_until is None
     assert stream().delivered_at is not None
 
@@ -34,15 +34,15 @@ def test_events_arrive_in_order_over_and_over(tell, push, endpoint, row, stream)
 @pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500])
 def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(tell, push, endpoint, row, clock, status):
     endpoint.respond = lambda _claims: status
-    told = tell()
+    event_id = tell()
     push()
-    assert row(told).delivered_at is row(told).failed_at is None
-    assert str(status) in row(told).last_error
+    assert row(event_id).delivered_at is row(event_id).failed_at is None
+    assert str(status) in row(event_id).last_error
     assert push() == 0, "not at once"
     clock.move(timedelta(seconds=6))
     endpoint.respond = lambda _claims: 202
     push()
-    assert row(told).delivered_at is not None
+    assert row(event_id).delivered_at is not None
     assert len({claims["jti"] for claims in endpoint.taken}) == 1
 
 
@@ -63,13 +63,13 @@ def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(tell
 @pytest.mark.parametrize("error", ["invalid_key", "authentication_failed", "access_denied"])
 def test_an_error_that_does_not_blame_the_event_is_tried_again(tell, push, endpoint, row, clock, error):
     endpoint.respond = lambda _claims: (400, {"err": error})
-    told = tell()
+    event_id = tell()
     push()
-    assert row(told).failed_at is None
+    assert row(event_id).failed_at is None
     endpoint.respond = lambda _claims: 202
     clock.move(timedelta(seconds=6))
     push()
-    assert row(told).delivered_at is not None
+    assert row(event_id).delivered_at is not None
 
 
 def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(tell, push, endpoint, clock):

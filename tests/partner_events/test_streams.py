@@ -27,7 +27,7 @@ def test_a_stream_says_what_waits_and_since_when_and_why(work, tell, push, endpo
         assert (stream.waiting, stream.waiting_since, stream.refused) == (2, began, 0)
         assert "503" in stream.delivery.last_error
         assert stream.delivery.failures == 1
-        assert [each.client.id for each in streams.all_streams()] == [client_id]
+        assert [stream.client.id for stream in streams.all_streams()] == [client_id]
         assert [streams.state_of(event) for event in streams.newest(client_id)] == ["waiting", "waiting"]
         assert [event.facts["state"] for event in streams.newest(client_id, only="waiting", limit=1)] == ["2"]
         assert streams.newest(client_id, only="delivered") == []

@@ -34,11 +34,11 @@ def changes(work, by="cli", **names):
 def test_of_a_new_secret_hear_the_contact_and_those_who_can_sign_in(work, outbox, sam):
     with work():
         secret = registry.rotate_secret("assembly", overlap=timedelta(0), by=sam)
-    told = letters(outbox)
-    assert told.keys() == {CONTACT, SAM}
-    assert "It has a new secret." in told[SAM]
-    assert "by somebody of Assembly" in told[SAM]
-    assert secret not in told[SAM]
+    notices = letters(outbox)
+    assert notices.keys() == {CONTACT, SAM}
+    assert "It has a new secret." in notices[SAM]
+    assert "by somebody of Assembly" in notices[SAM]
+    assert secret not in notices[SAM]
 
 
 @pytest.mark.parametrize(

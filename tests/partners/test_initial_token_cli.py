@@ -37,7 +37,7 @@ def test_a_token_is_issued_and_shown_once(idp, partner, work):
         assert policy.optional == {"attendance"}
         assert policy.require_pkce is False
     listed = json.loads(idp("list", "--json").stdout)
-    assert [each["id"] for each in listed] == [body["id"]]
+    assert [entry["id"] for entry in listed] == [body["id"]]
     assert body["initial_access_token"] not in idp("list").output
     assert "initial_access_token" not in listed[0]
 

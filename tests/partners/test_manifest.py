@@ -17,9 +17,9 @@ def running(app):
         yield
 
 
-def faults(asked):
+def faults(document):
     with pytest.raises(InvalidMetadata) as refused:
-        manifest.parse_manifest(asked)
+        manifest.parse_manifest(document)
     return dict(refused.value.faults)
 
 
@@ -71,7 +71,7 @@ def test_and_no_other_method_can(method):
 
 
 def test_what_a_school_has_to_be_told_cannot_be_left_out():
-    told = [
+    required = [
         "partner",
         "client_name",
         "client_uri",
@@ -81,8 +81,8 @@ def test_what_a_school_has_to_be_told_cannot_be_left_out():
         "agreement_version",
         "scopes",
     ]
-    problems = faults(a_manifest(**dict.fromkeys(told)))
-    assert problems == dict.fromkeys(told, "is missing")
+    problems = faults(a_manifest(**dict.fromkeys(required)))
+    assert problems == dict.fromkeys(required, "is missing")
 
 
 @pytest.mark.parametrize(

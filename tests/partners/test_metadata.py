@@ -20,9 +20,9 @@ def running(app):
         yield
 
 
-def faults(asked, **decided):
+def faults(document, **decided):
     with pytest.raises(metadata.InvalidMetadata) as refused:
-        metadata.to_columns(asked, **decided)
+        metadata.to_columns(document, **decided)
     return dict(refused.value.faults)
 
 
@@ -86,7 +86,7 @@ def test_all_errors_are_reported_together_with_their_fields():
 
 
 @pytest.mark.parametrize(
-    ("asked", "name"),
+    ("document", "name"),
     [
         ({"redirect_uris": []}, "redirect_uris"),
         ({}, "redirect_uris"),
@@ -127,12 +127,12 @@ def test_all_errors_are_reported_together_with_their_fields():
         ({"redirect_uris": ["https://a.example/", "https://b.example/"], "subject_type": "pairwise"}, "subject_type"),
     ],
 )
-def test_what_is_wrong_is_named(asked, name):
-    assert list(faults(asked)) == [name]
+def test_what_is_wrong_is_named(document, name):
+    assert list(faults(document)) == [name]
 
 
 @pytest.mark.parametrize(
-    ("asked", "name"),
+    ("document", "name"),
     [
         (FAPI2 | {"token_endpoint_auth_method": "client_secret_basic"}, "token_endpoint_auth_method"),
         (FAPI2 | {"token_endpoint_auth_signing_alg": "RS256"}, "token_endpoint_auth_signing_alg"),
@@ -145,13 +145,13 @@ def test_what_is_wrong_is_named(asked, name):
         (REDIRECT, "jwks_uri"),
     ],
 )
-def test_the_fapi2_profile_takes_less(asked, name):
-    assert list(faults(asked, profile="fapi2")) == [name]
+def test_the_fapi2_profile_takes_less(document, name):
+    assert list(faults(document, profile="fapi2")) == [name]
 
 
-@pytest.mark.parametrize("asked", [[], ["redirect_uris"], "text", 5, None])
-def test_what_is_no_object_is_refused(asked):
-    assert list(faults(asked)) == ["registration"]
+@pytest.mark.parametrize("document", [[], ["redirect_uris"], "text", 5, None])
+def test_what_is_no_object_is_refused(document):
+    assert list(faults(document)) == ["registration"]
 
 
 def test_which_error_it_is():

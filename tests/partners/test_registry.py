@@ -137,9 +137,9 @@ def test_disabling_a_partner_disables_all_its_clients(work):
         clients = [a_client(partner), a_client(partner)]
         assert all(registry.client(client.id) for client in clients)
         registry.switch_partner(partner.name, on=False)
-        assert not any(registry.client(each.id) for each in clients)
+        assert not any(registry.client(client.id) for client in clients)
         registry.switch_partner(partner.name, on=True)
-        assert all(registry.client(each.id) for each in clients)
+        assert all(registry.client(client.id) for client in clients)
 
 
 def test_a_change_of_one_client_or_partner_leaves_the_others_as_they_were(work):
@@ -147,9 +147,9 @@ def test_a_change_of_one_client_or_partner_leaves_the_others_as_they_were(work):
         partner = a_partner()
         changed, neighbour, stranger = a_client(partner), a_client(partner), a_client()
         registry.disable(changed.id, by="cli")
-        assert [registry.find(each.id).version for each in (changed, neighbour, stranger)] == [2, 1, 1]
+        assert [registry.find(client.id).version for client in (changed, neighbour, stranger)] == [2, 1, 1]
         registry.switch_partner(partner.name, on=False)
-        assert [registry.find(each.id).version for each in (changed, neighbour, stranger)] == [3, 2, 1]
+        assert [registry.find(client.id).version for client in (changed, neighbour, stranger)] == [3, 2, 1]
 
 
 def test_a_snapshot_is_read_once_and_again_after_a_second(work, monkeypatch):

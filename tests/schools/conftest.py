@@ -73,8 +73,8 @@ def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 @contextmanager
-def refused(said: str) -> Iterator[None]:
+def refused(pattern: str) -> Iterator[None]:
     """The file is refused, and what is said of it fits the pattern `said`."""
     with pytest.raises(FileRefused) as refusal:
         yield
-    assert re.search(said, refusal.value.message), refusal.value.message
+    assert re.search(pattern, refusal.value.message), refusal.value.message

@@ -59,8 +59,12 @@ def fetched(app, site, clock):
     """The newest register, as (address, schools in it, whether links came with it)."""
 
     def take():
-        with app.app_context(), download.newest() as got, files.open_sources(got.register, got.links) as sources:
-            return got.address, sources.schools.size, sources.links is not None
+        with (
+            app.app_context(),
+            download.newest() as downloaded,
+            files.open_sources(downloaded.register, downloaded.links) as sources,
+        ):
+            return downloaded.address, sources.schools.size, sources.links is not None
 
     return take
 

@@ -174,7 +174,7 @@ def test_a_split_offers_every_successor(page):
 
 
 @pytest.mark.parametrize(
-    ("closed", "told"),
+    ("closed", "message"),
     [
         ("early bird school", "will be followed by Early Bird Academy on 1 September 2031."),
         ("gone before primary", "followed by Never Listed Academy, which is not in the register."),
@@ -183,20 +183,20 @@ def test_a_split_offers_every_successor(page):
         ("wharfside", "It was followed by Wharfside Academy."),
     ],
 )
-def test_a_successor_that_cannot_be_chosen_is_marked(page, closed, told):
-    assert told in page(q=closed).text
+def test_a_successor_that_cannot_be_chosen_is_marked(page, closed, message):
+    assert message in page(q=closed).text
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("Marram Children's Centre", "universities are in the register, but cannot register with us"),
         ("Garden Quarter Primary School", "Not open yet, opens on 1 September 2031"),
         ("Old Foundry School", "Open, closing on 31 December 2030"),
     ],
 )
-def test_a_school_says_what_its_state_means(page, name, told):
-    assert told in page(q=name).text
+def test_a_school_says_what_its_state_means(page, name, message):
+    assert message in page(q=name).text
 
 
 def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):

@@ -171,17 +171,17 @@ def test_the_digest_changes_with_what_is_kept_and_with_nothing_else(lines_of, sa
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "pattern"),
     [
         (lambda rows: rows[9].update(URN="abc"), "Line 11 has “abc” where its URN"),
         (lambda rows: rows[9].update(URN=""), "Line 11 has “” where its URN"),
         (lambda rows: rows[9].update(URN=rows[4]["URN"]), r"Line 11 has the URN \d+, which an earlier line has"),
     ],
 )
-def test_a_urn_that_is_no_number_or_doubled_refuses_the_file_with_the_line(lines_of, sample, damage, said):
+def test_a_urn_that_is_no_number_or_doubled_refuses_the_file_with_the_line(lines_of, sample, damage, pattern):
     damage(sample)
 
-    with refused(said):
+    with refused(pattern):
         lines_of(sample)
 
 

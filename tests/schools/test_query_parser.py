@@ -52,12 +52,12 @@ def test_a_postcode_is_read_in_any_case_and_spacing(typed):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("typed", "corrected"),
     [("SWIP 4AU", "SW1P 4AU"), ("SW1P OAU", "SW1P 0AU"), ("0X1 2AB", "OX1 2AB"), ("S014 1AB", "SO14 1AB"),
      ("S1O IAB", "S10 1AB")],
 )  # fmt: skip
-def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, meant):
-    assert first(typed) == ("postcode", (meant,))
+def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, corrected):
+    assert first(typed) == ("postcode", (corrected,))
 
 
 @pytest.mark.parametrize(

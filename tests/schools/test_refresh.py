@@ -119,8 +119,8 @@ def test_a_changed_name_is_found_and_the_old_one_is_not(register, take, sample, 
     take(sample)
 
     with work():
-        assert [found.school.register_id for found in search.find("weepingxyz").results] == [WILLOW_BANK]
-        assert WILLOW_BANK not in [found.school.register_id for found in search.find("willow bank primary").results]
+        assert [result.school.register_id for result in search.find("weepingxyz").results] == [WILLOW_BANK]
+        assert WILLOW_BANK not in [result.school.register_id for result in search.find("willow bank primary").results]
 
 
 def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(register, take, sample, row_of, changes, work):

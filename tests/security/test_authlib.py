@@ -177,7 +177,7 @@ def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock
 
 def test_17_id_tokens_say_which_key_signed_them(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    kids = {each["kid"]: each["alg"] for each in web.get("/oauth/jwks").json["keys"]}
+    kids = {jwk["kid"]: jwk["alg"] for jwk in web.get("/oauth/jwks").json["keys"]}
     for name in ("id_token", "access_token"):
         header = jwt_header(tokens[name])
         assert kids[header["kid"]] == header["alg"]
@@ -272,13 +272,13 @@ def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
 
 def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
     """The suite itself ignores this warning, so it is asked for here."""
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         jws.JWSRegistry(algorithms=["EdDSA"]).get_alg("EdDSA")
-        assert len(heard) == 1, "the trap is gone"
+        assert len(warned) == 1, "the trap is gone"
         logs.configure(settings)
         jws.JWSRegistry(algorithms=["EdDSA"]).get_alg("EdDSA")
-        assert len(heard) == 1
+        assert len(warned) == 1
 
 
 def test_32_validating_twice_changes_nothing(web, world, app):

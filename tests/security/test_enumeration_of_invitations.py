@@ -38,7 +38,7 @@ def invitation_of(owner, app, work, address):
         pages.append(seen(owner, address))
         owner.opens("/manage/people/invite")
     letters = [letter for letter in Outbox(work).all("invitation") if letter.to == address]
-    mails = {re.sub(r"/invitation/[\w-]+", "", f"{each.subject} {each.text} {each.html}") for each in letters}
+    mails = {re.sub(r"/invitation/[\w-]+", "", f"{letter.subject} {letter.text} {letter.html}") for letter in letters}
     alike = re.sub(r"inv_\w+", "", repr(pages))
     return alike, mails, len(letters), runtime.of(app).passwords.hashed - hashed
 

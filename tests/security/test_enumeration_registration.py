@@ -81,7 +81,7 @@ def twins(work, clock):
 
 
 def without_ids(seen, school):
-    return [str(each).replace(str(school.id), "…") for each in seen]
+    return [str(response).replace(str(school.id), "…") for response in seen]
 
 
 def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, twins):
@@ -139,6 +139,6 @@ def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers
     with work() as database:
         exists = database.query(Registration).one().id
     stranger = new_browser()
-    answers = [stranger.get(f"/register/{asked}") for asked in (exists, "reg_" + "a" * 26)]
+    answers = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]
 
     assert len({(answer.status_code, varying(answer.text)) for answer in answers}) == 1

@@ -17,13 +17,13 @@ PATHS = ("/", "/sign-in", "/oauth/token", "/oauth/jwks", "/nowhere", "/schools/s
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_that_is_not_ours_is_refused(web, host):
-    with listening() as heard:
+    with listening() as log:
         for method in ("GET", "POST", "OPTIONS", "PUT"):
             for path in PATHS:
                 answer = web.open(path, method=method, headers={"Host": host})
                 check(answer)
                 assert answer.status_code == 400, (method, path, answer.status_code)
-    heard.check([])
+    log.check([])
 
 
 @pytest.mark.parametrize("host", ["LOCALHOST:5000", "Localhost:5000", "localhost.:5000", "LocalHost.:5000"])

@@ -71,8 +71,8 @@ class TestOutbox:
             (failed,) = overview.failed()
             assert (failed.id, failed.attempts) == (messages[0], 1)
             assert str(failed.last_error).startswith("cannot be opened")
-            told = [finding.message for finding in outbox_doctor.outbox()]
-        assert any("1 messages failed" in message for message in told)
+            findings = [finding.message for finding in outbox_doctor.outbox()]
+        assert any("1 messages failed" in message for message in findings)
         assert "set aside" in caplog.text
 
     def test_one_without_its_words_is_not_retried(self, work, todo, messages):

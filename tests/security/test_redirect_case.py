@@ -13,11 +13,11 @@ REGISTERED = [
 
 @pytest.fixture
 def allows(work):
-    def asked(uri):
+    def allows_redirect(uri):
         with work():
             return registry.allows_redirect(a_client(redirect_uris=REGISTERED), uri)
 
-    return asked
+    return allows_redirect
 
 
 @pytest.mark.parametrize("uri", REGISTERED)

@@ -52,8 +52,8 @@ def test_it_does_not_match_what_is_registered(work, uri):
 
 @pytest.mark.parametrize("environment", ["production", "test"])
 def test_localhost_is_taken_outside_production_alone(app, settings, monkeypatch, environment):
-    there = settings.model_copy(update={"environment": environment})
-    monkeypatch.setattr("idp.foundation.runtime.settings", lambda: there)
+    changed = settings.model_copy(update={"environment": environment})
+    monkeypatch.setattr("idp.foundation.runtime.settings", lambda: changed)
     document = {"redirect_uris": ["http://localhost:5001/cb"]}
     with app.app_context():
         if environment == "production":

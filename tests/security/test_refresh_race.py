@@ -22,7 +22,7 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, cl
     assert len(tokens) == 50
     successors = {token["refresh_token"] for token in tokens}
     assert len(successors) == 1
-    assert len({world.claims(each["access_token"])["lineage"] for each in [first, *tokens]}) == 1
+    assert len({world.claims(token["access_token"])["lineage"] for token in [first, *tokens]}) == 1
     with world.work() as session:
         (family,) = session.query(RefreshFamily)
         assert (family.sequence, family.revoked_at) == (1, None)

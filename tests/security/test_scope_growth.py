@@ -32,7 +32,7 @@ def school(work):
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
 def test_given_is_within_asked_within_agreed_within_registered(
-    work, school, required, optional, offered, ticked, later, asked, state
+    work, school, required, optional, offered, ticked, later, requested, state
 ):
     with work():
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
@@ -58,9 +58,9 @@ def test_given_is_within_asked_within_agreed_within_registered(
         session().flush()
         agreement_state = authorise.state(agreed.id)
         assert agreement_state
-        allowed = agreement_state.allowed(asked)
+        allowed = agreement_state.allowed(requested)
 
-        assert allowed <= asked
+        assert allowed <= requested
         assert allowed <= agreed.scopes <= offered
         assert allowed <= later
         assert state == "verified" or not scopes.of_kind("data", allowed)

@@ -68,7 +68,7 @@ def report(app):
 
 def test_the_doctor_says_who_carries_it(app, world, tokens):
     (client, agreements) = report(app)
-    assert {each["level"] for each in (client, agreements)} == {"warning"}
+    assert {item["level"] for item in (client, agreements)} == {"warning"}
     assert world.partner.id in client["message"]
     assert "1 agreement" in agreements["message"]
     assert GONE in client["message"]

@@ -176,10 +176,10 @@ def test_a_length_that_is_no_number_announces_nothing():
 
 
 def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
-    with raw_server() as server, listening() as heard:
+    with raw_server() as server, listening() as log:
         server.response = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
-    heard.check(["<zq9>"])
+    log.check(["<zq9>"])
 
 
 class TestPrivateHosts:

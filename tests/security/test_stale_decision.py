@@ -236,7 +236,9 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
     outcomes = at_once(4, act)
 
     assert sum(outcome is None for outcome in outcomes) >= 1
-    assert all(isinstance(each, first_credentials.TooLateToCollect) for each in outcomes if each is not None), outcomes
+    assert all(
+        isinstance(outcome, first_credentials.TooLateToCollect) for outcome in outcomes if outcome is not None
+    ), outcomes
     with work():
         assert signup.owner(signup.find_in_browser(owned, OURS)).password_hash == "own"
 

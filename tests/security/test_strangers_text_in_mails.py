@@ -106,9 +106,9 @@ def a_school_completed_with_a_message() -> None:
 def a_request_to_join() -> JoinRequest:
     owner = an_owner()
     makes.completed(makes.a_registration(owner.memberships[0].estab.school, name=HOSTILE, email="b@oakhill.example"))
-    asked = session().scalars(select(JoinRequest)).one()
-    asked.name = HOSTILE
-    return asked
+    join_request = session().scalars(select(JoinRequest)).one()
+    join_request.name = HOSTILE
+    return join_request
 
 
 def a_joiner() -> None:
@@ -333,8 +333,8 @@ def a_rule_lifted() -> None:
 def an_invitation_of_a_school_passed_on() -> None:
     school, partner = factories.a_school(), registry.client(factories.a_client().id)
     assert partner is not None
-    asked = invite.Request(school, "Al Bloggs", "al@oakhill.example", frozenset({"students"}), reference=HOSTILE)
-    invite.invite(partner, asked)
+    request = invite.Request(school, "Al Bloggs", "al@oakhill.example", frozenset({"students"}), reference=HOSTILE)
+    invite.invite(partner, request)
     session().flush()
     link = post.unseal(session().scalars(select(Message).where(Message.name == "partner_invitation")).one()).text
     secret = re.findall(r"/invitations/([\w-]+)", link)[0]

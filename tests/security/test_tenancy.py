@@ -178,9 +178,9 @@ def follows(world, _person):
         continuing.release(school_id, by=database.get_one(Membership, (its_owner, closed)))
         release_id = continuing.releases(closed)[school_id].id
         (offer,) = [
-            each
-            for each in continuing.offers(database.get_one(Membership, (world.owner, world.estab)))
-            if each.id == release_id
+            offer
+            for offer in continuing.offers(database.get_one(Membership, (world.owner, world.estab)))
+            if offer.id == release_id
         ]
         shown, service = offer.shown, client.id
     return f"/manage/continue/{release_id}", {"shown": shown, "service": service, "authority": "y"}
@@ -201,7 +201,7 @@ def asks_to_join(world, _person):
         join_requests = database.scalars(
             select(JoinRequest).order_by(JoinRequest.created_at.desc(), JoinRequest.id)
         ).all()
-        request_id = next(each.id for each in join_requests if each.email == f"sam{number}@oakhill.example")
+        request_id = next(request.id for request in join_requests if request.email == f"sam{number}@oakhill.example")
     return f"/join/{request_id}", {"decision": "approve", "role": "viewer"}
 
 
@@ -581,7 +581,7 @@ def test_every_route_is_in_one_of_the_tables(app):
     assert listed - endpoints == set()
     posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
     acting = {endpoint for endpoint, _ in ACTS} - {"signin.schools.choose"}
-    assert {message for message in posted if message[0] in acting} == {each for each in ACTS if each[0] in acting}
+    assert {message for message in posted if message[0] in acting} == {act for act in ACTS if act[0] in acting}
 
 
 def test_the_answers_are_those_of_the_table_of_rights():

@@ -59,7 +59,7 @@ def test_a_token_of_another_issuer_signed_by_our_key_is_none(web, world, tokens)
 def test_other_keys_and_algorithms_sign_nothing(web, world, tokens):
     claims, keys = claims_of(tokens["access_token"]), web.get("/oauth/jwks").json["keys"]
     kids = {key["alg"]: key["kid"] for key in keys}
-    public = json.dumps(next(each for each in keys if each["alg"] == "ES256"))
+    public = json.dumps(next(key for key in keys if key["alg"] == "ES256"))
     forged = [
         jwt.encode({"alg": "HS256", "typ": "at+jwt", "kid": kids["ES256"]}, claims, OctKey.import_key(public)),
         jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": kids["ES256"]}, claims, ECKey.generate_key("P-256")),

@@ -40,8 +40,8 @@ def give(client, by, scopes, **differs):
     return authorise.give(client, frozenset(scopes), **(values | differs))
 
 
-def standing(agreed, *asked):
-    return authorise.standing(agreed.estab_id, agreed.client_id, frozenset(asked))
+def standing(agreed, *names):
+    return authorise.standing(agreed.estab_id, agreed.client_id, frozenset(names))
 
 
 def giver(agreed):
@@ -95,7 +95,7 @@ def test_an_agreement_ends_by_itself(work, agreed, clock):
     clock.move(timedelta(seconds=1))
     with work():
         assert standing(agreed, *SIGN_IN) is None
-        assert [each.state for each in authorise.current(agreed.estab_id)] == ["expired"]
+        assert [agreement.state for agreement in authorise.current(agreed.estab_id)] == ["expired"]
 
 
 def test_a_client_may_have_a_shorter_duration(work, clock):
@@ -125,9 +125,9 @@ def test_the_history_is_one_schools_newest_first_and_limited(work, agreed, clock
         clock.move(timedelta(days=1))
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
-        said = [each.what for each in authorise.history(agreed.estab_id)]
-        assert said == ["withdrawn", "resumed", "paused", "given"]
-        assert [each.what for each in authorise.history(agreed.estab_id, limit=2)] == said[:2]
+        kinds = [decision.what for decision in authorise.history(agreed.estab_id)]
+        assert kinds == ["withdrawn", "resumed", "paused", "given"]
+        assert [decision.what for decision in authorise.history(agreed.estab_id, limit=2)] == kinds[:2]
 
 
 def test_the_agreement_that_was_stopped_last_is_returned(work, agreed, clock):
@@ -160,7 +160,7 @@ def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_
         with pytest.raises(authorise.NothingShared), work():
             act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     with work():
-        assert [each.what for each in authorise.history(agreed.estab_id)] == ["paused", "given"]
+        assert [decision.what for decision in authorise.history(agreed.estab_id)] == ["paused", "given"]
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
 
@@ -200,7 +200,7 @@ def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(w
 
         assert again.scopes == SIGN_IN | {"school", "students", "students.sen"}
         assert again.line == agreed.line
-        assert [each.id for each in authorise.current(agreed.estab_id)] == [again.id]
+        assert [agreement.id for agreement in authorise.current(agreed.estab_id)] == [again.id]
 
 
 def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(work, agreed):
@@ -285,7 +285,7 @@ def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, 
         clock.move(timedelta(hours=1))
         with pytest.raises(authorise.NothingShared):
             authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
-        assert [each.paused_at for each in authorise.current(agreed.estab_id)] == [since]
+        assert [agreement.paused_at for agreement in authorise.current(agreed.estab_id)] == [since]
 
 
 def ticks_all(estab_id, client_id, *, by):
@@ -304,10 +304,10 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
         session().flush()
         act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
-        for each in others:
-            session().refresh(each)
-            assert (each.state, each.superseded_at) == ("active", None)
-        assert [each.id for each in authorise.current(other_school.memberships[0].estab_id)] == [others[1].id]
+        for other in others:
+            session().refresh(other)
+            assert (other.state, other.superseded_at) == ("active", None)
+        assert [agreement.id for agreement in authorise.current(other_school.memberships[0].estab_id)] == [others[1].id]
 
 
 @pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
@@ -340,17 +340,17 @@ def test_the_history_lists_decisions_newest_first(work, agreed, clock):
             step(giver(agreed))
 
     with work():
-        told = [decision.what for decision in authorise.history(agreed.estab_id)]
-        assert told == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
+        kinds = [decision.what for decision in authorise.history(agreed.estab_id)]
+        assert kinds == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
 
 
 def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
     outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), ASKED))
 
-    won = [each for each in outcomes if not isinstance(each, Exception)]
-    lost = [each for each in outcomes if isinstance(each, Exception)]
+    won = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+    lost = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert won
-    assert all(isinstance(each, authorise.ChangedMeanwhile) for each in lost), lost
+    assert all(isinstance(item, authorise.ChangedMeanwhile) for item in lost), lost
     with work():
         assert len(authorise.current(agreed.estab_id)) == 1
 
@@ -386,7 +386,7 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     letters = outbox.all("sharing_receipt")
 
     assert len(letters) == 3, "one owner at first, then two"
-    assert ["This replaces" in each.text for each in letters] == [False, True, True], "the first replaces nothing"
+    assert ["This replaces" in letter.text for letter in letters] == [False, True, True], "the first replaces nothing"
     letter = letters[-1]
     assert "Attendance" in letter.text
     assert "Pupils: special educational needs (specially protected by law)" in letter.text

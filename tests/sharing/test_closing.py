@@ -118,7 +118,7 @@ class TestTelling:
         assert told(work, outbox) == []
 
     def test_two_workers_tell_once(self, work, world, outbox, at_once):
-        assert not [each for each in at_once(4, closures.tell_due) if isinstance(each, Exception)]
+        assert not [outcome for outcome in at_once(4, closures.tell_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("school_closing")) == 1
 
 
@@ -288,7 +288,7 @@ class TestMoving:
         with work():
             world.release()
         outcomes = at_once(4, lambda: world.move("Assembly"))
-        assert len([each for each in outcomes if isinstance(each, list)]) == 1, outcomes
+        assert len([outcome for outcome in outcomes if isinstance(outcome, list)]) == 1, outcomes
         with work():
             assert len(authorise.current(world.estab("new"))) == 1
 

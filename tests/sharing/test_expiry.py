@@ -148,7 +148,7 @@ class TestReminders:
 
     def test_two_workers_send_one(self, work, agreement, clock, outbox, at_once):
         clock.move(340 * DAY)
-        assert not [each for each in at_once(4, expiry.remind_due) if isinstance(each, Exception)]
+        assert not [outcome for outcome in at_once(4, expiry.remind_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("sharing_expires")) == 1
 
     def test_more_than_a_batch_is_sent_in_one_run(self, work, clock, outbox, monkeypatch):
@@ -260,7 +260,7 @@ class TestRenewal:
     def test_of_two_at_once_one_renews(self, work, agreement, clock, at_once):
         clock.move(340 * DAY)
         outcomes = at_once(4, lambda: renew(agreement))
-        assert len([each for each in outcomes if isinstance(each, Authorisation)]) == 1
+        assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1
         with work():
             assert len(authorise.current(agreement.estab_id)) == 1
 

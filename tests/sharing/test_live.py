@@ -30,20 +30,20 @@ def given(client, by, what=IDENTITY | DATA):
 
 
 def state_of(agreed):
-    found = authorise.state(agreed.id)
-    assert found
-    return found
+    state = authorise.state(agreed.id)
+    assert state
+    return state
 
 
 def snapshot(client_id):
-    found = registry.client(client_id)
-    assert found
-    return found
+    client = registry.client(client_id)
+    assert client
+    return client
 
 
 def allowed(agreed, what=IDENTITY | DATA, person=None):
-    found = authorise.state(agreed.id, person)
-    return found.allowed(what) if found else frozenset()
+    state = authorise.state(agreed.id, person)
+    return state.allowed(what) if state else frozenset()
 
 
 def test_what_was_agreed_is_allowed_and_nothing_else(work, agreed):

@@ -169,8 +169,8 @@ class TestAgreeing:
             assert again.scopes == agreement.scopes | {"staff", "classes"}
             assert (again.until, again.line, again.agreement) == (agreement.until, agreement.line, "2")
             assert reviews.of(again) is None
-            asked = agreement.scopes | {"staff", "timetable", "classes"}
-            assert authorise.standing(agreement.estab_id, agreement.client_id, asked).id == again.id
+            scopes = agreement.scopes | {"staff", "timetable", "classes"}
+            assert authorise.standing(agreement.estab_id, agreement.client_id, scopes).id == again.id
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
         assert "Staff" in outbox.last("sharing_receipt").text
 
@@ -219,7 +219,7 @@ class TestAgreeing:
             return reviewing.decline(agreement.estab_id, agreement.client_id, **at)
 
         outcomes = at_once(4, decide)
-        assert len([each for each in outcomes if isinstance(each, Authorisation)]) == 1, outcomes
+        assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1, outcomes
         with work():
             assert len(authorise.history(agreement.estab_id)) == 2
 
@@ -231,9 +231,11 @@ class TestDeclining:
             declined = decline(agreement)
             assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
             assert reviews.of(declined) is None
-            asked = agreement.scopes | {"timetable"}
-            assert authorise.standing(agreement.estab_id, agreement.client_id, asked).scopes & asked == agreement.scopes
-            assert authorise.standing(agreement.estab_id, agreement.client_id, asked | {"staff"}) is None
+            scopes = agreement.scopes | {"timetable"}
+            assert (
+                authorise.standing(agreement.estab_id, agreement.client_id, scopes).scopes & scopes == agreement.scopes
+            )
+            assert authorise.standing(agreement.estab_id, agreement.client_id, scopes | {"staff"}) is None
             what = [decision.what for decision in authorise.history(agreement.estab_id)]
             assert what == ["review_declined", "given"]
             assert session().scalars(select(Entry).where(Entry.event == "sharing.review_declined")).one()
@@ -306,7 +308,7 @@ class TestMails:
             for _ in range(4):
                 given(an_administrator(), client)
             registers(agreement, required={"staff"})
-        assert not [each for each in at_once(3, reviewing.mail_due) if isinstance(each, Exception)]
+        assert not [outcome for outcome in at_once(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert len({letter.to for letter in mailed(work, outbox)}) == len(outbox.all("sharing_review")) == 5
 
     def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, outbox, monkeypatch, caplog):

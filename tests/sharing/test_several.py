@@ -31,7 +31,7 @@ def gives(trust, chosen=0, also=(1, 2)):
     client = session().get_one(Client, client_id)
     members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
     return several.give(
-        client, client.required_scopes, by=members[chosen], also=[members[each] for each in also],
+        client, client.required_scopes, by=members[chosen], also=[members[other_school] for other_school in also],
         offered=client.scopes, agreement=client.agreement_version, until=authorise.lasts_until(client),
     )  # fmt: skip
 
@@ -86,13 +86,15 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
     with work() as database:
         by = database.get_one(Membership, (person_id, estab_ids[0]))
         shown = several.others(database.get_one(Client, client_id), by, second_step=False)
-        assert {each.member.estab_id: each.obstacle is None for each in shown} == {
+        assert {other_school.member.estab_id: other_school.obstacle is None for other_school in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
-        assert sentence in next(each.obstacle for each in shown if each.obstacle)
+        assert sentence in next(other_school.obstacle for other_school in shown if other_school.obstacle)
     with work():
         result = gives(trust)
-        assert [(each.member.estab_id, sentence in each.obstacle) for each in result.refused] == [(estab_ids[1], True)]
+        assert [
+            (refused_school.member.estab_id, sentence in refused_school.obstacle) for refused_school in result.refused
+        ] == [(estab_ids[1], True)]
     with work() as database:
         made = database.scalars(select(Authorisation).where(Authorisation.agreement != "old")).all()
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
@@ -104,7 +106,7 @@ def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(wor
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
         by = database.get_one(Membership, (person_id, estab_ids[0]))
         shown = several.others(database.get_one(Client, client_id), by, second_step=True)
-        assert [each.obstacle for each in shown] == [None, None]
+        assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
 def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(work, trust, clock):
@@ -132,8 +134,8 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
     with work():
         assert gives(trust).refused == []
     with work() as database:
-        held_back = [each for each in authorise.current(estab_ids[2]) if each.is_withheld]
-        assert [each.client_id for each in held_back] == [client_id]
+        held_back = [agreement for agreement in authorise.current(estab_ids[2]) if agreement.is_withheld]
+        assert [refused_school.client_id for refused_school in held_back] == [client_id]
 
 
 def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust):
@@ -170,4 +172,6 @@ def test_people_and_schools_of_others_are_not_shown(work, trust):
         database.get_one(Estab, trust[1][2]).state = "suspended"
         by = database.get_one(Administrator, trust[0]).memberships[0]
         shown = several.others(database.get_one(Client, trust[2]), by, second_step=True)
-        assert [each.member.estab_id for each in shown] == [estab for estab in trust[1][:2] if estab != by.estab_id]
+        assert [other_school.member.estab_id for other_school in shown] == [
+            estab for estab in trust[1][:2] if estab != by.estab_id
+        ]

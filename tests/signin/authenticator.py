@@ -59,10 +59,11 @@ class Authenticator:
         attested = bytes(16) + struct.pack(">H", len(credential.id)) + credential.id + cose
         flags = NEW_KEY | self._flags(verified=verified, present=present)
         data = self._data(rp_id or credential.rp_id, flags, credential.sign_count) + attested
-        said = self._client_data("webauthn.create", options, origin, client_data)
+        client_json = self._client_data("webauthn.create", options, origin, client_data)
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
         response = {
-            "clientDataJSON": b64(said), "attestationObject": b64(attestation), "transports": list(self.transports),
+            "clientDataJSON": b64(client_json), "attestationObject": b64(attestation),
+            "transports": list(self.transports),
         }  # fmt: skip
         return self._answer(credential, response)
 
@@ -72,17 +73,17 @@ class Authenticator:
         credential.sign_count += self.counts
         flags = self._flags(verified=verified, present=present)
         data = self._data(rp_id or credential.rp_id, flags, credential.sign_count)
-        said = self._client_data("webauthn.get", options, origin, client_data)
-        signature = credential.key.sign(data + hashlib.sha256(said).digest(), ec.ECDSA(hashes.SHA256()))
+        client_json = self._client_data("webauthn.get", options, origin, client_data)
+        signature = credential.key.sign(data + hashlib.sha256(client_json).digest(), ec.ECDSA(hashes.SHA256()))
         response = {
-            "clientDataJSON": b64(said), "authenticatorData": b64(data), "signature": b64(signature),
+            "clientDataJSON": b64(client_json), "authenticatorData": b64(data), "signature": b64(signature),
             "userHandle": b64(credential.user_id),
         }  # fmt: skip
         return self._answer(credential, response)
 
     def _allowed(self, options):
-        allowed = {unb64(each["id"]) for each in options.get("allowCredentials", ())}
-        return next(each for each in reversed(self.credentials) if not allowed or each.id in allowed)
+        allowed = {unb64(descriptor["id"]) for descriptor in options.get("allowCredentials", ())}
+        return next(credential for credential in reversed(self.credentials) if not allowed or credential.id in allowed)
 
     def _flags(self, *, verified, present):
         copied = CAN_BE_BACKED_UP | BACKED_UP if self.backed_up else 0

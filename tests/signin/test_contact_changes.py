@@ -191,7 +191,7 @@ class TestMobile:
         assert outbox.last("mobile_changed").to == account.email
         assert [mail.to for mail in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
         mails = outbox.all("number_changed")
-        assert [each.to for each in mails] == ["+447700900123"]
+        assert [mail.to for mail in mails] == ["+447700900123"]
         assert len(mails[0].text) <= 160
 
     def test_an_old_one_that_was_never_confirmed_is_not_told(self, inside, account, work, outbox):

@@ -215,7 +215,7 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
         factor_recovery.stop(notice.links[0].rpartition("/")[2])
         for person in (first, second):
             factor_recovery.stop_for(person.id)
-        assert [factor_recovery.waiting(each.id) is None for each in (first, second, third)] == [True, True, False]
+        assert [factor_recovery.waiting(notice.id) is None for notice in (first, second, third)] == [True, True, False]
         assert not factor_recovery.complete(second.id)
         factor_recovery.notify_due()
     assert [letter.to for letter in outbox.all("recovery_notice")][3:] == [third.email]

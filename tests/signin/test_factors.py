@@ -40,10 +40,10 @@ def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_
 def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work, clock, settings):
     with work():
         person, other = (an_administrator().id for _ in range(2))
-        apps = {each: an_app(each) for each in (person, other)}
-        for each in (person, other):
-            a_passkey(each, settings.server.issuer)
-            recovery_codes.make(people.get(each))
+        apps = {account: an_app(account) for account in (person, other)}
+        for account in (person, other):
+            a_passkey(account, settings.server.issuer)
+            recovery_codes.make(people.get(account))
         seed = authenticator_app.begin(other, "", "ses_1").seed
         assert authenticator_app.begin(person, "", "ses_1").seed != seed
     clock.move(STEP)

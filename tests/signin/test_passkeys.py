@@ -232,7 +232,7 @@ def test_of_several_answers_to_one_challenge_one_counts(work, account, device, a
 
     outcomes = at_once(4, lambda: uses(answer).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-    assert sum(isinstance(each, passkeys.PasskeyRefused) for each in outcomes) == 3
+    assert sum(isinstance(outcome, passkeys.PasskeyRefused) for outcome in outcomes) == 3
 
 
 def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, at_once, outbox):
@@ -244,7 +244,7 @@ def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, a
 
     outcomes = at_once(2, lambda: uses(answers.pop()).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-    assert sum(isinstance(each, passkeys.PasskeyCopied) for each in outcomes) == 1
+    assert sum(isinstance(outcome, passkeys.PasskeyCopied) for outcome in outcomes) == 1
 
 
 @pytest.mark.parametrize("count", [5, 4, 0])

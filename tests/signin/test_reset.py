@@ -285,7 +285,7 @@ def test_a_code_is_accepted_once(at_once, person_with_code, outbox):
     code, secret = outbox.last("reset_code").code, person_with_code.cookie("reset")
     outcomes = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None, address=None))
 
-    assert sum(isinstance(each, str) for each in outcomes) == 1
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
 
 def test_of_many_messages_asked_for_at_once_three_are_sent(at_once, account, outbox):

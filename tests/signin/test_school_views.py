@@ -151,7 +151,7 @@ def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work)
     jo.sends("/sign-in?next=/manage", username=account.username, password=PASSWORD)
     with work() as session:
         open_sessions = session.query(BrowserSession).filter_by(ended_at=None).all()
-        assert [each.estab_id for each in open_sessions] == [second[1]]
+        assert [open_session.estab_id for open_session in open_sessions] == [second[1]]
 
 
 def test_a_stranger_signs_in_first(jo):

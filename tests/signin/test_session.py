@@ -213,14 +213,14 @@ def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, cl
         sessions.begin(account.id)
         now = clocks.now()
 
-        here = sessions.current()
-        assert here is not None
-        assert (here.id, here.auth_time, here.person.memberships[0].estab_id) == (
+        current = sessions.current()
+        assert current is not None
+        assert (current.id, current.auth_time, current.person.memberships[0].estab_id) == (
             account.id,
             now,
             account.estab_id,
         )
-        assert sessions.current(since=now) is here
+        assert sessions.current(since=now) is current
         assert sessions.current(since=now + timedelta(microseconds=1)) is None
 
 

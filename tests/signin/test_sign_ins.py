@@ -30,7 +30,7 @@ def record(signed_in, address=HERE, provider=None):
 
 
 @pytest.mark.parametrize(
-    ("amr", "provider", "said"),
+    ("amr", "provider", "expected"),
     [
         ({"pwd"}, None, "Password"), ({"pwd", "otp", "mfa"}, None, "Password and code"),
         ({"pwd", "user", "mfa"}, None, "Password and passkey"), ({"user", "mfa"}, None, "Passkey"),
@@ -39,22 +39,22 @@ def record(signed_in, address=HERE, provider=None):
         ({"pwd"}, "Google account", "Google account"), (set(), None, ""),
     ],
 )  # fmt: skip
-def test_how(work, session_of, amr, provider, said):
+def test_how(work, session_of, amr, provider, expected):
     with work():
         record(session_of(amr=amr), provider=provider)
         [one], _ = sign_ins.newest(session_of(), HERE)
-    assert one.method == said
+    assert one.method == expected
 
 
 @pytest.mark.parametrize(
-    ("sid", "address", "said"),
+    ("sid", "address", "expected"),
     [("ses_1", ELSEWHERE, THIS_BROWSER), ("ses_2", HERE, SAME_NETWORK), ("ses_2", ELSEWHERE, OTHER_NETWORK)],
 )
-def test_where(work, session_of, sid, address, said):
+def test_where(work, session_of, sid, address, expected):
     with work():
         record(session_of(sid), address)
         [one], _ = sign_ins.newest(session_of("ses_1"), HERE)
-    assert one.place == said
+    assert one.place == expected
 
 
 def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of, account):

@@ -32,10 +32,10 @@ def fail(work):
     return at
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "1 minute."), (60, "1 minute."), (61, "2 minutes.")])
-def test_the_wait_is_said_in_whole_minutes(seconds, said):
+@pytest.mark.parametrize(("seconds", "expected"), [(0, "1 minute."), (60, "1 minute."), (61, "2 minutes.")])
+def test_the_wait_is_said_in_whole_minutes(seconds, expected):
     refused = spraying.NetworkBlocked(clocks.now() + timedelta(seconds=seconds))
-    assert f"has to wait for {said} " in refused.message
+    assert f"has to wait for {expected} " in refused.message
 
 
 def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_once(fail, work, caplog):

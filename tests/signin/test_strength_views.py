@@ -62,9 +62,9 @@ def test_everyone_gets_the_same_answer(jo, stranger, added, account):
     stranger.signs_in(account.username)
     stranger.opens("/sign-out")
     sent = {"csrf_token": stranger.token, "subject": subject, "password": "St Mary's Uxbridge"}
-    theirs = stranger.web.post(ASK, data=sent)
+    response = stranger.web.post(ASK, data=sent)
 
-    assert (mine.status_code, mine.json) == (theirs.status_code, theirs.json)
+    assert (mine.status_code, mine.json) == (response.status_code, response.json)
     assert not mine.json["is_accepted"]
 
 

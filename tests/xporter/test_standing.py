@@ -114,8 +114,8 @@ def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent
 
 def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, agent, work, app, clock, monkeypatch):
     others = [new_agent() for _ in range(3)]
-    for each in (agent, *others):
-        each.reports(last_extract=EXTRACT)
+    for server in (agent, *others):
+        server.reports(last_extract=EXTRACT)
     clock.move(timedelta(days=2))
     monkeypatch.setattr(lost, "BATCH_SIZE", 2)
     with work() as session:
@@ -152,7 +152,7 @@ def report_of(number):
 def test_of_several_servers_at_once_one_is_the_schools(work, identities, at_once):
     numbers = iter(range(8))
     outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False))
-    assert sum(isinstance(each, EndpointExists) for each in outcomes) == 7
+    assert sum(isinstance(outcome, EndpointExists) for outcome in outcomes) == 7
     with work() as session:
         assert len(session.scalars(select(Endpoint)).all()) == 1
 
@@ -160,7 +160,7 @@ def test_of_several_servers_at_once_one_is_the_schools(work, identities, at_once
 def test_of_several_that_replace_one_another_at_once_one_is_left(work, identities, at_once):
     numbers = iter(range(8))
     outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True))
-    assert not [each for each in outcomes if isinstance(each, Exception)]
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     with work() as session:
         rows = session.scalars(select(Endpoint)).all()
         assert sorted(row.state for row in rows) == ["registered", *["replaced"] * 7]
@@ -180,7 +180,7 @@ def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work
 def test_the_doctor_counts_them_and_warns_when_most_are_lost(work, clients, clock):
     with work() as session:
         for number in range(8):
-            heard = clock.now() - timedelta(days=2 if number < 6 else 0)
+            heard_at = clock.now() - timedelta(days=2 if number < 6 else 0)
             session.add(
                 Endpoint(
                     id=f"end_{number}",
@@ -188,9 +188,9 @@ def test_the_doctor_counts_them_and_warns_when_most_are_lost(work, clients, cloc
                     client_id=clients[0],
                     key_thumbprint="k",
                     lineage="l",
-                    registered_at=heard,
+                    registered_at=heard_at,
                     registered_by="adm",
-                    heard_at=heard,
+                    heard_at=heard_at,
                     name="S",
                     mis="sims",
                     agent_version="1",

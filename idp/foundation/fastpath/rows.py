@@ -75,7 +75,7 @@ def _annotated(row: type) -> Iterator[tuple[str, Any, bool]]:
     """Name, type and whether it may be None, of each field."""
     for name, annotation in get_type_hints(row).items():
         kinds = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
-        (kind,) = (each for each in kinds if each is not NoneType)
+        (kind,) = (kind for kind in kinds if kind is not NoneType)
         yield name, kind, NoneType in kinds
 
 

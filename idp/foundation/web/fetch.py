@@ -313,7 +313,7 @@ def _checked_address(url: str, rules: Rules) -> str:
     loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(address).is_loopback for address in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
         raise FetchFailed(f"{url}: not https")
-    if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(each) for each in addresses)):
+    if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(address) for address in addresses)):
         raise FetchFailed(f"{url}: leads to an address that is not public")
     return addresses[0]
 

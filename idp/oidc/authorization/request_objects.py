@@ -74,7 +74,7 @@ def _parameters(claims: dict[str, Any]) -> Parameters:
     """The claims that are parameters, as strings: an integer `max_age` and JSON values are converted."""
     selected = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
     return incoming.parameters(
-        (name, _text(name, each)) for name, value in selected.items() for each in _all(name, value)
+        (name, _text(name, text)) for name, value in selected.items() for text in _all(name, value)
     )
 
 

@@ -154,7 +154,7 @@ def difference(client: OAuthClient, uri: str) -> str:
 
     For the page a developer sees. It never says what is registered, because a stranger sees it too.
     """
-    differences = [differing(uri, each) for each in client.registered.redirect_uris]
+    differences = [differing(uri, registered_uri) for registered_uri in client.registered.redirect_uris]
     nearest = min(differences, key=lambda parts: (parts != ["form"], len(parts)), default=["form"])
     return nearest[0]
 

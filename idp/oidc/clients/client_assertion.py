@@ -98,7 +98,7 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
             raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {issuer} alone, as a string")
         return
     accepted = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
-    if not any(each in accepted for each in (aud if isinstance(aud, list) else [aud])):
+    if not any(audience in accepted for audience in (aud if isinstance(aud, list) else [aud])):
         raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {' or '.join(accepted)}")
 
 

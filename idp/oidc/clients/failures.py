@@ -136,8 +136,12 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
     if registry.matches_any(uri, registered):
         return None
     return tuple(
-        {"sent": without_values(uri, client), "registered": each, "differs_in": clients.differing(uri, each)}
-        for each in registered
+        {
+            "sent": without_values(uri, client),
+            "registered": registered_uri,
+            "differs_in": clients.differing(uri, registered_uri),
+        }
+        for registered_uri in registered
     )
 
 
@@ -149,7 +153,7 @@ def without_values(uri: str, client: OAuthClient) -> str:
         return "(cannot be read)"
     registered = [uri for name in ADDRESSES.values() for uri in getattr(client.registered, name)]
     query = parts.query
-    if query not in {urlsplit(each).query for each in registered}:
+    if query not in {urlsplit(registered_uri).query for registered_uri in registered}:
         query = "&".join(f"{name}=..." for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))
     host = ("...@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
     safe = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()

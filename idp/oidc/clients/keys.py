@@ -125,4 +125,4 @@ def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
 
 
 def _load(document: dict[str, Any]) -> tuple[Key, ...]:
-    return tuple(JWKRegistry.import_key(each) for each in document["keys"])
+    return tuple(JWKRegistry.import_key(jwk) for jwk in document["keys"])

@@ -33,5 +33,8 @@ def boxes(before: "MultiDict[str, str] | None") -> frozenset[str]:
 
 def flash_refusals(client: AnyClient, refused: list[RefusedSchool]) -> None:
     """Say on the next page of ours for which schools nothing was recorded: the browser leaves for the service now."""
-    for each in refused:
-        flash(f"{client.client_name} was not authorised for {each.member.estab.name}. {each.obstacle}", "warning")
+    for refusal in refused:
+        flash(
+            f"{client.client_name} was not authorised for {refusal.member.estab.name}. {refusal.obstacle}",
+            "warning",
+        )

@@ -92,32 +92,32 @@ class Access:
     school: claims.School | None = None
 
 
-def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
-    """A signed access token for `given`, bound to the DPoP key `jkt` where there is one."""
+def access(basis: Basis, state: State, client: OAuthClient, granted: frozenset[str], jkt: str | None) -> str:
+    """A signed access token for `granted`, bound to the DPoP key `jkt` where there is one."""
     payload = {
-        **_envelope(client, claims.subject(client, basis.person_id), given, basis.resource, jkt),
+        **_envelope(client, claims.subject(client, basis.person_id), granted, basis.resource, jkt),
         "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
-        "lineage": basis.lineage, **claims.about(state, given, "access_token"),
+        "lineage": basis.lineage, **claims.about(state, granted, "access_token"),
     }  # fmt: skip
     if names := claims.named(basis.claims, "userinfo", state):
         payload["claims"] = names
     return ring.sign(payload, alg=ALG, typ=TYP)
 
 
-def for_itself(client: OAuthClient, given: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
+def for_itself(client: OAuthClient, granted: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
     """A signed access token that is about the client: its `sub` is the client id (RFC 9068 §5)."""
-    payload = _envelope(client, client.id, given, resource, jkt) | {"lineage": crypto.new_id("lin")}
+    payload = _envelope(client, client.id, granted, resource, jkt) | {"lineage": crypto.new_id("lin")}
     return ring.sign(payload, alg=ALG, typ=TYP)
 
 
 def _envelope(
-    client: OAuthClient, sub: str, given: frozenset[str], resource: frozenset[str], jkt: str | None
+    client: OAuthClient, sub: str, granted: frozenset[str], resource: frozenset[str], jkt: str | None
 ) -> dict[str, Any]:
     now = clock.timestamp()
     payload: dict[str, Any] = {
-        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, given), "iat": now,
+        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, granted), "iat": now,
         "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
-        "scope": scope.format(given),
+        "scope": scope.format(granted),
     }  # fmt: skip
     if jkt is not None:
         payload["cnf"] = {"jkt": jkt}

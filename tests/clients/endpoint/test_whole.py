@@ -132,7 +132,7 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, 
     assert f"registered for the school {school.estab_id}" in school.registers()
     status, output = school.runs("once")
     assert status == 0, output
-    assert stored(receiver, school.estab_id) == {name: len(found) for name, found in school.records.records.items()}
+    assert stored(receiver, school.estab_id) == {name: len(records) for name, records in school.records.records.items()}
 
     # A pupil leaves, and one joins
     changes.apply(school.records, "leaves")

@@ -44,9 +44,9 @@ def test_an_unverified_school_sees_how_it_stands_and_nothing_else(api, stored, g
 @pytest.mark.parametrize("collection", sorted({name.partition(".")[0] for name in SCOPE_OF}))
 def test_each_collection_is_served(api, stored, collection):
     page = read(api, f"/v1/{collection}")
-    there = stored.data[collection]
-    assert page[collection] == [expected(collection, key, record, DATA_SCOPES) for key, record in there.items()]
-    assert (page["total"], page["next"]) == (len(there), None)
+    records = stored.data[collection]
+    assert page[collection] == [expected(collection, key, record, DATA_SCOPES) for key, record in records.items()]
+    assert (page["total"], page["next"]) == (len(records), None)
 
 
 def test_pages_bring_each_record_once(api, app, granted):

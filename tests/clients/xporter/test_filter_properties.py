@@ -89,7 +89,7 @@ def test_no_delta_holds_what_is_not_granted_and_all_that_is_granted_is_there(api
         granted.grant(*scopes)
         shown = [collection for collection in collections() if visible(collection, scopes)]
         deltas = {collection: api.get(f"/v1/{collection}").json["delta"] for collection in shown}
-        again = {collection: dict(there) for collection, there in stored.data.items()}
+        again = {collection: dict(records) for collection, records in stored.data.items()}
         stored.put(again)
         for collection, delta in deltas.items():
             answer = api.get(delta.removeprefix(RESOURCE))

@@ -71,7 +71,7 @@ def test_a_role_at_school_is_a_role_of_oneroster(api, stored, record, role, name
     user = get(api, "users/staff-9").json["user"]
     assert (user["roles"][0]["role"], (user["givenName"], user["familyName"])) == (role, names)
     is_teacher = role in {"teacher", "principal"}
-    assert ("staff-9" in [each["sourcedId"] for each in get(api, "teachers").json["users"]]) is is_teacher
+    assert ("staff-9" in [user["sourcedId"] for user in get(api, "teachers").json["users"]]) is is_teacher
 
 
 def test_those_who_teach_a_class_are_teachers(api, stored, granted):
@@ -98,12 +98,13 @@ def test_classes_of_one_subject_are_one_course(api, stored):
 
 def test_enrollments_join_people_and_classes(api, stored):
     enrollments = get(api, "enrollments").json["enrollments"]
-    assert [(each["user"]["sourcedId"], each["role"], each["primary"]) for each in enrollments] == [
+    members = [(item["user"]["sourcedId"], item["role"], item["primary"]) for item in enrollments]
+    assert members == [
         ("student-0000", "student", "false"), ("student-0001", "student", "false"),
         ("student-0002", "student", "false"), ("staff-1", "teacher", "true"),
     ]  # fmt: skip
-    assert len({each["sourcedId"] for each in enrollments}) == 4
-    assert {each["class"]["sourcedId"] for each in enrollments} == {"class-1"}
+    assert len({enrollment["sourcedId"] for enrollment in enrollments}) == 4
+    assert {enrollment["class"]["sourcedId"] for enrollment in enrollments} == {"class-1"}
 
 
 def test_terms_are_sessions_of_a_school_year(api, stored):

@@ -72,11 +72,11 @@ def test_the_provider_is_told_totals_once_and_again_when_they_grow(api, app, rea
     reads.write()
     reads.report()
     reads.report()
-    [[told]] = reports(provider)
-    at = told.pop("last_at")
+    [[reported]] = reports(provider)
+    at = reported.pop("last_at")
     assert at.startswith(DAY)
     assert at.endswith("Z")
-    assert told == {
+    assert reported == {
         "estab_id": "2135000", "client_id": "assembly", "scope": "staff", "day": DAY, "requests": 1, "records": 1,
     }  # fmt: skip
     api.get("/v1/staff")

@@ -18,7 +18,7 @@ def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
     school = {"estab_id": ESTAB, "estab_status": "verified"}
     assert (answer.status_code, answer.json["school"], answer.json["areas"]) == (200, school, ["endpoint"])
     assert answer.headers["Cache-Control"] == "no-store"
-    [(_, sent)] = [asked for asked in provider.asked if asked[0] == "/introspect"]
+    [(_, sent)] = [request for request in provider.asked if request[0] == "/introspect"]
     assert "client_assertion" in sent
     assert "client_secret" not in sent
 
@@ -98,8 +98,8 @@ def test_a_proof_is_for_one_request_and_works_once(api):
         proof(of, iat=1), proof(of, iat=int(time.time()) + 60), proof(of, jti=None), proof(of, jti=""),
         proof(of, htu=1), signed({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
     )  # fmt: skip
-    for each in wrong:
-        refused = api.get("/access", headers=sent | {"DPoP": each})
+    for wrong_token in wrong:
+        refused = api.get("/access", headers=sent | {"DPoP": wrong_token})
         assert (refused.status_code, refused.json["code"]) == (401, "invalid_dpop_proof")
         assert refused.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof"')
     assert api.get("/access", headers={"Authorization": f"DPoP {of}"}).status_code == 401

@@ -174,7 +174,7 @@ def _fapi_overrides(prepared: Prepared, *, school_data: bool = False) -> dict[st
         "par-attempt-to-use-expired-request_uri": [stale],
         "par-attempt-to-use-request_uri-for-different-client": [stale],
     }
-    return {f"{FAPI_MODULES}{name}": {"browser": each} for name, each in visits.items()}
+    return {f"{FAPI_MODULES}{name}": {"browser": visit} for name, visit in visits.items()}
 
 
 def _error_page(parameter: str) -> Task:

@@ -136,5 +136,5 @@ def _at(value: Any, places: dict[str, str]) -> Any:
             value = value.replace(f"{{{name}}}", address)
         return value
     if isinstance(value, list):
-        return [_at(each, places) for each in value]
+        return [_at(item, places) for item in value]
     return value

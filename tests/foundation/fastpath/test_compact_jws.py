@@ -33,11 +33,11 @@ def test_joserfc_reads_what_was_signed(alg, key):
 
 def test_header_and_claims_are_written_as_joserfc_writes_them(alg, key):
     header = {"typ": "JWT", "alg": alg, "kid": "k"}
-    ours, theirs = compact_jws.sign(header, CLAIMS, key), jwt.encode(header, CLAIMS, key, algorithms=[alg])
+    ours, expected = compact_jws.sign(header, CLAIMS, key), jwt.encode(header, CLAIMS, key, algorithms=[alg])
     for place in (0, 1):
-        parts = (json.loads(urlsafe_b64decode(token.split(".")[place].encode())) for token in (ours, theirs))
+        parts = (json.loads(urlsafe_b64decode(token.split(".")[place].encode())) for token in (ours, expected))
         assert next(parts) == next(parts)
-    assert len(ours.split(".")[2]) == len(theirs.split(".")[2])
+    assert len(ours.split(".")[2]) == len(expected.split(".")[2])
 
 
 def test_an_es256_signature_has_its_full_length():

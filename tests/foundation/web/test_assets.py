@@ -21,9 +21,9 @@ def test_pages_refer_to_versioned_files(web):
     named = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
 
     assert len(named) >= 3
-    for each in named:
-        assert re.match(r"/static/v-[0-9a-f]{12}/", each)
-        headers = web.get(each).headers
+    for name_ in named:
+        assert re.match(r"/static/v-[0-9a-f]{12}/", name_)
+        headers = web.get(name_).headers
         assert headers["Cache-Control"] == FOREVER
         assert headers["X-Content-Type-Options"] == "nosniff"
 

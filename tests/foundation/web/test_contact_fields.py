@@ -148,7 +148,7 @@ def test_blanks_without_width_are_dropped_from_names(filled, name):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("typed", "suggested"),
     [
         ("ann@gmial.com", "ann@gmail.com"), ("ann@gmail.co", "ann@gmail.com"),
         ("Ann@hotmial.co.uk", "Ann@hotmail.co.uk"),
@@ -156,14 +156,14 @@ def test_blanks_without_width_are_dropped_from_names(filled, name):
         ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
     ],
 )  # fmt: skip
-def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, meant):
+def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, suggested):
     first_form = filled(email=typed)
     plain = contact_fields.parse_email(typed)
-    assert first_form.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
+    assert first_form.errors == {"email": [f"Did you mean {suggested}? If {plain} is right, press the button again."]}
 
     assert not filled(email=typed, sure=first_form.sure.data).errors
     assert filled(email="bob@gmial.com", sure=first_form.sure.data).errors, "that was another address"
-    assert not filled(email=meant, sure=first_form.sure.data).errors
+    assert not filled(email=suggested, sure=first_form.sure.data).errors
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def remote_address():
     """`remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR="…")` is that of such a request behind one proxy."""
 
     def ask(hops, header, **environ):
-        there = {"REMOTE_ADDR": "10.0.0.1", **environ}
-        middleware._behind_proxies(lambda environ, _start: environ, hops, header)(there, None)
-        return there["REMOTE_ADDR"]
+        full_environ = {"REMOTE_ADDR": "10.0.0.1", **environ}
+        middleware._behind_proxies(lambda environ, _start: environ, hops, header)(full_environ, None)
+        return full_environ["REMOTE_ADDR"]
 
     return ask
 
@@ -65,8 +65,8 @@ def test_another_port_is_the_same_caller(app, remote_address):
     keys = set()
     for port in range(1000, 1005):
         for sent in (f"192.0.2.1:{port}", f"[::ffff:192.0.2.1]:{port}"):
-            there = remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent)
-            with app.test_request_context("/", environ_base={"REMOTE_ADDR": there}):
+            address = remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent)
+            with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
                 keys.add(caller())
 
     assert keys == {"192.0.2.1"}

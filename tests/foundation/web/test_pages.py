@@ -17,11 +17,11 @@ class SampleRefusal(Refusal):
 def error_response(built, app):
     """`error_response(error)`: the handlers' response to an error, called directly inside a request."""
 
-    def told(error, **headers):
+    def respond(error, **headers):
         with built.test_request_context("/x", headers=headers):
             return built.make_response(built.handle_user_exception(error))
 
-    return told
+    return respond
 
 
 def test_a_refusal_shows_its_text_and_logs_its_reason(error_response):

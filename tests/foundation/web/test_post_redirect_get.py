@@ -139,7 +139,7 @@ def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, work, cloc
     assert "unknown" not in row.sealed
     clock.move(timedelta(minutes=31))
     signs_in_wrongly(web)
-    assert [each.digest for each in rows(work)] != [row.digest]
+    assert [row.digest for row in rows(work)] != [row.digest]
     assert len(rows(work)) == 1
 
 

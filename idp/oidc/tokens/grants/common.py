@@ -59,11 +59,11 @@ class FirstGrant(OurGrant):
         return issued
 
 
-def answer(request: Request, access_token: str, given: frozenset[str]) -> dict[str, Any]:
+def answer(request: Request, access_token: str, granted: frozenset[str]) -> dict[str, Any]:
     """What every token response has (RFC 6749 §5.1)."""
     return {
         "access_token": access_token,
         "token_type": "DPoP" if request.dpop_jkt else "Bearer",
         "expires_in": request.client.access_seconds,
-        "scope": scopes.format(given),
+        "scope": scopes.format(granted),
     }
