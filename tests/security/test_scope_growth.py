@@ -28,7 +28,7 @@ def school(work):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    required=some, optional=some, offered=any_scopes, ticked=any_scopes, later=some, asked=any_scopes,
+    required=some, optional=some, offered=any_scopes, ticked=any_scopes, later=some, requested=any_scopes,
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
 def test_given_is_within_asked_within_agreed_within_registered(
