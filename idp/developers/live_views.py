@@ -27,7 +27,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.show_registration(base, version=client.version, reasons={})
     elif form.validate():
         try:
-            new_request = going_live.ask(
+            asked = going_live.ask(
                 developer, client_id, form.document(base), version=form.version.data, reasons=form.reasons
             )
         except InvalidMetadata as refused:
@@ -40,7 +40,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.version.raw_data, form.version.data = None, client.version
         else:
             flash("We have your request. You get a mail when we have decided.", "success")
-            return redirect(url_for(".show_request", request_id=new_request.id), 303)
+            return redirect(url_for(".show_request", request_id=asked.id), 303)
     return render_template("developers/ask.html", client=client, form=form), 422 if form.errors else 200
 
 

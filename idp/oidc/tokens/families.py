@@ -154,8 +154,8 @@ def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> None
 
     And all of `lineage`, which may have no refresh token.
     """
-    conditions = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.dpop_jkt == jkt
-    statement = select(_table.c.lineage).where(*conditions, _table.c.revoked_at.is_(None))
+    theirs = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.dpop_jkt == jkt
+    statement = select(_table.c.lineage).where(*theirs, _table.c.revoked_at.is_(None))
     for name in {lineage, *connection().scalars(statement)}:
         access_tokens.revoke_lineage(name)
 
