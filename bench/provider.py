@@ -146,7 +146,7 @@ class Provider:
             cookies = "; ".join(f"{one.key}={one.value}" for one in (browser._cookies or {}).values())  # noqa: SLF001
             if browser.post("/sign-in", data=typed, base_url=issuer).status_code != 303:
                 raise RuntimeError("signing in beforehand did not work")
-            browser.delete_cookie("session", domain="127.0.0.1")
+            browser.delete_cookie("idaas-session", domain="127.0.0.1")
         headers: dict[str, Any] = {"Cookie": cookies, "Content_Type": "application/x-www-form-urlencoded"}
         return servers.request("POST", "/sign-in", self.port, urlencode(typed).encode(), **headers)
 

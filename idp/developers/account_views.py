@@ -5,13 +5,13 @@ from datetime import timedelta
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from idp.developers import applications, signed_in
-from idp.developers.forms import Addresses, Keys
+from idp.developers import applications, sandbox, signed_in
+from idp.developers.forms import Addresses, FailedRequests, Keys
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.partner_events import streams
-from idp.partners import registry
+from idp.partners import journal, registry
 from idp.partners.metadata import InvalidMetadata
 from idp.signin import developers
 from idp.signin.forms import DeveloperInvitation
@@ -33,7 +33,27 @@ def list_applications() -> ResponseReturnValue:
 def show_application(client_id: str) -> ResponseReturnValue:
     """All about one of them."""
     application = applications.read(signed_in.developer(), client_id)
-    return render_template("developers/application.html", one=application, overlaps=applications.OVERLAPS)
+    return render_template(
+        "developers/application.html", one=application, overlaps=applications.OVERLAPS,
+        try_it_address=sandbox.try_it_address(),
+    )  # fmt: skip
+
+
+@bp.get("/failed-requests")
+@security.developer
+@limiter.limit(at_most(120, "minute"))
+def list_failures() -> ResponseReturnValue:
+    """The log of failed requests of one's own company: of all applications, of one, or of one request."""
+    developer, form = signed_in.developer(), FailedRequests(formdata=request.args, meta={"csrf": False})
+    client_id, rows = request.args.get("client_id", ""), []
+    client = applications.find(developer, client_id) if client_id else None
+    if is_valid := form.validate():
+        rows = applications.failures(developer, reference=form.reference.data or "", client=client)
+    page = render_template(
+        "developers/failed_requests.html", form=form, rows=rows, client=client, most=journal.MAX_REQUEST_IDS,
+        reference=form.reference.data if is_valid else "",
+    )  # fmt: skip
+    return page, 200 if is_valid else 422
 
 
 @bp.post("/applications/<client_id>/secret")

@@ -103,6 +103,14 @@ def find(developer: Developer, client_id: str) -> Client:
     return client
 
 
+def find_if_own(developer: Developer, client_id: str) -> Client | None:
+    """An application of the developer's partner; None for every other id."""
+    try:
+        return find(developer, client_id)
+    except UnknownApplication:
+        return None
+
+
 def read(developer: Developer, client_id: str) -> Application:
     """All about one application. Raises `UnknownApplication`."""
     client, now, catalogue = find(developer, client_id), clock.now(), scopes.catalogue()
@@ -119,6 +127,11 @@ def read(developer: Developer, client_id: str) -> Application:
     newest = streams.newest(client.id, limit=20) if stream else []
     events = [(event, streams.state_of(event)) for event in newest]
     return Application(client, secrets, journal.newest(client.id), areas, manages_itself(client), stream, events)
+
+
+def failures(developer: Developer, *, reference: str, client: Client | None) -> list[tuple[ClientEvent, Client]]:
+    """Failed requests of the partner's applications, the newest first; of one application or request, if given."""
+    return journal.of_partner(developer.partner_id, reference=reference, client_id=client.id if client else "")
 
 
 def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> str:

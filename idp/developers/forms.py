@@ -40,6 +40,12 @@ class FillIn(Form):
     )
 
 
+class FailedRequests(Form):
+    """What to search the log of failed requests for. It is sent by GET and changes nothing."""
+
+    reference = StringField("Reference", [Optional(), Length(max=64, message="That is no reference.")], [visible])
+
+
 class OfRegistration(Form):
     """A form about part of an application's registration, as it was at `version`."""
 

@@ -9,6 +9,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from idp.developers.trial_run import Reply
 from idp.foundation import database, runtime
 from idp.foundation.web import admission
+from idp.partners import milestones
 
 
 def send(method: str, path: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> Reply:
@@ -16,9 +17,10 @@ def send(method: str, path: str, headers: Mapping[str, str], form: Mapping[str, 
 
     The caller may only have read: its transaction is ended, and its place is released meanwhile.
     """
+    environ = {"REMOTE_ADDR": request.remote_addr or "", milestones.OF_CONSOLE: True}
     builder = EnvironBuilder(
         path=path, base_url=runtime.settings().server.issuer, method=method, headers=list(headers.items()),
-        data=dict(form) if form is not None else None, environ_overrides={"REMOTE_ADDR": request.remote_addr or ""},
+        data=dict(form) if form is not None else None, environ_overrides=environ,
     )  # fmt: skip
     application, environ = current_app.wsgi_app, builder.get_environ()
     database.end_read_transaction()

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from idp.foundation import runtime, scopes
 from idp.foundation.errors import NotFound, Refusal
 from idp.partners import registry, uris
+from idp.partners.models import Client
 
 FOLDER: Final = Path(__file__).parent / "software"
 CLIENT_ID: Final = "YOUR_CLIENT_ID"
@@ -180,6 +181,12 @@ def render(quick_start: QuickStart, values: Values) -> Rendered:
         _text(quick_start.run, context),
         "\n".join(f"export {name}={_VALUES[name]}" for name in quick_start.environment),
     )
+
+
+def missing_addresses(quick_start: QuickStart, values: Values, client: Client) -> list[str]:
+    """The redirect URIs that the software uses at this address and that `client` does not have registered."""
+    uris_of_software = render(quick_start, values).registration.get("redirect_uris", [])
+    return [uri for uri in uris_of_software if not registry.matches_any(uri, client.redirect_uris)]
 
 
 def to_toml(table: dict[str, Any], name: str = "") -> str:

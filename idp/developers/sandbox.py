@@ -11,7 +11,7 @@ from idp.estabs.models import Estab
 from idp.foundation import runtime, scopes
 from idp.foundation.database import one_at_a_time, session
 from idp.foundation.errors import Refusal
-from idp.partners import lookalikes, registry
+from idp.partners import lookalikes, registry, trial_secrets
 from idp.partners.metadata import REFRESH
 from idp.partners.models import Client
 from idp.signin import session as browser_sessions
@@ -21,8 +21,6 @@ MAX_APPLICATIONS: Final = 20
 """Sandbox applications of one partner, disabled ones included."""
 SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
-TRY_IT: Final = "/developers/try-it/callback"
-"""The path at which the console itself receives people back from a sign-in that it walks through."""
 
 
 class TooManyApplications(Refusal):
@@ -77,7 +75,7 @@ def has_try_it(client: Client) -> bool:
 
 def try_it_address() -> str:
     """The redirect URI of the console itself."""
-    return runtime.url(TRY_IT)
+    return runtime.url(trial_secrets.CALLBACK)
 
 
 def generate_password() -> tuple[str, str]:

@@ -5,7 +5,18 @@ from typing import Any
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from idp.developers import account_views, guide, live_views, quick_starts, sandbox_views, try_it_views
+from idp.developers import (
+    account_views,
+    applications,
+    guide,
+    live_views,
+    progress,
+    quick_starts,
+    sandbox,
+    sandbox_views,
+    signed_in,
+    try_it_views,
+)
 from idp.developers.forms import FillIn
 from idp.foundation import runtime
 from idp.foundation.web import security
@@ -22,8 +33,10 @@ bp.register_blueprint(try_it_views.bp)
 @security.anyone
 @rate_limit(600)
 def home() -> ResponseReturnValue:
-    """What there is for developers."""
-    return render_template("developers/home.html")
+    """What there is for developers, and for one who is signed in how far their company is."""
+    developer = signed_in.developer_or_none()
+    stands = progress.of(developer) if developer else None
+    return render_template("developers/home.html", developer=developer, progress=stands)
 
 
 @bp.get("/quick-starts")
@@ -47,8 +60,12 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
             values = quick_starts.to_values(form.client_id.data, form.address.data)
         except quick_starts.InvalidValue as refused:
             form[refused.field].errors = [refused.message]
+    developer = signed_in.developer_or_none()
+    registered = applications.find_if_own(developer, values.client_id) if developer else None
     page = render_template(
-        "developers/quick_start.html", form=form, values=values, given=_given(),
+        "developers/quick_start.html", form=form, values=values, given=_given(), registered=registered,
+        try_it_address=sandbox.try_it_address(),
+        missing=quick_starts.missing_addresses(quick_start, values, registered) if registered else [],
         one=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
     )  # fmt: skip
     return page, 422 if form.errors else 200

@@ -167,18 +167,25 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
 
 @clients.command("events")
 @click.argument("client_id")
+@click.option("--reference", default="", help="Only those with this reference, from an error page or X-Request-ID.")
 @json_option
 @working
-def clients_events(*, client_id: str, as_json: bool) -> None:
+def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     """Show why requests of an application failed: which parameter was wrong, and how. Newest first, never a secret.
 
     Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
-    rows = [_event(event) for event in journal.newest(client_id)]
+    client = registry.find(client_id)
+    found = journal.of_partner(client.partner_id, reference=reference, client_id=client.id)
+    rows = [_event(event) for event, _ in found]
     if as_json:
         show_json(rows)
     elif not rows:
-        click.echo("No request of this client has failed recently.")
+        click.echo(
+            "No failed request of this client has this reference."
+            if reference
+            else "No request of this client has failed recently."
+        )
     else:
         for row in rows:
             _print_event(row)
@@ -268,6 +275,7 @@ def _event(event: ClientEvent) -> dict[str, Any]:
     return {
         "last_at": event.last_at, "first_at": event.first_at, "count": event.count, "endpoint": event.endpoint,
         "error": event.error, "parameter": event.parameter or None, "fact": event.fact, "comparison": event.comparison,
+        "references": event.request_ids.split(),
     }  # fmt: skip
 
 
@@ -275,6 +283,8 @@ def _print_event(row: dict[str, Any]) -> None:
     times = "" if row["count"] == 1 else f"  {row['count']} times since {when(row['first_at'])}"
     click.echo(f"{when(row['last_at'])}  {row['endpoint']}  {row['error']}{times}")
     click.echo(f"  {row['parameter']}: {row['fact']}" if row["parameter"] else f"  {row['fact']}")
+    if row["references"]:
+        click.echo(f"    references  {' '.join(row['references'])}")
     for index, difference in enumerate(row["comparison"] or ()):
         if not index:
             click.echo(f"    sent        {difference['sent']}")

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Executable, delete, select
+from sqlalchemy import ColumnElement, CursorResult, Executable, delete, func, select
 
 from idp.audit import log
 from idp.foundation import clock, crypto, inserts
@@ -24,6 +24,10 @@ MAX_SIMILAR_EVENTS: Final = 10
 NUMBER: Final = re.compile("[0-9]+")
 MAX_FACT_LENGTH: Final = 500
 """In characters."""
+REQUEST_ID: Final = re.compile("[0-9a-f]{16}")
+"""The form of a request's id (`foundation.web.middleware`)."""
+MAX_REQUEST_IDS: Final = 10
+"""Ids that are stored of requests which failed alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Failure:
     parameter: str
     fact: str
     comparison: tuple[dict[str, Any], ...] | None = None
+    request_id: str = ""
 
 
 def record(client_id: str, failure: Failure) -> None:
@@ -50,7 +55,11 @@ def record(client_id: str, failure: Failure) -> None:
     normalised = values | {"fact": NUMBER.sub("0", values["fact"])}
     digest = crypto.digest(log.canonical(normalised).decode("ascii"))
     comparison = None if failure.comparison is None else [*failure.comparison]
-    row = {**values, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}
+    request_ids = f"{failure.request_id} " if REQUEST_ID.fullmatch(failure.request_id) else ""
+    row = {
+        **values, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1,
+        "request_ids": request_ids,
+    }  # fmt: skip
     if session().execute(_upsert(row)).scalar_one() == 1:
         own = ClientEvent.client_id == client_id
         alike = own, *(getattr(ClientEvent, name) == values[name] for name in ("endpoint", "error", "parameter"))
@@ -65,14 +74,36 @@ def newest(client_id: str) -> list[ClientEvent]:
     return list(session().scalars(own.order_by(ClientEvent.last_at.desc(), ClientEvent.digest)))
 
 
+def of_partner(partner_id: str, *, reference: str = "", client_id: str = "") -> list[tuple[ClientEvent, Client]]:
+    """The newest failures of a partner's clients, each with its client; of one client, or one request, if named.
+
+    `reference` is the id of a request, with blanks and capitals as somebody may have typed them.
+    """
+    statement = (
+        select(ClientEvent, Client).join(Client, Client.id == ClientEvent.client_id)
+        .where(Client.partner_id == partner_id)
+        .order_by(ClientEvent.last_at.desc(), ClientEvent.digest).limit(MAX_EVENTS)
+    )  # fmt: skip
+    if client_id:
+        statement = statement.where(Client.id == client_id)
+    if reference:
+        request_id = "".join(reference.split()).lower()
+        if not REQUEST_ID.fullmatch(request_id):
+            return []
+        statement = statement.where(ClientEvent.request_ids.contains(request_id))
+    return [(event, client) for event, client in session().execute(statement)]
+
+
 def _upsert(row: dict[str, Any]) -> Executable:
     """One statement that inserts the row or increments its count, and returns the count."""
+    before, longest = ClientEvent.request_ids, MAX_REQUEST_IDS * 17  # sixteen letters and a blank
     return (
         inserts.insert(ClientEvent)
         .values(row)
         .on_conflict_do_update(
             index_elements=[ClientEvent.digest],
-            set_={"count": ClientEvent.count + 1} | {name: row[name] for name in ("last_at", "comparison", "fact")},
+            set_={"count": ClientEvent.count + 1, "request_ids": func.substr(row["request_ids"] + before, 1, longest)}
+            | {name: row[name] for name in ("last_at", "comparison", "fact")},
         )
         .returning(ClientEvent.count)
     )

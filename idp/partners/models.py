@@ -219,6 +219,20 @@ class ClientEvent(Base):
     """What is wrong with it; never its value."""
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     """For a wrong address (the latest, if they were several): how it differs from each registered one."""
+    request_ids: Mapped[str] = mapped_column(default="", server_default="")
+    """The `X-Request-ID` of the newest such requests, which error pages call the reference; each ends with a blank."""
+
+
+class ClientMilestone(Base):
+    """What a sandbox application has reached (`milestones`), for the console."""
+
+    __tablename__ = "client_milestones"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    """Updated at most once a day."""
 
 
 class RegistrationRequest(Base):

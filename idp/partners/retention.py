@@ -6,6 +6,7 @@ from idp.foundation.retention import DeleteAfter, KeepAll, Rule
 from idp.partners.models import (
     Client,
     ClientEvent,
+    ClientMilestone,
     ClientSecret,
     InitialAccessToken,
     Partner,
@@ -19,6 +20,7 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(TrialKey.expires_at, "expired"),
     KeepAll(Partner, "agreements refer to them; operators disable them"),
     KeepAll(Client, "agreements refer to them, and no client_id is reused"),
+    KeepAll(ClientMilestone, "three for each sandbox application"),
     KeepAll(ClientSecret, "they show which secret was valid when, and there are few"),
     KeepAll(InitialAccessToken, "they show how a client was registered, and operators issue them by hand"),
     KeepAll(

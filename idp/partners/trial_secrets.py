@@ -12,6 +12,8 @@ from idp.foundation.errors import NotFound
 from idp.partners import registry
 from idp.partners.models import ClientSecret
 
+CALLBACK: Final = "/developers/try-it/callback"
+"""The path at which the console receives people back from a sign-in that it walks through."""
 LIFETIME: Final = timedelta(minutes=30)
 """As long as a person may take to sign in."""
 

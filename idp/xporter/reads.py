@@ -75,6 +75,11 @@ def record(totals: Sequence[Total], *, served: frozenset[str]) -> None:
     connection().execute(statement, rows)
 
 
+def has_any(client_id: str) -> bool:
+    """Whether the client has read any school's data."""
+    return session().scalar(select(Read.client_id).where(Read.client_id == client_id).limit(1)) is not None
+
+
 def recent(estab_id: str) -> list[Read]:
     """What was read of the estab with this internal id in the last 30 days, the newest first."""
     since = clock.today() - timedelta(days=SHOWN_DAYS)

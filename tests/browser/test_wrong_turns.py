@@ -421,7 +421,7 @@ def test_a_session_that_ended_while_a_page_was_open_loses_nothing(a_member, part
     admin.starts_at(partner)
     admin.signs_in()
     admin.sees("Authorise sharing with Assembly")
-    admin.page.context.clear_cookies(name="session")
+    admin.page.context.clear_cookies(name="idaas-session")
 
     admin.authorises("Attendance")
     admin.sees("Sign in")
@@ -458,7 +458,7 @@ def test_stopping_to_share_after_the_session_ended_asks_to_sign_in_and_comes_bac
     admin.signs_in()
     admin.authorises()
     admin.goes_to("/manage/sharing/assembly/stop")
-    admin.page.context.clear_cookies(name="session")
+    admin.page.context.clear_cookies(name="idaas-session")
     admin.presses("Stop sharing")
     admin.sees("Sign in")
     admin.signs_in()

@@ -15,7 +15,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.oidc.clients import keys as client_keys
 from idp.oidc.clients.client import OAuthClient
-from idp.partners import companies, manifest, registry, trial_keys
+from idp.partners import companies, manifest, registry, trial_keys, trial_secrets
 from idp.partners.models import ClientSecret, TrialKey
 from idp.signin.models import Developer
 from tests import factories
@@ -52,7 +52,7 @@ def goes_through(dev, client_id, username, scope="openid profile students", butt
         dev.sends_again(answer.location, authority="y", **form, **{button: "yes"})
         answer = dev.web.get(dev.answer.location)
     back = urlsplit(answer.location)
-    assert back.path == sandbox.TRY_IT
+    assert back.path == trial_secrets.CALLBACK
     dev.opens(f"{back.path}?{back.query}")
     return f"{back.path}?{back.query}"
 
@@ -177,7 +177,7 @@ def test_another_browser_learns_nothing_from_the_address(dev, trial, stranger):
 def test_a_state_that_was_not_sent_is_thrown_away(dev, trial):
     dev.opens(f"/developers/applications/{trial[0][0]}/try-it")
     dev.sends_again(f"/developers/applications/{trial[0][0]}/try-it", scope="openid")
-    dev.opens(f"{sandbox.TRY_IT}?code=stolen&state=another")
+    dev.opens(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
     assert "thrown away" in dev.sees
 
 

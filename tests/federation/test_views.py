@@ -318,7 +318,7 @@ class TestFaults:
         documents = ["/.well-known/openid-configuration", "/keys"]
         assert [linked.asked.count(path) for path in documents] == [1, 1]
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
-        jo.web.delete_cookie("session")
+        jo.web.delete_cookie("idaas-session")
         jo.goes_and_returns("microsoft", linked)
         assert all(linked.asked.count(path) > 1 for path in documents)
 
@@ -338,7 +338,7 @@ class TestFaults:
         assert stranger.goes_and_returns("microsoft", linked).status_code == 303
         assert any("answered 503" in str(line) for line in logged())
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
-        jo.web.delete_cookie("session")
+        jo.web.delete_cookie("idaas-session")
         jo.sets_out("microsoft")
         assert jo.answer.status_code == 503
 
@@ -504,7 +504,7 @@ class TestResponses:
         assert jo.comes_back("microsoft", first).location == "/mobile/confirm"
 
     def test_the_session_is_new(self, jo, linked):
-        jo.web.set_cookie("session", "planted")
+        jo.web.set_cookie("idaas-session", "planted")
         jo.goes_and_returns("microsoft", linked)
         assert jo.cookie("session") != "planted"
 

@@ -242,7 +242,7 @@ def new_password(ground: Ground) -> Opened:
         secret = crypto.new_secret()
         session.get_one(PasswordReset, current.id).proven_at = clock.now()
         session.get_one(PasswordReset, current.id).browser = crypto.digest(secret)
-    web.set_cookie("reset", secret, domain="localhost")
+    web.set_cookie("idaas-reset", secret, domain="localhost")
     return form(web, "/reset/password", "choose", password=OWN)
 
 

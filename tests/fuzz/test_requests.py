@@ -36,7 +36,9 @@ VALUES: dict[str, tuple[str, ...]] = {
     "Accept-Language": ("cy", "en-GB;q=1e999", "*;q=nan", "\xe9", "-", "x" * 5000),
     "Accept-Encoding": ("gzip;q=0", "*;q=nan", "identity;q=0"),
     "Authorization": AUTHORIZATIONS,
-    "Cookie": ("=", ";;;", "a", "session", "__Host-session=", "form=", "form=.", "form=\xff", "$V=1"),
+    "Cookie": (
+        "=", ";;;", "a", "idaas-session", "__Host-session=", "idaas-form=", "idaas-form=.", "idaas-form=\xff", "$V=1",
+    ),
     "DPoP": ("", "a", "a.b.c", "a, b", "\xff", "x" * 9000),
     "Range": ("bytes=0-0", "bytes=-1", "bytes=9-1", "bytes=0-0,1-1", "lines=1", "bytes=" + "9" * 99 + "-"),
     "If-None-Match": ("*", '"', 'W/"', '"a" "b"', ",", "x" * 5000),
@@ -152,7 +154,10 @@ def test_no_host_but_ours_is_answered(ground, value):
     assert answer.status_code == 400 or value.strip() == "localhost:5000"
 
 
-COOKIES = ("session", "form", "registration", "request", "device", "__Host-session", "remember_token", "a b", "\xff")
+COOKIES = (
+    "idaas-session", "idaas-form", "idaas-registration", "idaas-browser", "idaas-device", "__Host-session",
+    "remember_token", "a b", "\xff",
+)  # fmt: skip
 
 
 @deep()

@@ -55,7 +55,7 @@ def test_forgotten_cookies_are_no_way_around(browser, names):
 def test_an_invented_device_is_no_way_around(browser, names):
     for number in range(10):
         person = browser()
-        person.web.set_cookie("device", f"invented-{number}", domain="localhost")
+        person.web.set_cookie("idaas-device", f"invented-{number}", domain="localhost")
         person.signs_in(names[0], "wrong")
 
     assert is_locked(browser(), names[0])

@@ -32,7 +32,7 @@ def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
     headers = {"X-CSRFToken": token}
     answer = web.post("/sign-in", data=json.dumps(message), content_type="application/json", headers=headers)
     assert answer.status_code == 422
-    assert web.get_cookie("session") is None
+    assert web.get_cookie("idaas-session") is None
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in"])

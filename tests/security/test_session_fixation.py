@@ -25,14 +25,14 @@ def attacker(new_browser):
     return Person(new_browser())
 
 
-def wears(person, cookie, name="session"):
+def wears(person, cookie, name="idaas-session"):
     person.web.set_cookie(name, cookie, domain="localhost")
     return person.opens(INSIDE).status_code == 200
 
 
 @pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "looks-like-one-of-ours-0123456789"])
 def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, planted):
-    victim.web.set_cookie("session", planted, domain="localhost")
+    victim.web.set_cookie("idaas-session", planted, domain="localhost")
     victim.signs_in(username)
 
     assert victim.cookie("session") != planted

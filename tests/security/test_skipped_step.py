@@ -252,7 +252,7 @@ class TestPasswordReset:
     def test_the_cookie_from_before_the_code_is_good_for_nothing(self, jo, account, new_browser, work, outbox):
         jo.sends("/reset", username=account[1])
         thief = new_browser()
-        thief.set_cookie("reset", jo.cookie("reset"), domain="localhost")
+        thief.set_cookie("idaas-reset", jo.cookie("reset"), domain="localhost")
         jo.sends("/reset/code", code=outbox.last("reset_code").code)
 
         assert thief.get("/reset/password").location == "/reset"

@@ -44,7 +44,7 @@ class Person:
         return " ".join(self.page.find("main").get_text(" ").split())
 
     def cookie(self, name):
-        value = self.web.get_cookie(name)
+        value = self.web.get_cookie(f"idaas-{name}")
         return value.value if value else None
 
     def is_signed_in(self):

@@ -238,7 +238,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
     answers(jo, device)
 
     assert jo.cookie("session") != before
-    jo.web.set_cookie("session", before)
+    jo.web.set_cookie("idaas-session", before)
     assert not jo.is_signed_in()
 
 

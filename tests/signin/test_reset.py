@@ -314,7 +314,7 @@ def test_a_lock_by_wrong_passwords_ends_with_the_reset(proven, account, stranger
 
 def test_so_does_one_in_a_browser_that_is_known_to_the_person(jo, account, clock, outbox):
     jo.signs_in(account.username)
-    jo.web.delete_cookie("session")
+    jo.web.delete_cookie("idaas-session")
     clock.move(timedelta(minutes=1))
     jo.sends("/reset", username=account.username)
     jo.sends(CODE, code=outbox.last("reset_code").code)

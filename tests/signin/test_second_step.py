@@ -89,7 +89,7 @@ def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
     secret = half.cookie("second-step")
     half.sends_again(PAGE, code=app_of_jo.code())
     half.sends("/sign-out")
-    half.web.set_cookie("second-step", secret)
+    half.web.set_cookie("idaas-second-step", secret)
     clock.move(STEP)
     half.opens("/sign-in")
 
@@ -106,7 +106,7 @@ def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
     def send():
         browser = new_browser()
         for name, value in cookies.items():
-            browser.set_cookie(name, value)
+            browser.set_cookie(f"idaas-{name}", value)
         return browser.post(PAGE, data={"csrf_token": token, "code": code}).location
 
     assert at_once(4, send).count("/mobile/confirm") == 1
@@ -157,7 +157,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(half, app_of_jo, account,
     half.sends_again(PAGE, code=app_of_jo.code())
 
     assert half.cookie("session") != first
-    half.web.set_cookie("session", first)
+    half.web.set_cookie("idaas-session", first)
     assert not half.is_signed_in()
 
 

@@ -37,13 +37,23 @@ def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, ac
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
     jo.signs_in(account.username)
-    (cookie,) = [text for text in jo.answer.headers.getlist("Set-Cookie") if text.startswith("session=")]
+    (cookie,) = [text for text in jo.answer.headers.getlist("Set-Cookie") if text.startswith("idaas-session=")]
 
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Path=/" in cookie
     assert "Domain" not in cookie
     assert "Expires" not in cookie
+
+
+def test_a_program_on_the_same_machine_with_a_cookie_named_session_does_not_sign_anybody_out(jo, account):
+    jo.signs_in(account.username)
+    names = [text.partition("=")[0] for text in jo.answer.headers.getlist("Set-Cookie")]
+    jo.web.set_cookie("session", "of another program on localhost")
+    jo.web.set_cookie("form", "of another program on localhost")
+
+    assert {name.partition("-")[0] for name in names} == {"idaas"}, "cookies know no port"
+    assert jo.is_signed_in()
 
 
 def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, work, change_settings):
@@ -118,7 +128,7 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
             app.preprocess_request()
             sessions.begin(whose, kind=kind)
             answer = app.process_response(app.response_class())
-        cookie = next(text for text in answer.headers.getlist("Set-Cookie") if text.startswith("session="))
+        cookie = next(text for text in answer.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
         with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
             found = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
         assert found == (kind, whose, name, estab_id)
@@ -265,7 +275,7 @@ def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(new_browser, acco
 
     tabs = [Person(new_browser()) for _ in range(4)]
     for tab in tabs:
-        tab.web.set_cookie("device", "the-same-browser", domain="localhost")
+        tab.web.set_cookie("idaas-device", "the-same-browser", domain="localhost")
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))

@@ -182,8 +182,12 @@ def nonce() -> str:
 
 
 def cookie_name(settings: Settings, name: str) -> str:
-    """The name with the prefix `__Host-` under https: only this host can then have set the cookie."""
-    return f"__Host-{name}" if settings.server.is_https else name
+    """The name with the prefix `__Host-` under https: only this host can then have set the cookie.
+
+    Without https, as on a developer's machine, it has a prefix of our own: browsers keep cookies by host whatever the
+    port, so that a plain `session` would replace that of another program on localhost.
+    """
+    return f"__Host-{name}" if settings.server.is_https else f"idaas-{name}"
 
 
 def answer_with_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:

@@ -14,7 +14,7 @@ from flask import Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp.foundation import database, request_state
-from idp.foundation.web import transactions
+from idp.foundation.web import middleware, transactions
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import NotToBeRedirected, Paused
@@ -115,7 +115,7 @@ def write_notes(response: Response) -> Response:
 def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
     endpoint = f"{request.method} {request.path}"
     failures = [
-        Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
+        Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter), middleware.request_id() or "")
         for error, parameter, fact in sorted(noted)  # concurrent requests lock rows in the same order
     ]
     # A read transaction still open would make SQLite's only writer wait for itself.

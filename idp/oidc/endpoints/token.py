@@ -1,5 +1,6 @@
 """The token endpoint: the client, then the grant type, then the grant itself (protocol.md §5)."""
 
+from http import HTTPStatus
 from typing import cast
 
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
@@ -7,7 +8,7 @@ from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.oidc import errors, server as protocol
 from idp.oidc.authorization import checks
-from idp.oidc.clients import dpop
+from idp.oidc.clients import dpop, milestones
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 
@@ -32,4 +33,7 @@ def _issue(server: Server, request: Request) -> Response:
     request.dpop_jkt = dpop.key_of(browser_request, request.client)
     if request.dpop_jkt is None and request.client.needs_dpop:
         raise dpop.InvalidProof("missing; this client has to prove a key with each request (RFC 9449)")
-    return cast("Response", server.create_token_response(request))
+    response = cast("Response", server.create_token_response(request))
+    if response.status_code == HTTPStatus.OK and grant_type != "client_credentials":
+        milestones.note(request.client, "token")
+    return response

@@ -9,7 +9,7 @@ from flask import Request as FlaskRequest, Response
 from idp.foundation import runtime, scopes
 from idp.keys import ring
 from idp.oidc import claims, errors, server as protocol
-from idp.oidc.clients import dpop, failures
+from idp.oidc.clients import dpop, failures, milestones
 from idp.oidc.endpoints import presented_token
 from idp.oidc.tokens.access_tokens import Access
 
@@ -28,6 +28,7 @@ def answer(flask_request: FlaskRequest) -> Response:
 
 
 def _success(token: Access) -> Response:
+    milestones.note(token.client, "data")
     body = about(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:

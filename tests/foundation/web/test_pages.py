@@ -87,7 +87,7 @@ def unreachable(*_args, **_kwargs):
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/oauth/authorize?client_id=x"])
 def test_a_signed_in_person_gets_an_error_page_without_the_database(web, monkeypatch, path):
     monkeypatch.setattr(Engine, "connect", unreachable)
-    web.set_cookie("session", "whatever it is")
+    web.set_cookie("idaas-session", "whatever it is")
 
     answer = web.get(path)
 

@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from sqlalchemy import Table, bindparam, insert, or_, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import errors
@@ -21,6 +21,7 @@ from idp.oidc.incoming import CheckedRequest
 from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.grants.common import FirstGrant
+from idp.partners import milestones, trial_secrets
 from idp.sharing import live
 from idp.sharing.live import State
 from idp.signin import session_clients
@@ -136,6 +137,8 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
         amr=signed_in.amr, sid=signed_in.sid, created_at=now,
         expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
     )  # fmt: skip
+    if request.reply_to.redirect_uri != runtime.url(trial_secrets.CALLBACK):
+        milestones.note(request.client.registered, "sign-in")
     if "openid" in request.scopes & agreed.scopes:
         session_clients.add(signed_in.sid, request.client.id)
     return code

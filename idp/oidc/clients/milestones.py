@@ -1,0 +1,12 @@
+"""Note what a sandbox application reaches by requests of its own (`partners.milestones`)."""
+
+from idp.foundation import request_state
+from idp.oidc.clients.client import OAuthClient
+from idp.partners import milestones
+from idp.partners.milestones import Milestone
+
+
+def note(client: OAuthClient, name: Milestone) -> None:
+    """Note it, unless the console made the request in the application's place."""
+    if client.registered.is_sandbox and milestones.OF_CONSOLE not in request_state.request().environ:
+        milestones.note(client.registered, name)

@@ -1,0 +1,170 @@
+"""The console says where a partner stands, what failed, and what is registered already."""
+
+import base64
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from idp.developers import sandbox
+from idp.estabs import fictional
+from idp.foundation import crypto, runtime
+from idp.partners import companies, registry
+from tests import factories
+from tests.code_accounts import a_developer, signs_in
+from tests.signin.person import Person
+
+CALLBACK = "http://localhost:3000/"
+VERIFIER = "v" * 43
+
+
+@pytest.fixture
+def trial(work, assembly):
+    """The id of a sandbox application of Assembly."""
+    with work():
+        person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
+        return sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
+
+
+def request_of(client_id, **differs):
+    challenge = crypto.digest(VERIFIER)
+    return {
+        "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile",
+        "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(), "code_challenge_method": "S256",
+        "state": "s", **differs,
+    }  # fmt: skip
+
+
+def fails(person, client_id):
+    """A sign-in with a wrong redirect URI begins in this browser; the reference that its page shows."""
+    query = request_of(client_id, redirect_uri="http://localhost:3000/other")
+    person.answer = person.web.get("/oauth/authorize", query_string=query)
+    return person.answer.headers["X-Request-ID"]
+
+
+def steps_done(dev):
+    dev.opens("/developers")
+    return [item["id"] for item in dev.page.select("li[id^=step-]") if item.select_one(".badge.success")]
+
+
+class TestFailedRequests:
+    def test_the_page_of_a_wrong_redirect_uri_leads_to_its_entry_in_the_log(self, dev, trial, stranger):
+        reference = fails(stranger, trial)
+        link = stranger.page.find(id="failed-requests")["href"]
+        assert reference in stranger.sees
+        stranger.opens(link)
+        assert urlsplit(stranger.answer.location).path == "/developers/sign-in"
+
+        dev.opens(link)
+        assert dev.page.find(id="reference")["value"] == reference
+        assert len(dev.page.select("section.card")) == 1
+        assert "http://localhost:3000/other" in dev.sees
+        assert "differs in path" in dev.sees
+
+    def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
+        fails(stranger, trial)
+        known = stranger.page.find(id="failed-requests").parent.get_text()
+        fails(stranger, "client_that_is_not_there")
+        assert stranger.page.find(id="failed-requests").parent.get_text() == known
+
+    def test_each_of_several_failures_of_the_same_kind_is_found(self, dev, trial, stranger):
+        references = [fails(stranger, trial) for _ in range(3)]
+        for reference in references:
+            dev.opens(f"/developers/failed-requests?reference={reference.upper()}")
+            assert "3 times since" in dev.sees
+        dev.opens(f"/developers/applications/{trial}")
+        assert dev.page.find(id="log").find_next("section").get_text().count(references[0]) == 1
+
+    def test_only_the_newest_references_are_kept(self, dev, trial, stranger):
+        references = [fails(stranger, trial) for _ in range(12)]
+        for reference, is_there in ((references[0], False), (references[2], True), (references[-1], True)):
+            dev.opens(f"/developers/failed-requests?reference={reference}")
+            assert ("12 times since" in dev.sees) is is_there
+
+    def test_what_failed_just_now_stands_before_the_addresses(self, dev, trial, stranger):
+        fails(stranger, trial)
+        dev.opens(f"/developers/applications/{trial}")
+        headings = [heading.get("id") for heading in dev.page.select("h2[id]")]
+        assert headings.index("log") < headings.index("addresses")
+
+    @pytest.mark.parametrize("reference", ["%", "0123456789abcdef", "x" * 60, "' or 1=1"])
+    def test_another_reference_finds_nothing(self, dev, trial, stranger, reference):
+        fails(stranger, trial)
+        dev.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
+        assert "None of your applications has it" in dev.sees
+        assert "http://localhost:3000/other" not in dev.sees
+
+    def test_another_partners_people_do_not_find_it(self, trial, stranger, work, new_browser):
+        reference = fails(stranger, trial)
+        with work():
+            _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+        al = Person(new_browser())
+        signs_in(al, "/developers", "al@timetabler.example", seed)
+        al.opens(f"/developers/failed-requests?reference={reference}")
+        assert "None of your applications has it" in al.sees
+        assert al.opens(f"/developers/failed-requests?client_id={trial}").status_code == 404
+
+
+class TestProgress:
+    def test_a_stranger_sees_no_steps(self, stranger):
+        stranger.opens("/developers")
+        assert stranger.page.find(id="step-application") is None
+
+    def test_each_step_is_ticked_off_when_it_has_happened(self, dev, assembly, stranger, work):
+        assert steps_done(dev) == []
+        with work():
+            person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
+            client = sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
+            password = ("", runtime.passwords().hash(factories.PASSWORD))
+            made = sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
+            fictional.owner(made.estab).password_is_ours = False
+        assert steps_done(dev) == ["step-application", "step-address"]
+        assert dev.page.select_one("[aria-current=step]")["id"] == "step-sign-in"
+
+        answer = stranger.web.get("/oauth/authorize", query_string=request_of(client))
+        stranger.opens(answer.location)
+        stranger.sends_again(answer.location, username=made.username, password=factories.PASSWORD)
+        answer = stranger.web.get(stranger.answer.location)
+        stranger.opens(answer.location)
+        form = {name: stranger.page.find("input", {"name": name})["value"] for name in ("shown", "agreement")}
+        stranger.sends_again(answer.location, authority="y", allow="yes", **form)
+        answer = stranger.web.get(stranger.answer.location)
+        code = parse_qs(urlsplit(answer.location).query)["code"][0]
+        assert steps_done(dev)[2:] == ["step-sign-in"]
+
+        form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK, "client_id": client}
+        wrong = stranger.web.post("/oauth/token", data=form | {"code": "x" * 43, "code_verifier": VERIFIER})
+        assert wrong.status_code == 400
+        assert steps_done(dev)[2:] == ["step-sign-in"]
+        tokens = stranger.web.post("/oauth/token", data=form | {"code": code, "code_verifier": VERIFIER}).json
+        assert steps_done(dev)[3:] == ["step-token"]
+
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert stranger.web.get("/oauth/userinfo", headers=headers).status_code == 200
+        assert stranger.web.get("/oauth/userinfo", headers=headers).status_code == 200
+        assert steps_done(dev)[4:] == ["step-data"]
+
+
+class TestQuickStart:
+    def test_a_registered_application_has_nothing_to_register(self, dev, trial):
+        dev.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
+        assert "Already done" in dev.sees
+        assert [item.text for item in dev.page.select("#registered code")] == [CALLBACK]
+        assert "Not registered yet" not in dev.sees
+
+    def test_an_address_that_it_uses_and_is_not_registered_is_named(self, dev, trial):
+        dev.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
+        assert "Not registered yet" in dev.sees
+        assert "https://app.example/" in dev.page.select_one(".message.warning").get_text()
+
+    def test_others_are_not_told_that_it_is_registered(self, stranger, trial):
+        stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
+        assert "Already done" not in stranger.sees
+
+
+def test_our_own_callback_address_is_explained(dev, trial, work):
+    dev.opens(f"/developers/applications/{trial}")
+    with work():
+        address = sandbox.try_it_address()
+        assert address in registry.find(trial).redirect_uris
+    item = dev.page.find("code", string=address).parent
+    assert "Try a sign-in, step by step" in item.get_text()
