@@ -34,7 +34,7 @@ from idp.jobs import cleaning, heartbeats, lease, retention as jobs
 from idp.keys import retention as keys
 from idp.oidc import retention as oidc
 from idp.onboarding import rejected, retention as onboarding
-from idp.operate import register_changes
+from idp.operate import register_changes, request_notices
 from idp.outbox import channels, deliver, retention as outbox
 from idp.outbox.deliver import Work
 from idp.partner_events import deliver as partner_events, retention as events_retention
@@ -123,6 +123,14 @@ def notify_register_changes(work: Work) -> None:
             more = register_changes.notify_operators()
 
 
+def notify_requests(work: Work) -> None:
+    """Notify the operators of new requests of partners."""
+    more = True
+    while more:
+        with work():
+            more = request_notices.mail_due()
+
+
 def notify_factor_recoveries(work: Work) -> None:
     """Tell people who wait for the removal of a lost second factor how far it is."""
     with work():
@@ -171,6 +179,7 @@ JOBS: Final = (
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
     Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
+    Job("partners' requests", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_requests),
     Job("factor recoveries", every=timedelta(minutes=5), lease=timedelta(minutes=5), run=notify_factor_recoveries),
     Job("reminders of expiry", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=remind_of_expiry),
     Job("closing schools", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_closing),

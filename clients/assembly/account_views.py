@@ -1,9 +1,9 @@
 """Pages about people: the first page, sign up, activate, sign in, sign out."""
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from clients.assembly import accounts, school_account
+from clients.assembly import accounts, resets, school_account
 from clients.assembly.accounts import Invalid
 from clients.assembly.errors import ProviderError, Untrusted
 from clients.assembly.sign_ins import SignIn
@@ -95,6 +95,39 @@ def sign_in() -> ResponseReturnValue:
             set_sign_in(SignIn(account_id=account.id))
             return redirect(url_for("connector.connector"), 303)
     return render_template("sign_in.html", faults=faults, typed=request.form), 400 if faults else 200
+
+
+@bp.route("/forgotten-password", methods=["GET", "POST"])
+def forgotten() -> ResponseReturnValue:
+    """Mail a link for a new password. The same answer whether or not the address is known."""
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            resets.request(program().database, request.form.get("email", ""))
+        except Invalid as invalid:
+            faults = invalid.faults
+        else:
+            program().background.wake()
+            return redirect(url_for("people.forgotten", sent=1), 303)
+    page = render_template("forgotten.html", faults=faults, typed=request.form, sent="sent" in request.args)
+    return page, 400 if faults else 200
+
+
+@bp.route("/new-password/<secret>", methods=["GET", "POST"])
+def new_password(secret: str) -> ResponseReturnValue:
+    """Choose a new password. A program that merely opens the link changes nothing."""
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            resets.choose(program().database, secret, request.form.get("password", ""))
+        except Invalid as invalid:
+            faults = invalid.faults
+        else:
+            program().background.wake()
+            flash("Your password is changed. Sign in with it.")
+            return redirect(url_for("people.sign_in"), 303)
+    works = resets.works(program().database, secret)
+    return render_template("new_password.html", works=works, faults=faults), 400 if faults else 200 if works else 404
 
 
 @bp.get("/school-account")

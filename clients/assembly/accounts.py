@@ -61,7 +61,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     wrong_code = {"code": "This invite code is unknown, has been used, or has expired"}
     faults = {} if invite_codes.works(database, code) else wrong_code
     try:
-        address = _normal(email)
+        address = normal(email)
     except Invalid as invalid:
         faults = faults | invalid.faults
     if faults := faults | _faults(password, terms_version):
@@ -87,7 +87,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
 def resend(database: Database, email: str) -> None:
     """Mail the link again, where the address waits for one. The new link replaces the old one."""
     try:
-        address = _normal(email)
+        address = normal(email)
     except Invalid:
         return
     with database.transaction() as connection:
@@ -131,7 +131,7 @@ def sign_in(database: Database, email: str, password: str) -> Account:
     """The activated account with this address and password. Raises `Invalid`, in one way for all reasons."""
     wrong = Invalid(email="The e-mail address or the password is wrong, or the account is not activated yet")
     try:
-        address = _normal(email)
+        address = normal(email)
     except Invalid:
         address = ""
     _require_attempts_left(database, address)
@@ -194,17 +194,29 @@ def _find(connection: sqlite3.Connection, account_id: int) -> Account:
     return Account(**dict(row))
 
 
-def _normal(email: str) -> str:
+def normal(email: str) -> str:
+    """The address as it is stored. Raises `Invalid`."""
     try:
         return validate_email(email.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as fault:
         raise Invalid(email="Enter an e-mail address, such as office@school.example") from fault
 
 
+def hash_new(password: str) -> str:
+    """The hash of a password that is being chosen. Raises `Invalid` where it is too short or too long."""
+    if faults := _password_faults(password):
+        raise Invalid(**faults)
+    return _hasher.hash(password)
+
+
+def _password_faults(password: str) -> dict[str, str]:
+    if MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        return {}
+    return {"password": f"Choose a password of {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"}
+
+
 def _faults(password: str, terms_version: str) -> dict[str, str]:
-    faults = {}
-    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
-        faults["password"] = f"Choose a password of {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+    faults = _password_faults(password)
     if terms_version != TERMS_VERSION:
         faults["terms"] = "Read and accept the terms of service"
     return faults

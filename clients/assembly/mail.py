@@ -18,6 +18,8 @@ from clients.assembly.settings import Settings
 TIMEOUT_SECONDS = 10
 LINK_SECONDS = 24 * 3600
 """How long the link of a mail works."""
+RESET_SECONDS = 3600
+"""How long the link for a new password works."""
 RETRY_SECONDS = 20
 MAX_ATTEMPTS = 200
 SUPPORT_TELEPHONE, SUPPORT_EMAIL = "020 8506 6100", "support@assembly.example"
@@ -39,7 +41,28 @@ somebody, probably you, has signed up for {name} with this address. You have an 
 
 {url}/sign-in
 
-If you have forgotten your password, sign in with your school account there, or call us.
+If you have forgotten your password, choose a new one: {url}/forgotten-password
+
+{name} · {telephone} · {email}
+"""
+
+_RESET = """Hello,
+
+somebody, probably you, has asked for a new password for {name}. Choose it here:
+
+{url}/new-password/{secret}
+
+The link works once, for an hour. If it was not you, do nothing: your password stays as it is.
+
+{name} · {telephone} · {email}
+"""
+
+_CHANGED = """Hello,
+
+the password of your {name} account was changed just now, by a link that we had sent to this address.
+All browsers were signed out.
+
+If it was not you, choose another one at once, and call us: {url}/forgotten-password
 
 {name} · {telephone} · {email}
 """
@@ -83,7 +106,8 @@ def _claim(database: Database, settings: Settings) -> tuple[int, EmailMessage] |
         if row is None:
             return None
         account = connection.execute("SELECT email FROM accounts WHERE id = ?", (row["account_id"],)).fetchone()
-        secret = _new_link(connection, row["account_id"]) if row["kind"] == "activate" else ""
+        make = {"activate": _new_link, "reset": _new_reset}.get(row["kind"])
+        secret = make(connection, row["account_id"]) if make else ""
     return row["id"], _write(settings, row["kind"], account["email"], secret)
 
 
@@ -97,11 +121,23 @@ def _new_link(connection: sqlite3.Connection, account_id: int) -> str:
     return secret
 
 
+def _new_reset(connection: sqlite3.Connection, account_id: int) -> str:
+    """A new secret for the link with which a password is chosen; the one before stops working."""
+    secret = secrets.token_urlsafe(32)
+    connection.execute(
+        "UPDATE password_resets SET digest = ?, expires_at = ? WHERE account_id = ?",
+        (digest(secret), time.time() + RESET_SECONDS, account_id),
+    )
+    return secret
+
+
 def _write(settings: Settings, kind: str, to: str, secret: str) -> EmailMessage:
     name = settings.application.name
     subject, text = {
         "activate": (f"Activate your {name} account", _ACTIVATE),
         "known": (f"You have a {name} account already", _KNOWN),
+        "reset": (f"Choose a new password for {name}", _RESET),
+        "password_changed": (f"Your {name} password was changed", _CHANGED),
     }[kind]
     letter = EmailMessage()
     letter["To"], letter["From"], letter["Subject"] = to, f"{name} <{SUPPORT_EMAIL}>", subject

@@ -24,6 +24,16 @@ CREATE TABLE IF NOT EXISTS accounts (
   estab_id TEXT                     -- set when this person has signed in with that school's account
 );
 
+-- Forgotten passwords: one row for each account that has asked, with the newest link and what was asked in a day.
+CREATE TABLE IF NOT EXISTS password_resets (
+  account_id INTEGER PRIMARY KEY REFERENCES accounts (id),
+  digest BLOB UNIQUE,               -- of the newest link, until it is used
+  expires_at REAL,
+  requested_at REAL NOT NULL,
+  since REAL NOT NULL,              -- when the day began in which `count` mails were asked for
+  count INTEGER NOT NULL
+);
+
 -- Mails to send. They are written when they are sent, so that no link waits here.
 CREATE TABLE IF NOT EXISTS mails (
   id INTEGER PRIMARY KEY,

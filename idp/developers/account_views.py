@@ -66,13 +66,14 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
     if overlap is None:
         raise BadRequest(reason="no overlap")
     try:
+        is_first = not applications.read(signed_in.developer(), client_id).secrets
         secret = applications.rotate_secret(signed_in.developer(), client_id, overlap)
     except (applications.TooManySecrets, registry.NoSecret) as refused:
         return _back(client_id, refused)
     post_redirect_get.mark_secret_page(back_to=url_for(".show_application", client_id=client_id))
     return render_template(
         "developers/secret.html", client=applications.find(signed_in.developer(), client_id), secret=secret,
-        days=overlap // timedelta(days=1),
+        days=overlap // timedelta(days=1), is_first=is_first,
     )  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def _change(developer: Developer, client_id: str, version: int, differs: dict[st
         raise ManagesItself(reason=client.id)
     if client.version != version:
         raise ChangedMeanwhile(reason=client.id)
-    changed, _ = registry.change({**manifest.of_client(client), **differs}, by=developer.id)
+    changed, _ = registry.change({**manifest.of_client(client), **differs}, by=developer.id, makes_secret=False)
     return changed
 
 

@@ -1,13 +1,26 @@
 """A partner's requests to go live with an application, or to ask schools for more."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+from sqlalchemy import select
 
 from idp.developers import applications, sandbox
+from idp.foundation.database import session
 from idp.partners import manifest, registration_requests
 from idp.partners.models import Client, RegistrationRequest
 from idp.partners.registration_requests import Case
+from idp.sharing import agreements
 from idp.signin.models import Developer
+
+_DOCUMENTS: Final = ("policy_uri", "tos_uri", "agreement_uri", "agreement_version")
+"""Pages of the partner, which its applications often have in common."""
+_TO_REPEAT: Final = frozenset({"declined", "withdrawn"})
+_TYPED: Final = (
+    "client_uri", "purpose", *_DOCUMENTS, "contacts", "scopes", "redirect_uris", "post_logout_redirect_uris",
+    "initiate_login_uri",
+)  # fmt: skip
+"""What is taken over from a request that was declined or withdrawn."""
 
 
 def base(client: Client) -> dict[str, Any]:
@@ -22,6 +35,47 @@ def base(client: Client) -> dict[str, Any]:
     empty = ("purpose", "policy_uri", "agreement_uri", "agreement_version", "client_uri")
     required = frozenset(document["scopes"]["required"])
     return {**document, **dict.fromkeys(empty, ""), "scopes": {"required": required}}
+
+
+def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the form shows first, as a manifest, and the reason for each scope.
+
+    For a sandbox application that is all that we know: its own registration and what it has asked fictional schools
+    for; documents of the partner's newest live application; and the partner's newest request that was declined or
+    withdrawn, so that it is not typed twice.
+    """
+    document = base(client)
+    if not client.is_sandbox:
+        return document, {}
+    partner = developer.partner
+    document |= {"client_uri": partner.website, "contacts": document.get("contacts") or [developer.email]}
+    own = {name: getattr(client, name) for name in _DOCUMENTS if getattr(client, name) not in {"", partner.website}}
+    if own.get("agreement_version") == sandbox.AGREEMENT_VERSION:
+        del own["agreement_version"]
+    live = _newest_live(partner.id)
+    shared = {name: getattr(live, name) for name in _DOCUMENTS} if live is not None else {}
+    document |= {**shared, **own}
+    if client.purpose != sandbox.PURPOSE:
+        document["purpose"] = client.purpose
+    required = document["scopes"]["required"]
+    offered = agreements.offered_by(client.id) & client.optional_scopes
+    document["scopes"] = {"required": required, "optional": offered - required}
+    former = next((one for one in of(developer) if one.client_id is None and one.state in _TO_REPEAT), None)
+    if former is None or former.manifest.get("client_name") not in {document["client_name"], None}:
+        return document, {}
+    typed = {name: former.manifest[name] for name in _TYPED if former.manifest.get(name)}
+    return {**document, **typed}, dict(former.reasons)
+
+
+def sandbox_addresses(client: Client) -> list[str]:
+    """The redirect URIs of a sandbox application that a live one cannot have, as they are not https."""
+    return [uri for uri in client.redirect_uris if not uri.startswith("https:") and uri != sandbox.try_it_address()]
+
+
+def _newest_live(partner_id: str) -> Client | None:
+    statement = select(Client).where(Client.partner_id == partner_id, Client.is_sandbox.is_(False), Client.enabled)
+    has_documents = Client.policy_uri != "", Client.agreement_uri != ""
+    return session().scalars(statement.where(*has_documents).order_by(Client.created_at.desc()).limit(1)).first()
 
 
 def ask(

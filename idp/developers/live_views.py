@@ -24,7 +24,8 @@ def ask(client_id: str) -> ResponseReturnValue:
         form.leave_out_addresses()
     if request.method != "POST":
         if form_drafts.saved_fields() is None:
-            form.show_registration(base, version=client.version, reasons={})
+            document, reasons = going_live.prefill(developer, client)
+            form.show_registration(document, version=client.version, reasons=reasons)
     elif form.validate():
         try:
             asked = going_live.ask(
@@ -41,7 +42,10 @@ def ask(client_id: str) -> ResponseReturnValue:
         else:
             flash("We have your request. You get a mail when we have decided.", "success")
             return redirect(url_for(".show_request", request_id=asked.id), 303)
-    return render_template("developers/ask.html", client=client, form=form), 422 if form.errors else 200
+    page = render_template(
+        "developers/ask.html", client=client, form=form, of_sandbox=going_live.sandbox_addresses(client)
+    )
+    return page, 422 if form.errors else 200
 
 
 @bp.get("/requests")

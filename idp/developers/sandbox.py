@@ -21,6 +21,9 @@ MAX_APPLICATIONS: Final = 20
 """Sandbox applications of one partner, disabled ones included."""
 SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
+PURPOSE: Final = "Trying this application with fictional schools."
+AGREEMENT_VERSION: Final = "sandbox"
+"""What their registration says where a live one has a purpose, and an agreement."""
 
 
 class TooManyApplications(Refusal):
@@ -118,7 +121,7 @@ def _manifest(developer: Developer, name: str, registration: dict[str, Any]) -> 
         **registration,
         "redirect_uris": [*registration["redirect_uris"], try_it_address()],
         "partner": partner.name, "client_name": f"{name}{SUFFIX}", "client_uri": partner.website,
-        "purpose": "Trying this application with fictional schools.", "policy_uri": partner.website,
-        "agreement_uri": partner.website, "agreement_version": "sandbox",
+        "purpose": PURPOSE, "policy_uri": partner.website,
+        "agreement_uri": partner.website, "agreement_version": AGREEMENT_VERSION,
         "scopes": {"required": sorted(required), "optional": sorted(optional)},
     }  # fmt: skip

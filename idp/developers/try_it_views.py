@@ -45,7 +45,7 @@ def start(client_id: str) -> ResponseReturnValue:
         run = try_it.push(run, own_requests.send)
         if not browser_store.put(NAME, run.to_json(), browser=browser_store.ensure_browser_id()):
             raise Busy(reason="no room for the run")
-        return redirect(sandbox.TRY_IT if try_it.has_failed(run) else run.address, 303)
+        return redirect(trial_secrets.CALLBACK if try_it.has_failed(run) else run.address, 303)
     if request.method != "POST" and form_drafts.saved_fields() is None:
         form.scope.data = try_it.suggested_scope(client)
     page = render_template(

@@ -43,11 +43,7 @@ def notify_operators() -> bool:
 
     Does nothing while there is no operator to write to.
     """
-    addresses = [
-        operator.email
-        for operator in operators.all_operators()
-        if operator.set_up_at is not None and operator.disabled_at is None
-    ]
+    addresses = operators.addresses()
     if not addresses:
         return False
     claimed = changes.claim(BATCH_SIZE)

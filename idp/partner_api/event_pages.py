@@ -97,6 +97,8 @@ def _example(event_type: EventType) -> Struct:
         withheld_scope=_GRANTED if name in _WITHHELD else "", until=_UNTIL,
         closes_on=date(2026, 8, 31) if name == "school-closing" else UNSET,
         endpoint=_ENDPOINT.get(name, UNSET),
+        declined_scope="attendance" if name == "sharing-review-declined" else "",
+        declined_agreement_version="2026-09" if name == "sharing-review-declined" else "",
     )  # fmt: skip
 
 

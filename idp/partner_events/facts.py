@@ -25,6 +25,12 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Literal["connected", "lost"] | UnsetType,
         Meta(description="How the program on the school's server stood; only in events about it."),
     ] = UNSET
+    declined_scope: Annotated[
+        str, Meta(description="Scopes that it declined, separated by blanks; only in events about a declined review.")
+    ] = ""
+    declined_agreement_version: Annotated[
+        str, Meta(description="The version of the agreement that it declined; left out if that was not asked.")
+    ] = ""
 
 
 class InvitationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

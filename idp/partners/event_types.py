@@ -58,6 +58,12 @@ _TYPES: Final = (
         "accept. Tokens are refused now.",
     ),
     EventType("sharing-resumed", "school", "The school has resumed sharing, or named a system that you accept."),
+    EventType(
+        "sharing-review-declined",
+        "school",
+        "The school has declined what your application asks for in addition: data areas, a new version of the "
+        "agreement, or both. What it agreed to before goes on, and it is not asked the same again.",
+    ),
     EventType("sharing-withdrawn", "school", "The school has stopped sharing. Tokens are refused from now on."),
     EventType("sharing-expiring", "school", "The authorisation ends at `until`. The school has been reminded."),
     EventType("sharing-expired", "school", "The authorisation has ended by itself. The school can renew it."),

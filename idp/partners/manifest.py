@@ -294,6 +294,13 @@ def parse_company(**document: str) -> Company:
     return parse(Company, document)
 
 
+def proof_needed(client: Client) -> str:
+    """What a client that was just registered proves itself by: `secret`, `keys`, or nothing where it is public."""
+    if client.is_public:
+        return ""
+    return "secret" if client.token_endpoint_auth_method.startswith("client_secret") else "keys"
+
+
 def of_client(client: Client) -> dict[str, Any]:
     """The manifest that describes a client as it is registered, for `registry.change` with some of it replaced."""
     stored = {column.key for column in Client.__table__.columns}

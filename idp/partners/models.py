@@ -256,5 +256,7 @@ class RegistrationRequest(Base):
     decided_at: Mapped[datetime | None] = mapped_column(index=True)
     reason: Mapped[str | None]
     """Why it was declined, as the partner reads it."""
+    staff_mailed_at: Mapped[datetime | None]
+    """When our staff were told of it."""
 
     partner: Mapped[Partner] = relationship(lazy="joined")

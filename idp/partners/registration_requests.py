@@ -139,7 +139,7 @@ def ask(
     request = RegistrationRequest(
         id=crypto.new_id("rrq"), partner_id=partner.id, client_id=client.id if client else None, manifest=stored,
         reasons=dict(reasons), state="waiting", requested_by=by, requested_at=clock.now(), decided_by=None,
-        decided_at=None, reason=None,
+        decided_at=None, reason=None, staff_mailed_at=None,
     )  # fmt: skip
     session().add(request)
     session().flush()
@@ -203,15 +203,16 @@ def approve(request_id: str, *, by: str, version: int | None = None) -> Client:
         raise ChangedMeanwhile(reason=request_id)
     request = _decide(request_id, "approved", by=by)
     if case.client is None:
-        client, _ = registry.register(case.document, by=by)
+        client, _ = registry.register(case.document, by=by, makes_secret=False)
         request.client_id = client.id
         session().flush()
     else:
-        client, _ = registry.change(case.document, by=by)
+        client, _ = registry.change(case.document, by=by, makes_secret=False)
     log.record(events.REGISTRATION_APPROVED, by=by, client=client.id, subject=request.id)
     change_notices.mail(
         request.partner, "registration_approved", client=client.id, application=client.client_name,
-        client_id=client.id, is_new=case.client is None, link=runtime.url(f"/developers/applications/{client.id}"),
+        client_id=client.id, is_new=case.client is None, needs=manifest.proof_needed(client),
+        link=runtime.url(f"/developers/applications/{client.id}"),
     )  # fmt: skip
     return client
 

@@ -222,9 +222,12 @@ def switch_partner(name: str, *, on: bool, by: str = "cli") -> Partner:
     return row
 
 
-def register(manifest: Mapping[str, Any], *, by: str = "cli", is_sandbox: bool = False) -> tuple[Client, str | None]:
+def register(
+    manifest: Mapping[str, Any], *, by: str = "cli", is_sandbox: bool = False, makes_secret: bool = True
+) -> tuple[Client, str | None]:
     """Register a client from its manifest (`clients/assembly/client.toml` shows one), and return its secret, once.
 
+    Without `makes_secret` it has none until its partner makes one in the console (`rotate_secret`).
     Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming all that is wrong, `UnknownPartner`, `ClientExists`.
     """
     parsed = parse_manifest(manifest, is_sandbox=is_sandbox)
@@ -239,16 +242,16 @@ def register(manifest: Mapping[str, Any], *, by: str = "cli", is_sandbox: bool =
     )  # fmt: skip
     session().add(client)
     session().flush()
-    secret = ensure_secret(client)
+    secret = ensure_secret(client) if makes_secret else None
     log.record(events.CLIENT_REGISTERED, by=by, client=client_id, subject=client_id, scopes=client.scopes)
     return client, secret
 
 
-def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str | None]:
+def change(manifest: Mapping[str, Any], *, by: str = "cli", makes_secret: bool = True) -> tuple[Client, str | None]:
     """Replace the registration of the client that the manifest names by `client_id`; its secrets stay.
 
-    A secret is made, and returned, only where the client needs one and had none. What schools have agreed to
-    is untouched: a new scope has to be asked for, a removed one is withheld from now on. A client that registered
+    A secret is made, and returned, only where the client needs one and had none; none without `makes_secret`. What
+    schools have agreed to is untouched: a new scope has to be asked for, a removed one is withheld from now on. A client that registered
     itself is managed by operators from then on. Raises as `register` does, and `UnknownClient`.
     """
     client_id = manifest.get("client_id")
@@ -259,10 +262,10 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     if partner(parsed.partner).id != client.partner_id:
         raise ClientExists(reason=f"{client.id} belongs to {client.partner_name}")
     session().execute(delete(RegistrationToken).where(RegistrationToken.client_id == client.id))
-    return client, apply(client, parsed.columns(), by=by)
+    return client, apply(client, parsed.columns(), by=by, makes_secret=makes_secret)
 
 
-def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
+def apply(client: Client, columns: Mapping[str, Any], *, by: str, makes_secret: bool = True) -> str | None:
     """Write `columns`, already checked, to the client's row; returns the secret if one had to be made.
 
     With another address for events, the `Authorization` header for the old one is removed. The partner is told by
@@ -275,7 +278,7 @@ def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
         return None
     for name, value in differs.items():
         setattr(client, name, value)
-    secret = ensure_secret(client)
+    secret = ensure_secret(client) if makes_secret else None
     bump_version(client)
     log.record(events.CLIENT_CHANGED, by=by, client=client.id, subject=client.id, fields=sorted(differs))
     change_notices.send(client, [*differs, *(["secret"] if secret else [])], by=by)

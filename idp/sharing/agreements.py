@@ -102,8 +102,17 @@ def still_considered(before: Authorisation) -> dict[str, Any]:
     return {name: getattr(before, name) for name in names}
 
 
-def record(event: str, agreed: Authorisation, by: Membership) -> None:
-    """Write it in the audit log and in the history that the school reads, and tell the client."""
+def offered_by(client_id: str) -> frozenset[str]:
+    """All scopes that schools were asked for by the client, in the agreements that there are of it."""
+    statement = select(Authorisation.offered).where(Authorisation.client_id == client_id).distinct()
+    return frozenset().union(*session().scalars(statement))
+
+
+def record(event: str, agreed: Authorisation, by: Membership, **facts: Any) -> None:
+    """Write it in the audit log and in the history that the school reads, and tell the client.
+
+    `facts` are what the client is told beside what is in every event (`SchoolFacts`).
+    """
     log.record(
         event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
         line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
@@ -111,7 +120,7 @@ def record(event: str, agreed: Authorisation, by: Membership) -> None:
     what = event.partition(".")[2]
     remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
     if (name := notices.OF_DECISIONS.get(event)) is not None:
-        notices.record(name, agreed)
+        notices.record(name, agreed, **facts)
 
 
 def remember(what: str, by: Membership, **about: Any) -> None:

@@ -21,6 +21,7 @@ OF_DECISIONS: Final[Mapping[str, str]] = {
     events.SHARING_GIVEN: "sharing-authorised",
     events.SHARING_CHANGED: "sharing-changed",
     events.SHARING_RENEWED: "sharing-changed",
+    events.SHARING_REVIEW_DECLINED: "sharing-review-declined",
     events.SHARING_PAUSED: "sharing-paused",
     events.SHARING_RESUMED: "sharing-resumed",
     events.SHARING_WITHDRAWN: "sharing-withdrawn",

@@ -13,7 +13,7 @@ from idp.audit import events
 from idp.estabs import people
 from idp.estabs.models import ACTIVE_STATES, Estab, Membership
 from idp.estabs.permissions import Action
-from idp.foundation import clock, runtime
+from idp.foundation import clock, runtime, scopes
 from idp.foundation.database import lock, row_isolated, session
 from idp.outbox import post
 from idp.partners import registry
@@ -68,7 +68,8 @@ def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Mem
         setattr(before, name, value)
     before.review_mailed_at, before.review_declined_at, before.changed_at = None, clock.now(), clock.now()
     session().flush()
-    agreements.record(events.SHARING_REVIEW_DECLINED, before, by)
+    declined = {"declined_scope": scopes.format(offered), "declined_agreement_version": review.version or ""}
+    agreements.record(events.SHARING_REVIEW_DECLINED, before, by, **declined)
     receipts.send("sharing_review_declined", before, client, by)
     return before
 

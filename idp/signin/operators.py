@@ -49,6 +49,11 @@ def all_operators() -> list[Operator]:
     return list(session().scalars(select(Operator).order_by(Operator.created_at, Operator.id)))
 
 
+def addresses() -> list[str]:
+    """The e-mail addresses of the operators who can sign in, for notices to all of them."""
+    return [row.email for row in all_operators() if row.set_up_at is not None and row.disabled_at is None]
+
+
 def by_id(operator_id: str) -> Operator | None:
     """The operator with this id, a disabled one too; None for an id that is no operator's."""
     return session().get(Operator, operator_id)

@@ -1,16 +1,22 @@
 """A partner asks to go live, our staff decide on one page, and a live application exists; or an application changes."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from idp import worker
 from idp.cli import main
 from idp.developers import sandbox
+from idp.estabs import people
+from idp.foundation import clock as clocks
 from idp.foundation.database import session
+from idp.operate import request_notices
 from idp.partners import companies, manifest, registration_requests, registry
 from idp.partners.models import Client, RegistrationRequest
+from idp.sharing import authorise
 from tests import factories
 from tests.code_accounts import a_developer, an_operator, signs_in
 from tests.signin.person import Person
@@ -295,3 +301,118 @@ def test_scopes_that_our_staff_registered_stay_when_an_application_changes(dev, 
     with work():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
     assert "endpoint" in asked_for["required"]
+
+
+class TestPrefilled:
+    def fields(self, dev, trial):
+        dev.opens(f"/developers/applications/{trial}/request")
+        inputs = {item["name"]: item.get("value", "") for item in dev.page.select("main input[name]")}
+        areas = {item["name"]: item.get_text().strip() for item in dev.page.select("main textarea")}
+        chosen = {
+            item["name"]: option["value"]
+            for item in dev.page.select("main select")
+            for option in item.select("option[selected]")
+        }
+        return inputs | areas | chosen
+
+    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, dev, trial, work):
+        with work():
+            client = registry.find(trial)
+            client.redirect_uris = [*client.redirect_uris, "https://assembly.example/callback"]
+        fields = self.fields(dev, trial)
+        assert fields["client_name"] == "Trial"
+        assert fields["client_uri"] == "https://assembly.example"
+        assert fields["contact"] == "sam@assembly.example"
+        assert fields["redirect_uris"] == "https://assembly.example/callback"
+        assert fields["purpose"] == "", "that of a sandbox application is ours, not theirs"
+        assert "http://localhost:3000/callback" in dev.sees, "what has to be replaced is named"
+
+    def test_documents_are_those_of_the_companys_live_application(self, dev, trial, work, assembly):
+        with work():
+            live = {"policy_uri": "https://assembly.example/p", "agreement_uri": "https://assembly.example/a"}
+            factories.a_client(companies.by_id(assembly), id="live", agreement_version="2026-05", **live)
+        fields = self.fields(dev, trial)
+        assert fields["policy_uri"] == "https://assembly.example/p"
+        assert fields["agreement_uri"] == "https://assembly.example/a"
+        assert fields["agreement_version"] == "2026-05"
+
+    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, dev, trial, work):
+        with work():
+            person, _ = a_developer(registry.find(trial).partner, "al@assembly.example")
+            made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
+            client = registry.find(trial)
+            authorise.give(
+                client, client.required_scopes, by=people.of_estab(made.estab.id)[0], agreement="1",
+                until=clocks.now() + timedelta(days=1), offered=client.required_scopes | {"attendance"},
+                second_step=True,
+            )  # fmt: skip
+        fields = self.fields(dev, trial)
+        assert fields["kind_attendance"] == "optional"
+        assert fields.get("kind_staff", "") == ""
+
+    def test_a_declined_request_is_not_typed_twice(self, dev, ops, trial):
+        request_id = asks(dev, trial, client_name="Trial")
+        decides(ops, request_id, decline="yes", reason="Leave students out, please.")
+        fields = self.fields(dev, trial)
+        assert fields["purpose"] == TYPED["purpose"]
+        assert fields["why_attendance"] == "To show who is absent."
+        assert fields["kind_attendance"] == "optional"
+        assert fields["agreement_version"] == "2026-11"
+
+
+class TestFirstSecret:
+    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, dev, ops, trial, work, outbox):
+        request_id = asks(dev, trial)
+        decides(ops, request_id, approve="yes")
+        with work():
+            new_id = session().get_one(RegistrationRequest, request_id).client_id
+            assert registry.secrets_of(new_id) == []
+        assert "It has no secret yet" in outbox.last("registration_approved").text
+        dev.opens(f"/developers/requests/{request_id}")
+        assert "made by you on its page" in dev.sees
+        changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
+        dev.sends(f"/developers/applications/{new_id}/addresses", **changed)
+        with work():
+            assert registry.secrets_of(new_id) == [], "a change of addresses makes none that is never shown"
+        dev.opens(f"/developers/applications/{new_id}")
+        assert "It has no secret yet" in dev.sees
+        dev.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+        secret = dev.page.find(id="client-secret").text
+        assert "first secret" in dev.sees
+        with work():
+            assert registry.secret_matches(registry.client(new_id), secret)
+        dev.opens(f"/developers/applications/{new_id}")
+        assert "It has no secret yet" not in dev.sees
+
+
+class TestMailToOurStaff:
+    def test_new_requests_are_in_one_mail_and_told_once(self, dev, ops, trial, live, work, outbox):
+        asks(dev, trial)
+        asks(dev, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+        for _ in range(2):
+            worker.notify_requests(work)
+        (letter,) = outbox.all("registration_requested")
+        assert letter.to == "ops@idaas.example"
+        assert "Assembly asks to go live with Assembly Connector" in letter.text
+        assert "Assembly asks to change Assembly Live" in letter.text
+        assert "/operate/requests" in letter.text
+
+    def test_one_that_was_withdrawn_is_not_told(self, dev, ops, trial, work, outbox):
+        request_id = asks(dev, trial)
+        dev.opens(f"/developers/requests/{request_id}")
+        dev.sends_again(f"/developers/requests/{request_id}/withdraw")
+        worker.notify_requests(work)
+        assert outbox.all("registration_requested") == []
+
+    def test_it_waits_until_there_is_an_operator(self, dev, trial, work, outbox, clock):
+        asks(dev, trial)
+        worker.notify_requests(work)
+        with work():
+            an_operator()
+        worker.notify_requests(work)
+        assert len(outbox.all("registration_requested")) == 1
+
+    def test_of_two_workers_one_writes(self, dev, ops, trial, work, outbox, at_once):
+        asks(dev, trial)
+        at_once(4, request_notices.mail_due)
+        assert len(outbox.all("registration_requested")) == 1

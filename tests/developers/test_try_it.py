@@ -122,7 +122,7 @@ def test_a_pushed_request_that_is_refused_is_explained_at_once(dev, trial, work)
     client_id = of_profile(work, trial, security="fapi2")
     dev.opens(f"/developers/applications/{client_id}/try-it")
     dev.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid nothing")
-    assert dev.answer.location == sandbox.TRY_IT
+    assert dev.answer.location == trial_secrets.CALLBACK
     dev.opens(dev.answer.location)
     assert "invalid_scope" in dev.sees
     assert "Not all of it went well" in dev.sees

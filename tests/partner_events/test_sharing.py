@@ -8,7 +8,8 @@ from idp.estabs import accounts
 from idp.estabs.models import Estab
 from idp.foundation.database import session
 from idp.partner_events.models import PartnerEvent
-from idp.sharing import authorise, expiry
+from idp.partners import registry
+from idp.sharing import authorise, expiry, reviewing, reviews
 from tests.partner_events.receiving import names, verified
 
 
@@ -47,6 +48,27 @@ def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoin
     assert "attendance" in facts[1]["scope"]
     assert facts[2]["scope"] == "", "nothing is given while it is paused"
     assert "attendance" in facts[2]["withheld_scope"]
+
+
+def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint, work):
+    school.give()
+    with work():
+        client = session().get_one(_client(), school.client_id)
+        client.required_scopes |= {"attendance"}
+        client.agreement_version = "2027"
+        registry.bump_version(client)
+    with work():
+        (before,) = authorise.current(school.estab_id)
+        seen = {"replaces": before.id, "shown": reviews.of(before).shown}
+    school.decide(reviewing.decline, **seen)
+    push()
+    assert names(endpoint.taken) == ["sharing-authorised", "sharing-review-declined"]
+    (fact,) = endpoint.taken[1]["events"].values()
+    assert (fact["declined_scope"], fact["declined_agreement_version"]) == ("attendance", "2027")
+    assert fact["status"] == "active"
+    assert "attendance" not in fact["scope"], "what stands goes on"
+    (first,) = endpoint.taken[0]["events"].values()
+    assert "declined_scope" not in first
 
 
 def _with(scope, school):

@@ -1,0 +1,51 @@
+"""Mail operators about new requests of partners: to go live, or to ask schools for more.
+
+Requests that came since the last run are in one mail. A conditional UPDATE decides between two workers.
+"""
+
+from typing import Final
+
+from sqlalchemy import select, update
+
+from idp.foundation import clock, runtime
+from idp.foundation.database import row_isolated, session
+from idp.outbox import post
+from idp.partners import registration_requests
+from idp.partners.models import RegistrationRequest
+from idp.signin import operators
+
+BATCH_SIZE: Final = 100
+"""Requests of one mail; further ones go into the next."""
+
+
+def mail_due() -> bool:
+    """Mail all operators about the next new requests; returns whether there may be more.
+
+    Does nothing while there is no operator to write to.
+    """
+    addresses = operators.addresses()
+    if not addresses:
+        return False
+    due = RegistrationRequest.state == "waiting", RegistrationRequest.staff_mailed_at.is_(None)
+    oldest = RegistrationRequest.requested_at, RegistrationRequest.id
+    batch = select(RegistrationRequest.id).where(*due).order_by(*oldest).limit(BATCH_SIZE).scalar_subquery()
+    statement = update(RegistrationRequest).where(*due, RegistrationRequest.id.in_(batch))
+    values = {"staff_mailed_at": clock.now()}
+    marked = session().scalars(
+        statement.values(values).returning(RegistrationRequest.id).execution_options(synchronize_session=False)
+    )
+    ids = sorted(marked)
+    news: list[str] = []
+    for request_id in ids:
+        with row_isolated("registration request", request_id):
+            news.append(_line(registration_requests.find(request_id)))
+    for address in addresses if news else ():
+        post.email("registration_requested", to=address, news=news, link=runtime.url("/operate/requests"))
+    return len(ids) == BATCH_SIZE
+
+
+def _line(request: RegistrationRequest) -> str:
+    """What is asked for, in a sentence."""
+    application = registration_requests.read(request).preview.client_name
+    what = "asks to change" if request.client_id else "asks to go live with"
+    return f"{request.partner.name} {what} {application}"

@@ -1,0 +1,115 @@
+"""A forgotten password at Assembly: the mailed link, what it tells strangers, and its limits."""
+
+import threading
+
+import pytest
+
+from clients.assembly import accounts, resets
+from tests.clients.conftest import EMAIL, PASSWORD, Person, link_in, without_tokens
+
+NEW = "quiet rivers bend at noon"
+FORGOTTEN = "/forgotten-password"
+
+
+@pytest.fixture
+def sam(person, mails, parts):
+    """Somebody with an account, signed in by password."""
+    person.signs_up()
+    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
+    return person
+
+
+def asks(person, mails, parts, email=EMAIL):
+    """The link in the newest mail."""
+    person.presses(FORGOTTEN, email=email)
+    return link_in(mails(parts)[-1])
+
+
+def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, mails, parts):
+    stranger = Person(app, provider)
+    assert FORGOTTEN in stranger.opens("/sign-in").text
+    answer = stranger.presses(FORGOTTEN, email=EMAIL)
+    assert "If there is an account with this address" in stranger.opens(answer.location).text
+    link = link_in(mails(parts)[-1])
+    assert "Choose a new password" in stranger.opens(link).text
+    assert stranger.presses(link, password=NEW).location == "/sign-in"
+    assert "Your password is changed" in stranger.opens("/sign-in").text
+    assert "was changed just now" in mails(parts)[-1]
+
+    assert sam.opens("/connector").location != "/connector", "browsers that were signed in are signed out"
+    assert stranger.presses("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
+    assert stranger.presses("/sign-in", email=EMAIL, password=NEW).location == "/connector"
+
+
+def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
+    link = asks(sam, mails, parts)
+    for _ in range(3):
+        assert sam.opens(link).status_code == 200
+    assert sam.presses(link, password="short").status_code == 400
+    assert sam.presses(link, password=NEW).status_code == 303
+    assert "does not work any more" in sam.opens(link).text
+    assert sam.presses(link, password="another good one").status_code == 400
+
+
+def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts):
+    secret = asks(sam, mails, parts).rpartition("/")[2]
+    outcomes = []
+
+    def choose(password):
+        try:
+            outcomes.append(resets.choose(parts.database, secret, password) or password)
+        except accounts.Invalid:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=choose, args=(f"{NEW} {number}",)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (set_to,) = [password for password in outcomes if password]
+    assert accounts.sign_in(parts.database, EMAIL, set_to)
+
+
+def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, mails, parts, monkeypatch):
+    monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
+    old, new = asks(sam, mails, parts), asks(sam, mails, parts)
+    assert sam.opens(old).status_code == 404
+    assert sam.opens(new).status_code == 200
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE password_resets SET expires_at = 1")
+    assert sam.presses(new, password=NEW).status_code == 400
+
+
+def test_every_address_is_answered_alike(sam, mails, parts):
+    before = len(mails(parts))
+    answers = []
+    for email in (EMAIL, "nobody@oakhill.example"):
+        answer = sam.presses(FORGOTTEN, email=email)
+        page = sam.opens(answer.location)
+        answers.append((answer.status_code, answer.location, page.status_code, without_tokens(page.text)))
+    assert answers[0] == answers[1]
+    assert len(mails(parts)) == before + 1
+    assert sam.presses(FORGOTTEN, email="no address").status_code == 400
+
+
+def test_mails_to_one_account_are_limited(sam, mails, parts, monkeypatch):
+    before = len(mails(parts))
+    for _ in range(3):
+        sam.presses(FORGOTTEN, email=EMAIL)
+    assert len(mails(parts)) == before + 1, "one a minute"
+    monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
+    for _ in range(8):
+        sam.presses(FORGOTTEN, email=EMAIL)
+        mails(parts)
+    assert len(mails(parts)) == before + resets.MAX_PER_DAY
+    with parts.database.transaction() as connection:
+        connection.execute("UPDATE password_resets SET since = since - ?", (resets.DAY_SECONDS + 1,))
+    sam.presses(FORGOTTEN, email=EMAIL)
+    assert len(mails(parts)) == before + resets.MAX_PER_DAY + 1, "and again on the next day"
+
+
+def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(person, mails, parts):
+    person.signs_up()
+    mails(parts)
+    link = asks(person, mails, parts)
+    assert "/activate/" in link
