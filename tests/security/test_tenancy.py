@@ -481,7 +481,7 @@ FOR_DEVELOPERS = {
     f"developers.account.{name}"
     for name in (
         "list_applications", "show_application", "rotate_secret", "change_addresses", "change_keys", "replay",
-        "people", "remove",
+        "people", "remove", "list_failures",
     )
 }  # fmt: skip
 """Of a partner's people; `tests/developers/test_account.py` has their own table. They take no id of a school."""
