@@ -13,6 +13,7 @@ from idp.foundation.errors import Busy
 from idp.foundation.web import browser_store, form_drafts, security, transactions
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter, rate_limit
+from idp.partners import trial_secrets
 
 bp = Blueprint("try_it", __name__)
 
