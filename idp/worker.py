@@ -22,6 +22,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from idp.audit import chain, checkpoints, retention as audit
+from idp.developers import unused
 from idp.estabs import invitations as person_invitations, retention as estabs
 from idp.federation import retention as federation
 from idp.foundation import clock, runtime
@@ -131,6 +132,15 @@ def notify_requests(work: Work) -> None:
             more = request_notices.mail_due()
 
 
+def remove_unused(work: Work) -> None:
+    """Mail partners about sandbox applications and fictional schools that no one uses, and remove them later."""
+    for step in (unused.mail_due, unused.remove_due):
+        more = True
+        while more:
+            with work():
+                more = step()
+
+
 def notify_factor_recoveries(work: Work) -> None:
     """Tell people who wait for the removal of a lost second factor how far it is."""
     with work():
@@ -180,6 +190,7 @@ JOBS: Final = (
     Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
     Job("partners' requests", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_requests),
+    Job("unused sandboxes", every=timedelta(hours=6), lease=timedelta(minutes=10), run=remove_unused),
     Job("factor recoveries", every=timedelta(minutes=5), lease=timedelta(minutes=5), run=notify_factor_recoveries),
     Job("reminders of expiry", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=remind_of_expiry),
     Job("closing schools", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_closing),

@@ -89,7 +89,7 @@ def of(developer: Developer) -> list[tuple[Client, int]]:
     statement = (
         select(Client, func.coalesce(failed.c.entries, 0))
         .outerjoin(failed, failed.c.client_id == Client.id)
-        .where(Client.partner_id == developer.partner_id)
+        .where(Client.partner_id == developer.partner_id, Client.removed_at.is_(None))
         .order_by(Client.client_name, Client.id)
     )
     return [(client, entries) for client, entries in session().execute(statement)]
@@ -98,7 +98,7 @@ def of(developer: Developer) -> list[tuple[Client, int]]:
 def find(developer: Developer, client_id: str) -> Client:
     """An application of the developer's partner. Raises `UnknownApplication` for every other one, too."""
     client = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
-    if client is None or client.partner_id != developer.partner_id:
+    if client is None or client.partner_id != developer.partner_id or client.removed_at is not None:
         raise UnknownApplication(reason=f"{client_id[:100]!r} for {developer.id}")
     return client
 

@@ -1,24 +1,25 @@
 """What a partner's people make themselves: sandbox applications, and fictional schools to try them with."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from idp.developers import quick_starts
 from idp.estabs import fictional, passphrases
 from idp.estabs.models import Estab
-from idp.foundation import runtime, scopes
-from idp.foundation.database import one_at_a_time, session
-from idp.foundation.errors import Refusal
+from idp.foundation import clock, runtime, scopes
+from idp.foundation.database import lock, one_at_a_time, session
+from idp.foundation.errors import NotFound, Refusal
 from idp.partners import lookalikes, registry, trial_secrets
 from idp.partners.metadata import REFRESH
-from idp.partners.models import Client
+from idp.partners.models import Client, ClientEvent, ClientMilestone, ClientSecret, Partner
 from idp.signin import session as browser_sessions
 from idp.signin.models import Developer
 
 MAX_APPLICATIONS: Final = 20
-"""Sandbox applications of one partner, disabled ones included."""
+"""Sandbox applications of one partner, disabled ones included; and those that it makes in a day."""
 SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
 PURPOSE: Final = "Trying this application with fictional schools."
@@ -26,11 +27,38 @@ AGREEMENT_VERSION: Final = "sandbox"
 """What their registration says where a live one has a purpose, and an agreement."""
 
 
+class UnknownSandboxApplication(NotFound):
+    """The partner has no such sandbox application."""
+
+    code, title = "unknown_application", "There is no such application"
+    message = "Your company has no sandbox application with this client id."
+
+
 class TooManyApplications(Refusal):
     """The partner has as many sandbox applications as it may have."""
 
     code, status, title = "too_many_sandbox_applications", 409, "There are as many sandbox applications as there can be"
-    message = f"There can be {MAX_APPLICATIONS} sandbox applications. Please use one of those that you have."
+    message = (
+        f"There can be {MAX_APPLICATIONS} sandbox applications, and as many are made in a day. Please use one of those "
+        "that you have, or remove one that you do not need."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """One of our staff, or a job, doing what a partner's people do."""
+
+    id: str
+    """Who it is, for the audit log."""
+    partner: Partner
+
+    @property
+    def partner_id(self) -> str:
+        """The id of the partner."""
+        return self.partner.id
+
+
+Actor = Developer | Staff
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +76,7 @@ def software() -> list[quick_starts.QuickStart]:
 
 
 def make_application(
-    developer: Developer, *, name: str, quick_start_id: str, address: str, security: str = "",
+    developer: Actor, *, name: str, quick_start_id: str, address: str, security: str = "",
     jwks: dict[str, Any] | None = None,
 ) -> tuple[Client, str | None]:  # fmt: skip
     """Register a sandbox application for the software chosen, and return its secret, once.
@@ -59,8 +87,11 @@ def make_application(
     """
     one_at_a_time("sandbox of a partner", developer.partner_id)
     mine = Client.partner_id == developer.partner_id, Client.is_sandbox
-    if (session().scalar(select(func.count()).select_from(Client).where(*mine)) or 0) >= MAX_APPLICATIONS:
-        raise TooManyApplications(reason=developer.partner_id)
+    today = Client.created_at > clock.now() - timedelta(days=1)
+    for condition in (Client.removed_at.is_(None), today):  # those of today with the removed ones
+        count = select(func.count()).select_from(Client).where(*mine, condition)
+        if (session().scalar(count) or 0) >= MAX_APPLICATIONS:
+            raise TooManyApplications(reason=developer.partner_id)
     lookalikes.check_name(name, developer.partner_id)
     values = quick_starts.to_values("", address)
     registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
@@ -69,6 +100,41 @@ def make_application(
     if security == "fapi2":
         registration["profile"] = security
     return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)
+
+
+def applications_of(partner_id: str) -> list[Client]:
+    """The sandbox applications of a partner, the oldest first."""
+    mine = Client.partner_id == partner_id, Client.is_sandbox, Client.removed_at.is_(None)
+    return list(session().scalars(select(Client).where(*mine).order_by(Client.created_at, Client.id)))
+
+
+def remove_application(actor: Actor, client_id: str) -> Client:
+    """Remove a sandbox application: it is disabled for good, and its secrets and its log are deleted.
+
+    Raises `UnknownSandboxApplication`, also for live ones, which only our staff disable.
+    """
+    found = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
+    client = lock(Client, found.id) if found is not None else None
+    if client is None or client.partner_id != actor.partner_id or not client.is_sandbox or client.removed_at:
+        raise UnknownSandboxApplication(reason=f"{client_id[:100]!r} for {actor.id}")
+    registry.disable(client.id, by=actor.id)
+    client.removed_at = clock.now()
+    for model in (ClientSecret, ClientEvent, ClientMilestone):
+        session().execute(delete(model).where(model.client_id == client.id))
+    session().flush()
+    return client
+
+
+def remove_school(actor: Actor, estab_id: str) -> Estab:
+    """Remove a fictional school: its account is closed for good, and its person's sessions end.
+
+    Raises `UnknownFictionalSchool`.
+    """
+    estab = fictional.find(actor.partner_id, estab_id)
+    owner = fictional.owner(estab)
+    fictional.close(estab, by=actor.id)
+    browser_sessions.end_all(owner.id, "removed")
+    return estab
 
 
 def has_try_it(client: Client) -> bool:
@@ -87,7 +153,7 @@ def generate_password() -> tuple[str, str]:
     return password, runtime.passwords().hash(password)
 
 
-def make_school(developer: Developer, kind: str, *, mis: str, password: tuple[str, str], is_verified: bool) -> Made:
+def make_school(developer: Actor, kind: str, *, mis: str, password: tuple[str, str], is_verified: bool) -> Made:
     """Make a fictional school. Raises `TooManyFictionalSchools` and `NoRegister`."""
     estab = fictional.open_school(
         developer.partner_id, kind, mis=mis, password_hash=password[1], is_verified=is_verified, by=developer.id
@@ -95,7 +161,7 @@ def make_school(developer: Developer, kind: str, *, mis: str, password: tuple[st
     return Made(estab, fictional.owner(estab).username, password[0])
 
 
-def replace_password(developer: Developer, estab_id: str, *, password: tuple[str, str]) -> Made:
+def replace_password(developer: Actor, estab_id: str, *, password: tuple[str, str]) -> Made:
     """Give the owner of a fictional school another password; their sessions end. Raises `UnknownFictionalSchool`."""
     estab = fictional.find(developer.partner_id, estab_id)
     person = fictional.set_password(estab, password[1], by=developer.id)
@@ -103,14 +169,14 @@ def replace_password(developer: Developer, estab_id: str, *, password: tuple[str
     return Made(estab, person.username, password[0])
 
 
-def verify(developer: Developer, estab_id: str) -> Estab:
+def verify(developer: Actor, estab_id: str) -> Estab:
     """Verify a fictional school. Raises `UnknownFictionalSchool` and `WrongState`."""
     estab = fictional.find(developer.partner_id, estab_id)
     fictional.verify(estab, by=developer.id)
     return estab
 
 
-def _manifest(developer: Developer, name: str, registration: dict[str, Any]) -> dict[str, Any]:
+def _manifest(developer: Actor, name: str, registration: dict[str, Any]) -> dict[str, Any]:
     """The registration that suits the software, with what a live application has to say about itself filled in."""
     partner = developer.partner
     required = frozenset(registration["scopes"].get("required", ()))

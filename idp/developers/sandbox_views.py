@@ -4,10 +4,10 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.fields.choices import SelectChoice
 
-from idp.developers import quick_starts, sandbox, signed_in
+from idp.developers import applications, quick_starts, sandbox, signed_in
 from idp.developers.forms import FictionalSchool, SandboxApplication
 from idp.estabs import accounts, fictional
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.web import admission, form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.partners import mis_catalogue
@@ -45,6 +45,7 @@ def home() -> ResponseReturnValue:
         form=form,
         schools=fictional.of_partner(person.partner_id),
         most=fictional.MAX_SCHOOLS,
+        days=runtime.settings().retention.sandbox,
     )
     return page, 422 if form.errors else 200
 
@@ -73,6 +74,33 @@ def verify(estab_id: str) -> ResponseReturnValue:
     else:
         flash(f"{estab.name} is verified. Your application’s next refresh brings the data scopes.", "success")
     return redirect(url_for(".home"), 303)
+
+
+@bp.post("/schools/<estab_id>/remove")
+@security.developer
+@limiter.limit(at_most(30, "minute"))
+@form_drafts.form_shown_at("developers.sandbox.home")
+def remove_school(estab_id: str) -> ResponseReturnValue:
+    """Remove a fictional school."""
+    estab = sandbox.remove_school(signed_in.developer(), estab_id)
+    flash(f"{estab.name} is removed.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.route("/applications/<client_id>/remove", methods=["GET", "POST"])
+@security.developer
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def remove_application(client_id: str) -> ResponseReturnValue:
+    """Ask, and remove a sandbox application."""
+    developer = signed_in.developer()
+    if request.method == "POST":
+        client = sandbox.remove_application(developer, client_id)
+        flash(f"{client.client_name} is removed.", "success")
+        return redirect(url_for("developers.account.list_applications"), 303)
+    client = applications.find(developer, client_id)
+    if not client.is_sandbox:
+        raise sandbox.UnknownSandboxApplication(reason=client_id)
+    return render_template("developers/sandbox_remove.html", client=client)
 
 
 @bp.route("/applications/new", methods=["GET", "POST"])

@@ -5,19 +5,21 @@ staff. Its one person has an address to which nothing is sent, and may do little
 Whom it may share with is decided by `sharing.sandbox`.
 """
 
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import func, select
 
 from idp.audit import events, log
 from idp.estabs import accounts, credentials, people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import FINAL_STATES, Administrator, Estab
+from idp.foundation import clock
 from idp.foundation.database import lock, one_at_a_time, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.schools import fictional
 
 MAX_SCHOOLS: Final = 10
-"""Fictional schools of one partner."""
+"""Fictional schools of one partner, and those that it makes in a day."""
 DOMAIN: Final = "fictional.invalid"
 """Where their people have their addresses: nothing is sent there (RFC 6761 §6.4)."""
 MOBILE: Final = "+447700900000"
@@ -28,7 +30,7 @@ class TooManyFictionalSchools(Refusal):
     """The partner has as many as it may have."""
 
     code, status, title = "too_many_fictional_schools", 409, "There are as many fictional schools as there can be"
-    message = f"There can be {MAX_SCHOOLS} fictional schools. Please use one of those that you have."
+    message = f"There can be {MAX_SCHOOLS} fictional schools. Please use or remove one of those that you have."
 
 
 class UnknownFictionalSchool(NotFound):
@@ -45,9 +47,11 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
     `TooManyFictionalSchools` and `fictional.NoRegister`.
     """
     one_at_a_time("fictional schools of a partner", partner_id)
-    number = session().scalar(select(func.count()).where(Estab.fictional_for == partner_id)) or 0
-    if number >= MAX_SCHOOLS:
-        raise TooManyFictionalSchools(reason=partner_id)
+    mine, today = Estab.fictional_for == partner_id, Estab.registered_at > clock.now() - timedelta(days=1)
+    for condition in (Estab.state.not_in(FINAL_STATES), today):  # those of today with the removed ones
+        if (session().scalar(select(func.count()).where(mine, condition)) or 0) >= MAX_SCHOOLS:
+            raise TooManyFictionalSchools(reason=partner_id)
+    number = session().scalar(select(func.count()).where(mine)) or 0
     school = fictional.add(kind, number + 1)
     estab, owner = accounts.register(
         school, name="Alex Example", email=f"{school.register_id.replace('_', '-')}@{DOMAIN}".lower(), mobile=MOBILE
@@ -63,14 +67,16 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
 
 def of_partner(partner_id: str) -> list[Estab]:
     """The fictional schools of a partner, the oldest first."""
-    statement = select(Estab).where(Estab.fictional_for == partner_id)
+    statement = select(Estab).where(Estab.fictional_for == partner_id, Estab.state.not_in(FINAL_STATES))
     return list(session().scalars(statement.order_by(Estab.registered_at, Estab.id)))
 
 
 def find(partner_id: str, estab_id: str) -> Estab:
     """The partner's fictional school with this Estab ID. Raises `UnknownFictionalSchool`."""
     is_plausible = estab_id.isascii() and estab_id.isalnum()
-    statement = select(Estab).where(Estab.fictional_for == partner_id, Estab.estab_id == estab_id)
+    statement = select(Estab).where(
+        Estab.fictional_for == partner_id, Estab.estab_id == estab_id, Estab.state.not_in(FINAL_STATES)
+    )
     if not is_plausible or (estab := session().scalar(statement)) is None:
         raise UnknownFictionalSchool(reason=f"{estab_id[:50]!r} of {partner_id}")
     return estab
@@ -92,3 +98,8 @@ def set_password(estab: Estab, password_hash: str, *, by: str) -> Administrator:
 def verify(estab: Estab, *, by: str) -> None:
     """Verify it, as our staff verify real schools. Raises `accounts.WrongState`."""
     accounts.change_state(estab, "verified", by=by, reason="fictional")
+
+
+def close(estab: Estab, *, by: str) -> None:
+    """Remove it: its account is closed, which is final, and its register entry stays for the history."""
+    accounts.change_state(estab, "closed", by=by, reason="fictional")

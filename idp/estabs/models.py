@@ -41,6 +41,8 @@ class Estab(Base):
     fictional_for: Mapped[str | None] = mapped_column(index=True)
     """The id of the partner whose fictional school this is (`estabs.fictional`); None for a real school. Never
     changed."""
+    removal_mailed_at: Mapped[datetime | None]
+    """When the partner of a fictional school was told that it will be removed because no one uses it."""
     closing_told: Mapped[str | None]
     """The register's status of the school, closed or about to close, that its owners were told of."""
 

@@ -8,7 +8,7 @@ from idp.foundation.retention import DeleteAfter, KeepAll, Rule
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(PersonalSecret.expires_at, "expired"),
     DeleteAfter(PersonInvitation.expires_at, "expired"),
-    KeepAll(Estab, "an Estab ID is never given again"),
+    KeepAll(Estab, "an Estab ID is never given again; unused fictional ones are closed by a job"),
     KeepAll(Membership, "agreements and the audit log name the people of a school"),
     KeepAll(Administrator, "agreements and the audit log name their ids; of a rejected school the rest is erased"),
 )

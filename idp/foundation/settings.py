@@ -290,6 +290,7 @@ class Retention(Section):
     revoked: Annotated[int, Field(ge=1, le=3650)]
     invitations: Annotated[int, Field(ge=1, le=3650)]
     partner_events: Annotated[int, Field(ge=1, le=366)]
+    sandbox: Annotated[int, Field(ge=30, le=3650)]
     reads: Annotated[int, Field(ge=1, le=3650)]
 
 

@@ -100,6 +100,10 @@ class Client(Base):
     """The names of the events it wants; empty for all."""
     is_sandbox: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether it is for trying things out: only its partner's fictional schools can authorise it. Never changed."""
+    removed_at: Mapped[datetime | None]
+    """When a sandbox application was removed. The row stays: no `client_id` is reused."""
+    removal_mailed_at: Mapped[datetime | None]
+    """When its partner was told that it will be removed because no one uses it."""
     enabled: Mapped[bool]
     version: Mapped[int]
     """Incremented by every change: a process that reads another version drops its snapshot."""

@@ -331,6 +331,8 @@ def enable(client_id: str, *, by: str) -> Client:
 
 def _switch(client_id: str, event: str, *, on: bool, by: str) -> Client:
     client = find(client_id)
+    if on and client.removed_at is not None:
+        raise UnknownClient(reason=f"{client_id} was removed")
     if client.enabled != on:
         client.enabled = on
         bump_version(client)

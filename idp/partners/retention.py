@@ -19,7 +19,7 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(ClientEvent.last_at, "client_events"),
     DeleteAfter(TrialKey.expires_at, "expired"),
     KeepAll(Partner, "agreements refer to them; operators disable them"),
-    KeepAll(Client, "agreements refer to them, and no client_id is reused"),
+    KeepAll(Client, "agreements refer to them, and no client_id is reused; unused sandbox ones are removed by a job"),
     KeepAll(ClientMilestone, "three for each sandbox application"),
     KeepAll(ClientSecret, "they show which secret was valid when, and there are few"),
     KeepAll(InitialAccessToken, "they show how a client was registered, and operators issue them by hand"),

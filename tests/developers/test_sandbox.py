@@ -5,16 +5,18 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
-from idp.developers import sandbox
+from idp import worker
+from idp.developers import sandbox, sandbox_cli
 from idp.estabs import accounts, fictional, people
 from idp.estabs.models import Estab
 from idp.foundation import clock as clocks, runtime, scopes
 from idp.foundation.database import session
 from idp.onboarding import review
 from idp.outbox.models import Message
-from idp.partners import companies, manifest, registry, trial_keys
+from idp.partners import companies, manifest, milestones, registry, trial_keys
 from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
@@ -320,3 +322,151 @@ class TestConsole:
                 client, _ = sandbox.make_application(person, name="Trial", quick_start_id=one.id, address="")
                 assert sandbox.has_try_it(client)
                 assert client.client_scopes == frozenset()
+
+
+class TestRemoving:
+    def test_a_removed_application_works_no_more_and_leaves_room(self, dev, made, work, stranger):
+        dev.opens(f"/developers/applications/{made[0]}")
+        dev.opens(dev.page.find(id="remove-application")["href"])
+        dev.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        assert dev.answer.location == "/developers/applications"
+        dev.opens("/developers/applications")
+        assert made[0] not in dev.answer.text
+        assert dev.opens(f"/developers/applications/{made[0]}").status_code == 404
+        with work():
+            client = registry.find(made[0])
+            assert not client.enabled
+            assert registry.secrets_of(client.id) == []
+            with pytest.raises(registry.UnknownClient):
+                registry.enable(client.id, by="cli")
+
+    def test_a_live_application_is_not_removed(self, dev, work, assembly):
+        with work():
+            live = factories.a_client(companies.by_id(assembly), id="live").id
+        path = f"/developers/sandbox/applications/{live}/remove"
+        assert dev.opens(path).status_code == 404
+        dev.opens("/developers/people")
+        assert dev.sends_again(path).status_code == 404
+        with work():
+            assert registry.find(live).enabled
+
+    def test_a_removed_school_signs_in_no_more(self, dev, made, work, stranger):
+        with work():
+            estab = session().get_one(Estab, made[1])
+            owner, estab_id = fictional.owner(estab), estab.estab_id
+            owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
+        stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
+        assert stranger.is_signed_in()
+        dev.opens("/developers/sandbox")
+        dev.sends_again(f"/developers/sandbox/schools/{estab_id}/remove")
+        assert not stranger.is_signed_in()
+        stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
+        assert not stranger.is_signed_in()
+        dev.opens("/developers/sandbox")
+        assert estab_id not in dev.answer.text
+
+    def test_another_partners_are_not_removed(self, dev, work):
+        with work():
+            other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+            client, _ = sandbox.make_application(other, name="Trial", quick_start_id="authlib", address="")
+            theirs = sandbox.make_school(other, "primary", mis="sims", password=("x", "x"), is_verified=True)
+            paths = [f"applications/{client.id}", f"schools/{theirs.estab.estab_id}"]
+        dev.opens("/developers/people")
+        for path in paths:
+            assert dev.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
+            dev.opens("/developers/people")
+
+    def test_removing_makes_no_room_for_more_than_a_days_number(self, work, sam, monkeypatch, clock):
+        monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
+        monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
+        with work():
+            person = session().get_one(Developer, sam)
+
+            def make():
+                client, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
+                made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
+                sandbox.remove_application(person, client.id)
+                sandbox.remove_school(person, made.estab.estab_id)
+
+            make()
+            with pytest.raises(sandbox.TooManyApplications):
+                make()
+            with pytest.raises(fictional.TooManyFictionalSchools):
+                sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
+            clock.move(timedelta(days=1, seconds=1))
+            make()
+
+
+class TestUnused:
+    def test_what_no_one_uses_is_removed_two_weeks_after_a_mail(self, made, work, outbox, clock):
+        worker.remove_unused(work)
+        assert outbox.all("sandbox_unused") == []
+        clock.move(timedelta(days=167))
+        for _ in range(2):
+            worker.remove_unused(work)
+        (letter,) = [letter for letter in outbox.all("sandbox_unused") if letter.to == "bo@assembly.example"]
+        assert "Trial (sandbox)" in letter.text
+        assert "Fictional Primary School 1" in letter.text
+        with work():
+            assert registry.find(made[0]).enabled
+        clock.move(timedelta(days=15))
+        worker.remove_unused(work)
+        with work():
+            assert registry.find(made[0]).removed_at is not None
+            assert session().get_one(Estab, made[1]).state == "closed"
+
+    def test_what_is_used_after_the_mail_stays(self, made, work, outbox, clock):
+        clock.move(timedelta(days=167))
+        worker.remove_unused(work)
+        with work():
+            milestones.note(registry.find(made[0]), "token")
+            people.of_estab(made[1])[0].signed_in_at = clocks.now()
+        clock.move(timedelta(days=15))
+        worker.remove_unused(work)
+        with work():
+            assert registry.find(made[0]).removed_at is None
+            assert session().get_one(Estab, made[1]).state == "verified"
+
+    def test_live_applications_and_real_schools_are_never_removed(self, work, assembly, account, outbox, clock):
+        with work():
+            factories.a_client(companies.by_id(assembly), id="live")
+        for _ in range(2):
+            clock.move(timedelta(days=400))
+            worker.remove_unused(work)
+        with work():
+            assert registry.find("live").enabled
+        assert outbox.all("sandbox_unused") == []
+
+
+class TestCommands:
+    @pytest.fixture
+    def idp(self, app):
+        def run(*arguments):
+            done = CliRunner().invoke(sandbox_cli.commands, arguments, obj=lambda: app)
+            assert done.exit_code == 0, done.output
+            return done.output
+
+        return run
+
+    def test_they_make_use_and_remove_both(self, idp, assembly, work):
+        made = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
+        school = json.loads(idp("add-school", "Assembly", "--unverified", "--json"))
+        assert made["client_secret"]
+        assert school["password"]
+        listed = json.loads(idp("list", "Assembly", "--json"))
+        assert [(row["kind"], row["state"]) for row in listed] == [("application", "works"), ("school", "unverified")]
+        idp("verify-school", "Assembly", school["estab_id"])
+        again = json.loads(idp("school-password", "Assembly", school["estab_id"], "--json"))
+        assert again["password"] != school["password"]
+        with work():
+            assert accounts.find(school["estab_id"]).is_verified
+        idp("remove-application", "Assembly", made["client_id"])
+        idp("remove-school", "Assembly", school["estab_id"])
+        assert json.loads(idp("list", "Assembly", "--json")) == []
+
+    def test_another_companys_application_is_not_removed(self, made, app, work):
+        with work():
+            factories.a_partner(name="Timetabler")
+        done = CliRunner().invoke(sandbox_cli.commands, ["remove-application", "Timetabler", made[0]], obj=lambda: app)
+        assert done.exit_code == 1
+        assert "no sandbox application" in done.output

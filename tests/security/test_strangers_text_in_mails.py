@@ -408,6 +408,7 @@ NOT_FOR_UNVERIFIED = {
     "developer_invitation": "of registered partners; carries no name of a person (tests/developers/test_account.py)",
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
     "partner_invitation": "of registered partners, and names pass our check (tests/invitations/test_invite.py)",
+    "sandbox_unused": "to a partner's own people, with names of their own sandbox (tests/developers/test_sandbox.py)",
     "registration_requested": "to our staff, with names that signed-in people of a partner typed",
     "register_changes": "to our staff, from the national register",
     "sharing_moved": "verified schools only, of which nothing that was typed is said (tests/sharing/test_closing.py)",

@@ -475,7 +475,8 @@ FOR_STAFF = {
 }  # fmt: skip
 FOR_DEVELOPERS = {
     "developers.sandbox.home", "developers.sandbox.make_application", "developers.sandbox.replace_password",
-    "developers.sandbox.verify", "developers.live.ask", "developers.live.list_requests", "developers.live.show_request",
+    "developers.sandbox.verify", "developers.sandbox.remove_school", "developers.sandbox.remove_application",
+    "developers.live.ask", "developers.live.list_requests", "developers.live.show_request",
     "developers.live.withdraw", "developers.try_it.start",
 } | {
     f"developers.account.{name}"

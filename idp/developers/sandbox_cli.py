@@ -1,0 +1,125 @@
+"""`idp sandbox`: sandbox applications and fictional schools, by the functions of the console."""
+
+import click
+
+from idp.developers import quick_starts, sandbox
+from idp.developers.sandbox import Staff
+from idp.estabs import fictional
+from idp.foundation.command import acting, json_option, show, show_json, working
+from idp.partners import mis_catalogue, registry
+from idp.schools.fictional import KINDS
+
+partner_argument = click.argument("partner")
+school_argument = click.argument("estab_id")
+
+
+@click.group("sandbox")
+def commands() -> None:
+    """What a partner tries its software with: sandbox applications, and fictional schools that only they can reach."""
+
+
+@commands.command("list")
+@partner_argument
+@json_option
+@working
+def list_command(partner: str, *, as_json: bool) -> None:
+    """List the sandbox applications and the fictional schools of the company PARTNER."""
+    company = registry.partner(partner)
+    rows = [
+        {"kind": "application", "id": client.id, "name": client.client_name, "state": _state(client.enabled)}
+        for client in sandbox.applications_of(company.id)
+    ]
+    rows += [
+        {"kind": "school", "id": estab.estab_id, "name": estab.name, "state": estab.state}
+        for estab in fictional.of_partner(company.id)
+    ]
+    show(rows, ["kind", "id", "name", "state"], as_json=as_json, empty="It has none.")
+
+
+@commands.command("add-application")
+@partner_argument
+@click.argument("name")
+@click.option("--software", required=True, help="The id of a quick start, such as authlib.")
+@click.option("--address", default=quick_starts.ADDRESS, show_default=True, help="Where it runs, without a path.")
+@json_option
+@working
+def add_application(partner: str, name: str, software: str, address: str, *, as_json: bool) -> None:
+    """Make a sandbox application NAME of the company PARTNER. Its secret is shown once."""
+    client, secret = sandbox.make_application(_staff(partner), name=name, quick_start_id=software, address=address)
+    if as_json:
+        show_json({"client_id": client.id, "client_secret": secret, "redirect_uris": client.redirect_uris})
+        return
+    click.echo(f"client_id      {client.id}")
+    if secret:
+        click.echo(f"client_secret  {secret}")
+
+
+@commands.command("remove-application")
+@partner_argument
+@click.argument("client_id")
+@working
+def remove_application(partner: str, client_id: str) -> None:
+    """Remove a sandbox application at once: it cannot be used again, and leaves the partner's pages."""
+    client = sandbox.remove_application(_staff(partner), client_id)
+    click.echo(f"{client.client_name} is removed.")
+
+
+@commands.command("add-school")
+@partner_argument
+@click.option("--kind", type=click.Choice(sorted(KINDS)), default="primary", show_default=True)
+@click.option("--mis", default="sims", show_default=True, help="A code of config/mis.toml.")
+@click.option("--unverified", is_flag=True, help="Leave it as a new school is.")
+@json_option
+@working
+def add_school(partner: str, kind: str, mis: str, *, unverified: bool, as_json: bool) -> None:
+    """Make a fictional school of the company PARTNER. Its password is shown once."""
+    if mis not in mis_catalogue.catalogue():
+        raise click.BadParameter(f"one of {', '.join(mis_catalogue.catalogue())}", param_hint="--mis")
+    password = sandbox.generate_password()
+    made = sandbox.make_school(_staff(partner), kind, mis=mis, password=password, is_verified=not unverified)
+    _print(made, as_json=as_json)
+
+
+@commands.command("school-password")
+@partner_argument
+@school_argument
+@json_option
+@working
+def school_password(partner: str, estab_id: str, *, as_json: bool) -> None:
+    """Give the owner of a fictional school another password, shown once. Their sessions end."""
+    password = sandbox.generate_password()
+    _print(sandbox.replace_password(_staff(partner), estab_id, password=password), as_json=as_json)
+
+
+@commands.command("verify-school")
+@partner_argument
+@school_argument
+@working
+def verify_school(partner: str, estab_id: str) -> None:
+    """Verify a fictional school that was left unverified."""
+    click.echo(f"{sandbox.verify(_staff(partner), estab_id).name} is verified.")
+
+
+@commands.command("remove-school")
+@partner_argument
+@school_argument
+@working
+def remove_school(partner: str, estab_id: str) -> None:
+    """Remove a fictional school at once: its person is signed out, and what it shared ends."""
+    click.echo(f"{sandbox.remove_school(_staff(partner), estab_id).name} is removed.")
+
+
+def _staff(partner: str) -> Staff:
+    return Staff(acting(), registry.partner(partner))
+
+
+def _state(enabled: bool) -> str:
+    return "works" if enabled else "disabled"
+
+
+def _print(made: sandbox.Made, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"estab_id": made.estab.estab_id, "username": made.username, "password": made.password})
+        return
+    click.echo(f"{made.estab.name}, Estab ID {made.estab.estab_id}")
+    click.echo(f"password  {made.password}")
