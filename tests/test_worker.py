@@ -309,7 +309,7 @@ class TestCleaning:
     def test_every_period_is_a_setting_and_every_setting_is_used(self, settings):
         periods = {rule.period for rule in worker.RETENTION if isinstance(rule, DeleteAfter)}
         assert periods == set(get_args(retention.Period))
-        assert type(settings.retention).model_fields.keys() - periods == {"rejected"}  # of the job of that name
+        assert type(settings.retention).model_fields.keys() - periods == {"rejected", "sandbox"}  # of jobs
 
     def test_every_table_says_how_long_its_rows_are_kept(self):
         assert {rule.model.__tablename__ for rule in worker.RETENTION} == set(db.metadata.tables)

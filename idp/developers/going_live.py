@@ -75,7 +75,11 @@ def sandbox_addresses(client: Client) -> list[str]:
 def _newest_live(partner_id: str) -> Client | None:
     statement = select(Client).where(Client.partner_id == partner_id, Client.is_sandbox.is_(False), Client.enabled)
     has_documents = Client.policy_uri != "", Client.agreement_uri != ""
-    return session().scalars(statement.where(*has_documents).order_by(Client.created_at.desc()).limit(1)).first()
+    return (
+        session()
+        .scalars(statement.where(*has_documents).order_by(Client.created_at.desc(), Client.id).limit(1))
+        .first()
+    )
 
 
 def ask(

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from idp.developers import quick_starts
 from idp.estabs import fictional, passphrases
 from idp.estabs.models import Estab
 from idp.foundation import clock, runtime, scopes
-from idp.foundation.database import lock, one_at_a_time, session
-from idp.foundation.errors import NotFound, Refusal
-from idp.partners import lookalikes, registry, trial_secrets
+from idp.foundation.database import one_at_a_time, session
+from idp.foundation.errors import Refusal
+from idp.partners import lookalikes, registry, sandbox_clients, trial_secrets
 from idp.partners.metadata import REFRESH
-from idp.partners.models import Client, ClientEvent, ClientMilestone, ClientSecret, Partner
+from idp.partners.models import Client, Partner
 from idp.signin import session as browser_sessions
 from idp.signin.models import Developer
 
@@ -25,13 +25,6 @@ SUFFIX: Final = " (sandbox)"
 PURPOSE: Final = "Trying this application with fictional schools."
 AGREEMENT_VERSION: Final = "sandbox"
 """What their registration says where a live one has a purpose, and an agreement."""
-
-
-class UnknownSandboxApplication(NotFound):
-    """The partner has no such sandbox application."""
-
-    code, title = "unknown_application", "There is no such application"
-    message = "Your company has no sandbox application with this client id."
 
 
 class TooManyApplications(Refusal):
@@ -102,27 +95,9 @@ def make_application(
     return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)
 
 
-def applications_of(partner_id: str) -> list[Client]:
-    """The sandbox applications of a partner, the oldest first."""
-    mine = Client.partner_id == partner_id, Client.is_sandbox, Client.removed_at.is_(None)
-    return list(session().scalars(select(Client).where(*mine).order_by(Client.created_at, Client.id)))
-
-
 def remove_application(actor: Actor, client_id: str) -> Client:
-    """Remove a sandbox application: it is disabled for good, and its secrets and its log are deleted.
-
-    Raises `UnknownSandboxApplication`, also for live ones, which only our staff disable.
-    """
-    found = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
-    client = lock(Client, found.id) if found is not None else None
-    if client is None or client.partner_id != actor.partner_id or not client.is_sandbox or client.removed_at:
-        raise UnknownSandboxApplication(reason=f"{client_id[:100]!r} for {actor.id}")
-    registry.disable(client.id, by=actor.id)
-    client.removed_at = clock.now()
-    for model in (ClientSecret, ClientEvent, ClientMilestone):
-        session().execute(delete(model).where(model.client_id == client.id))
-    session().flush()
-    return client
+    """Remove a sandbox application for good. Raises `UnknownSandboxApplication`."""
+    return sandbox_clients.remove(actor.partner_id, client_id, by=actor.id)
 
 
 def remove_school(actor: Actor, estab_id: str) -> Estab:

@@ -6,7 +6,7 @@ from idp.developers import quick_starts, sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
 from idp.foundation.command import acting, json_option, show, show_json, working
-from idp.partners import mis_catalogue, registry
+from idp.partners import mis_catalogue, registry, sandbox_clients
 from idp.schools.fictional import KINDS
 
 partner_argument = click.argument("partner")
@@ -27,7 +27,7 @@ def list_command(partner: str, *, as_json: bool) -> None:
     company = registry.partner(partner)
     rows = [
         {"kind": "application", "id": client.id, "name": client.client_name, "state": _state(client.enabled)}
-        for client in sandbox.applications_of(company.id)
+        for client in sandbox_clients.of_partner(company.id)
     ]
     rows += [
         {"kind": "school", "id": estab.estab_id, "name": estab.name, "state": estab.state}

@@ -10,7 +10,7 @@ from idp.estabs import accounts, fictional
 from idp.foundation import database, runtime
 from idp.foundation.web import admission, form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.partners import mis_catalogue
+from idp.partners import mis_catalogue, sandbox_clients
 from idp.partners.metadata import InvalidMetadata
 from idp.schools.fictional import NoRegister
 
@@ -99,7 +99,7 @@ def remove_application(client_id: str) -> ResponseReturnValue:
         return redirect(url_for("developers.account.list_applications"), 303)
     client = applications.find(developer, client_id)
     if not client.is_sandbox:
-        raise sandbox.UnknownSandboxApplication(reason=client_id)
+        raise sandbox_clients.UnknownSandboxApplication(reason=client_id)
     return render_template("developers/sandbox_remove.html", client=client)
 
 

@@ -5,14 +5,14 @@ staff. Its one person has an address to which nothing is sent, and may do little
 Whom it may share with is decided by `sharing.sandbox`.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import accounts, credentials, people
-from idp.estabs.models import FINAL_STATES, Administrator, Estab
+from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
 from idp.foundation import clock
 from idp.foundation.database import lock, one_at_a_time, session
 from idp.foundation.errors import NotFound, Refusal
@@ -103,3 +103,26 @@ def verify(estab: Estab, *, by: str) -> None:
 def close(estab: Estab, *, by: str) -> None:
     """Remove it: its account is closed, which is final, and its register entry stays for the history."""
     accounts.change_state(estab, "closed", by=by, reason="fictional")
+
+
+def mark_unused(since: datetime, *, mailed_before: datetime, limit: int) -> list[str]:
+    """Mark, as mailed about now, the next that were not used since; but those mailed about after `mailed_before`."""
+    mailed = or_(Estab.removal_mailed_at.is_(None), Estab.removal_mailed_at < mailed_before)
+    due = *_unused(since), mailed
+    batch = select(Estab.id).where(*due).order_by(Estab.id).limit(limit).scalar_subquery()
+    statement = update(Estab).where(*due, Estab.id.in_(batch)).values(removal_mailed_at=clock.now())
+    return list(session().scalars(statement.returning(Estab.id).execution_options(synchronize_session=False)))
+
+
+def unused(since: datetime, *, mailed_until: datetime, limit: int) -> list[Estab]:
+    """The next that were not used since, and that their partner was mailed about by then."""
+    due = *_unused(since), Estab.removal_mailed_at <= mailed_until
+    return list(session().scalars(select(Estab).where(*due).order_by(Estab.id).limit(limit)))
+
+
+def _unused(since: datetime) -> tuple[ColumnElement[bool], ...]:
+    used = select(Membership.estab_id).where(Membership.signed_in_at > since)
+    return (
+        Estab.fictional_for.is_not(None), Estab.state.not_in(FINAL_STATES), Estab.registered_at <= since,
+        Estab.state_changed_at <= since, Estab.id.not_in(used),
+    )  # fmt: skip

@@ -5,10 +5,8 @@ Requests that came since the last run are in one mail. A conditional UPDATE deci
 
 from typing import Final
 
-from sqlalchemy import select, update
-
-from idp.foundation import clock, runtime
-from idp.foundation.database import row_isolated, session
+from idp.foundation import runtime
+from idp.foundation.database import row_isolated
 from idp.outbox import post
 from idp.partners import registration_requests
 from idp.partners.models import RegistrationRequest
@@ -26,15 +24,7 @@ def mail_due() -> bool:
     addresses = operators.addresses()
     if not addresses:
         return False
-    due = RegistrationRequest.state == "waiting", RegistrationRequest.staff_mailed_at.is_(None)
-    oldest = RegistrationRequest.requested_at, RegistrationRequest.id
-    batch = select(RegistrationRequest.id).where(*due).order_by(*oldest).limit(BATCH_SIZE).scalar_subquery()
-    statement = update(RegistrationRequest).where(*due, RegistrationRequest.id.in_(batch))
-    values = {"staff_mailed_at": clock.now()}
-    marked = session().scalars(
-        statement.values(values).returning(RegistrationRequest.id).execution_options(synchronize_session=False)
-    )
-    ids = sorted(marked)
+    ids = registration_requests.mark_mailed(limit=BATCH_SIZE)
     news: list[str] = []
     for request_id in ids:
         with row_isolated("registration request", request_id):

@@ -160,6 +160,16 @@ def waiting() -> list[RegistrationRequest]:
     return list(session().scalars(statement.order_by(RegistrationRequest.requested_at, RegistrationRequest.id)))
 
 
+def mark_mailed(*, limit: int) -> list[str]:
+    """Mark the next that wait and that our staff were not told of as told; returns their ids."""
+    due = RegistrationRequest.state == "waiting", RegistrationRequest.staff_mailed_at.is_(None)
+    oldest = RegistrationRequest.requested_at, RegistrationRequest.id
+    batch = select(RegistrationRequest.id).where(*due).order_by(*oldest).limit(limit).scalar_subquery()
+    statement = update(RegistrationRequest).where(*due, RegistrationRequest.id.in_(batch))
+    marked = statement.values(staff_mailed_at=clock.now()).returning(RegistrationRequest.id)
+    return sorted(session().scalars(marked.execution_options(synchronize_session=False)))
+
+
 def find(request_id: str, *, partner_id: str | None = None) -> RegistrationRequest:
     """The request with this id, if it is of that partner. Raises `UnknownRequest`."""
     row = session().get(RegistrationRequest, request_id) if registry.is_plausible_id(request_id) else None

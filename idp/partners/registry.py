@@ -331,8 +331,8 @@ def enable(client_id: str, *, by: str) -> Client:
 
 def _switch(client_id: str, event: str, *, on: bool, by: str) -> Client:
     client = find(client_id)
-    if on and client.removed_at is not None:
-        raise UnknownClient(reason=f"{client_id} was removed")
+    if on and client.removed_at:
+        raise UnknownClient(reason=client_id)
     if client.enabled != on:
         client.enabled = on
         bump_version(client)
@@ -379,12 +379,8 @@ def _has_secret(client: Client) -> bool:
 
 def secrets_of(client_id: str) -> list[ClientSecret]:
     """The digests of a client's secrets, oldest first, expired ones too."""
-    statement = (
-        select(ClientSecret)
-        .where(ClientSecret.client_id == client_id)
-        .order_by(ClientSecret.created_at, ClientSecret.digest)
-    )
-    return list(session().scalars(statement))
+    statement = select(ClientSecret).where(ClientSecret.client_id == client_id)
+    return list(session().scalars(statement.order_by(ClientSecret.created_at, ClientSecret.digest)))
 
 
 def _trial_keys_of(client: Client) -> Sequence[TrialKey]:
