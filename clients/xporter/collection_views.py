@@ -6,27 +6,30 @@ whether there is data. A member of a record is served only if a granted scope na
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 import msgspec
 from flask import Blueprint, Response, request
-from sqlalchemy import Connection
+from msgspec import structs
 
-from clients.xporter import pages, storage, web
-from clients.xporter.cursors import Place
+from clients.xporter import cursors, pages, storage, web
+from clients.xporter.cursors import Cursor, Place
+from clients.xporter.database import Snapshot
 from clients.xporter.extracts import format_time
-from clients.xporter.fields import Catalogue, FilteredRecord
+from clients.xporter.fields import Catalogue
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
-from clients.xporter.storage import School
+from clients.xporter.storage import Collection, School
 from clients.xporter.tokens import Access
 from clients.xporter.web import Program
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-LINES_AT_ONCE: Final = 100
-"""Lines of a stream that are sent together."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 bp = Blueprint("collections", __name__, url_prefix="/v1")
 
@@ -39,7 +42,7 @@ def school_of_the_token() -> Response:
         access.require_school()
     catalogue = program.fields.current()
     visible = [name for name in catalogue.collections if catalogue.granted(name, access.scopes)]
-    with program.database.read() as connection:
+    with program.database.snapshot() as connection:
         school = storage.school(connection, access.estab_id or "")
         stored = storage.all_collections(connection, school.id) if school else {}
     shown = visible if access.estab_status == "verified" else []
@@ -64,15 +67,26 @@ def list_records(collection: str) -> Response:
     """A page of the collection, or of what changed; with `Accept: application/x-ndjson` all of it, line by line."""
     program, access = web.program(), web.access()
     catalogue, limit = _require_collection(program, access, collection), _limit()
-    with program.database.read() as connection:
-        view = _view(connection, catalogue, access, collection)
-        place = _place(view)
-        if _prefers_lines() and place.kind == "listing" and not place.after:
-            return _stream(program, access, catalogue, collection, place)
-        etag = _etag(view, place.kind, limit, request.query_string.decode("ascii", "replace"))
+    requested = _requested(catalogue, access, collection)
+    if requested.place.kind == "listing" and requested.cursor is None and _prefers_lines():
+        return _stream(program, access, catalogue, collection, requested)
+    query = request.query_string.decode("ascii", "replace")
+    if request.if_none_match:
+        with program.database.snapshot(one_statement=True) as connection:
+            view = _view(connection, catalogue, access, collection)
+        requested.place_in(view)
+        etag = _etag(view, requested.place.kind, limit, query)
         if request.if_none_match.contains_weak(etag):
             return _not_modified(etag)
-        page = pages.read(connection, view, place, limit)
+    with program.database.snapshot(one_statement=True) as connection:
+        stored = storage.page_of_school(
+            connection, access.require_school(), collection, limit=limit + 1, **requested.bounds
+        )  # fmt: skip
+    school, state, rows = stored or (None, None, None)
+    view = _view_of(school, state, catalogue, access, collection)
+    place = requested.place_in(view)
+    assert rows is not None
+    page = pages.of(view, place, rows, limit)
     count(program, access, catalogue.scopes_of(collection), page.count)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:
@@ -81,7 +95,8 @@ def list_records(collection: str) -> Response:
         "total": view.total, "next": _address(collection, page.next, limit),
         "delta": _address(collection, page.delta, limit),
     }  # fmt: skip
-    return _with_etag(Response(msgspec.json.encode(document), content_type=JSON), etag)
+    etag = _etag(view, place.kind, limit, query)
+    return _with_etag(Response(_encode(document), content_type=JSON), etag)
 
 
 @bp.get("/<collection>/<record_id>")
@@ -89,7 +104,7 @@ def read_record(collection: str, record_id: str) -> Response:
     """One record."""
     program, access = web.program(), web.access()
     catalogue = _require_collection(program, access, collection)
-    with program.database.read() as connection:
+    with program.database.snapshot() as connection:
         view = _view(connection, catalogue, access, collection)
         record = storage.find_record(connection, view.school.id, collection, record_id)
     if record is None:
@@ -98,10 +113,10 @@ def read_record(collection: str, record_id: str) -> Response:
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
     count(program, access, catalogue.scopes_of(collection), 1)
-    return _with_etag(Response(msgspec.json.encode(view.filter.apply(record)), content_type=JSON), etag)
+    return _with_etag(Response(_encode(view.filter.apply(record)), content_type=JSON), etag)
 
 
-def school_of(connection: Connection, access: Access) -> School:
+def school_of(connection: Snapshot, access: Access) -> School:
     """The school of the token. Raises `Problem` where it is not verified, or nothing was ever received."""
     return _require_data(storage.school(connection, access.require_school()), access)
 
@@ -127,10 +142,15 @@ def _require_collection(program: Program, access: Access, collection: str) -> Ca
     return catalogue
 
 
-def _view(connection: Connection, catalogue: Catalogue, access: Access, collection: str) -> View:
+def _view(connection: Snapshot, catalogue: Catalogue, access: Access, collection: str) -> View:
     """The collection as the caller may see it. Raises `Problem`."""
-    stored = storage.school_and_collection(connection, access.require_school(), collection)
-    school, state = stored or (None, None)
+    school, state = storage.school_and_collection(connection, access.require_school(), collection) or (None, None)
+    return _view_of(school, state, catalogue, access, collection)
+
+
+def _view_of(
+    school: School | None, state: Collection | None, catalogue: Catalogue, access: Access, collection: str
+) -> View:  # fmt: skip
     members = catalogue.granted(collection, access.scopes)
     scopes = access.scopes & catalogue.scopes
     return View(
@@ -151,25 +171,49 @@ def _limit() -> int:
     return int(text)
 
 
-def _place(view: View) -> Place:
-    """Where to read: the place of the cursor, or the beginning, narrowed by `student`, `from` and `to`."""
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    """Which part of the collection is requested."""
+
+    place: Place
+    """From a cursor, which is not checked yet, or the start of a listing, whose version is not known yet."""
+    cursor: Cursor | None
+
+    def place_in(self, view: View) -> Place:
+        """The place, checked. Raises `Problem`."""
+        if self.cursor is None:
+            return structs.replace(self.place, version=view.school.version)
+        self.cursor.check(view.school, view.bound_to)
+        return self.place
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """The parameters of `storage.page_of_school`."""
+        if self.place.kind == "changes":
+            return {"since": self.place.version}
+        place = self.place
+        return {"after": place.after, "student": place.student, "date_from": place.date_from, "date_to": place.date_to}
+
+
+def _requested(catalogue: Catalogue, access: Access, collection: str) -> _Requested:
+    """The place of the cursor, or the beginning, narrowed by `student`, `from` and `to`. Raises `Problem`."""
     given = {name: value for name in ("student", "from", "to") if (value := request.args.get(name))}
-    if cursor := request.args.get("cursor"):
+    if text := request.args.get("cursor"):
         if given:
             raise Problem("invalid_request", f"{next(iter(given))} cannot be sent with a cursor: it is in the cursor.")
-        return view.place(cursor)
+        cursor = cursors.read(text)
+        return _Requested(cursor.place, cursor)
     for name in given:
         member = "student" if name == "student" else "date"
-        if member not in view.members:
-            raise Problem("invalid_request", f"{view.collection} cannot be narrowed by {name} with these scopes.")
+        if member not in catalogue.granted(collection, access.scopes):
+            raise Problem("invalid_request", f"{collection} cannot be narrowed by {name} with these scopes.")
     for name in ("from", "to"):
         if name in given:
             given[name] = _day(name, given[name])
-    beginning = view.beginning()
-    return Place(
-        view.collection, beginning.kind, beginning.version, student=given.get("student"), date_from=given.get("from"),
-        date_to=given.get("to"),
+    place = Place(
+        collection, "listing", 0, student=given.get("student"), date_from=given.get("from"), date_to=given.get("to")
     )  # fmt: skip
+    return _Requested(place, None)
 
 
 def _day(name: str, text: str) -> str:
@@ -184,32 +228,26 @@ def _prefers_lines() -> bool:
     return NDJSON in accepted and request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
 
 
-def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, place: Place) -> Response:
+def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, requested: _Requested) -> Response:
     """All records, one in each line; the last line has their number, and the address of later changes."""
 
     def lines() -> Iterator[bytes]:
         sent = 0
         try:
-            with program.database.read() as connection:
+            with program.database.snapshot() as connection:
                 view = _view(connection, catalogue, access, collection)
-                start = Place(
-                    collection, place.kind, view.school.version, student=place.student, date_from=place.date_from,
-                    date_to=place.date_to,
-                )  # fmt: skip
-                batch: list[FilteredRecord] = []
-                for record in pages.stream(connection, view, start):
-                    batch.append(record)
-                    if len(batch) == LINES_AT_ONCE:
-                        sent += len(batch)
-                        yield msgspec.json.Encoder().encode_lines(batch)
-                        batch = []
-                sent += len(batch)
+                start = requested.place_in(view)
+                for batch in pages.stream(connection, view, start):
+                    sent += len(batch)
+                    yield _encode_lines(batch)
                 delta = _address_at(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
-                yield msgspec.json.Encoder().encode_lines([*batch, {"total": sent, "delta": delta}])
+                yield _encode_lines([{"total": sent, "delta": delta}])
         finally:
             count(program, access, catalogue.scopes_of(collection), sent)
 
     resource = program.settings.resource
+    with program.database.snapshot(one_statement=True) as connection:
+        _view(connection, catalogue, access, collection)  # a refusal is a problem document, not a line
     response = Response(lines(), content_type=NDJSON)
     response.headers["Vary"] = "Accept, Authorization"
     return response
@@ -234,7 +272,7 @@ def _etag(view: View, *parts: object) -> str:
 
 
 def _conditional(document: Any) -> Response:
-    response = Response(msgspec.json.encode(document), content_type=JSON)
+    response = Response(_encode(document), content_type=JSON)
     etag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
     return _not_modified(etag) if request.if_none_match.contains_weak(etag) else _with_etag(response, etag)
 

@@ -9,7 +9,7 @@ records, and cannot say which members are to be deleted.
 import base64
 import binascii
 import hmac
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
     collection: str
     kind: Literal["listing", "changes"]
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     """Of a listing, the school's when it began: changes since are brought by a delta."""
     after: str = ""
     student: str | None = None
@@ -33,25 +33,43 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     date_to: str | None = None
 
 
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Place).decode
+
+
 def write(place: Place, school: School, bound_to: bytes) -> str:
     """The cursor of a place; `bound_to` is what it is valid for: client, scopes, members."""
-    content = msgspec.json.encode(place)
+    content = _encode(place)
     return base64.urlsafe_b64encode(_code(content, school, bound_to) + content).decode().rstrip("=")
 
 
-def read(cursor: str, school: School, bound_to: bytes) -> Place:
-    """The place of a cursor. Raises `Problem`: `invalid_request` where it is none, `cursor_expired` where it is old."""
-    if len(cursor) > MAX_LENGTH:
+class Cursor(NamedTuple):
+    """A cursor as it was sent. Its place must not be used for an answer before `check`."""
+
+    place: Place
+    code: bytes
+    content: bytes
+
+    def check(self, school: School, bound_to: bytes) -> None:
+        """Raise `Problem` (`cursor_expired`) unless it is valid for this, and not too old."""
+        is_ours = hmac.compare_digest(self.code, _code(self.content, school, bound_to))
+        if not is_ours or self.place.version < school.forgotten_version:
+            raise Problem("cursor_expired")
+
+
+def read(text: str) -> Cursor:
+    """The cursor. Raises `Problem` (`invalid_request`) where it is none."""
+    if len(text) > MAX_LENGTH:
         raise Problem("invalid_request", "The cursor is not one of ours.")
     try:
-        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         code, content = decoded[:_CODE_BYTES], decoded[_CODE_BYTES:]
-        place = msgspec.json.decode(content, type=Place)
+        place = _decode(content)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise Problem("invalid_request", "The cursor is not one of ours.") from None
-    if not hmac.compare_digest(code, _code(content, school, bound_to)) or place.version < school.forgotten_version:
-        raise Problem("cursor_expired")
-    return place
+    if b"\\u0000" in content:  # PostgreSQL has no text with it
+        raise Problem("invalid_request", "The cursor is not one of ours.")
+    return Cursor(place, code, content)
 
 
 def _code(content: bytes, school: School, bound_to: bytes) -> bytes:

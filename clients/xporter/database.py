@@ -4,20 +4,27 @@ What two requests could decide at once is decided by one statement: `UPDATE … 
 number of rows says which was first. So the program may be killed at any moment, and run in several processes.
 """
 
+import select
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import psycopg
-from sqlalchemy import Connection, Table, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clients.xporter.tables import METADATA
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another that writes; SQLite has one writer at a time."""
+MAX_SNAPSHOTS = 40
+"""Snapshots that are read at once; further ones wait."""
+MAX_WAIT_SECONDS = 5
+"""How long they do."""
 
 
 class Database:
@@ -34,6 +41,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))
+        self._snapshots = _Snapshots(self._engine)
         with self.read() as connection:
             has_tables = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
         if not has_tables:  # creating them takes the write lock, for which a start would have to wait
@@ -56,6 +64,29 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self, *, one_statement: bool = False) -> Iterator["Snapshot"]:
+        """The same for partners, without the pool of SQLAlchemy, from which a connection takes as long as a record.
+
+        With `one_statement` no transaction is begun on PostgreSQL, where each round trip takes as long as an empty
+        view: a statement by itself reads one snapshot. Raises `TooManySnapshots`.
+        """
+        begin = "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        in_transaction = self.is_sqlite or not one_statement
+        snapshot = self._snapshots.take()
+        is_sound = False
+        try:
+            if in_transaction:
+                snapshot.execute(begin)
+            try:
+                yield snapshot
+            finally:
+                if in_transaction:
+                    snapshot.execute("ROLLBACK")
+                is_sound = True
+        finally:
+            self._snapshots.release(snapshot, is_sound=is_sound)
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end of the block, and rolled back where the block raises."""
         with self._engine.connect() as connection:
@@ -66,7 +97,77 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        self._snapshots.close()
         self._engine.dispose()
+
+
+class TooManySnapshots(Exception):
+    """All connections for snapshots were in use for too long."""
+
+
+class Snapshot:
+    """A connection of the driver in a transaction in which all statements see one snapshot."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.dialect: Dialect = engine.dialect
+        arguments, named = self.dialect.create_connect_args(engine.url)
+        is_sqlite = self.dialect.name == "sqlite"
+        named |= _options(is_sqlite)["connect_args"] | ({} if is_sqlite else {"autocommit": True})
+        connection: Any = self.dialect.connect(*arguments, **named)
+        self.connection, self._arrived = connection, None
+        if is_sqlite:
+            _configure_sqlite(connection, None)
+        else:
+            self._arrived = select.poll()
+            self._arrived.register(connection.fileno(), select.POLLIN)
+
+    def execute(self, text: str) -> None:
+        """Run a statement that has no rows."""
+        self.connection.execute(text)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the server has not ended it: then there would be something to read, though nothing was asked."""
+        return self._arrived is None or not (self.connection.closed or self._arrived.poll(0))
+
+
+class _Snapshots:
+    """Those that are not in use, the last used first; at most `MAX_SNAPSHOTS` are used at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._idle = engine, deque[Snapshot]()
+        self._places = threading.BoundedSemaphore(MAX_SNAPSHOTS)
+
+    def take(self) -> Snapshot:
+        if not self._places.acquire(timeout=MAX_WAIT_SECONDS):
+            raise TooManySnapshots
+        try:
+            while self._idle:
+                try:
+                    snapshot = self._idle.pop()
+                except IndexError:  # another thread was first
+                    break
+                if snapshot.is_sound:
+                    return snapshot
+                snapshot.connection.close()
+            return Snapshot(self._engine)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def release(self, snapshot: Snapshot, *, is_sound: bool) -> None:
+        """Keep it for the next; close it unless its transaction was ended."""
+        try:
+            if is_sound:
+                self._idle.append(snapshot)
+            else:
+                snapshot.connection.close()
+        finally:
+            self._places.release()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().connection.close()
 
 
 def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:

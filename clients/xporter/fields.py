@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import msgspec
 
 from clients.xporter.problems import RETRY_SECONDS, Problem
 from clients.xporter.provider import Provider, Unreachable
-from clients.xporter.storage import Record, Row
+from clients.xporter.storage import Record, Rows
 
 PATH: Final = "/api/scopes"
 REFRESH_SECONDS: Final = 3600
@@ -54,7 +54,7 @@ class Filter:
         fields: list[Any] = [(ID, Any, ""), *((name, Any, msgspec.UNSET) for name in named)]
         kind: Any = msgspec.defstruct("Record", fields, rename=named, omit_defaults=True, gc=False)
         self._decode: msgspec.json.Decoder[FilteredRecord] = msgspec.json.Decoder(kind)
-        self._decode_all: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind])
+        self._decode_all: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind | None])
 
     def apply(self, record: Record) -> FilteredRecord:
         """The record with its id and the members that pass. It must not be deleted."""
@@ -63,11 +63,12 @@ class Filter:
         shown.id = record.id
         return shown
 
-    def apply_all(self, rows: Sequence[Row]) -> list[FilteredRecord]:
-        """The same for several records, which are decoded at once."""
-        shown = self._decode_all.decode("[" + ",".join([data or "" for _, _, data in rows]) + "]")
-        for record, (record_id, _, _) in zip(shown, rows, strict=True):
-            record.id = record_id
+    def apply_all(self, rows: Rows) -> list[FilteredRecord | None]:
+        """The same for several records, which are decoded at once; None in the place of those that are deleted."""
+        shown = self._decode_all.decode(rows.data)
+        for record, record_id in zip(shown, rows.ids, strict=True):
+            if record is not None:
+                record.id = record_id
         return shown
 
 

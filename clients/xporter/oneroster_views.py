@@ -160,7 +160,7 @@ def _is_available(resource: Resource, catalogue: Catalogue, access: Access) -> b
 @contextmanager
 def _roster(program: Program, access: Access, catalogue: Catalogue, members: frozenset[str]) -> Iterator[Roster]:
     """The roster, from records with those of the `members` that are granted. Raises `Problem`."""
-    with program.database.read() as connection:
+    with program.database.snapshot() as connection:
         school = school_of(connection, access)
         stored = storage.all_collections(connection, school.id)
 

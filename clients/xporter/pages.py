@@ -3,22 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection
 
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
+from clients.xporter.database import Snapshot
 from clients.xporter.fields import Filter, FilteredRecord
-from clients.xporter.storage import Collection, Record, School
+from clients.xporter.storage import Collection, Rows, School
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
-DECODED_AT_ONCE: Final = 100
-"""Records of a stream that are decoded together."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,6 @@ class View:
         """The cursor of a place in this view."""
         return cursors.write(place, self.school, self.bound_to)
 
-    def place(self, cursor: str) -> Place:
-        """The place of a cursor. Raises `Problem`."""
-        return cursors.read(cursor, self.school, self.bound_to)
-
-    def beginning(self) -> Place:
-        """The place at which a listing begins."""
-        return Place(self.collection, "listing", self.school.version)
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -83,33 +72,24 @@ class Page:
         return len(self.records) + len(self.deleted or ())
 
 
-def read(connection: Connection, view: View, place: Place, limit: int) -> Page:
-    """The page at a place."""
-    return (
-        _changes(connection, view, place, limit) if place.kind == "changes" else _list(connection, view, place, limit)
-    )
+def of(view: View, place: Place, rows: Rows, limit: int) -> Page:
+    """The page at a place, from its rows: `limit` of them, and one more if there is a next page."""
+    return _changes(view, place, rows, limit) if place.kind == "changes" else _list(view, place, rows, limit)
 
 
-def stream(connection: Connection, view: View, place: Place) -> Iterator[FilteredRecord]:
-    """All records from a place in a listing, without holding them in memory."""
-    records = storage.stream(
-        connection, view.school.id, view.collection, student=place.student, date_from=place.date_from,
-        date_to=place.date_to,
-    )  # fmt: skip
-    return (record for batch in _filtered(view.filter, records) for record in batch)
+def stream(connection: Snapshot, view: View, place: Place) -> Iterator[list[FilteredRecord]]:
+    """All records from a place in a listing, in batches, without holding them in memory."""
+    narrowed = {"student": place.student, "date_from": place.date_from, "date_to": place.date_to}
+    for rows in storage.pages(connection, view.school.id, view.collection, **narrowed):
+        yield view.filter.apply_all(rows)
 
 
 def stream_all(
-    connection: Connection, school: School, collection: str, member_filter: Filter
+    connection: Snapshot, school: School, collection: str, member_filter: Filter
 ) -> Iterator[dict[str, Any]]:
     """All records of a collection as dictionaries, with what the filter lets pass."""
-    for batch in _filtered(member_filter, storage.stream(connection, school.id, collection)):
-        yield from msgspec.to_builtins(batch)
-
-
-def _filtered(member_filter: Filter, records: Iterator[Record]) -> Iterator[list[FilteredRecord]]:
-    while batch := list(islice(records, DECODED_AT_ONCE)):
-        yield member_filter.apply_all(batch)
+    for rows in storage.pages(connection, school.id, collection):
+        yield from msgspec.to_builtins(member_filter.apply_all(rows))
 
 
 def delta_after(view: View, place: Place) -> str | None:
@@ -119,25 +99,22 @@ def delta_after(view: View, place: Place) -> str | None:
     return view.cursor(Place(view.collection, "changes", place.version))
 
 
-def _list(connection: Connection, view: View, place: Place, limit: int) -> Page:
-    rows = storage.page(
-        connection, view.school.id, view.collection, after=place.after, limit=limit + 1, student=place.student,
-        date_from=place.date_from, date_to=place.date_to,
-    )  # fmt: skip
-    shown = rows[:limit]
-    more = view.cursor(structs.replace(place, after=shown[-1][0])) if len(rows) > limit else None
-    return Page(view.filter.apply_all(shown), more, delta_after(view, place))
+def _list(view: View, place: Place, rows: Rows, limit: int) -> Page:
+    more = None
+    if len(rows.ids) > limit:
+        more = view.cursor(structs.replace(place, after=rows.ids[limit - 1]))
+    return Page(view.filter.apply_all(rows)[:limit], more, delta_after(view, place))
 
 
-def _changes(connection: Connection, view: View, place: Place, limit: int) -> Page:
+def _changes(view: View, place: Place, rows: Rows, limit: int) -> Page:
     """A page of changes: what was added or changed as it is now, and the ids of what is gone.
 
     At its end the next changes are read from the version at which this was read, or from the last one shown.
     """
-    records = storage.changes(connection, view.school.id, view.collection, since=place.version, limit=limit + 1)
-    shown, is_last = records[:limit], len(records) <= limit
-    reached = max(view.school.version, place.version) if is_last else shown[-1].version
+    is_last = len(rows.ids) <= limit
+    reached = max(view.school.version, place.version) if is_last else rows.versions[limit - 1]
     cursor = view.cursor(Place(view.collection, "changes", reached))
-    present = [record for record in shown if record.data is not None]
-    deleted = [record.id for record in shown if record.data is None]
-    return Page(view.filter.apply_all(present), None if is_last else cursor, cursor, deleted)
+    shown = view.filter.apply_all(rows)[:limit]
+    deleted = [record_id for record_id, record in zip(rows.ids, shown, strict=False) if record is None]
+    present = [record for record in shown if record is not None]
+    return Page(present, None if is_last else cursor, cursor, deleted)

@@ -7,10 +7,10 @@ from typing import Final, cast
 from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from clients.xporter.database import Database
+from clients.xporter.database import Database, TooManySnapshots
 from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
-from clients.xporter.problems import KINDS, Problem
+from clients.xporter.problems import KINDS, RETRY_SECONDS, Problem
 from clients.xporter.provider import Provider
 from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
@@ -61,6 +61,7 @@ def configure(app: Flask, parts: Program) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
+    app.register_error_handler(TooManySnapshots, lambda _: refused(busy()))
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 
     @app.before_request
@@ -73,6 +74,11 @@ def configure(app: Flask, parts: Program) -> None:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         return response
+
+
+def busy() -> Problem:
+    """What is answered while too much is read at once."""
+    return Problem("temporarily_unavailable", "Too much is read at once.", retry_after=RETRY_SECONDS)
 
 
 def problem_page(code: str) -> str:

@@ -72,7 +72,7 @@ class Program:
         database = Database(f"sqlite:///{self.folder / 'xporter' / 'xporter.sqlite3'}")
         with database.read() as connection:
             school = storage.school(connection, ESTAB)
-            number = len(storage.page(connection, school.id, "students", limit=1000))
+            number = len(storage.page(connection, school.id, "students", limit=1000).ids)
         database.close()
         return number, school.version
 
@@ -169,11 +169,23 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     with database.read() as connection:
         school = storage.school(connection, ESTAB)
         present = storage.page(connection, school.id, "students", limit=9)
-        changes = storage.changes(connection, school.id, "students", since=0, limit=9)
-    assert [data for _, _, data in present if "Old" in data] == []
-    assert len(present) == 2
-    assert len({one.version for one in changes}) == len(changes)
-    assert school.version == max(one.version for one in changes)
+        *_, changes = storage.page_of_school(connection, ESTAB, "students", since=0, limit=9)
+    assert b"Old" not in present.data
+    assert len(present.ids) == 2
+    assert len(set(changes.versions)) == len(changes.versions)
+    assert school.version == max(changes.versions)
+
+
+def test_the_next_page_is_read_after_the_server_ended_all_connections(database):
+    with database.snapshot(one_statement=True) as connection:
+        assert storage.page_of_school(connection, ESTAB, "students", limit=9) is None
+    with database.write() as connection:
+        if not database.is_sqlite:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    time.sleep(0.2)
+    with database.snapshot() as connection:
+        assert storage.school(connection, ESTAB) is None
 
 
 def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):

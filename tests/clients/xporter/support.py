@@ -165,7 +165,8 @@ class Endpoint:
             school = storage.school(connection, ESTAB)
             if school is None:
                 return {}
-            return {one.id: json.loads(one.data) for one in storage.stream(connection, school.id, collection)}
+            pages = list(storage.pages(connection, school.id, collection))
+        return {one: data for rows in pages for one, data in zip(rows.ids, json.loads(rows.data), strict=True)}
 
     def ids(self, collection, member="legal_given_name"):
         return {data[member]: record_id for record_id, data in self.stored(collection).items()}
@@ -176,4 +177,6 @@ class Endpoint:
 
     def changes(self, collection, since):
         with self.app.extensions["xporter"].database.read() as connection:
-            return storage.changes(connection, storage.school(connection, ESTAB).id, collection, since=since, limit=99)
+            *_, rows = storage.page_of_school(connection, ESTAB, collection, since=since, limit=99)
+        data = json.loads(rows.data)
+        return [storage.Record(*values) for values in zip(rows.ids, rows.versions, data, strict=True)]

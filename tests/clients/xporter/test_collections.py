@@ -1,13 +1,16 @@
 """Reading a school's records: pages, changes, single records, lines; and what is refused."""
 
+import base64
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 
 import pytest
 from sqlalchemy import delete, update
 
-from clients.xporter import collection_views, storage, tables
+from clients.xporter import storage, tables
+from clients.xporter.database import MAX_SNAPSHOTS
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
 from tests.clients.xporter.support import RESOURCE, call, token
@@ -181,7 +184,6 @@ def lines(answer):
 
 
 def test_all_records_come_as_lines(api, stored, monkeypatch):
-    monkeypatch.setattr(collection_views, "LINES_AT_ONCE", 2)
     monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
     answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
     assert answer.mimetype == "application/x-ndjson"
@@ -213,6 +215,38 @@ def test_attendance_is_narrowed_by_day_and_pupil(api, stored):
 def test_what_cannot_be_narrowed_so_is_refused(api, stored, address):
     refused = api.get(f"/v1/{address}")
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        '{"collection":"students","kind":"listing","version":1,"after":"a\\u0000"}',
+        '{"collection":"students","kind":"changes","version":9223372036854775808}',
+        '{"collection":"students","kind":"changes","version":-1}',
+    ],
+)
+def test_a_cursor_names_no_place_that_a_database_does_not_have(api, stored, place):
+    cursor = base64.urlsafe_b64encode(bytes(16) + place.encode()).decode().rstrip("=")
+    refused = api.get("/v1/students", query_string={"cursor": cursor})
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_an_invented_cursor_shows_nothing(api, stored):
+    place = '{"collection":"students","kind":"changes","version":0}'
+    cursor = base64.urlsafe_b64encode(bytes(16) + place.encode()).decode().rstrip("=")
+    assert api.get("/v1/students", query_string={"cursor": cursor}).json["code"] == "cursor_expired"
+
+
+def test_while_all_connections_are_read_from_a_page_is_refused_for_a_while(api, app, stored, monkeypatch):
+    monkeypatch.setattr("clients.xporter.database.MAX_WAIT_SECONDS", 0)
+    database = app.extensions["xporter"].database
+    with ExitStack() as reading:
+        for _ in range(MAX_SNAPSHOTS):
+            reading.enter_context(database.snapshot())
+        refused = api.get("/v1/students")
+        assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
+        assert refused.headers["Retry-After"]
+    assert api.get("/v1/students").status_code == 200
 
 
 def test_filters_cannot_be_put_beside_a_cursor(api, stored):
@@ -281,9 +315,7 @@ def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monke
 
 def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, granted, monkeypatch):
     Stored(app, {"students": {f"p{number}": {"upn": str(number)} for number in range(9)}})
-    monkeypatch.setattr(collection_views, "LINES_AT_ONCE", 2)
-    monkeypatch.setattr("clients.xporter.pages.DECODED_AT_ONCE", 2)
-    monkeypatch.setattr("clients.xporter.storage.STREAMED", 3)
+    monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
     fetched, page = [], storage.page
 
     def noted(*arguments, **more):
@@ -294,7 +326,7 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"}, buffered=False)
     sent = [next(answer.response) for _ in range(2)]
     assert sum(part.count(b"\n") for part in sent) == 4
-    assert sum(map(len, fetched)) < 9
+    assert sum(len(rows.ids) for rows in fetched) < 9
     answer.close()  # the reader went away
     counts = app.extensions["xporter"].reads._counts
     assert {key.scope: count.records for key, count in counts.items()}["students"] == 4

@@ -337,7 +337,7 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
         school = storage.school(connection, ESTAB)
 
         def found(**how):
-            return len(storage.page(connection, school.id, "attendance", limit=9, **how))
+            return len(storage.page(connection, school.id, "attendance", limit=9, **how).ids)
 
         assert found() == 3
         assert found(student=endpoint.ids("students")["Ada"]) == 2
