@@ -210,9 +210,14 @@ class Provider:
             raise Unreachable(f"discovery has no {name}") from fault
 
 
+def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    return request
+
+
 def _send(method: str, url: str, **more: Any) -> requests.Response:
     try:
-        response = requests.request(method, url, timeout=TIMEOUT_SECONDS, **more)
+        response = requests.request(method, url, auth=_without_netrc, timeout=TIMEOUT_SECONDS, **more)
     except requests.RequestException as fault:
         raise Unreachable(f"{type(fault).__name__}: {url}") from fault
     if response.status_code >= 500:

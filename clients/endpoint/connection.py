@@ -16,6 +16,7 @@ import requests
 from . import __version__
 from .dpop import Key
 from .errors import BadSettings, Refused, Unreachable
+from .http_session import new_session
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Connection:
     def __init__(self, key: Key, now: Callable[[], float] = time.time) -> None:
         self._key, self._now = key, now
         self._nonces: dict[str, str] = {}
-        self._session = requests.Session()
+        self._session = new_session()
         self._session.headers["User-Agent"] = f"xporter-endpoint/{__version__}"
         self.skew = 0
         """Seconds that the provider's clock is ahead of ours; 0 below `NOTABLE_SKEW_SECONDS`."""

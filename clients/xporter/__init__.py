@@ -9,6 +9,7 @@ README.md explains what an API behind these tokens has to check, in the order in
 * `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
 * `proofs`, `tokens`    whether a request may be answered, and for which school
 * `fields`              which members are served under which scopes: the provider's catalogue
+* `bulk`                answers with all records: how many at once, and how long
 * `pages`, `cursors`    pages of a collection and of its changes, and cursors to the next one
 * `oneroster*`          the same records as OneRoster 1.2: resources, their queries, CSV
 * `reads`               who read what, counted and reported

@@ -23,6 +23,8 @@ class Handler(WSGIRequestHandler):
     """Logs requests without their query, and no health checks."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 30
+    """Seconds in which the next part of a request must arrive, or of an answer be taken."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """One line: method, path, status."""

@@ -5,6 +5,8 @@ whether there is data. A member of a record is served only if a granted scope na
 """
 
 import hashlib
+import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +16,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from msgspec import structs
 
-from clients.xporter import cursors, pages, storage, web
+from clients.xporter import bulk, cursors, pages, storage, web
 from clients.xporter.cursors import Cursor, Place
 from clients.xporter.database import Snapshot
 from clients.xporter.extracts import format_time
@@ -31,6 +33,7 @@ NDJSON: Final = "application/x-ndjson"
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
+log = logging.getLogger(__name__)
 bp = Blueprint("collections", __name__, url_prefix="/v1")
 
 
@@ -232,7 +235,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
     """All records, one in each line; the last line has their number, and the address of later changes."""
 
     def lines() -> Iterator[bytes]:
-        sent = 0
+        sent, until = 0, time.monotonic() + bulk.MAX_SECONDS
         try:
             with program.database.snapshot() as connection:
                 view = _view(connection, catalogue, access, collection)
@@ -240,6 +243,9 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                 for batch in pages.stream(connection, view, start):
                     sent += len(batch)
                     yield _encode_lines(batch)
+                    if time.monotonic() > until:
+                        log.warning("an answer with all %s was ended, because it took too long", collection)
+                        return
                 delta = _address_at(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
                 yield _encode_lines([{"total": sent, "delta": delta}])
         finally:
@@ -248,7 +254,9 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
     resource = program.settings.resource
     with program.database.snapshot(one_statement=True) as connection:
         _view(connection, catalogue, access, collection)  # a refusal is a problem document, not a line
+    end = program.bulk.start(access.client_id)
     response = Response(lines(), content_type=NDJSON)
+    response.call_on_close(end)
     response.headers["Vary"] = "Accept, Authorization"
     return response
 

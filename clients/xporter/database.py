@@ -8,7 +8,7 @@ import select
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,8 @@ from clients.xporter.tables import METADATA
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another that writes; SQLite has one writer at a time."""
+INSERTED_AT_ONCE = 5_000
+"""Rows of one statement on SQLite."""
 MAX_SNAPSHOTS = 40
 """Snapshots that are read at once; further ones wait."""
 MAX_WAIT_SECONDS = 5
@@ -176,18 +178,34 @@ def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) ->
     connection.execute(insert(table).values(row).on_conflict_do_nothing())
 
 
-def insert_many(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert the rows by the driver: SQLAlchemy takes twice as long on SQLite, and three times as long as COPY."""
+@contextmanager
+def inserting(
+    connection: Connection, table: Table, columns: Sequence[str]
+) -> Iterator[Callable[[tuple[Any, ...]], object]]:
+    """A function that inserts a row; all are there at the end of the block, in which the connection does nothing else.
+
+    SQLAlchemy's way takes as long again as SQLite, and three times COPY. While the next row is made, PostgreSQL stores
+    those before it.
+    """
     quote = connection.dialect.identifier_preparer.quote
     into = f"{quote(table.name)} ({', '.join(map(quote, columns))})"
     if connection.dialect.name == "sqlite":
-        values = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {into} VALUES ({values})", list(rows))  # noqa: S608  our own names
+        statement = f"INSERT INTO {into} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  our own names
+        rows: list[tuple[Any, ...]] = []
+
+        def insert(row: tuple[Any, ...]) -> None:
+            rows.append(row)
+            if len(rows) == INSERTED_AT_ONCE:
+                connection.exec_driver_sql(statement, rows)
+                rows.clear()
+
+        yield insert
+        if rows:
+            connection.exec_driver_sql(statement, rows)
         return
     cursor: psycopg.Cursor[Any] = cast("psycopg.Cursor[Any]", connection.connection.cursor())
     with cursor.copy(f"COPY {into} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+        yield copy.write_row
     cursor.close()
 
 

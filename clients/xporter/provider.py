@@ -66,21 +66,33 @@ class Provider:
     def key(self, kid: str) -> Key | None:
         """Its public key of that id, or None. Raises `Unreachable` where its keys were never read.
 
-        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`.
+        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`. One
+        thread reads them. The others wait for it only with an unknown id.
         """
-        with self._lock:
-            now = time.monotonic()
-            is_old = now - self._jwks_read_at > KEYS_SECONDS
-            if (is_old or kid not in self._jwks) and now - self._jwks_asked_at >= MIN_KEYS_SECONDS:
-                self._jwks_asked_at = now
-                try:
-                    self._jwks, self._jwks_read_at = self._read_keys(), now
-                except Unreachable as fault:
-                    log.warning("cannot read the keys of %s: %s", self._settings.issuer, fault)
-                    if not self._jwks:
-                        self._jwks_asked_at = float("-inf")
-                        raise
-            return self._jwks.get(kid)
+        is_known = kid in self._jwks
+        if (not is_known or self._is_due()) and self._lock.acquire(blocking=not is_known):
+            try:
+                if self._is_due(unknown=kid not in self._jwks):
+                    self._refresh_keys()
+            finally:
+                self._lock.release()
+        return self._jwks.get(kid)
+
+    def _is_due(self, *, unknown: bool = False) -> bool:
+        """Whether the keys are to be read again now."""
+        now = time.monotonic()
+        is_old = now - self._jwks_read_at > KEYS_SECONDS
+        return (is_old or unknown) and now - self._jwks_asked_at >= MIN_KEYS_SECONDS
+
+    def _refresh_keys(self) -> None:
+        self._jwks_asked_at = now = time.monotonic()
+        try:
+            self._jwks, self._jwks_read_at = self._read_keys(), now
+        except Unreachable as fault:
+            log.warning("cannot read the keys of %s: %s", self._settings.issuer, fault)
+            if not self._jwks:
+                self._jwks_asked_at = float("-inf")
+                raise
 
     def introspect(self, token: str) -> dict[str, Any]:
         """What the provider says of the token now (RFC 7662 §2.2). Raises `Unreachable`."""
@@ -168,9 +180,15 @@ class Provider:
         return response
 
 
+def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    return request
+
+
 def _session() -> requests.Session:
     """Keeps connections to the provider open for as many threads as ask at once."""
     session = requests.Session()
+    session.auth = _without_netrc
     for scheme in ("http://", "https://"):
         session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=50))
     return session

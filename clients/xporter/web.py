@@ -1,12 +1,13 @@
 """What all addresses share: the parts of the program, refusals as problem documents, and their pages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from clients.xporter.bulk import Bulk
 from clients.xporter.database import Database, TooManySnapshots
 from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
@@ -36,6 +37,7 @@ class Program:
     reporter: Reporter
     worker: Worker
     now: Callable[[], float]
+    bulk: Bulk = field(default_factory=Bulk)
 
     def close(self) -> None:
         """Stop the threads, write the counts, and close the connections to the database."""

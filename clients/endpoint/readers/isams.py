@@ -5,6 +5,7 @@ from typing import Any
 
 import requests
 
+from ..http_session import without_netrc
 from ..records import Unreadable
 from ..values import (
     BadValue,
@@ -165,7 +166,9 @@ class _Token:
             "grant_type": "client_credentials", "client_id": self._credentials.username,
             "client_secret": self._credentials.password, "scope": "restapi",
         }  # fmt: skip
-        response = requests.post(self._url, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        response = requests.post(
+            self._url, data=form, auth=without_netrc, timeout=TIMEOUT_SECONDS, allow_redirects=False
+        )  # fmt: skip
         try:
             token = response.json().get("access_token") if response.status_code == 200 else None
         except (ValueError, AttributeError):

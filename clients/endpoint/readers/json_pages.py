@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import requests
 
+from ..http_session import new_session
 from ..records import Problems, Unreadable
 from .tables import Row
 
@@ -43,7 +44,7 @@ class JsonPages:
     wait: Callable[[float], None]
     page_size: int
     has_headings: bool = False
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=new_session)
 
     def name(self, source: str) -> str:
         """The list, as the MIS calls it."""

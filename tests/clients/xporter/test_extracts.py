@@ -428,3 +428,16 @@ def test_the_thread_applies_what_arrives(app, endpoint):
 def test_an_announcement_of_endless_arrays_is_refused(api):
     refused = call(api, "POST", "/v1/extracts", data="[" * 200_000)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+
+
+def test_new_and_changed_records_are_written_in_batches(endpoint, monkeypatch):
+    monkeypatch.setattr("clients.xporter.applying.BATCH", 2)
+    monkeypatch.setattr("clients.xporter.database.INSERTED_AT_ONCE", 2)
+    endpoint.delivers(*(student(str(number), f"Old {number}") for number in range(5)))
+    mixed = [student(str(number), f"New {number}") for number in (0, 10, 1, 2, 11, 12, 3, 13, 14)]
+    counts = endpoint.delivers(*mixed, complete=["students"])["counts"]["students"]
+    assert counts == {"added": 5, "changed": 4, "removed": 1, "total": 9}
+    names = endpoint.ids("students")
+    assert sorted(names) == [f"New {number}" for number in (0, 1, 10, 11, 12, 13, 14, 2, 3)]
+    assert len(set(names.values())) == 9
+    assert len({one.version for one in endpoint.changes("students", 0)}) == 10

@@ -1,5 +1,6 @@
 """Which tokens XporterOnDemand accepts, and how it refuses all others."""
 
+import threading
 import time
 
 import pytest
@@ -214,3 +215,25 @@ def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
     assert len(bad.value.args) == 4
     ours = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})
     assert (ours.resource, ours.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
+
+
+def test_while_the_keys_are_read_requests_signed_by_known_keys_are_answered(app, api, provider, monkeypatch):
+    assert call(api).status_code == 200
+    monkeypatch.setattr("clients.xporter.provider.KEYS_SECONDS", 0)
+    monkeypatch.setattr("clients.xporter.provider.MIN_KEYS_SECONDS", 0)
+    parts = app.extensions["xporter"]
+    is_reading, goes_on = threading.Event(), threading.Event()
+    read_keys = parts.provider._read_keys
+
+    def hangs():
+        is_reading.set()
+        assert goes_on.wait(60)
+        return read_keys()
+
+    monkeypatch.setattr(parts.provider, "_read_keys", hangs)
+    reading = threading.Thread(target=parts.provider.key, args=("one",))
+    reading.start()
+    assert is_reading.wait(60)
+    assert call(api).status_code == 200
+    goes_on.set()
+    reading.join(60)

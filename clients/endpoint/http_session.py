@@ -1,0 +1,15 @@
+"""Sessions of requests that use the proxies of the environment, and no password from `.netrc`."""
+
+import requests
+
+
+def without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    return request
+
+
+def new_session() -> requests.Session:
+    """A session that sends our own `Authorization`, or none."""
+    session = requests.Session()
+    session.auth = without_netrc
+    return session

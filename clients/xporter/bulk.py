@@ -1,0 +1,41 @@
+"""How many answers with all records of a collection are sent at once, and for how long.
+
+Each has a connection to the database until its reader has all of it, so slow readers must not take those of pages.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from clients.xporter.problems import RETRY_SECONDS, Problem
+
+MAX_AT_ONCE: Final = 20
+"""In one process: half of its connections for reading."""
+MAX_OF_PARTNER: Final = 4
+MAX_SECONDS: Final = 600
+"""An answer that takes longer ends without its last line."""
+
+
+class Bulk:
+    """Counts the answers that are being sent, by client."""
+
+    def __init__(self) -> None:
+        self._running: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def start(self, client_id: str) -> Callable[[], None]:
+        """Count one; the function that is returned ends it. Raises `Problem` if there are too many."""
+        with self._lock:
+            if self._running[client_id] >= MAX_OF_PARTNER or self._running.total() >= MAX_AT_ONCE:
+                detail = "Too many answers with all records are being sent. Read pages, or ask again later."
+                raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
+            self._running[client_id] += 1
+
+        def end() -> None:
+            with self._lock:
+                self._running[client_id] -= 1
+                if not self._running[client_id]:
+                    del self._running[client_id]
+
+        return end

@@ -1,0 +1,61 @@
+"""A password for our host in `.netrc` never takes the place of what our programs send as `Authorization`."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask, jsonify, request
+
+from clients.assembly import provider as assembly
+from clients.endpoint.connection import Connection
+from clients.endpoint.dpop import Key
+from clients.endpoint.readers import isams, json_pages
+from clients.xporter.keys import Keys
+from clients.xporter.provider import Provider
+from clients.xporter.settings import Settings
+from tests.ports import free_port
+from tests.serving import serving
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Its address, and the `Authorization` of each request that it received."""
+    port, app, received = free_port(), Flask("server"), []
+    address = f"http://localhost:{port}"
+
+    @app.route("/<path:_path>", methods=["GET", "POST"])
+    def answer(_path):
+        received.append(request.headers.get("Authorization", ""))
+        return jsonify(issuer=address, token_endpoint=f"{address}/token", access_token="ours")
+
+    (tmp_path / "netrc").write_text("machine localhost login somebody password else")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(app, port):
+        yield address, received
+
+
+def test_xporter_on_demand_sends_its_own_token(server, tmp_path):
+    address, received = server
+    settings = Settings(address, "xporter", "https://api.example", 1, tmp_path)
+    Provider(settings, Keys(Path(tmp_path) / "keys")).post_as_ourselves("/api/reads", {}, scope="reads.report")
+    assert received == ["", "", "Bearer ours"]
+
+
+def test_the_endpoint_sends_its_own_token(server, tmp_path):
+    address, received = server
+    connection = Connection(Key(Key.generate()))
+    connection.send("GET", f"{address}/api/endpoint", access_token="bound")
+    connection.send("POST", f"{address}/token", data={"client_id": "xporter-endpoint"})
+    assert received == ["DPoP bound", ""]
+
+
+def test_the_endpoint_sends_a_mis_the_token_of_its_api(server):
+    address, received = server
+    token = isams._Token(address, isams.Credentials("id", "secret"))
+    json_pages.new_session().get(f"{address}/students", headers=token.headers(renew=False))
+    assert received == ["", "Bearer ours"]
+
+
+def test_assembly_sends_its_own_token(server):
+    address, received = server
+    assembly._send("GET", f"{address}/userinfo", headers={"Authorization": "DPoP bound"})
+    assert received == ["DPoP bound"]

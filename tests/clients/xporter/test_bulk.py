@@ -1,0 +1,75 @@
+"""Readers that are slow: through a real socket, of which nothing is read."""
+
+import socket
+from contextlib import ExitStack, contextmanager
+from threading import Thread
+
+import pytest
+from werkzeug.serving import make_server
+
+from clients.xporter.__main__ import Handler
+from clients.xporter.database import MAX_SNAPSHOTS
+from tests.clients.xporter.school_data import Stored
+from tests.ports import free_port
+from tests.processes import eventually
+
+NDJSON = {"Accept": "application/x-ndjson"}
+
+
+@pytest.fixture
+def much(app, granted):
+    """More than sockets hold between two programs."""
+    return Stored(app, {"students": {f"p{number}": {"upn": "x" * 400_000} for number in range(40)}})
+
+
+@pytest.fixture
+def port(app, monkeypatch):
+    """The port at which the program is served as by its own command."""
+    monkeypatch.setattr(Handler, "log", lambda *_: None)
+    monkeypatch.setattr("clients.xporter.storage.STREAMED", 4)
+    port = free_port()
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield port
+    server.shutdown()
+    server.server_close()
+
+
+@contextmanager
+def slow_reader(port):
+    """Asks for all pupils, and reads the beginning alone."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(b"GET /v1/students HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n\r\n")
+        yield connection.recv(12).decode()
+
+
+def test_slow_readers_keep_no_page_waiting_and_are_few(api, app, much, port, granted):
+    with ExitStack() as reading:
+        statuses = [reading.enter_context(slow_reader(port)) for _ in range(4)]
+        assert statuses == ["HTTP/1.1 200"] * 4
+        assert [reading.enter_context(slow_reader(port)) for _ in range(2)] == ["HTTP/1.1 503"] * 2
+        refused = api.get("/v1/students", headers=NDJSON)
+        assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert api.get("/v1/students?limit=1").status_code == 200
+        granted.grant("students", client_id="another")
+        assert len(api.get("/v1/students", headers=NDJSON).text.splitlines()) == 41
+    eventually(lambda: not app.extensions["xporter"].bulk._running)
+
+
+def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkeypatch):
+    monkeypatch.setattr(Handler, "timeout", 0.3)
+    snapshots = app.extensions["xporter"].database._snapshots
+    with slow_reader(port) as status:
+        assert status == "HTTP/1.1 200"
+        eventually(lambda: snapshots._places._value == MAX_SNAPSHOTS and not app.extensions["xporter"].bulk._running)
+
+
+def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, monkeypatch):
+    monkeypatch.setattr("clients.xporter.storage.STREAMED", 4)
+    monkeypatch.setattr("clients.xporter.bulk.MAX_SECONDS", -1)
+    answer = api.get("/v1/students", headers=NDJSON)
+    assert len(answer.text.splitlines()) == 4
+    assert '"total"' not in answer.text
