@@ -25,17 +25,21 @@ class Bulk:
         self._lock = threading.Lock()
 
     def start(self, client_id: str) -> Callable[[], None]:
-        """Count one; the function that is returned ends it. Raises `Problem` if there are too many."""
+        """Count one; the returned function ends it, and may be called twice. Raises `Problem` if there are too many."""
         with self._lock:
             if self._running[client_id] >= MAX_OF_PARTNER or self._running.total() >= MAX_AT_ONCE:
                 detail = "Too many answers with all records are being sent. Read pages, or ask again later."
                 raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
             self._running[client_id] += 1
+        is_running = True
 
         def end() -> None:
+            nonlocal is_running
             with self._lock:
-                self._running[client_id] -= 1
-                if not self._running[client_id]:
-                    del self._running[client_id]
+                if is_running:
+                    is_running = False
+                    self._running[client_id] -= 1
+                    if not self._running[client_id]:
+                        del self._running[client_id]
 
         return end

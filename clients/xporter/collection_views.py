@@ -249,6 +249,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                 delta = _address_at(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
                 yield _encode_lines([{"total": sent, "delta": delta}])
         finally:
+            end()
             count(program, access, catalogue.scopes_of(collection), sent)
 
     resource = program.settings.resource
