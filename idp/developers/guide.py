@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from idp.foundation import runtime, scopes
-from idp.oidc.clients import failures
+from idp.oidc.clients import client_assertion, dpop, failures, keys
 from idp.oidc.endpoints import discovery
-from idp.partners import journal
+from idp.partners import journal, reminders
 
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -123,7 +123,17 @@ class Figures:
     expected_errors: list[str]
     """Errors that are not in the log of failed requests."""
     most_events: int
+    log_kept: str
+    """How long an entry of the log is kept after its last failure."""
     cache: str
+    """How long our metadata and keys may be stored."""
+    keys_cached: str
+    """How long we use the keys at a `jwks_uri` without fetching them again."""
+    keys_interval: str
+    keys_stale: str
+    """How long we use them while they cannot be fetched."""
+    secret_reminder: str
+    """How long before a former secret ends its partner is reminded."""
 
 
 def figures() -> Figures:
@@ -146,6 +156,8 @@ def figures() -> Figures:
         clocks=[
             ("Your clock may be off by", f"{duration(tokens.skew)} either way"),
             ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead, and not behind"),
+            ("A client assertion may last", f"{duration(client_assertion.MAX_LIFETIME_SECONDS)}, and is taken once"),
+            ("A DPoP proof is good for", f"{duration(dpop.MAX_AGE_SECONDS)} after its iat, and is taken once"),
         ],
         claims=[(scope, ", ".join(names)) for scope, names in scopes.CLAIMS.items()],
         members=[
@@ -155,7 +167,10 @@ def figures() -> Figures:
         ],
         expected_errors=sorted(failures.EXPECTED),
         most_events=journal.MAX_EVENTS,
+        log_kept=duration(runtime.settings().retention.client_events * 86400),
         cache=duration(discovery.CACHE_SECONDS),
+        keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
+        keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD),
     )  # fmt: skip
 
 

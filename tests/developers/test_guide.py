@@ -7,7 +7,9 @@ import pytest
 
 from clients.xporter.problems import KINDS
 from idp.developers import guide
+from idp.estabs.models import Administrator
 from idp.foundation import scopes
+from idp.sharing import authorise
 from tests.html import parse
 from tests.oidc.support import authorised, page, sent
 from tests.oidc.world import world
@@ -28,6 +30,30 @@ def test_lifetimes_are_those_of_the_settings(text, change_settings):
     change_settings(tokens={"access": 1200, "access_fapi2": 1200, "skew": 7})
     assert "Access token 20 minutes ID Token" in text()
     assert "7 seconds either way" in text()
+
+
+def test_what_is_said_of_keys_and_of_the_log_is_what_the_code_does(text, change_settings):
+    change_settings(retention={"client_events": 12})
+    page = text()
+    assert "We fetch jwks_uri again after 1 hour" in page
+    assert "once in 1 minute at most" in page
+    assert "A client assertion may last 10 minutes, and is taken once" in page
+    assert "A DPoP proof is good for 1 minute after its iat" in page
+    assert "The newest 200 entries are kept, for 12 days after the last failure" in page
+    assert "your contact gets a mail 2 days before it ends" in page
+
+
+@pytest.mark.parametrize(
+    ("decide", "sent"),
+    [(authorise.pause, "A refresh token of a school that has paused"),
+     (authorise.withdraw, "A refresh token of a school that has stopped")],
+    ids=["paused", "stopped"],
+)  # fmt: skip
+def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, sent):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    with world.work() as session:
+        decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == of_token(sent)
 
 
 @pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
