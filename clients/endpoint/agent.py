@@ -190,7 +190,7 @@ class Agent:
         made_at = _utc(self.now() + self.session.connection.skew)
         built = extract.make(home, state.mis, made_at, reader, before, self.view.reading)
         self._log_extract(built)
-        self.session.save(pending=built.pending)
+        self.session.save(pending=built.pending, problem_count=len(built.problems))
         return built.pending
 
     def _log_extract(self, built: Extract) -> None:

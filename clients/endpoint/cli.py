@@ -115,7 +115,7 @@ def once(home: Home, accept_fewer: bool) -> None:
         click.echo("Sent: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in records.items()))
         if error := agent.session.state.last_error:
             click.echo(f"Not all could be read: {error['message']}")
-        if (home.folder / "problems.txt").exists():
+        if agent.session.state.problem_count:
             click.echo(f"Some values were wrong; see {home.folder / 'problems.txt'}")
 
 
@@ -282,6 +282,8 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
         yield "Last extract", "none yet"
     if pending:
         yield "On its way", f"the extract of {pending.made_at}, {pending.bytes:,} bytes"
+    if state.problem_count:
+        yield "Wrong values", f"{state.problem_count:,}; problems.txt lists them by file and row"
     if abs(state.clock_off_seconds) >= 60:
         yield "Clock", f"off by {state.clock_off_seconds} seconds: please set it (time service)"
     if state.estab_status in WAITING:
@@ -295,7 +297,7 @@ def _without_secrets(state: State) -> dict[str, Any]:
     """The state without keys, tokens and passwords."""
     names = (
         "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "reported_at", "last_extract",
-        "last_error", "remedy", "clock_off_seconds",
+        "last_error", "remedy", "problem_count", "clock_off_seconds",
     )  # fmt: skip
     shown = {name: getattr(state, name) for name in names}
     return {**shown, "registered": bool(state.refresh_token), "pending": bool(state.pending), "version": __version__}

@@ -2,6 +2,7 @@
 
 The header names the complete collections, which are known only at the end. So records are written to a temporary file
 first, and copied into the extract. A collection that cannot be read is left out: the receiver keeps what it has of it.
+So does it with a record whose row cannot be read: its line has the key, and says `kept`.
 """
 
 import gzip
@@ -25,7 +26,7 @@ CHUNK_BYTES: Final = 1 << 20
 STABLE_COLLECTIONS: Final = ("students", "contacts", "staff")
 """Collections that never lose half of their records from one day to the next; marks do so when a year begins."""
 SMALL_COLLECTION: Final = 20
-"""Collections of no more records than this may shrink by any number."""
+"""Collections of no more records than this may shrink by any number, but not vanish."""
 PROGRESS_EVERY: Final = 500
 
 Progress = Callable[[str, int], None]
@@ -86,29 +87,34 @@ class _Result:
 
     def add(self, collection: str) -> None:
         """Add a collection; if it cannot be read to its end, none of its records."""
-        start, keys = self._opened.tell(), set()
+        start, keys, count = self._opened.tell(), set(), 0
         try:
             for record in self._reader.read(collection, self.problems):
-                data = self._without_dangling_references(collection, record)
-                if data is None:
+                line: dict[str, Any] = {"collection": collection, "key": record.key}
+                if record.data is None:
+                    line["kept"] = True
+                elif (data := self._without_dangling_references(collection, record, record.data)) is not None:
+                    line["data"], count = data, count + 1
+                else:
                     continue
                 keys.add(record.key)
-                line = {"collection": collection, "key": record.key, "data": data}
                 self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-                if len(keys) % PROGRESS_EVERY == 0:
-                    self._progress(collection, len(keys))
+                if count and count % PROGRESS_EVERY == 0:
+                    self._progress(collection, count)
         except Unreadable as fault:
             log.warning("%s could not be read and stay as they are: %s", collection, fault)
             self.failed[collection] = str(fault)
             self._opened.seek(start)
             self._opened.truncate()
             return
-        self._keys[collection], self.counts[collection] = keys, len(keys)
-        self._progress(collection, len(keys))
+        self._keys[collection], self.counts[collection] = keys, count
+        self._progress(collection, count)
 
-    def _without_dangling_references(self, collection: str, record: Record) -> dict[str, Any] | None:
+    def _without_dangling_references(
+        self, collection: str, record: Record, data: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """The data without references to records that the MIS does not have; None if the record depends on one."""
-        data = dict(record.data)
+        data = dict(data)
         for member, target in REFERENCES.get(collection, {}).items():
             known = self._keys.get(target)
             if known is None or member not in data:
@@ -134,7 +140,9 @@ def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
     shrunk = [
         f"{now[name]} {name} ({before[name]} before)"
         for name in STABLE_COLLECTIONS
-        if name in now and before.get(name, 0) > SMALL_COLLECTION and now[name] < before[name] / 2
+        if name in now
+        and (before_count := before.get(name, 0))
+        and (not now[name] or (before_count > SMALL_COLLECTION and now[name] < before_count / 2))
     ]
     if shrunk:
         raise SuspiciouslyFew(", ".join(shrunk))

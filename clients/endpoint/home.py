@@ -66,6 +66,8 @@ class State:
     """`{"id", "sent_at", "records"}`, as it is reported to the provider."""
     last_error: dict[str, str] | None = None
     """`{"code", "message", "at"}`, likewise."""
+    problem_count: int = 0
+    """How many values and rows of the last extract that was made were wrong."""
     remedy: str = ""
     """What to do about the last error."""
     clock_off_seconds: int = 0

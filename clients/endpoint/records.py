@@ -45,7 +45,8 @@ class Record(NamedTuple):
     """One record, and where it was read."""
 
     key: str
-    data: dict[str, Any]
+    data: dict[str, Any] | None
+    """None: the MIS has the record, but its row cannot be read. What was sent of it before stays as it is."""
     source: str
     row: int
 

@@ -55,7 +55,7 @@ def apply(database: Database, extract: Extract, file: ExtractFile, content: Cont
         changes.read(content)
         if content.problems:
             return _refuse(connection, extract, "invalid_content", content, now)
-        changes.write(file)
+        changes.write(file, content)
         counts = changes.finish(content)
         connection.execute(
             update(schools)
@@ -92,6 +92,8 @@ class _Changes:
         """Ids by collection and key, of the records to which others may refer: stored ones and those of the extract."""
         self._stored: dict[str, dict[str, tuple[str, bytes | None]]] = {}
         """Id and digest by collection and key; the digest is None for those that are deleted."""
+        self._unknown: dict[str, set[str]] = {}
+        """Keys that are to be kept and were never received, by collection: references to them are left out."""
         self._counts: dict[str, dict[str, int]] = {}
         self._changed: set[str] = set()
         self._random: list[str] = []
@@ -123,16 +125,22 @@ class _Changes:
                 ids = {key: record_id for key, (record_id, digest) in stored.items() if digest is not None}
             for key in content.keys.get(collection, ()):
                 ids[key] = stored[key][0] if key in stored else self._new_id()
+            for key in content.kept.get(collection, ()):
+                record_id, digest = stored.get(key, ("", None))
+                if digest is None:
+                    self._unknown.setdefault(collection, set()).add(key)
+                else:
+                    ids[key] = record_id
             self._ids[collection] = ids
         for target, referred in content.referred.items():
-            ids = self._ids[target]
+            ids, unknown = self._ids[target], self._unknown.get(target, ())
             for key, (line, collection, member) in referred.items():
-                if key not in ids:
+                if key not in ids and key not in unknown:
                     content.add_problem(
                         line, f"It refers to a record of {target} that is not there.", collection, member
                     )
 
-    def write(self, file: ExtractFile) -> None:
+    def write(self, file: ExtractFile, content: Content) -> None:
         """Write each record that is new or changed."""
         rows = self._new_rows(file)
         is_finished = False
@@ -150,6 +158,9 @@ class _Changes:
         """The rows of new records; None after each batch of changed ones, which are then to be written."""
         encode = msgspec.json.Encoder().encode
         for collection, key, reader, record in file.records():
+            if self._unknown and not reader.forget(record, self._unknown):
+                del content.keys[collection][key]
+                continue
             reader.resolve(record, self._ids)
             data = encode(record)
             digest = hashlib.blake2b(data, digest_size=16).digest()
@@ -179,9 +190,9 @@ class _Changes:
     def finish(self, content: Content) -> dict[str, dict[str, int]]:
         """Delete what is absent from complete collections, and return the counts by collection."""
         for collection in sorted(content.complete):
-            received = content.keys.get(collection, {})
+            received, kept = content.keys.get(collection, {}), content.kept.get(collection, ())
             for key, (record_id, digest) in self._stored[collection].items():
-                if digest is not None and key not in received:
+                if digest is not None and key not in received and key not in kept:
                     self._delete(collection, record_id)
         self._flush()
         return {name: self._total(name) for name in sorted(content.collections | self._counts.keys())}

@@ -34,11 +34,13 @@ class Header(Struct):
 
 
 class Line(Struct, forbid_unknown_fields=True, gc=False):
-    """Each other line."""
+    """Each other line: a record, or the key of one that is to stay as it is."""
 
     collection: str
     key: Key
-    data: Raw
+    data: Raw = Raw()
+    kept: bool = False
+    """The MIS has the record, but the endpoint could not read it."""
 
 
 @dataclass(slots=True)
@@ -49,14 +51,16 @@ class Content:
     complete: frozenset[str] = frozenset()
     keys: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     """The keys of the records by collection, in their order."""
+    kept: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """The keys of records that stay as they are, by collection."""
     referred: dict[str, dict[str, tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """References by the collection and the key they refer to: line, collection and member of the first."""
     problems: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def collections(self) -> frozenset[str]:
-        """All collections that it changes: complete ones, and those with records."""
-        return self.complete | self.keys.keys()
+        """All collections that it changes or keeps records of: complete ones, and those with records."""
+        return self.complete | self.keys.keys() | self.kept.keys()
 
     def add_problem(self, line: int, message: str, collection: str | None = None, member: str | None = None) -> None:
         """Add a problem; after `MAX_PROBLEMS` no more are added."""
@@ -98,8 +102,7 @@ class ExtractFile:
     def records(self) -> Iterator[tuple[str, str, Reader, Struct]]:
         """Collection, key, reader and record of each line. Only for a file in which `check` saw no problem."""
         for number, raw in self._lines():
-            if number > 1:
-                line = _decode_line(raw)
+            if number > 1 and not (line := _decode_line(raw)).kept:
                 reader = self.readers[line.collection]
                 yield line.collection, line.key, reader, reader.decode(line.data)
 
@@ -144,16 +147,23 @@ class ExtractFile:
                 content.add_problem(number, f"There is no collection {_quoted(line.collection)}.", None, "collection")
                 return
             collection = line.collection
-            record = reader.decode(line.data)
+            if line.kept == bool(line.data):
+                message = "A record that is kept has no data." if line.kept else "The member data is missing."
+                content.add_problem(number, message, collection, "data")
+                return
+            record = None if line.kept else reader.decode(line.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             member, message = _explain(fault, raw)
             content.add_problem(number, message, collection, member)
             return
-        keys = content.keys[collection]
-        if line.key in keys:
+        keys, kept = content.keys[collection], content.kept[collection]
+        if line.key in keys or line.key in kept:
             content.add_problem(number, "Another record of the collection has this key.", collection, "key")
         if "\0" in line.key:
             content.add_problem(number, "The key has a character that is not allowed.", collection, "key")
+        if record is None:
+            kept.add(line.key)
+            return
         keys[line.key] = None
         for member, target, key in reader.referred(record):
             if key not in content.referred[target]:

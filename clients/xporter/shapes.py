@@ -83,6 +83,7 @@ class Reader:
             (name, _PREFIX + name, target) for name, target in shape.references.items() if name in members
         ]
         """Members that refer to others, the names of their attributes, and the collections that they refer to."""
+        self._required = shape.required
         self._has_student = shape.references.get("student") == "students" and "student" in members
         self._has_date = "date" in members and shape.types.get("date") is date
         kind = msgspec.defstruct(
@@ -106,7 +107,7 @@ class Reader:
                 yield member, target, value
             elif value is not None:
                 for entry in value:
-                    yield member, target, entry.student if isinstance(entry, ContactOf) else entry
+                    yield member, target, _key_of(entry)
 
     def resolve(self, record: Struct, ids: Mapping[str, Mapping[str, str]]) -> None:
         """Put our ids, which `ids` has by collection and key, in the place of keys. Raises `KeyError`."""
@@ -120,6 +121,20 @@ class Reader:
             elif value:
                 setattr(record, attribute, [ids[target][key] for key in value])
 
+    def forget(self, record: Struct, keys: Mapping[str, Collection[str]]) -> bool:
+        """Take references to these keys, by collection, out of the record; False if it means nothing without one."""
+        for member, attribute, target in self.references:
+            value, gone = getattr(record, attribute), keys.get(target, ())
+            if isinstance(value, str):
+                if value in gone:
+                    if member in self._required:
+                        return False
+                    setattr(record, attribute, None)
+            elif value is not None:
+                left = [entry for entry in value if _key_of(entry) not in gone]
+                setattr(record, attribute, left)
+        return True
+
     def student_of(self, record: Struct) -> str | None:
         """The pupil that the record is about."""
         return cast("str", getattr(record, _STUDENT)) if self._has_student else None
@@ -128,6 +143,10 @@ class Reader:
         """The day that the record is about."""
         value = getattr(record, _DATE) if self._has_date else None
         return value.isoformat() if value else None
+
+
+def _key_of(entry: "ContactOf | str") -> str:
+    return entry.student if isinstance(entry, ContactOf) else entry
 
 
 def _required(name: str, shape: Shape) -> tuple[str, Any]:

@@ -28,8 +28,9 @@ TO_DO: Final = {
         "Everything else was sent. Check that your management information system still exports all of its files."
     ),
     "suspiciously_few": (
-        "Nothing was sent, so services keep what they have. Check that the export of your management information "
-        "system is complete."
+        "Services keep what they have. Check that the export of your management information system is complete: the "
+        "next one is then sent by itself. If so many people have really left, run the command xporter-endpoint once "
+        "--accept-fewer on the server."
     ),
     "bad_settings": (
         "Check on the server that the export folder or the address of your system is right, and its username and "

@@ -20,6 +20,11 @@ class Missing:
 MISSING: Final = Missing()
 Row = Mapping[str, Any]
 """The values of a row by column; for JSON, by the path of the member (`person.legalFirstName`)."""
+STAYS: Final = "; what was sent of it before stays"
+
+
+class Damaged(dict[str, Any]):
+    """A row of which only the key is used: its values may be in the wrong columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +92,38 @@ class TableReader:
         table = self.tables[collection]
         gathered = [(gather, self._gather(gather, problems)) for gather in table.gathers]
         seen: set[str] = set()
+        unreadable: dict[str, int] = {}
         name, is_checked = self.source.name(table.source), not self.source.has_headings
         for number, row in self.source.rows(table.source, problems):
             if not is_checked:
                 _check_columns(table, collection, row, name, problems)
                 is_checked = True
-            key = _key(table.key, row, name, number, problems)
+            is_damaged = isinstance(row, Damaged)
+            key = _key(table.key, row, name, number, Problems() if is_damaged else problems)
             if key is None:
                 continue
             if key in seen:
-                if not table.repeats:
+                if not (table.repeats or is_damaged):
                     problems.add(name, number, table.key[0].column, "is there twice; the first one was taken")
                 continue
-            data = _convert(table.fields, row, name, number, problems)
-            data = table.combine(data)
-            if missing := sorted(REQUIRED[collection] - data.keys()):
-                columns = [field.column for field in table.fields if field.member in missing] or missing
-                problems.add(name, number, ", ".join(columns), "is missing, so this row was left out")
+            data = None if is_damaged else _data(table, REQUIRED[collection], row, name, number, problems)
+            if data is None:
+                unreadable.setdefault(key, number)
                 continue
             seen.add(key)
             for gather, items in gathered:
                 if key in items:
                     data[gather.member] = items.pop(key)
             yield Record(key, data, name, number)
+        yield from (Record(key, None, name, number) for key, number in unreadable.items() if key not in seen)
 
     def _gather(self, gather: Gather, problems: Problems) -> dict[str, list[Any]]:
         items: dict[str, list[Any]] = {}
         name, is_plain = self.source.name(gather.source), not gather.fields[0].member
         owner = (Field("", gather.owner),)
         for number, row in self.source.rows(gather.source, problems):
+            if isinstance(row, Damaged):
+                continue
             key = _key(owner, row, name, number, problems)
             if key is None:
                 continue
@@ -163,6 +171,18 @@ def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: 
         problems.add(name, number, fields[0].column, f"is longer than {MAX_KEY_LENGTH} characters; row left out")
         return None
     return key
+
+
+def _data(
+    table: Table, required: frozenset[str], row: Row, name: str, number: int, problems: Problems
+) -> dict[str, Any] | None:
+    """The members of the record in this row; None if one is missing without which it means nothing."""
+    data = table.combine(_convert(table.fields, row, name, number, problems))
+    if missing := sorted(required - data.keys()):
+        columns = [field.column for field in table.fields if field.member in missing] or missing
+        problems.add(name, number, ", ".join(columns), f"is missing, so this row was left out{STAYS}")
+        return None
+    return data
 
 
 def _convert(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: Problems) -> dict[str, Any]:

@@ -76,10 +76,15 @@ class Servers:
         header = lines.pop(0)
         assert header["format"] == 1
         assert header["made_at"] == announcement["made_at"]
+        before = dict(self.data)
         for collection in header["complete"]:
             self.data[collection] = {}
         for line in lines:
-            self.data.setdefault(line["collection"], {})[line["key"]] = line["data"]
+            collection, key = line["collection"], line["key"]
+            if not line.get("kept"):
+                self.data.setdefault(collection, {})[key] = line["data"]
+            elif key in before.get(collection, {}):
+                self.data[collection][key] = before[collection][key]
         self.applied.append(identifier)
         announcement["state"] = "refused" if self.refuses_extract else "applied"
 

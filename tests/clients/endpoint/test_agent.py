@@ -236,6 +236,37 @@ class TestSend:
         assert len(servers.data["students"]) == 12
         assert servers.reports[-1]["last_error"] is None
 
+    @pytest.mark.parametrize("before", [3, 600])
+    def test_an_export_without_any_pupil_is_held_at_a_small_school_too(
+        self, before, command, servers, registered, mis, home
+    ):
+        with home.locked():
+            state = home.load()
+            home.save(state.with_(last_extract={"id": "x", "sent_at": "", "records": {"students": before}}))
+        path = mis / "Students.csv"
+        path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+
+        status, output = command("once")
+
+        assert (status, f"0 students ({before} before)" in output) == (1, True)
+        assert servers.extracts == {}
+        status, output = command("status")
+        assert (status, "Nothing was sent, so that nothing is deleted" in output) == (1, True)
+        assert "once --accept-fewer" in output
+
+    def test_a_row_that_cannot_be_read_deletes_nothing(self, command, servers, registered, mis, school):
+        command("once")
+        path = mis / "Students.csv"
+        surname = next(iter(school["students"].values()))["legal_family_name"]
+        path.write_bytes(path.read_bytes().replace(f'"{surname}"'.encode(), b'""', 1))
+
+        status, output = command("once")
+
+        assert (status, "problems.txt" in output) == (0, True)
+        assert "Wrong values:  1; problems.txt lists them by file and row" in command("status")[1]
+        assert servers.data == school.records
+        assert servers.reports[-1]["last_extract"]["records"]["students"] == 11
+
     def test_references_to_pupils_who_are_not_there_are_left_out(self, command, servers, registered, mis):
         path = mis / "Students.csv"
         lines = path.read_bytes().splitlines(keepends=True)

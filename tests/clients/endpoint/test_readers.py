@@ -79,10 +79,40 @@ def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims,
 
     records, problems = problems_of(sims)
 
-    assert len(records) == len(school["students"]) - (not is_read)
+    assert len([record for record in records if record.data]) == len(school["students"]) - (not is_read)
     [problem] = problems
     assert problem.startswith(expected)
     assert value.strip() in {"", "9" * 101} or value not in problem
+
+
+def test_of_a_row_without_a_needed_value_the_key_is_read(sims, school):
+    def spoil(rows):
+        rows[2][rows[0].index("Legal Surname")] = ""
+        rows[3][rows[0].index("Adno")] = ""
+
+    rewrite(sims / "Students.csv", spoil)
+
+    records, problems = problems_of(sims)
+
+    keys = list(school["students"])
+    assert [record.key for record in records if record.data is None] == [keys[1]]
+    assert {record.key for record in records} == set(keys) - {keys[2]}
+    assert problems == [
+        "Students.csv, row 3, Legal Surname: is missing, so this row was left out; what was sent of it before stays",
+        "Students.csv, row 4, Adno: is missing, so this row was left out",
+    ]
+
+
+def test_a_row_that_can_be_read_counts_more_than_one_of_the_same_key_that_cannot(sims, school):
+    def spoil(rows):
+        rows.insert(1, list(rows[1]))
+        rows[1][rows[0].index("Legal Surname")] = ""
+
+    rewrite(sims / "Students.csv", spoil)
+
+    records, _ = problems_of(sims)
+
+    assert [record.data for record in records] == list(school["students"].values())
 
 
 def test_a_row_that_is_there_twice_is_taken_once(sims, school):
@@ -103,10 +133,12 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
 
     records, problems = problems_of(sims)
 
-    assert len(records) == len(school["students"]) - 2
+    keys = list(school["students"])
+    assert [record.key for record in records if record.data is None] == keys[:2], "their keys can be read"
+    assert [record.key for record in records if record.data] == keys[2:]
     assert problems == [
-        "Students.csv, row 2: has 26 values instead of 25, so it was left out",
-        "Students.csv, row 3: has 24 values instead of 25, so it was left out",
+        "Students.csv, row 2: has 26 values instead of 25, so it was left out; what was sent of it before stays",
+        "Students.csv, row 3: has 24 values instead of 25, so it was left out; what was sent of it before stays",
     ]
 
 
@@ -256,7 +288,8 @@ def test_items_of_another_form_are_reported(students, tmp_path):
     problems = Problems()
 
     with server.serving(tmp_path) as address:
-        assert list(make("arbor", address, CREDENTIALS, time.sleep).read("students", problems)) == []
+        records = list(make("arbor", address, CREDENTIALS, time.sleep).read("students", problems))
+    assert [record.data for record in records if record.data is not None] == []
 
     assert len(problems) >= 1
 

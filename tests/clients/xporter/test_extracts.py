@@ -307,6 +307,45 @@ def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpo
     assert len(endpoint.stored("students")) == 2
 
 
+KEPT = {"collection": "students", "key": "2", "kept": True}
+
+
+def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
+    endpoint.delivers(*SOUND, complete=["students"])
+    before, version = endpoint.stored("students"), endpoint.version()
+    mark = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
+
+    state = endpoint.delivers(*SOUND[:2], KEPT, mark, complete=["students"])
+
+    assert (state["state"], state["counts"]["students"]["removed"]) == ("applied", 0)
+    assert endpoint.stored("students") == before
+    assert [row.id for row in endpoint.changes("students", version)] == []
+    assert endpoint.ids("attendance", "mark").keys() == {"/", "N"}, "what refers to it is applied"
+
+
+def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
+    own = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
+    members = line("classes", "m1", name="Maths", students=["1", "2"])
+    contact = line("contacts", "c2", name="Una Roe", students=[{"student": "2"}])
+
+    state = endpoint.delivers(*SOUND[:2], KEPT, own, members, contact, complete=["students", "attendance"])
+
+    assert (state["state"], state["problems"]) == ("applied", [])
+    [ada] = endpoint.stored("students")
+    assert [record["students"] for record in endpoint.stored("classes").values()] == [[ada]]
+    assert [record.get("students") for record in endpoint.stored("contacts").values()] == [[]]
+    assert endpoint.stored("attendance") == {}
+    assert state["counts"]["attendance"]["total"] == 0
+
+
+def test_a_line_is_either_a_record_or_one_that_is_kept(endpoint):
+    for wrong, field in (
+        (KEPT | {"data": {}}, "data"), (KEPT | {"kept": False}, "data"), (KEPT | {"key": "1"}, "key"),
+    ):  # fmt: skip
+        [problem] = endpoint.delivers(student("1"), wrong)["problems"]
+        assert (problem["line"], problem["field"]) == (3, field)
+
+
 def test_a_pupil_who_comes_back_has_the_same_id(endpoint):
     endpoint.delivers(student("1"), complete=["students"])
     ids = endpoint.ids("students")
