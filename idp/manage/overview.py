@@ -15,7 +15,7 @@ from idp.onboarding import join, review
 from idp.partners import mis_catalogue
 from idp.sharing import authorise, closures, continuing, renewal, reviews
 from idp.sharing.closures import Closing
-from idp.sharing.models import Authorisation
+from idp.sharing.models import Authorisation, Decision
 from idp.sharing.reviews import Review
 from idp.signin import second_step_offer
 from idp.xporter import endpoints
@@ -29,6 +29,7 @@ DECISIONS = {
     "moved": "Moved to another school", "unsupported": "Stands still: another system",
     "supported": "Works with your system again",
 }  # fmt: skip
+DECISIONS_ABOUT_SERVER = {"given": "Connected", "withdrawn": "Disconnected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +214,18 @@ def _sharing_tasks(shared: list[Shared]) -> list[Task]:
         if service.review is not None
     ]
     return asking + [
-        Task(
-            f"Sharing with {service.name} ends on {service.until}",
-            "After that day it receives nothing more. If your school still uses it, you can renew the agreement.",
-            "Look at it and renew",
-            f"/manage/sharing/{service.client_id}/renew",
-        )
-        for service in shared
-        if service.can_renew and service.state in {"active", "waiting"}
+        _renewal_task(service) for service in shared if service.can_renew and service.state in {"active", "waiting"}
     ]
+
+
+def _renewal_task(service: Shared) -> Task:
+    if service.is_server:
+        title = f"The connection of your school's server ends on {service.until}"
+        reason = "After that day it sends nothing more, and what services have gets no newer. You can renew it."
+    else:
+        title = f"Sharing with {service.name} ends on {service.until}"
+        reason = "After that day it receives nothing more. If your school still uses it, you can renew the agreement."
+    return Task(title, reason, "Look at it and renew", f"/manage/sharing/{service.client_id}/renew")
 
 
 def shown(agreed: Authorisation) -> Shared:
@@ -244,10 +248,14 @@ def _state(agreed: Authorisation) -> str:
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
     latest = authorise.history(estab_id, limit=MAX_DECISIONS)
     names = _names({decision.by for decision in latest})
-    return [
-        (dates.day(decision.at), DECISIONS[decision.what], decision.client.client_name, names.get(decision.by, ""))
-        for decision in latest
-    ]
+    return [_decision_row(decision, names.get(decision.by, "")) for decision in latest]
+
+
+def _decision_row(decision: Decision, person: str) -> tuple[str, str, str, str]:
+    words, name = DECISIONS[decision.what], decision.client.client_name
+    if decision.is_of_server:
+        words, name = DECISIONS_ABOUT_SERVER.get(decision.what, words), "Your school's server"
+    return dates.day(decision.at), words, name, person
 
 
 def _names(ids: set[str]) -> dict[str, str]:

@@ -41,7 +41,8 @@ def renew(client_id: str) -> ResponseReturnValue:
     member, shared, agreement = shared_by(client_id)
     client = registry.client(client_id)
     if client is None or not renewal.is_due(agreement):
-        flash(f"There is nothing to renew: your school shares with {shared.name} until {shared.until}.", "info")
+        lasts = "'s server is connected" if shared.is_server else f" shares with {shared.name}"
+        flash(f"There is nothing to renew: your school{lasts} until {shared.until}.", "info")
         return redirect(url_for("manage.home"), 303)
     if "second_step" in request.form:
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
@@ -51,7 +52,8 @@ def renew(client_id: str) -> ResponseReturnValue:
             version=request.form.get("version", ""), second_step=current_user.has_second_step,
         )  # fmt: skip
         until = overview.shown(given).until
-        flash(f"Sharing with {shared.name} is renewed until {until}.", "success")
+        subject = "The connection of your school's server" if shared.is_server else f"Sharing with {shared.name}"
+        flash(f"{subject} is renewed until {until}.", "success")
         return redirect(url_for("manage.home"), 303)
     missing = step_up.missing_step(current_user) if scopes.specially_protected(agreement.scopes) else None
     return render_template(

@@ -29,6 +29,7 @@ from idp.manage import (
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
 from idp.signin import step_up
+from idp.xporter import endpoints
 
 bp = Blueprint("manage", __name__)
 bp.register_blueprint(security_views.bp)
@@ -70,10 +71,14 @@ def home() -> ResponseReturnValue:
 def stop_sharing(client_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and stop sharing at once."""
     member, shared = current_user.membership, _shared(client_id)
+    endpoint = endpoints.current(member.estab_id) if shared.is_server else None
+    if endpoint is not None and endpoint.client_id == client_id:
+        return redirect(url_for("manage.endpoint.remove"), 303)  # the server is removed and its agreement ends, at once
     if request.method != "POST":  # a HEAD has no CSRF token, and must not stop anything
         return render_template("manage/stop.html", shared=shared, member=member)
     authorise.withdraw(member.estab_id, client_id, by=member)
-    flash(f"Your school has stopped sharing with {shared.name}.", "success")
+    done = "disconnected its server" if shared.is_server else f"stopped sharing with {shared.name}"
+    flash(f"Your school has {done}.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -116,9 +121,10 @@ def pause_sharing(client_id: str) -> ResponseReturnValue:
     try:
         authorise.pause(member.estab_id, client_id, by=member)
     except authorise.NothingShared:  # pressed twice, or a colleague did it
-        flash(f"Sharing with {shared.name} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
+        flash(f"{_subject(shared)} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
     else:
-        flash(f"Sharing with {shared.name} is paused. It receives nothing until you resume.", "success")
+        verb = "sends" if shared.is_server else "receives"
+        flash(f"{_subject(shared)} is paused. It {verb} nothing until you resume.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -131,9 +137,10 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
     try:
         authorise.resume(member.estab_id, client_id, by=member)
     except authorise.NothingShared:  # likewise
-        flash(f"Sharing with {shared.name} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
+        flash(f"{_subject(shared)} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
     else:
-        flash(f"Your school shares with {shared.name} again.", "success")
+        again = "'s server sends data again" if shared.is_server else f" shares with {shared.name} again"
+        flash(f"Your school{again}.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -162,10 +169,12 @@ def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
     """Sharing has stopped already, by a double click or a colleague: say so."""
     client_id = (request.view_args or {}).get("client_id", "")
     stopped = authorise.stopped(current_user.membership.estab_id, client_id)
-    flash(
-        f"Your school has already stopped sharing with {stopped.client.client_name}." if stopped else refused.message,
-        "info",
-    )
+    if stopped is None:
+        flash(refused.message, "info")
+    elif stopped.is_of_server:
+        flash("Your school has already disconnected that server.", "info")
+    else:
+        flash(f"Your school has already stopped sharing with {stopped.client.client_name}.", "info")
     return redirect(url_for("manage.home"), 303)
 
 
@@ -177,3 +186,8 @@ def _shared(client_id: str) -> Shared:
         reason = f"{member.estab_id} shares nothing with that client"
         raise (authorise.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(reason=reason)
     return shared
+
+
+def _subject(shared: overview.Shared) -> str:
+    """What a message is about: sharing with a service, or the connection of the school's server."""
+    return "The connection of your school's server" if shared.is_server else f"Sharing with {shared.name}"

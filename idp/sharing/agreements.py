@@ -4,6 +4,7 @@ For the modules of this package that decide something. An agreement that is chan
 same line; one unique index and one UPDATE decide between two people at once.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select, update
@@ -34,6 +35,18 @@ class NothingShared(Refusal):
 
     code, status, title = "nothing_shared", 409, "Nothing is being shared"
     message = "Your school does not share anything with this service at the moment, so there is nothing to change."
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who decides beside the school's people: our staff, or the program on the school's server."""
+
+    person_id: str
+    """The id that the audit log has of them."""
+    estab_id: str
+    """The internal id of the estab that they decide for."""
+    described: str
+    """In mails."""
 
 
 def hold(estab_id: str, by: Membership) -> None:
@@ -108,7 +121,7 @@ def offered_by(client_id: str) -> frozenset[str]:
     return frozenset().union(*session().scalars(statement))
 
 
-def record(event: str, agreed: Authorisation, by: Membership, **facts: Any) -> None:
+def record(event: str, agreed: Authorisation, by: Membership | Actor, **facts: Any) -> None:
     """Write it in the audit log and in the history that the school reads, and tell the client.
 
     `facts` are what the client is told beside what is in every event (`SchoolFacts`).
@@ -123,6 +136,6 @@ def record(event: str, agreed: Authorisation, by: Membership, **facts: Any) -> N
         notices.record(name, agreed, **facts)
 
 
-def remember(what: str, by: Membership, **about: Any) -> None:
+def remember(what: str, by: Membership | Actor, **about: Any) -> None:
     """Add a line to the history that the school reads."""
     session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=what, **about))

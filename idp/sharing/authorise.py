@@ -19,12 +19,13 @@ from idp.foundation.errors import BadRequest
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
 from idp.sharing import agreements, live, mis, protected_data, receipts
-from idp.sharing.agreements import ChangedMeanwhile, NothingShared
+from idp.sharing.agreements import Actor, ChangedMeanwhile, NothingShared
 from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
 __all__ = [
-    "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "give", "history",
+    "Actor", "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "end_of_server",
+    "give", "history",
     "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "stopped", "withdraw",
 ]  # fmt: skip
 
@@ -170,6 +171,17 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     agreements.record(events.SHARING_WITHDRAWN, ended, by)
     receipts.send("sharing_stopped", ended, registry.find(client_id), by)
     return ended
+
+
+def end_of_server(estab_id: str, client_id: str, *, by: Membership | Actor) -> None:
+    """End the agreement with the client of a server that is removed; the estab is locked. None may be in force."""
+    agreed = agreements.current(estab_id, client_id)
+    if agreed is None or not agreed.is_of_server:
+        return
+    ended = agreements.end(estab_id, client_id, only=agreed.id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
+    if ended is not None:
+        agreements.record(events.SHARING_WITHDRAWN, ended, by)
+        receipts.send("sharing_stopped", ended, registry.find(client_id), by)
 
 
 def pause(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:

@@ -217,7 +217,9 @@ def _offer(row: Release, member: Membership) -> Offer:
     services = [
         service
         for agreement in authorise.current(row.estab_id)
-        if agreement.state in {"active", "paused"} and (service := _service(agreement, member)) is not None
+        if agreement.state in {"active", "paused"}
+        and not agreement.is_of_server  # it is of a server of the closed school; the following one connects its own
+        and (service := _service(agreement, member)) is not None
     ]
     return Offer(
         row.id, row.estab, sorted(services, key=lambda service: (service.client.client_name, service.client.id))

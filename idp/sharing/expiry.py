@@ -88,5 +88,6 @@ def _mail(agreement: Authorisation, days: int) -> None:
             expires=agreement.until if days else None, owner=owner.name_in_mails, school=estab.name,
             estab_id=estab.estab_id, client_name=client.client_name, partner_name=client.partner_name,
             areas=scopes.in_order(scopes.of_kind("data", agreement.scopes)), days=days,
+            is_server=agreement.is_of_server,
             until=dates.day(agreement.until), link=link(estab.estab_id, client.id),
         )  # fmt: skip

@@ -98,7 +98,7 @@ class Authorisation(Base):
     @property
     def is_of_server(self) -> bool:
         """Whether it is of the program on the school's server, which sends data and receives none."""
-        return bool(catalogue.of_kind("endpoint", self.scopes)) and not catalogue.of_kind("data", self.scopes)
+        return _is_of_server(self.scopes)
 
     @property
     def is_withheld(self) -> bool:
@@ -137,6 +137,11 @@ class Decision(Base):
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
 
+    @property
+    def is_of_server(self) -> bool:
+        """Whether it is about the program on the school's server."""
+        return _is_of_server(self.scopes)
+
 
 class Release(Base):
     """A school that closes lets a school that follows it go on with what it shares; each decides for itself."""
@@ -158,3 +163,7 @@ class Release(Base):
 
     estab: Mapped[Estab] = relationship(lazy="joined", viewonly=True)
     school: Mapped[School] = relationship(lazy="joined", viewonly=True)
+
+
+def _is_of_server(scopes: frozenset[str]) -> bool:
+    return bool(catalogue.of_kind("endpoint", scopes)) and not catalogue.of_kind("data", scopes)

@@ -6,24 +6,33 @@ from idp.estabs.permissions import Action
 from idp.foundation import clock, dates, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
+from idp.sharing.agreements import Actor
 from idp.sharing.models import Authorisation
 
 
 def send(
-    name: str, agreed: Authorisation, client: AnyClient, by: Membership, *, replaces: bool = False, renews: bool = False
+    name: str,
+    agreed: Authorisation,
+    client: AnyClient,
+    by: Membership | Actor,
+    *,
+    replaces: bool = False,
+    renews: bool = False,
 ) -> None:
     """Post the mail `name` about `agreed`, decided by `by`, to those who get such notices.
 
     `replaces` says that something had been agreed with this client before, `renews` that the same was.
     """
+    estab = agreed.estab
+    person = by.described if isinstance(by, Actor) else by.person.described_in_mails
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
-            owner=owner.name_in_mails, person=by.person.described_in_mails, school=by.estab.name,
-            estab_id=by.estab.estab_id, client_name=client.client_name, partner_name=client.partner_name,
-            areas=agreed_to,
+            owner=owner.name_in_mails, person=person, school=estab.name, estab_id=estab.estab_id,
+            client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
+            is_server=agreed.is_of_server,
             today=dates.day(clock.now()), until=dates.day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
-            is_verified=by.estab.is_verified, replaces=replaces, renews=renews, link=runtime.url("/"),
+            is_verified=estab.is_verified, replaces=replaces, renews=renews, link=runtime.url("/"),
         )  # fmt: skip

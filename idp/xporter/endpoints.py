@@ -17,7 +17,8 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue
-from idp.sharing import notices
+from idp.sharing import authorise, notices
+from idp.sharing.authorise import Actor
 from idp.xporter.models import LOST_AFTER, Endpoint
 
 SCOPE: Final = "endpoint"
@@ -134,15 +135,20 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
 def leave(agent: Agent) -> None:
     """Remove the agent's endpoint at its own request, and revoke its tokens, also where it never registered."""
     lock(Estab, agent.estab_id)
+    by = Actor(agent.person_id, agent.estab_id, "the program on your school's server")
     if (endpoint := of_agent(agent)) is not None:
-        remove(endpoint, by=agent.person_id)
+        remove(endpoint, by=by)
     runtime.ports().revoke_endpoint_tokens(agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage)
 
 
-def remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
-    """Remove the endpoint, whose estab is locked, revoke its tokens, and tell the partners that knew it."""
+def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> None:
+    """Remove the endpoint, whose estab is locked: its tokens and the school's agreement end.
+
+    Owners get a mail, and the partners that knew the endpoint are told.
+    """
     was_known = endpoint.extract_at is not None and endpoint.lost_at is None
-    end(endpoint, "removed", by=by, reason=reason)
+    end(endpoint, "removed", by=by.person_id, reason=reason)
+    authorise.end_of_server(endpoint.estab_id, endpoint.client_id, by=by)
     if was_known:
         notices.record_endpoint(endpoint.estab_id, "lost")
 
@@ -151,7 +157,7 @@ def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
     """Remove the endpoint of the school of `by`, if it is the one with this id. Raises as `authority.hold`."""
     endpoint = _held(endpoint_id, by)
     if endpoint is not None:
-        remove(endpoint, by=by.person_id)
+        remove(endpoint, by=by)
     return endpoint is not None
 
 
@@ -159,7 +165,7 @@ def remove_by_staff(estab_id: str, *, by: str, reason: str) -> Endpoint:
     """Remove the endpoint of the estab with this internal id, for an operator. Raises `NoEndpoint`."""
     lock(Estab, estab_id)
     endpoint = of_estab(estab_id)
-    remove(endpoint, by=by, reason=reason)
+    remove(endpoint, by=Actor(by, estab_id, "our staff"), reason=reason)
     return endpoint
 
 

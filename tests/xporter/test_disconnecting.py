@@ -1,0 +1,136 @@
+"""A server that is removed: its tokens and the school's agreement end, and what people read is about a server."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.sharing import authorise, continuing, expiry
+from idp.xporter import endpoints
+from tests.signin.person import Person
+from tests.xporter.agents import EXTRACT
+
+
+@pytest.fixture
+def jo(agent, work, new_browser):
+    """The owner who connected the server, signed in at a browser."""
+    with work() as session:
+        person = session.get_one(Administrator, agent.person_id)
+        jo = Person(new_browser(), id=person.id, estab_id=person.memberships[0].estab_id)
+        username = person.username
+    agent.reports(last_extract=EXTRACT)
+    jo.signs_in(username)
+    return jo
+
+
+def in_force(work, jo):
+    with work():
+        return [agreement.state for agreement in authorise.current(jo.facts["estab_id"])]
+
+
+def removes(jo):
+    jo.opens("/manage/endpoint/remove")
+    jo.sends_again("/manage/endpoint/remove", endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
+    jo.opens("/manage")
+
+
+def test_removed_at_the_desk_its_tokens_and_the_agreement_end_at_once(agent, jo, work, outbox):
+    removes(jo)
+    assert agent.reports(status=401)["code"] == "invalid_token"
+    assert agent.refreshes_token().json["error"] == "invalid_grant"
+    assert in_force(work, jo) == []
+    assert "What your school's server sends" not in jo.sees
+    assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
+    letter = outbox.last("sharing_stopped")
+    assert "has disconnected its server" in letter.subject
+    for words in ("the server can send nothing more", "stays as it is", "connects it again, by a new code"):
+        assert words in letter.text
+    assert "keeps what it has already received" not in letter.text
+
+
+def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, work):
+    for send in (jo.opens, jo.sends_again):
+        jo.opens("/manage")
+        answer = send(f"/manage/sharing/{clients[0]}/stop")
+        assert (answer.status_code, answer.location) == (303, "/manage/endpoint/remove")
+    assert in_force(work, jo) == ["active"]
+    removes(jo)
+    assert in_force(work, jo) == []
+
+
+def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, work):
+    with work() as session:
+        session.delete(endpoints.current(jo.facts["estab_id"]))
+    jo.opens(f"/manage/sharing/{clients[0]}/stop")
+    jo.sends_again(f"/manage/sharing/{clients[0]}/stop")
+    jo.opens("/manage")
+    assert "Your school has disconnected its server." in jo.sees
+    assert in_force(work, jo) == []
+
+
+def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_agent, jo, work, outbox):
+    with work():
+        endpoints.remove_by_staff(jo.facts["estab_id"], by="cli", reason="The school asked.")
+    assert in_force(work, jo) == []
+    assert "our staff disconnected the server" in outbox.last("sharing_stopped").text
+
+    second = new_agent(agent.person_id)
+    second.reports()
+    second.leaves()
+    assert in_force(work, jo) == []
+    assert "the program on your school's server disconnected" in outbox.last("sharing_stopped").text
+
+
+def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, work):
+    second = new_agent(agent.person_id)
+    second.reports(replaces=True)
+    assert in_force(work, jo) == ["active"]
+    assert second.reports()["state"] == "registered"
+
+
+def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients, work):
+    with work() as session:
+        agreement = authorise.current(jo.facts["estab_id"])[0]
+        agreement.scopes = agreement.scopes | {"students"}
+        session.flush()
+    removes(jo)
+    assert in_force(work, jo) == ["active"]
+
+
+@pytest.mark.parametrize(
+    ("act", "flash", "name", "subject"),
+    [
+        ("pause", "is paused. It sends nothing until you resume.", "sharing_paused", "has paused its server"),
+        ("resume", "Your school's server sends data again.", "sharing_resumed", "sends data again"),
+    ],
+)
+def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, agent, jo, clients, outbox):
+    for step in ("pause", "resume")[: 1 + (act == "resume")]:
+        jo.opens("/manage")
+        jo.sends_again(f"/manage/sharing/{clients[0]}/{step}")
+    jo.opens("/manage")
+    assert flash in jo.sees
+    assert subject in outbox.last(name).subject
+    assert "receives" not in outbox.last(name).text
+
+
+def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, clients, work, outbox, clock):
+    assert "has connected a server" in outbox.last("sharing_receipt").subject
+    assert "connecting the server authorises none" in outbox.last("sharing_receipt").text
+    clock.move(timedelta(days=336))
+    with work():
+        expiry.remind_due()
+    letter = outbox.last("sharing_expires")
+    assert "'s server ends on" in letter.subject
+    assert "connected again then, by a new code" in letter.text
+    clock.move(timedelta(days=30))
+    with work():
+        expiry.remind_due()
+    assert "sends nothing any more" in outbox.last("sharing_expired").subject
+
+
+def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent, jo, work):
+    with work() as session:
+        member = session.get_one(Administrator, agent.person_id).memberships[0]
+        release = continuing.Release(estab_id=member.estab_id)
+        assert continuing._offer(release, member).services == []
