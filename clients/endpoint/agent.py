@@ -81,7 +81,8 @@ class Agent:
         self.session.save(
             resource=str(answer.get("resource") or state.resource).rstrip("/"),
             estab_id=str(answer.get("estab_id") or ""), estab_status=str(answer.get("estab_status") or ""),
-            endpoint_state=str(answer.get("state") or ""), reported_at=_utc(self.now()),
+            endpoint_state=str(answer.get("state") or ""),
+            connected_until=str(answer.get("connected_until") or ""), reported_at=_utc(self.now()),
             report_every_seconds=_clamp(interval, MIN_REPORT_SECONDS, MAX_REPORT_SECONDS, state.report_every_seconds),
             clock_off_seconds=self.session.connection.skew,
         )  # fmt: skip

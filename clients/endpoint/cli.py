@@ -274,6 +274,8 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
     yield "MIS", f"{readers.NAMES.get(state.mis, state.mis)}, from {state.source}"
     yield "Provider", state.issuer
     yield "Registered", f"yes, {state.endpoint_state}" if state.refresh_token else "no"
+    if state.refresh_token and state.connected_until:
+        yield "Connected to", f"{state.connected_until[:10]}, or longer if the school renews it on its page"
     yield "Reported in", state.reported_at or "never"
     if last:
         counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in last["records"].items())
@@ -296,7 +298,8 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
 def _without_secrets(state: State) -> dict[str, Any]:
     """The state without keys, tokens and passwords."""
     names = (
-        "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "reported_at", "last_extract",
+        "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "connected_until", "reported_at",
+        "last_extract",
         "last_error", "remedy", "problem_count", "clock_off_seconds",
     )  # fmt: skip
     shown = {name: getattr(state, name) for name in names}

@@ -58,6 +58,8 @@ class State:
     estab_id: str = ""
     estab_status: str = ""
     endpoint_state: str = ""
+    connected_until: str = ""
+    """When the school's agreement ends, unless the school renews it."""
     report_every_seconds: int = 900
     reported_at: str = ""
     extract_tried_at_epoch: float = 0.0

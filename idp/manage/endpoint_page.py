@@ -59,6 +59,8 @@ class EndpointPage:
     """Of the badge."""
     name: str
     system: str
+    other_system: str
+    """The name of the system that the school has named, if the server reads another; otherwise empty."""
     version: str
     platform: str
     heard: str
@@ -78,10 +80,13 @@ def of(endpoint: Endpoint | None) -> EndpointPage | None:
     if endpoint is None:
         return None
     words, kind = STATES[endpoint.state]
+    named = endpoint.estab.mis
     extract, error = endpoint.last_extract or {}, endpoint.last_error
     return EndpointPage(
         id=endpoint.id, state=endpoint.state, words=words, kind=kind, name=endpoint.name,
-        system=mis_catalogue.name(endpoint.mis), version=endpoint.agent_version, platform=endpoint.platform,
+        system=mis_catalogue.name(endpoint.mis),
+        other_system="" if named in {None, endpoint.mis} else mis_catalogue.name(named),
+        version=endpoint.agent_version, platform=endpoint.platform,
         heard=dates.day_and_time(endpoint.heard_at), registered=dates.day(endpoint.registered_at),
         is_extract_wanted=endpoint.is_extract_wanted,
         extract_at=dates.day_and_time(endpoint.extract_at) if endpoint.extract_at else "",

@@ -19,6 +19,7 @@ from idp.sharing.models import Authorisation, Decision
 from idp.sharing.reviews import Review
 from idp.signin import second_step_offer
 from idp.xporter import endpoints
+from idp.xporter.models import Endpoint
 
 MAX_DECISIONS = 10
 """Decisions on the first page."""
@@ -172,12 +173,9 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         )
         for offer in continuing.offers(member)
     ]
-    if (endpoint := endpoints.current(member.estab_id)) is not None and endpoint.state == "lost":
-        reason = (
-            f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
-            "and it gets no newer."
-        )
-        tasks.insert(0, Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
+    endpoint = endpoints.current(member.estab_id)
+    if endpoint is not None:
+        tasks = _server_tasks(endpoint, member) + tasks
     if member.may(Action.AUTHORISE):
         tasks += _sharing_tasks(shared)
     person = member.person
@@ -194,6 +192,25 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
     if member.may(Action.AUTHORISE) and endpoint is None:
         reason = "Services receive nothing until it is running on your school's server."
         tasks.append(Task("Install XporterOnDemand", reason, "How to install it", "/register/next-steps"))
+    return tasks
+
+
+def _server_tasks(endpoint: Endpoint, member: Membership) -> list[Task]:
+    """What is to be done about the school's server."""
+    named, tasks = member.estab.mis, []
+    if endpoint.state == "lost":
+        reason = (
+            f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
+            "and it gets no newer."
+        )
+        tasks.append(Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
+    if named not in {None, endpoint.mis} and member.may(Action.NAME_MIS):
+        old, new = mis_catalogue.name(named), mis_catalogue.name(endpoint.mis)
+        reason = (
+            f"{endpoint.name} reads {new}, and your school's system is recorded as {old}. If your school has changed "
+            f"to {new}, please say so. If not, the server has to be connected again, to read {old}."
+        )
+        tasks.append(Task("Which system does your school use?", reason, "Say which one it is", "/manage/system"))
     return tasks
 
 
@@ -231,11 +248,12 @@ def _renewal_task(service: Shared) -> Task:
 def shown(agreed: Authorisation) -> Shared:
     """The agreement as pages show it."""
     areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
+    is_over = agreed.is_of_server and agreed.state == "expired"  # its tokens are over, too: it wants a new code
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
         state=_state(agreed), is_server=agreed.is_of_server, has_choice=agreed.has_choice,
-        can_renew=renewal.is_due(agreed), review=reviews.of(agreed),
+        can_renew=renewal.is_due(agreed) and not is_over, review=reviews.of(agreed),
     )  # fmt: skip
 
 

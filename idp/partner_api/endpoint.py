@@ -75,6 +75,9 @@ class EndpointStatus(Answer, frozen=True, kw_only=True):
     resource: Annotated[
         str | UnsetType, Meta(description="The address of XporterOnDemand; left out where there is none.")
     ] = UNSET
+    connected_until: Annotated[
+        datetime, Meta(description="When the school's agreement with the program ends, unless the school renews it.")
+    ]
     server_time: datetime
 
 
@@ -130,6 +133,7 @@ def _status(access: Access, endpoint: Endpoint | None) -> EndpointStatus:
         state="none" if endpoint is None else endpoint.state,  # type: ignore[arg-type]
         report_every_seconds=endpoints.REPORT_EVERY_SECONDS,
         extract_wanted=endpoint is not None and endpoint.is_extract_wanted,
+        connected_until=access.state.until,
         resource=next(iter(sorted(resources.serving({SCOPE}))), UNSET), server_time=clock.now(),
     )  # fmt: skip
 

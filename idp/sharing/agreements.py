@@ -121,6 +121,11 @@ def offered_by(client_id: str) -> frozenset[str]:
     return frozenset().union(*session().scalars(statement))
 
 
+def description(by: Membership | Actor) -> str:
+    """Who decides, as mails say it."""
+    return by.described if isinstance(by, Actor) else by.person.described_in_mails
+
+
 def record(event: str, agreed: Authorisation, by: Membership | Actor, **facts: Any) -> None:
     """Write it in the audit log and in the history that the school reads, and tell the client.
 

@@ -82,6 +82,7 @@ def _lasts_long_enough(agreement: Authorisation, days: int) -> bool:
 
 def _mail(agreement: Authorisation, days: int) -> None:
     client, estab = agreement.client, agreement.estab
+    is_over_for_server = agreement.is_of_server and not days  # its tokens are over: it wants a new code
     for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "sharing_expires" if days else "sharing_expired", to=owner.email, estab=estab.id, client=client.id,
@@ -89,5 +90,6 @@ def _mail(agreement: Authorisation, days: int) -> None:
             estab_id=estab.estab_id, client_name=client.client_name, partner_name=client.partner_name,
             areas=scopes.in_order(scopes.of_kind("data", agreement.scopes)), days=days,
             is_server=agreement.is_of_server,
-            until=dates.day(agreement.until), link=link(estab.estab_id, client.id),
+            until=dates.day(agreement.until),
+            link=runtime.url("/manage/endpoint") if is_over_for_server else link(estab.estab_id, client.id),
         )  # fmt: skip

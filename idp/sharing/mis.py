@@ -14,6 +14,7 @@ from idp.partners import mis_catalogue, registry
 from idp.partners.mis_catalogue import Mis
 from idp.partners.snapshots import AnyClient
 from idp.sharing import agreements, notices
+from idp.sharing.agreements import Actor
 from idp.sharing.models import Authorisation
 
 
@@ -63,6 +64,20 @@ def tell(code: str, *, by: Membership) -> None:
     authority.hold(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
+    _record(estab, code, by)
+
+
+def take_over(estab_id: str, code: str, *, by: Actor) -> None:
+    """Record the system that a school's server reads, if the school, whose estab is locked, has named none.
+
+    If it has named another, that stays: the school is asked which one is right (`manage.overview`).
+    """
+    estab = session().get_one(Estab, estab_id)
+    if estab.mis is None:
+        _record(estab, code, by)
+
+
+def _record(estab: Estab, code: str, by: Membership | Actor) -> None:
     stopping, starting = stops(estab, code), _starts(estab, code)
     before = accounts.set_mis(estab, code)
     if before == code:
@@ -77,7 +92,7 @@ def tell(code: str, *, by: Membership) -> None:
             )
             notices.record(event, agreement)
     if stopping or starting:
-        _mail(estab, stopping, starting, by)
+        _mail(estab, stopping, starting, agreements.description(by))
 
 
 def stops(estab: Estab, code: str) -> list[Authorisation]:
@@ -110,12 +125,12 @@ def _of(estab: Estab) -> tuple[ColumnElement[bool], ...]:
     return Authorisation.estab_id == estab.id, *is_current
 
 
-def _mail(estab: Estab, stopping: list[Authorisation], starting: list[Authorisation], by: Membership) -> None:
+def _mail(estab: Estab, stopping: list[Authorisation], starting: list[Authorisation], person: str) -> None:
     names = [[agreement.client.client_name for agreement in agreed] for agreed in (stopping, starting)]
     for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "system_changed", to=owner.email, estab=estab.id, owner=owner.name_in_mails,
-            person=by.person.described_in_mails, school=estab.name, estab_id=estab.estab_id,
+            person=person, school=estab.name, estab_id=estab.estab_id,
             system=mis_catalogue.name(estab.mis), stopping=names[0], starting=names[1], today=dates.day(clock.now()),
             link=runtime.url("/manage"),
         )  # fmt: skip

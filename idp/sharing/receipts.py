@@ -6,6 +6,7 @@ from idp.estabs.permissions import Action
 from idp.foundation import clock, dates, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
+from idp.sharing import agreements
 from idp.sharing.agreements import Actor
 from idp.sharing.models import Authorisation
 
@@ -24,7 +25,7 @@ def send(
     `replaces` says that something had been agreed with this client before, `renews` that the same was.
     """
     estab = agreed.estab
-    person = by.described if isinstance(by, Actor) else by.person.described_in_mails
+    person = agreements.description(by)
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(

@@ -17,7 +17,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue
-from idp.sharing import authorise, notices
+from idp.sharing import authorise, mis, notices
 from idp.sharing.authorise import Actor
 from idp.xporter.models import LOST_AFTER, Endpoint
 
@@ -111,7 +111,8 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     """Register the agent as its school's endpoint, or record its report; returns it.
 
     Another endpoint of the school is replaced if `replaces`; else this raises `EndpointExists`. Raises `EndpointEnded`
-    for one that has been replaced or removed meanwhile, and `BadRequest` for a MIS that does not exist.
+    for one that has been replaced or removed meanwhile, and `BadRequest` for a MIS that does not exist. A school that
+    has named no MIS has the endpoint's from then on.
     """
     if report.mis not in mis_catalogue.catalogue():
         raise BadRequest(f"mis: there is no system {report.mis}", reason="MIS")
@@ -127,18 +128,25 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     was_away = endpoint.extract_at is None or endpoint.lost_at is not None
     _record(endpoint, agent, report)
     session().flush()
+    mis.take_over(agent.estab_id, report.mis, by=_actor(agent))
     if was_away and endpoint.extract_at is not None:
         notices.record_endpoint(agent.estab_id, "connected")
     return endpoint
 
 
 def leave(agent: Agent) -> None:
-    """Remove the agent's endpoint at its own request, and revoke its tokens, also where it never registered."""
+    """Remove the agent's endpoint at its own request, and revoke its tokens, also where it never registered.
+
+    The school's agreement ends with the last server that has tokens.
+    """
     lock(Estab, agent.estab_id)
-    by = Actor(agent.person_id, agent.estab_id, "the program on your school's server")
     if (endpoint := of_agent(agent)) is not None:
-        remove(endpoint, by=by)
-    runtime.ports().revoke_endpoint_tokens(agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage)
+        _remove(endpoint, by=agent.person_id)
+    others = runtime.ports().revoke_endpoint_tokens(
+        agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage
+    )  # fmt: skip
+    if not others:  # a server that is connected already and will take its place works under the same agreement
+        authorise.end_of_server(agent.estab_id, agent.client_id, by=_actor(agent))
 
 
 def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> None:
@@ -146,9 +154,13 @@ def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> N
 
     Owners get a mail, and the partners that knew the endpoint are told.
     """
-    was_known = endpoint.extract_at is not None and endpoint.lost_at is None
-    end(endpoint, "removed", by=by.person_id, reason=reason)
+    _remove(endpoint, by=by.person_id, reason=reason)
     authorise.end_of_server(endpoint.estab_id, endpoint.client_id, by=by)
+
+
+def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
+    was_known = endpoint.extract_at is not None and endpoint.lost_at is None
+    end(endpoint, "removed", by=by, reason=reason)
     if was_known:
         notices.record_endpoint(endpoint.estab_id, "lost")
 
@@ -216,6 +228,10 @@ def end(endpoint: Endpoint, how: str, *, by: str, reason: str = "") -> None:
     runtime.ports().revoke_endpoint_tokens(
         endpoint.estab_id, endpoint.client_id, endpoint.key_thumbprint, endpoint.lineage
     )
+
+
+def _actor(agent: Agent) -> Actor:
+    return Actor(agent.person_id, agent.estab_id, "the program on your school's server")
 
 
 def _refuse_ended(agent: Agent) -> None:

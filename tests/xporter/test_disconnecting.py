@@ -16,10 +16,10 @@ def jo(agent, work, new_browser):
     """The owner who connected the server, signed in at a browser."""
     with work() as session:
         person = session.get_one(Administrator, agent.person_id)
-        jo = Person(new_browser(), id=person.id, estab_id=person.memberships[0].estab_id)
-        username = person.username
+        facts = {"estab_id": person.memberships[0].estab_id, "username": person.username}
+    jo = Person(new_browser(), **facts)
     agent.reports(last_extract=EXTRACT)
-    jo.signs_in(username)
+    jo.signs_in(jo.facts["username"])
     return jo
 
 
@@ -76,9 +76,13 @@ def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_age
 
     second = new_agent(agent.person_id)
     second.reports()
+    third = new_agent(agent.person_id)
     second.leaves()
+    assert in_force(work, jo) == ["active"], "another server, which is connected already, takes its place"
+    third.leaves()
     assert in_force(work, jo) == []
-    assert "the program on your school's server disconnected" in outbox.last("sharing_stopped").text
+    texts = " ".join(letter.text for letter in outbox.all("sharing_stopped"))
+    assert "the program on your school's server disconnected" in texts
 
 
 def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, work):
@@ -126,7 +130,15 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     clock.move(timedelta(days=30))
     with work():
         expiry.remind_due()
-    assert "sends nothing any more" in outbox.last("sharing_expired").subject
+    letter = outbox.last("sharing_expired")
+    assert "sends nothing any more" in letter.subject
+    assert "run the command xporter-endpoint register on the server" in letter.text
+    assert "renew" not in letter.text
+    jo.signs_in(jo.facts["username"])
+    jo.opens("/manage")
+    assert "It sends nothing any more." in jo.sees
+    assert "Renew" not in jo.sees
+    assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
 
 
 def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent, jo, work):

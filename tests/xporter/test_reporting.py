@@ -19,6 +19,7 @@ def test_a_report_registers_the_server_and_is_repeated_without_harm(agent):
     assert first == {
         "estab_id": first["estab_id"], "estab_status": "verified", "state": "registered", "report_every_seconds": 900,
         "extract_wanted": False, "resource": XPORTER, "server_time": first["server_time"],
+        "connected_until": "2027-03-02T09:30:00Z",
     }  # fmt: skip
     assert agent.reports()["state"] == "registered"
     assert agent.reads_status()["state"] == "registered"

@@ -105,7 +105,7 @@ def use(token: str, presented: Presented) -> str | None:
     family, secret = presented.family, token.partition(".")[0]
     if not family.rotates:
         if clock.now() - family.last_used_at >= LAST_USED_PRECISION:
-            _TOUCHED.run(its_id=family.id, now=clock.now())
+            _TOUCHED.run(its_id=family.id, now=clock.now(), until=_until(family))
         return None
     if not presented.is_newest:
         return _token(secret, family.id, family.sequence)
@@ -149,15 +149,17 @@ def revoke(family: Family, client: OAuthClient) -> None:
     log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 
 
-def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> None:
+def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> bool:
     """Revoke all tokens that a client has for an estab, by its internal id, under the DPoP key `jkt`.
 
-    And all of `lineage`, which may have no refresh token.
+    And all of `lineage`, which may have no refresh token. Returns whether it has others, under other keys.
     """
-    theirs = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.dpop_jkt == jkt
-    statement = select(_table.c.lineage).where(*theirs, _table.c.revoked_at.is_(None))
+    unrevoked = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.revoked_at.is_(None)
+    statement = select(_table.c.lineage).where(*unrevoked, _table.c.dpop_jkt == jkt)
     for name in {lineage, *connection().scalars(statement)}:
         access_tokens.revoke_lineage(name)
+    others = select(_table.c.id).where(*unrevoked, _table.c.expires_at > clock.now()).limit(1)
+    return connection().scalar(others) is not None
 
 
 def _reused(family: Family, client: OAuthClient) -> None:
@@ -173,6 +175,13 @@ def _why_closed(family: Family) -> str | None:
     if family.expires_at <= now:
         return f"expired at {family.expires_at:%Y-%m-%d %H:%M} UTC"
     return f"expired, because it was not used for {idle.days} days" if family.last_used_at + idle <= now else None
+
+
+def _until(family: Family) -> datetime:
+    """When a token that is used now expires. That of an agent without a person lasts as long as its authorisation."""
+    if not scopes.of_kind("endpoint", family.basis.scopes):
+        return family.expires_at
+    return max(family.expires_at, clock.now() + timedelta(seconds=runtime.settings().tokens.refresh_absolute))
 
 
 def _in_grace(family: Family) -> bool:
@@ -215,7 +224,9 @@ _FAMILY: Final = Statement(
 )  # fmt: skip
 """A family by the digest of its secret part, with the state of its authorisation."""
 _TOUCHED: Final = WriteStatement(
-    update(_table).where(_table.c.id == bindparam("its_id")).values(last_used_at=bindparam("now", type_=Instant()))
+    update(_table)
+    .where(_table.c.id == bindparam("its_id"))
+    .values(last_used_at=bindparam("now", type_=Instant()), expires_at=bindparam("until", type_=Instant()))
 )
 _ROTATED: Final = WriteStatement(
     update(_table)

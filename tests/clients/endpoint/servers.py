@@ -204,6 +204,7 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
         return jsonify(
             estab_id="3124567", estab_status=servers.estab_status, state="registered", report_every_seconds=900,
             extract_wanted=wanted, resource=servers.issuer, server_time="2026-11-29T15:00:00Z",
+            connected_until="2027-11-29T15:00:00Z",
         )  # fmt: skip
 
     @app.post("/v1/extracts")

@@ -242,7 +242,7 @@ class TestSend:
     ):
         with home.locked():
             state = home.load()
-            home.save(state.with_(last_extract={"id": "x", "sent_at": "", "records": {"students": before}}))
+            home.save(replace(state, last_extract={"id": "x", "sent_at": "", "records": {"students": before}}))
         path = mis / "Students.csv"
         path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
 
@@ -659,6 +659,7 @@ class TestStatus:
 
         assert status == 0
         assert "School:        3124567 (verified)" in output
+        assert "Connected to:  2027-11-29, or longer if the school renews it" in output
         assert "12 students" in output
 
     def test_for_monitoring_it_is_json_without_secrets(self, command, registered, home):

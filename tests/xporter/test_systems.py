@@ -1,0 +1,75 @@
+"""The system that a school's server reads becomes the school's, unless the school has named another."""
+
+import pytest
+
+from idp.audit import events
+from idp.estabs.models import Administrator
+from idp.sharing import authorise
+from tests import factories
+from tests.audit_entries import recorded
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def school(agent, work, new_browser):
+    """`school(mis)`: the owner of the agent's school, which has named this system, at a browser."""
+
+    def make(mis) -> Person:
+        with work() as session:
+            person = session.get_one(Administrator, agent.person_id)
+            membership = person.memberships[0]
+            membership.estab.mis = mis
+            jo = Person(new_browser(), estab_id=membership.estab_id)
+            username = person.username
+        jo.signs_in(username)
+        return jo
+
+    return make
+
+
+def shares(work, agent, accepted):
+    """The school shares with a service that works with these systems alone."""
+    with work() as session:
+        by = session.get_one(Administrator, agent.person_id).memberships[0]
+        by.estab.mis = min(accepted)
+        client = factories.a_client(client_name="SchoolBooking", accepted_mis=frozenset(accepted))
+        until = authorise.lasts_until(client)
+        authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
+        by.estab.mis = None
+
+
+def test_a_school_that_has_named_none_has_that_of_its_server(agent, school, work):
+    jo = school(None)
+    assert "Not said yet" in (jo.opens("/manage"), jo.sees)[1]
+    agent.reports(mis="arbor")
+    agent.reports(mis="arbor")
+    jo.opens("/manage")
+    assert "System (MIS) Arbor" in jo.sees
+    with work():
+        assert len(recorded(events.ESTAB_MIS_TOLD)) == 1
+
+
+@pytest.mark.parametrize(("mis", "goes_on"), [("arbor", True), ("sims", False)])
+def test_services_that_work_with_it_go_on_and_others_stand_still(mis, goes_on, agent, school, work, outbox):
+    shares(work, agent, {"arbor", "isams"})
+    jo = school(None)
+    agent.reports(mis=mis)
+    jo.opens("/manage")
+    assert ("it does not work with your school's system" in jo.sees) is not goes_on
+    letters = outbox.all("system_changed")
+    assert len(letters) == goes_on
+    assert all("the program on your school's server recorded that" in letter.text for letter in letters)
+
+
+def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, work):
+    jo = school("sims")
+    agent.reports(mis="arbor")
+    jo.opens("/manage")
+    assert "System (MIS) SIMS" in jo.sees
+    assert "SERVER-1 reads Arbor, and your school's system is recorded as SIMS." in jo.sees
+    jo.opens("/manage/endpoint")
+    assert "This server reads Arbor, and your school's system is recorded as SIMS" in jo.sees
+    jo.sends("/manage/system", mis="arbor")
+    jo.opens("/manage")
+    assert "System (MIS) Arbor" in jo.sees
+    assert "Which system does your school use?" not in jo.sees
