@@ -298,9 +298,8 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
 def _without_secrets(state: State) -> dict[str, Any]:
     """The state without keys, tokens and passwords."""
     names = (
-        "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "connected_until", "reported_at",
-        "last_extract",
-        "last_error", "remedy", "problem_count", "clock_off_seconds",
+        "issuer", "mis", "source", "name", "estab_id", "estab_status", "endpoint_state", "connected_until",
+        "reported_at", "last_extract", "last_error", "remedy", "problem_count", "clock_off_seconds",
     )  # fmt: skip
     shown = {name: getattr(state, name) for name in names}
     return {**shown, "registered": bool(state.refresh_token), "pending": bool(state.pending), "version": __version__}
