@@ -6,6 +6,11 @@ No message contains personal data or a secret: messages are logged, shown, and r
 import errno
 
 
+def printable(text: str) -> str:
+    """The text without control characters: those of a server or a file could move the cursor or forge a log line."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 class AgentError(Exception):
     """An error. `code` is for support, `remedy` for the person at the server."""
 
@@ -14,9 +19,7 @@ class AgentError(Exception):
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
-        # It may quote a server or a file, whose control characters could move the cursor or forge a line of the log.
-        self.message = "".join(char if char.isprintable() else " " for char in message)
-        self.remedy = remedy
+        self.message, self.remedy = printable(message), printable(remedy)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}"

@@ -8,7 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from .errors import printable
+
 MAX_KEY_LENGTH: Final = 100
+MAX_ITEMS: Final = {"contacts.students": 100, "classes.students": 5000, "classes.teachers": 5000, "lessons.staff": 5000}
+"""How long lists may be, by collection and member; the receiver refuses longer ones."""
+MAX_OTHER_ITEMS: Final = 1000
 COLLECTIONS: Final = (
     "terms", "year_groups", "registration_groups", "houses", "students", "contacts", "staff", "classes", "periods",
     "lessons", "attendance", "assessments",
@@ -64,7 +69,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = [self.source, *([f"row {self.row}"] if self.row else []), *([self.column] if self.column else [])]
-        return f"{', '.join(place)}: {self.message}"
+        return printable(f"{', '.join(place)}: {self.message}")
 
 
 @dataclass
@@ -89,3 +94,6 @@ class Problems:
 
 class Unreadable(Exception):
     """A collection could not be read to its end: a file is missing, say, or the MIS did not answer. Says what to do."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 MAX_TEXT_LENGTH: Final = 1000
+MAX_MINUTES: Final = 1440
+MAX_PRIORITY: Final = 100
 EMPTY: Final = frozenset({"", "null", "#n/a", "n/a", "-"})
 TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
@@ -43,13 +45,13 @@ def text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():  # a spreadsheet has no whole numbers
         value = int(value)
     plain = str(value).strip()
+    if len(plain) > MAX_TEXT_LENGTH:  # first, since composing a text takes the square of its length
+        raise BadValue(f"is longer than {MAX_TEXT_LENGTH} characters")
     if not (plain.isascii() and plain.isprintable()):
         plain = unicodedata.normalize("NFC", plain)
         plain = "".join(char if char.isprintable() or char == "\n" else " " for char in plain).strip()
     if len(plain) <= 4 and plain.lower() in EMPTY:
         return None
-    if len(plain) > MAX_TEXT_LENGTH:
-        raise BadValue(f"is longer than {MAX_TEXT_LENGTH} characters")
     if plain.isascii():
         return plain
     if MOJIBAKE.search(plain) and (repaired := _repair_mojibake(plain)):
@@ -95,13 +97,22 @@ def yes_or_no(value: Any) -> bool | None:
     raise BadValue("is neither yes nor no")
 
 
-def whole_number(value: Any) -> int | None:
-    """A whole number from 0 to 9999."""
+def minutes(value: Any) -> int | None:
+    """Minutes of one day."""
+    return _whole_number(value, MAX_MINUTES)
+
+
+def priority(value: Any) -> int | None:
+    """In which order the contacts of a pupil are called."""
+    return _whole_number(value, MAX_PRIORITY)
+
+
+def _whole_number(value: Any, maximum: int) -> int | None:
     plain = text(value)
     if plain is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,4}", plain):
-        raise BadValue("is not a whole number")
+    if not re.fullmatch(r"[0-9]{1,4}", plain) or int(plain) > maximum:
+        raise BadValue(f"is not a whole number from 0 to {maximum}")
     return int(plain)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..values import BadValue, clock_time, day, email, text, upn, weekday, whole_number, yes_or_no
+from ..values import BadValue, clock_time, day, email, minutes, priority, text, upn, weekday, yes_or_no
 from .credentials import Credentials
 from .json_pages import JsonPages
 from .tables import Field, Table, TableReader
@@ -40,7 +40,7 @@ def guardians(value: Any) -> list[dict[str, Any]] | None:
         link = {
             "student": text(student.get("id")) if isinstance(student, dict) else None,
             "relationship": text(item.get("relationship")),
-            "priority": whole_number(item.get("guardianPriority")),
+            "priority": priority(item.get("guardianPriority")),
         }
         if link["student"] is None:
             raise BadValue("names a pupil without an id")
@@ -140,7 +140,7 @@ TABLES = {
         (
             Field("student", "student.id"), Field("date", "date", day), Field("session", "rollCall"),
             Field("mark", "mark"), Field("reason", "markDescription"),
-            Field("minutes_late", "minutesLate", whole_number),
+            Field("minutes_late", "minutesLate", minutes),
         ),
     ),
     "assessments": Table(

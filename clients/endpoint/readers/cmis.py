@@ -5,7 +5,19 @@ A pupil's CourseYear is a bare number, and a Slot is a period.
 
 from pathlib import Path
 
-from ..values import clock_time, curriculum_year, day, email, texts, upn, weekday, whole_number, year_group, yes_or_no
+from ..values import (
+    clock_time,
+    curriculum_year,
+    day,
+    email,
+    minutes,
+    priority,
+    texts,
+    upn,
+    weekday,
+    year_group,
+    yes_or_no,
+)
 from .csv_files import CsvFolder
 from .tables import Field, Gather, Table, TableReader
 
@@ -64,7 +76,7 @@ TABLES = {
                 "ContactId",
                 (
                     Field("student", "StudentId"), Field("relationship", "Relation"),
-                    Field("priority", "ContactOrder", whole_number),
+                    Field("priority", "ContactOrder", priority),
                 ),
             ),
         ),
@@ -109,7 +121,7 @@ TABLES = {
         (
             Field("student", "StudentId"), Field("date", "RegDate", day), Field("session", "AMPM"),
             Field("mark", "AttendCode"), Field("reason", "AttendName"),
-            Field("minutes_late", "MinsLate", whole_number),
+            Field("minutes_late", "MinsLate", minutes),
         ),
     ),
     "assessments": Table(

@@ -28,8 +28,8 @@ class CsvFolder:
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
         """The rows of a report. Raises `Unreadable` if it is missing, is cut off, or changes while it is read."""
         name = self.name(source)
-        path = _find(self.folder, name)
         try:
+            path = _find(self.folder, name)
             before = path.stat()
             with path.open(encoding=_encoding(path), errors="replace", newline="") as opened:
                 yield from _rows(opened, name, problems)
@@ -46,6 +46,8 @@ def _find(folder: Path, name: str) -> Path:
         raise Unreadable(f"The folder {folder} is not there. Check the path, and that this account may read it.")
     for path in folder.iterdir():
         if path.name.lower() == name.lower():
+            if not path.is_file():  # opening a pipe would wait for a writer
+                raise Unreadable(f"{name} is no file, or a link that leads to none. Export the report again.")
             return path
     raise Unreadable(f"{name} is not in {folder}. Check that the report is exported there under this name.")
 

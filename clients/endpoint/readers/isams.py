@@ -13,11 +13,12 @@ from ..values import (
     curriculum_year,
     day,
     email,
+    minutes,
+    priority,
     text,
     texts,
     upn,
     weekday,
-    whole_number,
     yes_or_no,
 )
 from .credentials import Credentials
@@ -43,7 +44,7 @@ def pupil_links(value: Any) -> list[dict[str, Any]] | None:
         link = {
             "student": text(item.get("schoolId")),
             "relationship": text(item.get("relationship")),
-            "priority": whole_number(item.get("contactOrder")),
+            "priority": priority(item.get("contactOrder")),
         }
         if link["student"] is None:
             raise BadValue("names a pupil without a school id")
@@ -136,7 +137,7 @@ TABLES = {
         (PUPIL, Field("", "date", day), Field("", "registrationPeriod")),
         (
             Field("student", "schoolId"), Field("date", "date", day), Field("session", "registrationPeriod"),
-            Field("mark", "code"), Field("reason", "reason"), Field("minutes_late", "minutesLate", whole_number),
+            Field("mark", "code"), Field("reason", "reason"), Field("minutes_late", "minutesLate", minutes),
         ),
     ),
     "assessments": Table(

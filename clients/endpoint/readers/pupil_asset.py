@@ -11,7 +11,19 @@ from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from ..records import Problems, Unreadable
-from ..values import clock_time, curriculum_year, day, email, texts, upn, weekday, whole_number, year_group, yes_or_no
+from ..values import (
+    clock_time,
+    curriculum_year,
+    day,
+    email,
+    minutes,
+    priority,
+    texts,
+    upn,
+    weekday,
+    year_group,
+    yes_or_no,
+)
 from .tables import Field, Gather, Row, Table, TableReader
 
 MAX_UNPACKED_BYTES = 1 << 30
@@ -71,7 +83,7 @@ TABLES = {
                 "Contact ID",
                 (
                     Field("student", "Pupil ID"), Field("relationship", "Relationship"),
-                    Field("priority", "Order", whole_number),
+                    Field("priority", "Order", priority),
                 ),
             ),
         ),
@@ -109,7 +121,7 @@ TABLES = {
         (PUPIL, Field("", "Date", day), Field("", "Session")),
         (
             Field("student", "Pupil ID"), Field("date", "Date", day), Field("session", "Session"),
-            Field("mark", "Code"), Field("reason", "Reason"), Field("minutes_late", "Minutes late", whole_number),
+            Field("mark", "Code"), Field("reason", "Reason"), Field("minutes_late", "Minutes late", minutes),
         ),
     ),
     "assessments": Table(
@@ -138,8 +150,9 @@ class Workbook:
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
         """The rows of a sheet. Raises `Unreadable`."""
-        path = self._newest()
+        path = self.path
         try:
+            path = self._newest()
             book = self._open(path)
             if source in book.sheetnames:
                 yield from _rows(book[source], self.name(source), problems)
@@ -167,7 +180,7 @@ class Workbook:
         if not self.path.is_dir():
             raise Unreadable(f"{self.path} is not there. Check the path, and that this account may read it.")
         # Excel keeps a file beside a workbook that is open: ~$name.xlsx
-        books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$")]
+        books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$") and path.is_file()]
         if not books:
             raise Unreadable(f"There is no workbook (.xlsx) in {self.path}. Check that it is exported there.")
         return max(books, key=lambda path: path.stat().st_mtime_ns)

@@ -5,7 +5,19 @@ Year groups, registration groups and houses have no reports of their own: they a
 
 from pathlib import Path
 
-from ..values import clock_time, curriculum_year, day, email, texts, upn, weekday, whole_number, year_group, yes_or_no
+from ..values import (
+    clock_time,
+    curriculum_year,
+    day,
+    email,
+    minutes,
+    priority,
+    texts,
+    upn,
+    weekday,
+    year_group,
+    yes_or_no,
+)
 from .csv_files import CsvFolder
 from .tables import Field, Gather, Table, TableReader, full_name
 
@@ -65,7 +77,7 @@ TABLES = {
                 "Contact ID",
                 (
                     Field("student", "Adno"), Field("relationship", "Relationship"),
-                    Field("priority", "Priority", whole_number),
+                    Field("priority", "Priority", priority),
                 ),
             ),
         ),
@@ -105,7 +117,7 @@ TABLES = {
         (PUPIL, Field("", "Date", day), Field("", "Session")),
         (
             Field("student", "Adno"), Field("date", "Date", day), Field("session", "Session"), Field("mark", "Mark"),
-            Field("reason", "Meaning"), Field("minutes_late", "Minutes Late", whole_number),
+            Field("reason", "Meaning"), Field("minutes_late", "Minutes Late", minutes),
         ),
     ),
     "assessments": Table(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from .. import values
-from ..records import MAX_KEY_LENGTH, REQUIRED, Problems, Record, Unreadable
+from ..records import MAX_ITEMS, MAX_KEY_LENGTH, MAX_OTHER_ITEMS, REQUIRED, Problems, Record, Unreadable
 from ..values import BadValue, Converter, RepairedValue
 
 
@@ -114,6 +114,7 @@ class TableReader:
             for gather, items in gathered:
                 if key in items:
                     data[gather.member] = items.pop(key)
+            _limit_lists(collection, data, name, number, problems)
             yield Record(key, data, name, number)
         yield from (Record(key, None, name, number) for key, number in unreadable.items() if key not in seen)
 
@@ -183,6 +184,14 @@ def _data(
         problems.add(name, number, ", ".join(columns), f"is missing, so this row was left out{STAYS}")
         return None
     return data
+
+
+def _limit_lists(collection: str, data: dict[str, Any], name: str, number: int, problems: Problems) -> None:
+    for member, value in data.items():
+        most = MAX_ITEMS.get(f"{collection}.{member}", MAX_OTHER_ITEMS)
+        if isinstance(value, list) and len(value) > most:
+            problems.add(name, number, member, f"has more than {most} items; the first {most} were taken")
+            data[member] = value[:most]
 
 
 def _convert(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: Problems) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from clients.endpoint import values
 from clients.endpoint.values import BadValue, RepairedValue
 
 CONVERTERS = (
-    values.text, values.day, values.yes_or_no, values.whole_number, values.clock_time, values.weekday, values.texts,
+    values.text, values.day, values.yes_or_no, values.minutes, values.clock_time, values.weekday, values.texts,
     values.email, values.upn, values.year_group, values.curriculum_year,
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ CONVERTERS = (
         (values.yes_or_no, "no", False),
         (values.yes_or_no, False, False),
         (values.yes_or_no, 1.0, True),
-        (values.whole_number, "07", 7),
+        (values.minutes, "07", 7),
         (values.clock_time, "8.50", "08:50"),
         (values.clock_time, "08:50:00", "08:50"),
         (values.clock_time, dt.time(8, 50), "08:50"),
@@ -63,8 +63,8 @@ def test_a_value_is_converted(convert, value, expected):
         (values.day, "01/01/0026"),
         (values.day, 46000),
         (values.yes_or_no, "perhaps"),
-        (values.whole_number, "-3"),
-        (values.whole_number, "٣"),
+        (values.minutes, "-3"),
+        (values.minutes, "٣"),
         (values.clock_time, "25:00"),
         (values.weekday, "8"),
         (values.email, "office at school"),

@@ -1,0 +1,210 @@
+"""Exports that somebody made in order to do harm, and values that the receiver would refuse the whole extract for."""
+
+import json
+import os
+import shutil
+import time
+import zipfile
+
+import pytest
+
+from clients.endpoint import values
+from clients.endpoint.errors import ExtractFailed
+from clients.endpoint.readers import make
+from clients.endpoint.records import COLLECTIONS, Problems, Unreadable
+from clients.endpoint.values import BadValue
+from clients.xporter.shapes import Reader
+from tests.clients.endpoint.conftest import CREDENTIALS
+from tests.clients.endpoint.test_readers import rewrite
+from tests.clients.xporter.school_data import SCOPE_OF
+
+SECONDS = 2.0
+
+
+@pytest.fixture
+def sims(exported, tmp_path):
+    folder = tmp_path / "sims"
+    shutil.copytree(exported / "sims", folder)
+    return folder
+
+
+def read(mis, source, collection="students"):
+    problems = Problems()
+    reader = make(mis, str(source), CREDENTIALS, time.sleep)
+    return list(reader.read(collection, problems)), [str(problem) for problem in problems.listed]
+
+
+def spoil(folder, report, column, value):
+    """Put this value into the first row of a report."""
+
+    def change(rows):
+        rows[1][rows[0].index(column)] = value
+
+    rewrite(folder / f"{report}.csv", change)
+
+
+@pytest.mark.parametrize("text", ["a" + "\u0328\u0300" * 300_000, "a" * 900_000, "ÃÃ" * 200_000, "1" * 900_000])
+@pytest.mark.parametrize(
+    "convert", [values.text, values.day, values.email, values.texts, values.year_group, values.upn, values.minutes]
+)
+def test_a_huge_cell_is_refused_quickly(text, convert):
+    began = time.process_time()
+    with pytest.raises(BadValue):
+        convert(text)
+    assert time.process_time() - began < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("report", "column", "value", "collection"),
+    [
+        ("Attendance", "Minutes Late", "9999", "attendance"),
+        ("Contacts", "Priority", "9999", "contacts"),
+        ("Students", "Allergies", ";".join(map(str, range(200))), "students"),
+        ("Students", "Doctor", "x" * 1000, "students"),
+    ],
+)
+def test_no_value_makes_the_receiver_refuse_the_extract(report, column, value, collection, sims):
+    if report == "Students" and column == "Doctor":
+        column = "Medical Practice"
+    spoil(sims, report, column, value)
+    members = [name.partition(".")[2] for name in SCOPE_OF if name.startswith(f"{collection}.")]
+    decode = Reader(collection, members).decode
+
+    records, _ = read("sims", sims, collection)
+
+    for record in records:
+        decode(json.dumps(record.data).encode())
+
+
+def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(sims):
+    contacts = sims / "Contacts.csv"
+    lines = contacts.read_bytes().splitlines(keepends=True)
+    adno = next(iter(read("sims", sims)[0])).key
+    row = lines[1].split(b",")
+    heading = [cell.strip(b'"\r\n') for cell in lines[0].split(b",")].index(b"Adno")
+    more = []
+    for number in range(150):
+        row[heading] = f'"{number}"'.encode()
+        more.append(b",".join(row))
+    contacts.write_bytes(b"".join([lines[0], *more]))
+
+    records, problems = read("sims", sims, "contacts")
+
+    assert adno
+    assert [len(record.data["students"]) for record in records] == [100]
+    assert any("has more than 100" in problem for problem in problems)
+
+
+def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(sims):
+    (sims / "Students.csv").unlink()
+    os.mkfifo(sims / "Students.csv")
+    with pytest.raises(Unreadable, match="is no file"):
+        read("sims", sims)
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_make_a_report_unreadable(sims, tmp_path):
+    for target in ("/nowhere", "Students.csv"):
+        (sims / "Students.csv").unlink()
+        (sims / "Students.csv").symlink_to(target)
+        with pytest.raises(Unreadable):
+            read("sims", sims)
+    books = tmp_path / "books"
+    books.mkdir()
+    (books / "export.xlsx").symlink_to("/nowhere")
+    with pytest.raises(Unreadable):
+        read("pupil_asset", books)
+
+
+def test_names_and_headings_of_an_export_move_no_cursor_and_forge_no_line(sims, tmp_path):
+    path = sims / "Students.csv"
+    path.write_bytes(path.read_bytes().replace(b'"UPN"', b'"\x1b[2J\nUPN","\x1b[2J\nUPN"', 1))
+    _, problems = read("sims", sims)
+    (tmp_path / "export\x1b[2J\n2026-11-29 INFO all is well.xlsx").write_bytes(b"no workbook")
+    with pytest.raises(Unreadable) as refused:
+        read("pupil_asset", tmp_path)
+    failed = ExtractFailed("Nothing could be read.", refused.value.args[0])
+    for text in (*problems, str(refused.value), failed.remedy, str(failed)):
+        assert text.isprintable(), text
+    assert any("is the heading of two columns" in problem for problem in problems)
+
+
+def test_a_folder_that_may_not_be_listed_makes_its_reports_unreadable(sims, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(Unreadable, match="Permission denied"):
+        read("sims", sims)
+    monkeypatch.setattr("pathlib.Path.glob", refuse)
+    with pytest.raises(Unreadable, match="Permission denied"):
+        read("pupil_asset", sims)
+
+
+def workbook(exported, target, change):
+    """Copy the workbook to `target`, and change the parts of its archive: name and content."""
+    [source] = (exported / "pupil_asset").glob("*.xlsx")
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            after.writestr(name, change(name, before.read(name)))
+    return target
+
+
+ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE worksheet [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;"><!ENTITY e "&d;&d;&d;&d;&d;&d;&d;&d;">
+<!ENTITY f "&e;&e;&e;&e;&e;&e;&e;&e;"><!ENTITY g "&f;&f;&f;&f;&f;&f;&f;&f;"><!ENTITY h "&g;&g;&g;&g;&g;&g;&g;&g;">
+<!ENTITY i "&h;&h;&h;&h;&h;&h;&h;&h;">]>"""
+
+
+def test_entities_of_xml_are_not_unfolded(exported, tmp_path):
+    def unfold(name, content):
+        if "sharedStrings" in name or "sheet" in name:
+            body = content[content.index(b"?>") + 2 :] if content.startswith(b"<?xml") else content
+            return ENTITIES + body.replace(b"</t>", b"&i;</t>", 1)
+        return content
+
+    began = time.process_time()
+    path = workbook(exported, tmp_path / "export.xlsx", unfold)
+    for collection in COLLECTIONS[:5]:
+        with pytest.raises(Unreadable):
+            read("pupil_asset", path, collection)
+    assert time.process_time() - began < 10 * SECONDS
+
+
+def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret of the server")
+
+    def include(name, content):
+        if name.startswith("xl/") and name.endswith(".xml"):
+            body = content[content.index(b"?>") + 2 :] if content.startswith(b"<?xml") else content
+            declared = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY s SYSTEM "{secret.as_uri()}">]>'.encode()
+            return declared + body.replace(b"</t>", b"&s;</t>")
+        return content
+
+    path = workbook(exported, tmp_path / "export.xlsx", include)
+    try:
+        records, problems = read("pupil_asset", path)
+    except Unreadable as fault:
+        records, problems = [], [str(fault)]
+    assert "a secret" not in repr((records, problems))
+
+
+def test_a_bomb_of_a_workbook_is_refused_by_its_size(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("clients.endpoint.readers.pupil_asset.MAX_UNPACKED_BYTES", 1 << 20)
+    path = workbook(exported, tmp_path / "export.xlsx", lambda name, content: content + b" " * (1 << 20))
+    with pytest.raises(Unreadable, match="is too large"):
+        read("pupil_asset", path)
+
+
+def test_a_workbook_with_rows_and_columns_without_end_is_given_up(exported, tmp_path):
+    def stretch(name, content):
+        if name == "xl/worksheets/sheet1.xml":
+            return content.replace(
+                b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+            )
+        return content
+
+    began = time.process_time()
+    path = workbook(exported, tmp_path / "export.xlsx", stretch)
+    read("pupil_asset", path, "terms")
+    assert time.process_time() - began < 10 * SECONDS
