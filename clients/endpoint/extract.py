@@ -60,7 +60,7 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
             raise ExtractFailed("Nothing could be read from the MIS.", next(iter(result.failed.values()), ""))
         _check_counts(before, result.counts)
         complete = list(result.counts)
-        header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete}
+        header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(result.failed)}
         size, digest = _pack(header, records, extract)
     except OSError as fault:
         extract.unlink(missing_ok=True)

@@ -133,7 +133,10 @@ class _Changes:
                     ids[key] = record_id
             self._ids[collection] = ids
         for target, referred in content.referred.items():
-            ids, unknown = self._ids[target], self._unknown.get(target, ())
+            ids = self._ids[target]
+            if target in content.kept_whole:
+                self._unknown[target] = referred.keys() - ids.keys()
+            unknown = self._unknown.get(target, ())
             for key, (line, collection, member) in referred.items():
                 if key not in ids and key not in unknown:
                     content.add_problem(

@@ -4,6 +4,7 @@ What two requests could decide at once is decided by one statement: `UPDATE … 
 number of rows says which was first. So the program may be killed at any moment, and run in several processes.
 """
 
+import errno
 import select
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from clients.xporter.tables import METADATA
 
@@ -29,6 +31,17 @@ MAX_WAIT_SECONDS = 5
 """How long they do."""
 
 
+DISK_FULL_SECONDS = 60
+"""How long a caller, and the worker, wait before they try again on a full disk."""
+
+
+def is_disk_full(fault: BaseException) -> bool:
+    """Whether a file or the database has no room left."""
+    if isinstance(fault, DBAPIError):
+        return isinstance(fault.orig, psycopg.errors.DiskFull) or "disk is full" in str(fault.orig)
+    return isinstance(fault, OSError) and fault.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 class Database:
     """The database at one of SQLAlchemy's addresses. Missing tables are created."""
 
@@ -39,7 +52,8 @@ class Database:
         self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
             _private_file(Path(str(address.database)))
-        self._engine = create_engine(address, **_options(self.is_sqlite))
+        # Parameters are data of people, and errors are logged.
+        self._engine = create_engine(address, hide_parameters=True, **_options(self.is_sqlite))
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))

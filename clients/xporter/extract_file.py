@@ -31,6 +31,8 @@ class Header(Struct):
     mis: str
     complete: list[str]
     made_at: str | None = None
+    kept: list[str] = []
+    """Collections of which the endpoint could read nothing."""
 
 
 class Line(Struct, forbid_unknown_fields=True, gc=False):
@@ -53,6 +55,8 @@ class Content:
     """The keys of the records by collection, in their order."""
     kept: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The keys of records that stay as they are, by collection."""
+    kept_whole: frozenset[str] = frozenset()
+    """Collections that stay as they are: references to what was never received of them are left out."""
     referred: dict[str, dict[str, tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """References by the collection and the key they refer to: line, collection and member of the first."""
     problems: list[dict[str, Any]] = field(default_factory=list)
@@ -138,6 +142,7 @@ class ExtractFile:
             if name not in self.readers:
                 content.add_problem(1, f"There is no collection {_quoted(name)}.", None, "complete")
         content.mis, content.complete = header.mis, frozenset(header.complete)
+        content.kept_whole = frozenset(header.kept) - content.complete
 
     def _check_line(self, content: Content, number: int, raw: bytes) -> None:
         collection: str | None = None

@@ -124,7 +124,7 @@ class Roster:
         """Terms with a beginning and an end; OneRoster has no others."""
         for record in self._records("terms"):
             begin, last = _day(record.get("starts_on")), _day(record.get("ends_on"))
-            if begin and last and "name" in record:
+            if begin and last and last < date.max and "name" in record:
                 end = last + timedelta(days=1)
                 year = _school_year(record.get("academic_year"), last)
                 parent = self._derived("year", year) if "academic_year" in record else None

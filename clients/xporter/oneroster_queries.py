@@ -111,6 +111,9 @@ def _filter(text: str, known: tuple[str, ...]) -> Callable[[Item], bool]:
     """Predicates that are joined by AND, or by OR; both in one filter are refused."""
     if not text:
         return lambda _item: True
+    if len(text) > MAX_FILTER_LENGTH:
+        detail = f"filter must have at most {MAX_FILTER_LENGTH} characters."
+        raise Problem("invalid_request", detail, code_minor="invalid_filter_field")
     predicates: list[Callable[[Item], bool]] = []
     joined: set[str] = set()
     at = 0
@@ -126,7 +129,7 @@ def _filter(text: str, known: tuple[str, ...]) -> Callable[[Item], bool]:
             break
         predicates.append(_predicate(*match.groups()))
         at = match.end()
-    if text[at:].strip() or len(joined) > 1 or len(text) > MAX_FILTER_LENGTH:
+    if text[at:].strip() or len(joined) > 1:
         detail = "filter must be predicates such as familyName='Smith', joined by AND or by OR."
         raise Problem("invalid_request", detail, code_minor="invalid_filter_field")
     combine = any if "OR" in joined else all

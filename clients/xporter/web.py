@@ -1,14 +1,16 @@
 """What all addresses share: the parts of the program, refusals as problem documents, and their pages."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from clients.xporter.bulk import Bulk
-from clients.xporter.database import Database, TooManySnapshots
+from clients.xporter.database import DISK_FULL_SECONDS, Database, TooManySnapshots, is_disk_full
 from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
 from clients.xporter.problems import KINDS, RETRY_SECONDS, Problem
@@ -17,6 +19,8 @@ from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
 from clients.xporter.tokens import Access, Tokens
 from clients.xporter.worker import Worker
+
+log = logging.getLogger(__name__)
 
 METADATA: Final = "/.well-known/oauth-protected-resource"
 _NAME: Final = "xporter"
@@ -64,6 +68,8 @@ def configure(app: Flask, parts: Program) -> None:
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
     app.register_error_handler(TooManySnapshots, lambda _: refused(busy()))
+    for kind in (DBAPIError, OSError):
+        app.register_error_handler(kind, _refused_by_disk)
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 
     @app.before_request
@@ -102,6 +108,14 @@ def refused(problem: Problem) -> Response:
     if (seconds := problem.members.get("retry_after")) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def _refused_by_disk(fault: Exception) -> Response:
+    """503 on a full disk, from which a caller goes on later; anything else is raised again."""
+    if not is_disk_full(fault):
+        raise fault
+    log.error("the disk is full: %s", type(fault).__name__)
+    return refused(Problem("temporarily_unavailable", retry_after=DISK_FULL_SECONDS))
 
 
 def _refused_by_flask(fault: HTTPException) -> Response:

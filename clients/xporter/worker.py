@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 
 from clients.xporter import applying, extracts, retention
-from clients.xporter.database import Database
+from clients.xporter.database import DISK_FULL_SECONDS, Database, is_disk_full
 from clients.xporter.extract_file import Content, ExtractFile
 from clients.xporter.extracts import Extract
 from clients.xporter.problems import Problem
@@ -67,7 +67,9 @@ class Worker:
                 extracts.release(self._database, extract, self._now() + RETRY_SECONDS, count=False)
             except Exception as fault:  # noqa: BLE001  the others must not wait for this one
                 log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _describe_safely(fault))
-                extracts.release(self._database, extract, self._now() + RETRY_SECONDS * extract.attempts)
+                is_full = is_disk_full(fault)  # which is no fault of the extract
+                wait = DISK_FULL_SECONDS if is_full else RETRY_SECONDS * extract.attempts
+                extracts.release(self._database, extract, self._now() + wait, count=not is_full)
         return number
 
     def _handle(self, extract: Extract) -> None:

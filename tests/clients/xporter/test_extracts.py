@@ -338,6 +338,19 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
     assert state["counts"]["attendance"]["total"] == 0
 
 
+def test_what_refers_to_a_collection_that_could_not_be_read_is_applied_without_it(endpoint):
+    endpoint.delivers(line("year_groups", "7", name="Year 7"), student("1", year_group="7"))
+
+    state = endpoint.delivers(
+        student("1", "Adam", year_group="7"), student("2", "Ben", year_group="8"), header={"kept": ["year_groups"]}
+    )  # fmt: skip
+
+    assert (state["state"], state["problems"]) == ("applied", [])
+    [year_group] = endpoint.stored("year_groups")
+    groups = {data["legal_given_name"]: data.get("year_group") for data in endpoint.stored("students").values()}
+    assert groups == {"Adam": year_group, "Ben": None}
+
+
 def test_a_line_is_either_a_record_or_one_that_is_kept(endpoint):
     for wrong, field in (
         (KEPT | {"data": {}}, "data"), (KEPT | {"kept": False}, "data"), (KEPT | {"key": "1"}, "key"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 import zipfile
 
 import pytest
@@ -298,3 +299,16 @@ def test_reading_is_counted_under_the_areas_that_are_shown(api, app, stored, gra
 def test_an_address_with_any_character_can_be_in_the_links(api, stored):
     links = get(api, "classes/%0A%3E%E2%82%AC/students").headers["Link"]
     assert f"<{RESOURCE}{BASE}/classes/%0A%3E%E2%82%AC/students?limit=100&offset=0>" in links
+
+
+def test_a_term_at_the_end_of_time_is_none_of_oneroster(api, stored):
+    stored.put({"terms": {"term-2": {"name": "S", "starts_on": "9999-01-01", "ends_on": "9999-12-31"}}})
+    assert len(api.get("/ims/oneroster/rostering/v1p2/terms").json["academicSessions"]) == 1
+
+
+def test_a_filter_of_any_length_is_answered_quickly(api, stored):
+    began = time.process_time()
+    for text in ("title='" + "' " * 20_000, "title='" + "'" + " " * 40_000 + "x", "title='a' AND " * 5_000):
+        answer = api.get("/ims/oneroster/rostering/v1p2/terms", query_string={"filter": text})
+        assert answer.status_code == 400
+    assert time.process_time() - began < 2

@@ -1,0 +1,102 @@
+"""The disk is full while an extract is received, checked or applied, and has room again later."""
+
+import errno
+import os
+import tempfile
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from tests.clients.xporter.support import announced, packed, student
+
+
+class Disk:
+    """The disk of the database: SQLite lets a file have so many pages."""
+
+    def __init__(self, database):
+        self.engine, self.pages = database._engine, 0
+        event.listen(self.engine, "checkout", self._limit)
+
+    def _limit(self, connection, *_):
+        current = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {current if self.pages else 1 << 30}")
+
+    def fills(self):
+        self.pages = 1
+
+    def has_room(self):
+        self.pages = 0
+
+
+@pytest.fixture
+def disk(app):
+    database = app.extensions["xporter"].database
+    if not database.is_sqlite:
+        pytest.skip("the disk of a database server is not ours to fill")
+    return Disk(database)
+
+
+def test_a_piece_that_has_no_room_is_refused_for_a_while_and_goes_on_later(disk, endpoint, caplog):
+    content = os.urandom(1 << 20)
+    document = announced(content)
+    endpoint.announces(document)
+    disk.fills()
+    for _ in range(2):
+        refused = endpoint.sends(document["id"], 0, content[: 1 << 19])
+        assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
+        assert refused.headers["Retry-After"] == "60"
+    assert endpoint.looks(document["id"])["offset"] == 0
+    disk.has_room()
+    assert endpoint.sends(document["id"], 0, content[: 1 << 19]).json["offset"] == 1 << 19
+    assert "the disk is full" in caplog.text
+
+
+def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    extract_id, clock = endpoint.uploads(packed(student("1"))), app.extensions["xporter"].worker
+    now = [clock._now()]
+    monkeypatch.setattr(clock, "_now", lambda: now[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", full)
+        for _ in range(9):
+            endpoint.works()
+            now[0] += 61
+        assert endpoint.looks(extract_id)["state"] == "checking"
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "applied"
+
+
+def test_an_extract_that_has_no_room_to_be_applied_changes_nothing(disk, app, endpoint, monkeypatch, caplog):
+    endpoint.delivers(student("1", "Ada"), complete=["students"])
+    others = [student(str(number), "Secret" * 100) for number in range(500)]
+    extract_id, worker = endpoint.uploads(packed(*others, complete=["students"])), app.extensions["xporter"].worker
+    now = [worker._now()]
+    monkeypatch.setattr(worker, "_now", lambda: now[0])
+    disk.fills()
+    endpoint.works()
+    assert endpoint.ids("students").keys() == {"Ada"}
+    disk.has_room()
+    now[0] += 300
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "applied"
+    assert "Secret" not in caplog.text
+
+
+def test_an_error_of_the_database_quotes_no_data_of_people(app):
+    with pytest.raises(DBAPIError) as raised, app.extensions["xporter"].database.read() as connection:
+        connection.execute(text("SELECT nothing FROM nowhere WHERE name = :name"), {"name": "Ada Moss"})
+    assert "Ada Moss" not in str(raised.value)
+
+
+def test_other_errors_of_files_are_not_called_a_full_disk(app, endpoint, monkeypatch):
+    def broken(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("clients.xporter.extracts.add_piece", broken)
+    document = announced(b"abc")
+    endpoint.announces(document)
+    app.testing = False
+    assert endpoint.sends(document["id"], 0, b"a").status_code == 500
