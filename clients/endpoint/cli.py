@@ -37,7 +37,7 @@ sleep = time.sleep
 def default_home() -> Path:
     """Where the settings are unless `--home` says otherwise; the account of the service must be able to write there."""
     if sys.platform == "win32":
-        return Path(os.path.expandvars(r"%PROGRAMDATA%\XporterEndpoint"))
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "XporterEndpoint"
     else:  # noqa: RET505  mypy follows the platform this way
         return Path("/var/lib/xporter-endpoint") if os.geteuid() == 0 else Path("~/.xporter-endpoint").expanduser()
 

@@ -127,4 +127,6 @@ class ExtractFailed(AgentError):
 
 def is_disk_full(fault: OSError) -> bool:
     """Whether the operating system says that there is no room, or no quota, left."""
-    return fault.errno in {errno.ENOSPC, errno.EDQUOT} or getattr(fault, "winerror", None) in {39, 112}
+    return fault.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)} or getattr(
+        fault, "winerror", None
+    ) in {39, 112}

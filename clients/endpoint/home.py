@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -19,6 +20,7 @@ from .errors import AlreadyRunning, BadSettings, DiskFull, NotRegistered, is_dis
 
 STATE: Final = "endpoint.json"
 LOCK: Final = "endpoint.lock"
+REPLACE_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_new or (os.name == "posix" and self.folder.stat().st_mode & 0o077):
                 _make_private(self.folder)
-        except OSError as fault:
-            if is_disk_full(fault):
+        except (OSError, subprocess.SubprocessError) as fault:
+            if isinstance(fault, OSError) and is_disk_full(fault):
                 raise DiskFull(str(self.folder)) from fault
+            reason = getattr(fault, "strerror", None) or type(fault).__name__
             raise BadSettings(
-                f"The folder {self.folder} cannot be used ({fault.strerror}).",
+                f"The folder {self.folder} cannot be used ({reason}).",
                 "Choose another one with --home, or run this as the account of the service.",
             ) from fault
 
@@ -159,7 +162,7 @@ class Home:
                 opened.write(content)
                 opened.flush()
                 os.fsync(opened.fileno())
-            temporary.replace(self.folder / name)
+            _rename(temporary, self.folder / name)
             _sync_folder(self.folder)
         except OSError as fault:
             if temporary is not None:
@@ -170,6 +173,18 @@ class Home:
                 f"{self.folder / name} cannot be written ({fault.strerror}).",
                 "Run this as the account of the service, and check that it may write there.",
             ) from fault
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    """Put the file in the place of the other. Windows refuses that while somebody reads it, so it is tried again."""
+    for seconds in REPLACE_WAITS:
+        try:
+            temporary.replace(target)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    temporary.replace(target)
 
 
 def _make_private(folder: Path) -> None:
