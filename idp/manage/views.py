@@ -139,8 +139,8 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
     except authorise.NothingShared:  # likewise
         flash(f"{_subject(shared)} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
     else:
-        again = "'s server sends data again" if shared.is_server else f" shares with {shared.name} again"
-        flash(f"Your school{again}.", "success")
+        outcome = "'s server sends data again" if shared.is_server else f" shares with {shared.name} again"
+        flash(f"Your school{outcome}.", "success")
     return redirect(url_for(".home"), 303)
 
 
