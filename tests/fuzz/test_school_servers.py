@@ -1,0 +1,182 @@
+"""What a school's server and XporterOnDemand send to us, and what is sent to XporterOnDemand, with sound tokens."""
+
+import json
+import uuid
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, strategies as st
+
+from clients.xporter.app import create_app
+from clients.xporter.database import Database
+from clients.xporter.settings import Settings
+from idp.foundation import clock as clocks
+from tests import factories
+from tests.clients.xporter import school_data
+from tests.clients.xporter.support import ISSUER, RESOURCE, Provider
+from tests.conftest import a_browser
+from tests.fuzz import answers
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import Sent, anything, odd, tampered
+from tests.oidc.support import Partner
+from tests.xporter import agents
+
+
+@pytest.fixture(scope="module")
+def server(built, settings, fresh):
+    """A school's server, which reports to us."""
+    with fresh():
+        agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(built, settings))
+        agent.person_id = factories.an_administrator().id
+    agents.give_tokens(fresh, agent, agent.person_id)
+    agent.reports(last_extract=agents.EXTRACT)
+    return agent
+
+
+@pytest.fixture(scope="module")
+def reporter(server, fresh):
+    """The headers with which XporterOnDemand reports reads, and a sound row."""
+    with fresh() as session:
+        client = Partner(agents.the_api())
+        estab = session.get_one(factories.Administrator, server.person_id).memberships[0].estab.estab_id
+        reader = factories.a_client().id
+    form = {"grant_type": "client_credentials", "scope": "reads.report"}
+    token = client.posts(server.web, "/oauth/token", form).json["access_token"]
+    row = {
+        "estab_id": estab, "client_id": reader, "scope": "students", "day": f"{clocks.now():%Y-%m-%d}", "requests": 1,
+        "records": 1, "last_at": clocks.now().isoformat(),
+    }  # fmt: skip
+    return {"Authorization": f"Bearer {token}"}, row
+
+
+def spoiled(draw, document):
+    """The document, with members that are something else, more or fewer."""
+    document = dict(document)
+    for name in draw(st.lists(st.sampled_from(sorted(document)), max_size=3)):
+        document[name] = draw(anything)
+    for name in draw(st.lists(st.sampled_from(sorted(document)), max_size=2)):
+        document.pop(name, None)
+    return document | draw(st.dictionaries(odd, anything, max_size=2))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@deep(0.6)
+@given(data=st.data())
+def test_whatever_a_schools_server_reports_is_answered(server, method, data):
+    error = {"code": "disk_full", "message": "Full.", "at": "2026-03-02T06:00:00Z"}
+    report = agents.REPORT | {"last_extract": agents.EXTRACT, "last_error": error, "replaces": False}
+    if method == "PUT":
+        report = spoiled(data.draw, report)
+        for name in ("last_extract", "last_error"):
+            if isinstance(report.get(name), dict) and report[name] and data.draw(st.booleans()):
+                report[name] = spoiled(data.draw, report[name])
+    headers = {"Authorization": f"DPoP {server.token}", "DPoP": server.proof(method, agents.PATH, server.token)}
+    sound = Sent(
+        method, agents.PATH, headers=headers, body=json.dumps(report).encode(), content_type="application/json"
+    )  # fmt: skip
+    # Its end comes only without a proof: the others need the registration.
+    sent = replace(sound, headers=headers | {"DPoP": data.draw(odd)}) if method == "DELETE" else sound
+    answers.check(_by(sent, server.web) if data.draw(st.booleans()) else _by(data.draw(tampered(sent)), server.web))
+
+
+@deep()
+@given(data=st.data())
+def test_whatever_reads_are_reported_is_answered(server, reporter, data):
+    headers, row = reporter
+    rows = [spoiled(data.draw, row) for _ in range(data.draw(st.integers(0, 3)))]
+    document = data.draw(st.sampled_from([{"reads": rows}, {"reads": [row, row]}]) | anything)
+    sent = Sent(
+        "POST", "/api/reads", headers=headers, body=json.dumps(document).encode(), content_type="application/json"
+    )  # fmt: skip
+    answers.check(_by(sent, server.web))
+    answers.check(_by(data.draw(tampered(sent)), server.web))
+
+
+def _by(sent, web):
+    """As `Sent.by`, with headers that HTTP lets pass."""
+    passing = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in sent.headers.items()}
+    clean = {name: value.replace("\r", "").replace("\n", "") for name, value in passing.items()}
+    return replace(sent, headers=clean).by(web)
+
+
+class Api:
+    """XporterOnDemand with a school's data, where every token is sound and has all scopes."""
+
+    def __init__(self, folder):
+        file = folder / "xporter.sqlite3"
+        Database(f"sqlite:///{file}").close()
+        provider = Provider()
+        provider.documents |= {"/api/scopes": school_data.PUBLISHED, "/api/reads": None}
+        settings = Settings(ISSUER, "xporter", RESOURCE, 5003, folder, f"sqlite:///{file}")
+        self.app = create_app(settings, http=provider)
+        self.granted = school_data.Granted()
+        self.granted.grant(*school_data.DATA_SCOPES, "endpoint", jkt="a key")
+        program = self.app.extensions["xporter"]
+        program = replace(program, tokens=self.granted, reporter=school_data.NotReporting())
+        self.app.extensions["xporter"] = program
+        self.stored = school_data.Stored(self.app, school_data.a_school())
+        self.web = self.app.test_client()
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    api = Api(tmp_path_factory.mktemp("xporter"))
+    yield api
+    api.app.extensions["xporter"].close()
+
+
+ROSTER = "/ims/oneroster/rostering/v1p2"
+SOUND = {
+    "pages": Sent("GET", "/v1/students", query=(("limit", "2"),)),
+    "narrowed": Sent(
+        "GET", "/v1/attendance",
+        query=(("student", "student-0001"), ("date_from", "2026-11-01"), ("date_to", "2026-11-30"), ("cursor", "x")),
+    ),
+    "one": Sent("GET", "/v1/students/student-0001", headers={"If-None-Match": '"x"'}),
+    "changes": Sent("GET", "/v1/students", query=(("delta", "x"),), headers={"Accept": "application/x-ndjson"}),
+    "school": Sent("GET", "/v1/schools/me"),
+    "roster": Sent(
+        "GET", f"{ROSTER}/users",
+        query=(
+            ("limit", "2"), ("offset", "1"), ("sort", "familyName"), ("orderBy", "desc"), ("fields", "sourcedId"),
+            ("filter", "roles.role='student' AND givenName~'a'"),
+        ),
+    ),
+    "roster of a class": Sent("GET", f"{ROSTER}/classes/class-1/students", query=(("filter", "givenName!='x'"),)),
+    "roster as csv": Sent("GET", "/ims/oneroster/v1p2/csv"),
+    "announce": Sent(
+        "POST", "/v1/extracts", content_type="application/json",
+        body=json.dumps(
+            {"id": str(uuid.UUID(int=1)), "mis": "sims", "bytes": 9, "sha256": "0" * 64,
+             "made_at": "2026-01-01T06:00:00Z"}
+        ).encode(),
+    ),
+    "piece": Sent(
+        "PATCH", f"/v1/extracts/{uuid.UUID(int=1)}", headers={"Upload-Offset": "0"}, body=b"123",
+        content_type="application/octet-stream",
+    ),
+    "metadata": Sent("GET", "/.well-known/oauth-protected-resource"),
+    "problem": Sent("GET", "/problems/not_found"),
+}  # fmt: skip
+"""A sound request to each address of XporterOnDemand."""
+READABLE = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
+
+
+def _check(answer):
+    assert answer.status_code < 500, answer.text
+    assert not answer.data or answer.mimetype in READABLE, answer.headers
+    assert "X-Evil" not in answer.headers
+    if answer.status_code >= 400 and answer.data:
+        assert json.loads(answer.data), answer.text
+    answer.close()
+
+
+@pytest.mark.parametrize("address", SOUND)
+@deep(0.6)
+@given(data=st.data())
+def test_whatever_is_sent_to_the_api_with_schools_data_is_answered(api, address, data):
+    sound = SOUND[address]
+    if address == "announce":
+        sound = replace(sound, body=json.dumps(spoiled(data.draw, json.loads(sound.body))).encode())
+    _check(_by(sound, api.web))
+    _check(_by(data.draw(tampered(sound)), api.web))
