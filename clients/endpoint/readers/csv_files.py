@@ -47,7 +47,7 @@ def _find(folder: Path, name: str) -> Path:
     for path in folder.iterdir():
         if path.name.lower() == name.lower():
             if not path.is_file():  # opening a pipe would wait for a writer
-                raise Unreadable(f"{name} is no file, or a link that leads to none. Export the report again.")
+                raise Unreadable(f"{name} cannot be read: it is no file. Export it again.")
             return path
     raise Unreadable(f"{name} is not in {folder}. Check that the report is exported there under this name.")
 

@@ -98,7 +98,7 @@ def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(
 def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(sims):
     (sims / "Students.csv").unlink()
     os.mkfifo(sims / "Students.csv")
-    with pytest.raises(Unreadable, match="is no file"):
+    with pytest.raises(Unreadable, match="it is no file"):
         read("sims", sims)
 
 
