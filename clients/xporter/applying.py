@@ -145,7 +145,7 @@ class _Changes:
 
     def write(self, file: ExtractFile, content: Content) -> None:
         """Write each record that is new or changed."""
-        rows = self._new_rows(file)
+        rows = self._new_rows(file, content)
         is_finished = False
         while not is_finished:
             with inserting(self._connection, records, _COLUMNS) as insert_row:
@@ -157,7 +157,7 @@ class _Changes:
                     is_finished = True
             self._flush()
 
-    def _new_rows(self, file: ExtractFile) -> Iterator[tuple[Any, ...] | None]:
+    def _new_rows(self, file: ExtractFile, content: Content) -> Iterator[tuple[Any, ...] | None]:
         """The rows of new records; None after each batch of changed ones, which are then to be written."""
         encode = msgspec.json.Encoder().encode
         for collection, key, reader, record in file.records():

@@ -29,8 +29,6 @@ MAX_SNAPSHOTS = 40
 """Snapshots that are read at once; further ones wait."""
 MAX_WAIT_SECONDS = 5
 """How long they do."""
-
-
 DISK_FULL_SECONDS = 60
 """How long a caller, and the worker, wait before they try again on a full disk."""
 
