@@ -74,21 +74,7 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
         _, operators_seed = an_operator()
     page = a_window("desk")
     signs_in(page, f"{issuer}/developers/sandbox", BELLRINGER, seed)
-    page.locator("#make-application").click()
-    page.get_by_label("Name").fill("Trial")
-    page.get_by_label("Software").select_option("authlib")
-    looks_right(page, "developer-sandbox-new")
-    page.locator("#make").click()
-    client_id = page.locator("#client-id").inner_text()
-    looks_right(page, "developer-sandbox-made")
-    page.get_by_role("link", name="The quick start").click()
-    page.get_by_text("Already done").wait_for()
-    looks_right(page, "developer-quick-start-registered")
-    page.goto(f"{issuer}/developers")
-    page.locator("#step-address .badge.success").wait_for()
-    looks_right(page, "developer-progress")
-    page.goto(f"{issuer}/developers/sandbox/applications/{client_id}/remove")
-    looks_right(page, "developer-sandbox-remove")
+    client_id = makes_an_application(page, issuer, looks_right)
     page.goto(f"{issuer}/developers/sandbox")
     page.locator("#make-school").click()
     username, password = page.locator("#estab-id").inner_text(), page.locator("#password").inner_text()
@@ -127,6 +113,26 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
     looks_right(page, "operator-partners")
     page.get_by_role("link", name="Bellringer").click()
     looks_right(page, "operator-partner")
+
+
+def makes_an_application(page, issuer, looks_right):
+    """Make a sandbox application, look at what there is to see of it, and return its client id."""
+    page.locator("#make-application").click()
+    page.get_by_label("Name").fill("Trial")
+    page.get_by_label("Software").select_option("authlib")
+    looks_right(page, "developer-sandbox-new")
+    page.locator("#make").click()
+    client_id = page.locator("#client-id").inner_text()
+    looks_right(page, "developer-sandbox-made")
+    page.get_by_role("link", name="The quick start").click()
+    page.get_by_text("Already done").wait_for()
+    looks_right(page, "developer-quick-start-registered")
+    page.goto(f"{issuer}/developers")
+    page.locator("#step-address .badge.success").wait_for()
+    looks_right(page, "developer-progress")
+    page.goto(f"{issuer}/developers/sandbox/applications/{client_id}/remove")
+    looks_right(page, "developer-sandbox-remove")
+    return client_id
 
 
 def signs_in(page, address, email, seed):
