@@ -215,7 +215,7 @@ class World:
         token = {"token": tokens["access_token"]}
         bearer = f"Bearer {tokens['access_token']}"
 
-        def each(make: Callable[[], Environ]) -> Callable[[int], Iterable[Environ]]:
+        def repeated(make: Callable[[], Environ]) -> Callable[[int], Iterable[Environ]]:
             return lambda calls: [make() for _ in range(calls)]
 
         requests: dict[str, tuple[Callable[[], Environ], str]] = {
@@ -231,7 +231,7 @@ class World:
             "introspect": (lambda: self.post("/oauth/introspect", token, self.clients["ES256"]), "200"),
             "userinfo": (lambda: self.get("/oauth/userinfo", Authorization=bearer), "200"),
         }
-        return [Subject(name, self.app, each(make), status) for name, (make, status) in requests.items()]
+        return [Subject(name, self.app, repeated(make), status) for name, (make, status) in requests.items()]
 
 
 def bare() -> Subject:

@@ -1,20 +1,20 @@
-"""`python -m bench.event_receiver NUMBER`: so many endpoints that take every event; prints their ports."""
+"""`python -m bench.event_receiver NUMBER`: NUMBER endpoints that accept every event; prints their ports."""
 
 import asyncio
 import re
 import sys
 from typing import Final
 
-TAKEN: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+ACCEPTED: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 HEADERS_END: Final = b"\r\n\r\n"
 LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class Endpoint(asyncio.Protocol):
-    """Reads requests as cheaply as possible: it runs beside what is measured."""
+    """Reads requests as cheaply as possible, because it runs on the machine that is measured."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection."""
+        """Begin a connection with an empty buffer."""
         assert isinstance(transport, asyncio.Transport)
         self._transport, self._received = transport, b""
 
@@ -27,7 +27,7 @@ class Endpoint(asyncio.Protocol):
             if len(self._received) < whole:
                 return
             self._received = self._received[whole:]
-            self._transport.write(TAKEN)
+            self._transport.write(ACCEPTED)
 
 
 async def main(number: int) -> None:

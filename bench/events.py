@@ -182,7 +182,7 @@ def _until(happens: Callable[[], bool]) -> None:
 
 @contextmanager
 def _endpoints(number: int) -> Iterator[list[int]]:
-    """The ports of so many endpoints, in a process of their own."""
+    """The ports of `number` endpoints, in a process of their own."""
     command = [sys.executable, "-m", "bench.event_receiver", str(number)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None

@@ -58,7 +58,7 @@ Retention deletes 20,000 expired rows in batches of 1,000 while refreshes contin
 API: Final = """\
 ## The API for partners
 
-`idp serve` with one worker, ten requests a second for one client, which so many schools have authorised: latencies.
+`idp serve` with one worker, ten requests a second for one client, which as many schools have authorised: latencies.
 """
 EVENTS: Final = """\
 ## Events for partners

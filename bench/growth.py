@@ -95,8 +95,8 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
 
 def _hot(ground: Ground, size: int) -> dict[str, float]:
     """Median microseconds of what is done with a family, among `size` of them."""
-    chance = random.Random(SEED)
-    some = [chance.randrange(size) for _ in range(TIMES)]
+    rng = random.Random(SEED)
+    some = [rng.randrange(size) for _ in range(TIMES)]
     alive = [number - number % rows.ALIVE for number in some]
     with ground.engine.connect() as connection:
         now = datetime.now(UTC)
@@ -124,9 +124,9 @@ def _median(do: Callable[[int], object], numbers: list[int]) -> float:
 
 def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
     """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
-    provider, chance = ground.provider, random.Random(SEED)
+    provider, rng = ground.provider, random.Random(SEED)
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
-    numbers = [chance.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
+    numbers = [rng.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
     kinds = [
         RequestKind("refresh", [provider.to_bytes(ground.refresh(number)) for number in numbers], 200, "access_token")
     ]

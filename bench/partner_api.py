@@ -39,11 +39,11 @@ def measure(url: str, kind: str, register: Material, *, schools: int, seconds: f
     rows.authorised_schools(engine, provider.world.clients["ES256"], provider.world.clients["itself"], schools)
     _, body = costs._call(provider.world.app, provider.world.itself(), "200")  # noqa: SLF001
     bearer = f"Bearer {json.loads(body)['access_token']}"
-    chance = random.Random(SEED)
-    texts = _typed(provider, register, chance)
+    rng = random.Random(SEED)
+    texts = _typed(provider, register, rng)
 
     def requests(path: Callable[[int], str]) -> list[bytes]:
-        numbers = [chance.randrange(schools) for _ in range(DIFFERENT)]
+        numbers = [rng.randrange(schools) for _ in range(DIFFERENT)]
         return [provider.to_bytes(provider.world.get(path(number), Authorization=bearer)) for number in numbers]
 
     subjects = {
@@ -67,7 +67,7 @@ def _goal(subject: str, kind: str) -> int | None:
     return PAGE_MS if "page" in subject and kind == "PostgreSQL" else None
 
 
-def _typed(provider: Provider, register: Material, chance: random.Random) -> list[str]:
+def _typed(provider: Provider, register: Material, rng: random.Random) -> list[str]:
     """Import the register; returns what people type of the names of some of its schools, and whole postcodes."""
     newest = register.register.with_name("edubasealldata20260401.csv")  # the prepared data has one of March
     if not newest.exists():
@@ -77,7 +77,7 @@ def _typed(provider: Provider, register: Material, chance: random.Random) -> lis
     with work(provider.world.app):
         some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * DIFFERENT)
         schools = list(database.session().execute(some).tuples())
-    return [chance.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]
+    return [rng.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]
 
 
 def _latency(

@@ -21,7 +21,7 @@ from tests.factories import PASSWORD, an_administrator
 from tests.ports import free_port
 
 PEOPLE: Final = 30
-"""They sign in by turns; with so many, hardly anyone exceeds ten sessions, which would end the oldest."""
+"""They sign in by turns; with this number, hardly anyone exceeds ten sessions, which would end the oldest."""
 CODES: Final = {"ES256": "token: code, all ES256", "RS256": "token: code, ID token RS256"}
 MIX: Final = {
     "token: refresh": 30, "introspect": 30, "userinfo": 13, "token: client_credentials": 10, "par": 4,

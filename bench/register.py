@@ -51,41 +51,41 @@ def real_names(path: Path | None) -> list[str]:
 
 def make(path: Path, rows: int, names: list[str]) -> None:
     """Write a register of `rows` schools: other columns as in the sample, names, places and numbers drawn by seed."""
-    chance = random.Random(52_000)
+    rng = random.Random(52_000)
     with SAMPLE.open(encoding=ENCODING, newline="") as file:
         sample = list(csv.DictReader(file))
-    names = names or _invented(sample, chance)
+    names = names or _invented(sample, rng)
     towns = sorted({name.split()[0].strip(",.'’()") for name in names if len(name.split()[0]) > 4})[:1500]
-    states = chance.choices(list(STATUS_SHARES), list(STATUS_SHARES.values()), k=rows)
+    states = rng.choices(list(STATUS_SHARES), list(STATUS_SHARES.values()), k=rows)
     las = sorted({(row["LA (code)"], row["LA (name)"]) for row in sample if len(row["LA (code)"]) == 3})
     with path.open("w", encoding=ENCODING, errors="replace", newline="") as file:
         writer = csv.DictWriter(file, sample[0].keys(), quoting=csv.QUOTE_ALL)
         writer.writeheader()
         for number, status in enumerate(states):
-            la, la_name = chance.choice(las)
+            la, la_name = rng.choice(las)
             like = sample[number % len(sample)]
             writer.writerow(like | {
                 "URN": 100_000 + number, "LA (code)": la, "LA (name)": la_name,
-                "EstablishmentNumber": chance.randint(1000, 7999), "UKPRN": 10_000_000 + number,
-                "EstablishmentName": names[number] if number < len(names) else chance.choice(names),
+                "EstablishmentNumber": rng.randint(1000, 7999), "UKPRN": 10_000_000 + number,
+                "EstablishmentName": names[number] if number < len(names) else rng.choice(names),
                 "EstablishmentStatus (code)": status, "EstablishmentStatus (name)": codes.STATUSES[status],
-                "OpenDate": f"01-09-{chance.randint(1950, 2020)}",
-                "CloseDate": f"31-08-{chance.randint(2001, 2024)}" if status == codes.CLOSED else "",
-                "Town": chance.choice(towns), "Postcode": _postcode(chance), "PreviousLA (code)": "999",
-                "PreviousEstablishmentNumber": "", "LastChangedDate": f"{chance.randint(1, 28):02}-03-2024",
+                "OpenDate": f"01-09-{rng.randint(1950, 2020)}",
+                "CloseDate": f"31-08-{rng.randint(2001, 2024)}" if status == codes.CLOSED else "",
+                "Town": rng.choice(towns), "Postcode": _postcode(rng), "PreviousLA (code)": "999",
+                "PreviousEstablishmentNumber": "", "LastChangedDate": f"{rng.randint(1, 28):02}-03-2024",
             })  # fmt: skip
 
 
-def _postcode(chance: random.Random) -> str:
-    outward = f"{chance.choice(AREAS)}{chance.randint(1, 30)}"
-    return f"{outward} {chance.randint(0, 9)}{chance.choice(LETTERS)}{chance.choice(LETTERS)}"
+def _postcode(rng: random.Random) -> str:
+    outward = f"{rng.choice(AREAS)}{rng.randint(1, 30)}"
+    return f"{outward} {rng.randint(0, 9)}{rng.choice(LETTERS)}{rng.choice(LETTERS)}"
 
 
-def _invented(sample: list[dict[str, str]], chance: random.Random) -> list[str]:
+def _invented(sample: list[dict[str, str]], rng: random.Random) -> list[str]:
     """Names mixed from the words of the sample's, where no real ones are at hand."""
     firsts = sorted({row["EstablishmentName"].split()[0] for row in sample})
     rests = sorted({" ".join(row["EstablishmentName"].split()[1:]) for row in sample})
-    return [f"{chance.choice(firsts)}{chance.choice(['', 'ton', 'by'])} {chance.choice(rests)}" for _ in range(29_000)]
+    return [f"{rng.choice(firsts)}{rng.choice(['', 'ton', 'by'])} {rng.choice(rests)}" for _ in range(29_000)]
 
 
 # ── databases ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,11 +149,11 @@ def _text_of(sources: files.Sources) -> Iterator[Iterator[gias.Link]]:
 
 def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     """Each way of searching: p95 in milliseconds, every answer checked."""
-    chance = random.Random(7)
+    rng = random.Random(7)
     with work(app):
         open_ones = select(School).where(School.standing == 0)
         schools = list(database.session().scalars(open_ones.order_by(School.register_id).limit(12_000)))
-        sampled = chance.sample(schools, times)
+        sampled = rng.sample(schools, times)
     for what, target, question in (
         ("URN", 10, lambda school: school.register_id),
         ("DfE number", 10, lambda school: school.dfe_number),
@@ -162,22 +162,22 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
         ("beginning of a postcode", 10, lambda school: school.postcode[:-2]),
         ("name", 50, lambda school: school.name),
         ("name and town, unfinished", 50, lambda school: f"{school.name} {school.town[:3]}"),
-        ("misspelt name", 50, lambda school: _misspelt(school.name, chance)),
-        ("one common word", 50, lambda _school: chance.choice(("school", "primary school", "st", "saint", "church"))),
+        ("misspelt name", 50, lambda school: _misspelt(school.name, rng)),
+        ("one common word", 50, lambda _school: rng.choice(("school", "primary school", "st", "saint", "church"))),
     ):
         yield _search(app, what, target, [(school, question(school) or school.register_id) for school in sampled], kind)
 
 
 def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     """The page of results and the list while typing, through the whole application."""
-    browser, chance = app.test_client(), random.Random(9)
+    browser, rng = app.test_client(), random.Random(9)
     host = {"Host": _host(app)}
     with work(app):
         some = list(database.session().scalars(select(School.name).limit(4000)))
     for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
         taken = []
         for number in range(times):
-            sampled = {"q": chance.choice(some)}
+            sampled = {"q": rng.choice(some)}
             start = time.perf_counter()
             answer = browser.get(address, query_string=sampled, headers=host)
             if number >= 10:
@@ -208,12 +208,12 @@ def _search(app: Flask, what: str, target: float, questions: list[tuple[School, 
     return Figure(f"register, {kind}", f"search by {what}, p95", p95, "ms", target, note)
 
 
-def _misspelt(name: str, chance: random.Random) -> str:
+def _misspelt(name: str, rng: random.Random) -> str:
     """The name with two neighbouring letters of its longest word swapped."""
     longest = max(words.normalise(name).split() or [name], key=len)
     if len(longest) < 4:
         return name
-    at = chance.randrange(1, len(longest) - 2)
+    at = rng.randrange(1, len(longest) - 2)
     swapped = longest[:at] + longest[at + 1] + longest[at] + longest[at + 2 :]
     return words.normalise(name).replace(longest, swapped, 1)
 

@@ -12,7 +12,7 @@ from idp.foundation.database import Base, Instant
 from idp.oidc.models import RefreshFamily
 
 ALIVE: Final = 100
-"""Of so many families one belongs to the agreement that is really there; the others stand beside it in the indexes."""
+"""One in this number of families belongs to an existing agreement; the others only fill the indexes."""
 MANY: Final = 100_000
 """Rows, from which on indexes are made afterwards."""
 

@@ -71,10 +71,10 @@ class Run:
         return self.result.responses / self.processor if self.processor else 0.0
 
 
-def run_load(server: Server, kinds: Sequence[RequestKind], seconds: float, **more: float) -> Run:
-    """Load the server; `more` is the `rate` or `max_requests` of `Load`."""
+def run_load(server: Server, kinds: Sequence[RequestKind], seconds: float, **options: float) -> Run:
+    """Load the server; `options` are the `rate` or `max_requests` of `Load`."""
     before = server.processor()
-    result = load.run(Load(server.port, kinds, seconds, **more))  # type: ignore[arg-type]  # `max_requests` is an int
+    result = load.run(Load(server.port, kinds, seconds, **options))  # type: ignore[arg-type]  # `max_requests` is an int
     return Run(result, server.processor() - before)
 
 

@@ -1,7 +1,7 @@
 """XporterOnDemand: what an answer to a partner costs, beside a bare Flask view in the same run, and 50 readers at once.
 
-The token is checked as always; what introspection says of it is known already, as it is within the second for which an
-answer is used. Pupils are like those of the fictional school; every scope about them is granted.
+The token is checked in full, except that the answer of introspection comes from the cache, as it does for a second in
+production. Pupils are like those of the fictional school; every scope about them is granted.
 """
 
 import hashlib
@@ -63,14 +63,14 @@ class _Provider:
         self._answers = {path: json.dumps(document).encode() for path, document in members.items()}
 
     def request(self, _method: str, url: str, **_more: Any) -> requests.Response:
-        """Answer, as fast as that is possible."""
+        """The stored answer for the path."""
         response = requests.Response()
         response.status_code, response._content = 200, self._answers[url.removeprefix(ISSUER)]  # noqa: SLF001
         return response
 
 
 def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
-    """Measure on an empty database."""
+    """Measure on the empty database at `url`; `kind` names it in the figures."""
     key = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
     with _served(url.replace("postgresql+psycopg", "postgresql"), key) as app:
         sent = {
@@ -80,9 +80,9 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         bearer = f"Bearer {_token(key, 'assembly')}"
         environs = {name: _environ(path, Authorization=bearer) for name, path in sent.items()}
         environs["the same page again (304)"]["HTTP_IF_NONE_MATCH"] = _etag(app, environs["a page of 100 pupils"])
-        bare = Subject("bare", bare_view, partial(_repeated, _environ("/")), "200")
+        bare = Subject("bare", bare_view, partial(_copies, _environ("/")), "200")
         subjects = [
-            Subject(name, app, partial(_repeated, environ), "304" if "304" in name else "200")
+            Subject(name, app, partial(_copies, environ), "304" if "304" in name else "200")
             for name, environ in environs.items()
         ]
         for number in range(rounds + 1):
@@ -100,7 +100,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
 
 def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
     """All partners read all pupils, page by page and all at once, in one process."""
-    taken: list[float] = []
+    latencies: list[float] = []
     faults: list[int] = []
     until = time.monotonic() + READERS_SECONDS
 
@@ -111,7 +111,7 @@ def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
             while address and time.monotonic() < until:
                 began = time.monotonic()
                 answer = client.get(address, headers=headers)
-                taken.append(time.monotonic() - began)
+                latencies.append(time.monotonic() - began)
                 if answer.status_code != 200:
                     faults.append(answer.status_code)
                     return
@@ -125,9 +125,9 @@ def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
         thread.join()
     spent = time.process_time() - spent
     subject = f"{PARTNERS} partners at once, {kind}"
-    yield Figure(subject, "pages per vCPU", len(taken) / spent, "/s", note="their own client included")
-    yield Figure(subject, "p50", statistics.median(taken) * 1000, "ms")
-    yield Figure(subject, "p95", statistics.quantiles(taken, n=20)[-1] * 1000, "ms")
+    yield Figure(subject, "pages per vCPU", len(latencies) / spent, "/s", note="their own client included")
+    yield Figure(subject, "p50", statistics.median(latencies) * 1000, "ms")
+    yield Figure(subject, "p95", statistics.quantiles(latencies, n=20)[-1] * 1000, "ms")
     yield Figure(subject, "refused or failed", len(faults), "", 0)
 
 
@@ -136,16 +136,16 @@ def _served(url: str, key: ECKey) -> Iterator[Flask]:
     """The application, with a school of `PUPILS`."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(ISSUER, "xporter", RESOURCE, 5003, Path(folder), url, cache_seconds=3600)
-        app = create_app(settings, http=_Provider(key))  # type: ignore[arg-type]  # in its place
+        app = create_app(settings, http=_Provider(key))  # type: ignore[arg-type]  # stands for a session
         parts = app.extensions["xporter"]
-        chance = random.Random(2026)
+        rng = random.Random(2026)
         with parts.database.write() as connection:
             school = {
                 "id": 1, "estab_id": ESTAB, "epoch": "an epoch", "version": PUPILS, "forgotten_version": 0,
                 "last_extract_at": time.time(), "created_at": time.time(),
             }  # fmt: skip
             connection.execute(insert(tables.schools).values(school))
-            connection.execute(insert(tables.records), [_pupil(number, chance) for number in range(PUPILS)])
+            connection.execute(insert(tables.records), [_pupil(number, rng) for number in range(PUPILS)])
             total = {
                 "school_id": 1, "collection": "students", "total": PUPILS, "version": PUPILS, "changed_at": time.time(),
             }  # fmt: skip
@@ -154,10 +154,10 @@ def _served(url: str, key: ECKey) -> Iterator[Flask]:
         parts.close()
 
 
-def _pupil(number: int, chance: random.Random) -> dict[str, Any]:
+def _pupil(number: int, rng: random.Random) -> dict[str, Any]:
     data = {
-        "legal_given_name": chance.choice(("Ada", "Zoë", "Mohammed", "Oluwaseun")), "legal_family_name": "Okafor-Brown",
-        "preferred_given_name": "Ada", "birth_date": f"20{chance.randrange(10, 20)}-03-14", "upn": f"A{number:012}",
+        "legal_given_name": rng.choice(("Ada", "Zoë", "Mohammed", "Oluwaseun")), "legal_family_name": "Okafor-Brown",
+        "preferred_given_name": "Ada", "birth_date": f"20{rng.randrange(10, 20)}-03-14", "upn": f"A{number:012}",
         "year_group": "5f0c2a9e7b1d4c38", "registration_group": "8b1d4c385f0c2a9e", "house": "4c385f0c2a9e8b1d",
         "entry_date": "2023-09-04", "ethnicity": "WBRI", "first_language": "ENG", "free_school_meals": False,
         "pupil_premium": True, "looked_after": False, "sen_status": "N", "allergies": ["Nuts"],
@@ -170,7 +170,7 @@ def _pupil(number: int, chance: random.Random) -> dict[str, Any]:
 
 
 def _catalogue() -> dict[str, Any]:
-    """As the provider publishes it."""
+    """The catalogue as the provider publishes it."""
     return {
         "scopes": [
             {
@@ -195,7 +195,7 @@ def _environ(path: str, **headers: str) -> Environ:
     return EnvironBuilder(path=path, headers=list(headers.items())).get_environ()
 
 
-def _repeated(environ: Environ, number: int) -> list[Environ]:
+def _copies(environ: Environ, number: int) -> list[Environ]:
     return [dict(environ) for _ in range(number)]
 
 

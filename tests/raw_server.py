@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass
 class RawServer:
-    """Its address, its response, and the seconds between two chunks of so many bytes.
+    """A server that sends one response, in chunks of `chunk` bytes with a pause of `pause` seconds between them.
 
     It waits for a request, unless it `speaks_first`, as a mail server does.
     """

@@ -132,11 +132,11 @@ def installed(tmp_path_factory):
     return folder, environment
 
 
-def a_command(installed, *words, cwd=None, **more):
+def a_command(installed, *words, cwd=None, **options):
     """Run `idp` from another folder."""
     folder, environment = installed
     return subprocess.run(
-        [PROGRAM, *words], cwd=cwd or folder, env=environment, capture_output=True, text=True, check=False, **more
+        [PROGRAM, *words], cwd=cwd or folder, env=environment, capture_output=True, text=True, check=False, **options
     )
 
 

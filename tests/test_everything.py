@@ -8,7 +8,7 @@ import pytest
 from tests import everything
 from tests.everything import Program, Run
 
-NOWHERE = Program("a program", lambda: None, "no-such-package-in-debian", "what needs it")
+UNAVAILABLE = Program("a program", lambda: None, "no-such-package-in-debian", "what needs it")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_an_installed_program_is_used(run):
 def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(run, without_root, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
 
-    assert not run.has(NOWHERE)
+    assert not run.has(UNAVAILABLE)
     assert everything._report(run) == 1
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
@@ -43,37 +43,37 @@ def test_another_program_will_do_where_the_package_cannot_be_installed(run, with
     assert run.missing == []
 
 
-def test_what_is_optional_is_said_to_be_left_out_and_fails_nothing(run, monkeypatch, capsys):
+def test_an_optional_program_that_is_missing_is_reported_and_fails_nothing(run, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
-    run.may_have(NOWHERE)
+    run.may_have(UNAVAILABLE)
     run.may_have(Program("python", lambda: sys.executable, "python3", "everything"))
 
     assert everything._report(run) == 0
     assert capsys.readouterr().out.splitlines() == ["LEFT OUT     what needs it: no a program"]
 
 
-def test_unless_it_was_allowed(run, without_root, monkeypatch):
+def test_with_allow_missing_the_run_does_not_fail(run, without_root, monkeypatch):
     monkeypatch.setenv("ALLOW_MISSING", "1")
-    run.has(NOWHERE)
+    run.has(UNAVAILABLE)
 
     assert everything._report(run) == 0
 
 
-def test_what_is_missing_and_may_be_installed_is_looked_for_once_more(run, monkeypatch):
-    there, asked = [], []
+def test_a_missing_program_is_looked_for_again_after_its_installation(run, monkeypatch):
+    paths, installed = [], []
 
     def install(package):
-        asked.append(package)
-        there.append(package)
+        installed.append(package)
+        paths.append(package)
         return True
 
     monkeypatch.setattr(everything, "_installed", install)
 
-    assert run.has(Program("a program", lambda: there, "its-package", "what needs it"))
-    assert (asked, run.missing) == (["its-package"], [])
+    assert run.has(Program("a program", lambda: paths, "its-package", "what needs it"))
+    assert (installed, run.missing) == (["its-package"], [])
 
 
-def test_a_stage_that_fails_fails_the_run_and_keeps_no_other_from_running(run, monkeypatch, capfd):
+def test_a_stage_that_fails_fails_the_run_and_the_other_stages_run(run, monkeypatch, capfd):
     monkeypatch.setenv("ALLOW_MISSING", "1")
     run.stage("One", [sys.executable, "-c", "raise SystemExit(3)"])
     run.stage("Two", [sys.executable, "-c", "print('it ran')"])

@@ -189,9 +189,9 @@ def _request(port: int, at: str, client: str, form: dict[str, str]) -> bytes:
     return servers.request("POST", at, port, urlencode(form).encode(), **headers)
 
 
-def _own_token(port: int, at: str, client: str, **more: str) -> Endpoint:
+def _own_token(port: int, at: str, client: str, **options: str) -> Endpoint:
     """Requests with the client credentials grant."""
-    requests = [_request(port, at, client, {"grant_type": "client_credentials", **more})]
+    requests = [_request(port, at, client, {"grant_type": "client_credentials", **options})]
     kinds = [RequestKind(OWN_TOKEN, requests, 200, "access_token")]
     return Endpoint(OWN_TOKEN, lambda _times: kinds)
 

@@ -38,20 +38,20 @@ def commands() -> None:
 @click.option("--details", "with_details", is_flag=True, help="Show personal details too, unless they were erased.")
 @json_option
 @working
-def listed(
+def list_entries(
     *, estab: str | None, client: str | None, actor: str | None, event: str | None, since: datetime | None, most: int,
     with_details: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show entries, oldest first."""
-    naming = names()
-    if naming and estab:
-        estab = naming.estab(estab)
-    if naming and actor and "@" in actor:
-        actor = naming.operator(actor)
+    lookups = names()
+    if lookups and estab:
+        estab = lookups.estab(estab)
+    if lookups and actor and "@" in actor:
+        actor = lookups.operator(actor)
     since = since.replace(tzinfo=UTC) if since else None
     entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, limit=most)
     details = queries.details(entries) if with_details else {}
-    addresses = naming.addresses() if naming and not as_json else {}
+    addresses = lookups.addresses() if lookups and not as_json else {}
     rows = [_row(entry, addresses) | ({"details": details.get(entry.id)} if with_details else {}) for entry in entries]
     if not as_json:
         rows = [{name: _to_text(value) for name, value in row.items()} for row in rows]
@@ -102,7 +102,6 @@ def _print_report(report: chain.Report) -> None:
         entry = "" if fault.entry is None else f", entry {fault.entry}"
         click.echo(f"Position {fault.position}{entry}: {fault.what}.")
     waiting = f" Not sealed yet: {report.waiting}." if report.waiting else ""
-    faults = f"faults: {len(report.faults)}" if report.faults else "nothing amiss"
-    click.echo(
-        f"Walked from position {report.begins} to {report.ends}, checkpoints: {report.checkpoints}; {faults}.{waiting}"
-    )
+    faults = f"faults: {len(report.faults)}" if report.faults else "no faults"
+    positions = f"Verified from position {report.begins} to {report.ends}"
+    click.echo(f"{positions}, checkpoints: {report.checkpoints}; {faults}.{waiting}")

@@ -31,7 +31,7 @@ def list_applications() -> ResponseReturnValue:
 @bp.get("/applications/<client_id>")
 @security.developer
 def show_application(client_id: str) -> ResponseReturnValue:
-    """All about one of them."""
+    """One application of one's own company."""
     application = applications.read(signed_in.developer(), client_id)
     return render_template(
         "developers/application.html", one=application, overlaps=applications.OVERLAPS,
@@ -81,7 +81,7 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
 @security.developer
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def change_addresses(client_id: str) -> ResponseReturnValue:
-    """Change where people are sent back to."""
+    """Change the redirect URIs, and the addresses after signing out."""
     developer = signed_in.developer()
     client, form = applications.find(developer, client_id), Addresses()
     if request.method != "POST":
@@ -107,7 +107,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
 @security.developer
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def change_keys(client_id: str) -> ResponseReturnValue:
-    """Change the keys with which the application proves itself."""
+    """Change the keys by which the application authenticates."""
     developer = signed_in.developer()
     client, form = applications.find(developer, client_id), Keys()
     if request.method != "POST":
@@ -146,7 +146,7 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
 @security.developer
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def people() -> ResponseReturnValue:
-    """Who may look after the company's applications; owners invite others."""
+    """The people who may manage the company's applications; owners invite others."""
     developer, form = signed_in.developer(), DeveloperInvitation()
     if request.method == "POST":
         _owners_only(developer)

@@ -25,7 +25,7 @@ MAX_SECRETS_PER_DAY: Final = 10
 
 
 class UnknownApplication(NotFound):
-    """The partner has no such application; another one may."""
+    """The partner has no such application; another partner may have it."""
 
     code, title = "unknown_application", "There is no such application"
     message = "Your company has no application with this client id."
@@ -54,7 +54,7 @@ class ManagesItself(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What its page shows."""
+    """An application as its page shows it."""
 
     client: Client
     secrets: list[ClientSecret]
@@ -112,7 +112,7 @@ def find_if_own(developer: Developer, client_id: str) -> Client | None:
 
 
 def read(developer: Developer, client_id: str) -> Application:
-    """All about one application. Raises `UnknownApplication`."""
+    """One application with its secrets, failures, scopes and events. Raises `UnknownApplication`."""
     client, now, catalogue = find(developer, client_id), clock.now(), scopes.catalogue()
     kinds = (
         ("required", client.required_scopes), ("optional", client.optional_scopes),

@@ -30,7 +30,7 @@ _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
 class FillIn(Form):
-    """A client id and an address. It is sent by GET and changes nothing."""
+    """A client id and an address to fill in. The form is sent by GET and changes nothing."""
 
     client_id = StringField(
         "Client id", [Optional(), Length(max=255, message="That is longer than any id.")], [visible]
@@ -130,14 +130,14 @@ class Keys(OfRegistration):
         _check_key_set(field)
 
     def validate_jwks_uri(self, field: StringField) -> None:
-        """One of the two, and not both."""
+        """Either an address or keys are given, not both."""
         has_keys = bool((self.jwks.data or "").strip())
         if bool(field.data) == has_keys:
             raise ValidationError("Give the address of your keys or paste them below: one of the two, and not both.")
 
 
 class SandboxApplication(Form):
-    """A sandbox application that is to be made."""
+    """The form for a new sandbox application."""
 
     name = StringField(
         "Name", [InputRequired("Type a name."), Length(max=80, message="That is too long."), plain_text],
@@ -167,7 +167,7 @@ class SandboxApplication(Form):
 
 
 class FictionalSchool(Form):
-    """A fictional school that is to be made."""
+    """The form for a new fictional school."""
 
     kind = SelectField("Kind", choices=[SelectChoice(kind, facts[2]) for kind, facts in fictional.KINDS.items()])
     mis = SelectField("System (MIS)")

@@ -24,7 +24,7 @@ _TYPED: Final = (
 
 
 def base(client: Client) -> dict[str, Any]:
-    """The manifest that a request begins with: that of a live application, or what a sandbox application has of one."""
+    """The manifest that the form begins with: that of a live application, or a sandbox one without its test data."""
     document = manifest.of_client(client)
     if not client.is_sandbox:
         return document
@@ -85,7 +85,7 @@ def _newest_live(partner_id: str) -> Client | None:
 def ask(
     developer: Developer, client_id: str, document: Mapping[str, Any], *, version: int, reasons: Mapping[str, str]
 ) -> RegistrationRequest:
-    """Ask our staff. `version` is that of the registration which the form showed.
+    """Send our staff a request. `version` is that of the registration which the form showed.
 
     Raises `UnknownApplication`, `ManagesItself`, `ChangedMeanwhile`, `NothingDiffers`, `TooManyRequests`, and
     `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.

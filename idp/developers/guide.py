@@ -1,4 +1,4 @@
-"""The figures of the partner guide, from the settings and the code that they describe."""
+"""Figures and refusals for the partner guide, read from the settings and the code."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -143,8 +143,8 @@ def figures() -> Figures:
     return Figures(
         metadata=discovery.metadata(),
         lifetimes=[
-            ("Authorization code", _of_both(duration(tokens.code), duration(tokens.code_fapi2))),
-            ("Access token", _of_both(duration(tokens.access), duration(tokens.access_fapi2))),
+            ("Authorization code", _with_fapi2(duration(tokens.code), duration(tokens.code_fapi2))),
+            ("Access token", _with_fapi2(duration(tokens.access), duration(tokens.access_fapi2))),
             ("ID Token", duration(tokens.id_token)),
             ("Refresh token, unused", duration(tokens.refresh_idle)),
             ("Refresh token, at most", f"{duration(tokens.refresh_absolute)}, or until the authorisation ends"),
@@ -182,5 +182,5 @@ def duration(seconds: float | timedelta) -> str:
     return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
-def _of_both(usual: str, of_fapi2: str) -> str:
+def _with_fapi2(usual: str, of_fapi2: str) -> str:
     return usual if usual == of_fapi2 else f"{usual}; with the profile fapi2 {of_fapi2}"

@@ -22,7 +22,7 @@ _CREDENTIALS: Final = "client_credentials"
 _ADDRESSES: Final = ("redirect_uris", "post_logout_redirect_uris")
 
 
-def _tidy(text: str | None) -> str:
+def _strip(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
@@ -30,9 +30,9 @@ def _or_empty(value: str | None) -> str:
     return value or ""
 
 
-def _line(label: str, message: str, *, most: int = 100) -> StringField:
+def _line(label: str, message: str, *, max_length: int = 100) -> StringField:
     return StringField(
-        label, [InputRequired(message), Length(max=most, message="That is too long."), plain_text], [_tidy]
+        label, [InputRequired(message), Length(max=max_length, message="That is too long."), plain_text], [_strip]
     )
 
 
@@ -52,7 +52,7 @@ class GoingLive(OfRegistration):
             InputRequired("Say it in a school’s words."),
             Length(min=10, max=500, message="Write a sentence or two: 10 to 500 characters."),
         ],
-        [_tidy],
+        [_strip],
     )
     client_uri = _page("Page about the application")
     policy_uri = _page("Privacy notice")
@@ -121,7 +121,7 @@ class GoingLive(OfRegistration):
         return is_valid
 
     def leave_out_addresses(self) -> None:
-        """Of a live application they are changed at once, on a page of their own."""
+        """Remove the fields of addresses: those of a live application are changed at once, on another page."""
         for name in (*_ADDRESSES, "initiate_login_uri"):
             del self[name]
 
@@ -140,7 +140,7 @@ def form_class() -> type[GoingLive]:
             "Asked for", choices=[SelectChoice(*choice) for choice in choices], filters=[_or_empty]
         )
         fields[_field("why", name)] = StringField(
-            "Why the application needs it", [Length(max=MAX_REASON, message="That is too long."), plain_text], [_tidy]
+            "Why the application needs it", [Length(max=MAX_REASON, message="That is too long."), plain_text], [_strip]
         )
     return type("GoingLiveWithScopes", (GoingLive,), fields)
 

@@ -53,7 +53,7 @@ class InvalidValue(Refusal):
 
 
 class QuickStart(BaseModel):
-    """What `quick_start.toml` says. `id` is the name of its folder."""
+    """The content of `quick_start.toml`. `id` is the name of its folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +94,7 @@ class QuickStart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is filled in: our issuer, the client's id, and the address of the application without a path."""
+    """The values to fill in: our issuer, the client id, and the address of the application without a path."""
 
     issuer: str
     client_id: str = CLIENT_ID
@@ -135,21 +135,21 @@ class Rendered:
 
 @cache
 def catalogue() -> dict[str, QuickStart]:
-    """Every quick start by its id, by language and name."""
-    every = [
+    """All quick starts by id, sorted by language and name."""
+    quick_starts = [
         QuickStart(id=path.parent.name, **tomllib.loads(path.read_text("utf-8")))
         for path in FOLDER.glob("*/quick_start.toml")
     ]
-    ordered = sorted(every, key=lambda one: (one.language.casefold(), one.name.casefold()))
-    return {one.id: one for one in ordered}
+    ordered = sorted(quick_starts, key=lambda item: (item.language.casefold(), item.name.casefold()))
+    return {item.id: item for item in ordered}
 
 
 def find(quick_start_id: str) -> QuickStart:
     """The quick start with this id. Raises `UnknownQuickStart`."""
-    one = catalogue().get(quick_start_id)
-    if one is None:
+    quick_start = catalogue().get(quick_start_id)
+    if quick_start is None:
         raise UnknownQuickStart(reason=f"quick start {quick_start_id[:50]!r}")
-    return one
+    return quick_start
 
 
 def to_values(client_id: str = "", address: str = "") -> Values:

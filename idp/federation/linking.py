@@ -23,24 +23,24 @@ from idp.outbox import post
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A provider as the page Security shows it, and the account of it that the person has linked, if any."""
+class ProviderAccount:
+    """A provider that is switched on, and the account of it that the person has linked, if any."""
 
     kind: Kind
     account: LinkedAccount | None
 
 
-def lines(person_id: str) -> list[Line]:
+def provider_accounts(person_id: str) -> list[ProviderAccount]:
     """The providers that are switched on, each with the person's account."""
     rows = session().scalars(select(LinkedAccount).where(LinkedAccount.person_id == person_id))
     accounts = {row.provider: row for row in rows}
-    return [Line(provider.kind, accounts.get(provider.name)) for provider in providers.enabled()]
+    return [ProviderAccount(provider.kind, accounts.get(provider.name)) for provider in providers.enabled()]
 
 
 def account_of(person_id: str, provider_name: str) -> LinkedAccount | None:
     """The account of this provider that the person has linked."""
-    mine = LinkedAccount.person_id == person_id, LinkedAccount.provider == provider_name
-    return session().scalar(select(LinkedAccount).where(*mine))
+    conditions = LinkedAccount.person_id == person_id, LinkedAccount.provider == provider_name
+    return session().scalar(select(LinkedAccount).where(*conditions))
 
 
 def link(person: Administrator, identity: Identity) -> bool:
@@ -101,9 +101,9 @@ def person_of(identity: Identity) -> Administrator | None:
     return people.hold(account.person_id)
 
 
-def note_use(identity: Identity, person: Administrator) -> None:
-    """Record that the person proves with this account who they are."""
-    statement = update(LinkedAccount).where(*_is(identity)).values(last_used_at=clock.now())
+def record_use(identity: Identity, person: Administrator) -> None:
+    """Record that the person has signed in with this account."""
+    statement = update(LinkedAccount).where(*_is_row_of(identity)).values(last_used_at=clock.now())
     session().execute(statement.execution_options(synchronize_session=False))
     log.record(
         events.ACCOUNT_USED,
@@ -115,10 +115,10 @@ def note_use(identity: Identity, person: Administrator) -> None:
 
 
 def _account(identity: Identity) -> LinkedAccount | None:
-    return session().scalar(select(LinkedAccount).where(*_is(identity)))
+    return session().scalar(select(LinkedAccount).where(*_is_row_of(identity)))
 
 
-def _is(identity: Identity) -> tuple[ColumnElement[bool], ...]:
+def _is_row_of(identity: Identity) -> tuple[ColumnElement[bool], ...]:
     """Conditions that hold for the one row of this account."""
     columns = LinkedAccount.provider, LinkedAccount.issuer, LinkedAccount.subject
     values = identity.provider.name, identity.issuer, identity.subject
@@ -128,7 +128,7 @@ def _is(identity: Identity) -> tuple[ColumnElement[bool], ...]:
 def _delete_if_removed(identity: Identity) -> None:
     """Let an account be linked again whose person was removed."""
     removed = select(Administrator.id).where(Administrator.removed_at.is_not(None))
-    statement = delete(LinkedAccount).where(*_is(identity), LinkedAccount.person_id.in_(removed))
+    statement = delete(LinkedAccount).where(*_is_row_of(identity), LinkedAccount.person_id.in_(removed))
     session().execute(statement.execution_options(synchronize_session=False))
 
 

@@ -75,7 +75,7 @@ def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
 
 
 def _document(url: str, seconds: float) -> dict[str, Any]:
-    """The JSON object at `url`, from the cache if it was fetched less than so many seconds ago."""
+    """The JSON object at `url`, from the cache if it was fetched less than `seconds` ago."""
     cache, now = _CACHE.get(), time.monotonic()
     cached = cache.get(url)
     if cached is not None and now - cached.at < seconds:

@@ -157,7 +157,7 @@ def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
         password.admit(person)
     except (password.AccountNotOpen, TooManyRequests) as refused:
         return signin.refusal_page(refused, return_path)
-    linking.note_use(identity, person)
+    linking.record_use(identity, person)
     counter = guesses.key("linked account", person.id)
     is_complete = second_step.sign_in(
         person.id, name_counter=counter, amr=session.OUTSIDE_ACCOUNT, provider=identity.provider.kind.account

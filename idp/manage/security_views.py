@@ -30,7 +30,7 @@ bp.register_blueprint(passkey_views.bp)
 @security.own_account
 def home() -> ResponseReturnValue:
     """What protects this account, and what can be added, replaced and removed."""
-    linked_accounts = linking.lines(current_user.id)
+    linked_accounts = linking.provider_accounts(current_user.id)
     if linked_accounts:
         security.allow_form_redirects()  # to the provider, and from there wherever it signs the person in
     return render_template(

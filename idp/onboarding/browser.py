@@ -17,15 +17,15 @@ COOKIE_PATTERN = re.compile(r"[\w-]{43}", re.ASCII)
 
 
 @dataclass(slots=True)
-class _Given:
-    """The cookie that this browser is being given with the answer to this request; None where it has one."""
+class _NewCookie:
+    """The cookie that the response to this request sets; None if it sets none."""
 
     cookie: str | None = None
 
 
 def digest() -> bytes | None:
     """The digest of this browser's cookie; None where it has none."""
-    value = request_state.part(_Given).cookie or request.cookies.get(_cookie_name(), "")
+    value = request_state.part(_NewCookie).cookie or request.cookies.get(_cookie_name(), "")
     return crypto.digest(value) if COOKIE_PATTERN.fullmatch(value) else None
 
 
@@ -34,7 +34,7 @@ def ensure_cookie() -> bytes:
     known_digest = digest()
     if known_digest is not None:
         return known_digest
-    secret = request_state.part(_Given).cookie = crypto.new_secret()
+    secret = request_state.part(_NewCookie).cookie = crypto.new_secret()
     lifetime = timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
     security.answer_with_cookie(_cookie_name(), secret, lifetime=lifetime)
     return crypto.digest(secret)

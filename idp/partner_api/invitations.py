@@ -1,4 +1,4 @@
-"""Invitations of schools: a client has us send them, sends them again, cancels them, and reads what came of them."""
+"""Invitations of schools: operations to make, resend, cancel and read them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from idp.foundation import scopes
-from idp.invitations import invite as verbs, states, targets
+from idp.invitations import invite, states, targets
 from idp.invitations.states import Status
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api.answers import Contact, Invitation, Invitations, State
@@ -17,8 +17,8 @@ from idp.schools.models import School
 SCOPE: Final = "invitations"
 KEY: Final = "Idempotency-Key"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-OVER: Final = ("invitation_over",)
-SENDING: Final = ("school_not_open", "too_many_invitations", "too_many_mails")
+ENDED_PROBLEMS: Final = ("invitation_over",)
+SENDING_PROBLEMS: Final = ("school_not_open", "too_many_invitations", "too_many_mails")
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         | UnsetType
     ) = UNSET
     reference: Annotated[
-        str, Meta(max_length=verbs.MAX_REFERENCE_LENGTH, description="Your own; not shown to anyone else.")
+        str, Meta(max_length=invite.MAX_REFERENCE_LENGTH, description="Your own; not shown to anyone else.")
     ] = ""
 
 
@@ -63,7 +63,7 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
     summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, answer=Invitation, status=201,
     scope=SCOPE, per_minute=120,
     headers={KEY: "Your key for this invitation, 1 to 255 characters. The same request with the same key makes one."},
-    problems_of=("invalid_invitation", "school_unknown", *SENDING, "idempotency_key_reused"),
+    problems_of=("invalid_invitation", "school_unknown", *SENDING_PROBLEMS, "idempotency_key_reused"),
 )  # fmt: skip
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
     """We write to the contact, with a link to a page that says who you are and what you ask for.
@@ -75,10 +75,10 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
         scope = scopes.parse(body.scope)
     except scopes.UnknownScope as fault:
         names = ", ".join(sorted(fault.names))
-        raise verbs.InvalidInvitation([("scope", f"{fault}: {names}" if names else str(fault))]) from fault
-    invitation = verbs.invite(
+        raise invite.InvalidInvitation([("scope", f"{fault}: {names}" if names else str(fault))]) from fault
+    invitation = invite.invite(
         access.client.registered,
-        verbs.Request(
+        invite.Request(
             _school(body), body.contact.name, body.contact.email, scope, mis=body.mis or None, reference=body.reference
         ),
         idempotency_key=headers.get(KEY),
@@ -92,10 +92,9 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
 def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
     """In the order in which they were made, a page at a time; they are deleted some weeks after they expired."""
     after = _read_cursor(query.cursor) if query.cursor else None
-    found = states.of_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    return Invitations(invitations=tuple(map(to_invitation, shown)), next=_cursor(shown[-1]) if more else UNSET)
+    statuses = states.of_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
+    shown, has_more = statuses[: query.limit], len(statuses) > query.limit
+    return Invitations(invitations=tuple(map(to_invitation, shown)), next=_cursor(shown[-1]) if has_more else UNSET)
 
 
 @operation(summary="Read an invitation", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=1200)
@@ -106,23 +105,23 @@ def read_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invi
 
 @operation(
     summary="Send an invitation again", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=120,
-    problems_of=(*OVER, *SENDING),
+    problems_of=(*ENDED_PROBLEMS, *SENDING_PROBLEMS),
 )  # fmt: skip
 def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
     """To the person who has it now, with a new link that works for the whole time; the old one stops working.
 
     Three times at most. One that has expired can be sent again, too.
     """
-    return to_invitation(verbs.resend(access.client.registered, invitation_id))
+    return to_invitation(invite.resend(access.client.registered, invitation_id))
 
 
 @operation(
     summary="Cancel an invitation", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=600,
-    problems_of=OVER,
+    problems_of=ENDED_PROBLEMS,
 )  # fmt: skip
 def cancel_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
     """Its link stops working, and its page says that you took it back. Once more changes nothing."""
-    return to_invitation(verbs.cancel(access.client.id, invitation_id))
+    return to_invitation(invite.cancel(access.client.id, invitation_id))
 
 
 def to_invitation(status: Status) -> Invitation:
@@ -144,7 +143,7 @@ def _school(body: NewInvitation) -> School:
         return targets.by_urn(body.urn)
     if body.dfe_number and not body.urn:
         return targets.by_dfe_number(body.dfe_number)
-    raise verbs.InvalidInvitation([("urn", "name the school by either urn or dfe_number")])
+    raise invite.InvalidInvitation([("urn", "name the school by either urn or dfe_number")])
 
 
 def _cursor(status: Status) -> str:

@@ -51,12 +51,11 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
         status=query.status or None, verification=query.verification or None,
         changed_since=_in_utc(query.changed_since) if query.changed_since else None, estab=_estab_of(access),
     )  # fmt: skip
-    found = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
-    schools = found[: query.limit]
-    more = len(found) > query.limit
+    rows = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
+    schools, has_more = rows[: query.limit], len(rows) > query.limit
     connected = endpoints.of_estabs([school.estab.id for school in schools])
     answers = tuple(to_school(school, connected.get(school.estab.id)) for school in schools)
-    return Schools(schools=answers, next=schools[-1].estab.id if more else UNSET)
+    return Schools(schools=answers, next=schools[-1].estab.id if has_more else UNSET)
 
 
 @operation(
@@ -93,7 +92,7 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None) -> School:
 
 
 def connection(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
-    """What is told of the three states: of the agreement, of the school's account, and of its endpoint."""
+    """One state for the partner, computed from those of the agreement, of the school's account and of its endpoint."""
     agreed, estab = client_school.agreement.state, client_school.estab.state
     if estab in {"closed", "rejected"}:
         return "closed"

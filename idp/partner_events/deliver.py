@@ -36,7 +36,7 @@ Lane = Literal["prompt", "troubled"]
 """Streams that took their last event promptly, and the others: those that are slow, or take nothing."""
 
 BATCH_SIZE: Final = 50
-"""Events that are sent under one lease: so many may come twice if a worker dies."""
+"""Events that are sent under one lease: at most this number is delivered twice if a worker dies."""
 MAX_ROUND_SECONDS: Final = 5.0
 """A round sends no more after this, so that streams take turns."""
 MARGIN_SECONDS: Final = 20.0

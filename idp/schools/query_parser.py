@@ -165,12 +165,14 @@ def _repair(key: str) -> str | None:
     outward, inward = key[:-3], key[-3:-2].translate(_TO_DIGIT) + key[-2:]
     if not _INWARD.fullmatch(inward) or len(inward) < 3:
         return None
-    candidates = [mended for shape in _SHAPES if (mended := _in_shape(outward, shape))]
+    candidates = [repaired_outward for shape in _SHAPES if (repaired_outward := _in_shape(outward, shape))]
     if not candidates:
         return None
     best = min(
         candidates,
-        key=lambda mended: sum(repaired != original for repaired, original in zip(mended, outward, strict=True)),
+        key=lambda repaired_outward: sum(
+            repaired != original for repaired, original in zip(repaired_outward, outward, strict=True)
+        ),
     )
     return f"{best} {inward}"
 

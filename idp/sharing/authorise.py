@@ -47,35 +47,35 @@ class Proposal:
         return self.required | self.optional
 
 
-def covers(agreed: Authorisation | State, asked: frozenset[str], client: AnyClient) -> bool:
-    """Whether `agreed` already answers a request for `asked`, so that the school need not be asked again.
+def covers(agreed: Authorisation | State, requested: frozenset[str], client: AnyClient) -> bool:
+    """Whether `agreed` already answers a request for `requested`, so that the school need not be asked again.
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
     client requires was agreed to. An optional area that the school left out is thus an answer, not a gap:
     it is simply not granted, and no sign-in asks about it again. A scope the client has come to
     ask for or require since is a new question, and so is any where the school's MIS is no longer accepted.
     """
-    return asked <= agreed.offered and asked & client.required_scopes <= agreed.scopes
+    return requested <= agreed.offered and requested & client.required_scopes <= agreed.scopes
 
 
-def standing(estab_id: str, client_id: str, asked: frozenset[str]) -> State | None:
-    """The agreement in force now that covers `asked`, or None: then the school has to be asked.
+def standing(estab_id: str, client_id: str, requested: frozenset[str]) -> State | None:
+    """The agreement in force now that covers `requested`, or None: then the school has to be asked.
 
-    What it grants of `asked` is `asked & agreed.scopes`. `estab_id` is the estab's internal id.
+    What it grants of `requested` is `requested & agreed.scopes`. `estab_id` is the estab's internal id.
     """
     client, agreed = registry.client(client_id), live.current(estab_id, client_id)
-    if client is None or agreed is None or not agreed.is_live or not covers(agreed, asked, client):
+    if client is None or agreed is None or not agreed.is_live or not covers(agreed, requested, client):
         return None
     return agreed
 
 
-def proposal(estab_id: str, client: AnyClient, asked: frozenset[str]) -> Proposal:
-    """What to put to the school for a request of `asked`: that, and all it was asked about before.
+def proposal(estab_id: str, client: AnyClient, requested: frozenset[str]) -> Proposal:
+    """What to put to the school for a request of `requested`: that, and all it was asked about before.
 
     Agreeing replaces the former agreement by exactly what is ticked, so what stands is shown, and ticked, again.
     """
     before = agreements.current(estab_id, client.id)
-    offered = (asked | (before.offered if before else frozenset())) & client.scopes
+    offered = (requested | (before.offered if before else frozenset())) & client.scopes
     ticked = before.scopes if before else frozenset()
     required, optional = offered & client.required_scopes, offered & client.optional_scopes
     is_paused = before is not None and before.state == "paused"

@@ -26,7 +26,7 @@ def scopes() -> Iterator[Finding]:
         do = "update its manifest, or restore the scope in config/scopes.toml"
         yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)
     if agreed:
-        number, unknown = sum(each for _, each in agreed), frozenset().union(*(each for each, _ in agreed))
+        number, unknown = sum(count for _, count in agreed), frozenset().union(*(names for names, _ in agreed))
         counted = f"{number} agreement{'s' if number != 1 else ''}"
         yield Finding(
             "scopes", "warning", f"{counted} to {_listed(unknown)}, which is not known and not given",

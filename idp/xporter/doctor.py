@@ -12,17 +12,17 @@ from idp.partners import resources
 from idp.xporter.endpoints import SCOPE
 from idp.xporter.models import LOST_AFTER, Endpoint
 
-FEW: Final = 5
-"""Lost endpoints that need not mean anything: servers are switched off in the holidays."""
+MAX_IGNORED: Final = 5
+"""Up to this number, lost endpoints are no warning: servers are switched off in the holidays."""
 
 
 def endpoints() -> Iterator[Finding]:
-    """Schools' servers reach us, and there is an API for what they send."""
+    """Whether schools' servers report, and an API is registered for their extracts."""
     is_lost = case((Endpoint.heard_at <= clock.now() - LOST_AFTER, 1), else_=0)
     counts = select(func.count(), func.coalesce(func.sum(is_lost), 0)).where(Endpoint.ended_at.is_(None))
     total, lost = session().execute(counts).one()
     summary = f"{total} registered, {lost} of them lost"
-    if lost > FEW and lost * 2 > total:
+    if lost > MAX_IGNORED and lost * 2 > total:
         yield Finding("endpoints", "warning", summary, "most servers do not reach us: idp endpoints list --lost")
     else:
         yield Finding("endpoints", "ok", summary)

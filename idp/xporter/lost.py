@@ -1,4 +1,4 @@
-"""Endpoints that have not been heard from for a day: their loss is recorded, and told to partners, once."""
+"""Endpoints without a report for a day: their loss is recorded and sent to partners as an event, once."""
 
 from typing import Final
 
@@ -15,19 +15,19 @@ BATCH_SIZE: Final = 50
 
 
 def tell_due(after: str = "") -> str | None:
-    """Tell partners of the next lost endpoints, of estabs behind the internal id `after`.
+    """Send partners the event for the next lost endpoints, of estabs after the internal id `after`.
 
-    Returns where to go on, or None: a row that cannot be processed is passed over until the next time.
+    Returns the id to continue after, or None at the end. A row that cannot be processed is skipped until the next run.
     """
     batch = select(Endpoint.estab_id, Endpoint.id).where(*_due(), Endpoint.estab_id > after)
     rows = session().execute(batch.order_by(Endpoint.estab_id).limit(BATCH_SIZE)).all()
     for estab_id, endpoint_id in rows:
         with row_isolated("lost endpoint", endpoint_id):
-            _tell(estab_id, endpoint_id)
+            _mark_lost(estab_id, endpoint_id)
     return rows[-1].estab_id if len(rows) == BATCH_SIZE else None
 
 
-def _tell(estab_id: str, endpoint_id: str) -> None:
+def _mark_lost(estab_id: str, endpoint_id: str) -> None:
     """Mark the endpoint as lost unless it has reported meanwhile. Partners knew of it if it had sent an extract."""
     lock(Estab, estab_id)
     statement = update(Endpoint).where(*_due(), Endpoint.id == endpoint_id).values(lost_at=clock.now())

@@ -1,4 +1,4 @@
-"""Endpoints of schools, and who read what they sent."""
+"""Endpoints of schools, and totals of who read their data."""
 
 from datetime import date, datetime, timedelta
 from typing import Any, Final

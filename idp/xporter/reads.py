@@ -36,22 +36,22 @@ class Total(NamedTuple):
 
 
 class BadTotal(BadRequest):
-    """A row that names what there is not."""
+    """A row that names an unknown school, client or scope, or a day that is out of range."""
 
     code = "invalid_request"
 
 
 def record(totals: Sequence[Total], *, served: frozenset[str]) -> None:
-    """Store the totals of scopes that the reporting API serves. One that is smaller than what is stored is old.
+    """Store totals of the scopes in `served`. A total that is smaller than the stored one is out of date and ignored.
 
-    Raises `BadTotal` naming the first row that is wrong, and stores none then.
+    Raises `BadTotal` for the first wrong row; then nothing is stored.
     """
     ids = select(Estab.estab_id, Estab.id).where(Estab.estab_id.in_({total.estab_id for total in totals}))
     estabs = {row.estab_id: row.id for row in session().execute(ids)}
     named = {total.client_id for total in totals}
     clients = set(session().scalars(select(Client.id).where(Client.id.in_(named))))
     for number, total in enumerate(totals):
-        if (fault := _fault(total, estabs, clients, served)) is not None:
+        if (fault := _find_fault(total, estabs, clients, served)) is not None:
             raise BadTotal(f"reads[{number}].{fault}", reason=fault)
     newest: dict[tuple[str, str, str, date], Total] = {}
     for total in sorted(totals, key=lambda total: total.requests):
@@ -94,7 +94,7 @@ def as_csv(estab_id: str) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for read in session().scalars(statement):
-        partner, service = (_inert(name) for name in (read.client.partner_name, read.client.client_name))
+        partner, service = (_escape_formula(name) for name in (read.client.partner_name, read.client.client_name))
         last = read.last_at.astimezone(clock.LONDON).isoformat(timespec="minutes")
         writer.writerow([read.day.isoformat(), partner, service, title(read.scope), read.requests, read.records, last])
     return text.getvalue()
@@ -106,7 +106,7 @@ def title(scope: str) -> str:
     return entry.title if entry else scope
 
 
-def _fault(total: Total, estabs: dict[str, str], clients: set[str], served: frozenset[str]) -> str | None:
+def _find_fault(total: Total, estabs: dict[str, str], clients: set[str], served: frozenset[str]) -> str | None:
     if total.estab_id not in estabs:
         return "estab_id: is not known"
     if total.client_id not in clients:
@@ -119,6 +119,6 @@ def _fault(total: Total, estabs: dict[str, str], clients: set[str], served: froz
     return None
 
 
-def _inert(cell: str) -> str:
-    """A cell that a spreadsheet would run is made text by an apostrophe."""
+def _escape_formula(cell: str) -> str:
+    """The cell, with an apostrophe before it if a spreadsheet would take it for a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

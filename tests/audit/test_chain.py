@@ -25,10 +25,11 @@ FORGET = "DELETE FROM audit_details"
 def verified(work, sealed):
     """The (position, what) of every fault that walking the whole chain finds."""
 
-    def walk(**how):
+    def walk(**options):
         with work():
             return [
-                (fault.position, fault.entry, fault.what) for fault in chain.verify(**{"from_start": True} | how).faults
+                (fault.position, fault.entry, fault.what)
+                for fault in chain.verify(**{"from_start": True} | options).faults
             ]
 
     return walk
@@ -372,8 +373,8 @@ class TestCommands:
     def test_verify_says_that_nothing_is_amiss(self, idp):
         answer = idp("verify", "--from-start")
         assert answer.exit_code == 0
-        assert "Walked from position 1 to 9" in answer.stdout
-        assert "nothing amiss" in answer.stdout
+        assert "Verified from position 1 to 9" in answer.stdout
+        assert "no faults" in answer.stdout
 
     def test_verify_names_the_row_and_fails(self, idp, tamper, work):
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")

@@ -43,7 +43,7 @@ class Provider:
     """Error by grant type."""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
     signs_with: ECKey | None = None
-    asked: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
     """The last authorization request, as it was pushed."""
     posted: list[dict[str, str]] = field(default_factory=list)
     """Token requests, with their proofs."""
@@ -67,7 +67,7 @@ class Provider:
 
     def answer(self, **other: str | None) -> str:
         """Our redirect's query: a code for what was asked last; `other` replaces parameters, None drops them."""
-        response: dict[str, str | None] = {"code": "a-code", "state": self.asked["state"], "iss": self.issuer}
+        response: dict[str, str | None] = {"code": "a-code", "state": self.parameters["state"], "iss": self.issuer}
         return urlencode({name: value for name, value in (response | other).items() if value is not None})
 
     def signed(self, claims: dict[str, Any], *, typ: str = "JWT") -> str:
@@ -160,7 +160,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
 
     @app.post("/par")
     def par() -> ResponseReturnValue:
-        provider.asked = request.form.to_dict()
+        provider.parameters = request.form.to_dict()
         return jsonify(request_uri="urn:ietf:params:oauth:request_uri:one", expires_in=90), 201
 
     @app.post("/token")
@@ -181,7 +181,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
             "expires_in": 600,
             "scope": provider.scope,
             **({"withheld_scope": provider.withheld} if provider.withheld else {}),
-            "id_token": provider.id_token(**({"nonce": provider.asked["nonce"]} if first else {})),
+            "id_token": provider.id_token(**({"nonce": provider.parameters["nonce"]} if first else {})),
         }
         return jsonify(answer | ({"refresh_token": "the-refresh-token"} if first else {}))
 

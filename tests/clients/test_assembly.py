@@ -38,7 +38,7 @@ def test_it_pushes_its_request_with_everything_that_protects_the_way_back(person
 
     assert location.startswith(f"{provider.issuer}/authorize?")
     assert query_of(location) == {"client_id": "assembly", "request_uri": "urn:ietf:params:oauth:request_uri:one"}
-    parameters = provider.asked
+    parameters = provider.parameters
     assert parameters["response_type"] == "code"
     assert parameters["code_challenge_method"] == "S256"
     assert len(parameters["code_challenge"]) == 43
@@ -51,7 +51,7 @@ def test_it_pushes_its_request_with_everything_that_protects_the_way_back(person
 def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
     person.sets_out()
     keys = KeySet.import_key_set(person.web.get("/jwks.json").json)
-    assertion = jwt.decode(provider.asked["client_assertion"], keys, algorithms=["ES256"])
+    assertion = jwt.decode(provider.parameters["client_assertion"], keys, algorithms=["ES256"])
 
     assert assertion.claims["iss"] == assertion.claims["sub"] == "assembly"
     assert assertion.claims["aud"] == provider.issuer
@@ -62,7 +62,7 @@ def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider
 def test_a_rotated_key_is_published_before_it_signs(person, provider, parts, monkeypatch):
     def kid():
         person.sets_out()
-        return jws.extract_compact(provider.asked["client_assertion"].encode()).headers()["kid"]
+        return jws.extract_compact(provider.parameters["client_assertion"].encode()).headers()["kid"]
 
     old = kid()
     parts.keys.rotate()
@@ -82,7 +82,7 @@ def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person,
     assert (userinfo["htm"], userinfo["htu"]) == ("GET", f"{provider.issuer}/userinfo")
     assert len(userinfo["ath"]) == 43
     assert token["jti"] != userinfo["jti"]
-    assert len(provider.asked["dpop_jkt"]) == 43
+    assert len(provider.parameters["dpop_jkt"]) == 43
 
 
 def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider):
@@ -287,7 +287,7 @@ def test_a_provider_that_is_down_is_said_plainly(settings):
 
 def test_only_our_provider_may_initiate_a_login(person, provider):
     assert person.sets_out(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
-    assert provider.asked["login_hint"] == "3124567"
+    assert provider.parameters["login_hint"] == "3124567"
 
     assert person.opens("/initiate?iss=http://evil.example").status_code == 400
     assert person.opens("/initiate").status_code == 400
@@ -296,7 +296,7 @@ def test_only_our_provider_may_initiate_a_login(person, provider):
 def test_being_asked_to_begin_leads_nowhere_else(person, provider):
     going = person.opens(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
 
-    assert "evil.example" not in f"{going.location} {provider.asked}"
+    assert "evil.example" not in f"{going.location} {provider.parameters}"
 
 
 def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, provider):

@@ -186,12 +186,18 @@ def connected(provider, settings):
     return person
 
 
-def a_pupil(number, **more):
-    return {"id": f"p{number}", "legal_given_name": f"Pupil {number}", "year_group": "y7", "sen_needs": ["a"], **more}
+def a_pupil(number, **options):
+    return {
+        "id": f"p{number}",
+        "legal_given_name": f"Pupil {number}",
+        "year_group": "y7",
+        "sen_needs": ["a"],
+        **options,
+    }
 
 
-def a_school_of(pupils, delta="http://unused", **more):
-    """What the API answers of a school with so many pupils."""
+def a_school_of(pupils, delta="http://unused", **options):
+    """The API's answer for a school with this number of pupils."""
     return {
         "schools/me": {
             "estab_id": ESTAB, "estab_status": "verified", "scopes": ["students"],
@@ -200,7 +206,7 @@ def a_school_of(pupils, delta="http://unused", **more):
         "students": {
             "students": [a_pupil(number) for number in range(pupils)], "total": pupils, "next": None, "delta": delta,
         },
-    } | more  # fmt: skip
+    } | options  # fmt: skip
 
 
 @pytest.mark.usefixtures("look_again")

@@ -166,9 +166,9 @@ class FapiClient(RelyingParty):
         conditions.random(response["request_uri"].rpartition(":")[2])
         return str(response["request_uri"])
 
-    def link(self, request_uri: str, **more: str) -> str:
+    def link(self, request_uri: str, **options: str) -> str:
         """Where the browser is sent: the client and the pushed request, and nothing else unless told."""
-        sent = {"client_id": self.id, "request_uri": request_uri, **more}
+        sent = {"client_id": self.id, "request_uri": request_uri, **options}
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 
     def asks(self, **differs: Any) -> str:
@@ -203,8 +203,8 @@ class FapiClient(RelyingParty):
         assert answer.status_code in {200, 400, 401}, answer.text
         return answer.status_code == 200
 
-    def reaches(self, access_token: str, **how: Any) -> bool:
-        return self.is_served(self.reads(access_token, **how))
+    def reaches(self, access_token: str, **options: Any) -> bool:
+        return self.is_served(self.reads(access_token, **options))
 
     def completes(self, arrived: Any, **differs: Any) -> SignedIn:
         signed_in = super().completes(arrived, **differs)

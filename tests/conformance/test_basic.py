@@ -343,12 +343,12 @@ def test_refresh_token(a_client, browser, wait, provider):
     assert first.refreshes(token).status_code == 200
 
 
-def refreshed(client, browser, wait, **more):
+def refreshed(client, browser, wait, **options):
     """Sign in for a refresh token and use it; the suite's first client names its scope again."""
     signed_in = client.signs_in(browser, scope="openid offline_access", prompt="consent")
     token = signed_in.tokens["refresh_token"]
     wait(1)
-    tokens = conditions.tokens(client.refreshes(token, **more))
+    tokens = conditions.tokens(client.refreshes(token, **options))
     claims = client.knows(tokens)
     same = {"iss", "sub", "aud", "auth_time"}
     assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}

@@ -34,9 +34,9 @@ def fapi(a_fapi_client):
     return a_fapi_client("conf-fapi-1", scope="openid offline_access")
 
 
-def call(provider, endpoint, method="POST", **how):
+def call(provider, endpoint, method="POST", **options):
     """A request as it is written here."""
-    return provider.http.request(method, provider.metadata[f"{endpoint}_endpoint"], timeout=20, **how)
+    return provider.http.request(method, provider.metadata[f"{endpoint}_endpoint"], timeout=20, **options)
 
 
 @back_channel
@@ -216,8 +216,8 @@ def test_cross_origin(provider, registered):
 
 @spec("RFC 6750", "3.1", requirement="Userinfo: no token, a dead one, one without openid, in the address, or twice")
 def test_userinfo(browser, client, a_fapi_client):
-    def reads(**how):
-        return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **how)
+    def reads(**options):
+        return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **options)
 
     token = client.signs_in(browser).access_token
     bearer = {"Authorization": f"Bearer {token}"}

@@ -33,16 +33,16 @@ def other(a_fapi_client, xporter):
     return a_fapi_client("conf-ccg-2", scope="schools.list", resource=xporter)
 
 
-def gets(client, **how):
+def gets(client, **options):
     """A token for the client itself."""
-    how = {"scope": client.scope} | how
-    proven = {name: how.pop(name) for name in ("assertion", "proof") if name in how}
-    return client.posts("token", {"grant_type": "client_credentials", **how}, **proven)
+    options = {"scope": client.scope} | options
+    proven = {name: options.pop(name) for name in ("assertion", "proof") if name in options}
+    return client.posts("token", {"grant_type": "client_credentials", **options}, **proven)
 
 
-def works(client, **how):
+def works(client, **options):
     """The token, once it has been used."""
-    token_response = conditions.tokens(gets(client, **how), "DPoP")
+    token_response = conditions.tokens(gets(client, **options), "DPoP")
     assert set(token_response) == {"access_token", "token_type", "expires_in", "scope"}
     assert client.reaches(token_response["access_token"])
     return token_response["access_token"]

@@ -54,7 +54,7 @@ def two(server, prepared, tmp_path_factory):
 
 @pytest.fixture
 def ask(two):
-    """`ask(4)`: the statuses of so many calls, at one and at the other in turn."""
+    """`ask(4)`: the statuses of four calls, at one server and at the other in turn."""
 
     def statuses(times):
         return [requests.get(two[number % 2][1] + LIMITED, timeout=60).status_code for number in range(times)]

@@ -55,10 +55,10 @@ class Program:
             process.until(self._answers)
             yield process
 
-    def calls(self, method, path, *, headers=None, **how):
+    def calls(self, method, path, *, headers=None, **options):
         of = token(iss=self.issuer, aud=self.url)
         proven = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path, htu=self.url + path)}
-        return requests.request(method, self.url + path, headers=proven | (headers or {}), timeout=20, **how)
+        return requests.request(method, self.url + path, headers=proven | (headers or {}), timeout=20, **options)
 
     def sends(self, extract_id, offset, piece):
         headers = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"}

@@ -1,4 +1,4 @@
-"""A provider on this machine that answers as it is told: soundly, or with each fault there is."""
+"""A fake OpenID provider on this machine, whose answers are correct or have the faults that a test sets."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ OTHER_TENANT = "99999999-8888-7777-6666-555555555555"
 
 @dataclass
 class StandingIn:
-    """Microsoft's or Google's place. `differs` changes claims of the ID token; None leaves one out."""
+    """The fake of Microsoft or Google. `differs` changes claims of the ID token; None leaves one out."""
 
     url: str
     has_tenants: bool = True
@@ -34,14 +34,14 @@ class StandingIn:
     metadata: dict[str, Any] = field(default_factory=dict)
     """Changes of its metadata."""
     broken: dict[str, Response] = field(default_factory=dict)
-    """Responses in place of sound ones, by path."""
+    """Responses in place of correct ones, by path."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    """Paths of the requests that came."""
+    requests: list[str] = field(default_factory=list)
+    """Paths of the requests received."""
 
     @property
     def issuer(self) -> str:
-        """As its metadata name it."""
+        """The issuer in its metadata."""
         return f"{self.url}/{{tenantid}}/v2.0" if self.has_tenants else self.url
 
     @property
@@ -51,7 +51,7 @@ class StandingIn:
         )
 
     def authorizes(self, location: str) -> dict[str, str]:
-        """What its page does with our request: the parameters of a sound response."""
+        """The parameters of a correct response to the authorization request at `location`."""
         sent = dict(parse_qsl(urlsplit(location).query))
         code = f"code-{len(self.codes)}"
         self.codes[code] = sent
@@ -84,8 +84,8 @@ def standing_in(*, has_tenants: bool = True) -> Iterator[StandingIn]:
     provider = StandingIn(f"http://localhost:{port}", has_tenants)
 
     @app.before_request
-    def note() -> Response | None:
-        provider.asked.append(request.path)
+    def record_request() -> Response | None:
+        provider.requests.append(request.path)
         return provider.broken.get(request.path)
 
     @app.get("/.well-known/openid-configuration")

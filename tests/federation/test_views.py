@@ -316,17 +316,17 @@ class TestFaults:
         for browser in (jo, stranger):
             assert browser.goes_and_returns("microsoft", linked).status_code == 303
         documents = ["/.well-known/openid-configuration", "/keys"]
-        assert [linked.asked.count(path) for path in documents] == [1, 1]
+        assert [linked.requests.count(path) for path in documents] == [1, 1]
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
         jo.goes_and_returns("microsoft", linked)
-        assert all(linked.asked.count(path) > 1 for path in documents)
+        assert all(linked.requests.count(path) > 1 for path in documents)
 
     def test_unknown_keys_are_asked_for_once_a_minute(self, jo, stranger, linked):
         linked.signing_key = key("RS256", 2)
         for browser in (jo, stranger):
             assert as_a_page(browser.goes_and_returns("microsoft", linked))
-        assert linked.asked.count("/keys") == 1
+        assert linked.requests.count("/keys") == 1
 
     def test_what_was_fetched_is_used_for_a_day_while_the_provider_cannot_be_reached(
         self, jo, stranger, linked, monkeypatch, logged
@@ -428,7 +428,7 @@ class TestResponses:
             response = linked.authorizes(jo.sets_out("microsoft"))
             jo.comes_back("microsoft", response | {"iss": iss})
             assert jo.page.find(id="error-code").text == "provider_response"
-        assert "/token" not in linked.asked
+        assert "/token" not in linked.requests
         assert sessions(work) == []
 
     def test_the_response_and_its_token_have_one_issuer(self, jo, linked, work):
@@ -444,7 +444,7 @@ class TestResponses:
         linked.metadata["authorization_response_iss_parameter_supported"] = True
         jo.goes_and_returns("microsoft", linked)
         assert jo.page.find(id="error-code").text == "provider_response"
-        assert "/token" not in linked.asked
+        assert "/token" not in linked.requests
         response = linked.authorizes(jo.sets_out("microsoft"))
         jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
         assert jo.answer.status_code == 303
@@ -495,7 +495,7 @@ class TestResponses:
     def test_a_code_that_is_empty_or_without_end_is_not_sent_to_the_provider(self, jo, linked, code):
         response = linked.authorizes(jo.sets_out("microsoft"))
         assert jo.comes_back("microsoft", response | {"code": code}).status_code == 400
-        assert "/token" not in linked.asked
+        assert "/token" not in linked.requests
 
     def test_two_tabs_go_their_ways(self, jo, linked):
         first = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))

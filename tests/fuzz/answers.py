@@ -1,4 +1,4 @@
-"""What every answer has to be, whatever was asked."""
+"""Checks that hold for every response of the service, and for its log."""
 
 import json
 import logging
@@ -13,36 +13,36 @@ import structlog
 from tests.fuzz.hostile import CANARY
 from tests.oidc.support import ISSUER
 
-HOUSE = {
+DEFAULT_HEADERS = {
     "X-Frame-Options": {"DENY"}, "X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
     "Cross-Origin-Opener-Policy": {"same-origin", "unsafe-none"}, "Permissions-Policy": None,
     "Content-Security-Policy": None, "Cache-Control": None,
 }  # fmt: skip
-"""Headers that every answer has, once; and what they may say, where that is always the same (security.md B14-B16)."""
+"""Headers that every response has exactly once, with the values that are allowed (security.md B14-B16); None: any."""
 _DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
-"""RFC 6749 §5.2."""
+"""The characters of an `error_description` (RFC 6749 §5.2)."""
 
 
 def check(answer: Any, registered: Collection[str] = (), secrets: Collection[str] = ()) -> None:
-    """No trouble of ours, no way out but a registered one, a body of its type, and nobody else's secrets."""
+    """It is no 5xx, redirects to us or a `registered` URI alone, has a body of its type, and none of the `secrets`."""
     assert answer.status_code < 500, (answer.status_code, answer.text)
     if (location := answer.headers.get("Location")) is not None:
-        _goes_where_it_may(location, registered)
-    _has_its_headers(answer.headers)
+        _check_location(location, registered)
+    _check_headers(answer.headers)
     if challenge := answer.headers.get("WWW-Authenticate"):
         for described in re.findall(r'error_description="([^"]*)"', challenge):
             assert _DESCRIPTION.fullmatch(described), challenge
-    _is_what_it_says(answer)
+    _check_body(answer)
     text = f"{answer.headers}\n{answer.text}"
     assert not [secret for secret in secrets if secret in text], text
 
 
-def _has_its_headers(headers: Any) -> None:
+def _check_headers(headers: Any) -> None:
     assert "X-Evil" not in headers
-    for name, may in HOUSE.items():
+    for name, allowed in DEFAULT_HEADERS.items():
         values = headers.getlist(name)
         assert len(values) == 1, (name, values)
-        assert may is None or values[0] in may, (name, values)
+        assert allowed is None or values[0] in allowed, (name, values)
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers.get("Access-Control-Allow-Origin", "*") == "*"
@@ -52,7 +52,7 @@ def _has_its_headers(headers: Any) -> None:
         assert "; SameSite=Lax" in cookie, cookie
 
 
-def _goes_where_it_may(location: str, registered: Collection[str]) -> None:
+def _check_location(location: str, registered: Collection[str]) -> None:
     assert location.isprintable(), location
     address, _, query = location.partition("?")
     parts = urlsplit(location)
@@ -62,10 +62,10 @@ def _goes_where_it_may(location: str, registered: Collection[str]) -> None:
         assert name != "error_description" or _DESCRIPTION.fullmatch(value), location
 
 
-def _is_what_it_says(answer: Any) -> None:
+def _check_body(answer: Any) -> None:
     if answer.mimetype in {"application/json", "application/problem+json"}:
         if answer.data:  # none to HEAD
-            body = json.loads(answer.data, parse_constant=_is_no_json)
+            body = json.loads(answer.data, parse_constant=_reject_constant)
             if isinstance(body, dict) and "error" in body:
                 assert _DESCRIPTION.fullmatch(body.get("error_description", "")), body
     elif answer.mimetype == "text/html":
@@ -75,12 +75,12 @@ def _is_what_it_says(answer: Any) -> None:
         assert not answer.data or answer.mimetype in other_types, (answer.mimetype, answer.data)
 
 
-def _is_no_json(constant: str) -> None:
+def _reject_constant(constant: str) -> None:
     raise AssertionError(constant)
 
 
-class Heard(logging.Handler):
-    """Everything that the process would write to its log, as it would be written."""
+class LogRecorder(logging.Handler):
+    """Records the lines that the process would write to its log."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Heard(logging.Handler):
         self.lines.append(self.format(record))
 
     def check(self, secrets: Collection[str]) -> None:
-        """Since it was last asked, no fault of ours has been logged, and none of `secrets`."""
+        """Since the last check no traceback has been logged, and none of the `secrets`."""
         lines, self.lines = self.lines, []
         assert not [line for line in lines if "Traceback" in line], lines
         leaking = [line for line in lines for secret in secrets if secret in line]
@@ -99,19 +99,19 @@ class Heard(logging.Handler):
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    """Hear the whole log, of everything that happens."""
+def recorded_log() -> Iterator[LogRecorder]:
+    """Record the whole log, from DEBUG upwards, in place of our handler."""
     root = logging.getLogger()
     [ours] = [
         handler for handler in root.handlers if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
     ]
-    heard, level = Heard(ours.formatter), root.level
-    root.addHandler(heard)
+    recorder, level = LogRecorder(ours.formatter), root.level
+    root.addHandler(recorder)
     root.removeHandler(ours)
     root.setLevel(logging.DEBUG)
     try:
-        yield heard
+        yield recorder
     finally:
         root.setLevel(level)
         root.addHandler(ours)
-        root.removeHandler(heard)
+        root.removeHandler(recorder)

@@ -15,7 +15,7 @@ from idp.foundation.web.transactions import work as a_request
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser, forget
-from tests.fuzz.answers import Heard, listening
+from tests.fuzz.answers import LogRecorder, recorded_log
 from tests.fuzz.depth import CHOSEN
 from tests.oidc import devices, registering, signing
 from tests.oidc.support import Partner, authorised
@@ -31,7 +31,7 @@ class Ground:
     settings: Any
     web: Any
     work: Callable[[], Any]
-    heard: Heard
+    log: LogRecorder
     username: str
     partner: Partner
     signer: signing.Signer
@@ -91,7 +91,7 @@ def ground(fresh, built, settings) -> Iterator[Ground]:
         initial = registering.an_initial_token()
     web = a_browser(built, settings)
     registration = registering.Registrar(web, initial).registered()
-    with listening() as log:
+    with recorded_log() as log:
         code = authorised(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield Ground(

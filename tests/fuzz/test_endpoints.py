@@ -31,8 +31,8 @@ def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[Ground],
     return sent
 
 
-def _asks(ground: Ground, **more: str) -> tuple[tuple[str, str], ...]:
-    return tuple((ground.partner.parameters() | {"claims": '{"userinfo":{"name":null}}'} | more).items())
+def _asks(ground: Ground, **options: str) -> tuple[tuple[str, str], ...]:
+    return tuple((ground.partner.parameters() | {"claims": '{"userinfo":{"name":null}}'} | options).items())
 
 
 SOUND: dict[str, Callable[[Ground], Sent]] = {
@@ -117,7 +117,7 @@ def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
     with watching(database.ENGINES.of(ground.app).transactional) as written:
         answer = sent.by(asking)
     answers.check(answer, REGISTERED, _nobodys(ground, endpoint))
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
     assert answer.status_code < 400 or not written.tables & LASTING, (answer.status_code, written.tables)
 
 
@@ -129,7 +129,7 @@ def test_revocation_is_answered(ground, data):
         headers=ground.partner.basic,
     )  # fmt: skip
     answers.check(data.draw(tampered(sound)).by(ground.web), REGISTERED, ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 @deep(0.6)
@@ -153,7 +153,7 @@ def test_whatever_is_registered_is_answered(ground, data):
         body=json.dumps(metadata | {"client_id": ground.registration["client_id"]}).encode(),
     )  # fmt: skip
     answers.check(own.by(ground.web), REGISTERED, ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 @deep()
@@ -176,7 +176,7 @@ def test_whatever_is_typed_to_sign_in_is_answered(ground, data):
         "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *typed)
     )
     answers.check(data.draw(tampered(sound)).by(web), (), ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -190,7 +190,7 @@ def test_whatever_a_page_is_asked_for_it_is_answered(ground, path, data):
     value = odd | st.integers(-(2**65), 2**65).map(str)
     query = data.draw(st.lists(st.tuples(st.sampled_from(names) | odd, value), max_size=4))
     answers.check(Sent("GET", path, query=tuple(query)).by(ground.web), (), ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 @deep(0.5)

@@ -103,7 +103,7 @@ def _asks(ground: Any, server: Any) -> Asked:
     ]
     for answer in requests:
         answers.check(answer, (), ground.secrets)
-    ground.heard.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
+    ground.log.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
     assert requests[1].status_code == 401
     return Asked(*requests)
 
@@ -147,7 +147,7 @@ def _registers(ground: Any, server: Any) -> Any:
     named = f"Reports {crypto.new_id('name')[5:]}"
     answer = registering.Registrar(ground.web, token).registers(client_name=named, sector_identifier_uri=server.url)
     answers.check(answer, (), ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
     return answer
 
 

@@ -39,7 +39,7 @@ def test_what_is_sound_is_taken(ground, engine, name):
     with watching(engine) as written:
         answer = sent.by(web)
     answers.check(answer, REGISTERED, ground.secrets)
-    ground.heard.check((*ground.secrets, pages.OWN))
+    ground.log.check((*ground.secrets, pages.OWN))
     assert answer.status_code in ({422} if name in WRONG else {200, 303}), answer.text
     assert written.tables or name in SILENT
 
@@ -53,7 +53,7 @@ def test_what_is_tampered_with_is_answered_and_what_is_refused_changes_nothing(g
     with watching(engine) as written:
         answer = sent.by(web)
     answers.check(answer, REGISTERED, ground.secrets)
-    ground.heard.check((*ground.secrets, pages.OWN))
+    ground.log.check((*ground.secrets, pages.OWN))
     assert answer.status_code not in REFUSED or written.tables <= COUNTED, written.tables
 
 
@@ -85,5 +85,5 @@ def test_staff_are_answered_wherever_they_go(ground):
             answer = Sent(method, path).by(web)
             if not path.startswith(("/static/", "/brand")):
                 answers.check(answer, REGISTERED, ground.secrets)
-    ground.heard.check((*ground.secrets, pages.OWN))
+    ground.log.check((*ground.secrets, pages.OWN))
     assert web.get("/operate").status_code == 200

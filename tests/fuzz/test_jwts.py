@@ -101,7 +101,7 @@ def is_believed(answer: Any) -> bool:
 def refused_or_answered(ground: Ground, answer: Any) -> None:
     """Everything that any answer has to be."""
     answers.check(answer, REGISTERED, ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 @pytest.mark.parametrize("kind", TAKEN)

@@ -12,7 +12,7 @@ from idp.foundation import clock, runtime
 from idp.outbox import channels, deliver, post
 from idp.outbox.channels import http_push, sms_http, smtp
 from idp.outbox.models import Message
-from tests.fuzz.answers import listening
+from tests.fuzz.answers import recorded_log
 from tests.fuzz.depth import deep
 from tests.fuzz.test_fetched_keys import HEADS
 from tests.raw_server import raw_server
@@ -73,7 +73,7 @@ def ways(built, server, settings):
             "sms": settings.sms.model_copy(update={"gateway_url": server.url, "gateway_token": SecretStr(TOKEN)}),
         }
     )
-    opened = {"email": smtp.opened, "sms": sms_http.opened, "event": http_push.opened}
+    opened = {"email": smtp.sender, "sms": sms_http.sender, "event": http_push.sender}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(channels, "open_channel", lambda kind, _settings: opened[kind](mine))
         ports = replace(runtime.of(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")})
@@ -85,7 +85,7 @@ def _settled(fresh, write, kind):
     """Write a letter and deliver it: it has left, has failed, or is due again. Then it is of no interest any more."""
     with fresh():
         message = write()
-    with listening() as log:
+    with recorded_log() as log:
         assert deliver.run_once(fresh, kind) == 1
     log.check([TOKEN])
     with fresh() as session:

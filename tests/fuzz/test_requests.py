@@ -76,7 +76,7 @@ def _path(ground: Ground, rule: Any) -> str:
 
 def _checked(ground: Ground, answer: Any) -> None:
     answers.check(answer, REGISTERED, ground.secrets)
-    ground.heard.check(ground.secrets)
+    ground.log.check(ground.secrets)
 
 
 def test_every_address_answers_the_methods_it_has_and_no_other(ground):

@@ -33,7 +33,7 @@ class Lineage:
     """A code, and all that came of it."""
 
     code: str
-    asked: frozenset[str]
+    requested: frozenset[str]
     at: object
     verifier: str
     is_redeemed: bool = False
@@ -86,7 +86,7 @@ class Tokens(RuleBasedStateMachine):
             assert not line.is_dead
             assert not is_late
             assert verifier is None
-            self._received(line, answer.json, line.asked)
+            self._received(line, answer.json, line.requested)
         else:
             assert answer.json["error"] == "invalid_grant", answer.text
             assert line.is_redeemed or line.is_dead or is_late or verifier or not self._may_use()
@@ -104,14 +104,14 @@ class Tokens(RuleBasedStateMachine):
             assert not line.is_dead, "a dead lineage refreshed"
             if token != line.refresh[-1]:
                 assert answer.json["refresh_token"] == line.refresh[-1], "a family forked"
-            self._received(line, answer.json, scope or line.asked)
+            self._received(line, answer.json, scope or line.requested)
         elif answer.json["error"] == "invalid_grant":
             is_newest = token == line.refresh[-1]
             assert not is_newest or line.is_dead or not self._may_use(), answer.text
             line.is_dead = line.is_dead or not is_newest
         else:
             assert answer.json["error"] == "invalid_scope"
-            assert not scope <= line.asked
+            assert not scope <= line.requested
 
     @precondition(lambda self: any(line.refresh for line in self.lines))
     @rule(data=st.data())

@@ -1,7 +1,7 @@
 """Quick starts as their pages show them, written to a folder and run. Nothing is added but what is named here.
 
 Packages are locked in folders beside this file. A quick start is left out where its language, or the registry of its
-packages, is not to be had.
+packages, is not available.
 """
 
 import os
@@ -30,17 +30,17 @@ from tests.ports import free_port
 from tests.processes import Process
 
 HERE = Path(__file__).parent
-AWAY = (
+UNAVAILABLE = (
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "E403", "E404", "dial tcp", "no such host", "i/o timeout",
     "403 Forbidden", "404 Not Found", "requires go >=", "Could not transfer artifact", "Could not find artifact",
     "not resolve host",
 )  # fmt: skip
-"""How npm, go, mvn and composer say that packages, or a newer Go, cannot be fetched; else the fault is ours."""
+"""Parts of the messages of npm, go, mvn and composer that packages, or a newer Go, cannot be fetched."""
 
 JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
 
-ADDED_TO = "# Add this to the end of the file that is there."
-"""The first line of what is added to a file that the command which installs has made."""
+APPENDED = "# Add this to the end of the file that is there."
+"""The first line of text to append to a file that the installing command has made."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Site:
     """All its files."""
 
 
-def shown(issuer: str, trust: str, quick_start_id: str, **query: str) -> Any:
-    """The page of a quick start, as HTML that was parsed."""
+def quick_start_page(issuer: str, trust: str, quick_start_id: str, **query: str) -> Any:
+    """The page of a quick start, parsed."""
     page = requests.get(f"{issuer}/developers/quick-starts/{quick_start_id}", params=query, verify=trust, timeout=20)
     assert page.status_code == 200, page.text
     return parse(page.text)
@@ -67,8 +67,8 @@ def files_of(page: Any) -> dict[str, str]:
 
 
 def registered(scene: Scene, page: Any) -> str:
-    """Register what the page shows, with what any partner adds; returns the secret."""
-    about = {
+    """Register the metadata that the page shows, with the names that every partner adds; returns the secret."""
+    metadata = {
         "client_name": "A quick start", "client_uri": "https://assembly.example",
         "policy_uri": "https://assembly.example/privacy", "agreement_uri": "https://assembly.example/agreement",
         "agreement_version": "2026", "purpose": "To see that a quick start works as it stands.",
@@ -76,7 +76,7 @@ def registered(scene: Scene, page: Any) -> str:
     with a_request(scene.app):
         company = factories.a_partner()
         part = tomllib.loads(page.find(id="registration").get_text())
-        _, secret = registry.register({**part, **about, "partner": company.name})
+        _, secret = registry.register({**part, **metadata, "partner": company.name})
     return secret or ""
 
 
@@ -91,14 +91,14 @@ def running(
     quick_start = quick_starts.find(quick_start_id)
     port = free_port()
     address, client_id = f"http://127.0.0.1:{port}", f"quick-start-{port}"
-    page = shown(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
+    page = quick_start_page(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
     secret, files = registered(scene, page), files_of(page)
     assert files.keys() == set(quick_start.files)
     if "django-admin" in quick_start.install:  # the last part of the command that installs it
         run("django-admin", shlex.split(quick_start.install.partition("&& django-admin ")[2]), folder, PATH=_path())
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        before = (folder / name).read_text("utf-8") if text.startswith(ADDED_TO) else ""
+        before = (folder / name).read_text("utf-8") if text.startswith(APPENDED) else ""
         (folder / name).write_text(before + text, "utf-8")
     if quick_start.language == "Rust":  # longer than a program may take to start
         run("cargo", ["build", "--quiet"], folder)
@@ -165,7 +165,7 @@ def prepare(quick_start: QuickStart, folder: Path) -> None:
 
 
 def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
-    """Run a program of a language; the test is skipped where it, or what it fetches, is not to be had."""
+    """Run a program of a language; the test is skipped where it, or what it fetches, is not available."""
     if (path := shutil.which(name, path=environment.get("PATH"))) is None:
         pytest.skip(f"left out: no {name} on this machine")
     result = subprocess.run(
@@ -173,7 +173,7 @@ def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     printed = result.stdout + result.stderr
-    lines = [line.strip() for line in printed.splitlines() if any(sign in line for sign in AWAY)]
+    lines = [line.strip() for line in printed.splitlines() if any(sign in line for sign in UNAVAILABLE)]
     if result.returncode and lines:
         pytest.skip(f"left out: {shlex.join([name, *words])} fails: {lines[-1][-300:]}")
     assert result.returncode == 0, printed

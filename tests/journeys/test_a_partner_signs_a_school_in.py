@@ -74,9 +74,9 @@ class RelyingParty:
         )  # fmt: skip
         self.verifier = "v" * 48
 
-    def begins(self, **more: str) -> str:
+    def begins(self, **options: str) -> str:
         url, self.state = self.session.create_authorization_url(
-            self.about["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **more
+            self.about["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **options
         )
         return str(url)
 

@@ -14,8 +14,8 @@ from idp.keys import held, jwts, ring
 from idp.keys.models import SigningKey
 
 
-def claims(**more):
-    return {"iss": "https://us.example", "sub": "adm_x", "exp": clocks.timestamp() + 600, **more}
+def claims(**options):
+    return {"iss": "https://us.example", "sub": "adm_x", "exp": clocks.timestamp() + 600, **options}
 
 
 def forged(header, body, key):
@@ -149,9 +149,9 @@ class TestRefused:
             self.good = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
             yield
 
-    def refuses(self, token, why=".", **how):
+    def refuses(self, token, why=".", **options):
         with pytest.raises(ring.BadToken, match=why):
-            ring.verify(token, **({"typ": "at+jwt"} | how))
+            ring.verify(token, **({"typ": "at+jwt"} | options))
 
     def ours(self, header, body=None):
         return forged(header, claims() if body is None else body, self.key.private())

@@ -244,8 +244,8 @@ def test_what_was_done_to_the_ring_is_in_the_audit_log(work, clock):
 def idp(app):
     """Runs `idp keys …` on the test's application."""
 
-    def run(*words, **how):
-        return CliRunner().invoke(commands, words, obj=lambda: app, **how)
+    def run(*words, **options):
+        return CliRunner().invoke(commands, words, obj=lambda: app, **options)
 
     return run
 

@@ -110,7 +110,7 @@ def test_each_person_has_an_account_of_each_provider(both, account, link, work, 
     with work() as session:
         assert [linking.account_of(account.id, name).subject for name in ("microsoft", "google")] == ["a", "b"]
         assert linking.account_of(other, "microsoft").subject == "c"
-        assert [line.account and line.account.subject for line in linking.lines(other)] == ["c", None]
+        assert [line.account and line.account.subject for line in linking.provider_accounts(other)] == ["c", None]
         person = session.get_one(Administrator, account.id)
         assert linking.unlink(person, "microsoft")
         assert not linking.unlink(person, "microsoft")

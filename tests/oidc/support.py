@@ -58,9 +58,9 @@ class Partner:
         }  # fmt: skip
         return self.posts(web, "/oauth/token", {**sound, **differs})
 
-    def refreshes(self, web: FlaskClient, token: str, **more: str | None) -> TestResponse:
+    def refreshes(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
         """At the token endpoint, with its refresh token."""
-        return self.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **more})
+        return self.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **options})
 
     def posts(self, web: FlaskClient, path: str, form: dict[str, str | None]) -> TestResponse:
         """A form on the back channel, as this client."""

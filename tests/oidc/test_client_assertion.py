@@ -228,13 +228,13 @@ class KeyServer:
     """A partner's `jwks_uri`, and how often it was asked."""
 
     def __init__(self):
-        self.body, self.asked, self.answers = json.dumps(KEYS).encode(), 0, threading.Event()
+        self.body, self.fetches, self.answers = json.dumps(KEYS).encode(), 0, threading.Event()
         self.answers.set()
         served = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                served.asked += 1
+                served.fetches += 1
                 served.answers.wait(10)
                 self.send_response(200)
                 self.end_headers()
@@ -260,14 +260,14 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(web, partner))
     assert accepted(asks(web, partner))
-    assert keys.asked == 1
+    assert keys.fetches == 1
 
     keys.body = json.dumps(jwks(key("ES256", 2))).encode()
     assert refused(asks(web, partner, key=key("ES256", 2)))  # asked a moment ago
-    assert keys.asked == 1
+    assert keys.fetches == 1
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     assert accepted(asks(web, partner, key=key("ES256", 2)))
-    assert keys.asked == 2
+    assert keys.fetches == 2
 
 
 class TestKeysThatEnd:
@@ -296,14 +296,14 @@ class TestKeysThatEnd:
         assert accepted(asks(web, partner))
         later(61)
         assert refused(asks(web, partner))
-        assert keys.asked == 2
+        assert keys.fetches == 2
 
     def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
         keys.body = b'{"keys": []}'
         later(client_keys.CACHE_SECONDS + 1)
         assert refused(asks(web, partner))
         assert refused(asks(web, partner))
-        assert keys.asked == 2
+        assert keys.fetches == 2
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
     def test_after_failures_the_keys_are_good_for_a_day_and_no_longer(self, web, partner, keys, later, body):
@@ -325,7 +325,7 @@ class TestKeysThatEnd:
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert refused(asks(web, partner))
-        assert keys.asked == 3
+        assert keys.fetches == 3
 
     def test_a_vanished_host_ends_them_after_a_day(self, web, partner, keys, later):
         keys.server.shutdown()
@@ -347,7 +347,7 @@ def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
     partner = make(jwks=None, jwks_uri=keys.uri)
     threading.Timer(0.5, keys.answers.set).start()
     assert all(map(accepted, all_ask(new_browser, partner, 8)))
-    assert keys.asked == 1
+    assert keys.fetches == 1
 
 
 def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
@@ -358,14 +358,14 @@ def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, key
     keys.answers.clear()
     with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(asks, new_browser(), partner, key=key("ES256", 2))
-        while keys.asked < 2:
+        while keys.fetches < 2:
             time.sleep(0.01)
         assert all(map(refused, all_ask(new_browser, partner, 6, key=key("ES256", 2))))
         assert accepted(asks(new_browser(), partner))
         assert not waits.done()
         keys.answers.set()
         assert refused(waits.result())
-    assert keys.asked == 2
+    assert keys.fetches == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])

@@ -12,8 +12,8 @@ def partner(world):
     )
 
 
-def asks(web, partner, **more):
-    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **more})
+def asks(web, partner, **options):
+    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **options})
 
 
 def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):

@@ -14,8 +14,8 @@ def tokens(web, world, clock):
     return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
 
 
-def look(web, partner, token, **more):
-    return partner.posts(web, "/oauth/introspect", {"token": token, **more})
+def look(web, partner, token, **options):
+    return partner.posts(web, "/oauth/introspect", {"token": token, **options})
 
 
 def test_introspection_returns_the_current_state_of_an_access_token(web, world, tokens):

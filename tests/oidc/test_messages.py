@@ -9,7 +9,7 @@ from idp.foundation import descriptions
 from idp.oidc import errors
 from idp.partners import journal
 from tests import factories
-from tests.fuzz.answers import listening
+from tests.fuzz.answers import recorded_log
 from tests.oidc.signing import Signer, jwks, key, signed
 from tests.oidc.support import CALLBACK, ISSUER, authorised, sent
 from tests.oidc.test_dpop import ONE, TWO
@@ -91,7 +91,7 @@ def test_a_wrong_http_method_is_described(web):
 
 
 def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
-    with listening() as log:
+    with recorded_log() as log:
         answer = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
     assert description(answer) == "Host: must be localhost:5000"
     assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in log.lines)
@@ -110,7 +110,7 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
 )  # fmt: skip
 def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, form, name, reason):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
-    with listening() as log:
+    with recorded_log() as log:
         answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
     assert answer.status_code in {400, 401}
     assert newest_fact(world.partner) == f"{name}: {reason}"
@@ -120,7 +120,7 @@ def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, for
 
 
 def test_the_log_names_the_reason_at_userinfo(web, world):
-    with listening() as log:
+    with recorded_log() as log:
         read(web, "x.y.z")
     [line] = [line for line in log.lines if "token refused" in line]
     assert "is not an access token of this issuer" in line

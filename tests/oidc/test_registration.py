@@ -93,7 +93,7 @@ def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
 
 @pytest.fixture
 def sector_document():
-    """`sector_document([...])` is the address of a document with these addresses; `asked` is who came."""
+    """`sector_document([...])` is the URL of a document with these URIs; `requests` has the fetched paths."""
     servers = []
 
     def serve(uris):
@@ -114,7 +114,7 @@ def sector_document():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/sector.json"
 
-    paths = serve.asked = []
+    paths = serve.requests = []
     yield serve
     for server in servers:
         server.shutdown()
@@ -557,4 +557,4 @@ def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, s
 def test_nothing_is_fetched_for_an_unknown_client(web, sector_document):
     document = metadata(sector_identifier_uri=sector_document([]))
     assert web.post("/oauth/register", json=document, headers=bearer("nonsense")).status_code == 401
-    assert sector_document.asked == []
+    assert sector_document.requests == []

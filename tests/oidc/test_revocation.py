@@ -14,8 +14,8 @@ def userinfo(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def revoke(web, partner, token, **more):
-    return partner.posts(web, "/oauth/revoke", {"token": token, **more})
+def revoke(web, partner, token, **options):
+    return partner.posts(web, "/oauth/revoke", {"token": token, **options})
 
 
 def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):

@@ -319,11 +319,11 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_i
     with work() as database:
         me = database.merge(owner)
         completed(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
-        each = [
+        request_ids = [
             join.of_owner(me.memberships[0], known).id for known in sorted(one.id for one in join_requests(database))
         ]
-        assert each == sorted(set(each))
-        assert len(each) == 2
+        assert request_ids == sorted(set(request_ids))
+        assert len(request_ids) == 2
         join.decline(join.of_owner(me.memberships[0], join_request_id), by=me.memberships[0])
         database.expire_all()
 

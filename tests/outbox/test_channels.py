@@ -263,7 +263,7 @@ class TestSmsGateway:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                Gateway.asked.append((self.path, dict(self.headers), json.loads(body)))
+                Gateway.requests.append((self.path, dict(self.headers), json.loads(body)))
                 self.send_response(Gateway.answer)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -283,7 +283,7 @@ class TestSmsGateway:
     def test_it_is_handed_the_message_with_our_token(self, gateway, posted, row, deliver_all):
         sent = posted("+447700900123")
         deliver_all()
-        ((path, headers, body),) = gateway.asked
+        ((path, headers, body),) = gateway.requests
         assert path == "/send?account=7"
         assert body == {"to": "+447700900123", "from": "IDaaS", "text": "IDaaS: your code is 123456"}
         assert headers["Authorization"] == "Bearer a-token"

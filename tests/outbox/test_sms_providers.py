@@ -33,12 +33,12 @@ RECEIPT_TOKEN = "a bearer token of thirty-two characters"
 @pytest.fixture
 def provider():
     """An HTTP server that answers `status` with `body`, waits `delay`, or hangs up; keeps what it was asked."""
-    state = SimpleNamespace(asked=[], status=201, body=b"{}", hangs_up=False, waits=threading.Event(), slow=False)
+    state = SimpleNamespace(requests=[], status=201, body=b"{}", hangs_up=False, waits=threading.Event(), slow=False)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            state.asked.append(SimpleNamespace(path=self.path, headers=self.headers, body=body))
+            state.requests.append(SimpleNamespace(path=self.path, headers=self.headers, body=body))
             if state.slow:
                 state.waits.wait(30)
             if state.hangs_up or state.slow:
@@ -100,7 +100,7 @@ class TestTwilio:
     def test_a_message_is_a_form_with_our_name_and_the_account_by_basic(self, twilio, posted, row, deliver_all):
         sent = posted(NUMBER)
         deliver_all()
-        (requests,) = twilio.asked
+        (requests,) = twilio.requests
         assert requests.path == "/2010-04-01/Accounts/AC42/Messages.json"
         assert base64.b64decode(requests.headers["Authorization"].removeprefix("Basic ")) == f"AC42:{TOKEN}".encode()
         assert parse_qs(requests.body.decode()) == {
@@ -115,7 +115,7 @@ class TestTwilio:
         change_settings(sms={"sender": "MG0123"})
         posted(NUMBER)
         deliver_all()
-        form = parse_qs(twilio.asked[0].body.decode())
+        form = parse_qs(twilio.requests[0].body.decode())
         assert form["MessagingServiceSid"] == ["MG0123"]
         assert "From" not in form
 
@@ -142,7 +142,7 @@ class TestNotify:
     ):
         sent = posted(NUMBER)
         deliver_all()
-        (requests,) = notify.asked
+        (requests,) = notify.requests
         token = jwt.decode(requests.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
         assert requests.path == "/v2/notifications/sms"
         assert token.header == {"alg": "HS256", "typ": "JWT"}
@@ -157,7 +157,7 @@ class TestNotify:
         change_settings(sms={"sender": "8e222534-7f05"})
         posted(NUMBER)
         deliver_all()
-        assert json.loads(notify.asked[0].body)["sms_sender_id"] == "8e222534-7f05"
+        assert json.loads(notify.requests[0].body)["sms_sender_id"] == "8e222534-7f05"
 
     @pytest.mark.parametrize(
         ("status", "error", "body", "fails"),
@@ -200,7 +200,7 @@ class TestEveryProvider:
         any_provider.slow = True
         messages = [posted(NUMBER) for _ in range(4)]
         deliver_all()
-        assert len(any_provider.asked) == 1
+        assert len(any_provider.requests) == 1
         assert all(row(message).failed_at is None for message in messages)
 
     def test_one_that_is_away_keeps_every_message(self, any_provider, posted, row, deliver_all, change_settings):
@@ -260,7 +260,7 @@ def receipt(request, web, posted, deliver_all):
     deliver_all()
     return SimpleNamespace(
         message=message, delivered=lambda: send(web, message, delivered), failed=lambda: send(web, message, failed),
-        sends=lambda *args, **more: send(web, *args, **more), why=why, words=(delivered, failed),
+        sends=lambda *args, **options: send(web, *args, **options), why=why, words=(delivered, failed),
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
 
 @contextmanager
 def refused(pattern: str) -> Iterator[None]:
-    """The file is refused, and what is said of it fits the pattern `said`."""
+    """The file is refused with a message that matches `pattern`."""
     with pytest.raises(FileRefused) as refusal:
         yield
     assert re.search(pattern, refusal.value.message), refusal.value.message

@@ -14,14 +14,14 @@ class Site:
 
     def __init__(self):
         self.has: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.cut = False
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.path.rsplit("/", 1)[1]
-                site.asked.append(name)
+                site.requests.append(name)
                 status, content = site.has.get(name, (404, b"<Error/>"))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -85,7 +85,7 @@ def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetched, mi
 
     assert address.endswith("/edubasealldata20260227.csv")
     assert not links
-    assert len(site.asked) == 5
+    assert len(site.requests) == 5
 
 
 def test_todays_file_is_that_of_the_day_in_london(site, fetched):

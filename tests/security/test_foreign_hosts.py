@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.answers import check, listening
+from tests.fuzz.answers import check, recorded_log
 
 HOSTS = (
     "", ".", "..", "0", "a b", "evil.example", "localhost", "localhost:5000.", "localhost:5001", "localhost:5000:1",
@@ -17,7 +17,7 @@ PATHS = ("/", "/sign-in", "/oauth/token", "/oauth/jwks", "/nowhere", "/schools/s
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_that_is_not_ours_is_refused(web, host):
-    with listening() as log:
+    with recorded_log() as log:
         for method in ("GET", "POST", "OPTIONS", "PUT"):
             for path in PATHS:
                 answer = web.open(path, method=method, headers={"Host": host})

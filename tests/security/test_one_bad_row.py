@@ -228,10 +228,10 @@ class TestJobs:
     def test_a_job_whose_row_is_wrong_keeps_no_other(self, work, todo, monkeypatch, caplog):
         take, done = lease.take, []
 
-        def wrong(name, **more):
+        def wrong(name, **options):
             if name == worker.JOBS[0].name:
                 raise ValueError("its row is wrong")
-            return take(name, **more)
+            return take(name, **options)
 
         monkeypatch.setattr(lease, "take", wrong)
         monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))

@@ -20,7 +20,7 @@ from idp.partners import sector
 from idp.partners.metadata import InvalidClientMetadata
 from idp.schools import download
 from tests.factories import a_client
-from tests.fuzz.answers import listening
+from tests.fuzz.answers import recorded_log
 from tests.raw_server import raw_server
 
 
@@ -176,7 +176,7 @@ def test_a_length_that_is_no_number_announces_nothing():
 
 
 def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
-    with raw_server() as server, listening() as log:
+    with raw_server() as server, recorded_log() as log:
         server.response = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
     log.check(["<zq9>"])
@@ -227,7 +227,7 @@ class TestPrivateHosts:
         settings = change_settings(fetch=dict(self.HOSTS), sms={"gateway_url": "https://sms"})
         letter = Letter("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
         for channel in (sms_http, http_push):
-            with channel.opened(settings) as send, contextlib.suppress(NotSent):
+            with channel.sender(settings) as send, contextlib.suppress(NotSent):
                 send(letter)
         with work():
             client = clients.find(a_client(jwks_uri="https://jwks").id)

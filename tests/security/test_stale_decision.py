@@ -28,8 +28,8 @@ from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, deta
 VICTIM = "head@victim.example"
 
 
-def meanwhile(row, **values):
-    """Change `row` as another transaction would: the object in memory knows nothing of it."""
+def change_in_database(row, **values):
+    """Change `row` as another transaction would, so that the object in memory is out of date."""
     session().flush()
     table = type(row).__table__
     key = next(iter(table.primary_key.columns))
@@ -37,7 +37,7 @@ def meanwhile(row, **values):
 
 
 def one_of(verbs):
-    """What one thread does: the next of these."""
+    """A function that calls the next of these each time."""
 
     def act():
         return verbs.pop()()
@@ -45,9 +45,9 @@ def one_of(verbs):
     return act
 
 
-def acts(what):
-    """How often this is in the audit log."""
-    return len(session().scalars(select(Entry).where(Entry.event == what)).all())
+def count_entries(event):
+    """How many entries the audit log has for the event."""
+    return len(session().scalars(select(Entry).where(Entry.event == event)).all())
 
 
 # An address is verified
@@ -58,7 +58,7 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         registration_id = a_registration().id
         clock.move(timedelta(minutes=1))
         registration = database.get_one(Registration, registration_id)
-        meanwhile(
+        change_in_database(
             registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OURS,
             continues_in=OURS,
         )  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work
         registration_id = a_registration().id
     secret = outbox.last("verify_email").secret
     with work() as database:
-        meanwhile(database.get_one(Registration, registration_id), email=VICTIM)
+        change_in_database(database.get_one(Registration, registration_id), email=VICTIM)
         with pytest.raises(links.LinkSuperseded):
             verify.accept_proof(secret, OURS)
 
@@ -87,7 +87,7 @@ def test_only_the_address_that_was_verified_gets_an_account(work, changed):
         registration = a_registration()
         proved(registration)
         typed = details(email=changed.get("email", registration.email))
-        meanwhile(registration, **changed)
+        change_in_database(registration, **changed)
         with pytest.raises(signup.NotVerifiedYet):
             signup.complete(registration, typed, made(), browser=OURS)
 
@@ -96,7 +96,7 @@ def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
     with work():
         registration = a_registration()
         proved(registration)
-        meanwhile(registration, continues_in=OTHERS)
+        change_in_database(registration, continues_in=OTHERS)
         with pytest.raises(signup.ContinuesElsewhere):
             signup.complete(registration, details(), made(), browser=OURS)
 
@@ -105,23 +105,23 @@ def test_without_a_browser_nothing_is_completed(work):
     with work():
         registration = a_registration()
         proved(registration)
-        meanwhile(registration, continues_in=None)
+        change_in_database(registration, continues_in=None)
         with pytest.raises(signup.ContinuesElsewhere):
             signup.complete(registration, details(), made(), browser=None)
 
 
-@pytest.mark.parametrize("verb", ["correct", "change_address", "disown", "resend"])
-def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, outbox, verb):
+@pytest.mark.parametrize("verb", ["correct", "change_address", "stop", "resend"])
+def test_a_registration_that_was_completed_meanwhile_is_not_changed(work, clock, outbox, verb):
     with work() as database:
         registration_id = a_registration().id
     clock.move(timedelta(minutes=1))
     secret = outbox.last("verify_email").secret
     with work() as database:
         registration = database.get_one(Registration, registration_id)
-        meanwhile(registration, used_at=clock.now())
+        change_in_database(registration, used_at=clock.now())
         if verb == "resend":
             verify.resend(registration)
-        elif verb == "disown":
+        elif verb == "stop":
             with pytest.raises(links.LinkUsed):
                 verify.stop(secret)
         else:
@@ -217,7 +217,7 @@ def owned(work, clock):
 def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, clock):
     with work():
         registration = signup.find_in_browser(owned, OURS)
-        meanwhile(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
+        change_in_database(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
             lambda: first_credentials.replace(registration, OURS, made()),
             lambda: first_credentials.set_own(registration, OURS, "h"),
@@ -243,11 +243,11 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
         assert signup.owner(signup.find_in_browser(owned, OURS)).password_hash == "own"
 
 
-def test_no_welcome_is_sent_to_whom_a_password_was_given_meanwhile(work, outbox, clock):
+def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, outbox, clock):
     with work():
         person = an_administrator(password_hash=None)
         secret = links.issue_welcome_url(person).rpartition("/")[2]
-        meanwhile(person, password_hash="theirs")
+        change_in_database(person, password_hash="theirs")
         links.resend_welcome(secret)
     assert outbox.all("welcome_link") == []
 
@@ -279,7 +279,7 @@ def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
     code = outbox.last("mobile_code").code
     with work() as database:
         person = database.get_one(Administrator, person_id)
-        meanwhile(person, mobile="+447911123456")
+        change_in_database(person, mobile="+447911123456")
         with pytest.raises(mobile.CodeExpired):
             mobile.confirm(person, code)
     with work() as database:
@@ -289,7 +289,7 @@ def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
 def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
     with work():
         person = an_administrator()
-        meanwhile(person, mobile="+447911123456")
+        change_in_database(person, mobile="+447911123456")
         mobile.send(person)
     assert outbox.last("mobile_code").to == "+447911123456"
 
@@ -319,15 +319,15 @@ def test_a_browser_remembered_twice_at_once_is_known_once(app, work, at_once, cl
 def test_an_estab_whose_state_changed_meanwhile_is_left_alone(work, now, wanted):
     with work():
         estab = an_estab(state="unverified")
-        meanwhile(estab, state=now)
+        change_in_database(estab, state=now)
         with pytest.raises(accounts.WrongState):
             accounts.change_state(estab, wanted, by="cli")
         session().refresh(estab)
         assert estab.state == now
-        assert acts("estab.state_changed") == 0
+        assert count_entries("estab.state_changed") == 0
 
 
-def test_a_review_that_was_decided_meanwhile_is_left_alone(work, clock):
+def test_a_review_that_was_decided_meanwhile_is_not_decided_again(work, clock):
     with work():
         opened = review.open_for(an_estab(state="unverified"))
         estab_id = opened.estab.estab_id
@@ -335,7 +335,7 @@ def test_a_review_that_was_decided_meanwhile_is_left_alone(work, clock):
         with work() as database:
             row = database.query(Review).one()
             row.decided_at = None
-            meanwhile(row, decided_at=clock.now(), decision="rejected")
+            change_in_database(row, decided_at=clock.now(), decision="rejected")
             with pytest.raises(review.AlreadyDecided):
                 decide()
 
@@ -361,7 +361,7 @@ def join_request_and_owner(work, clock):
 
 
 @pytest.mark.parametrize(
-    ("whom", "changed", "refused"),
+    ("subject", "changed", "refused"),
     [
         (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
         (JoinRequest, {"expires_at": MONDAY}, join.WithStaff),
@@ -370,12 +370,12 @@ def join_request_and_owner(work, clock):
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
-def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_and_owner, whom, changed, refused):
+def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_and_owner, subject, changed, refused):
     with work() as database:
         owner = database.get_one(Administrator, join_request_and_owner[1]).memberships[0]
         request = join.of_owner(owner, join_request_and_owner[0])
-        row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[whom]
-        meanwhile(row, **changed)
+        row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[subject]
+        change_in_database(row, **changed)
         with pytest.raises(refused):
             join.approve(request, "admin", by=owner)
     with work() as database:
@@ -422,7 +422,7 @@ def gives(client, by):
 
 
 @pytest.mark.parametrize(
-    ("whom", "changed", "refused"),
+    ("subject", "changed", "refused"),
     [
         ("person", {"role": "viewer"}, authority.MayNot),
         ("person", {"removed_at": MONDAY}, authority.MayNot),
@@ -431,7 +431,7 @@ def gives(client, by):
     ],
 )
 @pytest.mark.parametrize("verb", ["give", "change", "pause", "withdraw"])
-def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, refused):
+def test_a_person_who_lost_the_right_cannot_decide(work, verb, subject, changed, refused):
     with work():
         client, by = a_client(), an_administrator().memberships[0]
         agreed = gives(client, by)
@@ -441,7 +441,7 @@ def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, re
             "pause": lambda: authorise.pause(by.estab_id, client.id, by=by),
             "withdraw": lambda: authorise.withdraw(by.estab_id, client.id, by=by),
         }
-        meanwhile(by if whom == "person" else by.estab, **changed)
+        change_in_database(by if subject == "person" else by.estab, **changed)
         with pytest.raises(refused):
             verbs[verb]()
 
@@ -449,7 +449,7 @@ def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, re
 def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
     with work():
         by = an_administrator(an_estab(mis=None)).memberships[0]
-        meanwhile(by.estab, mis="arbor")
+        change_in_database(by.estab, mis="arbor")
         mis.tell("sims", by=by)
         session().flush()
         entry = session().scalars(select(Entry).where(Entry.event == "estab.mis_told")).one()
@@ -488,10 +488,10 @@ def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
         policy = initial_tokens.find_usable(secret)
         assert policy is not None
         if changed == "partner disabled":
-            meanwhile(database.get_one(Partner, token.partner_id), disabled_at=MONDAY)
+            change_in_database(database.get_one(Partner, token.partner_id), disabled_at=MONDAY)
         else:
             values = {"revoked": {"revoked_at": MONDAY}, "expired": {"expires_at": MONDAY}, "used up": {"used": 5}}
-            meanwhile(token, **values[changed])
+            change_in_database(token, **values[changed])
 
         assert not initial_tokens.claim(policy.token_id)
 
@@ -504,7 +504,7 @@ def test_a_token_revoked_twice_at_once_is_revoked_once(work, at_once):
 
     assert outcomes == [True] * 4
     with work():
-        assert acts("initial_token.revoked") == 1
+        assert count_entries("initial_token.revoked") == 1
 
 
 def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, at_once):

@@ -22,7 +22,7 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 def given(days=365, owner=None, **client):
-    """An agreement for so many days."""
+    """An agreement for this number of days."""
     owner, service = owner or an_administrator(), a_client(authorisation_days=days, **client)
     return authorise.give(
         service, service.required_scopes | {"attendance"}, by=owner.memberships[0], agreement="2026-01",
@@ -166,10 +166,10 @@ class TestReminders:
             bad = by_of(agreement).person.email
         email = post.email
 
-        def failing(name, /, *, to, **more):
+        def failing(name, /, *, to, **options):
             if to == bad:
                 raise RuntimeError("cannot be written")
-            return email(name, to=to, **more)
+            return email(name, to=to, **options)
 
         monkeypatch.setattr(post, "email", failing)
         clock.move(340 * DAY)

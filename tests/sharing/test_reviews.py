@@ -194,7 +194,7 @@ class TestAgreeing:
             registers(agreement, required={"staff"})
             shown = page(agreement)
             registers(agreement, required={"timetable"})
-        for act in (reviewing.decline, lambda *of, **more: reviewing.agree(*of, frozenset(), **more)):
+        for act in (reviewing.decline, lambda *args, **options: reviewing.agree(*args, frozenset(), **options)):
             with pytest.raises(authorise.ChangedMeanwhile), work():
                 act(agreement.estab_id, agreement.client_id, **(shown | {"by": by_of(agreement)}))
 
@@ -318,10 +318,10 @@ class TestMails:
             registers(agreement, required={"staff"})
         email = post.email
 
-        def failing(name, /, *, to, **more):
+        def failing(name, /, *, to, **options):
             if to == bad:
                 raise RuntimeError("cannot be written")
-            return email(name, to=to, **more)
+            return email(name, to=to, **options)
 
         monkeypatch.setattr(post, "email", failing)
         assert [letter.to != bad for letter in mailed(work, outbox)] == [True]

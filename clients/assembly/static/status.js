@@ -1,4 +1,4 @@
-// Keeps the status fresh. Without it, reloading the page does the same. A hidden page asks nothing.
+// Fetches the status every two seconds while the page is visible. Without scripts, reloading the page does the same.
 
 const section = document.querySelector("[data-follows]");
 const EVERY_MS = 2000;
@@ -12,12 +12,12 @@ async function follow() {
   if (response.status === 401) location.reload();
   if (!response.ok) return;
   const text = await response.text();
-  const says = text.replaceAll(/value="[^"]*"/g, ""); // the forms' tokens differ each time
-  if (says !== shown && !section.contains(document.activeElement)) {
+  const content = text.replaceAll(/value="[^"]*"/g, ""); // the forms' tokens differ each time
+  if (content !== shown && !section.contains(document.activeElement)) {
     const before = chip();
     section.innerHTML = text;
     if (chip() !== before) document.getElementById("status-news").textContent = chip(); // read aloud
-    shown = says;
+    shown = content;
   }
 }
 

@@ -35,7 +35,7 @@ CACHE: Final = PerApplication[dict[str, Document]](dict)
 
 
 def keep(path: str, response: Response, *, seconds: float) -> None:
-    """Store the response to `path` for so many seconds; 0 stores nothing."""
+    """Store the response to `path` for this number of seconds; 0 stores nothing."""
     if seconds > 0:
         etag, _ = response.get_etag()
         complete = with_default_headers(response.headers, default_headers(runtime.settings()))
@@ -45,7 +45,7 @@ def keep(path: str, response: Response, *, seconds: float) -> None:
 
 def configure(app: Flask, settings: Settings) -> None:
     """Put the cache in front of `app`."""
-    cache, host, behind = CACHE.of(app), settings.server.host_name, app.wsgi_app
+    cache, host, application = CACHE.of(app), settings.server.host_name, app.wsgi_app
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         cached = cache.get(environ["PATH_INFO"])
@@ -55,7 +55,7 @@ def configure(app: Flask, settings: Settings) -> None:
             or environ.get("HTTP_HOST") != host
             or time.monotonic() >= cached.until
         ):
-            return behind(environ, start_response)
+            return application(environ, start_response)
         if (etags := environ.get("HTTP_IF_NONE_MATCH")) and parse_etags(etags).contains_weak(cached.etag):
             start_response("304 NOT MODIFIED", cached.headers)
             return []

@@ -223,7 +223,7 @@ class _Deadline:
 
     @contextmanager
     def running(self, seconds: float) -> Iterator[None]:
-        """What stands in the block may take so many seconds."""
+        """The block may take at most this number of seconds in all."""
         with self._changed:
             self._until = time.monotonic() + seconds
             self._changed.notify()

@@ -146,14 +146,14 @@ def spend(request: CheckedRequest) -> None:
         raise _stale_request("used", request.client)
 
 
-def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **more: str) -> str:
+def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **options: str) -> str:
     """The local path at which the pending request continues: all that our pages have of it."""
-    return address_of(pending.client_id, pending.urn, path, **more)
+    return address_of(pending.client_id, pending.urn, path, **options)
 
 
-def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
+def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **options: str) -> str:
     """The local path for the pending request with this URN, which is not checked here."""
-    return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
+    return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **options})}"
 
 
 def requesting_partner(path: str) -> RequestingPartner | None:

@@ -239,7 +239,7 @@ def to_second_step(back: str) -> Response:
 
 def question_page(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
-    other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
+    other: Colleague | None = None, template: str = "oidc/consent.html", **options: object,
 ) -> Response:  # fmt: skip
     """The page, with the areas that were ticked. `back` signs in another person; `other` names a colleague to ask."""
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
@@ -257,7 +257,7 @@ def question_page(
         start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         other_schools=others, also=other_schools.boxes(before),
         offers_second_step=other is not None and _offers_second_step(question, member),
-        shows_draft=before is not None and not colleague.stays(before), **more,
+        shows_draft=before is not None and not colleague.stays(before), **options,
     )  # fmt: skip
     if other is not None and is_wrong:
         return make_response(page, *other.status_and_headers)

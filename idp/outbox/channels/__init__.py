@@ -1,4 +1,4 @@
-"""The channels for messages, one module each: `opened(settings)` is a context in which letters are sent one by one."""
+"""The channels for messages, one module each: `sender(settings)` is a context that yields the function which sends."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,15 +15,15 @@ Send = Callable[[Letter], str | None]
 OpenChannel = Callable[[Settings], AbstractContextManager[Send]]
 
 _CHANNELS: Final[dict[tuple[str, str], OpenChannel]] = {
-    ("email", "smtp"): smtp.opened,
-    ("email", "console"): console.opened,
-    ("email", "mailbox"): mailbox.opened,
-    ("sms", "http"): sms_http.opened,
-    ("sms", "twilio"): twilio.opened,
-    ("sms", "notify"): notify.opened,
-    ("sms", "console"): console.opened,
-    ("sms", "mailbox"): mailbox.opened,
-    ("event", "http"): http_push.opened,
+    ("email", "smtp"): smtp.sender,
+    ("email", "console"): console.sender,
+    ("email", "mailbox"): mailbox.sender,
+    ("sms", "http"): sms_http.sender,
+    ("sms", "twilio"): twilio.sender,
+    ("sms", "notify"): notify.sender,
+    ("sms", "console"): console.sender,
+    ("sms", "mailbox"): mailbox.sender,
+    ("event", "http"): http_push.sender,
 }
 
 RECEIPTS: Final[dict[str, Callable[[Callback, Sms], Receipt]]] = {

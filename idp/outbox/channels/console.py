@@ -10,7 +10,7 @@ from idp.outbox.letter import Letter
 
 
 @contextmanager
-def opened(_settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(_settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """Whatever is sent appears on standard output."""
     yield _print
 

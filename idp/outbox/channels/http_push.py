@@ -12,7 +12,7 @@ from idp.outbox.letter import Later, Letter, Refused
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """There is nothing to open, because each event has an address of its own."""
 
     def push(letter: Letter) -> None:

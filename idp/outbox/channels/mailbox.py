@@ -10,7 +10,7 @@ from idp.outbox.letter import Later, Letter
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """The Maildir of `outbox.mailbox`, made where it is missing."""
     folder = settings.outbox.mailbox
     for part in ("tmp", "new", "cur"):  # `create=True` makes them only where there is no folder at all

@@ -30,7 +30,7 @@ STATUSES: Final[dict[str, Status]] = {
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     """The service whose API key the settings have; sending returns the id of Notify's notification."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
     url = f"{(sms.gateway_url or API).rstrip('/')}/v2/notifications/sms"

@@ -18,7 +18,7 @@ STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "faile
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known.
 
     Sending returns the `id` of the gateway's answer, if it has one.

@@ -13,7 +13,7 @@ from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `Unreachable`."""
     try:
         server = _connect(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")

@@ -32,7 +32,7 @@ STATUSES: Final[dict[str, Status]] = {
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     """The account that the settings name; sending returns the `sid` of Twilio's message."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
     account = quote(sms.account, safe="")
@@ -40,9 +40,9 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     credentials = base64.b64encode(f"{sms.account}:{sms.gateway_token.get_secret_value()}".encode()).decode("ascii")
 
     def send(letter: Letter) -> str | None:
-        sender = "MessagingServiceSid" if sms.sender.startswith(SERVICE_PREFIX) else "From"
+        sender_parameter = "MessagingServiceSid" if sms.sender.startswith(SERVICE_PREFIX) else "From"
         callback = f"{settings.server.issuer}{RECEIPTS_PATH}{letter.id}"
-        form = {"To": letter.to, sender: sms.sender, "Body": letter.text, "StatusCallback": callback}
+        form = {"To": letter.to, sender_parameter: sms.sender, "Body": letter.text, "StatusCallback": callback}
         try:
             response = fetch.post(
                 url, rules, body=urlencode(form).encode("ascii"), content_type="application/x-www-form-urlencoded",

@@ -438,11 +438,11 @@ def _kill_at(monkeypatch, number, moment):
     counter = iter(range(1, 1000))
     send = requests.Session.send
 
-    def killed(self, prepared, **more):
+    def killed(self, prepared, **options):
         is_last = next(counter) == number
         if is_last and moment == "before":
             raise Killed
-        response = send(self, prepared, **more)
+        response = send(self, prepared, **options)
         if is_last:
             raise Killed
         return response
@@ -552,9 +552,9 @@ class TestRun:
         done = iter(range(rounds))
         round_ = agent.round
 
-        def counted(**more):
+        def counted(**options):
             next(done)
-            return round_(**more)
+            return round_(**options)
 
         agent.round = counted
         with pytest.raises(StopIteration):

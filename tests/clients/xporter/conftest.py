@@ -1,4 +1,4 @@
-"""XporterOnDemand beside a provider that answers as a test tells it to."""
+"""XporterOnDemand with a fake provider whose answers a test sets."""
 
 import shutil
 from dataclasses import replace

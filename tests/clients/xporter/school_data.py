@@ -20,7 +20,7 @@ SCOPE_OF = {
     for members in entry["fields"].values()
     for member in members
 }
-"""The scope of each `collection.member`, read from what a school reads."""
+"""The scope of each `collection.member`, from the catalogue."""
 DATA_SCOPES = sorted(set(SCOPE_OF.values()))
 PUBLISHED = {
     "scopes": [
@@ -39,7 +39,7 @@ PUBLISHED = {
 
 
 def mark(member, number=0):
-    """A text that stands in no other member's value."""
+    """A text that no other member's value contains."""
     return f"<{member}/{number}>"
 
 
@@ -99,7 +99,7 @@ def a_school(pupils=3):
 
 
 def expected(collection, record_id, record, scopes):
-    """The record as somebody with these scopes must get it."""
+    """The record as it has to be served under these scopes."""
     granted = {name: value for name, value in record.items() if SCOPE_OF[f"{collection}.{name}"] in scopes}
     return {"id": record_id} | granted
 
@@ -136,7 +136,7 @@ class Stored:
                         )
                     )  # fmt: skip
                     self.data[collection] = self.data.get(collection, {}) | {record_id: record}
-                self._note(connection, collection)
+                self._update_totals(connection, collection)
 
     def remove(self, collection, *ids):
         """Delete these records, as an extract does in which they are missing."""
@@ -147,14 +147,14 @@ class Stored:
                 gone = {"data": None, "deleted_at": 1_790_000_200, "version": self.version}
                 connection.execute(update(tables.records).where(*where).values(gone))
                 del self.data[collection][record_id]
-            self._note(connection, collection)
+            self._update_totals(connection, collection)
 
     def forget(self):
         """Forget which records were deleted so far."""
         with self.database.write() as connection:
             connection.execute(update(tables.schools).values(forgotten_version=self.version))
 
-    def _note(self, connection, collection):
+    def _update_totals(self, connection, collection):
         where = (tables.collections.c.school_id == self.id, tables.collections.c.collection == collection)
         connection.execute(delete(tables.collections).where(*where))
         connection.execute(
@@ -167,7 +167,7 @@ class Stored:
 
 
 class Granted:
-    """In the place of the checks of tokens: every request has the access that a test grants."""
+    """A fake of `Tokens`: every request has the access that a test grants."""
 
     def __init__(self):
         self.access = Access("Bearer", "assembly", ESTAB, "verified", frozenset(DATA_SCOPES))
@@ -176,12 +176,12 @@ class Granted:
         return self.access
 
     def grant(self, *scopes, **differs):
-        """From now on these scopes are granted."""
+        """Grant these scopes, in place of those before."""
         self.access = replace(self.access, scopes=frozenset(scopes), **differs)
 
 
 class NotReporting:
-    """In the place of the thread that reports reads: tests report when they mean to."""
+    """A fake of `Reporter`, without a thread: tests report when they need to."""
 
     def ensure_running(self):
         pass

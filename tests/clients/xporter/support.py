@@ -1,4 +1,4 @@
-"""XporterOnDemand beside a provider that answers as a test tells it to."""
+"""XporterOnDemand with a fake provider whose answers a test sets."""
 
 import gzip
 import hashlib
@@ -18,24 +18,24 @@ from tests.oidc.signing import ath, bare, signed
 ISSUER, RESOURCE = "https://idp.example", "https://api.example"
 ESTAB = "2135000"
 KEY = ECKey.generate_key("P-256")
-"""What tokens are bound to."""
+"""The key that tokens are bound to."""
 SIGNER = ECKey.generate_key("P-256", {"kid": "one"})
 
 
 @dataclass
 class Provider:
-    """In the place of `requests.Session`: metadata, keys, introspection, tokens, and what it was asked."""
+    """A fake `requests.Session`: metadata, keys, introspection and tokens of a provider; it records the requests."""
 
     introspection: dict[str, Any] | None = field(default_factory=dict)
-    """Put over what introspection says of each token; None: the provider cannot be reached."""
+    """Members that replace those of every introspection response; None: the provider cannot be reached."""
     keys: list[ECKey] = field(default_factory=lambda: [SIGNER])
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     documents: dict[str, Any] = field(default_factory=dict)
     """Other documents, by path."""
 
-    def request(self, method, url, **how):
+    def request(self, method, url, **options):
         path = url.removeprefix(ISSUER)
-        self.asked.append((path, how.get("data") or how.get("json") or {}))
+        self.requests.append((path, options.get("data") or options.get("json") or {}))
         if self.introspection is None:
             raise requests.ConnectionError
         if path == "/.well-known/oauth-authorization-server":
@@ -53,7 +53,7 @@ class Provider:
         return _answer(self.documents.get(path), 404 if path not in self.documents else 200)
 
     def times(self, path):
-        return sum(one == path for one, _ in self.asked)
+        return sum(one == path for one, _ in self.requests)
 
 
 def _answer(body, status=200):
@@ -78,11 +78,11 @@ def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **differs):
     return signed(claims | differs, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
 
 
-def call(api, method="GET", path="/access", *, of=None, headers=None, **how):
+def call(api, method="GET", path="/access", *, of=None, headers=None, **options):
     """A request with a sound token and proof."""
     of = of or token()
     sent = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path.partition("?")[0])}
-    return api.open(path, method=method, headers=sent | (headers or {}), **how)
+    return api.open(path, method=method, headers=sent | (headers or {}), **options)
 
 
 MEMBERS = {
@@ -98,15 +98,15 @@ MEMBERS = {
     "attendance": {"student", "date", "session", "mark", "minutes_late"},
     "future": {"anything"},
 }  # fmt: skip
-"""Of those that the provider publishes."""
+"""Some of the members that the provider publishes, by collection."""
 
 
 def line(collection, key, **data):
     return {"collection": collection, "key": key, "data": data}
 
 
-def student(key, given="Ada", family="Moss", **more):
-    return line("students", key, legal_given_name=given, legal_family_name=family, **more)
+def student(key, given="Ada", family="Moss", **options):
+    return line("students", key, legal_given_name=given, legal_family_name=family, **options)
 
 
 def packed(*lines, complete=(), mis="sims", header=None):
@@ -142,7 +142,7 @@ class Endpoint:
         return call(self.api, path=f"/v1/extracts/{extract_id}").json
 
     def uploads(self, content, **differs):
-        """All of it, which then waits to be checked; its id."""
+        """Announce and send the whole extract, which then waits to be checked; returns its id."""
         document = announced(content, **differs)
         assert self.announces(document).status_code == 201
         assert self.sends(document["id"], 0, content).status_code == 202
@@ -151,10 +151,10 @@ class Endpoint:
     def works(self):
         return self.app.extensions["xporter"].worker.work()
 
-    def delivers(self, *lines, **how):
-        """An extract of these lines, and what became of it."""
-        differs = {name: how.pop(name) for name in ("made_at",) if name in how}
-        extract_id = self.uploads(packed(*lines, **how), mis=how.get("mis", "sims"), **differs)
+    def delivers(self, *lines, **options):
+        """Upload an extract of these lines and have it checked; returns its status."""
+        differs = {name: options.pop(name) for name in ("made_at",) if name in options}
+        extract_id = self.uploads(packed(*lines, **options), mis=options.get("mis", "sims"), **differs)
         assert self.works() == 1
         return self.looks(extract_id)
 

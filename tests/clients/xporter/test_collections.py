@@ -318,8 +318,8 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
     fetched, page = [], storage.page
 
-    def noted(*arguments, **more):
-        fetched.append(page(*arguments, **more))
+    def noted(*arguments, **options):
+        fetched.append(page(*arguments, **options))
         return fetched[-1]
 
     monkeypatch.setattr(storage, "page", noted)

@@ -1,4 +1,4 @@
-"""Who read what is counted per school, client, area and day, and the provider is told until it knows."""
+"""Who read what is counted per school, client, area and day, and reported to the provider until it accepts it."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def counted(app):
 
 
 def reports(provider):
-    return [sent["reads"] for path, sent in provider.asked if path == "/api/reads"]
+    return [sent["reads"] for path, sent in provider.requests if path == "/api/reads"]
 
 
 def test_every_answer_with_records_is_counted_under_the_areas_that_it_shows(api, app, reads, granted):
@@ -97,19 +97,19 @@ def test_while_the_provider_is_away_totals_wait(api, app, reads, provider, grant
     assert [row["records"] for [row] in reports(provider)] == [1]
 
 
-def test_what_is_counted_while_a_report_is_sent_is_told_next(api, app, reads, provider, granted, monkeypatch):
+def test_what_is_counted_while_a_report_is_sent_is_reported_next(api, app, reads, provider, granted, monkeypatch):
     granted.grant("staff")
     api.get("/v1/staff")
     reads.write()
     send = provider.request
 
-    def meanwhile(method, url, **how):
+    def count_during_report(method, url, **options):
         if url.endswith("/api/reads") and not reports(provider):
             api.get("/v1/staff")
             reads.write()
-        return send(method, url, **how)
+        return send(method, url, **options)
 
-    monkeypatch.setattr(provider, "request", meanwhile)
+    monkeypatch.setattr(provider, "request", count_during_report)
     reads.report()
     assert [row["requests"] for [row] in reports(provider)] == [1, 2]
 
@@ -120,10 +120,10 @@ def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted
     reads.write()
     send, accepted = provider.request, []
 
-    def refuse_bad(method, url, **how):
-        answer = send(method, url, **how)
+    def refuse_bad(method, url, **options):
+        answer = send(method, url, **options)
         if url.endswith("/api/reads"):
-            clients = [row["client_id"] for row in how["json"]["reads"]]
+            clients = [row["client_id"] for row in options["json"]["reads"]]
             answer.status_code = 422 if "bad" in clients else 204
             accepted.extend(clients if "bad" not in clients else [])
         return answer
@@ -136,7 +136,7 @@ def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted
     assert sorted(accepted) == ["fine", "good"]
 
 
-def test_many_rows_are_told_in_several_requests(reads, provider):
+def test_many_rows_are_reported_in_several_requests(reads, provider):
     for number in range(MAX_ROWS + 1):
         reads.count("2135000", f"client-{number}", ["staff"], 1)
     reads.write()

@@ -19,7 +19,7 @@ def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
     school = {"estab_id": ESTAB, "estab_status": "verified"}
     assert (answer.status_code, answer.json["school"], answer.json["areas"]) == (200, school, ["endpoint"])
     assert answer.headers["Cache-Control"] == "no-store"
-    [(_, sent)] = [request for request in provider.asked if request[0] == "/introspect"]
+    [(_, sent)] = [request for request in provider.requests if request[0] == "/introspect"]
     assert "client_assertion" in sent
     assert "client_secret" not in sent
 
