@@ -82,7 +82,7 @@ STRUCK_OUT = {
     "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "note_use", "note_version", "_Noted", "OfNoUse", "OLDEST",
     "one_by_one", "one_more", "_opened", "_parted", "PATIENCE", "_patiently", "POINTING", "_portless", "remembered",
     "say_what_was_left_out", "says", "_says_instead", "settle_secret", "SHARE_WHILE_WIDESPREAD", "SHORTEST",
-    "SHORTEST_RUN", "Shown", "shows_a_secret", "_still_wanted", "_take_leave", "_tell_log", "theirs", "tie",
+    "SHORTEST_RUN", "Shown", "shows_a_secret", "_still_wanted", "_take_leave", "_tell_log", "tie",
     "to_text", "_told", "told", "_tried", "TURNSTILE", "Turnstile", "TYPED_AGAIN", "typed_again", "under_way",
     "_understood", "undisguised", "_unforeseen", "_unless_told", "_unless_too_often", "UNTOLD", "_UNTOLD",
     "UselessExtract", "USUAL", "void", "_waits", "way_on", "WayOn", "WHY", "why", "_why_not_again",

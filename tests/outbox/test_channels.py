@@ -258,7 +258,7 @@ class TestSmsGateway:
         """A gateway that answers `answer` and remembers what it was asked."""
 
         class Gateway(BaseHTTPRequestHandler):
-            asked: ClassVar[list[tuple[str, dict[str, str], dict[str, str]]]] = []
+            requests: ClassVar[list[tuple[str, dict[str, str], dict[str, str]]]] = []
             answer = 200
 
             def do_POST(self):
