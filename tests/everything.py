@@ -38,7 +38,7 @@ MIN_FREE_BYTES = 2 << 30
 TYPES = [str(BIN / "mypy")]
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
 ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
-COLLECT = [*ONE_BY_ONE, "--collect-only", "--quiet"]
+COLLECT = [*ONE_BY_ONE, "--collect-only", "-qq"]
 """Compiles all tests once: in a fresh clone, each of the workers would compile each file."""
 PROCESSORS = os.cpu_count() or 2
 IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -154,7 +154,7 @@ class Run:
 
     @contextmanager
     def beside(self, name: str, command: list[str]) -> Iterator[None]:
-        """Run one command while the block does, and print what it wrote afterwards."""
+        """Run one command while the block does; afterwards print what it wrote, or of a success the end."""
         with tempfile.TemporaryFile("w+") as written:
             variables = os.environ | self.environment
             process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=written, stderr=subprocess.STDOUT)
@@ -162,9 +162,9 @@ class Run:
             code = process.wait()
             written.seek(0)
             output = written.read()
-            print(f"\n=== {name}\n{output}", end="", flush=True)
         if code != 0:
             self.failed[name] = _end_of(output)
+        print(f"\n=== {name}\n{output if code != 0 else _end_of(output, lines=3)}", flush=True)
 
     def has(self, needed: Program) -> bool:
         """Whether the program is there, after installing it where possible."""
@@ -268,8 +268,8 @@ def _failures(results: Path) -> str:
     return "\n".join([*failed[:MAX_FAILURES], *more])
 
 
-def _end_of(text: str) -> str:
-    return "\n".join(text.splitlines()[-MAX_LINES:])
+def _end_of(text: str, lines: int = MAX_LINES) -> str:
+    return "\n".join(text.splitlines()[-lines:])
 
 
 def _in_memory() -> dict[str, str]:
