@@ -1,7 +1,7 @@
 """`make test`: every check, in order; at the end it names what failed and what could not be checked.
 
 lint · format and import contracts, beside compiling the tests · each package by its own tests on SQLite, with their
-coverage · the other tests on SQLite, beside types · the suite on PostgreSQL · pages in Chromium, beside the
+coverage · types beside all these · the other tests on SQLite · the suite on PostgreSQL · pages in Chromium, beside the
 installation on a new machine.
 `make check` (`--quick`): lint, format, import contracts, and types beside the packages' tests, without coverage and
 without `COVERED_BY_OTHERS`.
@@ -213,16 +213,16 @@ def _quick_stages(run: Run) -> None:
 
 
 def _all_stages(run: Run) -> None:
-    _static_stages(run)
     for needed in OPTIONAL:
         run.may_have(needed)
-    possible = [] if run.has(REDIS) else ["not redis"]
+    others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
+    with run.beside("Types", TYPES):
+        _static_stages(run)
+        possible = [] if run.has(REDIS) else ["not redis"]
+        run.covered_stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others)])
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
     once = ["not postgresql"] if on_postgresql else []
-    others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
-    run.covered_stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others)])
-    with run.beside("Types", TYPES):
-        run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
+    run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
             suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
@@ -231,7 +231,7 @@ def _all_stages(run: Run) -> None:
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
     with run.beside("The installation on a new machine", installation):
         if run.has(CHROMIUM):
-            run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
+            run.stage("Pages in Chromium", [*PYTEST, "--dist", "worksteal", "tests/browser"])
 
 
 def _with(*marks: str) -> list[str]:
