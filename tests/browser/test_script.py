@@ -213,7 +213,7 @@ def is_ready_to_ask_again(page, times):
     page.wait_for_function("times => window.timers === times", arg=times)
 
 
-def test_waiting_asks_every_three_seconds_and_rests_while_nobody_looks(waiting):
+def test_waiting_asks_every_three_seconds_and_rests_while_the_page_is_hidden(waiting):
     page, requests = waiting.page, []
     page.on("request", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
 
@@ -227,7 +227,7 @@ def test_waiting_asks_every_three_seconds_and_rests_while_nobody_looks(waiting):
 
     page.evaluate(HIDE, True)
     page.clock.run_for(60_000)
-    assert len(requests) == 2, "it asks while nobody looks"
+    assert len(requests) == 2, "it asks while the page is hidden"
 
     with page.expect_response("**/status.json"):
         page.evaluate(HIDE, False)
