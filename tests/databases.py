@@ -108,13 +108,13 @@ class PostgresqlDatabases(Databases):
         with app.app_context():
             db.session.remove()
             tables = db.metadata.sorted_tables
-            autocommit = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
-            all_at_once = f"TRUNCATE {', '.join(table.name for table in tables)}"
+            one_by_one = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
             with db.engine.begin() as connection:
                 connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
                 # TRUNCATE is slow for a few rows, and leaves no thousands of dead ones behind a register.
-                full = connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one()
-                connection.exec_driver_sql(all_at_once if full else autocommit)
+                if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
+                    connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
+                connection.exec_driver_sql(one_by_one)
                 for table in db.metadata.sorted_tables:
                     if rows := self.kept.get(table.name):
                         connection.execute(insert(table), rows)

@@ -129,11 +129,14 @@ def run(
 
 
 def _update_statistics(summary: Summary) -> None:
-    """Update the search index's counts and the database's statistics."""
+    """Update the search index's counts and the database's statistics.
+
+    However few schools changed: PostgreSQL's autovacuum may have counted the tables during a first import, when none of
+    its rows was visible yet, and a search planned for empty tables takes minutes for only 300 schools.
+    """
     if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
-        index.refresh_counts()
-    if summary.added > CHUNK_SIZE:
         bulk.analyze(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
+        index.refresh_counts()
 
 
 def latest() -> RegisterImport | None:
