@@ -54,6 +54,7 @@ def apply(database: Database, extract: Extract, file: ExtractFile, content: Cont
             changes.delete_all()  # keys of another system identify other people
         changes.read(content)
         if content.problems:
+            connection.rollback()  # nothing is deleted for a refused extract
             return _refuse(connection, extract, "invalid_content", content, now)
         changes.write(file, content)
         counts = changes.finish(content)
@@ -87,7 +88,7 @@ class _Changes:
         self._connection, self._school_id, self._now = connection, school_id, now
         self.version = version
         self._number = version
-        """The number in the newest id; it begins at the version, which rises at least as fast, so ids are unique."""
+        """The number in the newest id, for the order in which rows are stored; random characters make ids unique."""
         self._ids: dict[str, dict[str, str]] = {}
         """Ids by collection and key, of the records to which others may refer: stored ones and those of the extract."""
         self._stored: dict[str, dict[str, tuple[str, bytes | None]]] = {}

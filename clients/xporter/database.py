@@ -34,9 +34,10 @@ DISK_FULL_SECONDS = 60
 
 
 def is_disk_full(fault: BaseException) -> bool:
-    """Whether a file or the database has no room left."""
-    if isinstance(fault, DBAPIError):
-        return isinstance(fault.orig, psycopg.errors.DiskFull) or "disk is full" in str(fault.orig)
+    """Whether a file or the database has no room left; the driver is also used without SQLAlchemy."""
+    cause = fault.orig if isinstance(fault, DBAPIError) else fault
+    if isinstance(cause, (psycopg.Error, sqlite3.Error)):
+        return isinstance(cause, psycopg.errors.DiskFull) or "disk is full" in str(cause)
     return isinstance(fault, OSError) and fault.errno in {errno.ENOSPC, errno.EDQUOT}
 
 

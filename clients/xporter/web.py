@@ -1,10 +1,12 @@
 """What all addresses share: the parts of the program, refusals as problem documents, and their pages."""
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+import psycopg
 from flask import Flask, Response, current_app, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -68,7 +70,7 @@ def configure(app: Flask, parts: Program) -> None:
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
     app.register_error_handler(TooManySnapshots, lambda _: refused(busy()))
-    for kind in (DBAPIError, OSError):
+    for kind in (DBAPIError, psycopg.Error, sqlite3.Error, OSError):
         app.register_error_handler(kind, _refused_by_disk)
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 

@@ -416,6 +416,20 @@ def test_keys_of_another_system_stand_for_other_people(endpoint):
     assert endpoint.stored("staff") == {}
 
 
+def test_a_refused_extract_of_another_system_deletes_nothing(endpoint):
+    endpoint.delivers(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
+    version, before = endpoint.version(), endpoint.stored("students")
+    state = endpoint.delivers(
+        student("1", "Zoe"),
+        line("attendance", "a", student="9", date="2026-11-26", session="AM", mark="/"),
+        mis="arbor",
+    )
+    assert (state["state"], state["code"]) == ("refused", "invalid_content")
+    assert (endpoint.version(), endpoint.stored("students")) == (version, before)
+    assert len(endpoint.stored("staff")) == 1
+    assert endpoint.delivers(student("1", "Ben"), mis="sims")["state"] == "applied"
+
+
 def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
     endpoint.delivers(*SOUND)
     endpoint.announces(announced(b"abc"))

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import sqlite3
 import tempfile
 
+import psycopg
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
@@ -65,6 +67,40 @@ def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, 
             endpoint.works()
             now[0] += 61
         assert endpoint.looks(extract_id)["state"] == "checking"
+    endpoint.works()
+    assert endpoint.looks(extract_id)["state"] == "applied"
+
+
+@pytest.fixture(
+    params=[psycopg.errors.DiskFull("could not extend file"), sqlite3.OperationalError("database or disk is full")],
+    ids=["postgresql", "sqlite"],
+)
+def full(request):
+    """What a driver raises that is used without SQLAlchemy."""
+
+    def raises(*_, **__):
+        raise request.param
+
+    return raises
+
+
+def test_a_driver_without_room_is_answered_as_a_full_disk(endpoint, full, monkeypatch):
+    document = announced(b"abc")
+    endpoint.announces(document)
+    monkeypatch.setattr("clients.xporter.extracts.add_piece", full)
+    refused = endpoint.sends(document["id"], 0, b"abc")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+
+
+def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, full, monkeypatch):
+    extract_id, worker = endpoint.uploads(packed(student("1"))), app.extensions["xporter"].worker
+    now = [worker._now()]
+    monkeypatch.setattr(worker, "_now", lambda: now[0])
+    with monkeypatch.context() as patch:
+        patch.setattr("clients.xporter.applying.inserting", full)
+        for _ in range(9):
+            endpoint.works()
+            now[0] += 61
     endpoint.works()
     assert endpoint.looks(extract_id)["state"] == "applied"
 
