@@ -19,6 +19,9 @@ from clients.assembly.applications import APPLICATIONS, ASSEMBLY, SCHOOLBOOKING,
 from clients.assembly.database import Database
 from clients.assembly.keys import PUBLISH_BEFORE_SECONDS, Keys
 
+PATHS_WITH_SECRET = ("/activate/", "/new-password/")
+"""Paths whose rest is the secret of a mailed link."""
+
 
 class Handler(WSGIRequestHandler):
     """Logs no query, which at the callback has the code, and no secret of a link."""
@@ -26,8 +29,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """One line: method, path, status; none for what is asked all the time."""
         path = self.path.partition("?")[0]
-        if path.startswith("/activate/"):
-            path = "/activate/…"
+        for beginning in PATHS_WITH_SECRET:
+            if path.startswith(beginning):
+                path = f"{beginning}…"
         if path not in {"/healthz", "/connector/status"}:
             self.log("info", "%s %s %s", self.command, path, code)
 

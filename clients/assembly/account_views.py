@@ -7,7 +7,15 @@ from clients.assembly import accounts, resets, school_account
 from clients.assembly.accounts import Invalid
 from clients.assembly.errors import ProviderError, Untrusted
 from clients.assembly.sign_ins import SignIn
-from clients.assembly.web import browser, csrf, current, end_sign_in, program, set_sign_in
+from clients.assembly.web import (
+    browser,
+    csrf,
+    current,
+    end_sign_in,
+    program,
+    sign_in_by_password,
+    sign_in_by_school_account,
+)
 
 bp = Blueprint("people", __name__)
 
@@ -70,11 +78,10 @@ def activate(secret: str) -> ResponseReturnValue:
     faults: dict[str, str] = {}
     if request.method == "POST":
         try:
-            account = accounts.activate(program().database, secret, request.form.get("password", ""))
+            sign_in_by_password(accounts.activate(program().database, secret, request.form.get("password", "")))
         except Invalid as invalid:
             faults = invalid.faults
         else:
-            set_sign_in(SignIn(account_id=account.id))
             return redirect(url_for("school.choose"), 303)
     works = accounts.can_activate(program().database, secret)
     return render_template("activate.html", works=works, faults=faults), 400 if faults else 200 if works else 404
@@ -89,10 +96,10 @@ def sign_in() -> ResponseReturnValue:
             account = accounts.sign_in(
                 program().database, request.form.get("email", ""), request.form.get("password", "")
             )
+            sign_in_by_password(account)
         except Invalid as invalid:
             faults = invalid.faults
         else:
-            set_sign_in(SignIn(account_id=account.id))
             return redirect(url_for("connector.connector"), 303)
     return render_template("sign_in.html", faults=faults, typed=request.form), 400 if faults else 200
 
@@ -158,9 +165,9 @@ def callback() -> ResponseReturnValue:
     if account_id is not None and signed_in.estab_id is not None:
         urn = (signed_in.about.get("organisation") or {}).get("urn")
         accounts.acts_for(parts.database, account_id, signed_in.estab_id, urn)
-    set_sign_in(
+    sign_in_by_school_account(
         SignIn(
-            account_id=account_id, estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
+            estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
             id_token=signed_in.id_token, claims=signed_in.claims, about=signed_in.about,
         )
     )  # fmt: skip

@@ -7,7 +7,7 @@ neither who signed up with somebody else's address, nor a program that opens lin
 
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -23,6 +23,7 @@ MAX_PASSWORD_LENGTH = 200
 MAX_FAILURES = 10
 """Failed sign-ins for one address within `FAILURE_SECONDS`; then its password is not looked at."""
 FAILURE_SECONDS = 900
+WRONG_PASSWORD = "The e-mail address or the password is wrong, or the account is not activated yet"  # noqa: S105
 RESEND_SECONDS = 60
 """Between two mails to one address."""
 
@@ -51,6 +52,7 @@ class Account:
     school_place: str | None
     mis: str | None
     estab_id: str | None
+    password_hash: str = field(repr=False)
 
 
 def sign_up(database: Database, *, code: str, email: str, password: str, terms_version: str) -> None:
@@ -129,7 +131,7 @@ def activate(database: Database, secret: str, password: str) -> Account:
 
 def sign_in(database: Database, email: str, password: str) -> Account:
     """The activated account with this address and password. Raises `Invalid`, in one way for all reasons."""
-    wrong = Invalid(email="The e-mail address or the password is wrong, or the account is not activated yet")
+    wrong = Invalid(email=WRONG_PASSWORD)
     try:
         address = normal(email)
     except Invalid:
@@ -187,8 +189,8 @@ def _of_link(connection: sqlite3.Connection, secret: str) -> sqlite3.Row | None:
 
 def _find(connection: sqlite3.Connection, account_id: int) -> Account:
     row = connection.execute(
-        "SELECT id, email, activated_at, contact_name, urn, school_name, school_place, mis, estab_id FROM accounts "
-        "WHERE id = ?",
+        "SELECT id, email, activated_at, contact_name, urn, school_name, school_place, mis, estab_id, password_hash "
+        "FROM accounts WHERE id = ?",
         (account_id,),
     ).fetchone()
     return Account(**dict(row))

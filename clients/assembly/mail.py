@@ -62,7 +62,8 @@ _CHANGED = """Hello,
 the password of your {name} account was changed just now, by a link that we had sent to this address.
 All browsers were signed out.
 
-If it was not you, choose another one at once, and call us: {url}/forgotten-password
+If it was not you, choose another one at once, and then call us:
+{url}/forgotten-password
 
 {name} · {telephone} · {email}
 """

@@ -5,10 +5,12 @@ A browser is signed in by password (`account_id`), by school account (`estab_id`
 
 import json
 import secrets
+import sqlite3
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clients.assembly.accounts import Account
 from clients.assembly.database import Database, digest
 
 HOURS = 12
@@ -27,34 +29,58 @@ class SignIn:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def add(database: Database, sign_in: SignIn, *, instead_of: str | None = None) -> str:
-    """Store a sign-in, which ends the one of the handle `instead_of`; returns its handle, for the cookie."""
-    handle, now = secrets.token_urlsafe(32), time.time()
+def add_by_password(database: Database, account: Account, *, instead_of: str | None = None) -> str | None:
+    """Sign a browser in after its person's password was verified; returns the handle for the cookie.
+
+    None if the password has been changed meanwhile: a new password ends every sign-in, also one that is beginning.
+    """
     with database.transaction() as connection:
-        connection.execute(
-            "DELETE FROM sign_ins WHERE expires_at < ? OR digest = ?", (now, digest(instead_of) if instead_of else b"")
-        )
-        connection.execute(
-            "INSERT INTO sign_ins (digest, account_id, estab_id, sub, sid, id_token, claims, about, expires_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                digest(handle), sign_in.account_id, sign_in.estab_id, sign_in.sub, sign_in.sid, sign_in.id_token,
-                json.dumps(sign_in.claims), json.dumps(sign_in.about), now + HOURS * 3600,
-            ),
-        )  # fmt: skip
+        unchanged = connection.execute(
+            "SELECT 1 FROM accounts WHERE id = ? AND password_hash = ?", (account.id, account.password_hash)
+        ).fetchone()
+        return _add(connection, SignIn(account_id=account.id), instead_of) if unchanged else None
+
+
+def add_by_school_account(database: Database, sign_in: SignIn, *, instead_of: str | None = None) -> str:
+    """Sign a browser in with its school account; returns the handle for the cookie.
+
+    Who was signed in by password under the handle `instead_of` stays so, unless that has ended meanwhile.
+    """
+    with database.transaction() as connection:
+        before = _find(connection, instead_of)
+        return _add(connection, replace(sign_in, account_id=before.account_id if before else None), instead_of)
+
+
+def _add(connection: sqlite3.Connection, sign_in: SignIn, instead_of: str | None) -> str:
+    handle, now = secrets.token_urlsafe(32), time.time()
+    connection.execute(
+        "DELETE FROM sign_ins WHERE expires_at < ? OR digest = ?", (now, digest(instead_of) if instead_of else b"")
+    )
+    connection.execute(
+        "INSERT INTO sign_ins (digest, account_id, estab_id, sub, sid, id_token, claims, about, expires_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            digest(handle), sign_in.account_id, sign_in.estab_id, sign_in.sub, sign_in.sid, sign_in.id_token,
+            json.dumps(sign_in.claims), json.dumps(sign_in.about), now + HOURS * 3600,
+        ),
+    )  # fmt: skip
     return handle
 
 
 def find(database: Database, handle: str | None) -> SignIn | None:
     """The sign-in of a handle; None if it is unknown, expired, or was ended."""
+    with database.transaction() as connection:
+        return _find(connection, handle)
+
+
+def _find(connection: sqlite3.Connection, handle: str | None) -> SignIn | None:
     if not handle:
         return None
-    with database.transaction() as connection:
-        row = connection.execute(
-            "SELECT account_id, estab_id, sub, sid, id_token, claims, about FROM sign_ins "
-            "WHERE digest = ? AND expires_at > ?",
-            (digest(handle), time.time()),
-        ).fetchone()
+    row = connection.execute(
+        "SELECT account_id, estab_id, sub, sid, id_token, claims, about FROM sign_ins "
+        "WHERE digest = ? AND expires_at > ?",
+        (digest(handle), time.time()),
+    ).fetchone()
     if row is None:
         return None
     return SignIn(**{**dict(row), "claims": json.loads(row["claims"]), "about": json.loads(row["about"])})

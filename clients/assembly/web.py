@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from clients.assembly import accounts, mail, sign_ins
-from clients.assembly.accounts import Account
+from clients.assembly.accounts import WRONG_PASSWORD, Account, Invalid
 from clients.assembly.background import Background
 from clients.assembly.database import Database
 from clients.assembly.errors import ProviderError, StartAgain
@@ -63,9 +63,21 @@ def current_account() -> Account | None:
     return accounts.find(program().database, sign_in.account_id) if sign_in and sign_in.account_id else None
 
 
-def set_sign_in(sign_in: SignIn) -> None:
-    """Sign this browser in, under a new handle."""
-    session["handle"] = sign_ins.add(program().database, sign_in, instead_of=session.get("handle"))
+def sign_in_by_password(account: Account) -> None:
+    """Sign this browser in, under a new handle. Raises `Invalid` if the password was changed since it was verified."""
+    handle = sign_ins.add_by_password(program().database, account, instead_of=session.get("handle"))
+    if handle is None:
+        raise Invalid(email=WRONG_PASSWORD)
+    _set_handle(handle)
+
+
+def sign_in_by_school_account(sign_in: SignIn) -> None:
+    """Sign this browser in, under a new handle; who was signed in by password stays so."""
+    _set_handle(sign_ins.add_by_school_account(program().database, sign_in, instead_of=session.get("handle")))
+
+
+def _set_handle(handle: str) -> None:
+    session["handle"] = handle
     g.pop("sign_in", None)
 
 

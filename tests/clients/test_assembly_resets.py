@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from clients.assembly import accounts, resets
+from clients.assembly import accounts, resets, school_account
+from clients.assembly.__main__ import Handler
 from tests.clients.conftest import EMAIL, PASSWORD, Person, link_in, without_tokens
 
 NEW = "quiet rivers bend at noon"
@@ -114,3 +115,53 @@ def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(perso
     mails(parts)
     link = asks(person, mails, parts)
     assert "/activate/" in link
+
+
+class ChangedMeanwhile:
+    """Changes the account's password at the moment at which a function returns."""
+
+    def __init__(self, monkeypatch, parts, link):
+        self._patch, self._parts, self._secret = monkeypatch, parts, link.rpartition("/")[2]
+
+    def after(self, module, name):
+        sound = getattr(module, name)
+
+        def and_then(*args, **named):
+            result = sound(*args, **named)
+            resets.choose(self._parts.database, self._secret, NEW)
+            return result
+
+        self._patch.setattr(module, name, and_then)
+
+
+def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(sam, app, provider, mails, parts, monkeypatch):
+    stranger = Person(app, provider)
+    ChangedMeanwhile(monkeypatch, parts, asks(sam, mails, parts)).after(accounts, "sign_in")
+    answer = stranger.presses("/sign-in", email=EMAIL, password=PASSWORD)
+    assert answer.status_code == 400
+    assert accounts.WRONG_PASSWORD in answer.text
+    assert stranger.opens("/connector").location != "/connector"
+    with parts.database.transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM sign_ins").fetchone()[0] == 0
+
+
+def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ended(sam, mails, parts, monkeypatch):
+    link = asks(sam, mails, parts)
+    ChangedMeanwhile(monkeypatch, parts, link).after(school_account, "finish")
+    sam.signs_in()
+    with parts.database.transaction() as connection:
+        assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]
+
+
+def test_no_secret_of_a_link_is_logged(app, monkeypatch):
+    logged = []
+    monkeypatch.setattr(Handler, "log", lambda _self, _kind, text, *values: logged.append(text % values))
+    handler = Handler.__new__(Handler)
+    handler.command = "GET"
+    rules = [rule for rule in app.url_map.iter_rules() if "secret" in rule.arguments]
+    assert len(rules) >= 2
+    for rule in rules:
+        handler.path = rule.rule.replace("<secret>", "S3CRET") + "?x=1"
+        handler.log_request(200)
+    assert len(logged) == len(rules)
+    assert "S3CRET" not in "".join(logged)
