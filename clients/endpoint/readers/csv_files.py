@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..records import Problems, Unreadable
-from .tables import STAYS, Damaged, Row
+from .tables import KEY_STAYS, Damaged, Row
 
 MAX_FIELD_BYTES: Final = 1_000_000
 SAMPLE_BYTES: Final = 1 << 20
@@ -90,7 +90,7 @@ def _rows(opened: io.TextIOBase, name: str, problems: Problems) -> Iterator[tupl
             cut_off = not lines.ended_with_newline and len(values) < len(headings)
             if cut_off:
                 continue
-            message = f"has {len(values)} values instead of {len(headings)}, so it was left out{STAYS}"
+            message = f"has {len(values)} values instead of {len(headings)}, so it was left out{KEY_STAYS}"
             problems.add(name, number, "", message)
             yield number, Damaged(dict.fromkeys(headings, "") | dict(zip(headings, values, strict=False)))
             continue

@@ -29,7 +29,7 @@ PAGE_SIZE = 250
 
 
 def first_item(value: Any) -> str | None:
-    """The first_item item of a list."""
+    """The first item of a list."""
     return next(iter(texts(value) or ()), None)
 
 
@@ -152,7 +152,7 @@ TABLES = {
 
 
 class _Token:
-    """A token for the client id and secret, requested when it is first_item needed (RFC 6749 §4.4)."""
+    """A token for the client id and secret, requested when it is first needed (RFC 6749 §4.4)."""
 
     def __init__(self, address: str, credentials: Credentials) -> None:
         self._url, self._credentials, self._token = f"{address}/auth/connect/token", credentials, ""

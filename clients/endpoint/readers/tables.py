@@ -21,6 +21,8 @@ MISSING: Final = Missing()
 Row = Mapping[str, Any]
 """The values of a row by column; for JSON, by the path of the member (`person.legalFirstName`)."""
 STAYS: Final = "; what was sent of it before stays"
+KEY_STAYS: Final = "; what was sent under its key before stays"
+"""Of a row whose values may be in the wrong columns, so that the key may be another one's."""
 
 
 class Damaged(dict[str, Any]):
@@ -90,7 +92,7 @@ class TableReader:
     def read(self, collection: str, problems: Problems) -> Iterator[Record]:
         """See `Reader.read`."""
         table = self.tables[collection]
-        gathered = [(gather, self._gather(gather, problems)) for gather in table.gathers]
+        gathered = [(gather, *self._gather(gather, problems)) for gather in table.gathers]
         seen: set[str] = set()
         unreadable: dict[str, int] = {}
         name, is_checked = self.source.name(table.source), not self.source.has_headings
@@ -107,26 +109,30 @@ class TableReader:
                     problems.add(name, number, table.key[0].column, "is there twice; the first one was taken")
                 continue
             data = None if is_damaged else _data(table, REQUIRED[collection], row, name, number, problems)
-            if data is None:
+            if data is None or any(key in incomplete for _, _, incomplete in gathered):
                 unreadable.setdefault(key, number)
                 continue
             seen.add(key)
-            for gather, items in gathered:
+            for gather, items, _ in gathered:
                 if key in items:
                     data[gather.member] = items.pop(key)
             _limit_lists(collection, data, name, number, problems)
             yield Record(key, data, name, number)
         yield from (Record(key, None, name, number) for key, number in unreadable.items() if key not in seen)
 
-    def _gather(self, gather: Gather, problems: Problems) -> dict[str, list[Any]]:
+    def _gather(self, gather: Gather, problems: Problems) -> tuple[dict[str, list[Any]], set[str]]:
+        """The items by the key of their owner, and the owners of which an item cannot be read."""
         items: dict[str, list[Any]] = {}
+        incomplete: set[str] = set()
         name, is_plain = self.source.name(gather.source), not gather.fields[0].member
         owner = (Field("", gather.owner),)
         for number, row in self.source.rows(gather.source, problems):
-            if isinstance(row, Damaged):
-                continue
-            key = _key(owner, row, name, number, problems)
+            is_damaged = isinstance(row, Damaged)
+            key = _key(owner, row, name, number, Problems() if is_damaged else problems)
             if key is None:
+                continue
+            if is_damaged:
+                incomplete.add(key)
                 continue
             item: Any
             if is_plain:
@@ -140,7 +146,7 @@ class TableReader:
                 continue
             existing = items.setdefault(key, [])
             existing += [value for value in new if value not in existing]
-        return items
+        return items, incomplete
 
 
 def full_name(data: dict[str, Any]) -> dict[str, Any]:

@@ -136,10 +136,29 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
     keys = list(school["students"])
     assert [record.key for record in records if record.data is None] == keys[:2], "their keys can be read"
     assert [record.key for record in records if record.data] == keys[2:]
+    left_out = "so it was left out; what was sent under its key before stays"
     assert problems == [
-        "Students.csv, row 2: has 26 values instead of 25, so it was left out; what was sent of it before stays",
-        "Students.csv, row 3: has 24 values instead of 25, so it was left out; what was sent of it before stays",
+        f"Students.csv, row 2: has 26 values instead of 25, {left_out}",
+        f"Students.csv, row 3: has 24 values instead of 25, {left_out}",
     ]
+
+
+def test_a_record_of_whose_list_a_row_is_damaged_keeps_what_was_sent_of_it(sims, school):
+    owners = []
+
+    def spoil(rows):
+        rows[1].append("and more")
+        owners.append(rows[1][rows[0].index("Class")])
+
+    rewrite(sims / "Class Members.csv", spoil)
+
+    records, problems = problems_of(sims, "classes")
+
+    assert [record.key for record in records if record.data is None] == owners
+    assert {record.key for record in records} == school["classes"].keys()
+    (problem,) = problems
+    assert problem.startswith("Class Members.csv, row 2: has ")
+    assert problem.endswith(" so it was left out; what was sent under its key before stays")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
