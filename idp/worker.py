@@ -134,11 +134,11 @@ def notify_requests(work: Work) -> None:
 
 def remove_unused(work: Work) -> None:
     """Mail partners about sandbox applications and fictional schools that no one uses, and remove them later."""
-    for step in (unused.mail_due, unused.remove_due):
-        more = True
-        while more:
+    for step in (unused.mail_due, unused.remove_applications, unused.remove_schools):
+        after: str | None = ""
+        while after is not None:
             with work():
-                more = step()
+                after = step(after)
 
 
 def notify_factor_recoveries(work: Work) -> None:

@@ -1,60 +1,68 @@
 """Remove sandbox applications and fictional schools that no one uses, two weeks after a mail about it.
 
 Used is an application that was registered or changed, or for which a person signed in or got a token; and a school
-that was made or changed, or whose person signed in. Conditional UPDATEs decide between two workers.
+that was made or changed, or whose person signed in. Each step takes the next rows after an id and returns the one to
+continue after, or None at the end: a row that cannot be processed is skipped until the next run.
 """
 
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
-
 from idp.developers import sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
-from idp.estabs.models import Estab
 from idp.foundation import clock, dates, runtime
-from idp.foundation.database import row_isolated, session
+from idp.foundation.database import row_isolated
 from idp.partners import change_notices, companies, sandbox_clients
-from idp.partners.models import Client
 
 NOTICE: Final = timedelta(days=14)
 """How long before it is removed the mail is sent."""
 BATCH_SIZE: Final = 100
 
 
-def mail_due() -> bool:
-    """Mail partners what will be removed if it is not used; returns whether there may be more."""
-    now = clock.now()
-    since, mailed_before = now - _period() + NOTICE, now - 3 * NOTICE  # one so old was about an earlier time
-    clients = sandbox_clients.mark_unused(since, mailed_before=mailed_before, limit=BATCH_SIZE)
-    estabs = fictional.mark_unused(since, mailed_before=mailed_before, limit=BATCH_SIZE)
-    names: dict[str, list[str]] = {}
-    for client in session().scalars(select(Client).where(Client.id.in_(clients)).order_by(Client.id)):
-        names.setdefault(client.partner_id, []).append(client.client_name)
-    for estab in session().scalars(select(Estab).where(Estab.id.in_(estabs)).order_by(Estab.id)):
-        names.setdefault(estab.fictional_for or "", []).append(f"{estab.name} ({estab.estab_id})")
-    for partner_id, named in names.items():
+def mail_due(after: str = "") -> str | None:
+    """Mail the next partners what will be removed if it is not used."""
+    since = clock.now() - _period() + NOTICE
+    with_clients = sandbox_clients.partners_with_unused(since, after=after, limit=BATCH_SIZE)
+    with_schools = fictional.partners_with_unused(since, after=after, limit=BATCH_SIZE)
+    partner_ids = sorted({*with_clients, *with_schools})[:BATCH_SIZE]
+    for partner_id in partner_ids:
         with row_isolated("mail about the sandbox", partner_id):
-            change_notices.mail(
-                companies.by_id(partner_id), "sandbox_unused", names=named, until=dates.day(now + NOTICE),
-                link=runtime.url("/developers/sandbox"),
-            )  # fmt: skip
-    return BATCH_SIZE in {len(clients), len(estabs)}
+            names = sandbox_clients.mark_unused(partner_id, since) + fictional.mark_unused(partner_id, since)
+            if names:  # another worker may have mailed them meanwhile
+                change_notices.mail(
+                    companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE),
+                    link=runtime.url("/developers/sandbox"),
+                )  # fmt: skip
+    return _last(partner_ids)
 
 
-def remove_due() -> bool:
-    """Remove what was not used since the mail; returns whether there may be more."""
+def remove_applications(after: str = "") -> str | None:
+    """Remove the next applications that were not used since the mail."""
     since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
-    clients = sandbox_clients.unused(since, mailed_until=mailed_until, limit=BATCH_SIZE)
-    for client in clients:
-        with row_isolated("sandbox application", client.id):
-            sandbox.remove_application(Staff("system", client.partner), client.id)
-    estabs = fictional.unused(since, mailed_until=mailed_until, limit=BATCH_SIZE)
-    for estab in estabs:
-        with row_isolated("fictional school", estab.id):
-            sandbox.remove_school(Staff("system", companies.by_id(estab.fictional_for or "")), estab.estab_id)
-    return BATCH_SIZE in {len(clients), len(estabs)}
+    client_ids = sandbox_clients.unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
+    for client_id in client_ids:
+        with row_isolated("sandbox application", client_id):
+            client = sandbox_clients.find_unused(client_id, since, mailed_until=mailed_until)
+            if client is not None:
+                sandbox.remove_application(Staff("system", client.partner), client.id)
+    return _last(client_ids)
+
+
+def remove_schools(after: str = "") -> str | None:
+    """Remove the next schools that were not used since the mail."""
+    since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
+    estab_ids = fictional.unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
+    for id_ in estab_ids:
+        with row_isolated("fictional school", id_):
+            estab = fictional.find_unused(id_, since, mailed_until=mailed_until)
+            if estab is not None and estab.fictional_for is not None:
+                sandbox.remove_school(Staff("system", companies.by_id(estab.fictional_for)), estab.estab_id)
+    return _last(estab_ids)
+
+
+def _last(ids: list[str]) -> str | None:
+    return ids[-1] if len(ids) == BATCH_SIZE else None
 
 
 def _period() -> timedelta:

@@ -105,19 +105,32 @@ def close(estab: Estab, *, by: str) -> None:
     accounts.change_state(estab, "closed", by=by, reason="fictional")
 
 
-def mark_unused(since: datetime, *, mailed_before: datetime, limit: int) -> list[str]:
-    """Mark, as mailed about now, the next that were not used since; but those mailed about after `mailed_before`."""
-    mailed = or_(Estab.removal_mailed_at.is_(None), Estab.removal_mailed_at < mailed_before)
-    due = *_unused(since), mailed
-    batch = select(Estab.id).where(*due).order_by(Estab.id).limit(limit).scalar_subquery()
-    statement = update(Estab).where(*due, Estab.id.in_(batch)).values(removal_mailed_at=clock.now())
-    return list(session().scalars(statement.returning(Estab.id).execution_options(synchronize_session=False)))
+def partners_with_unused(since: datetime, *, after: str, limit: int) -> list[str]:
+    """The next partners, after this id, who are to be mailed about schools that were not used since."""
+    statement = select(Estab.fictional_for).where(*_unused(since), _not_mailed(since), Estab.fictional_for > after)
+    found = session().scalars(statement.distinct().order_by(Estab.fictional_for).limit(limit))
+    return [partner_id for partner_id in found if partner_id is not None]
 
 
-def unused(since: datetime, *, mailed_until: datetime, limit: int) -> list[Estab]:
-    """The next that were not used since, and that their partner was mailed about by then."""
-    due = *_unused(since), Estab.removal_mailed_at <= mailed_until
-    return list(session().scalars(select(Estab).where(*due).order_by(Estab.id).limit(limit)))
+def mark_unused(partner_id: str, since: datetime) -> list[str]:
+    """Mark the partner's schools that were not used since as mailed about now; returns their names with Estab IDs."""
+    due = Estab.fictional_for == partner_id, *_unused(since), _not_mailed(since)
+    statement = update(Estab).where(*due).values(removal_mailed_at=clock.now()).returning(Estab.id)
+    ids = session().scalars(statement.execution_options(synchronize_session=False)).all()
+    marked = session().scalars(select(Estab).where(Estab.id.in_(ids)))
+    return sorted(f"{estab.name} ({estab.estab_id})" for estab in marked)
+
+
+def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
+    """The internal ids of the next schools, after this one, that were not used since, and mailed about by then."""
+    statement = select(Estab.id).where(*_unused(since), *_mailed(since, mailed_until), Estab.id > after)
+    return list(session().scalars(statement.order_by(Estab.id).limit(limit)))
+
+
+def find_unused(id_: str, since: datetime, *, mailed_until: datetime) -> Estab | None:
+    """The school, locked, if it still was not used since: another transaction may have waited for us."""
+    lock(Estab, id_)
+    return session().scalar(select(Estab).where(Estab.id == id_, *_unused(since), *_mailed(since, mailed_until)))
 
 
 def _unused(since: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -126,3 +139,12 @@ def _unused(since: datetime) -> tuple[ColumnElement[bool], ...]:
         Estab.fictional_for.is_not(None), Estab.state.not_in(FINAL_STATES), Estab.registered_at <= since,
         Estab.state_changed_at <= since, Estab.id.not_in(used),
     )  # fmt: skip
+
+
+def _not_mailed(since: datetime) -> ColumnElement[bool]:
+    """A mail from before that time may have been followed by a use, so it does not count."""
+    return or_(Estab.removal_mailed_at.is_(None), Estab.removal_mailed_at <= since)
+
+
+def _mailed(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Estab.removal_mailed_at > since, Estab.removal_mailed_at <= until

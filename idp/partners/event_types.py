@@ -91,7 +91,7 @@ _TYPES: Final = (
         "endpoint-lost",
         "school",
         "The program on the school's server has not been heard from for 24 hours, or was removed. What it sent stays, "
-        "and gets no newer.",
+        "and is no longer updated.",
     ),
     EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
     EventType(

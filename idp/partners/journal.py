@@ -43,8 +43,9 @@ class Failure:
 
 
 def record(client_id: str, failure: Failure) -> None:
-    """Record the failure in the client's log; does nothing if there is no such client."""
-    if not registry.is_plausible_id(client_id) or session().get(Client, client_id) is None:
+    """Record the failure in the client's log; does nothing if there is no such client, or it was removed."""
+    client = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
+    if client is None or client.removed_at is not None:
         return
     now = clock.now()
     values = {
@@ -81,7 +82,7 @@ def of_partner(partner_id: str, *, reference: str = "", client_id: str = "") -> 
     """
     statement = (
         select(ClientEvent, Client).join(Client, Client.id == ClientEvent.client_id)
-        .where(Client.partner_id == partner_id)
+        .where(Client.partner_id == partner_id, Client.removed_at.is_(None))
         .order_by(ClientEvent.last_at.desc(), ClientEvent.digest).limit(MAX_EVENTS)
     )  # fmt: skip
     if client_id:

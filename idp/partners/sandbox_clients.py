@@ -41,21 +41,41 @@ def remove(partner_id: str, client_id: str, *, by: str) -> Client:
     return client
 
 
-def mark_unused(since: datetime, *, mailed_before: datetime, limit: int) -> list[str]:
-    """Mark, as mailed about now, the next that were not used since; but those mailed about after `mailed_before`."""
-    mailed = or_(Client.removal_mailed_at.is_(None), Client.removal_mailed_at < mailed_before)
-    due = *_unused(since), mailed
-    batch = select(Client.id).where(*due).order_by(Client.id).limit(limit).scalar_subquery()
-    statement = update(Client).where(*due, Client.id.in_(batch)).values(removal_mailed_at=clock.now())
-    return list(session().scalars(statement.returning(Client.id).execution_options(synchronize_session=False)))
+def partners_with_unused(since: datetime, *, after: str, limit: int) -> list[str]:
+    """The next partners, after this id, who are to be mailed about applications that were not used since."""
+    statement = select(Client.partner_id).where(*_unused(since), _not_mailed(since), Client.partner_id > after)
+    return list(session().scalars(statement.distinct().order_by(Client.partner_id).limit(limit)))
 
 
-def unused(since: datetime, *, mailed_until: datetime, limit: int) -> list[Client]:
-    """The next that were not used since, and that their partner was mailed about by then."""
-    due = *_unused(since), Client.removal_mailed_at <= mailed_until
-    return list(session().scalars(select(Client).where(*due).order_by(Client.id).limit(limit)))
+def mark_unused(partner_id: str, since: datetime) -> list[str]:
+    """Mark the partner's applications that were not used since as mailed about now; returns their names."""
+    due = Client.partner_id == partner_id, *_unused(since), _not_mailed(since)
+    statement = update(Client).where(*due).values(removal_mailed_at=clock.now()).returning(Client.client_name)
+    return sorted(session().scalars(statement.execution_options(synchronize_session=False)))
+
+
+def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
+    """The ids of the next applications, after this one, that were not used since, and mailed about by then."""
+    statement = select(Client.id).where(*_unused(since), *_mailed(since, mailed_until), Client.id > after)
+    return list(session().scalars(statement.order_by(Client.id).limit(limit)))
+
+
+def find_unused(client_id: str, since: datetime, *, mailed_until: datetime) -> Client | None:
+    """The application, locked, if it still was not used since: another transaction may have waited for us."""
+    lock(Client, client_id)
+    statement = select(Client).where(Client.id == client_id, *_unused(since), *_mailed(since, mailed_until))
+    return session().scalar(statement)
 
 
 def _unused(since: datetime) -> tuple[ColumnElement[bool], ...]:
     used = select(ClientMilestone.client_id).where(ClientMilestone.last_at > since)
     return Client.is_sandbox.is_(True), Client.removed_at.is_(None), Client.updated_at <= since, Client.id.not_in(used)
+
+
+def _not_mailed(since: datetime) -> ColumnElement[bool]:
+    """A mail from before that time may have been followed by a use, so it does not count."""
+    return or_(Client.removal_mailed_at.is_(None), Client.removal_mailed_at <= since)
+
+
+def _mailed(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Client.removal_mailed_at > since, Client.removal_mailed_at <= until

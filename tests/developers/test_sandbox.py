@@ -9,14 +9,14 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from idp import worker
-from idp.developers import sandbox, sandbox_cli
+from idp.developers import sandbox, sandbox_cli, unused
 from idp.estabs import accounts, fictional, people
 from idp.estabs.models import Estab
 from idp.foundation import clock as clocks, runtime, scopes
 from idp.foundation.database import session
 from idp.onboarding import review
 from idp.outbox.models import Message
-from idp.partners import companies, manifest, milestones, registry, trial_keys
+from idp.partners import change_notices, companies, manifest, milestones, registry, sandbox_clients, trial_keys
 from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
@@ -426,6 +426,86 @@ class TestUnused:
         with work():
             assert registry.find(made[0]).removed_at is None
             assert session().get_one(Estab, made[1]).state == "verified"
+
+    def test_a_mail_from_before_the_last_use_does_not_count(self, made, work, outbox, clock, monkeypatch):
+        monkeypatch.setattr(unused, "_period", lambda: timedelta(days=30))
+        clock.move(timedelta(days=17))
+        worker.remove_unused(work)
+        clock.move(timedelta(days=1))
+        with work():
+            milestones.note(registry.find(made[0]), "token")
+            people.of_estab(made[1])[0].signed_in_at = clocks.now()
+        for days in (17, 13):
+            clock.move(timedelta(days=days))
+            worker.remove_unused(work)
+            assert len([letter for letter in outbox.all("sandbox_unused") if letter.to == "bo@assembly.example"]) == 2
+            with work():
+                assert registry.find(made[0]).removed_at is None
+                assert session().get_one(Estab, made[1]).state == "verified"
+        clock.move(timedelta(days=2))
+        worker.remove_unused(work)
+        with work():
+            assert registry.find(made[0]).removed_at is not None
+            assert session().get_one(Estab, made[1]).state == "closed"
+
+    def test_what_is_used_while_it_is_about_to_be_removed_stays(self, made, work, clock, monkeypatch):
+        clock.move(timedelta(days=167))
+        worker.remove_unused(work)
+        clock.move(timedelta(days=15))
+        find = sandbox_clients.unused
+
+        def used_afterwards(*args, **named):
+            ids = find(*args, **named)
+            milestones.note(registry.find(made[0]), "token")
+            return ids
+
+        monkeypatch.setattr(sandbox_clients, "unused", used_afterwards)
+        worker.remove_unused(work)
+        with work():
+            assert registry.find(made[0]).removed_at is None
+
+    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(self, made, sam, work, clock, monkeypatch):
+        with work():
+            person = session().get_one(Developer, sam)
+            other, _ = sandbox.make_application(person, name="Other", quick_start_id="authlib", address="")
+            first, second = sorted([made[0], other.id])
+        clock.move(timedelta(days=167))
+        worker.remove_unused(work)
+        clock.move(timedelta(days=15))
+        monkeypatch.setattr(unused, "BATCH_SIZE", 1)
+        remove = sandbox.remove_application
+
+        def fails_for_the_first(actor, client_id):
+            if client_id == first:
+                raise RuntimeError("cannot be removed")
+            return remove(actor, client_id)
+
+        monkeypatch.setattr(sandbox, "remove_application", fails_for_the_first)
+        worker.remove_unused(work)
+        with work():
+            assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
+            assert session().get_one(Estab, made[1]).state == "closed"
+
+    def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(self, made, work, outbox, clock, monkeypatch):
+        def fails(*_, **__):
+            raise RuntimeError("no mail")
+
+        clock.move(timedelta(days=167))
+        with monkeypatch.context() as patch:
+            patch.setattr(change_notices, "mail", fails)
+            worker.remove_unused(work)
+        clock.move(timedelta(days=15))
+        worker.remove_unused(work)
+        with work():
+            assert registry.find(made[0]).removed_at is None
+        assert outbox.all("sandbox_unused")
+
+    def test_of_two_workers_one_mails(self, made, work, outbox, clock, at_once):
+        clock.move(timedelta(days=167))
+        at_once(4, unused.mail_due)
+        assert sorted(letter.to for letter in outbox.all("sandbox_unused")) == [
+            "bo@assembly.example", "developers@assembly.example",
+        ]  # fmt: skip
 
     def test_live_applications_and_real_schools_are_never_removed(self, work, assembly, account, outbox, clock):
         with work():
