@@ -44,7 +44,7 @@ PROCESSORS = os.cpu_count() or 2
 IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
 the others."""
-PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 2)]
+PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
 """More than there are processors: tests wait for processes, a database or a browser."""
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""

@@ -399,6 +399,17 @@ def test_what_a_role_may_do_is_asked_of_one_table():
     assert [name(path) for path, text in code.items() if compared.search(text)] == []
 
 
+def test_every_assertion_can_fail():
+    """`assert a if b else c` reads as if it compared, and fails only where `a` or `c` is false."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assert) and isinstance(node.test, ast.IfExp | ast.Tuple | ast.Constant)
+    ]
+    assert found == []
+
+
 def test_templates_escape_everything():
     texts = {name(path): path.read_text("utf-8").replace(" ", "") for path in TEMPLATES}
 

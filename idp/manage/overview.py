@@ -201,7 +201,7 @@ def _server_tasks(endpoint: Endpoint, member: Membership) -> list[Task]:
     if endpoint.state == "lost":
         reason = (
             f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
-            "and it gets no newer."
+            "and it is no longer updated."
         )
         tasks.append(Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
     if named not in {None, endpoint.mis} and member.may(Action.NAME_MIS):
@@ -238,7 +238,7 @@ def _sharing_tasks(shared: list[Shared]) -> list[Task]:
 def _renewal_task(service: Shared) -> Task:
     if service.is_server:
         title = f"The connection of your school's server ends on {service.until}"
-        reason = "After that day it sends nothing more, and what services have gets no newer. You can renew it."
+        reason = "After that day it sends nothing more, and what services have is no longer updated. You can renew it."
     else:
         title = f"Sharing with {service.name} ends on {service.until}"
         reason = "After that day it receives nothing more. If your school still uses it, you can renew the agreement."

@@ -62,7 +62,7 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
     ):
         raise AlreadyHere(reason=developer.id)
     everyone = of_partner(partner.id)
-    today = [developer for developer in everyone if (now - developer.invited_at).days < 1]
+    today = [colleague for colleague in everyone if (now - colleague.invited_at).days < 1]
     if len(today) >= MAX_LINKS_PER_DAY or (developer is None and len(everyone) >= MAX_PEOPLE):
         raise TooManyPeople(reason=partner.id)
     if developer is None:

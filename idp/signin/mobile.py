@@ -66,10 +66,8 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     """Text a code for `purpose` to `number`; an earlier one stops working. Raises `TooManyMessages`."""
     lock(Administrator, person.id)
     now = clock.now()
-    if (
-        sum(one_time_codes.issued_since(person.id, purpose, now - MESSAGES_WINDOW) for purpose in PURPOSES)
-        >= MAX_MESSAGES
-    ):
+    sent = sum(one_time_codes.issued_since(person.id, any_purpose, now - MESSAGES_WINDOW) for any_purpose in PURPOSES)
+    if sent >= MAX_MESSAGES:
         raise TooManyMessages(reason=person.id, retry_after=int(MESSAGES_WINDOW.total_seconds()))
     code = f"{secrets.randbelow(1_000_000):06}"
     digest = _digest(purpose, person.id, now.isoformat(), code)

@@ -96,8 +96,9 @@ def test_an_application_is_tried_as_its_profile_has_it(dev, trial, work, profile
     path = goes_through(dev, client_id, trial[1])
     assert "All of it went well" in dev.sees, dev.sees
     titles = [heading.get_text() for heading in dev.page.select("section.card h2")]
-    assert titles[0].endswith("pushes its request") is (profile.get("security") == "fapi2")
-    assert len(titles) == 8 if "pushes" in titles[0] else 7
+    is_pushed = profile.get("security") == "fapi2"
+    assert titles[0].endswith("pushes its request") is is_pushed
+    assert len(titles) == (8 if is_pushed else 7)
     is_bound = profile.get("security") == "fapi2" or "dpop_bound_access_tokens" in profile.get("differs", {})
     assert ("dpop+jwt" in dev.sees) is is_bound
     assert "client_assertion=a JWT" in dev.sees
