@@ -45,7 +45,7 @@ IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
 the others."""
 PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
-"""More than there are processors: tests wait for processes, a database or a browser."""
+"""One more than there are processors: tests wait for processes, a database or a browser. Each reads all tests first."""
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
@@ -92,7 +92,7 @@ ON_SQLITE = [
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
 conformance plans and the tests of security for all that the protocol and its pages do with a database."""
 RACES = frozenset({"at_once", "overtaken"})
-"""Fixtures of tests in which the database decides between two."""
+"""Fixtures of tests in which the database decides between two. No other fixture uses them."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _all_stages(run: Run) -> None:
     run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
-            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
+            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without([*SAME_ON_ANY_DATABASE, *_without_races()])]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     installation = [*ONE_BY_ONE, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
@@ -240,6 +240,16 @@ def _with(*marks: str) -> list[str]:
 
 def _without(paths: list[str]) -> list[str]:
     return [f"--ignore={path}" for path in paths if "::" not in path]
+
+
+def _without_races() -> list[str]:
+    """The files of `ON_SQLITE` of which PostgreSQL gets no test: to read them would take as long as to run a few."""
+    files = [path for folder in ON_SQLITE for path in sorted((ROOT / folder).rglob("test_*.py"))]
+    names = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
+    return [
+        name for name, text in names.items()
+        if name not in COVERED_BY_OTHERS and not any(fixture in text for fixture in RACES)
+    ]  # fmt: skip
 
 
 def _report(run: Run) -> int:

@@ -1,5 +1,6 @@
 """What `make test` does where something it needs is missing."""
 
+import ast
 import os
 import sys
 
@@ -109,3 +110,14 @@ def test_a_stage_beside_another_shows_the_end_of_what_it_wrote(run, capfd):
 
     assert everything._report(run) == 1
     assert "an error" in capfd.readouterr().out
+
+
+def test_no_fixture_uses_those_by_which_tests_are_chosen_for_postgresql():
+    using = [
+        f"{path.name}: {node.name}"
+        for path in sorted((everything.ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(mark) for mark in node.decorator_list)
+        if everything.RACES.intersection(argument.arg for argument in node.args.args)
+    ]
+    assert using == []

@@ -189,6 +189,7 @@ def test_a_request_that_is_not_tampered_with_is_accepted(api, address):
         api.sound("announce").by(api.web)
     answer = api.sound(address).by(api.web)
     assert answer.status_code < 400, answer.text
+    answer.close()
 
 
 @pytest.mark.parametrize("address", SOUND)
