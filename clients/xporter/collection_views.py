@@ -200,8 +200,9 @@ class _Requested:
 
 def _requested(catalogue: Catalogue, access: Access, collection: str) -> _Requested:
     """The place of the cursor, or the beginning, narrowed by `student`, `from` and `to`. Raises `Problem`."""
-    given = {name: value for name in ("student", "from", "to") if (value := request.args.get(name))}
-    if text := request.args.get("cursor"):
+    parameters = request.args
+    given = {name: value for name in ("student", "from", "to") if (value := parameters.get(name))}
+    if text := parameters.get("cursor"):
         if given:
             raise Problem("invalid_request", f"{next(iter(given))} cannot be sent with a cursor: it is in the cursor.")
         cursor = cursors.read(text)

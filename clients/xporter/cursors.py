@@ -1,6 +1,6 @@
 """Cursors: places in a collection from which to read on, valid for one school, client and set of scopes.
 
-A cursor is a place and an authentication code (HMAC), whose key is the school's `epoch`. The key never leaves the
+A cursor is a place and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key never leaves the
 database, and is replaced when everything of the school is deleted. The code covers the client, the scopes and the
 members that they name, so a cursor expires when these change: a delta has no newly granted members of unchanged
 records, and cannot say which members are to be deleted.
@@ -8,6 +8,7 @@ records, and cannot say which members are to be deleted.
 
 import base64
 import binascii
+import hashlib
 import hmac
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -73,4 +74,6 @@ def read(text: str) -> Cursor:
 
 
 def _code(content: bytes, school: School, bound_to: bytes) -> bytes:
-    return hmac.digest(school.epoch.encode(), content + b"\0" + bound_to, "sha256")[:_CODE_BYTES]
+    # A third of the time of HMAC, whose hash OpenSSL looks up by its name each time.
+    key = school.epoch.encode()
+    return hashlib.blake2b(content + b"\0" + bound_to, key=key, digest_size=_CODE_BYTES).digest()
