@@ -15,6 +15,7 @@ from idp.foundation.errors import Refusal
 from idp.partners import lookalikes, registry, sandbox_clients, trial_secrets
 from idp.partners.metadata import REFRESH
 from idp.partners.models import Client, Partner
+from idp.sharing import authorise
 from idp.signin import session as browser_sessions
 from idp.signin.models import Developer
 
@@ -110,6 +111,12 @@ def remove_school(actor: Actor, estab_id: str) -> Estab:
     fictional.close(estab, by=actor.id)
     browser_sessions.end_all(owner.id, "removed")
     return estab
+
+
+def names_of_authorised(estab: Estab) -> list[str]:
+    """The names of the applications that a fictional school has authorised."""
+    clients = (registry.find(agreement.client_id) for agreement in authorise.current(estab.id))
+    return sorted(client.client_name for client in clients if client.removed_at is None)
 
 
 def has_try_it(client: Client) -> bool:

@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.fields.choices import SelectChoice
 
-from idp.developers import applications, quick_starts, sandbox, signed_in
+from idp.developers import applications, guide, quick_starts, sandbox, signed_in, unused
 from idp.developers.forms import FictionalSchool, SandboxApplication
 from idp.estabs import accounts, fictional
 from idp.foundation import database, runtime
@@ -22,7 +22,7 @@ bp = Blueprint("sandbox", __name__, url_prefix="/sandbox")
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 @admission.hashes_passwords
 def home() -> ResponseReturnValue:
-    """The fictional schools, and a form to make another one."""
+    """The sandbox applications, the fictional schools, and a form to make another school."""
     person, form = signed_in.developer(), FictionalSchool()
     form.mis.choices = [SelectChoice(system.code, system.name) for system in mis_catalogue.catalogue().values()]
     if request.method == "POST" and form.validate():
@@ -43,9 +43,11 @@ def home() -> ResponseReturnValue:
     page = render_template(
         "developers/sandbox.html",
         form=form,
+        applications=[(client, sandbox.has_try_it(client)) for client in sandbox_clients.of_partner(person.partner_id)],
         schools=fictional.of_partner(person.partner_id),
-        most=fictional.MAX_SCHOOLS,
+        most={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
         days=runtime.settings().retention.sandbox,
+        notice=guide.duration(unused.NOTICE),
     )
     return page, 422 if form.errors else 200
 
@@ -76,15 +78,19 @@ def verify(estab_id: str) -> ResponseReturnValue:
     return redirect(url_for(".home"), 303)
 
 
-@bp.post("/schools/<estab_id>/remove")
+@bp.route("/schools/<estab_id>/remove", methods=["GET", "POST"])
 @security.developer
-@limiter.limit(at_most(30, "minute"))
-@form_drafts.form_shown_at("developers.sandbox.home")
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
 def remove_school(estab_id: str) -> ResponseReturnValue:
-    """Remove a fictional school."""
-    estab = sandbox.remove_school(signed_in.developer(), estab_id)
-    flash(f"{estab.name} is removed.", "success")
-    return redirect(url_for(".home"), 303)
+    """Ask, and remove a fictional school."""
+    developer = signed_in.developer()
+    if request.method == "POST":
+        estab = sandbox.remove_school(developer, estab_id)
+        flash(f"{estab.name} is removed.", "success")
+        return redirect(url_for(".home"), 303)
+    estab = fictional.find(developer.partner_id, estab_id)
+    names = sandbox.names_of_authorised(estab)
+    return render_template("developers/sandbox_remove_school.html", estab=estab, names=names)
 
 
 @bp.route("/applications/<client_id>/remove", methods=["GET", "POST"])

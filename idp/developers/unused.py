@@ -1,4 +1,4 @@
-"""Remove sandbox applications and fictional schools that no one uses, two weeks after a mail about it.
+"""Remove sandbox applications and fictional schools that no one uses, `NOTICE` after a mail about it.
 
 Used is an application that was registered or changed, or for which a person signed in or got a token; and a school
 that was made or changed, or whose person signed in. Each step takes the next rows after an id and returns the one to

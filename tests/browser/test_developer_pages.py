@@ -81,6 +81,12 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
     looks_right(page, "developer-sandbox-school")
     page.get_by_role("link", name="Back to the sandbox").click()
     looks_right(page, "developer-sandbox")
+    page.locator(f"#remove-{username}").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("It has authorised no application").wait_for()
+    looks_right(page, "developer-sandbox-remove-school")
+    page.get_by_role("link", name="Back", exact=True).press("Enter")
+    page.locator(f"#remove-{username}").wait_for()
 
     page.goto(f"{issuer}/developers/applications/{client_id}/request")
     for label, text in ASKED.items():

@@ -21,6 +21,7 @@ from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
 from idp.sharing import authorise
+from idp.sharing.live import current
 from idp.sharing.sandbox import FictionalAndReal
 from idp.signin.models import Developer
 from tests import factories
@@ -238,6 +239,43 @@ class TestInABrowser:
 
 
 class TestConsole:
+    def test_the_applications_are_listed_with_their_state_and_what_can_be_done(self, dev, made, work, assembly):
+        with work():
+            factories.a_client(companies.by_id(assembly), id="live", client_name="Live Connector")
+            other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
+            sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
+        dev.opens("/developers/sandbox")
+        for place in (f"/developers/applications/{made[0]}", f"/developers/applications/{made[0]}/try-it",
+                      f"/developers/sandbox/applications/{made[0]}/remove"):  # fmt: skip
+            assert dev.page.find("main").find("a", href=place), place
+        assert f"Trial (sandbox) works Client id {made[0]}" in dev.sees
+        assert "Live Connector" not in dev.sees
+        assert "Theirs" not in dev.sees
+        with work():
+            registry.disable(made[0], by="cli")
+        dev.opens("/developers/sandbox")
+        assert "Trial (sandbox) disabled by us" in dev.sees
+        assert dev.page.find(id=f"try-{made[0]}") is None
+        dev.opens(f"/developers/sandbox/applications/{made[0]}/remove")
+        dev.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        dev.opens("/developers/sandbox")
+        assert "You have none yet. Make one for the software that you use" in dev.sees
+
+    def test_one_that_takes_nobody_back_for_us_is_not_offered_for_trying(self, dev, made, work):
+        with work():
+            document = manifest.of_client(registry.find(made[0]))
+            registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
+        dev.opens("/developers/sandbox")
+        assert dev.page.find(id=f"try-{made[0]}") is None
+
+    def test_no_more_are_offered_than_there_can_be(self, dev, made, monkeypatch):
+        assert dev.opens("/developers/sandbox").status_code == 200
+        assert dev.page.find(id="make-application")
+        monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
+        dev.opens("/developers/sandbox")
+        assert dev.page.find(id="make-application") is None
+        assert "There can be 1" in dev.sees
+
     def test_another_partners_schools_are_not_there(self, dev, work):
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
@@ -358,12 +396,33 @@ class TestRemoving:
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert stranger.is_signed_in()
         dev.opens("/developers/sandbox")
+        dev.opens(dev.page.find(id=f"remove-{estab_id}")["href"])
+        assert "Remove Fictional Primary School 1?" in dev.sees
+        assert stranger.is_signed_in()
         dev.sends_again(f"/developers/sandbox/schools/{estab_id}/remove")
+        assert dev.answer.location == "/developers/sandbox"
         assert not stranger.is_signed_in()
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert not stranger.is_signed_in()
         dev.opens("/developers/sandbox")
         assert estab_id not in dev.answer.text
+
+    def test_it_asks_with_all_that_ends_with_a_school(self, dev, made, work):
+        with work():
+            estab = session().get_one(Estab, made[1])
+            path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
+        dev.opens(path)
+        assert "It has authorised no application" in dev.sees
+        with work():
+            gives(registry.find(made[0]), session().get_one(Estab, made[1]))
+        dev.opens(path)
+        assert "It has authorised Trial (sandbox):" in dev.sees
+        with work():
+            assert current(made[1], made[0]).is_live
+        dev.sends_again(path)
+        with work():
+            assert not current(made[1], made[0]).is_live
+        assert dev.opens(path).status_code == 404
 
     def test_another_partners_are_not_removed(self, dev, work):
         with work():
@@ -371,10 +430,10 @@ class TestRemoving:
             client, _ = sandbox.make_application(other, name="Trial", quick_start_id="authlib", address="")
             theirs = sandbox.make_school(other, "primary", mis="sims", password=("x", "x"), is_verified=True)
             paths = [f"applications/{client.id}", f"schools/{theirs.estab.estab_id}"]
-        dev.opens("/developers/people")
         for path in paths:
-            assert dev.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
+            assert dev.opens(f"/developers/sandbox/{path}/remove").status_code == 404
             dev.opens("/developers/people")
+            assert dev.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
 
     def test_removing_makes_no_room_for_more_than_a_days_number(self, work, sam, monkeypatch, clock):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
