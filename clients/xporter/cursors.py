@@ -1,9 +1,9 @@
 """Cursors: places in a collection from which to read on, valid for one school, client and set of scopes.
 
-A cursor is a place and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key never leaves the
-database, and is replaced when everything of the school is deleted. The code covers the client, the scopes and the
-members that they name, so a cursor expires when these change: a delta has no newly granted members of unchanged
-records, and cannot say which members are to be deleted.
+A cursor is a place and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key
+never leaves the database, and is replaced when everything of the school is deleted. The code covers the client, the
+scopes and the members that they name, so a cursor expires when these change: a delta has no newly granted members of
+unchanged records, and cannot say which members are to be deleted.
 """
 
 import base64
