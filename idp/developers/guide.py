@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from idp.developers import applications
 from idp.foundation import runtime, scopes
-from idp.oidc.clients import client_assertion, dpop, failures, keys
+from idp.oidc.clients import client as clients, client_assertion, dpop, failures, keys
 from idp.oidc.endpoints import discovery
+from idp.oidc.tokens import families
 from idp.partners import journal, reminders
 
+USUAL_RECORDS: Final = 100
+MOST_RECORDS: Final = 1000
+"""Records in a page of XporterOnDemand, which is a program of its own: a test compares these with it."""
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -67,6 +72,10 @@ AT_AUTHORIZE: Final = (
 AT_TOKEN: Final = (
     Refused("A wrong secret, or a key that is not registered", "invalid_client", "The log says which of them it was."),
     Refused(
+        "An assertion by one of your keys that is wrong otherwise", "invalid_client",
+        "error_description says what it is: its audience, its times, or a jti that was used before.",
+    ),
+    Refused(
         "A code a second time", "invalid_grant",
         "All tokens that came from it end, because somebody else may have used it. Begin the sign-in again.",
     ),
@@ -123,6 +132,10 @@ class Figures:
     expected_errors: list[str]
     """Errors that are not in the log of failed requests."""
     most_events: int
+    most_references: int
+    """References that an entry of the log has."""
+    parts: list[str]
+    """The parts of an address that the log compares."""
     log_kept: str
     """How long an entry of the log is kept after its last failure."""
     cache: str
@@ -134,21 +147,25 @@ class Figures:
     """How long we use them while they cannot be fetched."""
     secret_reminder: str
     """How long before a former secret ends its partner is reminded."""
+    secret_overlap: str
+    """The longest time for which a former secret works beside a new one that is made in the console."""
+    usual_records: int = USUAL_RECORDS
+    most_records: int = MOST_RECORDS
 
 
 def figures() -> Figures:
     """The figures of this service, as its settings are now."""
     tokens, sharing = runtime.settings().tokens, runtime.settings().sharing
-    agreed = duration(sharing.default_days * 86400)
+    agreed, precision = duration(sharing.default_days * 86400), duration(families.LAST_USED_PRECISION)
     return Figures(
         metadata=discovery.metadata(),
         lifetimes=[
             ("Authorization code", _with_fapi2(duration(tokens.code), duration(tokens.code_fapi2))),
             ("Access token", _with_fapi2(duration(tokens.access), duration(tokens.access_fapi2))),
             ("ID Token", duration(tokens.id_token)),
-            ("Refresh token, unused", duration(tokens.refresh_idle)),
+            ("Refresh token, unused", f"{duration(tokens.refresh_idle)}; {precision} less if it stays the same"),
             ("Refresh token, at most", f"{duration(tokens.refresh_absolute)}, or until the authorisation ends"),
-            ("The same without a secret and without DPoP", duration(tokens.refresh_absolute_public)),
+            ("The same of a public application without DPoP", duration(tokens.refresh_absolute_public)),
             ("A school’s authorisation", f"{agreed}, unless yours is registered for less"),
             ("Pushed request, until a browser brings it", duration(tokens.pushed_request)),
             ("Time for a person to sign in, register and decide", duration(tokens.interaction)),
@@ -166,11 +183,12 @@ def figures() -> Figures:
             if scope.kind == "data"
         ],
         expected_errors=sorted(failures.EXPECTED),
-        most_events=journal.MAX_EVENTS,
+        most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
         cache=duration(discovery.CACHE_SECONDS),
         keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
         keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD),
+        secret_overlap=duration(max(applications.OVERLAPS.values())),
     )  # fmt: skip
 
 

@@ -2,16 +2,24 @@
 
 import base64
 import json
+from urllib.parse import urlsplit
 
 import pytest
 
+from clients.xporter import oneroster, oneroster_views, pages, web as xporter
 from clients.xporter.problems import KINDS
 from idp.developers import guide
 from idp.estabs.models import Administrator
 from idp.foundation import scopes
+from idp.oidc.clients import failures
+from idp.oidc.errors import CLIENT_REFUSED
+from idp.oidc.incoming import KNOWN
+from idp.partners import journal
 from idp.sharing import authorise
+from tests import factories
 from tests.html import parse
-from tests.oidc.support import authorised, page, sent
+from tests.oidc.signing import Signer, jwks, key
+from tests.oidc.support import ISSUER, authorised, page, sent
 from tests.oidc.world import world
 
 __all__ = ["world"]
@@ -40,7 +48,23 @@ def test_what_is_said_of_keys_and_of_the_log_is_what_the_code_does(text, change_
     assert "A client assertion may last 10 minutes, and is taken once" in page
     assert "A DPoP proof is good for 1 minute after its iat" in page
     assert "The newest 200 entries are kept, for 12 days after the last failure" in page
-    assert "your contact gets a mail 2 days before it ends" in page
+    assert "your company’s contact gets a mail 2 days before it ends" in page
+    assert "for a time that you choose with it, 30 days at most" in page
+    assert "the newest 10 references are kept" in page
+    assert "Refresh token, unused 90 days; 1 day less if it stays the same" in page
+    assert "the parts that differ are named: scheme, host, port, path, query, fragment." in page
+
+
+def test_what_is_said_of_xporter_is_what_it_does(text):
+    page = text()
+    assert (guide.USUAL_RECORDS, guide.MOST_RECORDS) == (pages.DEFAULT_LIMIT, pages.MAX_LIMIT)
+    assert "A page has 100 records, or as many as limit says, from 1 to 1,000" in page
+    assert f"/v1/students?limit={pages.MAX_LIMIT} " in page
+    assert f"below {oneroster.BASE} (" in page
+    named = page.partition(f"below {oneroster.BASE} (")[2].partition(")")[0].split(", ")
+    assert set(named) <= oneroster.RESOURCES.keys()
+    assert f"CSV files at {oneroster_views.CSV_PATH}" in page
+    assert f"at its {xporter.METADATA}" in page
 
 
 @pytest.mark.parametrize(
@@ -54,6 +78,8 @@ def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, 
     with world.work() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == of_token(sent)
+    with world.work():
+        assert {entry.error for entry in journal.newest(world.partner.id)} == {of_token(sent)}
 
 
 @pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
@@ -64,7 +90,57 @@ def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused)
         assert response.status_code == 400
         assert page(response).find(id="error-code")
     else:
-        assert sent(response)["error"] == refused.error
+        answer = sent(response)
+        assert answer["error"] == refused.error
+        assert answer["iss"] == ISSUER
+        names_a_parameter = answer["error_description"].partition(": ")[0] in KNOWN
+        assert names_a_parameter or refused.error in failures.EXPECTED
+
+
+def test_what_is_not_known_is_ignored(web, world):
+    link = world.partner.link(colour="blue", claims='{"userinfo": {"shoe_size": null}}')
+    assert urlsplit(web.get(link).location).path == "/sign-in"
+
+
+def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")),
+            grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
+        )  # fmt: skip
+        partner = Signer(client.id)
+
+    def refused(assertion):
+        answer = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
+        assert answer.json["error"] == of_token("An assertion by one of your keys") == of_token("A wrong secret")
+        return answer.json["error_description"]
+
+    assert "aud is " in refused(partner.assertion(aud="https://elsewhere.example"))
+    assert refused(partner.assertion(key=key("ES256", 2))) == CLIENT_REFUSED
+    with world.work():
+        assert any("key" in entry.fact for entry in journal.newest(client.id))
+
+
+def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
+    for differs, changes in (
+        ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
+    ):  # fmt: skip
+        partner = world.new_partner(**differs)
+        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        successor = partner.refreshes(web, tokens["refresh_token"]).json.get("refresh_token")
+        assert (successor is not None) is changes, differs
+        if successor:
+            assert partner.refreshes(web, tokens["refresh_token"]).json["refresh_token"] == successor
+            assert partner.refreshes(web, successor).status_code == 200
+            assert partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+            assert partner.refreshes(web, successor).json["error"] == "invalid_grant"
+
+
+def test_the_audience_is_that_which_it_says(web, world):
+    with world.work():
+        factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert payload(tokens["access_token"])["aud"] == [ISSUER, "https://xporter.example"]
 
 
 def test_a_code_works_once(web, world):
