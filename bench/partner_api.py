@@ -76,7 +76,7 @@ def _typed(provider: Provider, register: Material, rng: random.Random) -> list[s
         refresh.run(sources, accept_shrink=True)
     with work(provider.world.app):
         some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * DIFFERENT)
-        schools = list(database.session().execute(some).tuples())
+        schools = list(database.session().execute(some))
     return [rng.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]
 
 

@@ -1,5 +1,6 @@
 """The national school register, for partners' own type-ahead fields."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, structs
@@ -40,11 +41,15 @@ def search_register(_access: Access, query: SearchQuery) -> RegisterSchools:
     )  # fmt: skip
 
 
-def to_entry(school: RegisteredSchool) -> RegisterEntry:
-    """The entry of a school, with the successors of a closed one."""
-    listed = ListedSchool(school)
-    after = search.successors(school) if listed.is_closed else ()
-    return RegisterEntry(**_entry(listed), successors=tuple(map(_to_successor, after)))
+def to_entries(schools: Collection[RegisteredSchool]) -> dict[int, RegisterEntry]:
+    """The entries of schools by their internal ids, with the successors of closed ones."""
+    after = search.successors_of([school for school in schools if ListedSchool(school).is_closed])
+    return {
+        school.id: RegisterEntry(
+            **_entry(ListedSchool(school)), successors=tuple(map(_to_successor, after.get(school.id, ())))
+        )
+        for school in schools
+    }
 
 
 def _to_school(result: FoundSchool) -> RegisterSchool:

@@ -10,7 +10,16 @@ from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
-from idp.partner_api.answers import Connection, Review, School, SchoolEndpoint, Schools, Status, Verification
+from idp.partner_api.answers import (
+    Connection,
+    RegisterEntry,
+    Review,
+    School,
+    SchoolEndpoint,
+    Schools,
+    Status,
+    Verification,
+)
 from idp.partner_api.operations import InvalidParameter, NoQuery, operation
 from idp.schools import codes
 from idp.sharing import client_schools, reviews
@@ -54,7 +63,10 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     rows = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
     schools, has_more = rows[: query.limit], len(rows) > query.limit
     connected = endpoints.of_estabs([school.estab.id for school in schools])
-    answers = tuple(to_school(school, connected.get(school.estab.id)) for school in schools)
+    entries = register.to_entries([school.estab.school for school in schools])
+    answers = tuple(
+        to_school(school, connected.get(school.estab.id), entries[school.estab.school_id]) for school in schools
+    )
     return Schools(schools=answers, next=schools[-1].estab.id if has_more else UNSET)
 
 
@@ -69,15 +81,16 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     if allowed is not None and allowed != estab_id:
         raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
     for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
-        return to_school(school, endpoints.current(school.estab.id))
+        entries = register.to_entries([school.estab.school])
+        return to_school(school, endpoints.current(school.estab.id), entries[school.estab.school_id])
     raise NotFound(NOT_AUTHORISED, reason=estab_id)
 
 
-def to_school(client_school: ClientSchool, endpoint: Endpoint | None) -> School:
-    """The school as it is answered, with its endpoint."""
+def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: RegisterEntry) -> School:
+    """The school as it is answered, with its endpoint and its entry in the national register."""
     agreement, estab = client_school.agreement, client_school.estab
     return School(
-        estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
+        estab_id=estab.estab_id, status=client_school.status, verification=estab.state,  # type: ignore[arg-type]
         connection=connection(client_school, endpoint), endpoint=_endpoint(endpoint),
         scope=scopes.format(client_school.granted), withheld_scope=scopes.format(client_school.withheld),
         mis=estab.mis or UNSET,
@@ -87,13 +100,13 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None) -> School:
         review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,
         until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
-        changed_at=client_school.changed_at, register=register.to_entry(estab.school),
+        changed_at=client_school.changed_at, register=entry,
     )  # fmt: skip
 
 
 def connection(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
     """One state for the partner, computed from those of the agreement, of the school's account and of its endpoint."""
-    agreed, estab = client_school.agreement.state, client_school.estab.state
+    agreed, estab = client_school.status, client_school.estab.state
     if estab in {"closed", "rejected"}:
         return "closed"
     if agreed == "withdrawn":

@@ -123,7 +123,13 @@ def school(id_: int) -> School:
 
 def successors(closed: School) -> tuple[Successor, ...]:
     """The successors of a closed school, as `succession.successors` finds them; empty if unknown."""
-    return succession.successors([closed.register_id])[closed.register_id] if closed.register == gias.REGISTER else ()
+    return successors_of([closed]).get(closed.id, ())
+
+
+def successors_of(closed: Collection[School]) -> dict[int, tuple[Successor, ...]]:
+    """The same for several schools of the English register, by their internal ids."""
+    ids = {school.register_id: school.id for school in closed if school.register == gias.REGISTER}
+    return {ids[urn]: found for urn, found in succession.successors(ids.keys()).items()}
 
 
 def dated() -> date | None:

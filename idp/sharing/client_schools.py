@@ -3,7 +3,7 @@
 One row for a school: its newest agreement with the client, also one that has ended. Superseded agreements are none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -42,6 +42,8 @@ class ClientSchool:
 
     estab: Estab
     agreement: Authorisation
+    status: str
+    """`active`, `paused`, `expired` or `withdrawn`, now."""
     granted: frozenset[str]
     """The scopes that a token would get now; those about a person, as long as the person acts for the school."""
     withheld: frozenset[str]
@@ -63,7 +65,8 @@ def page(client: Snapshot, selection: Selection, *, after: str | None = None, li
         # The second says the same to PostgreSQL, which otherwise reads the estabs from the first one on.
         statement = statement.where(Authorisation.estab_id > after, Estab.id > after)
     rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
-    return [_to_school(client, agreement, imported_at) for agreement, imported_at in rows]
+    continued_as = _estab_ids({agreement.moved_to for agreement, _ in rows if agreement.moved_to is not None})
+    return [_to_school(client, agreement, imported_at, continued_as) for agreement, imported_at in rows]
 
 
 def _newest() -> Select[Authorisation, datetime]:
@@ -134,20 +137,27 @@ def _has_status(status: str) -> ColumnElement[bool]:
     return and_(is_open, ~is_over, is_paused if status == "paused" else ~is_paused)
 
 
-def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime) -> ClientSchool:
+def _to_school(
+    client: Snapshot, agreement: Authorisation, imported_at: datetime, continued_as: Mapping[str, str]
+) -> ClientSchool:
     granted, withheld = scopes_now(client, agreement)
+    continues_as = None if agreement.moved_to is None else continued_as[agreement.moved_to]
     ends = [agreement.until] if agreement.until <= clock.now() else []
     changed = agreement.changed_at or agreement.given_at
     return ClientSchool(
-        estab=agreement.estab, agreement=agreement, granted=granted, withheld=withheld,
+        estab=agreement.estab, agreement=agreement, status=agreement.state, granted=granted, withheld=withheld,
         review=reviews.of(agreement, client) if agreement.estab.may_act else None,
-        mis_accepted=registry.accepts_mis(client, agreement.estab.mis), continues_as=_estab_id(agreement.moved_to),
+        mis_accepted=registry.accepts_mis(client, agreement.estab.mis), continues_as=continues_as,
         changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
     )  # fmt: skip
 
 
-def _estab_id(internal_id: str | None) -> str | None:
-    return None if internal_id is None else session().get_one(Estab, internal_id).estab_id
+def _estab_ids(internal_ids: Collection[str]) -> dict[str, str]:
+    """The Estab IDs of estabs by their internal ids."""
+    if not internal_ids:
+        return {}
+    rows = session().execute(select(Estab.id, Estab.estab_id).where(Estab.id.in_(internal_ids)))
+    return {row.id: row.estab_id for row in rows}
 
 
 def scopes_now(client: AnyClient, agreement: Authorisation) -> tuple[frozenset[str], frozenset[str]]:

@@ -3,12 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event, select
 
 from idp.estabs.models import Estab, Membership
+from idp.foundation.database import db
 from idp.oidc.tokens import access_tokens
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
 from idp.sharing import authorise, continuing, mis, reviewing, reviews
+from idp.sharing.models import Authorisation
 from tests.factories import a_school, an_administrator, an_estab
 
 
@@ -115,14 +118,59 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
     assert of(owners["expires"]) in program.schools(f"/api/schools?changed_since={before}")
 
 
-def test_a_closed_school_brings_its_successors(program, authorised, work):
-    owner = authorised(program, "Old School")
-    with work() as database:
-        school = database.get_one(School, owner.memberships[0].estab.school_id)
-        school.status_code, school.status_name = "2", "Closed"
-        assert a_school(name="Another")
-    register = program.schools()[of(owner)]["register"]
-    assert register["status"] == "Closed"
+@pytest.fixture
+def closes(program, authorised, work, clock):
+    """`closes("Old School")`: it has closed, a successor goes on with its agreement; returns its Estab ID."""
+
+    def close(name):
+        owner = authorised(program, name)
+        with work() as database:
+            school = database.get_one(School, owner.memberships[0].estab.school_id)
+            school.status_code, school.status_name = "2", "Closed"
+            after = an_estab(a_school(name=f"{name} Academy"))
+            database.add(
+                SchoolLink(
+                    from_urn=school.register_id, to_urn=after.school.register_id, kind="Successor", is_succession=True,
+                    name=after.name, since=clock.today(),
+                )
+            )  # fmt: skip
+            estab_id = owner.memberships[0].estab_id
+            agreement = database.scalars(select(Authorisation).where(Authorisation.estab_id == estab_id)).one()
+            agreement.withdrawn_at, agreement.moved_to = clock.now(), after.id
+        return of(owner), after.estab_id
+
+    return close
+
+
+def test_a_closed_school_brings_its_successors(program, closes):
+    estab_id, continued_as = closes("Old School")
+    school = program.schools()[estab_id]
+    assert (school["register"]["status"], school["continues_as"]) == ("Closed", continued_as)
+    [successor] = school["register"]["successors"]
+    assert (successor["name"], len(successor["urn"])) == ("Old School Academy", 6)
+
+
+def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, closes, settings, app):
+    statements = []
+
+    def note(_connection, _cursor, text, *_):
+        statements.append(text)
+
+    with app.app_context():
+        engine = db.engine
+    numbers = []
+    for count in (1, 4):
+        for number in range(count):
+            closes(f"School {count} {number}")
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            schools = program.schools()
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        assert all("continues_as" in school and school["register"]["successors"] for school in schools.values())
+        numbers.append(len(statements))
+        statements.clear()
+    assert numbers[0] == numbers[1] > 0
 
 
 def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
