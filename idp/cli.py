@@ -173,8 +173,8 @@ def _settings() -> Any:
 
     try:
         return load()
-    except BadSettings as bad:
-        raise Misconfigured(str(bad)) from bad
+    except BadSettings as error:
+        raise Misconfigured(str(error)) from error
 
 
 @main.group("db")

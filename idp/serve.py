@@ -82,8 +82,8 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """
     try:
         settings = load()
-    except BadSettings as bad:
-        raise Misconfigured(str(bad)) from bad
+    except BadSettings as error:
+        raise Misconfigured(str(error)) from error
     count = workers or settings.server.workers
     if count > 1 and settings.database.is_sqlite:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")

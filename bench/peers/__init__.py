@@ -66,8 +66,8 @@ def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> l
         for name, peer in (("django-oauth-toolkit", _django), ("node-oidc-provider", _node)):
             try:
                 entrants += list(peer(setup))
-            except (OSError, subprocess.SubprocessError, RuntimeError) as fault:
-                print(f"{name} cannot be installed here and is left out: {fault}", flush=True)
+            except (OSError, subprocess.SubprocessError, RuntimeError) as error:
+                print(f"{name} cannot be installed here and is left out: {error}", flush=True)
         for number in range(rounds + 1):  # the first is not counted
             for entrant in entrants:
                 duration = seconds if number else http.WARM_UP_SECONDS

@@ -39,8 +39,8 @@ class Handler(WSGIRequestHandler):
 def _settings(application: Application) -> settings.Settings:
     try:
         return settings.from_environment(application)
-    except settings.BadSettings as bad:
-        click.echo(bad, err=True)
+    except settings.BadSettings as error:
+        click.echo(error, err=True)
         sys.exit(2)
 
 

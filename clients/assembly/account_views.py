@@ -44,8 +44,8 @@ def sign_up() -> ResponseReturnValue:
                 program().database, code=request.form.get("code", ""), email=request.form.get("email", ""),
                 password=request.form.get("password", ""), terms_version=request.form.get("terms", ""),
             )  # fmt: skip
-        except Invalid as invalid:
-            faults = invalid.faults
+        except Invalid as error:
+            faults = error.faults
         else:
             program().background.wake()
             session["waiting_for"] = request.form["email"].strip()
@@ -79,8 +79,8 @@ def activate(secret: str) -> ResponseReturnValue:
     if request.method == "POST":
         try:
             sign_in_by_password(accounts.activate(program().database, secret, request.form.get("password", "")))
-        except Invalid as invalid:
-            faults = invalid.faults
+        except Invalid as error:
+            faults = error.faults
         else:
             return redirect(url_for("school.choose"), 303)
     works = accounts.can_activate(program().database, secret)
@@ -97,8 +97,8 @@ def sign_in() -> ResponseReturnValue:
                 program().database, request.form.get("email", ""), request.form.get("password", "")
             )
             sign_in_by_password(account)
-        except Invalid as invalid:
-            faults = invalid.faults
+        except Invalid as error:
+            faults = error.faults
         else:
             return redirect(url_for("connector.connector"), 303)
     return render_template("sign_in.html", faults=faults, typed=request.form), 400 if faults else 200
@@ -111,8 +111,8 @@ def forgotten() -> ResponseReturnValue:
     if request.method == "POST":
         try:
             resets.request(program().database, request.form.get("email", ""))
-        except Invalid as invalid:
-            faults = invalid.faults
+        except Invalid as error:
+            faults = error.faults
         else:
             program().background.wake()
             return redirect(url_for("people.forgotten", sent=1), 303)
@@ -127,8 +127,8 @@ def new_password(secret: str) -> ResponseReturnValue:
     if request.method == "POST":
         try:
             resets.choose(program().database, secret, request.form.get("password", ""))
-        except Invalid as invalid:
-            faults = invalid.faults
+        except Invalid as error:
+            faults = error.faults
         else:
             program().background.wake()
             flash("Your password is changed. Sign in with it.")

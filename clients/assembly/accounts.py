@@ -64,8 +64,8 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     faults = {} if invite_codes.works(database, code) else wrong_code
     try:
         address = normal(email)
-    except Invalid as invalid:
-        faults = faults | invalid.faults
+    except Invalid as error:
+        faults = faults | error.faults
     if faults := faults | _faults(password, terms_version):
         raise Invalid(**faults)
     hashed, now = _hasher.hash(password), time.time()
@@ -200,8 +200,8 @@ def normal(email: str) -> str:
     """The address as it is stored. Raises `Invalid`."""
     try:
         return validate_email(email.strip(), check_deliverability=False).normalized.lower()
-    except EmailNotValidError as fault:
-        raise Invalid(email="Enter an e-mail address, such as office@school.example") from fault
+    except EmailNotValidError as error:
+        raise Invalid(email="Enter an e-mail address, such as office@school.example") from error
 
 
 def hash_new(password: str) -> str:

@@ -66,5 +66,5 @@ class Background:
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception as fault:  # noqa: BLE001  a thread that ends would leave everything waiting
-            log.warning("it is tried again: %s: %s", type(fault).__name__, fault)
+        except Exception as error:  # noqa: BLE001  a thread that ends would leave everything waiting
+            log.warning("it is tried again: %s: %s", type(error).__name__, error)

@@ -167,8 +167,8 @@ def check(database: Database, provider: Provider, estab_id: str) -> None:
     headers = {"If-None-Match": row["etag"]} if row["etag"] else {}
     try:
         response = provider.call_for_ourselves("GET", f"/api/schools/{estab_id}", headers=headers)
-    except Refused as refused:
-        if refused.http_status != 404:
+    except Refused as error:
+        if error.http_status != 404:
             raise
         with database.transaction() as connection:  # it has never authorised us
             connection.execute("DELETE FROM connections WHERE estab_id = ? AND refresh_token IS NULL", (estab_id,))
@@ -251,19 +251,19 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
     try:
         # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
         answer = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
-    except Refused as refused:
-        is_about_sharing = refused.code in {"invalid_grant", "access_denied"}
+    except Refused as error:
+        is_about_sharing = error.code in {"invalid_grant", "access_denied"}
         with database.transaction() as connection:
             _end_claim(connection, estab_id)
             connection.execute(  # ended for good, or paused: then the same token works again later
                 "UPDATE connections SET access_token = NULL, access_until = 0, "
                 "refresh_token = CASE WHEN ? THEN NULL ELSE refresh_token END "
                 "WHERE ? AND estab_id = ? AND refresh_token = ?",
-                (refused.code == "invalid_grant", is_about_sharing, estab_id, refresh_token),
+                (error.code == "invalid_grant", is_about_sharing, estab_id, refresh_token),
             )
         if not is_about_sharing:
             raise
-        raise NoToken(refused.code) from refused
+        raise NoToken(error.code) from error
     except Exception:
         with database.transaction() as connection:
             _end_claim(connection, estab_id)

@@ -64,8 +64,8 @@ def send_again() -> ResponseReturnValue:
         try:
             invitations.send_again(parts.database, parts.provider, invitation.idempotency_key)
             flash("The e-mail is on its way again. The link in the one before no longer works.")
-        except Refused as refused:
-            flash(refused.detail or "It could not be sent again.")
+        except Refused as error:
+            flash(error.detail or "It could not be sent again.")
     return redirect(url_for("connector.connector"), 303)
 
 

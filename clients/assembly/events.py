@@ -70,8 +70,8 @@ def handle_waiting(database: Database, provider: Provider, settings: Settings) -
             elif row["estab_id"] is not None:
                 connections.check(database, provider, row["estab_id"])
                 connections.receive(database, provider, settings, row["estab_id"])
-        except ProviderError as fault:  # it waits, and keeps no other waiting
-            log.warning("an event is looked at again: %s: %s", type(fault).__name__, fault)
+        except ProviderError as error:  # it waits, and keeps no other waiting
+            log.warning("an event is looked at again: %s: %s", type(error).__name__, error)
             continue
         with database.transaction() as connection:
             connection.execute("UPDATE received_tokens SET handled_at = ? WHERE jti = ?", (time.time(), row["jti"]))
@@ -97,10 +97,10 @@ def log_out(database: Database, provider: Provider, token: str) -> None:
 def _verified(provider: Provider, token: str, *, typ: str) -> dict[str, Any]:
     try:
         return provider.verify(token, typ=typ)
-    except Untrusted as fault:
-        reason = str(fault.args[0])
+    except Untrusted as error:
+        reason = str(error.args[0])
         codes = {"signature": "invalid_key", "iss": "invalid_issuer", "aud": "invalid_audience"}
-        raise Invalid(codes.get(reason.partition(":")[0], "invalid_request"), reason) from fault
+        raise Invalid(codes.get(reason.partition(":")[0], "invalid_request"), reason) from error
 
 
 def _store(database: Database, jti: str, name: str, estab_id: str | None) -> bool:

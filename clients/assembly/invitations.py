@@ -81,11 +81,11 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
         answer = provider.call_for_ourselves(
             "POST", "/api/invitations", json=json.loads(row["request"]), headers={"Idempotency-Key": idempotency_key}
         ).json()
-    except Refused as refused:
+    except Refused as error:
         with database.transaction() as connection:
             connection.execute(
                 "UPDATE invitations SET state = 'refused', problem = ? WHERE idempotency_key = ?",
-                (refused.detail or refused.code, idempotency_key),
+                (error.detail or error.code, idempotency_key),
             )
         return
     _store(database, idempotency_key, answer)
@@ -98,8 +98,8 @@ def send_waiting(database: Database, provider: Provider) -> None:
     for row in rows:
         try:
             send(database, provider, row["idempotency_key"])
-        except (ProviderError, ValueError) as fault:  # it waits, and keeps no other waiting
-            log.warning("an invitation is sent later: %s: %s", type(fault).__name__, fault)
+        except (ProviderError, ValueError) as error:  # it waits, and keeps no other waiting
+            log.warning("an invitation is sent later: %s: %s", type(error).__name__, error)
 
 
 def check(database: Database, provider: Provider, idempotency_key: str) -> None:
@@ -112,8 +112,8 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
         return
     try:
         answer = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
-    except Refused as refused:
-        if refused.http_status != 404:
+    except Refused as error:
+        if error.http_status != 404:
             raise
         answer = {"id": row["provider_id"], "state": "expired"}  # deleted some weeks after it expired
     _store(database, idempotency_key, answer)
@@ -130,8 +130,8 @@ def check_open(database: Database, provider: Provider) -> None:
     for row in rows:
         try:
             check(database, provider, row["idempotency_key"])
-        except Refused as fault:
-            log.warning("an invitation is looked at again: %s", fault)
+        except Refused as error:
+            log.warning("an invitation is looked at again: %s", error)
 
 
 def send_again(database: Database, provider: Provider, idempotency_key: str) -> None:

@@ -87,8 +87,8 @@ def send_due(database: Database, settings: Settings) -> None:
         try:
             with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_SECONDS) as smtp:
                 smtp.send_message(letter)
-        except (OSError, smtplib.SMTPException) as fault:
-            log.warning("a mail could not be sent, and is tried again: %s", type(fault).__name__)
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("a mail could not be sent, and is tried again: %s", type(error).__name__)
             continue
         with database.transaction() as connection:
             connection.execute("DELETE FROM mails WHERE id = ?", (mail_id,))

@@ -121,10 +121,10 @@ class Provider:
         """
         try:
             decoded = self._decode(token)
-        except DecodeError as fault:
-            raise Untrusted(f"malformed: {fault}") from fault
-        except (JoseError, ValueError, TypeError, KeyError) as fault:
-            raise Untrusted(f"signature: {fault}") from fault
+        except DecodeError as error:
+            raise Untrusted(f"malformed: {error}") from error
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise Untrusted(f"signature: {error}") from error
         claims = dict(decoded.claims)
         if str(decoded.header.get("typ", "JWT")).lower() != typ.lower():
             raise Untrusted(f"is a {decoded.header.get('typ')}, not a {typ}")
@@ -206,8 +206,8 @@ class Provider:
     def _endpoint(self, name: str) -> str:
         try:
             return str(self.metadata()[name])
-        except KeyError as fault:
-            raise Unreachable(f"discovery has no {name}") from fault
+        except KeyError as error:
+            raise Unreachable(f"discovery has no {name}") from error
 
 
 def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -218,8 +218,8 @@ def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedReques
 def _send(method: str, url: str, **more: Any) -> requests.Response:
     try:
         response = requests.request(method, url, auth=_without_netrc, timeout=TIMEOUT_SECONDS, **more)
-    except requests.RequestException as fault:
-        raise Unreachable(f"{type(fault).__name__}: {url}") from fault
+    except requests.RequestException as error:
+        raise Unreachable(f"{type(error).__name__}: {url}") from error
     if response.status_code >= 500:
         raise Unreachable(f"{url} answered {response.status_code}")
     return response
@@ -228,8 +228,8 @@ def _send(method: str, url: str, **more: Any) -> requests.Response:
 def _json(response: requests.Response) -> dict[str, Any]:
     try:
         document = response.json()
-    except ValueError as fault:
-        raise Unreachable(f"{response.url} did not answer with JSON") from fault
+    except ValueError as error:
+        raise Unreachable(f"{response.url} did not answer with JSON") from error
     if response.status_code not in {200, 201} or not isinstance(document, dict):
         raise Unreachable(f"{response.url} answered {response.status_code}")
     return document

@@ -28,8 +28,8 @@ def receive_event() -> ResponseReturnValue:
         return _refuse("invalid_request", "Content-Type must be application/secevent+jwt")
     try:
         events.receive(parts.database, parts.provider, parts.settings, _token(request.get_data()))
-    except events.Invalid as invalid:
-        return _refuse(invalid.err, invalid.description)
+    except events.Invalid as error:
+        return _refuse(error.err, error.description)
     except Unreachable:
         return Response(status=503)  # the provider's keys cannot be had: let it send the event again
     parts.background.wake()
@@ -42,8 +42,8 @@ def log_out() -> ResponseReturnValue:
     parts = program()
     try:
         events.log_out(parts.database, parts.provider, _token(request.form.get("logout_token", "").encode()))
-    except events.Invalid as invalid:
-        return _refuse(invalid.err, invalid.description, member="error")
+    except events.Invalid as error:
+        return _refuse(error.err, error.description, member="error")
     except Unreachable:
         return Response(status=503)
     return Response(status=200)
@@ -64,8 +64,8 @@ def _token(body: bytes) -> str:
         raise events.Invalid("invalid_request", "the token is too long")
     try:
         return body.decode("ascii").strip()
-    except UnicodeDecodeError as fault:
-        raise events.Invalid("invalid_request", "the token is not ASCII") from fault
+    except UnicodeDecodeError as error:
+        raise events.Invalid("invalid_request", "the token is not ASCII") from error
 
 
 def _refuse(err: str, description: str, *, member: str = "err") -> ResponseReturnValue:

@@ -53,8 +53,8 @@ def read(provider: Provider, api: str, access_token: str, before: Mapping[str, A
                 received["kinds"][kind] = _read_kind(provider, api, kind, access_token, known.get(kind))
         if school.get("estab_status") not in {None, "verified"}:
             received["refusal"] = "school_unverified"
-    except Problem as problem:
-        received["refusal"] = problem.code
+    except Problem as error:
+        received["refusal"] = error.code
         received["kinds"] = {}
     return received
 
@@ -65,8 +65,8 @@ def _read_kind(
     if before and before.get("delta"):
         try:
             return _read_changes(provider, kind, access_token, before)
-        except Problem as problem:
-            if problem.code != "cursor_expired":
+        except Problem as error:
+            if error.code != "cursor_expired":
                 raise
     return _read_all(provider, f"{api}/v1/{kind}?limit={PAGE}", kind, access_token)
 
@@ -130,10 +130,10 @@ def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any]:
     response = provider.call("GET", url, access_token, headers={"Accept": "application/json"})
     try:
         document = response.json()
-    except ValueError as fault:
+    except ValueError as error:
         if response.status_code == 401:
             raise NotAllowed(response.headers.get("WWW-Authenticate", "")) from None
-        raise Unreachable(f"{url} did not answer with JSON") from fault
+        raise Unreachable(f"{url} did not answer with JSON") from error
     code = str(document.get("code", "")) if isinstance(document, dict) else ""
     if response.status_code == 401 or code in STOPPED:
         raise NotAllowed(code)

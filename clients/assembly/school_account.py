@@ -49,8 +49,8 @@ def begin(
                 **hint,
             }
         )
-    except Refused as refused:
-        raise _error_of(refused.code, refused.detail) from refused
+    except Refused as error:
+        raise _error_of(error.code, error.detail) from error
 
 
 def finish(

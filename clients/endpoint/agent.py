@@ -100,8 +100,8 @@ class Agent:
             return False
         try:
             self._send()
-        except AgentError as fault:
-            self._store_error(fault)
+        except AgentError as error:
+            self._store_error(error)
             with suppress(Unreachable):
                 self.report()
             raise
@@ -115,14 +115,14 @@ class Agent:
             try:
                 self.round()
                 backoff, wait = FIRST_BACKOFF_SECONDS, float(self.session.state.report_every_seconds)
-            except Unreachable as fault:
-                log.warning("%s", fault)
-                wait = max(backoff, fault.retry_after or 0)
+            except Unreachable as error:
+                log.warning("%s", error)
+                wait = max(backoff, error.retry_after or 0)
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
-            except AgentError as fault:
-                if fault.exit_status == 3:  # a person at this server is needed
+            except AgentError as error:
+                if error.exit_status == 3:  # a person at this server is needed
                     raise
-                log.error("%s", fault)  # noqa: TRY400  plain words for a support person, without a traceback
+                log.error("%s", error)  # noqa: TRY400  plain words for a support person, without a traceback
                 wait = float(self.session.state.report_every_seconds)
             self._sleep_interruptibly(wait, is_stopping)
 

@@ -49,9 +49,9 @@ def report_errors(function: Callable[..., None]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
-        except AgentError as fault:
-            click.echo(f"\n{fault.message}\nWhat to do: {fault.remedy}\n(code {fault.code})", err=True)
-            sys.exit(fault.exit_status)
+        except AgentError as error:
+            click.echo(f"\n{error.message}\nWhat to do: {error.remedy}\n(code {error.code})", err=True)
+            sys.exit(error.exit_status)
         finally:
             logs.end()
 
@@ -241,11 +241,11 @@ def _get_tokens(provider: Provider) -> Tokens:
                     return tokens
         except CodeExpired:
             continue
-        except Refused as refused:
-            if refused.error == "access_denied":
+        except Refused as error:
+            if error.error == "access_denied":
                 raise BadSettings(
                     "The request was refused in the browser.", "If that was a mistake, run the command register again."
-                ) from refused
+                ) from error
             raise
     raise BadSettings("No code was approved in time.", "Run the command register again when somebody can approve it.")
 
@@ -255,10 +255,8 @@ def _report_first(session: Session, *, replace: bool) -> None:
     agent = Agent(session, sleep=sleep)
     try:
         agent.report(replaces=replace)
-    except EndpointExists as exists:
-        if sys.stdin.isatty() and click.confirm(
-            f"\n{exists.message}\nShall this server take its place?", default=False
-        ):
+    except EndpointExists as error:
+        if sys.stdin.isatty() and click.confirm(f"\n{error.message}\nShall this server take its place?", default=False):
             agent.report(replaces=True)
             return
         with suppress(Unreachable, Refused):  # it expires by itself

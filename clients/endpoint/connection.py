@@ -77,13 +77,13 @@ class Connection:
             response = self._session.request(
                 method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **{**options, "headers": headers}
             )
-        except requests.exceptions.SSLError as fault:
-            raise _untrusted(url, fault) from fault
-        except requests.RequestException as fault:
+        except requests.exceptions.SSLError as error:
+            raise _untrusted(url, error) from error
+        except requests.RequestException as error:
             raise Unreachable(
-                f"{_origin(url)} cannot be reached ({type(fault).__name__}).",
+                f"{_origin(url)} cannot be reached ({type(error).__name__}).",
                 "Check the network, the firewall and the proxy. It is tried again.",
-            ) from fault
+            ) from error
         self._compare_clocks(response, began)
         if "DPoP-Nonce" in response.headers:
             self._nonces[_origin(url)] = response.headers["DPoP-Nonce"]
@@ -141,10 +141,10 @@ def _json(response: requests.Response) -> Any:
         return {}
     try:
         document = response.json()
-    except (ValueError, RecursionError) as fault:
+    except (ValueError, RecursionError) as error:
         raise Unreachable(
             f"{_origin(response.url)} does not answer as expected.", "A proxy may have answered instead: check it."
-        ) from fault
+        ) from error
     if not isinstance(document, dict):
         raise Unreachable(f"{_origin(response.url)} does not answer as expected.")
     return document

@@ -62,10 +62,10 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
         complete = list(result.counts)
         header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(result.failed)}
         size, digest = _pack(header, records, extract)
-    except OSError as fault:
+    except OSError as error:
         extract.unlink(missing_ok=True)
-        if is_disk_full(fault):
-            raise DiskFull(str(home.folder)) from fault
+        if is_disk_full(error):
+            raise DiskFull(str(home.folder)) from error
         raise
     finally:
         records.unlink(missing_ok=True)
@@ -101,9 +101,9 @@ class _Result:
                 self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
                 if count and count % PROGRESS_EVERY == 0:
                     self._progress(collection, count)
-        except Unreadable as fault:
-            log.warning("%s could not be read and stay as they are: %s", collection, fault)
-            self.failed[collection] = str(fault)
+        except Unreadable as error:
+            log.warning("%s could not be read and stay as they are: %s", collection, error)
+            self.failed[collection] = str(error)
             self._opened.seek(start)
             self._opened.truncate()
             return

@@ -93,14 +93,14 @@ class Home:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_new or (os.name == "posix" and self.folder.stat().st_mode & 0o077):
                 _make_private(self.folder)
-        except (OSError, subprocess.SubprocessError) as fault:
-            if isinstance(fault, OSError) and is_disk_full(fault):
-                raise DiskFull(str(self.folder)) from fault
-            reason = getattr(fault, "strerror", None) or type(fault).__name__
+        except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and is_disk_full(error):
+                raise DiskFull(str(self.folder)) from error
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise BadSettings(
                 f"The folder {self.folder} cannot be used ({reason}).",
                 "Choose another one with --home, or run this as the account of the service.",
-            ) from fault
+            ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -120,11 +120,11 @@ class Home:
             content = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             raise NotRegistered from None
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError) as error:
             raise BadSettings(
-                f"The file {path} cannot be read ({type(fault).__name__}).",
+                f"The file {path} cannot be read ({type(error).__name__}).",
                 "Run this as the account of the service; if the file is damaged, delete it and register again.",
-            ) from fault
+            ) from error
         known = {field.name for field in fields(State)}  # a newer version may have written more
         values = {name: value for name, value in content.items() if name in known}
         if values.get("pending"):
@@ -164,15 +164,15 @@ class Home:
                 os.fsync(opened.fileno())
             _rename(temporary, self.folder / name)
             _sync_folder(self.folder)
-        except OSError as fault:
+        except OSError as error:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
-            if is_disk_full(fault):
-                raise DiskFull(str(self.folder)) from fault
+            if is_disk_full(error):
+                raise DiskFull(str(self.folder)) from error
             raise BadSettings(
-                f"{self.folder / name} cannot be written ({fault.strerror}).",
+                f"{self.folder / name} cannot be written ({error.strerror}).",
                 "Run this as the account of the service, and check that it may write there.",
-            ) from fault
+            ) from error
 
 
 def _rename(temporary: Path, target: Path) -> None:

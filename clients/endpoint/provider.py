@@ -57,8 +57,8 @@ class Provider:
                 str(answer.get("verification_uri_complete") or answer["verification_uri"]),
                 int(answer["expires_in"]), int(answer.get("interval", 5)),
             )  # fmt: skip
-        except (KeyError, ValueError, TypeError) as fault:
-            raise Unreachable(f"{self._issuer} does not answer as expected.") from fault
+        except (KeyError, ValueError, TypeError) as error:
+            raise Unreachable(f"{self._issuer} does not answer as expected.") from error
         if not f"{code.user_code}{code.verification_uri}{code.verification_uri_complete}".isprintable():
             raise Unreachable(f"{self._issuer} does not answer as expected.")  # it would move a terminal's cursor
         return code
@@ -74,14 +74,14 @@ class Provider:
             waited += interval
             try:
                 tokens = self._tokens(grant_type=DEVICE_GRANT, device_code=code.device_code)
-            except Unreachable as fault:
-                interval = min(max(interval * 2, fault.retry_after or 0), MAX_POLL_SECONDS)
-            except Refused as refused:
-                if refused.error == "expired_token":
-                    raise CodeExpired from refused
-                if refused.error == "slow_down":
+            except Unreachable as error:
+                interval = min(max(interval * 2, error.retry_after or 0), MAX_POLL_SECONDS)
+            except Refused as error:
+                if error.error == "expired_token":
+                    raise CodeExpired from error
+                if error.error == "slow_down":
                     interval += SLOW_DOWN_SECONDS
-                elif refused.error != "authorization_pending":
+                elif error.error != "authorization_pending":
                     raise
             else:
                 yield tokens
@@ -93,9 +93,9 @@ class Provider:
         """New tokens (RFC 6749 §6). Raises `RegistrationEnded` if the refresh token is not accepted any more."""
         try:
             return self._tokens(grant_type="refresh_token", refresh_token=refresh_token)
-        except Refused as refused:
-            if refused.error in {"invalid_grant", "invalid_client", "unauthorized_client"}:
-                raise RegistrationEnded(refused.error) from refused
+        except Refused as error:
+            if error.error in {"invalid_grant", "invalid_client", "unauthorized_client"}:
+                raise RegistrationEnded(error.error) from error
             raise
 
     def revoke(self, refresh_token: str) -> None:
@@ -107,11 +107,11 @@ class Provider:
         """Send a report; returns the endpoint's state at the provider. Raises `EndpointExists`, `RegistrationEnded`."""
         try:
             return self._call_api("PUT", access_token, json=body)
-        except Refused as refused:
-            if refused.error == "endpoint_exists":
-                raise EndpointExists(str(refused.document.get("detail") or "")) from refused
-            if refused.error == "endpoint_ended":
-                raise RegistrationEnded("it was replaced or removed") from refused
+        except Refused as error:
+            if error.error == "endpoint_exists":
+                raise EndpointExists(str(error.document.get("detail") or "")) from error
+            if error.error == "endpoint_ended":
+                raise RegistrationEnded("it was replaced or removed") from error
             raise
 
     def unregister(self, access_token: str) -> None:
@@ -129,18 +129,18 @@ class Provider:
                 raise Unreachable(f"{self._issuer} gives tokens that are not bound to this server.", "Tell support.")
             expires_in = float(answer.get("expires_in", 60))
             return Tokens(str(answer["access_token"]), expires_in, str(answer.get("refresh_token") or ""))
-        except (KeyError, ValueError, TypeError) as fault:
-            raise Unreachable(f"{self._issuer} does not answer as expected.") from fault
+        except (KeyError, ValueError, TypeError) as error:
+            raise Unreachable(f"{self._issuer} does not answer as expected.") from error
 
     def _endpoint(self, name: str) -> str:
         if not self._metadata:
             url = f"{self._issuer}/.well-known/openid-configuration"
             try:
                 metadata = self._connection.send("GET", url, prove=False)
-            except Refused as refused:
+            except Refused as error:
                 raise BadSettings(
-                    f"There is no identity provider at {self._issuer} ({refused.status}).", "Check the address."
-                ) from refused
+                    f"There is no identity provider at {self._issuer} ({error.status}).", "Check the address."
+                ) from error
             if metadata.get("issuer") != self._issuer:  # OpenID Connect Discovery §4.3
                 raise BadSettings(
                     f"The identity provider at {self._issuer} has another address.", "Write it exactly as given to you."

@@ -52,16 +52,16 @@ class Session:
         token = self._access_token()
         try:
             return function(token)
-        except Refused as refused:
-            if refused.status != 401:
+        except Refused as error:
+            if error.status != 401:
                 raise
-            log.info("The access token was not accepted (%s); a new one is requested.", refused.error)
+            log.info("The access token was not accepted (%s); a new one is requested.", error.error)
         self._refresh()
         try:
             return function(self.state.access_token)
-        except Refused as refused:
-            if refused.status == 401 and refused.error == "invalid_token":
-                raise RegistrationEnded(refused.error) from refused
+        except Refused as error:
+            if error.status == 401 and error.error == "invalid_token":
+                raise RegistrationEnded(error.error) from error
             raise
 
     def send(self, method: str, url: str, **options: Any) -> Any:

@@ -94,11 +94,11 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
         try:
             return self._request("PATCH", f"/{self.pending.id}", data=piece, headers=headers)
-        except Refused as refused:
-            if refused.error != "offset_mismatch":
+        except Refused as error:
+            if error.error != "offset_mismatch":
                 raise
-            log.info("The receiver has %s bytes already; sending continues from there.", refused.document.get("offset"))
-            return {"state": "receiving", "offset": refused.document.get("offset")}
+            log.info("The receiver has %s bytes already; sending continues from there.", error.document.get("offset"))
+            return {"state": "receiving", "offset": error.document.get("offset")}
 
     def _outcome(self, answer: dict[str, Any]) -> dict[str, Any]:
         for _ in range(MAX_CHECKS):
@@ -118,11 +118,11 @@ class Upload:
         for attempt in range(MAX_TRIES):
             try:
                 return function()
-            except Unreachable as fault:
+            except Unreachable as error:
                 if attempt == MAX_TRIES - 1:
                     raise
-                wait = min(max(2.0**attempt, fault.retry_after or 0), MAX_WAIT_SECONDS)
-                log.info("%s Trying again in %d seconds.", fault.message, wait)
+                wait = min(max(2.0**attempt, error.retry_after or 0), MAX_WAIT_SECONDS)
+                log.info("%s Trying again in %d seconds.", error.message, wait)
                 self.sleep(wait)
         raise AssertionError
 
@@ -130,15 +130,15 @@ class Upload:
         url = f"{self.session.state.resource}/v1/extracts{path}"
         try:
             return dict(self.session.send(method, url, **options))
-        except Refused as refused:
-            if refused.error == "school_unverified":
-                raise SchoolUnverified from refused
-            if refused.status == 404 and path:
-                raise UnknownExtract from refused
-            if refused.status in {400, 409, 413, 422} and refused.error != "offset_mismatch":
+        except Refused as error:
+            if error.error == "school_unverified":
+                raise SchoolUnverified from error
+            if error.status == 404 and path:
+                raise UnknownExtract from error
+            if error.status in {400, 409, 413, 422} and error.error != "offset_mismatch":
                 raise ExtractRefused(
-                    refused.message, "Another one is made next time; if this stays, tell support."
-                ) from refused
+                    error.message, "Another one is made next time; if this stays, tell support."
+                ) from error
             raise
 
 

@@ -36,8 +36,8 @@ class Handler(WSGIRequestHandler):
 def _settings() -> Settings:
     try:
         return environment.from_environment()
-    except environment.BadSettings as bad:
-        click.echo(bad, err=True)
+    except environment.BadSettings as error:
+        click.echo(error, err=True)
         sys.exit(2)
 
 

@@ -99,8 +99,8 @@ class ExtractFile:
                     self._check_line(content, number, raw)
                 if len(content.problems) >= MAX_PROBLEMS:
                     break
-        except _Unreadable as fault:
-            content.add_problem(*fault.args)
+        except _Unreadable as error:
+            content.add_problem(*error.args)
         return content
 
     def records(self) -> Iterator[tuple[str, str, Reader, Struct]]:
@@ -125,16 +125,16 @@ class ExtractFile:
                         raise _Unreadable(number, "The file is too large when it is unpacked.")
                     if size > len(b"\r\n") or not raw.isspace():
                         yield number, raw
-        except (OSError, EOFError, zlib.error) as fault:
-            raise _Unreadable(number + 1, f"The file is not sound gzip ({type(fault).__name__}).") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise _Unreadable(number + 1, f"The file is not sound gzip ({type(error).__name__}).") from None
         if number == 0:
             raise _Unreadable(1, "The file is empty.")
 
     def _check_header(self, content: Content, raw: bytes) -> None:
         try:
             header = _decode_header(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            content.add_problem(1, f"The first line is wrong: {_explain(fault, raw)[1]}")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            content.add_problem(1, f"The first line is wrong: {_explain(error, raw)[1]}")
             raise _Unreadable(1, "Without a first line the others are not read.") from None
         if header.format != FORMAT:
             raise _Unreadable(1, f"format must be {FORMAT}.", None, "format")
@@ -157,8 +157,8 @@ class ExtractFile:
                 content.add_problem(number, message, collection, "data")
                 return
             record = None if line.kept else reader.decode(line.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            member, message = _explain(fault, raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            member, message = _explain(error, raw)
             content.add_problem(number, message, collection, member)
             return
         keys, kept = content.keys[collection], content.kept[collection]

@@ -85,8 +85,8 @@ class Catalogue:
                     for field in entry["fields"]:
                         for member in field["members"]:
                             self._add(str(entry["scope"]), member)
-        except (TypeError, KeyError, AttributeError) as fault:
-            raise BadCatalogue("it is not of the form that is agreed") from fault
+        except (TypeError, KeyError, AttributeError) as error:
+            raise BadCatalogue("it is not of the form that is agreed") from error
         if not self._scope_of:
             raise BadCatalogue("it names no members")
         self._scope_of = dict(self._scope_of)
@@ -177,8 +177,8 @@ class Fields:
             try:
                 document = self._fetch()
                 catalogue = self._catalogue if document == self._document else Catalogue(json.loads(document))
-            except (Unreachable, ValueError) as fault:
-                log.warning("the catalogue of scopes cannot be fetched: %s", fault)
+            except (Unreachable, ValueError) as error:
+                log.warning("the catalogue of scopes cannot be fetched: %s", error)
                 return
             self._refresh_at = time.monotonic() + REFRESH_SECONDS
             if document != self._document:
@@ -198,8 +198,8 @@ class Fields:
             catalogue = Catalogue(json.loads(document))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as fault:
-            log.warning("the stored catalogue of scopes cannot be read: %s", fault)
+        except (OSError, ValueError) as error:
+            log.warning("the stored catalogue of scopes cannot be read: %s", error)
             return None
         self._document = document
         return catalogue
@@ -211,5 +211,5 @@ class Fields:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(document)
             temporary.replace(self._file)
-        except OSError as fault:
-            log.warning("the catalogue of scopes cannot be stored: %s", fault)
+        except OSError as error:
+            log.warning("the catalogue of scopes cannot be stored: %s", error)

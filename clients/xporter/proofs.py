@@ -43,8 +43,8 @@ class Proofs:
         """The thumbprint of the key that made `proof`. Raises `BadProof`."""
         try:
             return self._check(proof, method, url, token)
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
-            raise BadProof(type(fault).__name__) from fault
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise BadProof(type(error).__name__) from error
 
     def _check(self, proof: str, method: str, url: str, token: str) -> str:
         if len(proof) > MAX_PROOF_LENGTH:

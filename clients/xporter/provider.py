@@ -88,8 +88,8 @@ class Provider:
         self._jwks_asked_at = now = time.monotonic()
         try:
             self._jwks, self._jwks_read_at = self._read_keys(), now
-        except Unreachable as fault:
-            log.warning("cannot read the keys of %s: %s", self._settings.issuer, fault)
+        except Unreachable as error:
+            log.warning("cannot read the keys of %s: %s", self._settings.issuer, error)
             if not self._jwks:
                 self._jwks_asked_at = float("-inf")
                 raise
@@ -106,8 +106,8 @@ class Provider:
                 response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
                 try:
                     token = str(response["access_token"])
-                except KeyError as fault:
-                    raise Unreachable("the token endpoint answered without a token") from fault
+                except KeyError as error:
+                    raise Unreachable("the token endpoint answered without a token") from error
                 self._own_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
             return self._own_tokens[scope][0]
 
@@ -166,14 +166,14 @@ class Provider:
     def _endpoint(self, name: str) -> str:
         try:
             return str(self.metadata()[name])
-        except KeyError as fault:
-            raise Unreachable(f"its metadata names no {name}") from fault
+        except KeyError as error:
+            raise Unreachable(f"its metadata names no {name}") from error
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
             response = self._http.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
-        except requests.RequestException as fault:
-            advice = next((advice for kind, advice in _ADVICE if isinstance(fault, kind)), type(fault).__name__)
+        except requests.RequestException as error:
+            advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), type(error).__name__)
             raise Unreachable(advice) from None
         if response.status_code >= 500 or response.status_code == 429:
             raise Unreachable(f"{urlsplit(url).path} answered {response.status_code}")

@@ -162,8 +162,8 @@ class Reporter:
                 if time.monotonic() >= report_at:
                     report_at = time.monotonic() + REPORT_SECONDS
                     self._reads.report()
-            except Unreachable as fault:
-                log.warning("reads cannot be reported to the provider: %s", fault)
+            except Unreachable as error:
+                log.warning("reads cannot be reported to the provider: %s", error)
                 report_at = time.monotonic() + RETRY_SECONDS
             except Exception:
                 log.exception("reads could not be written or reported")

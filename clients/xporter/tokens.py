@@ -90,8 +90,8 @@ class Tokens:
             claims = self._verify(token, name, scheme)
             jkt = self._check_binding(request, token, claims, scheme)
             answer = self._introspect(token, name)
-        except Unreachable as fault:
-            log.warning("cannot ask %s about a token: %s", self._settings.issuer, fault)
+        except Unreachable as error:
+            log.warning("cannot ask %s about a token: %s", self._settings.issuer, error)
             raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
         if answer.get("active") is not True:
             raise Problem(_REFUSALS.get(str(answer.get("authorisation_status")), "invalid_token"), scheme=scheme)
@@ -104,8 +104,8 @@ class Tokens:
         try:
             claims, kid = self._verified.get(name) or self._decode(token)
             is_published = self._provider.key(kid) is not None
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
-            log.info("a token was refused: %s", type(fault).__name__)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            log.info("a token was refused: %s", type(error).__name__)
             raise Problem("invalid_token", "It is not an access token of our issuer.", scheme=scheme) from None
         if not is_published or claims["exp"] <= self._now():
             raise Problem("invalid_token", "The token has expired.", scheme=scheme)

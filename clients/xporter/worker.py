@@ -62,12 +62,12 @@ class Worker:
             number += 1
             try:
                 self._handle(extract)
-            except Problem as problem:
-                log.warning("extract %s of school %s waits: %s", extract.id, extract.school_id, problem)
+            except Problem as error:
+                log.warning("extract %s of school %s waits: %s", extract.id, extract.school_id, error)
                 extracts.release(self._database, extract, self._now() + RETRY_SECONDS, count=False)
-            except Exception as fault:  # noqa: BLE001  the others must not wait for this one
-                log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _describe_safely(fault))
-                is_full = is_disk_full(fault)  # which is no fault of the extract
+            except Exception as error:  # noqa: BLE001  the others must not wait for this one
+                log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _describe_safely(error))
+                is_full = is_disk_full(error)  # which is no fault of the extract
                 wait = DISK_FULL_SECONDS if is_full else RETRY_SECONDS * extract.attempts
                 extracts.release(self._database, extract, self._now() + wait, count=not is_full)
         return number
@@ -116,11 +116,11 @@ class Worker:
     def _log_errors(self, step: Callable[[], object]) -> None:
         try:
             step()
-        except Exception as fault:  # noqa: BLE001  a thread that ends would leave everything waiting
-            log.warning("it is tried again: %s: %s", type(fault).__name__, fault)
+        except Exception as error:  # noqa: BLE001  a thread that ends would leave everything waiting
+            log.warning("it is tried again: %s: %s", type(error).__name__, error)
 
 
-def _describe_safely(fault: BaseException) -> str:
+def _describe_safely(error: BaseException) -> str:
     """The type of the error and where it was raised; its message may quote personal data."""
-    frame = traceback.extract_tb(fault.__traceback__)[-1]
-    return f"{type(fault).__name__} at {frame.filename}:{frame.lineno}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.filename}:{frame.lineno}"

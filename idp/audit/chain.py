@@ -67,7 +67,7 @@ _UNSEALED_IDS = select(_ENTRIES.c.id).where(_ENTRIES.c.position.is_(None)).order
 _UNSEALED: Final = Query(
     EntryRow, select(*_ENTRY).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(bindparam("limit"))
 )
-_BY_ID: Final = Query(EntryRow, select(*_ENTRY).where(_ENTRIES.c.id == bindparam("its_id")))
+_BY_ID: Final = Query(EntryRow, select(*_ENTRY).where(_ENTRIES.c.id == bindparam("by_id")))
 _SEALED: Final = Query(
     SealedRow,
     select(*_ENTRY, _ENTRIES.c.position, _ENTRIES.c.chained, _DETAILS.c.salt, _DETAILS.c.said.label("details"))
@@ -126,9 +126,9 @@ def seal(limit: int = _PAGE_SIZE) -> int:
     for row in rows:
         position += 1
         hash_so_far = link(hash_so_far, position, row, key)
-        sealed.append({"its_id": row.id, "position": position, "chained": hash_so_far})
+        sealed.append({"by_id": row.id, "position": position, "chained": hash_so_far})
     if sealed:
-        statement = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("its_id"))
+        statement = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("by_id"))
         db_connection.execute(statement.values(position=bindparam("position"), chained=bindparam("chained")), sealed)
     return len(sealed)
 
@@ -141,9 +141,9 @@ def _unsealed_entries(limit: int) -> list[EntryRow]:
         rows = []
         for entry_id in connection().scalars(_UNSEALED_IDS.limit(limit)).all():
             try:
-                rows += _BY_ID.all(its_id=entry_id)
-            except ValueError as fault:
-                _log.error("audit entry set aside", row=entry_id, reason=str(fault))
+                rows += _BY_ID.all(by_id=entry_id)
+            except ValueError as error:
+                _log.error("audit entry set aside", row=entry_id, reason=str(error))
         return rows
 
 

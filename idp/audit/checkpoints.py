@@ -56,8 +56,8 @@ def parse(text: str) -> Checkpoint:
             position=int(position), chained=bytes.fromhex(chained), at=datetime.fromtimestamp(int(at), UTC),
             signature=signature,
         )  # fmt: skip
-    except (ValueError, OverflowError) as fault:
-        raise NotACheckpoint(reason="cannot be read") from fault
+    except (ValueError, OverflowError) as error:
+        raise NotACheckpoint(reason="cannot be read") from error
     if form != _FORMAT or not is_ours(checkpoint):
         raise NotACheckpoint(reason="the signature is wrong, or its sealing key is no longer in the settings")
     return checkpoint

@@ -8,7 +8,7 @@ import click
 
 from idp.audit import chain, checkpoints, queries
 from idp.audit.models import Entry
-from idp.foundation.command import json_option, names, show, show_json, working
+from idp.foundation.command import in_transaction, json_option, names, show, show_json
 
 _COLUMNS = ("id", "at", "event", "actor", "estab", "client", "subject", "facts")
 
@@ -37,7 +37,7 @@ def commands() -> None:
 )
 @click.option("--details", "with_details", is_flag=True, help="Show personal details too, unless they were erased.")
 @json_option
-@working
+@in_transaction
 def list_entries(
     *, estab: str | None, client: str | None, actor: str | None, event: str | None, since: datetime | None, most: int,
     with_details: bool, as_json: bool,
@@ -79,7 +79,7 @@ def _to_text(value: object) -> object:
 )
 @json_option
 @click.pass_context
-@working
+@in_transaction
 def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, as_json: bool) -> None:
     """Verify the chain, and name every entry that was altered, moved, inserted or removed.
 

@@ -29,8 +29,8 @@ def main(*, reset: bool) -> None:
         programs = services.from_environment()
         os.environ.update(services.provider_environment(programs))
         settings = load()
-    except (services.InvalidPort, BadSettings) as bad:
-        raise _exit(str(bad), code=2) from bad
+    except (services.InvalidPort, BadSettings) as error:
+        raise _exit(str(error), code=2) from error
     if problems := services.port_problems(programs):
         raise _exit("\n".join(problems))
     if reset:
@@ -40,9 +40,9 @@ def main(*, reset: bool) -> None:
         signal.signal(number, _interrupt)
     try:
         _run(settings, programs, started)
-    except ProgramFailed as failed:
-        click.echo("\n".join(["", *last_lines(failed.log), ""]), err=True)
-        raise _exit(f"{failed}. Everything has been stopped; above is the end of {failed.log}.") from failed
+    except ProgramFailed as error:
+        click.echo("\n".join(["", *last_lines(error.log), ""]), err=True)
+        raise _exit(f"{error}. Everything has been stopped; above is the end of {error.log}.") from error
     except KeyboardInterrupt:
         click.echo("\nStopped. The data is kept: make demo continues from here.")
 
@@ -74,8 +74,8 @@ def _prepare(programs: Services) -> str | None:
     settings = load(server={"log_level": "WARNING"})
     try:
         return prepare.prepare_all(settings, programs, lambda step: click.echo(f" {step} ✓", nl=False))
-    except prepare.PreparationFailed as fault:
-        raise _exit(f"\n{fault}") from fault
+    except prepare.PreparationFailed as error:
+        raise _exit(f"\n{error}") from error
     finally:
         click.echo()
 

@@ -51,11 +51,11 @@ def prepare_all(settings: Settings, programs: Services, report: Callable[[str], 
     """
     try:
         return _prepare_all(settings, programs, report)
-    except (SQLAlchemyError, CommandError, Refusal, OSError) as fault:
+    except (SQLAlchemyError, CommandError, Refusal, OSError) as error:
         raise PreparationFailed(
-            f"The demonstration could not be prepared: {str(fault).partition(chr(10))[0]}.\n"
+            f"The demonstration could not be prepared: {str(error).partition(chr(10))[0]}.\n"
             "If the data is from another release, `make demo-reset` clears it."
-        ) from fault
+        ) from error
 
 
 def _prepare_all(settings: Settings, programs: Services, report: Callable[[str], None]) -> str | None:

@@ -68,8 +68,8 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
     try:
         is_first = not applications.read(signed_in.developer(), client_id).secrets
         secret = applications.rotate_secret(signed_in.developer(), client_id, overlap)
-    except (applications.TooManySecrets, registry.NoSecret) as refused:
-        return _back(client_id, refused)
+    except (applications.TooManySecrets, registry.NoSecret) as error:
+        return _back(client_id, error)
     post_redirect_get.mark_secret_page(back_to=url_for(".show_application", client_id=client_id))
     return render_template(
         "developers/secret.html", client=applications.find(signed_in.developer(), client_id), secret=secret,
@@ -92,10 +92,10 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
                 developer, client_id, version=form.version.data, redirect_uris=form.lines(form.redirect_uris),
                 after_logout=form.lines(form.post_logout_redirect_uris),
             )  # fmt: skip
-        except InvalidMetadata as refused:
-            form.refuse(refused.faults)
-        except (applications.ChangedMeanwhile, applications.ManagesItself) as refused:
-            form.form_errors.append(refused.message)
+        except InvalidMetadata as error:
+            form.refuse(error.faults)
+        except (applications.ChangedMeanwhile, applications.ManagesItself) as error:
+            form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
             flash("The addresses are changed. They work within a second.", "success")
@@ -117,10 +117,10 @@ def change_keys(client_id: str) -> ResponseReturnValue:
             applications.change_keys(
                 developer, client_id, version=form.version.data, jwks=form.key_set(), jwks_uri=form.jwks_uri.data
             )
-        except InvalidMetadata as refused:
-            form.refuse(refused.faults)
-        except (applications.ChangedMeanwhile, applications.ManagesItself) as refused:
-            form.form_errors.append(refused.message)
+        except InvalidMetadata as error:
+            form.refuse(error.faults)
+        except (applications.ChangedMeanwhile, applications.ManagesItself) as error:
+            form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
             flash("The keys are changed. They work within a second.", "success")
@@ -136,8 +136,8 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
     """Deliver an event again."""
     try:
         applications.replay(signed_in.developer(), client_id, event_id)
-    except (streams.NoEventStream, streams.UnknownEvent) as refused:
-        return _back(client_id, refused)
+    except (streams.NoEventStream, streams.UnknownEvent) as error:
+        return _back(client_id, error)
     flash("The event will be delivered again.", "success")
     return redirect(url_for(".show_application", client_id=client_id, _anchor="events"), 303)
 
@@ -159,8 +159,8 @@ def people() -> ResponseReturnValue:
                     is_owner=bool(form.is_owner.data),
                     by=developer.id,
                 )
-            except (developers.AlreadyHere, developers.TooManyPeople) as refused:
-                form.email.errors = [refused.message]
+            except (developers.AlreadyHere, developers.TooManyPeople) as error:
+                form.email.errors = [error.message]
             else:
                 flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
                 return redirect(url_for(".people"), 303)
@@ -179,8 +179,8 @@ def remove(developer_id: str) -> ResponseReturnValue:
     _owners_only(developer)
     try:
         removed = developers.remove(developer.partner_id, developer_id, by=developer.id)
-    except developers.LastOwner as refused:
-        flash(refused.message, "problem")
+    except developers.LastOwner as error:
+        flash(error.message, "problem")
     else:
         flash(f"{removed.name} can no longer sign in.", "success")
     return redirect(url_for(".people"), 303)

@@ -100,8 +100,8 @@ def _check_key_set(field: TextAreaField) -> None:
     """Refuse what is no key set, or has a private key, which is not shown again. Raises `ValidationError`."""
     try:
         document = _key_set(field.data)
-    except ValueError as fault:
-        raise ValidationError(str(fault)) from None
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
     if document is not None and jwks.has_private(document):
         field.data = ""
         raise ValidationError(

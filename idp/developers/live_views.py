@@ -31,13 +31,13 @@ def ask(client_id: str) -> ResponseReturnValue:
             asked = going_live.ask(
                 developer, client_id, form.document(base), version=form.version.data, reasons=form.reasons
             )
-        except InvalidMetadata as refused:
-            form.refuse_all(refused.faults)
+        except InvalidMetadata as error:
+            form.refuse_all(error.faults)
         except (
             applications.ChangedMeanwhile, applications.ManagesItself, registration_requests.NothingDiffers,
             registration_requests.TooManyRequests,
-        ) as refused:  # fmt: skip
-            form.form_errors.append(refused.message)
+        ) as error:  # fmt: skip
+            form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
             flash("We have your request. You get a mail when we have decided.", "success")
@@ -69,8 +69,8 @@ def withdraw(request_id: str) -> ResponseReturnValue:
     """Take a request back."""
     try:
         going_live.withdraw(signed_in.developer(), request_id)
-    except registration_requests.AlreadyDecided as refused:
-        flash(refused.message, "problem")
+    except registration_requests.AlreadyDecided as error:
+        flash(error.message, "problem")
     else:
         flash("The request is withdrawn.", "success")
     return redirect(url_for(".show_request", request_id=request_id), 303)

@@ -225,8 +225,8 @@ def _origin(address: str) -> str:
     """The address without a path. Raises `InvalidValue`."""
     try:
         uris.web(address.rstrip("/") + "/", local=True)
-    except ValueError as fault:
-        raise InvalidValue("address", f"The address {fault}.") from None
+    except ValueError as error:
+        raise InvalidValue("address", f"The address {error}.") from None
     parts = urlsplit(address)
     if parts.path not in {"", "/"} or parts.query or "'" in parts.netloc:
         raise InvalidValue(

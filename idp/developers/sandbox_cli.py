@@ -5,7 +5,7 @@ import click
 from idp.developers import quick_starts, sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
-from idp.foundation.command import acting, json_option, show, show_json, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json
 from idp.partners import mis_catalogue, registry, sandbox_clients
 from idp.schools.fictional import KINDS
 
@@ -21,7 +21,7 @@ def commands() -> None:
 @commands.command("list")
 @partner_argument
 @json_option
-@working
+@in_transaction
 def list_command(partner: str, *, as_json: bool) -> None:
     """List the sandbox applications and the fictional schools of the company PARTNER."""
     company = registry.partner(partner)
@@ -42,7 +42,7 @@ def list_command(partner: str, *, as_json: bool) -> None:
 @click.option("--software", required=True, help="The id of a quick start, such as authlib.")
 @click.option("--address", default=quick_starts.ADDRESS, show_default=True, help="Where it runs, without a path.")
 @json_option
-@working
+@in_transaction
 def add_application(partner: str, name: str, software: str, address: str, *, as_json: bool) -> None:
     """Make a sandbox application NAME of the company PARTNER. Its secret is shown once."""
     client, secret = sandbox.make_application(_staff(partner), name=name, quick_start_id=software, address=address)
@@ -57,7 +57,7 @@ def add_application(partner: str, name: str, software: str, address: str, *, as_
 @commands.command("remove-application")
 @partner_argument
 @click.argument("client_id")
-@working
+@in_transaction
 def remove_application(partner: str, client_id: str) -> None:
     """Remove a sandbox application at once: it cannot be used again, and leaves the partner's pages."""
     client = sandbox.remove_application(_staff(partner), client_id)
@@ -70,7 +70,7 @@ def remove_application(partner: str, client_id: str) -> None:
 @click.option("--mis", default="sims", show_default=True, help="A code of config/mis.toml.")
 @click.option("--unverified", is_flag=True, help="Leave it as a new school is.")
 @json_option
-@working
+@in_transaction
 def add_school(partner: str, kind: str, mis: str, *, unverified: bool, as_json: bool) -> None:
     """Make a fictional school of the company PARTNER. Its password is shown once."""
     if mis not in mis_catalogue.catalogue():
@@ -84,7 +84,7 @@ def add_school(partner: str, kind: str, mis: str, *, unverified: bool, as_json: 
 @partner_argument
 @school_argument
 @json_option
-@working
+@in_transaction
 def school_password(partner: str, estab_id: str, *, as_json: bool) -> None:
     """Give the owner of a fictional school another password, shown once. Their sessions end."""
     password = sandbox.generate_password()
@@ -94,7 +94,7 @@ def school_password(partner: str, estab_id: str, *, as_json: bool) -> None:
 @commands.command("verify-school")
 @partner_argument
 @school_argument
-@working
+@in_transaction
 def verify_school(partner: str, estab_id: str) -> None:
     """Verify a fictional school that was left unverified."""
     click.echo(f"{sandbox.verify(_staff(partner), estab_id).name} is verified.")
@@ -103,7 +103,7 @@ def verify_school(partner: str, estab_id: str) -> None:
 @commands.command("remove-school")
 @partner_argument
 @school_argument
-@working
+@in_transaction
 def remove_school(partner: str, estab_id: str) -> None:
     """Remove a fictional school at once: its person is signed out, and what it shared ends."""
     click.echo(f"{sandbox.remove_school(_staff(partner), estab_id).name} is removed.")

@@ -36,8 +36,8 @@ def home() -> ResponseReturnValue:
                 password=password,
                 is_verified=form.is_verified.data,
             )
-        except (fictional.TooManyFictionalSchools, NoRegister) as refused:
-            form.form_errors.append(refused.message)
+        except (fictional.TooManyFictionalSchools, NoRegister) as error:
+            form.form_errors.append(error.message)
         else:
             return _credentials(made)
     page = render_template(
@@ -71,8 +71,8 @@ def verify(estab_id: str) -> ResponseReturnValue:
     """Verify a fictional school, as our staff verify real ones."""
     try:
         estab = sandbox.verify(signed_in.developer(), estab_id)
-    except accounts.WrongState as refused:
-        flash(refused.message, "problem")
+    except accounts.WrongState as error:
+        flash(error.message, "problem")
     else:
         flash(f"{estab.name} is verified. Your application’s next refresh brings the data scopes.", "success")
     return redirect(url_for(".home"), 303)
@@ -125,12 +125,12 @@ def make_application() -> ResponseReturnValue:
                 person, name=form.name.data, quick_start_id=form.software.data, address=form.address.data,
                 security=form.security.data, jwks=form.key_set(),
             )  # fmt: skip
-        except quick_starts.InvalidValue as refused:
-            form.address.errors = [refused.message]
-        except InvalidMetadata as refused:
-            _refuse(form, refused.faults)
-        except sandbox.TooManyApplications as refused:
-            form.form_errors.append(refused.message)
+        except quick_starts.InvalidValue as error:
+            form.address.errors = [error.message]
+        except InvalidMetadata as error:
+            _refuse(form, error.faults)
+        except sandbox.TooManyApplications as error:
+            form.form_errors.append(error.message)
         else:
             quick_start = url_for(
                 "developers.show_quick_start", quick_start_id=form.software.data, client_id=client.id,

@@ -58,8 +58,8 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
     if form.validate():
         try:
             values = quick_starts.to_values(form.client_id.data, form.address.data)
-        except quick_starts.InvalidValue as refused:
-            form[refused.field].errors = [refused.message]
+        except quick_starts.InvalidValue as error:
+            form[error.field].errors = [error.message]
     developer = signed_in.developer_or_none()
     registered = applications.find_if_own(developer, values.client_id) if developer else None
     page = render_template(

@@ -34,8 +34,8 @@ def is_breached(password: str) -> bool:
     try:
         with path.open("rb", buffering=0) as file:
             return _contains(file, path.stat().st_size, _hash(password))
-    except OSError as fault:
-        _log.error("breached passwords", error=type(fault).__name__)
+    except OSError as error:
+        _log.error("breached passwords", error=type(error).__name__)
         return False
 
 
@@ -44,8 +44,8 @@ def file_fault(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             lines = [file.readline(MAX_LINE_LENGTH) for _ in range(3)]
-    except OSError as fault:
-        return f"cannot be read: {fault.strerror or type(fault).__name__}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or type(error).__name__}"
     lines = [line for line in lines if line]
     if not lines:
         return "is empty"

@@ -64,8 +64,8 @@ def unseal_subject(sealed: str) -> str:
     """The id that `seal_subject` sealed. Raises `UnknownSubject`."""
     try:
         return runtime.sealer().unseal(sealed, where=_WHERE).decode()
-    except crypto.CannotUnseal as fault:
-        raise UnknownSubject(reason="not a subject that we sealed") from fault
+    except crypto.CannotUnseal as error:
+        raise UnknownSubject(reason="not a subject that we sealed") from error
 
 
 def _is_good(password: str, about: tuple[str, ...]) -> bool:

@@ -53,8 +53,8 @@ class _Session:
         database.end_read_transaction()  # a fetch must not hold a transaction open
         try:
             answer = fetch.post(url, rules, body=body.encode(), content_type=content_type, headers=all_headers)
-        except fetch.FetchFailed as fault:
-            raise ProviderUnavailable(reason=str(fault)) from fault
+        except fetch.FetchFailed as error:
+            raise ProviderUnavailable(reason=str(error)) from error
         return _Response(url, answer)
 
 
@@ -77,10 +77,10 @@ def redeem(provider: Provider, metadata: Metadata, *, code: str, verifier: str) 
         token = _client(provider).fetch_token(
             metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
         )
-    except AuthlibBaseError as refused:
-        raise ResponseRefused(reason=f"{provider.name}: the code was answered by {str(refused.error)[:40]}") from None
-    except (ValueError, TypeError, RecursionError) as fault:
-        raise ResponseRefused(reason=f"{provider.name}: the answer to the code cannot be read") from fault
+    except AuthlibBaseError as error:
+        raise ResponseRefused(reason=f"{provider.name}: the code was answered by {str(error.error)[:40]}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ResponseRefused(reason=f"{provider.name}: the answer to the code cannot be read") from error
     id_token, access_token = token.get("id_token"), token.get("access_token")
     if not isinstance(id_token, str):
         raise ResponseRefused(reason=f"{provider.name}: the answer to the code has no ID token")

@@ -14,8 +14,8 @@ def federation() -> Iterator[Finding]:
         what = f"sign-in with {provider.kind.title}"
         try:
             count = len(metadata.keys(metadata.of(provider), None))
-        except Refusal as refused:
-            yield Finding(what, "warning", refused.reason, f"see: federation.{provider.name}.authority and issuer")
+        except Refusal as error:
+            yield Finding(what, "warning", error.reason, f"see: federation.{provider.name}.authority and issuer")
             continue
         if count:
             yield Finding(what, "ok", f"{count} keys")

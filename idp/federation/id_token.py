@@ -50,8 +50,8 @@ def verify(
         skew = runtime.settings().tokens.skew
         jwts.check_times(claims, skew=skew, leeway=skew)
         _check(claims, presented, provider, nonce, access_token)
-    except (jwts.BadJwt, JoseError, ValueError, TypeError, AttributeError) as fault:
-        raise ResponseRefused(reason=f"{provider.name}: ID token: {fault}"[:300]) from fault
+    except (jwts.BadJwt, JoseError, ValueError, TypeError, AttributeError) as error:
+        raise ResponseRefused(reason=f"{provider.name}: ID token: {error}"[:300]) from error
     if iss is not None and provider.canonical_issuer(iss) != provider.canonical_issuer(claims["iss"]):
         raise ResponseRefused(reason=f"{provider.name}: the response and its ID token name different issuers")
     return _identity(claims, provider)

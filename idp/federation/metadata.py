@@ -82,10 +82,10 @@ def _document(url: str, seconds: float) -> dict[str, Any]:
         return cached.document
     try:
         document = _fetch(url)
-    except Refusal as refused:
+    except Refusal as error:
         if cached is None or now - cached.at >= MAX_STALE_SECONDS:
             raise
-        log.warning("provider", url=url, reason=refused.reason)
+        log.warning("provider", url=url, reason=error.reason)
         return cached.document
     cache[url] = _Cached(now, document)
     return document
@@ -95,14 +95,14 @@ def _fetch(url: str) -> dict[str, Any]:
     database.end_read_transaction()  # a fetch must not hold a transaction open
     try:
         answer = fetch.get(url, fetch.for_operator(runtime.settings().fetch))
-    except fetch.FetchFailed as fault:
-        raise ProviderUnavailable(reason=str(fault)) from fault
+    except fetch.FetchFailed as error:
+        raise ProviderUnavailable(reason=str(error)) from error
     if answer.status != 200:
         raise ProviderUnavailable(reason=f"{url} answered {answer.status}")
     try:
         document = json.loads(answer.body)
-    except (ValueError, RecursionError) as fault:
-        raise ResponseRefused(reason=f"{url}: not JSON") from fault
+    except (ValueError, RecursionError) as error:
+        raise ResponseRefused(reason=f"{url}: not JSON") from error
     if not isinstance(document, dict):
         raise ResponseRefused(reason=f"{url}: not a JSON object")
     return document
@@ -115,8 +115,8 @@ def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
     for member in members[: jwks.MAX_KEYS] if isinstance(members, list) else ():
         try:
             usable.append(jwks.parse_key(member))
-        except ValueError as fault:
-            log.info("provider key passed over", reason=str(fault))
+        except ValueError as error:
+            log.info("provider key passed over", reason=str(error))
     return tuple(usable)
 
 

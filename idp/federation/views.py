@@ -100,8 +100,8 @@ def _identity(provider: Provider, pending: Pending) -> Identity | None:
         if _single("error") == "access_denied":
             return None
         return authentication_requests.complete(provider, pending, code=_code(provider), iss=iss)
-    except (ProviderUnavailable, ResponseRefused, SchoolAccountNeeded, SignInRefused) as refused:
-        refused.next_steps = _way_back(pending)
+    except (ProviderUnavailable, ResponseRefused, SchoolAccountNeeded, SignInRefused) as error:
+        error.next_steps = _way_back(pending)
         raise
 
 
@@ -140,8 +140,8 @@ def _link(identity: Identity, pending: Pending) -> ResponseReturnValue:
     account = identity.provider.kind.account
     try:
         is_new = linking.link(signed_in.person, identity)
-    except (AccountTaken, AlreadyLinked) as refused:
-        refused.next_steps = _way_back(pending)
+    except (AccountTaken, AlreadyLinked) as error:
+        error.next_steps = _way_back(pending)
         raise
     flash(f"Your {account} is {'now linked' if is_new else 'linked already'}. You can sign in with it.", "success")
     return redirect(SECURITY_PAGE, 303)
@@ -155,8 +155,8 @@ def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
     try:
         guesses.refuse_locked(devices.guess_counter(person.id, devices.device_id()))
         password.admit(person)
-    except (password.AccountNotOpen, TooManyRequests) as refused:
-        return signin.refusal_page(refused, return_path)
+    except (password.AccountNotOpen, TooManyRequests) as error:
+        return signin.refusal_page(error, return_path)
     linking.record_use(identity, person)
     counter = guesses.key("linked account", person.id)
     is_complete = second_step.sign_in(

@@ -48,8 +48,8 @@ def application(context: click.Context) -> Flask:
     """The application, built when a command first needs it; `--help` does without."""
     try:
         app: Flask = context.find_root().obj()
-    except BadSettings as bad:
-        raise Misconfigured(str(bad)) from bad
+    except BadSettings as error:
+        raise Misconfigured(str(error)) from error
     return app
 
 
@@ -83,7 +83,7 @@ def acting() -> str:
     return lookups.acting() if lookups else "cli"
 
 
-def working(command: Callable[P, R]) -> Callable[P, R]:
+def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
     """Run a command in one transaction of the application; a `Refusal` is printed and rolled back.
 
     So is a database that cannot be reached, is busy for too long, or has another schema. What the command prints is
@@ -99,8 +99,8 @@ def working(command: Callable[P, R]) -> Callable[P, R]:
                     answer = command(*args, **kwargs)
                 except click.exceptions.Exit as exiting:  # done, with an exit code of its own
                     left = exiting
-        except Refusal as refusal:
-            raise refused(refusal) from refusal
+        except Refusal as error:
+            raise refused(error) from error
         except (OperationalError, ProgrammingError) as fault:
             raise Refused(f"The database refused, and nothing was changed. {in_a_line(fault)}") from fault
         click.echo(printed.getvalue(), nl=False)

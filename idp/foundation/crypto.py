@@ -97,8 +97,8 @@ class Sealer:
         try:
             data = base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
             return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._bound(key_id, where))
-        except (InvalidTag, ValueError) as fault:
-            raise CannotUnseal(f"{where}: not what was sealed there") from fault
+        except (InvalidTag, ValueError) as error:
+            raise CannotUnseal(f"{where}: not what was sealed there") from error
 
     @staticmethod
     def _bound(key_id: str, where: str) -> bytes:

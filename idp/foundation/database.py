@@ -258,8 +258,8 @@ def _tune_sqlite(engine: Engine) -> None:
         if not connection.get_execution_options().get("autocommit"):
             try:  # without SQLAlchemy, which would take as long as for a query
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as fault:
-                raise OperationalError("BEGIN IMMEDIATE", None, fault) from fault
+            except sqlite3.OperationalError as error:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
 
 
 def _check_idle_connections(engine: Engine) -> None:
@@ -286,8 +286,8 @@ def _check_idle_connections(engine: Engine) -> None:
             return
         try:
             engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as fault:
-            raise InvalidatePoolError from fault
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 Model = TypeVar("Model", bound=Base)
@@ -304,8 +304,8 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     """
     columns = cast("Table", model.__table__).primary_key.columns
     values = key if isinstance(key, tuple) else (key,)
-    its_key = (column == value for column, value in zip(columns, values, strict=True))
-    statement = select(model).where(*its_key).execution_options(populate_existing=True)
+    conditions = (column == value for column, value in zip(columns, values, strict=True))
+    statement = select(model).where(*conditions).execution_options(populate_existing=True)
     return session().scalar(statement.with_for_update(of=model, read=shared, key_share=not shared))
 
 
@@ -349,7 +349,7 @@ def claim(model: type[Base], **must: object) -> bool:
     """
     bound = {name: value for name, value in must.items() if value is not None}
     spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
-    values = {f"its_{name}": value for name, value in bound.items()}
+    values = {f"by_{name}": value for name, value in bound.items()}
     return connection().execute(spend, values | {"now": clock.now()}).rowcount == 1
 
 
@@ -359,7 +359,7 @@ def _spend(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> 
     table = cast("Table", model.__table__)
     return (
         update(table)
-        .where(*(table.c[name] == bindparam(f"its_{name}", type_=table.c[name].type) for name in sorted(bound)))
+        .where(*(table.c[name] == bindparam(f"by_{name}", type_=table.c[name].type) for name in sorted(bound)))
         .where(*(table.c[name].is_(None) for name in sorted(absent | {"used_at"})))
         .where(table.c.expires_at > bindparam("now", type_=Instant()))
         .values(used_at=bindparam("now", type_=Instant()))

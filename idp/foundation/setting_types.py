@@ -142,8 +142,8 @@ def key(text: Any) -> Any:
     if isinstance(text, str):
         try:
             text = base64.b64decode(text, validate=True)
-        except binascii.Error as fault:
-            raise ValueError("must be 32 bytes in base64") from fault
+        except binascii.Error as error:
+            raise ValueError("must be 32 bytes in base64") from error
     if not isinstance(text, bytes) or len(text) != 32:
         raise ValueError("must be 32 bytes in base64")
     return text

@@ -350,11 +350,11 @@ def load(**overrides: Any) -> Settings:
     settings: Settings | None = None
     try:
         settings = Settings(**overrides)
-    except ValidationError as bad:
-        faults += map(setting_faults.in_words, bad.errors())
-        settings = _with_defaults_for(bad, overrides)
-    except (OSError, tomllib.TOMLDecodeError) as bad:
-        faults.append(str(bad))
+    except ValidationError as error:
+        faults += map(setting_faults.in_words, error.errors())
+        settings = _with_defaults_for(error, overrides)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        faults.append(str(error))
     if settings is not None:
         more = production.inconsistent(settings)
         more += production.unfit(settings) if settings.environment == "production" else []
@@ -388,5 +388,5 @@ def _read(file: Path) -> dict[str, Any]:
     """One TOML file; raises `OSError` and `TOMLDecodeError` with the file's name in it."""
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as fault:
-        raise tomllib.TOMLDecodeError(f"{file.name}: {fault}") from fault
+    except tomllib.TOMLDecodeError as error:
+        raise tomllib.TOMLDecodeError(f"{file.name}: {error}") from error

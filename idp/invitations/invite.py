@@ -156,12 +156,12 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
     name, email = contact_fields.one_line(request.name), request.email
     try:
         contact_fields.check_name(name, whose="their")
-    except ValidationError as fault:
-        faults.append(("contact.name", str(fault)))
+    except ValidationError as error:
+        faults.append(("contact.name", str(error)))
     try:
         email = contact_fields.parse_email(request.email, whose="their")
-    except ValidationError as fault:
-        faults.append(("contact.email", str(fault)))
+    except ValidationError as error:
+        faults.append(("contact.email", str(error)))
     if not request.scopes:
         faults.append(("scope", "name at least one scope"))
     elif others := request.scopes - client.scopes:

@@ -46,8 +46,8 @@ def pass_on(secret: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             answer.forward(secret, form.recipient(), disclose=bool(form.disclose.data))
-        except (answer.SamePerson, answer.PassedOnTooOften, mailing.TooManyMails) as refused:
-            form.email.errors = [refused.message]
+        except (answer.SamePerson, answer.PassedOnTooOften, mailing.TooManyMails) as error:
+            form.email.errors = [error.message]
         else:
             return redirect(url_for(".passed_on"), 303)
     return _page("pass_on", current, secret, form=form), 422 if form.errors else 200
@@ -79,10 +79,10 @@ def _page(name: str, current: OpenInvitation, secret: str, **context: object) ->
 
 
 @bp.errorhandler(LinkRefused)
-def link_refused(refused: LinkRefused) -> ResponseReturnValue:
+def link_refused(error: LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do next."""
-    start = refused.start if isinstance(refused, answer.InvitationBegun) else None
-    return render_template("school_invitation/refused.html", refused=refused, start=start), refused.status
+    start = error.start if isinstance(error, answer.InvitationBegun) else None
+    return render_template("school_invitation/refused.html", refusal=error, start=start), error.status
 
 
 @bp.errorhandler(answer.SchoolConnected)

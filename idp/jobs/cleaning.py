@@ -118,8 +118,8 @@ def _delete_alone(table: Table, key: tuple[Any, ...]) -> int:
         with connection().begin_nested():
             conditions = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
             return _count(delete(table).where(*conditions))
-    except IntegrityError as fault:
-        _log.error("row set aside", name=table.name, reason=type(fault).__name__)
+    except IntegrityError as error:
+        _log.error("row set aside", name=table.name, reason=type(error).__name__)
         return 0
 
 

@@ -3,7 +3,7 @@
 import click
 
 from idp.foundation import runtime
-from idp.foundation.command import acting, json_option, show, working
+from idp.foundation.command import acting, in_transaction, json_option, show
 from idp.keys import ring
 
 
@@ -17,7 +17,7 @@ def commands() -> None:
 
 @commands.command("list")
 @json_option
-@working
+@in_transaction
 def listed(*, as_json: bool) -> None:
     """List all keys, newest first.
 
@@ -31,7 +31,7 @@ def listed(*, as_json: bool) -> None:
 @commands.command()
 @click.option("--alg", type=click.Choice(ring.ALGS), help="Only the key of this algorithm; each of them otherwise.")
 @click.option("--now", "at_once", is_flag=True, help="Let the new key sign at once, because the old one has leaked.")
-@working
+@in_transaction
 def rotate(alg: str | None, *, at_once: bool) -> None:
     """Publish a new key, which takes over when every partner has had time to fetch it.
 
@@ -54,12 +54,12 @@ def retire(kid: str, *, yes: bool) -> None:
     _retire(kid)
 
 
-@working
+@in_transaction
 def _check(kid: str) -> None:
     ring.check_retirable(kid)
 
 
-@working
+@in_transaction
 def _retire(kid: str) -> None:
     ring.retire(kid, by=acting())
     click.echo(f"{kid} is retired.")

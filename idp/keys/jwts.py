@@ -79,8 +79,8 @@ def parse(text: str, *, max_length: int = 8192, jwk_in_header: bool = False) -> 
     head, _, payload = signed.partition(b".")
     try:
         presented = Presented(head, signed, urlsafe_b64decode(signature), cached_read(header, head), _object(payload))
-    except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
-        raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
+    except (JoseError, ValueError, TypeError, RecursionError, KeyError) as error:
+        raise BadJwt(f"cannot be read: {type(error).__name__}") from error
     if REFUSED_MEMBERS & presented.header.keys() or ("jwk" in presented.header and not jwk_in_header):
         raise BadJwt("the header has a member that is not accepted, such as jku, x5u or crit")
     return presented

@@ -74,8 +74,8 @@ def email() -> ResponseReturnValue:
         address = parse_email(form.email.data)
         try:
             email_change.begin(person, address)
-        except Refusal as refused:
-            form.email.errors = [refused.message]
+        except Refusal as error:
+            form.email.errors = [error.message]
         else:
             flash(f"We have sent a link to {address}. Your address changes when you open it.", "info")
             return redirect(url_for(".home"), 303)
@@ -111,8 +111,8 @@ def change_mobile() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             mobile_change.begin(person, parse_mobile(form.mobile.data))
-        except Refusal as refused:
-            form.mobile.errors = [refused.message]
+        except Refusal as error:
+            form.mobile.errors = [error.message]
         else:
             return redirect(url_for(".confirm_mobile"), 303)
     page = render_template("manage/account_mobile.html", form=form, number=mobile.readable(person.mobile))
@@ -129,8 +129,8 @@ def confirm_mobile() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             mobile_change.confirm(person, form.code.data)
-        except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.message]
+        except Refusal as error:  # no rollback: the try is counted
+            form.code.errors = [error.message]
         else:
             flash("Your mobile number is changed. From this time tomorrow it can set a new password.", "success")
             return redirect(url_for(".home"), 303)
@@ -138,6 +138,6 @@ def confirm_mobile() -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and lead to a new one."""
-    return render_template("manage/account_link_refused.html", refused=refused), refused.status
+    return render_template("manage/account_link_refused.html", refusal=error), error.status

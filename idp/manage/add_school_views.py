@@ -91,8 +91,8 @@ def _answer(school: School, return_to: str | None, begun: Registration | None = 
             return step_up.sign_in_again()
         try:
             return _add(school, return_to, begun)
-        except add_school.TooManySchools as refused:
-            form.form_errors.append(refused.message)
+        except add_school.TooManySchools as error:
+            form.form_errors.append(error.message)
         except signup.CompletedAlready:
             return redirect(form_drafts.request_address(), 303)
     page = render_template(

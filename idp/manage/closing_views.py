@@ -99,8 +99,8 @@ def _is_decided(offer: Offer, form: Authority) -> bool:
             offer.id, chosen, shown=request.form.get("shown", ""), by=member,
             second_step=current_user.has_second_step,
         )  # fmt: skip
-    except protected_data.SecondStepNeeded as refused:
-        form.form_errors.append(refused.message)  # nothing was written yet
+    except protected_data.SecondStepNeeded as error:
+        form.form_errors.append(error.message)  # nothing was written yet
         return False
     return True
 
@@ -116,14 +116,14 @@ def _is_protected(offer: Offer) -> bool:
 
 
 @bp.errorhandler(continuing.NotReleasable)
-def not_releasable(refused: continuing.NotReleasable) -> ResponseReturnValue:
+def not_releasable(error: continuing.NotReleasable) -> ResponseReturnValue:
     """The register says something else by now."""
-    flash(refused.message, "warning")
+    flash(error.message, "warning")
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.errorhandler(agreements.ChangedMeanwhile)
-def changed_meanwhile(refused: agreements.ChangedMeanwhile) -> ResponseReturnValue:
+def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue:
     """A second click, a colleague, or what a service asks for has changed."""
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)

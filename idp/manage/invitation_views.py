@@ -99,14 +99,14 @@ def send_password_link(secret: str) -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do; a person who was interrupted can choose a password."""
     secret = (request.view_args or {})["secret"]
-    lacks_password = refused.code == links.LinkUsed.code and invitations.without_password(secret) is not None
+    lacks_password = error.code == links.LinkUsed.code and invitations.without_password(secret) is not None
     page = render_template(
-        "person_invitation/refused.html", refused=refused, secret=secret, lacks_password=lacks_password
+        "person_invitation/refused.html", refusal=error, secret=secret, lacks_password=lacks_password
     )
-    return page, refused.status
+    return page, error.status
 
 
 @bp.errorhandler(invitations.HasAccount)

@@ -40,11 +40,11 @@ def _changed(form: ChangePassword) -> bool:
         return False
     try:
         own_password.change(current_user.id, current, chosen, device=device, sid=current_user.sid)
-    except own_password.WrongCurrentPassword as refused:  # no rollback: the guess is counted
-        form.current_password.errors = [refused.message]
+    except own_password.WrongCurrentPassword as error:  # no rollback: the guess is counted
+        form.current_password.errors = [error.message]
         return False
-    except TooManyRequests as locked:
-        form.form_errors.append(locked.message)
+    except TooManyRequests as error:
+        form.form_errors.append(error.message)
         return False
     session.renew(current_user.amr)
     return True

@@ -27,8 +27,8 @@ def add() -> ResponseReturnValue:
                 person, request.form.get("passkey", ""), name=form.name.data,
                 device=devices.in_words(str(request.user_agent)), browser=browser_store.browser_id(),
             )  # fmt: skip
-        except passkeys.PasskeyNotAdded as refused:
-            form.form_errors.append(refused.message)
+        except passkeys.PasskeyNotAdded as error:
+            form.form_errors.append(error.message)
         else:
             factors.note_added(person, factors.PASSKEY)
             session.renew(current_user.amr | passkey_sign_in.METHODS)  # they have shown two factors

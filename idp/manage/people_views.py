@@ -65,10 +65,10 @@ def invite() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
-        except (invitations.MemberAlready, invitations.InvitedAlready) as refused:
-            form.email.errors = [refused.message]
-        except invitations.TooManyInvitations as refused:
-            form.form_errors.append(refused.message)
+        except (invitations.MemberAlready, invitations.InvitedAlready) as error:
+            form.email.errors = [error.message]
+        except invitations.TooManyInvitations as error:
+            form.form_errors.append(error.message)
         else:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
             return redirect(url_for(".home"), 303)
@@ -180,7 +180,7 @@ def _owner() -> Membership:
 
 
 @bp.errorhandler(links.LinkRefused)
-def invitation_answered(refused: links.LinkRefused) -> ResponseReturnValue:
+def invitation_answered(error: links.LinkRefused) -> ResponseReturnValue:
     """The invitation was answered or cancelled: say so on the page that shows what is so now."""
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(url_for("manage.people.home"), 303)

@@ -62,8 +62,8 @@ def set_up_app() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
-        except authenticator_app.WrongCode as refused:
-            form.code.errors = [refused.message]
+        except authenticator_app.WrongCode as error:
+            form.code.errors = [error.message]
         else:
             factors.note_added(person, factors.APP, replaced=replaced)
             session.renew(current_user.amr | {"otp", "mfa"})
@@ -125,10 +125,10 @@ def put_off() -> ResponseReturnValue:
 
 
 @bp.errorhandler(authenticator_app.SetUpExpired)
-def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnValue:
+def set_up_expired(error: authenticator_app.SetUpExpired) -> ResponseReturnValue:
     """Show a new picture; or the page Security, where a second click finds the app set up."""
     flow = second_step_setup.current()
     if authenticator_app.is_held(current_user.id):
         return redirect(flow.return_path, 303)
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(flow.address(".set_up_app"), 303)

@@ -108,31 +108,31 @@ def _is_decided(client_id: str, member: Membership, form: "Authority", ticked: f
             member.estab_id, client_id, ticked, replaces=replaces, shown=shown, by=member,
             second_step=current_user.has_second_step,
         )  # fmt: skip
-    except protected_data.SecondStepNeeded as refused:
-        form.form_errors.append(refused.message)
+    except protected_data.SecondStepNeeded as error:
+        form.form_errors.append(error.message)
         return False
     return True
 
 
 @bp.errorhandler(agreements.ChangedMeanwhile)
-def changed_meanwhile(refused: agreements.ChangedMeanwhile) -> ResponseReturnValue:
+def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue:
     """A second click, or a colleague's decision at the same moment: say so where it can be seen."""
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.errorhandler(renewal.NotYet)
-def not_yet(refused: renewal.NotYet) -> ResponseReturnValue:
+def not_yet(error: renewal.NotYet) -> ResponseReturnValue:
     """Likewise, for what has been renewed already."""
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.errorhandler(mis.MisUnknown)
 @bp.errorhandler(mis.MisNotAccepted)
-def another_system(refused: mis.MisUnknown | mis.MisNotAccepted) -> ResponseReturnValue:
+def another_system(error: mis.MisUnknown | mis.MisNotAccepted) -> ResponseReturnValue:
     """The service does not work with the school's system."""
-    flash(refused.message, "warning")
+    flash(error.message, "warning")
     return redirect(url_for("manage.home"), 303)
 
 

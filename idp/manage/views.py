@@ -158,19 +158,19 @@ def download_record() -> ResponseReturnValue:
 
 
 @bp.errorhandler(members.RemovedAlready)
-def removed_already(refused: members.RemovedAlready) -> ResponseReturnValue:
+def removed_already(error: members.RemovedAlready) -> ResponseReturnValue:
     """A form about a person who was removed, by a double click or a colleague: say so where people are listed."""
-    flash(refused.message, "info")
+    flash(error.message, "info")
     return redirect(url_for("manage.people.home"), 303)
 
 
 @bp.errorhandler(authorise.NothingShared)
-def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
+def stopped_already(error: authorise.NothingShared) -> ResponseReturnValue:
     """Sharing has stopped already, by a double click or a colleague: say so."""
     client_id = (request.view_args or {}).get("client_id", "")
     stopped = authorise.stopped(current_user.membership.estab_id, client_id)
     if stopped is None:
-        flash(refused.message, "info")
+        flash(error.message, "info")
     elif stopped.is_of_server:
         flash("Your school has already disconnected that server.", "info")
     else:

@@ -35,8 +35,8 @@ _ROW: Final = Statement(
         .join(schools, schools.c.id == live.estabs.c.school_id)
     )
     .where(
-        live.memberships.c.person_id == bindparam("its_person"),
-        live.memberships.c.estab_id == bindparam("its_estab"),
+        live.memberships.c.person_id == bindparam("by_person"),
+        live.memberships.c.estab_id == bindparam("by_estab"),
         live.memberships.c.removed_at.is_(None),
     ),
 )
@@ -54,4 +54,4 @@ def of_member(person_id: str, estab_id: str) -> Row | None:
 
     None once the administrator no longer acts for it.
     """
-    return _ROW.one(its_person=person_id, its_estab=estab_id)
+    return _ROW.one(by_person=person_id, by_estab=estab_id)

@@ -26,7 +26,7 @@ def commands() -> None:
 
 @commands.command()
 @command.json_option
-@command.working
+@command.in_transaction
 def queue(*, as_json: bool) -> None:
     """List what our staff have to decide, the most urgent first: new schools, and requests to join.
 
@@ -43,7 +43,7 @@ def queue(*, as_json: bool) -> None:
 @commands.command()
 @click.argument("estab_id")
 @command.json_option
-@command.working
+@command.in_transaction
 def show(estab_id: str, *, as_json: bool) -> None:
     """Show one new school: what was typed, next to the register's entry, and the notes.
 
@@ -60,7 +60,7 @@ def show(estab_id: str, *, as_json: bool) -> None:
 @commands.command()
 @click.argument("estab_id")
 @click.argument("text")
-@command.working
+@command.in_transaction
 def note(estab_id: str, text: str) -> None:
     """Keep a note of a call. Only our staff read it."""
     review_row = review.note(estab_id, text, by=command.acting())
@@ -70,7 +70,7 @@ def note(estab_id: str, text: str) -> None:
 @commands.command()
 @click.argument("estab_id")
 @click.argument("question")
-@command.working
+@command.in_transaction
 def ask(estab_id: str, question: str) -> None:
     """Ask the school for more before deciding: QUESTION is mailed to its owners and stored as a note."""
     review_row = review.ask(estab_id, question, by=command.acting())
@@ -79,7 +79,7 @@ def ask(estab_id: str, question: str) -> None:
 
 @commands.command()
 @click.argument("estab_id")
-@command.working
+@command.in_transaction
 def verify(estab_id: str) -> None:
     """Verify the school: partners may receive its data. Its owners are told by e-mail.
 
@@ -92,7 +92,7 @@ def verify(estab_id: str) -> None:
 @commands.command()
 @click.argument("estab_id")
 @click.option("--reason", required=True, help="Why, in words for the school. It is mailed to its owners.")
-@command.working
+@command.in_transaction
 def reject(estab_id: str, reason: str) -> None:
     """Reject the registration, or give up checking it. Its owners are told why, and the school may register again."""
     review_row = review.reject(estab_id, reason, by=command.acting())
@@ -107,7 +107,7 @@ def joining() -> None:
 @joining.command("show")
 @click.argument("request_id")
 @command.json_option
-@command.working
+@command.in_transaction
 def show_request(request_id: str, *, as_json: bool) -> None:
     """Show who asks to join which school, and how to reach them. Its owners do not see this before they accept."""
     join_request = join.find(request_id)
@@ -132,7 +132,7 @@ def show_request(request_id: str, *, as_json: bool) -> None:
 @click.option(
     "--role", type=click.Choice(permissions.ROLES_TO_JOIN_WITH), required=True, help="What the person may do."
 )
-@command.working
+@command.in_transaction
 def approve(request_id: str, role: str) -> None:
     """Let the person in, with the account that they asked with, or a new one. Call the school first.
 
@@ -145,7 +145,7 @@ def approve(request_id: str, role: str) -> None:
 
 @joining.command()
 @click.argument("request_id")
-@command.working
+@command.in_transaction
 def decline(request_id: str) -> None:
     """Decline the request, or confirm that an owner declined it. The person is told by e-mail, once."""
     join_request = join.find(request_id)

@@ -38,8 +38,8 @@ def code(registration_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             handover.enter(registration, browser.digest(), form.code.data)
-        except (handover.WrongCode, handover.CodeExpired) as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.message]
+        except (handover.WrongCode, handover.CodeExpired) as error:  # no rollback: the try is counted
+            form.code.errors = [error.message]
         else:
             return redirect_to_step(registration)
     page = render_template(
@@ -58,8 +58,8 @@ def new_code(registration_id: str) -> ResponseReturnValue:
     registration = signup.find_in_browser(registration_id, browser.digest())
     try:
         handover.renew(registration, browser.digest())
-    except handover.TooManyCodes as refused:
-        flash(refused.message, "warning")
+    except handover.TooManyCodes as error:
+        flash(error.message, "warning")
     return redirect_to_step(registration)
 
 

@@ -190,8 +190,8 @@ def _admit(join_request: JoinRequest, role: str) -> Administrator:
         return person
     try:
         person = people.hold_open(join_request.person_id)
-    except people.AccountClosed as closed:
-        raise RequesterGone(reason=join_request.id) from closed
+    except people.AccountClosed as error:
+        raise RequesterGone(reason=join_request.id) from error
     people.join(person, estab, role=role)  # an invitation may have come first: then their role stays
     member = session().get_one(Membership, (person.id, estab.id))
     post.email(

@@ -278,15 +278,15 @@ def done(registration_id: str) -> ResponseReturnValue:
 
 
 @bp.errorhandler(LinkRefused)
-def link_refused(refused: LinkRefused) -> ResponseReturnValue:
+def link_refused(error: LinkRefused) -> ResponseReturnValue:
     """Say why a link cannot be used, and offer another. If it was used in this browser, continue."""
     secret = (request.view_args or {}).get("secret", "")
-    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
-    registration = verify.registration_of(secret) if isinstance(refused, LinkUsed) else None
+    log.info("refused", code=error.code, status=error.status, reason=error.reason)
+    registration = verify.registration_of(secret) if isinstance(error, LinkUsed) else None
     if registration and registration.knows(browser.digest()):
         return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
-    page = render_template("onboarding/link_refused.html", refused=refused, secret=secret)
-    return make_response(page, refused.status)
+    page = render_template("onboarding/link_refused.html", refusal=error, secret=secret)
+    return make_response(page, error.status)
 
 
 @bp.errorhandler(CSRFError)
@@ -309,8 +309,8 @@ def _details_again(school_id: int) -> ResponseReturnValue:
     form.form_errors.append(pages.why_form_expired("check it and sign up again"))
     try:
         return _details(signup.school_to_register(school_id, _return_to()), form)
-    except Refusal as refused:  # Flask does not handle what an error handler raises
-        return pages.refusal(refused)
+    except Refusal as error:  # Flask does not handle what an error handler raises
+        return pages.refusal(error)
 
 
 def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
@@ -390,8 +390,8 @@ def _unless_limited(form: Form, act: Callable[[], Registration]) -> Registration
     try:
         with database.session().begin_nested():
             return act()
-    except TooManyRequests as refused:
-        form.form_errors.append(refused.message)
+    except TooManyRequests as error:
+        form.form_errors.append(error.message)
         return None
 
 

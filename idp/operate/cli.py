@@ -6,7 +6,7 @@ import click
 
 from idp.estabs import accounts, people
 from idp.estabs.models import Estab, Membership
-from idp.foundation.command import acting, json_option, show, show_json, when, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
 from idp.operate import standing
 from idp.sharing import closures, continuing
 
@@ -26,7 +26,7 @@ def estabs() -> None:
 @click.argument("text", nargs=-1, required=True)
 @click.option("--most", type=click.IntRange(1, 1000), default=50, show_default=True, help="The most accounts to list.")
 @json_option
-@working
+@in_transaction
 def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
     """Find accounts by a number, by words of the school's name or town, or by a person's e-mail address.
 
@@ -39,7 +39,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 @estabs.command("show")
 @estab_argument
 @json_option
-@working
+@in_transaction
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
     account = accounts.look_up(estab)
@@ -61,7 +61,7 @@ def show_command(estab: str, *, as_json: bool) -> None:
 @estabs.command("suspend")
 @estab_argument
 @click.option("--reason", required=True, help="Why, for the audit log.")
-@working
+@in_transaction
 def suspend(estab: str, reason: str) -> None:
     """Suspend the account at once: its people cannot act, and partners receive no data.
 
@@ -74,7 +74,7 @@ def suspend(estab: str, reason: str) -> None:
 @estabs.command("restore")
 @estab_argument
 @click.option("--reason", default="", help="Why, for the audit log.")
-@working
+@in_transaction
 def restore(estab: str, reason: str) -> None:
     """Let a suspended account work again: verified if our staff had verified it, unverified otherwise."""
     account = standing.restore(estab, by=acting(), reason=reason)
@@ -83,7 +83,7 @@ def restore(estab: str, reason: str) -> None:
 
 @estabs.command("end-sessions")
 @estab_argument
-@working
+@in_transaction
 def end_sessions(estab: str) -> None:
     """End all sessions of the school's people. Clients with back-channel logout are notified."""
     account, count = standing.end_sessions(estab, by=acting())
@@ -92,7 +92,7 @@ def end_sessions(estab: str) -> None:
 
 @estabs.command("closing")
 @json_option
-@working
+@in_transaction
 def closing(*, as_json: bool) -> None:
     """List accounts whose school has closed in the register, or is about to, and the schools that follow.
 
@@ -114,7 +114,7 @@ def closing(*, as_json: bool) -> None:
 @estabs.command("release")
 @estab_argument
 @click.argument("successor", metavar="SUCCESSOR")
-@working
+@in_transaction
 def release(estab: str, successor: str) -> None:
     """Let SUCCESSOR, an account whose school follows that of ESTAB, go on with what ESTAB shares.
 

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from idp.estabs import accounts
-from idp.foundation.command import acting, json_option, show, show_json, when, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
 from idp.xporter import endpoints
 from idp.xporter.models import Endpoint
 
@@ -23,7 +23,7 @@ def commands() -> None:
 @click.option("--lost", is_flag=True, help="Only those that have not been heard from for a day.")
 @click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most to list.")
 @json_option
-@working
+@in_transaction
 def list_command(most: int, *, lost: bool, as_json: bool) -> None:
     """List schools' servers, the one that has not been heard from for the longest first.
 
@@ -37,7 +37,7 @@ def list_command(most: int, *, lost: bool, as_json: bool) -> None:
 @commands.command("show")
 @estab_argument
 @json_option
-@working
+@in_transaction
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show a school's server: its state, its program, when it was heard from, and what went wrong last."""
     account = accounts.look_up(estab)
@@ -65,7 +65,7 @@ def show_command(estab: str, *, as_json: bool) -> None:
 @commands.command("remove")
 @estab_argument
 @click.option("--reason", required=True, help="Why, for the audit log.")
-@working
+@in_transaction
 def remove(estab: str, reason: str) -> None:
     """Remove a school's server: it can send nothing more until the school connects it again by a new code."""
     account = accounts.look_up(estab)

@@ -3,7 +3,7 @@
 import click
 
 from idp.estabs.permissions import ROLES
-from idp.foundation.command import acting, json_option, show, when, working
+from idp.foundation.command import acting, in_transaction, json_option, show, when
 from idp.operate import recovery, school_people
 from idp.signin import locks, spraying
 
@@ -20,7 +20,7 @@ def commands() -> None:
 @commands.command("reset")
 @person_argument
 @click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
-@working
+@in_transaction
 def reset(name: str, note: str) -> None:
     """Mail the person a link to choose a new password, which works once, within 24 hours.
 
@@ -33,7 +33,7 @@ def reset(name: str, note: str) -> None:
 
 @commands.command("locked")
 @json_option
-@working
+@in_transaction
 def locked(*, as_json: bool) -> None:
     """List the accounts that cannot be signed in to now, after too many wrong passwords or codes, and until when.
 
@@ -56,7 +56,7 @@ def locked(*, as_json: bool) -> None:
 @commands.command("recover-factor")
 @person_argument
 @click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
-@working
+@in_transaction
 def recover_factor(name: str, note: str) -> None:
     """Start a wait of 24 hours, after which a sign-in with the password removes the person's second factors.
 
@@ -70,7 +70,7 @@ def recover_factor(name: str, note: str) -> None:
 @commands.command("unlock")
 @person_argument
 @click.option("--reason", required=True, help="Why, for the audit log.")
-@working
+@in_transaction
 def unlock(name: str, reason: str) -> None:
     """Let the person sign in again at once after too many wrong passwords.
 
@@ -82,7 +82,7 @@ def unlock(name: str, reason: str) -> None:
 
 @commands.command("end-sessions")
 @person_argument
-@working
+@in_transaction
 def end_sessions(name: str) -> None:
     """End all sessions of the person. Clients with back-channel logout are notified."""
     person, count = recovery.end_sessions(name, by=acting())
@@ -93,7 +93,7 @@ def end_sessions(name: str) -> None:
 @person_argument
 @estab_argument
 @note_option
-@working
+@in_transaction
 def remove(name: str, estab: str, note: str) -> None:
     """End that the person acts for the school ESTAB (an Estab ID, a DfE number, a URN), and sign them out there.
 
@@ -109,7 +109,7 @@ def remove(name: str, estab: str, note: str) -> None:
 @estab_argument
 @click.argument("role", type=click.Choice(ROLES))
 @note_option
-@working
+@in_transaction
 def change_role(name: str, estab: str, role: str, note: str) -> None:
     """Give the person another role at the school ESTAB (an Estab ID, a DfE number, a URN).
 

@@ -44,12 +44,12 @@ def show_request(request_id: str) -> ResponseReturnValue:
             else:
                 registration_requests.decline(request_id, form.reason.data or "", by=current_user.id)
                 flash("The request is declined.", "success")
-        except registration_requests.ReasonMissing as refused:
-            form.reason.errors = [refused.message]
-        except (registration_requests.AlreadyDecided, registration_requests.ChangedMeanwhile) as refused:
-            form.form_errors.append(refused.message)
-        except InvalidMetadata as refused:
-            form.form_errors.append(f"This can no longer be registered: {refused.message}")
+        except registration_requests.ReasonMissing as error:
+            form.reason.errors = [error.message]
+        except (registration_requests.AlreadyDecided, registration_requests.ChangedMeanwhile) as error:
+            form.form_errors.append(error.message)
+        except InvalidMetadata as error:
+            form.form_errors.append(f"This can no longer be registered: {error.message}")
         else:
             return redirect(url_for(".show_request", request_id=request_id), 303)
     form.version.raw_data, form.version.data = None, case.version

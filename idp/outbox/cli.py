@@ -2,7 +2,7 @@
 
 import click
 
-from idp.foundation.command import json_option, show, working
+from idp.foundation.command import in_transaction, json_option, show
 from idp.outbox import deliver, overview
 
 _COLUMNS = ("id", "kind", "name", "recipient", "created_at", "attempts", "due_at", "sent_at", "failed_at", "last_error")
@@ -37,7 +37,7 @@ def commands() -> None:
     help="The most messages of each kind to list.",
 )
 @json_option
-@working
+@in_transaction
 def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
     """List messages that wait and messages that failed, without their content."""
     messages = overview.failed(most) + ([] if only_failed else overview.waiting(most))
@@ -50,7 +50,7 @@ def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
     "--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most messages to list."
 )
 @json_option
-@working
+@in_transaction
 def texts(*, most: int, as_json: bool) -> None:
     """List text messages, the newest first, and whether they reached the phone; without content and number.
 
@@ -62,7 +62,7 @@ def texts(*, most: int, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@working
+@in_transaction
 def retry(ids: tuple[str, ...]) -> None:
     """Send failed messages again: all that are named, or none if the link in one of them has expired."""
     for message_id in ids:

@@ -82,9 +82,9 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
                 if isinstance(outcome, Unreachable):
                     raise outcome
                 _settle(work, letters.popleft(), outcome)
-    except Unreachable as unreachable:
+    except Unreachable as error:
         while letters:
-            _settle(work, letters.popleft(), unreachable)
+            _settle(work, letters.popleft(), error)
     for letter in letters:
         _release(work, letter)
     return due
@@ -137,10 +137,10 @@ def _open(message: Message, now: datetime) -> Letter | None:
         return None
     try:
         return post.unseal(message)
-    except Exception as fault:  # noqa: BLE001  a removed key, a missing or malformed body
-        message.failed_at, message.last_error = now, f"cannot be opened: {fault}"
+    except Exception as error:  # noqa: BLE001  a removed key, a missing or malformed body
+        message.failed_at, message.last_error = now, f"cannot be opened: {error}"
         message.attempts += 1
-        _log.error("set aside", kind=message.kind, name=message.name, row=message.id, reason=type(fault).__name__)
+        _log.error("set aside", kind=message.kind, name=message.name, row=message.id, reason=type(error).__name__)
         return None
 
 
@@ -163,11 +163,11 @@ def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> Sent | NotS
             with work():
                 letter = events.render(letter)
         return Sent(send(letter))
-    except NotSent as fault:
-        return fault
-    except Exception as fault:  # noqa: BLE001  logged with its trace; the row says so too
+    except NotSent as error:
+        return error
+    except Exception as error:  # noqa: BLE001  logged with its trace; the row says so too
         _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
-        return Later(f"an internal error: {type(fault).__name__}")
+        return Later(f"an internal error: {type(error).__name__}")
 
 
 def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:

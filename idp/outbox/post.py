@@ -43,8 +43,8 @@ def email(
     """
     try:
         Address(addr_spec=to)
-    except (MessageError, ValueError, IndexError) as fault:
-        raise ValueError("not one e-mail address") from fault
+    except (MessageError, ValueError, IndexError) as error:
+        raise ValueError("not one e-mail address") from error
     discard = discard or to.casefold().endswith(NOWHERE)
     subject = " ".join(runtime.rendered_block(f"mail/{name}.txt", "subject", **context).split())
     content = {

@@ -145,5 +145,5 @@ def _stored(value: Struct | None, moment: str) -> dict[str, Any] | None:
     members = {name: getattr(value, name) for name in value.__struct_fields__}
     try:
         return members | {moment: members[moment].astimezone(UTC).isoformat()}
-    except OverflowError as fault:
-        raise InvalidParameter(f"{moment}: is too early or too late", reason=moment) from fault
+    except OverflowError as error:
+        raise InvalidParameter(f"{moment}: is too early or too late", reason=moment) from error

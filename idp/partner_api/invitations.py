@@ -73,9 +73,9 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
     """
     try:
         scope = scopes.parse(body.scope)
-    except scopes.UnknownScope as fault:
-        names = ", ".join(sorted(fault.names))
-        raise invite.InvalidInvitation([("scope", f"{fault}: {names}" if names else str(fault))]) from fault
+    except scopes.UnknownScope as error:
+        names = ", ".join(sorted(error.names))
+        raise invite.InvalidInvitation([("scope", f"{error}: {names}" if names else str(error))]) from error
     invitation = invite.invite(
         access.client.registered,
         invite.Request(
@@ -155,6 +155,6 @@ def _read_cursor(text: str) -> states.Cursor:
     number, _, last = text.partition("-")
     try:
         made_at = EPOCH + timedelta(microseconds=int(number))
-    except OverflowError as fault:
-        raise InvalidParameter("cursor: is none of ours", reason="cursor") from fault
+    except OverflowError as error:
+        raise InvalidParameter("cursor: is none of ours", reason="cursor") from error
     return made_at, last

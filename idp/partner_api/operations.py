@@ -152,12 +152,12 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
     for name, value in known.items():
         try:
             msgspec.convert(value, fields[name].type, strict=False)
-        except msgspec.ValidationError as fault:
-            raise InvalidParameter(f"{name}: {_in_words(fault)}", reason=f"{name}") from fault
+        except msgspec.ValidationError as error:
+            raise InvalidParameter(f"{name}: {_in_words(error)}", reason=f"{name}") from error
     try:
         return msgspec.convert(known, kind, strict=False)
-    except msgspec.ValidationError as fault:  # one that is required is missing
-        raise InvalidParameter(_in_words(fault), reason="missing") from fault
+    except msgspec.ValidationError as error:  # one that is required is missing
+        raise InvalidParameter(_in_words(error), reason="missing") from error
 
 
 def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
@@ -167,10 +167,10 @@ def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
         raise InvalidParameter(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        place = str(fault).partition(" - at `$")[2].strip("`.")
-        words = _in_words(fault) if isinstance(fault, msgspec.ValidationError) else "is not JSON"
-        raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from fault
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        place = str(error).partition(" - at `$")[2].strip("`.")
+        words = _in_words(error) if isinstance(error, msgspec.ValidationError) else "is not JSON"
+        raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from error
 
 
 def _in_words(fault: msgspec.ValidationError) -> str:

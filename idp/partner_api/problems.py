@@ -102,13 +102,13 @@ def of_token(error: OAuthError, scope: str) -> Response:
     return dpop.with_nonce(refused)
 
 
-def of_refusal(refused: Refusal) -> Response:
+def of_refusal(error: Refusal) -> Response:
     """A refusal of ours."""
-    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
-    code = refused.code if refused.code in KINDS else _code_of(refused.status)
-    after = refused.successors if isinstance(refused, SchoolNotOpen) else ()
+    log.info("refused", code=error.code, status=error.status, reason=error.reason)
+    code = error.code if error.code in KINDS else _code_of(error.status)
+    after = error.successors if isinstance(error, SchoolNotOpen) else ()
     answer = response(
-        code, refused.message, status=refused.status, faults=refused.faults,
+        code, error.message, status=error.status, faults=error.faults,
         successors=tuple(
             Successor(
                 name=successor.name,
@@ -117,15 +117,15 @@ def of_refusal(refused: Refusal) -> Response:
             )
             for successor in after
         ),
-        endpoint=_other(refused) if isinstance(refused, EndpointExists) else UNSET,
+        endpoint=_other(error) if isinstance(error, EndpointExists) else UNSET,
     )  # fmt: skip
-    if (seconds := getattr(refused, "retry_after", None)) is not None:
+    if (seconds := getattr(error, "retry_after", None)) is not None:
         answer.headers["Retry-After"] = str(seconds)
     return answer
 
 
-def _other(refused: EndpointExists) -> OtherEndpoint:
-    return OtherEndpoint(name=refused.endpoint.name, heard_at=refused.endpoint.heard_at)
+def _other(error: EndpointExists) -> OtherEndpoint:
+    return OtherEndpoint(name=error.endpoint.name, heard_at=error.endpoint.heard_at)
 
 
 def of_http_error(error: HTTPException) -> Response:

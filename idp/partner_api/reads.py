@@ -52,5 +52,5 @@ def report_reads(access: Access, _query: NoQuery, body: ReadReport) -> None:
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
-    except OverflowError as fault:
-        raise InvalidParameter("last_at: is too early or too late", reason="last_at") from fault
+    except OverflowError as error:
+        raise InvalidParameter("last_at: is too early or too late", reason="last_at") from error

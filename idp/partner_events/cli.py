@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import acting, json_option, show, working
+from idp.foundation.command import acting, in_transaction, json_option, show
 from idp.partner_events import streams
 from idp.partner_events.models import PartnerEvent
 from idp.partner_events.streams import State, Stream
@@ -29,7 +29,7 @@ def commands() -> None:
 
 @commands.command("streams")
 @json_option
-@working
+@in_transaction
 def list_streams(*, as_json: bool) -> None:
     """List the applications that get events, and how far the delivery to each is."""
     rows = [_stream(stream) for stream in streams.all_streams()]
@@ -41,7 +41,7 @@ def list_streams(*, as_json: bool) -> None:
 @click.option("--only", type=click.Choice(["waiting", "refused", "delivered"]), help="Only events in this state.")
 @click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most events to list.")
 @json_option
-@working
+@in_transaction
 def list_events(*, client_id: str, only: State | None, most: int, as_json: bool) -> None:
     """List the events of an application that are kept, the newest first."""
     streams.of_client(client_id)
@@ -56,7 +56,7 @@ def list_events(*, client_id: str, only: State | None, most: int, as_json: bool)
     "--since", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]),
     help="All events since this moment (UTC): 2026-03-02T09:30:00Z or 2026-03-02.",
 )  # fmt: skip
-@working
+@in_transaction
 def replay(*, client_id: str, jtis: tuple[str, ...], since: datetime | None) -> None:
     """Deliver events again, each with its JTI: those that are named, or all since a moment."""
     if bool(jtis) == bool(since):
@@ -71,7 +71,7 @@ def replay(*, client_id: str, jtis: tuple[str, ...], since: datetime | None) -> 
 @commands.command("verify")
 @click.argument("client_id")
 @click.option("--state", default="", help="What the event says.")
-@working
+@in_transaction
 def verify(*, client_id: str, state: str) -> None:
     """Send an application an event that says nothing else, to see that it arrives: `idp events list CLIENT_ID`."""
     click.echo(f"{streams.verify(client_id, state)} is on its way to {client_id}.")

@@ -140,12 +140,12 @@ def _lease(lane: Lane) -> Round | None:
     stream.leased_until, stream.leased_by = now + timedelta(seconds=longest), crypto.new_id("lease")
     leased = Round(
         client.id, stream.leased_by, stream.failures, client.events_endpoint_url or "",
-        alg=client.id_token_signed_response_alg, due=_DUE.all(its_client=client.id, now=now),
+        alg=client.id_token_signed_response_alg, due=_DUE.all(by_client=client.id, now=now),
     )  # fmt: skip
     try:
         leased.authorization = event_streams.authorization(client)
-    except Exception as fault:  # noqa: BLE001  a removed key; other clients' events go on
-        _log.error("cannot be unsealed", client=client.id, reason=type(fault).__name__)
+    except Exception as error:  # noqa: BLE001  a removed key; other clients' events go on
+        _log.error("cannot be unsealed", client=client.id, reason=type(error).__name__)
         leased.is_unreachable, leased.fault = (
             True,
             "our Authorization header for it cannot be read, and has to be set again",
@@ -158,8 +158,8 @@ def _signed(event: EventRow, alg: str) -> Waiting:
     token = None
     try:
         token = tokens.sign(event, alg=alg)
-    except Exception as fault:  # noqa: BLE001  a removed type, a missing key
-        _log.exception("cannot be signed", name=event.name, row=event.id, reason=type(fault).__name__)
+    except Exception as error:  # noqa: BLE001  a removed type, a missing key
+        _log.exception("cannot be signed", name=event.name, row=event.id, reason=type(error).__name__)
     return Waiting(event.number, event.id, event.subject, event.attempts, token)
 
 
@@ -189,9 +189,9 @@ def _push(post: push.Post, event: Waiting, authorization: str | None) -> Outcome
         return Outcome("later", "it cannot be signed: see the worker's log")
     try:
         return push.push(post, event.token, authorization=authorization)
-    except Exception as fault:  # noqa: BLE001  logged with its trace; an unexpected one must not delay other clients
+    except Exception as error:  # noqa: BLE001  logged with its trace; an unexpected one must not delay other clients
         _log.exception("could not be pushed", row=event.id)
-        return Outcome("later", NotSent(f"an internal error: {type(fault).__name__}").reason)
+        return Outcome("later", NotSent(f"an internal error: {type(error).__name__}").reason)
 
 
 def _settle(leased: Round) -> None:
@@ -235,14 +235,14 @@ def _update(*conditions: ColumnElement[bool], **values: Any) -> None:
 
 def _next_events() -> Select[Any]:
     """The next events of a client that are due, in order, without those whose subject has an earlier one that waits."""
-    its_client, now = bindparam("its_client", type_=Text()), bindparam("now", type_=Instant())
+    client, now = bindparam("by_client", type_=Text()), bindparam("now", type_=Instant())
     earlier = aliased(PartnerEvent)
     is_behind = exists().where(
-        earlier.client_id == its_client, earlier.subject == PartnerEvent.subject, earlier.due_at > now,
+        earlier.client_id == client, earlier.subject == PartnerEvent.subject, earlier.due_at > now,
         earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
     )  # fmt: skip
     columns = (getattr(PartnerEvent, name) for name in EventRow._fields)
-    of_client = PartnerEvent.client_id == its_client, waiting(), PartnerEvent.due_at <= now
+    of_client = PartnerEvent.client_id == client, waiting(), PartnerEvent.due_at <= now
     return select(*columns).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
 
 

@@ -44,8 +44,8 @@ def push(post: Post, token: str, *, authorization: str | None) -> Outcome:
         headers["Authorization"] = authorization
     try:
         response = post(body=token.encode("ascii"), content_type=MEDIA_TYPE, headers=headers)
-    except fetch.FetchFailed as fault:
-        return _outcome("unreachable", f"not delivered: {fault}")
+    except fetch.FetchFailed as error:
+        return _outcome("unreachable", f"not delivered: {error}")
     if response.status == 202:
         return ACCEPTED
     if response.status == 400:

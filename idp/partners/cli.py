@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from idp.foundation import clock, scopes
-from idp.foundation.command import acting, json_option, show, show_json, when, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
 from idp.partners import event_streams, journal, manifest, registry, request_cli
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
@@ -29,7 +29,7 @@ def partners() -> None:
 @click.option("--website", required=True, help="The company's own site, https.")
 @click.option("--email", required=True, help="The address to write to about its applications.")
 @json_option
-@working
+@in_transaction
 def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
     """Add the company NAME, so that its applications can be registered."""
     added = registry.add_partner(name, website=website, contact_email=email, by=acting())
@@ -41,7 +41,7 @@ def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
 
 @partners.command("list")
 @json_option
-@working
+@in_transaction
 def partners_list(*, as_json: bool) -> None:
     """List every company."""
     rows = [_partner(partner) for partner in registry.all_partners()]
@@ -50,7 +50,7 @@ def partners_list(*, as_json: bool) -> None:
 
 @partners.command("disable")
 @click.argument("name")
-@working
+@in_transaction
 def partners_disable(*, name: str) -> None:
     """Stop the company NAME with all its applications, at once."""
     registry.switch_partner(name, on=False, by=acting())
@@ -59,7 +59,7 @@ def partners_disable(*, name: str) -> None:
 
 @partners.command("enable")
 @click.argument("name")
-@working
+@in_transaction
 def partners_enable(*, name: str) -> None:
     """Let a disabled company's applications work again."""
     registry.switch_partner(name, on=True, by=acting())
@@ -82,7 +82,7 @@ clients.add_command(request_cli.commands)
 @manifest_argument
 @secret_file_option
 @json_option
-@working
+@in_transaction
 def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Register an application. Its secret is shown once, and never again: we keep only a digest.
 
@@ -119,7 +119,7 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
 @manifest_argument
 @secret_file_option
 @json_option
-@working
+@in_transaction
 def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Replace the registration of the client that the manifest names by client_id.
 
@@ -132,7 +132,7 @@ def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> No
 
 @clients.command("list")
 @json_option
-@working
+@in_transaction
 def clients_list(*, as_json: bool) -> None:
     """List every application."""
     rows = [
@@ -151,7 +151,7 @@ def clients_list(*, as_json: bool) -> None:
 @clients.command("show")
 @click.argument("client_id")
 @json_option
-@working
+@in_transaction
 def clients_show(*, client_id: str, as_json: bool) -> None:
     """Show everything registered about one application, except secrets, which cannot be read again."""
     facts = _facts(registry.find(client_id))
@@ -169,7 +169,7 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
 @click.argument("client_id")
 @click.option("--reference", default="", help="Only those with this reference, from an error page or X-Request-ID.")
 @json_option
-@working
+@in_transaction
 def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     """Show why requests of an application failed: which parameter was wrong, and how. Newest first, never a secret.
 
@@ -196,7 +196,7 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
 @click.option("--overlap", default="7d", show_default=True, help="How long the old secret still works: 30m, 12h, 7d.")
 @secret_file_option
 @json_option
-@working
+@in_transaction
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
     duration_kept = duration(overlap, "--overlap")
@@ -215,7 +215,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
     help="A file whose one line is the header; by default it is asked for.",
 )
 @click.option("--remove", is_flag=True, help="Send no such header any more.")
-@working
+@in_transaction
 def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> None:
     """Set the Authorization header with which events are pushed to an application, such as: Bearer 8Zb...
 
@@ -231,7 +231,7 @@ def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> 
 
 @clients.command("disable")
 @click.argument("client_id")
-@working
+@in_transaction
 def clients_disable(*, client_id: str) -> None:
     """Stop an application at once: no sign-ins, no tokens, and those it holds are refused."""
     registry.disable(client_id, by=acting())
@@ -240,7 +240,7 @@ def clients_disable(*, client_id: str) -> None:
 
 @clients.command("enable")
 @click.argument("client_id")
-@working
+@in_transaction
 def clients_enable(*, client_id: str) -> None:
     """Let a disabled application work again, under the agreements schools have given it."""
     registry.enable(client_id, by=acting())

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from idp.foundation import scopes
-from idp.foundation.command import acting, json_option, show, show_json, when, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
 from idp.partners import initial_tokens
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.models import InitialAccessToken
@@ -30,7 +30,7 @@ def initial_token() -> None:
 @click.option("--lasts", default="7d", show_default=True, help="How long it can be used: 12h, 7d.")
 @secret_file_option
 @json_option
-@working
+@in_transaction
 def issue(
     *, partner: str, required: str, optional: str, of_client: str, profile: str, pkce: bool, most: int, lasts: str,
     secret_file: Path | None, as_json: bool,
@@ -57,7 +57,7 @@ def issue(
 
 @initial_token.command("list")
 @json_option
-@working
+@in_transaction
 def listing(*, as_json: bool) -> None:
     """List all tokens, what they allow, and how many clients were registered with them."""
     rows = [_facts(row) for row in initial_tokens.all_tokens()]
@@ -66,7 +66,7 @@ def listing(*, as_json: bool) -> None:
 
 @initial_token.command("revoke")
 @click.argument("token_id", metavar="ID")
-@working
+@in_transaction
 def revoke(*, token_id: str) -> None:
     """Revoke the token ID: no more clients are registered with it. Those that were stay."""
     row = initial_tokens.revoke(token_id, by=acting())

@@ -252,10 +252,10 @@ def read_file(file: Path) -> dict[str, Any]:
             file_format = "JSON"
             return _from_json(json.loads(text))
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:  # of either parser, or because it is not UTF-8
-        raise InvalidClientMetadata([(file.name, f"is not {file_format}: {fault}")]) from fault
-    except OSError as fault:
-        raise InvalidClientMetadata([(file.name, f"cannot be read: {fault.strerror}")]) from fault
+    except (ValueError, RecursionError) as error:  # of either parser, or because it is not UTF-8
+        raise InvalidClientMetadata([(file.name, f"is not {file_format}: {error}")]) from error
+    except OSError as error:
+        raise InvalidClientMetadata([(file.name, f"cannot be read: {error.strerror}")]) from error
 
 
 def _from_json(document: dict[str, Any]) -> dict[str, Any]:

@@ -320,8 +320,8 @@ def _check_each(rule: Callable[..., str], value: list[str], info: ValidationInfo
     for index, uri in enumerate(value):
         try:
             rule(uri, **options)
-        except ValueError as fault:
-            faults.append(f"[{index}] {fault}")
+        except ValueError as error:
+            faults.append(f"[{index}] {error}")
     if faults:
         raise ValueError("; ".join(faults))
 

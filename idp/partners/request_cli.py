@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import acting, json_option, show, show_json, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json
 from idp.partners import registration_requests
 from idp.partners.models import RegistrationRequest
 
@@ -16,7 +16,7 @@ def commands() -> None:
 
 @commands.command("list")
 @json_option
-@working
+@in_transaction
 def listing(*, as_json: bool) -> None:
     """List the requests that wait, the oldest first."""
     rows = [_row(request) for request in registration_requests.waiting()]
@@ -26,7 +26,7 @@ def listing(*, as_json: bool) -> None:
 @commands.command("show")
 @click.argument("request_id")
 @json_option
-@working
+@in_transaction
 def show_command(request_id: str, *, as_json: bool) -> None:
     """Show what would be registered, and what differs from what is registered now."""
     case = registration_requests.read(registration_requests.find(request_id))
@@ -45,7 +45,7 @@ def show_command(request_id: str, *, as_json: bool) -> None:
 
 @commands.command("approve")
 @click.argument("request_id")
-@working
+@in_transaction
 def approve(request_id: str) -> None:
     """Register the application, or change it. Its partner is told by mail, and makes a secret in the console."""
     client = registration_requests.approve(request_id, by=acting())
@@ -55,7 +55,7 @@ def approve(request_id: str) -> None:
 @commands.command("decline")
 @click.argument("request_id")
 @click.option("--reason", required=True, help="Why; the partner reads it.")
-@working
+@in_transaction
 def decline(request_id: str, reason: str) -> None:
     """Decline the request. Its partner is told by mail."""
     request = registration_requests.decline(request_id, reason, by=acting())

@@ -189,8 +189,8 @@ def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[
 def _parse(scope: object) -> frozenset[str]:
     try:
         return scopes.parse(scope if isinstance(scope, str) else "\0")
-    except scopes.UnknownScope as fault:
-        unknown = f": {', '.join(sorted(fault.names))}" if fault.names else ""
+    except scopes.UnknownScope as error:
+        unknown = f": {', '.join(sorted(error.names))}" if error.names else ""
         raise InvalidClientMetadata([("scope", f"must be a string of scopes that exist{unknown}")]) from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import json_option, progress, show, show_json, working
+from idp.foundation.command import in_transaction, json_option, progress, show, show_json
 from idp.schools import download, files, refresh, search
 from idp.schools.refresh import Progress, Summary
 
@@ -38,7 +38,7 @@ def commands() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--accept-shrink", is_flag=True, help="Import a file that lacks more than 2 % of our open schools.")
 @json_option
-@working
+@in_transaction
 def refresh_command(
     file: Path | None,
     url: str | None,
@@ -130,7 +130,7 @@ def _print_summary(summary: Summary) -> None:
     "--show", "most", type=click.IntRange(1, search.MAX_RESULTS), default=search.PAGE_SIZE, help="Results at most."
 )
 @json_option
-@working
+@in_transaction
 def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
     """Find schools as the registration page finds them.
 

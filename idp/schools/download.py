@@ -65,12 +65,12 @@ def _download(url: str, path: Path) -> Path | None:
         with path.open("wb") as file:
             rules = fetch.for_operator(runtime.settings().fetch)
             response = fetch.download(url, rules, file, limit=MAX_BYTES, seconds=TIMEOUT_SECONDS)
-    except fetch.FetchFailed as fault:
+    except fetch.FetchFailed as error:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "
             "or download the file yourself and give it with --from.",
-            reason=str(fault),
-        ) from fault
+            reason=str(error),
+        ) from error
     if response.status in {403, 404}:  # the site's storage answers 403 for missing files
         return None
     if response.status != 200:

@@ -96,10 +96,10 @@ def _open_files(path: Path, links: Path | None) -> Iterator[tuple[NamedFile, Nam
                     )
                 with _open_optional(links) if links else _unpack(archive, r"links_edubasealldata.*\.csv") as links_file:
                     yield register, links_file
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, NotImplementedError) as fault:
-        raise FileRefused(f"{path.name} is a damaged or locked zip. Please take it from its source again.") from fault
-    except OSError as fault:
-        raise FileRefused(f"{fault.filename or path} cannot be opened: {fault.strerror}.") from fault
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, NotImplementedError) as error:
+        raise FileRefused(f"{path.name} is a damaged or locked zip. Please take it from its source again.") from error
+    except OSError as error:
+        raise FileRefused(f"{error.filename or path} cannot be opened: {error.strerror}.") from error
 
 
 @contextmanager

@@ -176,12 +176,12 @@ def _records(
                     "is missing or the file was cut off: please take it from its source again."
                 )
             number = rows.line_num + 1
-    except csv.Error as fault:
+    except csv.Error as error:
         raise FileRefused(
             f"The quotation marks of line {number:,} do not pair up, so it is not clear where its fields end. "
             "Please take the file from its source again.",
-            reason=str(fault),
-        ) from fault
+            reason=str(error),
+        ) from error
 
 
 def _positions(header: list[str], required: Sequence[str], optional: Sequence[str], what: str) -> list[int]:

@@ -228,8 +228,8 @@ def _values(line: Line, current: _Import) -> dict[str, Any] | None:
     """The row of a school's line; None, with an oddity, for a line that cannot be converted."""
     try:
         columns, oddities = gias.school(line)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
-        current.summary.note([gias.Oddity("left_out", line.urn, type(fault).__name__, str(fault))])
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        current.summary.note([gias.Oddity("left_out", line.urn, type(error).__name__, str(error))])
         return None
     current.summary.note(oddities)
     columns["name_key"] = words.fold(columns["name"])
@@ -260,8 +260,8 @@ def _update_schools(lines: Mapping[int, Line], current: _Import) -> None:
     old_rows = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(new_rows)))).all()
     changes = [change for old in old_rows if (change := _change(old, new_rows[old.id], current))]
     columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(new_rows.values()))}
-    rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)
-    connection().execute(rewrite, [row | {"its_id": school} for school, row in new_rows.items()])
+    rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("by_id")).values(columns)
+    connection().execute(rewrite, [row | {"by_id": school} for school, row in new_rows.items()])
     index.replace(
         {school: index.words_of(row["name_key"], row["town"]) for school, row in new_rows.items()}, current.words
     )

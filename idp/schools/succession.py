@@ -75,9 +75,9 @@ def replace(links: Iterable[gias.Link]) -> int:
         if new_links.get(key) == {"is_succession": row.is_succession, "name": row.name, "since": row.since}:
             unchanged.add(key)
         else:
-            outdated.append({"its_id": row.id})
+            outdated.append({"by_id": row.id})
     if outdated:
-        connection().execute(delete(LINKS).where(LINKS.c.id == bindparam("its_id")), outdated)
+        connection().execute(delete(LINKS).where(LINKS.c.id == bindparam("by_id")), outdated)
     rows = [
         {"from_urn": key[0], "to_urn": key[1], "kind": key[2], **values}
         for key, values in new_links.items()

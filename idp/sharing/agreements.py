@@ -88,10 +88,10 @@ def insert(client_id: str, by: Membership, before: Authorisation | None, **colum
     session().add(given)
     try:
         session().flush()
-    except IntegrityError as clash:
+    except IntegrityError as error:
         # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
         # stands and is what the page shows next; a retry would overrule it unseen.
-        raise ChangedMeanwhile(reason=between) from clash
+        raise ChangedMeanwhile(reason=between) from error
     return given
 
 

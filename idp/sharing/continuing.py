@@ -244,8 +244,8 @@ def _obstacle(client: AnyClient, member: Membership) -> str | None:
         return ALREADY_SHARED
     try:
         mis.check(member.estab, client)
-    except Refusal as refusal:
-        return refusal.message
+    except Refusal as error:
+        return error.message
     return None
 
 

@@ -130,7 +130,7 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
 
 def current(estab_id: str, client_id: str) -> State | None:
     """The state of the one current agreement of an estab with a client, or None."""
-    row = _CURRENT.one(its_estab=estab_id, its_client=client_id, person=None)
+    row = _CURRENT.one(by_estab=estab_id, by_client=client_id, person=None)
     return None if row is None else _checked(row.standing)
 
 
@@ -215,8 +215,8 @@ _STATE: Final = Statement(_StateRow, _AS_IT_STANDS.where(named.c.id == bindparam
 _CURRENT: Final = Statement(
     _StateRow,
     _AS_IT_STANDS.where(
-        named.c.estab_id == bindparam("its_estab", type_=Text()),
-        named.c.client_id == bindparam("its_client", type_=Text()),
+        named.c.estab_id == bindparam("by_estab", type_=Text()),
+        named.c.client_id == bindparam("by_client", type_=Text()),
         named.c.withdrawn_at.is_(None),
         named.c.superseded_at.is_(None),
     ),

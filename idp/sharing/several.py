@@ -102,10 +102,10 @@ def give(
                     client, scopes, by=member, offered=offered, agreement=agreement, until=until,
                     second_step=second_step,
                 )  # fmt: skip
-        except Refusal as refusal:
+        except Refusal as error:
             if member is by:
                 raise
-            refused.append(RefusedSchool(member, refusal.message))
+            refused.append(RefusedSchool(member, error.message))
     return ReviewResult(authorisations[by.estab_id], refused)
 
 
@@ -131,8 +131,8 @@ def _obstacle(
         return f"{client.client_name} works with some systems only, and we do not know yet which one this school uses."
     except mis.MisNotAccepted:
         return f"{client.client_name} does not work with this school's system, {mis_catalogue.name(member.estab.mis)}."
-    except Refusal as refusal:
-        return refusal.message
+    except Refusal as error:
+        return error.message
     if member.estab.second_step_required_at is not None and not second_step:
         return NEEDS_SECOND_STEP
     return _obstacle_of(authorisation)

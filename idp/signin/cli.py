@@ -3,7 +3,7 @@
 import click
 from email_validator import EmailNotValidError, validate_email
 
-from idp.foundation.command import acting, json_option, show, show_json, working
+from idp.foundation.command import acting, in_transaction, json_option, show, show_json
 from idp.signin import operators
 
 
@@ -16,8 +16,8 @@ class Address(click.ParamType[str]):
         """The address as it is normally written."""
         try:
             return validate_email(value, check_deliverability=False).normalized
-        except EmailNotValidError as fault:
-            self.fail(str(fault), param, ctx)
+        except EmailNotValidError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.group("operators")
@@ -29,7 +29,7 @@ def commands() -> None:
 @click.argument("name")
 @click.argument("email", type=Address())
 @json_option
-@working
+@in_transaction
 def add(name: str, email: str, *, as_json: bool) -> None:
     """Add NAME, an operator with the address EMAIL, and print their set-up link.
 
@@ -46,7 +46,7 @@ def add(name: str, email: str, *, as_json: bool) -> None:
 
 @commands.command("list")
 @json_option
-@working
+@in_transaction
 def listing(*, as_json: bool) -> None:
     """List all operators, disabled ones too, and whether they can sign in."""
     rows = [
@@ -61,7 +61,7 @@ def listing(*, as_json: bool) -> None:
 
 @commands.command("disable")
 @click.argument("email")
-@working
+@in_transaction
 def disable(email: str) -> None:
     """Disable the operator with the address EMAIL at once; their sessions end too."""
     operator = operators.disable(email, by=acting())

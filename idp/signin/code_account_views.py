@@ -45,9 +45,9 @@ def sign_in(accounts: Accounts[Operator] | Accounts[Developer], *, home: str, te
         return _sign_in_page(template, form)
     try:
         account = accounts.check(form.email.data, form.password.data, form.code.data, device=devices.device_id())
-    except (code_accounts.WrongCredentials, TooManyRequests) as refused:
-        form.form_errors.append(refused.message)
-        return _sign_in_page(template, form, refused)  # no rollback: the guess is counted
+    except (code_accounts.WrongCredentials, TooManyRequests) as error:
+        form.form_errors.append(error.message)
+        return _sign_in_page(template, form, error)  # no rollback: the guess is counted
     session.begin(account.id, session.PASSWORD_AND_CODE, kind=accounts.name)
     return redirect(return_path, 303)
 
@@ -70,8 +70,8 @@ def _finish(
 ) -> bool:
     try:
         accounts.finish_set_up(secret, password_hash=password_hash, code=form.code.data)
-    except code_accounts.WrongCode as refused:
-        form.code.errors = [refused.message]
+    except code_accounts.WrongCode as error:
+        form.code.errors = [error.message]
         return False
     return True
 

@@ -2,7 +2,7 @@
 
 import click
 
-from idp.foundation.command import acting, json_option, show, working
+from idp.foundation.command import acting, in_transaction, json_option, show
 from idp.partners import registry
 from idp.signin import developers
 from idp.signin.cli import Address
@@ -18,7 +18,7 @@ def commands() -> None:
 @click.argument("name")
 @click.argument("email", type=Address())
 @click.option("--owner", is_flag=True, help="They may invite and remove others of the same partner.")
-@working
+@in_transaction
 def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
     """Invite NAME, of the company PARTNER, by a mail to EMAIL with a link that works once, for 24 hours.
 
@@ -32,7 +32,7 @@ def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
 @commands.command("list")
 @click.argument("partner")
 @json_option
-@working
+@in_transaction
 def listing(partner: str, *, as_json: bool) -> None:
     """List the people of the company PARTNER, those who were removed too."""
     rows = [
@@ -50,7 +50,7 @@ def listing(partner: str, *, as_json: bool) -> None:
 @commands.command("remove")
 @click.argument("partner")
 @click.argument("email")
-@working
+@in_transaction
 def remove(partner: str, email: str) -> None:
     """Remove the person with the address EMAIL from the company PARTNER at once; their sessions end too."""
     developer = developers.find(partner, email)

@@ -54,8 +54,8 @@ def complete(half: HalfSignedIn, answer: str, *, browser: str) -> None:
     def prove() -> bool:
         try:
             passkeys.use(passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half.person_id)
-        except PasskeyRefused as refused:
-            refusals.append(refused)
+        except PasskeyRefused as error:
+            refusals.append(error)
         return not refusals
 
     try:

@@ -85,8 +85,8 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
         registration = webauthn_ceremonies.read_registration(answer)
         _spend(registration.challenge, REGISTER, browser, person.id)
         new = registration.verify()
-    except UnacceptableAnswer as fault:
-        raise PasskeyNotAdded(reason=str(fault)) from fault
+    except UnacceptableAnswer as error:
+        raise PasskeyNotAdded(reason=str(error)) from error
     lock(Administrator, person.id)  # otherwise several at once would be more than the limit
     if len(of_person(person.id)) >= MAX_PER_PERSON:
         raise PasskeyNotAdded(f"You can have {MAX_PER_PERSON} passkeys. Please remove one that you no longer use.")
@@ -105,8 +105,8 @@ def read(answer: str) -> Authentication:
     """The browser's `PublicKeyCredential` in its JSON form, read but not verified; raises `PasskeyRefused`."""
     try:
         return webauthn_ceremonies.read_authentication(answer)
-    except UnacceptableAnswer as fault:
-        raise PasskeyRefused(reason=str(fault)) from fault
+    except UnacceptableAnswer as error:
+        raise PasskeyRefused(reason=str(error)) from error
 
 
 def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
@@ -121,8 +121,8 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
         if passkey is None or not _belongs(passkey, answer.user_handle, person_id):
             raise UnacceptableAnswer("not a credential of that person")  # noqa: TRY301  one way out for all of them
         used = answer.verify(passkey.public_key)
-    except UnacceptableAnswer as fault:
-        raise PasskeyRefused(reason=str(fault)) from fault
+    except UnacceptableAnswer as error:
+        raise PasskeyRefused(reason=str(error)) from error
     is_later = Passkey.sign_count < used.sign_count
     if used.sign_count == 0:  # an authenticator without a counter, unless it had one before
         is_later = Passkey.sign_count == 0
@@ -189,8 +189,8 @@ def _new_challenge(purpose: str, browser: str, person_id: str | None) -> str:
 
 
 def _spend(challenge: str, purpose: str, browser: str, person_id: str | None) -> None:
-    digest, its_browser = crypto.digest(challenge), crypto.digest(browser)
-    if not claim(PasskeyChallenge, digest=digest, purpose=purpose, browser=its_browser, person_id=person_id):
+    digest, browser_digest = crypto.digest(challenge), crypto.digest(browser)
+    if not claim(PasskeyChallenge, digest=digest, purpose=purpose, browser=browser_digest, person_id=person_id):
         raise UnacceptableAnswer("the challenge is unknown here, used or expired")
 
 

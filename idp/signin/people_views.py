@@ -33,8 +33,8 @@ def confirm_mobile() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             mobile.confirm(person, form.code.data)
-        except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.message]
+        except Refusal as error:  # no rollback: the try is counted
+            form.code.errors = [error.message]
         else:
             flash("Your mobile number is confirmed.", "success")
             return redirect(return_path, 303)
@@ -98,12 +98,12 @@ def link_sent() -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and offer a new one."""
     secret = (request.view_args or {}).get("secret")
-    if secret and isinstance(refused, links.LinkUsed) and (person := _replaceable(secret)):
-        return render_template("signin/welcome_again.html", person=person, secret=secret), refused.status
-    return render_template("signin/link_refused.html", refused=refused, secret=secret), refused.status
+    if secret and isinstance(error, links.LinkUsed) and (person := _replaceable(secret)):
+        return render_template("signin/welcome_again.html", person=person, secret=secret), error.status
+    return render_template("signin/link_refused.html", refusal=error, secret=secret), error.status
 
 
 def _invited_person(secret: str) -> Administrator:

@@ -41,8 +41,8 @@ def _starts(person: Administrator, form: MobileCode) -> bool:
     """Whether the code was right, and the wait has begun."""
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)
-    except Refusal as refused:  # no rollback: the try is counted
-        form.code.errors = [refused.message]
+    except Refusal as error:  # no rollback: the try is counted
+        form.code.errors = [error.message]
         return False
     factor_recovery.start(person, by=person.id)
     return True
@@ -71,6 +71,6 @@ def stop(secret: str) -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do."""
-    return render_template("signin/undo_refused.html", refused=refused), refused.status
+    return render_template("signin/undo_refused.html", refusal=error), error.status

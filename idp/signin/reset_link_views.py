@@ -32,6 +32,6 @@ def choose(secret: str) -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do."""
-    return render_template("signin/reset_link_refused.html", refused=refused), refused.status
+    return render_template("signin/reset_link_refused.html", refusal=error), error.status

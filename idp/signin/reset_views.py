@@ -54,8 +54,8 @@ def code() -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             secret = reset.prove(current, form.code.data, device=devices.device_id(), address=request.remote_addr)
-        except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.message]
+        except Refusal as error:  # no rollback: the try is counted
+            form.code.errors = [error.message]
         else:
             _answer_with_cookie(secret)
             return redirect(_address("choose"), 303)

@@ -156,7 +156,7 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
 def last_here() -> LastPerson | None:
     """Kind and id of the person whose session cookie this browser still has, though it may have ended."""
     secret = request.cookies.get(_cookie())
-    row = _SESSION.one(its_digest=crypto.digest(secret)) if secret else None
+    row = _SESSION.one(by_digest=crypto.digest(secret)) if secret else None
     return None if row is None else LastPerson(row.kind, row.person_id)
 
 
@@ -289,12 +289,12 @@ def _load(flask_request: Request) -> SignedIn | None:
     if not secret:
         return None
     digest = crypto.digest(secret)
-    row = _SESSION.one(its_digest=digest)
+    row = _SESSION.one(by_digest=digest)
     if row is None or not _is_live(row) or (name := _name_of_who_may_act(row)) is None:
         return None
     if clock.now() - row.last_used_at >= TOUCH:
         # At the end, because what ends sessions locks the person first: the two would wait for each other.
-        request_state.current().before_commit = partial(_TOUCHED.run, its_digest=digest, now=clock.now())
+        request_state.current().before_commit = partial(_TOUCHED.run, by_digest=digest, now=clock.now())
     signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
     requires = row.member is not None and row.member.second_step_required_at is not None
     is_fictional = row.member is not None and row.member.fictional_for is not None
@@ -387,11 +387,11 @@ _SESSION: Final = Statement(
     .outerjoin(_members, and_(_members.c.person_id == _people.c.id, _members.c.estab_id == _sessions.c.estab_id))
     .outerjoin(_estabs, _estabs.c.id == _members.c.estab_id)
     .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
-    .where(_sessions.c.digest == bindparam("its_digest")),
+    .where(_sessions.c.digest == bindparam("by_digest")),
 )  # fmt: skip
 """One round trip for every page of a person signed in."""
 _TOUCHED: Final = WriteStatement(
     update(_sessions)
-    .where(_sessions.c.digest == bindparam("its_digest"))
+    .where(_sessions.c.digest == bindparam("by_digest"))
     .values(last_used_at=bindparam("now", type_=Instant()))
 )

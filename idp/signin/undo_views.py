@@ -25,6 +25,6 @@ def undo(secret: str) -> ResponseReturnValue:
 
 
 @bp.errorhandler(links.LinkRefused)
-def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do."""
-    return render_template("signin/undo_refused.html", refused=refused), refused.status
+    return render_template("signin/undo_refused.html", refusal=error), error.status

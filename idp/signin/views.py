@@ -109,11 +109,11 @@ def sign_in() -> ResponseReturnValue:
         return _page(form, return_path)
     try:
         is_complete = _sign_in(form.username.data, form.password.data)
-    except password.WrongPassword as refused:  # no rollback of these: the guess is counted
-        form.form_errors.append(refused.message)
+    except password.WrongPassword as error:  # no rollback of these: the guess is counted
+        form.form_errors.append(error.message)
         return _page(form, return_path)
-    except (password.AccountNotOpen, TooManyRequests) as refused:
-        return refusal_page(refused, return_path)
+    except (password.AccountNotOpen, TooManyRequests) as error:
+        return refusal_page(error, return_path)
     return redirect(after_first_step(return_path, is_complete=is_complete), 303)
 
 
@@ -151,12 +151,12 @@ def sign_in_with_passkey() -> ResponseReturnValue:
         person = passkey_sign_in.sign_in(
             request.form.get("passkey", ""), browser=browser_store.browser_id(), device=devices.device_id()
         )
-    except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
+    except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
         form = SignIn(formdata=None)
-        form.form_errors.append(refused.message)
+        form.form_errors.append(error.message)
         return _page(form, return_path)
-    except (password.AccountNotOpen, TooManyRequests) as refused:
-        return refusal_page(refused, return_path)
+    except (password.AccountNotOpen, TooManyRequests) as error:
+        return refusal_page(error, return_path)
     second_step.begin_session(person.id, passkey_sign_in.METHODS)
     return redirect(return_path, 303)
 
@@ -195,8 +195,8 @@ def _second_step(
             form.code.errors = [form.wrong]
         except second_step.StepExpired:
             return _nothing_waits(return_path)
-        except TooManyRequests as refused:
-            return _locked_page(refused)
+        except TooManyRequests as error:
+            return _locked_page(error)
         else:
             return redirect(return_path, 303)
     return _second_step_page(template, half, form, return_path)
@@ -227,14 +227,14 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
     answer, browser = request.form.get("passkey", ""), browser_store.browser_id()
     try:
         passkey_sign_in.complete(half, answer, browser=browser)
-    except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
+    except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
         form = SecondStep(formdata=None)
-        form.form_errors.append(refused.message)
+        form.form_errors.append(error.message)
         return _second_step_page("signin/second_step.html", half, form, return_path)
     except second_step.StepExpired:
         return _nothing_waits(return_path)
-    except TooManyRequests as refused:
-        return _locked_page(refused)
+    except TooManyRequests as error:
+        return _locked_page(error)
     return redirect(return_path, 303)
 
 
@@ -282,18 +282,18 @@ def _requesting_partner(return_path: str) -> RequestingPartner | None:
     return partner
 
 
-def refusal_page(refused: password.AccountNotOpen | TooManyRequests, return_path: str) -> Response:
+def refusal_page(error: password.AccountNotOpen | TooManyRequests, return_path: str) -> Response:
     """The page for a sign-in that is refused although nothing that was sent is wrong."""
-    if isinstance(refused, TooManyRequests):
-        return _locked_page(refused)
+    if isinstance(error, TooManyRequests):
+        return _locked_page(error)
     partner, cancel_path = _requesting_partner(return_path), return_paths.cancelled(return_path)
-    page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
-    return make_response(page, refused.status)
+    page = render_template("signin/standing.html", closed=error, partner=partner, cancelled=cancel_path)
+    return make_response(page, error.status)
 
 
-def _locked_page(refused: TooManyRequests) -> Response:
-    response = make_response(render_template("signin/locked.html", locked=refused), refused.status)
-    response.headers["Retry-After"] = str(refused.retry_after)
+def _locked_page(error: TooManyRequests) -> Response:
+    response = make_response(render_template("signin/locked.html", locked=error), error.status)
+    response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

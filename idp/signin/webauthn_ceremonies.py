@@ -83,8 +83,8 @@ class Registration:
                 credential=self.credential, expected_challenge=base64url_to_bytes(self.challenge),
                 expected_rp_id=relying_party_id(), expected_origin=_origin(), require_user_verification=True,
             )  # fmt: skip
-        except Exception as fault:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_in_words(fault)) from fault
+        except Exception as error:  # the library lets through what cbor2 and cryptography raise
+            raise UnacceptableAnswer(_in_words(error)) from error
         attachment, transports = self.credential.authenticator_attachment, self.credential.response.transports or ()
         return NewCredential(
             credential_id=verified.credential_id,
@@ -133,8 +133,8 @@ class Authentication:
                 expected_rp_id=relying_party_id(), expected_origin=_origin(), credential_public_key=public_key,
                 credential_current_sign_count=0, require_user_verification=True,
             )  # fmt: skip
-        except Exception as fault:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_in_words(fault)) from fault
+        except Exception as error:  # the library lets through what cbor2 and cryptography raise
+            raise UnacceptableAnswer(_in_words(error)) from error
         return Use(verified.new_sign_count, verified.credential_backed_up)
 
 
@@ -175,8 +175,8 @@ def read_registration(answer: str) -> Registration:
     try:
         credential = parse_registration_credential_json(_of_bearable_size(answer))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
-    except Exception as fault:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_in_words(fault)) from fault
+    except Exception as error:  # the library lets through what json, base64 and its enumerations raise
+        raise UnacceptableAnswer(_in_words(error)) from error
 
 
 def read_authentication(answer: str) -> Authentication:
@@ -184,8 +184,8 @@ def read_authentication(answer: str) -> Authentication:
     try:
         credential = parse_authentication_credential_json(_of_bearable_size(answer))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
-    except Exception as fault:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_in_words(fault)) from fault
+    except Exception as error:  # the library lets through what json, base64 and its enumerations raise
+        raise UnacceptableAnswer(_in_words(error)) from error
 
 
 def relying_party_id() -> str:

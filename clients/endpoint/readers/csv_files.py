@@ -34,8 +34,8 @@ class CsvFolder:
             with path.open(encoding=_encoding(path), errors="replace", newline="") as opened:
                 yield from _rows(opened, name, problems)
             after = path.stat()
-        except OSError as fault:
-            raise Unreadable(f"{name} cannot be read: {fault.strerror}. Check the file and who may read it.") from fault
+        except OSError as error:
+            raise Unreadable(f"{name} cannot be read: {error.strerror}. Check the file and who may read it.") from error
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
             raise Unreadable(f"{name} was written while it was read. It is read again next time.")
 
@@ -81,8 +81,8 @@ def _rows(opened: io.TextIOBase, name: str, problems: Problems) -> Iterator[tupl
             values = next(reader)
         except StopIteration:
             break
-        except csv.Error as fault:
-            problems.add(name, number, "", f"is not CSV ({fault}), so it was left out")
+        except csv.Error as error:
+            problems.add(name, number, "", f"is not CSV ({error}), so it was left out")
             continue
         if not any(value.strip() for value in values):
             continue
@@ -104,8 +104,8 @@ def _headings(reader: Any, name: str, problems: Problems) -> list[str]:
         headings = [heading.strip() for heading in next(reader)]
     except StopIteration:
         raise Unreadable(f"{name} is empty: it has not even headings. Export it again.") from None
-    except csv.Error as fault:
-        raise Unreadable(f"{name} is not CSV ({fault}). Export it again.") from fault
+    except csv.Error as error:
+        raise Unreadable(f"{name} is not CSV ({error}). Export it again.") from error
     for heading in sorted({heading for heading in headings if headings.count(heading) > 1 and heading}):
         problems.add(name, 1, heading, "is the heading of two columns; the last one was taken")
     return headings

@@ -81,8 +81,8 @@ class JsonPages:
                     timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True,
                 )  # fmt: skip
                 content = _content(response, self.mis)
-            except requests.RequestException as fault:
-                message = f"{self.mis} cannot be reached ({type(fault).__name__}). Check the network and the address"
+            except requests.RequestException as error:
+                message = f"{self.mis} cannot be reached ({type(error).__name__}). Check the network and the address"
                 self.wait(_backoff(attempt))
                 continue
             if response.status_code == 200:
@@ -116,8 +116,8 @@ def _content(response: requests.Response, mis: str) -> bytes:
 def _document(content: bytes, mis: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError) as fault:
-        raise Unreadable(f"{mis} did not answer with JSON. Is its address right?") from fault
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{mis} did not answer with JSON. Is its address right?") from error
     if not isinstance(document, dict):
         raise Unreadable(f"{mis} answered with JSON of another form. Is its address right?")
     return document

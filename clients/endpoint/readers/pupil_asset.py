@@ -159,10 +159,10 @@ class Workbook:
                 return
         except Unreadable:
             raise
-        except OSError as fault:
-            raise Unreadable(f"{path.name} cannot be read: {fault.strerror or fault}. Close it in Excel.") from fault
-        except Exception as fault:  # a damaged workbook raises whatever its parser stumbles upon
-            raise Unreadable(f"{path.name} is not a workbook, or is damaged. Export it again.") from fault
+        except OSError as error:
+            raise Unreadable(f"{path.name} cannot be read: {error.strerror or error}. Close it in Excel.") from error
+        except Exception as error:  # a damaged workbook raises whatever its parser stumbles upon
+            raise Unreadable(f"{path.name} is not a workbook, or is damaged. Export it again.") from error
         raise Unreadable(f"{path.name} has no sheet {source}. Export the workbook with all its sheets.")
 
     def _open(self, path: Path) -> Any:
@@ -190,8 +190,8 @@ def _check_size(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(item.file_size for item in archive.infolist())
-    except (zipfile.BadZipFile, InvalidFileException) as fault:
-        raise Unreadable(f"{path.name} is not a workbook, or is cut off. Export it again.") from fault
+    except (zipfile.BadZipFile, InvalidFileException) as error:
+        raise Unreadable(f"{path.name} is not a workbook, or is cut off. Export it again.") from error
     if size > MAX_UNPACKED_BYTES:
         raise Unreadable(f"{path.name} is too large. Export fewer years of attendance.")
 

@@ -218,6 +218,6 @@ def _value(field: Field, row: Row, name: str, number: int, problems: Problems) -
     except RepairedValue as repaired:
         problems.add(name, number, field.column, str(repaired))
         return repaired.value
-    except BadValue as bad:
-        problems.add(name, number, field.column, f"{bad}, so it was left out")
+    except BadValue as error:
+        problems.add(name, number, field.column, f"{error}, so it was left out")
         return None

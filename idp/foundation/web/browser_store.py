@@ -98,8 +98,8 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
             has_room = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
             if has_room:
                 connection().execute(insert(KeptForm), row)
-    except SQLAlchemyError as fault:  # the caller can continue without it
-        log.warning("not kept", name="form", error=type(fault).__name__)
+    except SQLAlchemyError as error:  # the caller can continue without it
+        log.warning("not kept", name="form", error=type(error).__name__)
         return False
     return has_room
 

@@ -107,8 +107,8 @@ class Connection:
         until = time.monotonic() + self._rules.fetch.timeout
         try:
             return self._post(body, {"Content-Type": content_type, **headers})
-        except FetchFailed as fault:
-            if not is_used or not isinstance(fault.__cause__, ProtocolError) or time.monotonic() > until:
+        except FetchFailed as error:
+            if not is_used or not isinstance(error.__cause__, ProtocolError) or time.monotonic() > until:
                 raise
             return self._post(body, {"Content-Type": content_type, **headers})
 
@@ -138,8 +138,8 @@ class Connection:
                     raise
                 response.release_conn()
                 return answer
-        except (HTTPError, OSError) as fault:
-            raise FetchFailed(f"{self._url}: {type(fault).__name__}") from fault
+        except (HTTPError, OSError) as error:
+            raise FetchFailed(f"{self._url}: {type(error).__name__}") from error
 
 
 def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: float = 300.0) -> Answer:
@@ -184,8 +184,8 @@ def _open(
             )
             with closing(response):  # it has the socket, once the server says that it will close it
                 yield response, until
-    except (HTTPError, OSError) as fault:
-        raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
+    except (HTTPError, OSError) as error:
+        raise FetchFailed(f"{url}: {type(error).__name__}") from error
 
 
 def _target(url: str) -> tuple[str, str]:
@@ -300,15 +300,15 @@ def _checked_address(url: str, rules: Rules) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as fault:
-        raise FetchFailed("the address cannot be read") from fault
+    except ValueError as error:
+        raise FetchFailed("the address cannot be read") from error
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None or not host:
         raise FetchFailed(f"{url}: no host, or credentials in the address")
     try:
         entries = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as fault:
-        raise FetchFailed(f"{url}: the name is not known") from fault
+    except (OSError, UnicodeError) as error:
+        raise FetchFailed(f"{url}: the name is not known") from error
     addresses = [str(entry[4][0]) for entry in entries]
     loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(address).is_loopback for address in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):

@@ -167,8 +167,8 @@ def read_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
     """The requested scopes. Raises unless the client is registered for all of them: none is dropped silently."""
     try:
         scopes = scope.parse(sent.get("scope"))
-    except scope.UnknownScope as fault:
-        raise errors.unknown_scope(fault) from None
+    except scope.UnknownScope as error:
+        raise errors.unknown_scope(error) from None
     if not scopes:
         raise errors.invalid_scope("missing")
     if others := scopes - client.registered.scopes:

@@ -57,13 +57,13 @@ class _Row(NamedTuple):
 
 _INSERT: Final = WriteStatement(insert(_table))
 _SELECT: Final = Statement(
-    _Row, select(*(_table.c[name] for name in _Row._fields)).where(_table.c.digest == bindparam("its_digest"))
+    _Row, select(*(_table.c[name] for name in _Row._fields)).where(_table.c.digest == bindparam("by_digest"))
 )
 _BIND: Final = WriteStatement(
     update(_table)
-    .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None))
+    .where(_table.c.digest == bindparam("by_digest"), _table.c.browser.is_(None))
     .values(
-        browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
+        browser=bindparam("new_browser"), shown_at=bindparam("now", type_=Instant()),
         expires_at=bindparam("until", type_=Instant()),
     )
 )  # fmt: skip
@@ -186,14 +186,14 @@ def _stale_request(which: str, client: OAuthClient) -> StaleRequest:
 
 
 def _load_row(digest: bytes) -> _Row | None:
-    return _SELECT.one(its_digest=digest)
+    return _SELECT.one(by_digest=digest)
 
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
     """Bind the row to this browser and return its digest and the time; raises `StaleRequest` if another was first."""
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
-    if _BIND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
+    if _BIND.run(by_digest=digest, new_browser=browser, now=now, until=until) == 1:
         return browser, now
     row = _load_row(digest)
     if row is None or row.browser is None or row.shown_at is None or not _is_this_browser(row.browser):

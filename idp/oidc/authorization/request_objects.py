@@ -26,8 +26,8 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
     """The parameters in a request object of `client`. Raises `InvalidRequestObjectError`."""
     try:
         return _read(text, client, client_id)
-    except BadJwt as fault:
-        raise InvalidRequestObjectError(description=descriptions.plain(f"request: {fault}")) from None
+    except BadJwt as error:
+        raise InvalidRequestObjectError(description=descriptions.plain(f"request: {error}")) from None
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:

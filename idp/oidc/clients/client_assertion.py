@@ -33,8 +33,8 @@ def authenticate(find: FindClient, request: Request) -> OAuthClient | None:
     """
     try:
         return _verified_client(find, request)
-    except BadJwt as fault:
-        failures.set_reason("client_assertion", str(fault))
+    except BadJwt as error:
+        failures.set_reason("client_assertion", str(error))
         return None
 
 
@@ -79,8 +79,8 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
         jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
         _use_once(claims, client)
-    except BadJwt as fault:
-        raise errors.ProvenClientRefused(str(fault)) from None
+    except BadJwt as error:
+        raise errors.ProvenClientRefused(str(error)) from None
     return client
 
 

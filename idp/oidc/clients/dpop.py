@@ -57,8 +57,8 @@ def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: st
         raise InvalidProof("more than one proof was sent")
     try:
         return _thumbprint(sent, flask_request, client, access_token)
-    except BadJwt as fault:
-        raise InvalidProof(str(fault)) from None
+    except BadJwt as error:
+        raise InvalidProof(str(error)) from None
 
 
 def nonce(windows_ago: int = 0) -> str:
@@ -98,8 +98,8 @@ def _proof_key(head: bytes) -> tuple[jwts.Key, str]:
         raise BadJwt("the typ in the header of the proof must be dpop+jwt")
     try:
         key = jwks.parse_key(header.get("jwk"))
-    except ValueError as fault:
-        raise BadJwt("the jwk in the header of the proof must be a public key that is strong enough") from fault
+    except ValueError as error:
+        raise BadJwt("the jwk in the header of the proof must be a public key that is strong enough") from error
     return key, key.thumbprint()
 
 

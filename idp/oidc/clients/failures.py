@@ -96,9 +96,9 @@ def reason(error: OAuth2Error) -> tuple[str, str]:
     return (parameter, fact) if has_parameter else ("", error.description or "")
 
 
-def note_page(refused: NotToBeRedirected) -> None:
+def note_page(error: NotToBeRedirected) -> None:
     """Note an error that is shown on a page."""
-    note(refused.error, refused.parameter, refused.fact)
+    note(error.error, error.parameter, error.fact)
 
 
 def write_notes(response: Response) -> Response:
@@ -107,8 +107,8 @@ def write_notes(response: Response) -> Response:
     if noted.failures and noted.client_id:
         try:
             _write(noted.client_id, noted.failures)
-        except SQLAlchemyError as fault:  # must not make the response fail
-            log.warning("not kept", name="client event", error=type(fault).__name__)
+        except SQLAlchemyError as error:  # must not make the response fail
+            log.warning("not kept", name="client event", error=type(error).__name__)
     return response
 
 

@@ -119,8 +119,8 @@ def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
         if not isinstance(document, dict):
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
         return () if document.get("keys") == [] else _load(jwks.validate(document))
-    except (fetch.FetchFailed, ValueError, RecursionError) as fault:
-        log.warning("jwks_uri", client=client.id, reason=str(fault))
+    except (fetch.FetchFailed, ValueError, RecursionError) as error:
+        log.warning("jwks_uri", client=client.id, reason=str(error))
         return None
 
 

@@ -193,7 +193,7 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
         form.mis.data = form.mis.data if form_drafts.saved_fields() else None
     except mis.MisNotAccepted as error:
         refused, form.mis.data = error, member.estab.mis
-    page = render_template("oidc/mis.html", form=form, client=client, school=member.estab.school, refused=refused)
+    page = render_template("oidc/mis.html", form=form, client=client, school=member.estab.school, refusal=refused)
     return make_response(page, 422 if form.errors else 200)
 
 
@@ -281,8 +281,8 @@ def viewer_page(
     refusal: Refusal | None = None
     try:
         authority.check(member, action)
-    except Refusal as refused:
-        refusal = refused
+    except Refusal as error:
+        refusal = error
     page = render_template(
         "oidc/ask_an_owner.html", client=client, school=member.estab.school, refusal=refusal,
         who_may=people.who_may(member.estab_id, action), back=back, leave=leave, instead=instead,

@@ -116,9 +116,9 @@ def _enter(text: str, signed_in: SignedIn) -> Response:
         return _ask_code(text, _what_is_wrong(text))
     try:
         guesses.count(guesses.key("device", signed_in.id))
-    except TooManyRequests as locked:
+    except TooManyRequests as error:
         answer = _ask_code(code, TOO_MANY_CODES)  # not raised on: the guess stays counted
-        answer.status_code, answer.headers["Retry-After"] = locked.status, str(locked.retry_after)
+        answer.status_code, answer.headers["Retry-After"] = error.status, str(error.retry_after)
         return answer
     if not device_codes.enter(code, pending_requests.this_browser()):
         return _ask_code(code, NOT_WAITING)

@@ -57,8 +57,8 @@ def answer() -> Response:
         return redirect(_address(sent), 303)
     try:
         logout_request = _read(sent)
-    except BadLogout as bad:
-        return _bad(bad)
+    except BadLogout as error:
+        return _bad(error)
     signed_in = session.current()
     if signed_in is None:
         return _onwards(logout_request)
@@ -78,8 +78,8 @@ def confirm() -> Response:
     sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
     try:
         logout_request = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
-    except BadLogout as bad:
-        return _bad(bad)
+    except BadLogout as error:
+        return _bad(error)
     return _out(logout_request)
 
 

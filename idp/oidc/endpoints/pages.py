@@ -20,19 +20,19 @@ log = structlog.get_logger(__name__)
 UNREADABLE = "the request could not be read"
 
 
-def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
+def not_to_be_redirected(error: errors.NotToBeRedirected) -> Response:
     """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
-    failures.note_page(refused)
-    log.info("refused", code=refused.error, status=refused.status, reason=refused.reason)
-    page = render_template("oidc/error.html", refused=refused, request_id=middleware.request_id())
-    return make_response(page, refused.status)
+    failures.note_page(error)
+    log.info("refused", code=error.error, status=error.status, reason=error.reason)
+    page = render_template("oidc/error.html", refusal=error, request_id=middleware.request_id())
+    return make_response(page, error.status)
 
 
-def stale_request(refused: errors.StaleRequest) -> Response:
+def stale_request(error: errors.StaleRequest) -> Response:
     """Which it is, and the way back to the partner."""
-    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
-    page = render_template("oidc/stale.html", refused=refused, request_id=middleware.request_id())
-    return make_response(page, refused.status)
+    log.info("refused", code=error.code, status=error.status, reason=error.reason)
+    page = render_template("oidc/stale.html", refusal=error, request_id=middleware.request_id())
+    return make_response(page, error.status)
 
 
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
@@ -49,17 +49,17 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", reason="database"))
 
 
-def refusal(refused: Refusal) -> ResponseReturnValue:
+def refusal(error: Refusal) -> ResponseReturnValue:
     """Requests refused before a view, such as those for another host's name: a client gets JSON."""
     if not is_for_clients():
-        return pages.refusal(refused)
-    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
-    if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return pages.refusal(error)
+    log.info("refused", code=error.code, status=error.status, reason=error.reason)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return protocol.error_response(errors.Unavailable())
     wrong = InvalidRequestError(description=UNREADABLE)
-    if isinstance(refused, security.UnknownHost):
+    if isinstance(error, security.UnknownHost):
         wrong = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
-    wrong.status_code = refused.status
+    wrong.status_code = error.status
     return protocol.error_response(wrong)
 
 

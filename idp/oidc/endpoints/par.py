@@ -24,8 +24,8 @@ def _push(server: Server, request: Request) -> Response:
     request.dpop_jkt = dpop.key_of(browser_request, request.client)
     try:
         server.get_authorization_grant(request).validate_authorization_request()
-    except errors.NotToBeRedirected as refused:
-        raise errors.invalid(refused.parameter, refused.fact) from refused
+    except errors.NotToBeRedirected as error:
+        raise errors.invalid(error.parameter, error.fact) from error
     checked = request.checked
     urn = pending_requests.store(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
     body = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}

@@ -34,8 +34,8 @@ def create(flask_request: FlaskRequest) -> Response:
         registration = self_registration.register(policy, _object(flask_request))
     except RequestEntityTooLarge:
         return _too_large()
-    except InvalidMetadata as fault:
-        return _refused(fault)
+    except InvalidMetadata as error:
+        return _refused(error)
     return _unauthorised(flask_request) if registration is None else _answer(201, registration, registration.token)
 
 
@@ -52,11 +52,11 @@ def manage(flask_request: FlaskRequest, client_id: str) -> Response:
         return _answer(200, _read_or_replaced(flask_request, held), token)
     except RequestEntityTooLarge:
         return _too_large()
-    except InvalidMetadata as fault:
+    except InvalidMetadata as error:
         failures.set_client(client_id)
-        for name, reason in fault.faults:
-            failures.note(fault.code, name, reason)
-        return _refused(fault)
+        for name, reason in error.faults:
+            failures.note(error.code, name, reason)
+        return _refused(error)
 
 
 def _read_or_replaced(flask_request: FlaskRequest, held: ManagedClient) -> Registered:

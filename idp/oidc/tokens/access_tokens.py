@@ -38,7 +38,7 @@ _is_revoked = (
 )
 _END_FAMILIES: Final = WriteStatement(
     update(_families)
-    .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
+    .where(_families.c.lineage == bindparam("by_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
 _standing = live.beside(live.named, bindparam("person", type_=Text()))
@@ -169,8 +169,8 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
         return client_id, f"expired {late} seconds ago"
     try:
         ring.verify(token, typ=TYP, algs=(ALG,))
-    except ring.BadToken as fault:
-        return client_id, str(fault)
+    except ring.BadToken as error:
+        return client_id, str(error)
     if clients.find(client_id) is None:
         return client_id, "its client, or the partner, is disabled"
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
@@ -238,7 +238,7 @@ def revoke(token: Access) -> None:
 def revoke_lineage(lineage: str) -> None:
     """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
     _note(lineage)
-    _END_FAMILIES.run(its_lineage=lineage, now=clock.now())
+    _END_FAMILIES.run(by_lineage=lineage, now=clock.now())
 
 
 def _note(name: str) -> None:

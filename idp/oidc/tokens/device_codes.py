@@ -73,10 +73,10 @@ class _Row(NamedTuple):
 _APPROVAL: Final = frozenset(_Approval._fields)
 """Columns that are set together, by `approve`."""
 _SELECT = select(*(_table.c[name] for name in (*_Row._fields[:-1], *_Approval._fields)))
-_BY_DEVICE_CODE: Final = Query(_Row, _SELECT.where(_table.c.digest == bindparam("its_digest")), not_null=_APPROVAL)
+_BY_DEVICE_CODE: Final = Query(_Row, _SELECT.where(_table.c.digest == bindparam("by_digest")), not_null=_APPROVAL)
 _BY_USER_CODE: Final = Query(
     _Row,
-    _SELECT.where(_table.c.user_digest == bindparam("its_digest"), _table.c.browser == bindparam("its_browser")),
+    _SELECT.where(_table.c.user_digest == bindparam("by_digest"), _table.c.browser == bindparam("by_browser")),
     not_null=_APPROVAL,
 )
 
@@ -155,7 +155,7 @@ def enter(user_code: str, browser: bytes) -> bool:
 
 def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
     """The device's request that is bound to this browser by its code; None otherwise."""
-    row = _BY_USER_CODE.one(its_digest=_of_user(user_code), its_browser=browser)
+    row = _BY_USER_CODE.one(by_digest=_of_user(user_code), by_browser=browser)
     if row is None:
         return None
     return DeviceRequest(
@@ -190,7 +190,7 @@ def deny(request: DeviceRequest, signed_in: SignedIn) -> None:
 def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
     """Redeem an approved code: its basis, and the requested scopes. Otherwise raises the error for a poll."""
     digest = crypto.digest(device_code)
-    row = _BY_DEVICE_CODE.one(its_digest=digest)
+    row = _BY_DEVICE_CODE.one(by_digest=digest)
     if row is None:
         raise _unknown()
     if row.client_id != client.id:

@@ -105,11 +105,11 @@ def use(token: str, presented: Presented) -> str | None:
     family, secret = presented.family, token.partition(".")[0]
     if not family.rotates:
         if clock.now() - family.last_used_at >= LAST_USED_PRECISION:
-            _TOUCHED.run(its_id=family.id, now=clock.now(), until=_until(family))
+            _TOUCHED.run(by_id=family.id, now=clock.now(), until=_until(family))
         return None
     if not presented.is_newest:
         return _token(secret, family.id, family.sequence)
-    if _ROTATED.run(its_id=family.id, its_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
+    if _ROTATED.run(by_id=family.id, by_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
         return _token(secret, family.id, family.sequence + 1)
     latest = _family(secret)
     if latest is None or latest.revoked_at is not None:
@@ -204,7 +204,7 @@ def _proof(family_id: str, number: int) -> str:
 
 
 def _family(secret: str) -> Family | None:
-    family = _FAMILY.one(its_digest=crypto.digest(secret))
+    family = _FAMILY.one(by_digest=crypto.digest(secret))
     live.drop_outdated_client(family.standing if family else None)
     return family
 
@@ -220,18 +220,18 @@ _FAMILY: Final = Statement(
     .select_from(
         live.beside(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
     )
-    .where(_table.c.digest == bindparam("its_digest")),
+    .where(_table.c.digest == bindparam("by_digest")),
 )  # fmt: skip
 """A family by the digest of its secret part, with the state of its authorisation."""
 _TOUCHED: Final = WriteStatement(
     update(_table)
-    .where(_table.c.id == bindparam("its_id"))
+    .where(_table.c.id == bindparam("by_id"))
     .values(last_used_at=bindparam("now", type_=Instant()), expires_at=bindparam("until", type_=Instant()))
 )
 _ROTATED: Final = WriteStatement(
     update(_table)
     .where(
-        _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),
+        _table.c.id == bindparam("by_id"), _table.c.sequence == bindparam("by_sequence"),
         _table.c.revoked_at.is_(None),
     )
     .values(

@@ -20,8 +20,8 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
         try:
             rules = fetch.for_partner(settings.fetch)
             response = fetch.post(letter.to, rules, body=body, content_type=letter.content_type)
-        except fetch.FetchFailed as fault:
-            raise Later(f"not delivered: {fault}") from fault
+        except fetch.FetchFailed as error:
+            raise Later(f"not delivered: {error}") from error
         if response.status == 400:
             raise Refused("the client answered 400: it will not have it", code=400)
         if not 200 <= response.status < 300:

@@ -21,7 +21,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
             built = mime.mail if letter.kind == "email" else mime.text_message
             try:
                 box.add(built(letter, settings))
-            except OSError as fault:
-                raise Later(f"cannot write to the mailbox: {fault.strerror}") from fault
+            except OSError as error:
+                raise Later(f"cannot write to the mailbox: {error.strerror}") from error
 
         yield leave

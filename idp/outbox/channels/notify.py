@@ -46,8 +46,8 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
         body = json.dumps(notification).encode("ascii")
         try:
             response = fetch.post(url, rules, body=body, content_type="application/json", headers=headers)
-        except fetch.FetchFailed as fault:
-            raise Unreachable("GOV.UK Notify does not answer") from fault
+        except fetch.FetchFailed as error:
+            raise Unreachable("GOV.UK Notify does not answer") from error
         if not 200 <= response.status < 300:
             raise _error(response)
         return text_of(json_object(response.body), "id") or None

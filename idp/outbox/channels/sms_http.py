@@ -32,8 +32,8 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
             headers["Authorization"] = f"Bearer {token}"
         try:
             response = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
-        except fetch.FetchFailed as fault:
-            raise Unreachable("the gateway does not answer") from fault
+        except fetch.FetchFailed as error:
+            raise Unreachable("the gateway does not answer") from error
         _check_status(response.status)
         return text_of(json_object(response.body), "id") or None
 

@@ -17,8 +17,8 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `Unreachable`."""
     try:
         server = _connect(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
-    except (OSError, smtplib.SMTPException) as fault:
-        raise Unreachable(f"no connection to the mail server: {_reply_text(fault)}", code=_code(fault)) from fault
+    except (OSError, smtplib.SMTPException) as error:
+        raise Unreachable(f"no connection to the mail server: {_reply_text(error)}", code=_code(error)) from error
     try:
         yield lambda letter: _send(server, mime.mail(letter, settings))
     finally:
@@ -48,8 +48,8 @@ def _connect(mail: Mail, own_name: str) -> smtplib.SMTP:
 def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
     try:
         server.send_message(message)
-    except (OSError, smtplib.SMTPException) as fault:
-        raise _to_error(fault) from fault
+    except (OSError, smtplib.SMTPException) as error:
+        raise _to_error(error) from error
 
 
 def _to_error(fault: Exception) -> NotSent:

@@ -48,8 +48,8 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
                 url, rules, body=urlencode(form).encode("ascii"), content_type="application/x-www-form-urlencoded",
                 headers={"Authorization": f"Basic {credentials}", "Accept": "application/json"},
             )  # fmt: skip
-        except fetch.FetchFailed as fault:
-            raise Unreachable("Twilio does not answer") from fault
+        except fetch.FetchFailed as error:
+            raise Unreachable("Twilio does not answer") from error
         if not 200 <= response.status < 300:
             raise _error(response)
         return text_of(json_object(response.body), "sid") or None

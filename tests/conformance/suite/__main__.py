@@ -13,7 +13,7 @@ import click
 
 from idp.app import create_app
 from idp.foundation import runtime
-from idp.foundation.command import working
+from idp.foundation.command import in_transaction
 from idp.foundation.setting_types import ROOT
 from idp.partners.cli_options import write_secret
 from tests.conformance.suite import plans, prepare
@@ -26,7 +26,7 @@ from tests.conformance.suite import plans, prepare
     "--into", type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write the suite's configurations to; var/conformance beside the product otherwise.",
 )  # fmt: skip
-@working
+@in_transaction
 def main(*, suite: str | None, api: str | None, into: Path | None) -> None:
     """Register the suite's clients and its person, and write a configuration for each of its plans.
 

@@ -27,7 +27,7 @@ def misspelt(family: families.Family, row: live.Row) -> None:
     family.basis.linage
     family.standing.until
     row.untill
-    found = families._FAMILY.one(its_digest=b"")
+    found = families._FAMILY.one(by_digest=b"")
     found.id
     assert found is not None
     found.revoked
@@ -99,8 +99,8 @@ def test_a_part_is_none_where_the_outer_join_found_nothing(work):
     statement = Statement(
         PersonAtPlace,
         select(PEOPLE.c.role, PEOPLE.c.id, PEOPLE.c.name, PEOPLE.c.removed_at, ESTABS.c.estab_id, ESTABS.c.mis)
-        .outerjoin(ESTABS, (ESTABS.c.id == PEOPLE.c.estab_id) & (ESTABS.c.estab_id == bindparam("its_estab")))
-        .where(PEOPLE.c.id == bindparam("its_id")),
+        .outerjoin(ESTABS, (ESTABS.c.id == PEOPLE.c.estab_id) & (ESTABS.c.estab_id == bindparam("by_estab")))
+        .where(PEOPLE.c.id == bindparam("by_id")),
     )
     with work():
         estab = an_estab()
@@ -108,12 +108,12 @@ def test_a_part_is_none_where_the_outer_join_found_nothing(work):
         database.session().flush()
         person = Person(jo.id, jo.name, None)
 
-        assert statement.one(its_id=jo.id, its_estab=estab.estab_id) == (
+        assert statement.one(by_id=jo.id, by_estab=estab.estab_id) == (
             jo.first_role,
             person,
             Place(estab.estab_id, estab.mis),
         )
-        assert statement.one(its_id=jo.id, its_estab="another") == (jo.first_role, person, None)
+        assert statement.one(by_id=jo.id, by_estab="another") == (jo.first_role, person, None)
 
 
 def test_a_row_without_parts_is_made_by_the_named_tuple_itself():

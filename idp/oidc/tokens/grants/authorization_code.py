@@ -61,9 +61,9 @@ _REDEEM: Final = Statement(
     Redeemed,
     update(_table)
     .where(
-        _table.c.digest == bindparam("its_digest"),
-        _table.c.client_id == bindparam("its_client"),
-        or_(_table.c.dpop_jkt.is_(None), _table.c.dpop_jkt == bindparam("its_jkt")),
+        _table.c.digest == bindparam("by_digest"),
+        _table.c.client_id == bindparam("by_client"),
+        or_(_table.c.dpop_jkt.is_(None), _table.c.dpop_jkt == bindparam("by_jkt")),
         _table.c.used_at.is_(None),
         _table.c.expires_at > bindparam("now", type_=Instant()),
     )
@@ -74,7 +74,7 @@ _REDEEM: Final = Statement(
 )
 _NOT_REDEEMED: Final = Statement(
     _NotRedeemed,
-    select(*(_table.c[name] for name in _NotRedeemed._fields)).where(_table.c.digest == bindparam("its_digest")),
+    select(*(_table.c[name] for name in _NotRedeemed._fields)).where(_table.c.digest == bindparam("by_digest")),
 )
 _ISSUE: Final = WriteStatement(insert(_table))
 UNKNOWN_CODE: Final = "code: unknown"
@@ -150,9 +150,9 @@ def redeem(code: str, client: OAuthClient, jkt: str | None) -> Redeemed:
     Raises `invalid_grant` with the reason, after revoking what a replayed code was given.
     """
     digest, now = crypto.digest(code), clock.now()
-    if (redeemed := _REDEEM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
+    if (redeemed := _REDEEM.one(by_digest=digest, by_client=client.id, by_jkt=jkt, now=now)) is not None:
         return redeemed
-    row = _NOT_REDEEMED.one(its_digest=digest)
+    row = _NOT_REDEEMED.one(by_digest=digest)
     if row is None:
         raise errors.invalid_grant(UNKNOWN_CODE)
     if row.client_id != client.id:

@@ -21,8 +21,8 @@ class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]
             raise UnauthorizedClientError(description="grant_type: client_credentials is for clients that authenticate")
         try:
             requested = scopes.parse(self.request.sent.get("scope")) or client.client_scopes
-        except scopes.UnknownScope as fault:
-            raise errors.unknown_scope(fault) from None
+        except scopes.UnknownScope as error:
+            raise errors.unknown_scope(error) from None
         if others := requested - client.client_scopes:
             raise errors.invalid_scope("this client is not registered to have for itself", others)
         if not requested:

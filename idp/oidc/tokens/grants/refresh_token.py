@@ -52,8 +52,8 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         original = token.presented.family.basis.scopes
         try:
             requested = scopes.parse(self.request.sent.get("scope"))
-        except scopes.UnknownScope as fault:
-            raise errors.unknown_scope(fault) from None
+        except scopes.UnknownScope as error:
+            raise errors.unknown_scope(error) from None
         if others := requested - original:
             raise errors.invalid_scope("the refresh token was not issued for", others)
         self.request.scopes = requested or original
