@@ -83,23 +83,10 @@ class Addresses(OfRegistration):
         return [visible(line) for line in (field.data or "").splitlines() if visible(line)]
 
 
-def _key_set(text: str | None) -> dict[str, Any] | None:
-    """The key set in a field; a single key is put into one. Raises `ValueError` if it is no JSON object."""
-    if not (text or "").strip():
-        return None
-    try:
-        document = json.loads(text or "")
-    except (ValueError, RecursionError):
-        raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
-    if not isinstance(document, dict):
-        raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
-    return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
-
-
 def _check_key_set(field: TextAreaField) -> None:
     """Refuse what is no key set, or has a private key, which is not shown again. Raises `ValidationError`."""
     try:
-        document = _key_set(field.data)
+        document = jwks.parse(field.data or "")
     except ValueError as error:
         raise ValidationError(str(error)) from None
     if document is not None and jwks.has_private(document):
@@ -123,7 +110,7 @@ class Keys(OfRegistration):
 
     def key_set(self) -> dict[str, Any] | None:
         """The key set; a single key is put into one. Raises `ValueError` if the text is no JSON object."""
-        return _key_set(self.jwks.data)
+        return jwks.parse(self.jwks.data or "")
 
     def validate_jwks(self, field: TextAreaField) -> None:
         """A key set; its keys are checked with the registration. A private key is not shown again."""
@@ -153,9 +140,15 @@ class SandboxApplication(Form):
     )
     jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
 
+    def validate_security(self, field: SelectField) -> None:
+        """A key, where the software is made for one. Raises `ValidationError`."""
+        software = quick_starts.catalogue().get(self.software.data or "")
+        if software is not None and software.has_key and not field.data:
+            raise ValidationError("This software signs with a key. Choose a key here, and paste its public half below.")
+
     def key_set(self) -> dict[str, Any] | None:
         """As `Keys.key_set`."""
-        return _key_set(self.jwks.data)
+        return jwks.parse(self.jwks.data or "")
 
     def validate_jwks(self, field: TextAreaField) -> None:
         """A key set where it signs, and nothing where it does not. A private key is not shown again."""

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from idp.developers import applications
 from idp.foundation import runtime, scopes
+from idp.keys import jwts
 from idp.oidc.clients import client as clients, client_assertion, dpop, failures, keys
 from idp.oidc.endpoints import discovery
 from idp.oidc.tokens import families
-from idp.partners import journal, reminders
+from idp.partners import journal, jwks, reminders
 
 USUAL_RECORDS: Final = 100
 MOST_RECORDS: Final = 1000
@@ -149,6 +150,14 @@ class Figures:
     """How long before a former secret ends its partner is reminded."""
     secret_overlap: str
     """The longest time for which a former secret works beside a new one that is made in the console."""
+    assertion: str
+    """How long a client assertion may last."""
+    rsa_bits: int = jwks.MIN_RSA_BITS
+    curves: tuple[str, ...] = tuple(sorted(jwks.CURVES))
+    most_keys: int = jwks.MAX_KEYS
+    assertion_type: str = client_assertion.TYPE
+    signing_algs: tuple[str, ...] = jwts.ASYMMETRIC
+    strict_algs: tuple[str, ...] = jwts.STRICT
     usual_records: int = USUAL_RECORDS
     most_records: int = MOST_RECORDS
 
@@ -188,6 +197,7 @@ def figures() -> Figures:
         cache=duration(discovery.CACHE_SECONDS),
         keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
         keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD),
+        assertion=duration(client_assertion.MAX_LIFETIME_SECONDS),
         secret_overlap=duration(max(applications.OVERLAPS.values())),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from idp.foundation import runtime, scopes
 from idp.foundation.errors import NotFound, Refusal
+from idp.oidc.clients import client_assertion
 from idp.partners import registry, uris
 from idp.partners.models import Client
 
@@ -68,6 +69,10 @@ class QuickStart(BaseModel):
     """What has to be installed, with the versions that were tried where they matter."""
     install: str = ""
     """The command that does so."""
+    key_files: tuple[str, ...] = ()
+    """The files with which its key pair is made, if it signs instead of having a secret. Templates as `files`."""
+    make_key: str = ""
+    """The command that makes the key pair, and prints the public half as a key set."""
     files: tuple[str, ...]
     """The files to write; each is a template of this name and `.jinja`."""
     run: str = ""
@@ -90,6 +95,11 @@ class QuickStart(BaseModel):
     """Why our tests do not run it; empty if they do."""
     registration: dict[str, Any]
     """The names of the manifest (`partners.manifest`) that depend on the software."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it signs with a key instead of having a secret."""
+        return bool(self.make_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,9 @@ class Rendered:
     """Part of a manifest."""
     manifest: str
     """The same as TOML."""
-    files: dict[str, str]
+    key_files: dict[str, str]
     """Each file's text, by its name."""
+    files: dict[str, str]
     install: str
     run: str
     environment: str
@@ -168,15 +179,22 @@ def render(quick_start: QuickStart, values: Values) -> Rendered:
         "host": values.host, "port": values.port,
         "scopes": (names := _scopes(quick_start)), "scope": " ".join(names),
         "access_token_minutes": runtime.settings().tokens.access // 60,
+        "assertion_minutes": client_assertion.MAX_LIFETIME_SECONDS // 60,
         "behind_proxy": values.is_behind_proxy,
     }  # fmt: skip
-    registration = _fill_in(quick_start.registration, context)
+    # What depends on the address is empty where it does not suit it.
+    registration = {name: value for name, value in _fill_in(quick_start.registration, context).items() if value != ""}
     folder = FOLDER / quick_start.id
+
+    def texts(names: tuple[str, ...]) -> dict[str, str]:
+        return {name: _text((folder / f"{name}.jinja").read_text("utf-8"), context) for name in names}
+
     return Rendered(
         quick_start,
         registration,
         to_toml({"client_id": values.client_id, **registration}),
-        {name: _text((folder / f"{name}.jinja").read_text("utf-8"), context) for name in quick_start.files},
+        texts(quick_start.key_files),
+        texts(quick_start.files),
         _text(quick_start.install, context),
         _text(quick_start.run, context),
         "\n".join(f"export {name}={_VALUES[name]}" for name in quick_start.environment),

@@ -91,6 +91,7 @@ def make_application(
     registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
     if security:
         registration |= {"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
+        registration.pop("jwks_uri", None)
     if security == "fapi2":
         registration["profile"] = security
     return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)

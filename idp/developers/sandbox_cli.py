@@ -1,12 +1,14 @@
 """`idp sandbox`: sandbox applications and fictional schools, by the functions of the console."""
 
+from typing import TextIO
+
 import click
 
 from idp.developers import quick_starts, sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
 from idp.foundation.command import acting, in_transaction, json_option, show, show_json
-from idp.partners import mis_catalogue, registry, sandbox_clients
+from idp.partners import jwks as key_sets, mis_catalogue, registry, sandbox_clients
 from idp.schools.fictional import KINDS
 
 partner_argument = click.argument("partner")
@@ -41,11 +43,23 @@ def list_command(partner: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--software", required=True, help="The id of a quick start, such as authlib.")
 @click.option("--address", default=quick_starts.ADDRESS, show_default=True, help="Where it runs, without a path.")
+@click.option("--security", type=click.Choice(["private_key_jwt", "fapi2"]), help="If it signs with a key.")
+@click.option("--jwks", type=click.File(), help="The public half of its key, as a JWK or a key set.")
 @json_option
 @in_transaction
-def add_application(partner: str, name: str, software: str, address: str, *, as_json: bool) -> None:
-    """Make a sandbox application NAME of the company PARTNER. Its secret is shown once."""
-    client, secret = sandbox.make_application(_staff(partner), name=name, quick_start_id=software, address=address)
+def add_application(
+    partner: str, name: str, software: str, address: str, security: str | None, jwks: TextIO | None, *, as_json: bool
+) -> None:
+    """Make a sandbox application NAME of the company PARTNER. Its secret, if it has one, is shown once."""
+    if bool(security) != bool(jwks):
+        raise click.BadParameter("goes with --jwks", param_hint="--security")
+    try:
+        keys = key_sets.parse(jwks.read()) if jwks else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--jwks") from None
+    client, secret = sandbox.make_application(
+        _staff(partner), name=name, quick_start_id=software, address=address, security=security or "", jwks=keys
+    )
     if as_json:
         show_json({"client_id": client.id, "client_secret": secret, "redirect_uris": client.redirect_uris})
         return

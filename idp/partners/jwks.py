@@ -1,5 +1,6 @@
 """The public keys that a client registers (RFC 7517)."""
 
+import json
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -10,6 +11,22 @@ MAX_KEYS = 20
 MIN_RSA_BITS = 2048
 CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+def parse(text: str) -> dict[str, Any] | None:
+    """The key set in a text, where a single key is put into one; None without a text. Not validated.
+
+    Raises `ValueError` if it is no JSON object.
+    """
+    if not text.strip():
+        return None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
+    if not isinstance(document, dict):
+        raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
+    return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
 
 
 def validate(jwks: dict[str, Any]) -> dict[str, Any]:

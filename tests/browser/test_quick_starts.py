@@ -23,6 +23,8 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     page.get_by_role("button", name="Fill in").click()
     assert "must end after the host" in page.locator(".error-summary").inner_text()
     looks_right(page, "quick-start-refused")
+    page.goto(f"{issuer}/developers/quick-starts/authlib-key")
+    looks_right(page, "quick-start-with-a-key")
 
 
 def test_the_partner_guide_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):

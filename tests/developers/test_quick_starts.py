@@ -1,16 +1,28 @@
 """The pages of quick starts: what is filled in, and what is refused. `tests/interoperability` runs their text."""
 
+import contextlib
 import json
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.rfc7523 import PrivateKeyJWT, assertion
+from sqlalchemy import select
 
 from idp.developers import quick_starts
-from idp.foundation import runtime
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.oidc.clients import client_assertion
 from idp.partners import manifest
+from idp.partners.models import Client
 from tests.html import parse
+from tests.oidc.support import ISSUER
 
 ALL = list(quick_starts.catalogue())
 INTEROPERABILITY = Path(__file__).parents[1] / "interoperability"
@@ -41,9 +53,9 @@ def test_the_first_page_leads_to_every_quick_start(read):
 
 def test_the_software_that_partners_use_has_one():
     assert set(ALL) == {
-        "aspnet", "auth-js", "authlib", "django-allauth", "express-openid-connect", "flask-dance", "go-oidc", "league",
-        "mod-auth-openidc", "nimbus", "oauth2-proxy", "oidc-client-ts", "openid-client", "passport",
-        "rust-openidconnect", "social-core", "spring-client", "spring-resource-server",
+        "aspnet", "auth-js", "authlib", "authlib-key", "django-allauth", "express-openid-connect", "flask-dance",
+        "go-oidc", "league", "mod-auth-openidc", "nimbus", "oauth2-proxy", "oidc-client-ts", "openid-client",
+        "passport", "rust-openidconnect", "social-core", "spring-client", "spring-resource-server",
     }  # fmt: skip
 
 
@@ -68,7 +80,8 @@ class TestEach:
         text = text_of(read(f"/quick-starts/{quick_start_id}", **GIVEN))
         assert all(name in text for name in quick_start.environment)
         is_public = quick_start.registration.get("token_endpoint_auth_method") == "none"
-        assert is_public or not quick_start.start or "CLIENT_SECRET" in quick_start.environment
+        has_none = is_public or quick_start.has_key or not quick_start.start
+        assert has_none or "CLIENT_SECRET" in quick_start.environment
 
     def test_its_registration_is_one_that_we_accept(self, app, read, quick_start_id):
         page = read(f"/quick-starts/{quick_start_id}", **GIVEN)
@@ -181,3 +194,74 @@ def test_on_ones_own_machine_it_listens_at_its_address(read):
     text = text_of(read("/quick-starts/openid-client", address="http://127.0.0.1:4000"))
     assert "app.listen(4000, '127.0.0.1')" in text
     assert "'trust proxy'" not in text
+
+
+class TestKey:
+    @pytest.fixture
+    def printed(self, read, tmp_path):
+        """What the program that makes the key pair prints."""
+        page = read("/quick-starts/authlib-key")
+        (tmp_path / "make_key.py").write_text(page.find(id="key-file-1").get_text(), "utf-8")
+        program = [sys.executable, "make_key.py"]
+        return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    def test_what_is_printed_is_pasted_into_the_console_and_the_assertion_of_the_page_is_accepted(
+        self, dev, read, web, printed, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(assertion, "time", SimpleNamespace(time=clock.timestamp))
+        form = {"name": "Trial", "software": "authlib-key", "address": "http://localhost:3000", "jwks": printed}
+        dev.opens("/developers/sandbox/applications/new")
+        dev.sends_again("/developers/sandbox/applications/new", security="private_key_jwt", **form)
+        client_id = dev.page.find(id="client-id").text
+        assert dev.page.find(id="client-secret") is None
+
+        site = run_page(read("/quick-starts/authlib-key", client_id=client_id), tmp_path)
+        answer = redeem(web, site["SignedByKey"](), client_id)
+        assert answer.json == {"error": "invalid_grant", "error_description": "code: unknown"}
+
+        too_long = redeem(web, PrivateKeyJWT(alg="ES256"), client_id, site["KEY"])
+        assert too_long.json["error"] == "invalid_client"
+        assert "at most 600 are accepted" in too_long.json["error_description"]
+
+    def test_its_software_is_not_made_without_a_key(self, dev, work):
+        form = {"name": "Trial", "software": "authlib-key", "address": "https://assembly.example", "security": ""}
+        dev.opens("/developers/sandbox/applications/new")
+        dev.sends_again("/developers/sandbox/applications/new", **form)
+        assert dev.answer.status_code == 422
+        assert "This software signs with a key." in dev.sees
+        with work():
+            assert session().scalars(select(Client)).all() == []
+
+    def test_a_live_one_is_registered_with_the_address_of_its_keys(self, read):
+        at = "https://assembly.example"
+        live = tomllib.loads(read("/quick-starts/authlib-key", address=at).find(id="registration").get_text())
+        assert live["jwks_uri"] == f"{at}/jwks.json"
+        local = tomllib.loads(read("/quick-starts/authlib-key").find(id="registration").get_text())
+        assert "jwks_uri" not in local
+
+    def test_the_guide_has_the_bounds_of_the_code(self, read):
+        text = " ".join(read("/guide").find(id="main").get_text(" ").split())
+        assert "RSA of 2,048 bits or more, or on Ed25519, P-256, P-384, P-521" in text
+        assert "as a key set of up to 20" in text
+        assert "alg (RS256, PS256, ES256, EdDSA, Ed25519; with the profile fapi2 PS256, ES256, EdDSA, Ed25519)" in text
+        assert "exp is 10 minutes ahead at most" in text
+        assert client_assertion.TYPE in text
+
+
+def run_page(page, folder):
+    """The names that the program on the page defines, when it is loaded in this folder."""
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SESSION_SECRET", "0123456789abcdef0123456789abcdef")
+        names = {"__name__": "site"}
+        exec(page.find(id="file-1").get_text(), names)
+    return names
+
+
+def redeem(web, method, client_id, key=None):
+    """The answer to a code that does not exist, from a client that authenticates by `method` of Authlib."""
+    form = "grant_type=authorization_code&code=none&redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Fcallback"
+    auth = ClientAuth(client_id, key, method)
+    address, headers, body = auth.prepare("POST", f"{ISSUER}/oauth/token", {}, form)
+    return web.post(
+        urlsplit(address).path, data=body, headers=headers, content_type="application/x-www-form-urlencoded"
+    )

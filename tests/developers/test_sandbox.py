@@ -357,7 +357,8 @@ class TestConsole:
         with work():
             person = session().get_one(Developer, sam)
             for one in sandbox.software():
-                client, _ = sandbox.make_application(person, name="Trial", quick_start_id=one.id, address="")
+                key = {"security": "private_key_jwt", "jwks": {"keys": [json.loads(PUBLIC_KEY)]}} if one.has_key else {}
+                client, _ = sandbox.make_application(person, name="Trial", quick_start_id=one.id, address="", **key)
                 assert sandbox.has_try_it(client)
                 assert client.client_scopes == frozenset()
 
@@ -602,6 +603,19 @@ class TestCommands:
         idp("remove-application", "Assembly", made["client_id"])
         idp("remove-school", "Assembly", school["estab_id"])
         assert json.loads(idp("list", "Assembly", "--json")) == []
+
+    def test_one_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
+        (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
+        key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
+        made = json.loads(idp("add-application", "Assembly", "Trial", *key, "--security", "private_key_jwt", "--json"))
+        assert made["client_secret"] is None
+        with work():
+            assert registry.find(made["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
+        for wrong in (key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
+            done = CliRunner().invoke(
+                sandbox_cli.commands, ["add-application", "Assembly", "Other", *wrong], obj=lambda: app
+            )
+            assert done.exit_code != 0, done.output
 
     def test_another_companys_application_is_not_removed(self, made, app, work):
         with work():

@@ -4,6 +4,7 @@ Packages are locked in folders beside this file. A quick start is left out where
 packages, is not available.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -61,12 +62,25 @@ def quick_start_page(issuer: str, trust: str, quick_start_id: str, **query: str)
     return parse(page.text)
 
 
-def files_of(page: Any) -> dict[str, str]:
+def files_of(page: Any, kind: str = "file") -> dict[str, str]:
     """The files that a page shows, by their names."""
-    return {element["aria-label"]: element.get_text() for element in page.select("pre[id^=file-]")}
+    return {element["aria-label"]: element.get_text() for element in page.select(f"pre[id^={kind}-]")}
 
 
-def registered(scene: Scene, page: Any) -> str:
+def makes_key(page: Any, folder: Path) -> dict[str, Any]:
+    """Run the command that makes a key pair; returns what the registration has of it, or nothing if there is none."""
+    if page.find(id="make-key") is None:
+        return {}
+    for name, text in files_of(page, "key-file").items():
+        (folder / name).write_text(text, "utf-8")
+    command = ["bash", "-c", page.find(id="make-key").get_text()]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PATH": _path()}, capture_output=True, text=True, check=True
+    )
+    return {"jwks": json.loads(done.stdout)}
+
+
+def registered(scene: Scene, page: Any, **key: Any) -> str:
     """Register the metadata that the page shows, with the names that every partner adds; returns the secret."""
     metadata = {
         "client_name": "A quick start", "client_uri": "https://assembly.example",
@@ -76,7 +90,7 @@ def registered(scene: Scene, page: Any) -> str:
     with a_request(scene.app):
         company = factories.a_partner()
         part = tomllib.loads(page.find(id="registration").get_text())
-        _, secret = registry.register({**part, **metadata, "partner": company.name})
+        _, secret = registry.register({**part, **metadata, **key, "partner": company.name})
     return secret or ""
 
 
@@ -92,7 +106,7 @@ def running(
     port = free_port()
     address, client_id = f"http://127.0.0.1:{port}", f"quick-start-{port}"
     page = quick_start_page(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
-    secret, files = registered(scene, page), files_of(page)
+    secret, files = registered(scene, page, **makes_key(page, folder)), files_of(page)
     assert files.keys() == set(quick_start.files)
     if "django-admin" in quick_start.install:  # the last part of the command that installs it
         run("django-admin", shlex.split(quick_start.install.partition("&& django-admin ")[2]), folder, PATH=_path())

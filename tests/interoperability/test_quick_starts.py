@@ -1,5 +1,6 @@
 """Each quick start, taken from its page and run as it stands: sign-in, refresh and logout."""
 
+import json
 import os
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,6 +10,8 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from idp.developers import quick_starts
+from idp.foundation.web.transactions import work as a_request
+from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 
 AT = "https://calls-an-api.example"
@@ -42,9 +45,12 @@ def prepared(tmp_path_factory):
 @pytest.mark.parametrize("quick_start_id", WEBSITES)
 def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id):
     quick_start = quick_starts.find(quick_start_id)
-    with sites.running(scene, quick_start_id, prepared(quick_start)) as site:
+    folder = prepared(quick_start)
+    with sites.running(scene, quick_start_id, folder) as site:
         browser.opens(f"{site.address}/")
         assert browser.shown.text.startswith("Not signed in.")
+        if quick_start.has_key:
+            publishes_what_is_registered(scene, site, folder)
 
         begins(browser, site)
         if browser.shown.has("sign-in"):
@@ -85,6 +91,16 @@ def test_a_proxy_lets_a_person_through(scene, browser, prepared):
         browser.opens(f"{site.address}{quick_start.sign_out}")
         browser.opens(f"{site.address}/")
         assert browser.shown.status == 403
+
+
+def publishes_what_is_registered(scene, site, folder):
+    """The site publishes the public half of its key, and keeps the private half for itself."""
+    published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
+    with a_request(scene.app):
+        assert published == registry.find(site.client_id).jwks
+    private = json.loads((folder / "private-key.json").read_text("utf-8"))
+    assert private["d"] not in json.dumps(published)
+    assert (folder / "private-key.json").stat().st_mode & 0o077 == 0
 
 
 def begins(browser, site):
