@@ -8,10 +8,10 @@ from msgspec import UNSET, Meta, Struct, structs
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api.answers import Address, RegisterEntry, RegisterSchool, RegisterSchools, Successor
 from idp.partner_api.operations import operation
-from idp.schools import search, status
-from idp.schools.models import School as RegisteredSchool
+from idp.schools import codes, search, status
+from idp.schools.entries import Entry
+from idp.schools.models import School
 from idp.schools.search import FoundSchool
-from idp.schools.status import ListedSchool
 
 _PARTS_OF_ADDRESS: Final = [part.name for part in structs.fields(Address)]
 
@@ -41,31 +41,28 @@ def search_register(_access: Access, query: SearchQuery) -> RegisterSchools:
     )  # fmt: skip
 
 
-def to_entries(schools: Collection[RegisteredSchool]) -> dict[int, RegisterEntry]:
-    """The entries of schools by their internal ids, with the successors of closed ones."""
-    after = search.successors_of([school for school in schools if ListedSchool(school).is_closed])
+def to_entries(entries: Collection[Entry]) -> dict[int, RegisterEntry]:
+    """The answers for entries by their internal ids, with the successors of closed schools."""
+    after = search.successors_of([entry for entry in entries if entry.status_code == codes.CLOSED])
     return {
-        school.id: RegisterEntry(
-            **_entry(ListedSchool(school)), successors=tuple(map(_to_successor, after.get(school.id, ())))
-        )
-        for school in schools
+        entry.id: RegisterEntry(**_entry(entry), successors=tuple(map(_to_successor, after.get(entry.id, ()))))
+        for entry in entries
     }
 
 
 def _to_school(result: FoundSchool) -> RegisterSchool:
     successors = tuple(map(_to_successor, result.successors))
-    return RegisterSchool(**_entry(result), successors=successors, can_register=result.refusal_reason is None)
+    return RegisterSchool(**_entry(result.school), successors=successors, can_register=result.refusal_reason is None)
 
 
 def _to_successor(step: Any) -> Successor:
     return Successor(name=step.name, urn=step.school.urn if step.school else UNSET, since=step.since or UNSET)
 
 
-def _entry(listed: ListedSchool) -> dict[str, Any]:
-    school = listed.school
+def _entry(school: School | Entry) -> dict[str, Any]:
     return {
         "name": school.name, "urn": school.urn or UNSET, "dfe_number": school.dfe_number or UNSET,
-        "ukprn": school.ukprn or UNSET, "phase": listed.phase, "type": school.type_name,
+        "ukprn": school.ukprn or UNSET, "phase": status.phase(school), "type": school.type_name,
         "status": status.describe(school), "local_authority": school.la_name,
         "address": Address(**{part: getattr(school, part) for part in _PARTS_OF_ADDRESS}),
         "opened_on": school.opened_on or UNSET, "closed_on": school.closed_on or UNSET,

@@ -63,10 +63,8 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     rows = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
     schools, has_more = rows[: query.limit], len(rows) > query.limit
     connected = endpoints.of_estabs([school.estab.id for school in schools])
-    entries = register.to_entries([school.estab.school for school in schools])
-    answers = tuple(
-        to_school(school, connected.get(school.estab.id), entries[school.estab.school_id]) for school in schools
-    )
+    entries = register.to_entries([school.entry for school in schools])
+    answers = tuple(to_school(school, connected.get(school.estab.id), entries[school.entry.id]) for school in schools)
     return Schools(schools=answers, next=schools[-1].estab.id if has_more else UNSET)
 
 
@@ -81,8 +79,8 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     if allowed is not None and allowed != estab_id:
         raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
     for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
-        entries = register.to_entries([school.estab.school])
-        return to_school(school, endpoints.current(school.estab.id), entries[school.estab.school_id])
+        entries = register.to_entries([school.entry])
+        return to_school(school, endpoints.current(school.estab.id), entries[school.entry.id])
     raise NotFound(NOT_AUTHORISED, reason=estab_id)
 
 
@@ -96,7 +94,7 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: Reg
         mis=estab.mis or UNSET,
         mis_accepted=client_school.mis_accepted,
         agreement_version=agreement.agreement, review=_review(client_school.review),
-        closing=CLOSING.get(estab.school.status_code, UNSET), continues_as=client_school.continues_as or UNSET,
+        closing=CLOSING.get(client_school.entry.status_code, UNSET), continues_as=client_school.continues_as or UNSET,
         review_declined_at=agreement.review_declined_at or UNSET, authorised_at=agreement.given_at,
         until=agreement.until,
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.schools import codes, gias, name_search, query_parser, succession
+from idp.schools.entries import Entry
 from idp.schools.models import RegisterImport, School, begins_with
 from idp.schools.query_parser import Kind, Reading
 from idp.schools.status import ListedSchool
@@ -126,7 +127,7 @@ def successors(closed: School) -> tuple[Successor, ...]:
     return successors_of([closed]).get(closed.id, ())
 
 
-def successors_of(closed: Collection[School]) -> dict[int, tuple[Successor, ...]]:
+def successors_of(closed: Collection[School | Entry]) -> dict[int, tuple[Successor, ...]]:
     """The same for several schools of the English register, by their internal ids."""
     ids = {school.register_id: school.id for school in closed if school.register == gias.REGISTER}
     return {ids[urn]: found for urn, found in succession.successors(ids.keys()).items()}

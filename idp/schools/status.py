@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from idp.foundation import clock, dates
 from idp.schools import codes
+from idp.schools.entries import Entry
 from idp.schools.models import School
 
 
-def describe(school: School) -> str:
+def describe(school: School | Entry) -> str:
     """The status for a list: "Open, closing on 31 August 2026"."""
     today = clock.today()
     if school.left_register_on:
@@ -27,6 +28,11 @@ def describe(school: School) -> str:
         case codes.CLOSED:
             return f"Closed on {dates.day(school.closed_on)}" if school.closed_on else "Closed"
     return school.status_name
+
+
+def phase(school: School | Entry) -> str:
+    """The phase, or the type of a school that has no phase."""
+    return school.type_name if school.phase_code in {"", "0"} else school.phase_name
 
 
 def reason_not_to_register(school: School) -> str | None:
@@ -58,8 +64,8 @@ class ListedSchool:
 
     @property
     def phase(self) -> str:
-        """The phase, or the type of a school that has no phase."""
-        return self.school.type_name if self.school.phase_code in {"", "0"} else self.school.phase_name
+        """See `phase`."""
+        return phase(self.school)
 
     @property
     def status(self) -> str:

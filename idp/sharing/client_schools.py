@@ -6,20 +6,22 @@ One row for a school: its newest agreement with the client, also one that has en
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, tuple_, union
-from sqlalchemy.orm import aliased, contains_eager, lazyload
+from sqlalchemy.orm import aliased
 
-from idp.estabs.models import Estab
+from idp.estabs.models import ACTIVE_STATES, Estab
 from idp.foundation import clock, scopes
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient, Snapshot
+from idp.schools import entries
+from idp.schools.entries import Entry
 from idp.schools.models import RegisterImport, School
 from idp.sharing import reviews
 from idp.sharing.live import State
-from idp.sharing.models import Authorisation
+from idp.sharing.models import Authorisation, status
 from idp.sharing.reviews import Review
 
 
@@ -36,12 +38,48 @@ class Selection:
     """The Estab ID of the only one."""
 
 
+class Agreement(NamedTuple):
+    """The columns of `Authorisation` that decide how a school stands: to load whole objects takes much longer."""
+
+    id: str
+    estab_id: str
+    scopes: frozenset[str]
+    offered: frozenset[str]
+    given_at: datetime
+    agreement: str
+    until: datetime
+    paused_at: datetime | None
+    withdrawn_at: datetime | None
+    changed_at: datetime | None
+    considered_scopes: frozenset[str] | None
+    considered_required: frozenset[str] | None
+    considered_agreement: str | None
+    review_declined_at: datetime | None
+    moved_to: str | None
+
+
+class Account(NamedTuple):
+    """The columns of `Estab` that decide it, too."""
+
+    id: str
+    estab_id: str
+    state: str
+    state_changed_at: datetime
+    mis: str | None
+
+
+_AGREEMENT: Final = tuple(getattr(Authorisation, name) for name in Agreement._fields)
+_ACCOUNT: Final = tuple(getattr(Estab, name) for name in Account._fields)
+
+
 @dataclass(frozen=True, slots=True)
 class ClientSchool:
     """A school and its newest agreement with a client."""
 
-    estab: Estab
-    agreement: Authorisation
+    estab: Account
+    agreement: Agreement
+    entry: Entry
+    """What the national register says of it."""
     status: str
     """`active`, `paused`, `expired` or `withdrawn`, now."""
     granted: frozenset[str]
@@ -65,12 +103,19 @@ def page(client: Snapshot, selection: Selection, *, after: str | None = None, li
         # The second says the same to PostgreSQL, which otherwise reads the estabs from the first one on.
         statement = statement.where(Authorisation.estab_id > after, Estab.id > after)
     rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
-    continued_as = _estab_ids({agreement.moved_to for agreement, _ in rows if agreement.moved_to is not None})
-    return [_to_school(client, agreement, imported_at, continued_as) for agreement, imported_at in rows]
+    parsed = [_parse(row) for row in rows]
+    continued_as = _estab_ids({agreement.moved_to for agreement, *_ in parsed if agreement.moved_to is not None})
+    return [_to_school(client, *row, continued_as) for row in parsed]
 
 
-def _newest() -> Select[Authorisation, datetime]:
-    """The newest agreement of each estab with each client, and when the school's entry was imported."""
+def _parse(row: Sequence[Any]) -> tuple[Agreement, Account, Entry, datetime]:
+    """A row of `_NEWEST`; the last value is when the school's entry was imported."""
+    end = len(_AGREEMENT) + len(_ACCOUNT)
+    return Agreement(*row[: len(_AGREEMENT)]), Account(*row[len(_AGREEMENT) : end]), Entry(*row[end:-1]), row[-1]
+
+
+def _newest() -> Select[Any]:
+    """The newest agreement of each estab with each client, the estab, the school, and when its entry was imported."""
     newer = aliased(Authorisation)
     is_followed = (
         select(newer.id)
@@ -83,14 +128,11 @@ def _newest() -> Select[Authorisation, datetime]:
         .exists()
     )
     return (
-        select(Authorisation, RegisterImport.imported_at)
+        select(*_AGREEMENT, *_ACCOUNT, *entries.COLUMNS, RegisterImport.imported_at)
+        .select_from(Authorisation)
         .join(Authorisation.estab)
         .join(Estab.school)
         .join(RegisterImport, RegisterImport.id == School.last_seen_in)
-        .options(
-            lazyload(Authorisation.client),
-            contains_eager(Authorisation.estab).contains_eager(Estab.school),
-        )
         .where(Authorisation.superseded_at.is_(None), ~is_followed)
     )
 
@@ -138,17 +180,28 @@ def _has_status(status: str) -> ColumnElement[bool]:
 
 
 def _to_school(
-    client: Snapshot, agreement: Authorisation, imported_at: datetime, continued_as: Mapping[str, str]
-) -> ClientSchool:
-    granted, withheld = scopes_now(client, agreement)
-    continues_as = None if agreement.moved_to is None else continued_as[agreement.moved_to]
+    client: Snapshot, agreement: Agreement, estab: Account, entry: Entry, imported_at: datetime,
+    continued_as: Mapping[str, str],
+) -> ClientSchool:  # fmt: skip
+    granted, withheld = _scopes_now(client, agreement, estab)
+    now = status(withdrawn_at=agreement.withdrawn_at, until=agreement.until, paused_at=agreement.paused_at)
+    may_be_reviewed = now in {"active", "paused"} and estab.state in ACTIVE_STATES
     ends = [agreement.until] if agreement.until <= clock.now() else []
     changed = agreement.changed_at or agreement.given_at
     return ClientSchool(
-        estab=agreement.estab, agreement=agreement, status=agreement.state, granted=granted, withheld=withheld,
-        review=reviews.of(agreement, client) if agreement.estab.may_act else None,
-        mis_accepted=registry.accepts_mis(client, agreement.estab.mis), continues_as=continues_as,
-        changed_at=max(changed, agreement.estab.state_changed_at, imported_at, *ends),
+        estab=estab, agreement=agreement, entry=entry, status=now, granted=granted, withheld=withheld,
+        review=_review(client, agreement) if may_be_reviewed else None,
+        mis_accepted=registry.accepts_mis(client, estab.mis),
+        continues_as=None if agreement.moved_to is None else continued_as[agreement.moved_to],
+        changed_at=max(changed, estab.state_changed_at, imported_at, *ends),
+    )  # fmt: skip
+
+
+def _review(client: Snapshot, agreement: Agreement) -> Review | None:
+    version = agreement.agreement if agreement.considered_agreement is None else agreement.considered_agreement
+    return reviews.difference(
+        client, agreed=agreement.scopes, considered=agreement.considered_scopes,
+        considered_required=agreement.considered_required, version=version,
     )  # fmt: skip
 
 
@@ -165,7 +218,12 @@ def scopes_now(client: AnyClient, agreement: Authorisation) -> tuple[frozenset[s
 
     Those about a person are counted as if the person still acted for the school.
     """
-    estab = agreement.estab
+    return _scopes_now(client, agreement, agreement.estab)
+
+
+def _scopes_now(
+    client: AnyClient, agreement: Authorisation | Agreement, estab: Estab | Account
+) -> tuple[frozenset[str], frozenset[str]]:
     state = State(
         id=agreement.id, scopes=agreement.scopes, offered=agreement.offered, given_at=agreement.given_at,
         until=agreement.until, paused_at=agreement.paused_at, estab_id=estab.id, estab_public_id=estab.estab_id,

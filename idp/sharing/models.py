@@ -14,6 +14,15 @@ from idp.schools.models import School
 _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
 
+def status(*, withdrawn_at: datetime | None, until: datetime, paused_at: datetime | None) -> str:
+    """How the newest agreement of a school with a client stands: `active`, `paused`, `withdrawn` or `expired`, now."""
+    if withdrawn_at is not None:
+        return "withdrawn"
+    if until <= clock.now():
+        return "expired"
+    return "active" if paused_at is None else "paused"
+
+
 class Authorisation(Base):
     """One agreement of an estab with a client. Its scopes are never edited: a change supersedes it with a new one."""
 
@@ -76,13 +85,9 @@ class Authorisation(Base):
     @property
     def state(self) -> str:
         """`active`, `paused`, `withdrawn`, `expired` or `superseded`, now."""
-        if self.withdrawn_at is not None:
-            return "withdrawn"
-        if self.superseded_at is not None:
+        if self.withdrawn_at is None and self.superseded_at is not None:
             return "superseded"
-        if self.until <= clock.now():
-            return "expired"
-        return "active" if self.paused_at is None else "paused"
+        return status(withdrawn_at=self.withdrawn_at, until=self.until, paused_at=self.paused_at)
 
     @property
     def is_unsupported(self) -> bool:
