@@ -40,22 +40,25 @@ _UPDATE = (
 )
 
 
+class Refused(Exception):
+    """The extract contradicts what is stored; the text is the code. Its problems are in the content."""
+
+
 def apply(database: Database, extract: Extract, file: ExtractFile, content: Content, now: float) -> bool:
-    """Apply the extract, or refuse it if it contradicts what is stored; False if it is no longer being checked."""
+    """Apply the extract; False if it is no longer being checked. Raises `Refused`, after which nothing is changed."""
     with database.write() as connection:
         school = connection.execute(_LOCK, {"school": extract.school_id}).one_or_none()
         if school is None:
             return False
         if school.last_made_at is not None and extract.made_at < school.last_made_at:
             content.add_problem(1, "superseded: an extract that was made later has been applied.", None, "made_at")
-            return _refuse(connection, extract, "superseded", content, now)
+            raise Refused("superseded")
         changes = _Changes(connection, extract.school_id, int(school.version), now)
         if school.mis not in {None, extract.mis}:
             changes.delete_all()  # keys of another system identify other people
         changes.read(content)
         if content.problems:
-            connection.rollback()  # nothing is deleted for a refused extract
-            return _refuse(connection, extract, "invalid_content", content, now)
+            raise Refused("invalid_content")
         changes.write(file, content)
         counts = changes.finish(content)
         connection.execute(
@@ -72,13 +75,9 @@ def apply(database: Database, extract: Extract, file: ExtractFile, content: Cont
 
 def refuse(database: Database, extract: Extract, refusal: str, content: Content, now: float) -> bool:
     """Refuse the extract with the code `refusal`; False if it is no longer being checked."""
-    with database.write() as connection:
-        return _refuse(connection, extract, refusal, content, now)
-
-
-def _refuse(connection: Connection, extract: Extract, refusal: str, content: Content, now: float) -> bool:
     values = {"state": "refused", "refusal": refusal, "problems": content.problems, "changed_at": now}
-    return extracts.finish(connection, extract, **values)
+    with database.write() as connection:
+        return extracts.finish(connection, extract, **values)
 
 
 class _Changes:

@@ -228,7 +228,8 @@ _ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 def _options(is_sqlite: bool) -> dict[str, Any]:
     if is_sqlite:
         return {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 20, "max_overflow": 40}
-    return {"pool_pre_ping": True, "pool_size": 20, "max_overflow": 40, "connect_args": {"connect_timeout": 5}}
+    # With `MAX_SNAPSHOTS` these are fewer than the 100 connections that PostgreSQL allows by default.
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "connect_args": {"connect_timeout": 5}}
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -97,10 +97,13 @@ class Worker:
             checked = file.check()
             if checked.mis != extract.mis and not checked.problems:
                 checked.add_problem(1, "mis is another than was announced.", None, "mis")
+            content.problems = checked.problems
             if checked.problems:
-                content.problems = checked.problems
                 return "invalid_content"
-            applying.apply(self._database, extract, file, checked, self._now())
+            try:
+                applying.apply(self._database, extract, file, checked, self._now())
+            except applying.Refused as refused:
+                return str(refused)
         return ""
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
+from clients.xporter import database
 from clients.xporter.__main__ import Handler
 from clients.xporter.database import MAX_SNAPSHOTS
 from tests.clients.xporter.school_data import Stored
@@ -73,3 +74,8 @@ def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, mon
     answer = api.get("/v1/students", headers=NDJSON)
     assert len(answer.text.splitlines()) == 4
     assert '"total"' not in answer.text
+
+
+def test_all_connections_together_are_fewer_than_postgresql_allows_by_default():
+    options = database._options(is_sqlite=False)
+    assert options["pool_size"] + options["max_overflow"] + MAX_SNAPSHOTS <= 90

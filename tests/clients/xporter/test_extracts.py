@@ -398,11 +398,18 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
         assert storage.all_collections(connection, school.id)["attendance"].total == 3
 
 
-def test_an_older_extract_does_not_undo_a_newer_one(endpoint):
+def test_an_older_extract_does_not_undo_a_newer_one(endpoint, caplog):
+    caplog.set_level("INFO")
     now = datetime.now(UTC)
     endpoint.delivers(student("1", "New"), made_at=now.isoformat())
     state = endpoint.delivers(student("1", "Old"), made_at=(now - timedelta(seconds=1)).isoformat())
     assert (state["state"], state["code"]) == ("refused", "superseded")
+    assert [
+        record.getMessage().split(": ")[1].split(" in ")[0] for record in caplog.records if "extract" in record.msg
+    ] == [
+        "applied",
+        "refused (superseded)",
+    ]
     assert set(endpoint.ids("students")) == {"New"}
 
 
