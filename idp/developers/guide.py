@@ -153,7 +153,7 @@ class Figures:
     assertion: str
     """How long a client assertion may last."""
     rsa_bits: int = jwks.MIN_RSA_BITS
-    curves: tuple[str, ...] = tuple(sorted(jwks.CURVES))
+    curves: tuple[str, ...] = tuple(sorted(jwks.SIGNING_CURVES))
     most_keys: int = jwks.MAX_KEYS
     assertion_type: str = client_assertion.TYPE
     signing_algs: tuple[str, ...] = jwts.ASYMMETRIC

@@ -27,6 +27,8 @@ T = TypeVar("T")
 ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 STRICT: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 """Those of `ASYMMETRIC` that `fapi2` and DPoP allow (FAPI 2.0 Security Profile §5.4.1)."""
+CURVES: Final = {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
+"""The curve of the key, for each algorithm of `ASYMMETRIC` that has one."""
 SYMMETRIC: Final = ("HS256",)
 EDDSA_NAMES: Final = frozenset({"EdDSA", "Ed25519"})
 """Two names of one algorithm: RFC 8037 calls it `EdDSA`, RFC 9864 names it after its curve."""
@@ -173,4 +175,4 @@ def _is_suitable(key: Key, presented: Presented) -> bool:
         return False
     if member("use", "sig") != "sig" or not is_same(member("alg", alg), alg):
         return False
-    return {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}.get(alg, member("crv")) == member("crv")
+    return CURVES.get(alg, member("crv")) == member("crv")

@@ -6,10 +6,14 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
+from idp.keys import jwts
+
 MAX_KEYS = 20
 """In one key set."""
 MIN_RSA_BITS = 2048
 CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
+SIGNING_CURVES = frozenset(jwts.CURVES.values())
+"""Those of `CURVES` with which a client can sign. A key set may have others, for other readers."""
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -40,6 +44,12 @@ def validate(jwks: dict[str, Any]) -> dict[str, Any]:
     if len(set(kids)) != len(kids):
         raise ValueError("has two keys with the same kid")
     return jwks
+
+
+def can_sign(key: dict[str, Any]) -> bool:
+    """Whether something that is signed with this valid key would be accepted."""
+    is_for_it = key.get("use", "sig") == "sig" and key.get("alg") in (None, *jwts.ASYMMETRIC)
+    return is_for_it and (key["kty"] == "RSA" or key.get("crv") in SIGNING_CURVES)
 
 
 def has_private(jwks: dict[str, Any]) -> bool:

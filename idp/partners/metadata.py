@@ -205,8 +205,14 @@ class Metadata(BaseModel):
 
     @field_validator("jwks")
     @classmethod
-    def _check_keys(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        return None if value is None else jwks.validate(value)
+    def _check_keys(cls, value: dict[str, Any] | None, info: ValidationInfo) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        keys = jwks.validate(value)["keys"]
+        if info.data.get("token_endpoint_auth_method") == "private_key_jwt" and not any(map(jwks.can_sign, keys)):
+            curves = " or ".join(sorted(jwks.SIGNING_CURVES))
+            raise ValueError(f"has no key with which it can sign: one of RSA, or on {curves}, that is for signatures")
+        return value
 
     @field_validator("jwks_uri")
     @classmethod

@@ -241,7 +241,7 @@ class TestKey:
 
     def test_the_guide_has_the_bounds_of_the_code(self, read):
         text = " ".join(read("/guide").find(id="main").get_text(" ").split())
-        assert "RSA of 2,048 bits or more, or on Ed25519, P-256, P-384, P-521" in text
+        assert "RSA of 2,048 bits or more, or on Ed25519 or P-256. The private half" in text
         assert "as a key set of up to 20" in text
         assert "alg (RS256, PS256, ES256, EdDSA, Ed25519; with the profile fapi2 PS256, ES256, EdDSA, Ed25519)" in text
         assert "exp is 10 minutes ahead at most" in text

@@ -203,6 +203,20 @@ def test_good_keys_of_every_kind_are_taken():
     assert metadata.to_columns(REDIRECT | {"jwks": jwks})["jwks"] == jwks
 
 
+@pytest.mark.parametrize(
+    "cannot_sign",
+    [{"crv": "P-384"}, {"crv": "P-521"}, {"use": "enc"}, {"alg": "ECDH-ES"}],
+    ids=str,
+)
+def test_a_client_that_signs_has_a_key_that_can(cannot_sign):
+    curve = cannot_sign.get("crv", "P-256")
+    useless = ECKey.generate_key(curve).as_dict(private=False) | cannot_sign | {"kid": "useless"}
+    signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [useless]}}
+    assert "has no key with which it can sign" in faults(signs)["jwks"]
+    assert metadata.to_columns(signs | {"jwks": {"keys": [useless, *JWKS["keys"]]}})
+    assert metadata.to_columns(REDIRECT | {"jwks": {"keys": [useless]}})
+
+
 def test_two_keys_with_one_name_and_too_many_keys_are_refused():
     assert "same kid" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 2}})["jwks"]
     assert "1 to 20" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 21}})["jwks"]
