@@ -1,9 +1,13 @@
 """A server that is removed: its tokens and the school's agreement end, and what people read is about a server."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
+from idp.audit import events
+from idp.audit.models import Entry
 from idp.estabs.models import Administrator
 from idp.sharing import authorise, continuing, expiry
 from idp.xporter import endpoints
@@ -146,3 +150,29 @@ def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent,
         member = session.get_one(Administrator, agent.person_id).memberships[0]
         release = continuing.Release(estab_id=member.estab_id)
         assert continuing._offer(release, member).services == []
+
+
+def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent, jo, work, outbox, at_once):
+    with work() as session:
+        estab_id = jo.facts["estab_id"]
+        [member] = session.get_one(Administrator, agent.person_id).memberships
+        endpoint_id = endpoints.current(estab_id).id
+    before = len(outbox.all("sharing_stopped"))
+    jobs = itertools.cycle([
+        lambda: endpoints.remove_for_school(endpoint_id, by=member),
+        lambda: endpoints.remove_by_staff(estab_id, by="cli", reason="The school asked.").id,
+        lambda: authorise.withdraw(estab_id, agent.id, by=member).id,
+    ])  # fmt: skip
+
+    def ends_it():
+        return next(jobs)()
+
+    at_once(6, ends_it)
+    assert in_force(work, jo) == []
+    assert len(outbox.all("sharing_stopped")) == before + 1
+    with work() as session:
+        withdrawn, removed = (
+            session.scalar(select(func.count()).select_from(Entry).where(Entry.estab == estab_id, Entry.event == event))
+            for event in (events.SHARING_WITHDRAWN, events.ENDPOINT_REMOVED)
+        )
+    assert (withdrawn, removed) == (1, 1)
