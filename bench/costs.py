@@ -128,7 +128,7 @@ class World:
                     scopes,
                     by=person.memberships[0],
                     agreement=client.agreement_version,
-                    until=authorise.lasts_until(client),
+                    until=authorise.default_end(client),
                 )
                 self.clients[alg] = client.id
             itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))

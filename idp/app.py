@@ -36,14 +36,14 @@ from idp.xporter import endpoints
 
 PORTS = Ports(
     sign_in=second_step.sign_in_owner,
-    last_signed_in=session.last_here,
+    last_signed_in=session.last_person,
     requesting_partner=pending_requests.requesting_partner,
     sign_in_buttons=federation.buttons,
     navigation=signin.navigation,
     estab_state_changed=notices.record_state,
     partner_people=developer_accounts.addresses,
     endpoint_state=endpoints.state_of,
-    revoke_endpoint_tokens=families.revoke_of_key,
+    revoke_endpoint_tokens=families.revoke_for_key,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )
 

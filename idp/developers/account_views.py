@@ -25,7 +25,7 @@ bp = Blueprint("account", __name__)
 def list_applications() -> ResponseReturnValue:
     """The applications of one's own company."""
     developer = signed_in.developer()
-    return render_template("developers/applications.html", developer=developer, all=applications.of(developer))
+    return render_template("developers/applications.html", developer=developer, all=applications.of_partner(developer))
 
 
 @bp.get("/applications/<client_id>")
@@ -69,7 +69,7 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
         is_first = not applications.read(signed_in.developer(), client_id).secrets
         secret = applications.rotate_secret(signed_in.developer(), client_id, overlap)
     except (applications.TooManySecrets, registry.NoSecret) as error:
-        return _back(client_id, error)
+        return _back_to_application(client_id, error)
     post_redirect_get.mark_secret_page(back_to=url_for(".show_application", client_id=client_id))
     return render_template(
         "developers/secret.html", client=applications.find(signed_in.developer(), client_id), secret=secret,
@@ -137,7 +137,7 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
     try:
         applications.replay(signed_in.developer(), client_id, event_id)
     except (streams.NoEventStream, streams.UnknownEvent) as error:
-        return _back(client_id, error)
+        return _back_to_application(client_id, error)
     flash("The event will be delivered again.", "success")
     return redirect(url_for(".show_application", client_id=client_id, _anchor="events"), 303)
 
@@ -164,8 +164,8 @@ def people() -> ResponseReturnValue:
             else:
                 flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
                 return redirect(url_for(".people"), 303)
-    everyone = [row for row in developers.of_partner(developer.partner_id) if row.disabled_at is None]
-    page = render_template("developers/people.html", developer=developer, everyone=everyone, form=form)
+    colleagues = [row for row in developers.of_partner(developer.partner_id) if row.disabled_at is None]
+    page = render_template("developers/people.html", developer=developer, everyone=colleagues, form=form)
     return page, 422 if form.errors else 200
 
 
@@ -191,6 +191,6 @@ def _owners_only(developer: Developer) -> None:
         raise NotFound(reason=f"{developer.id} is no owner")
 
 
-def _back(client_id: str, refused: Refusal) -> ResponseReturnValue:
-    flash(refused.message, "problem")
+def _back_to_application(client_id: str, error: Refusal) -> ResponseReturnValue:
+    flash(error.message, "problem")
     return redirect(url_for(".show_application", client_id=client_id), 303)

@@ -83,7 +83,7 @@ class Application:
         return self.client.token_endpoint_auth_method.startswith("client_secret")
 
 
-def of(developer: Developer) -> list[tuple[Client, int]]:
+def of_partner(developer: Developer) -> list[tuple[Client, int]]:
     """The applications of the developer's partner by name, each with the number of entries in its log."""
     failed = select(ClientEvent.client_id, func.count().label("entries")).group_by(ClientEvent.client_id).subquery()
     statement = (
@@ -171,7 +171,7 @@ def replay(developer: Developer, client_id: str, event_id: str) -> None:
     streams.replay(find(developer, client_id).id, [event_id], by=developer.id)
 
 
-def _change(developer: Developer, client_id: str, version: int, differs: dict[str, Any]) -> Client:
+def _change(developer: Developer, client_id: str, version: int, replaced: dict[str, Any]) -> Client:
     """Replace some names of the manifest, if the registration is still at `version`."""
     client = find(developer, client_id)
     lock(Client, client.id)
@@ -180,7 +180,7 @@ def _change(developer: Developer, client_id: str, version: int, differs: dict[st
         raise ManagesItself(reason=client.id)
     if client.version != version:
         raise ChangedMeanwhile(reason=client.id)
-    changed, _ = registry.change({**manifest.of_client(client), **differs}, by=developer.id, makes_secret=False)
+    changed, _ = registry.change({**manifest.of_client(client), **replaced}, by=developer.id, makes_secret=False)
     return changed
 
 

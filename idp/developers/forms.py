@@ -29,7 +29,7 @@ SECURITY: Final = {
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
-class FillIn(Form):
+class FillInForm(Form):
     """A client id and an address to fill in. The form is sent by GET and changes nothing."""
 
     client_id = StringField(
@@ -46,7 +46,7 @@ class FailedRequests(Form):
     reference = StringField("Reference", [Optional(), Length(max=64, message="That is no reference.")], [visible])
 
 
-class OfRegistration(Form):
+class RegistrationForm(Form):
     """A form about part of an application's registration, as it was at `version`."""
 
     version = IntegerField("Version", [InputRequired()], widget=HiddenInput())
@@ -63,7 +63,7 @@ class OfRegistration(Form):
                 field.errors = [*field.errors, text]
 
 
-class Addresses(OfRegistration):
+class Addresses(RegistrationForm):
     """The addresses that people are sent to, one on each line."""
 
     redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_TEXT, message="That is too long.")])
@@ -97,7 +97,7 @@ def _check_key_set(field: TextAreaField) -> None:
         )
 
 
-class Keys(OfRegistration):
+class Keys(RegistrationForm):
     """Public keys: a key set, or the address of one."""
 
     jwks_uri = StringField("Address of your keys", [Length(max=2048, message="That is too long.")], [visible])

@@ -9,7 +9,7 @@ from idp.developers import applications, sandbox
 from idp.foundation.database import session
 from idp.partners import manifest, registration_requests
 from idp.partners.models import Client, RegistrationRequest
-from idp.partners.registration_requests import Case
+from idp.partners.registration_requests import RequestReview
 from idp.sharing import agreements
 from idp.signin.models import Developer
 
@@ -23,7 +23,7 @@ _TYPED: Final = (
 """What is taken over from a request that was declined or withdrawn."""
 
 
-def base(client: Client) -> dict[str, Any]:
+def base_manifest(client: Client) -> dict[str, Any]:
     """The manifest that the form begins with: that of a live application, or a sandbox one without its test data."""
     document = manifest.of_client(client)
     if not client.is_sandbox:
@@ -44,7 +44,7 @@ def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[
     for; documents of the partner's newest live application; and the partner's newest request that was declined or
     withdrawn, so that it is not typed twice.
     """
-    document = base(client)
+    document = base_manifest(client)
     if not client.is_sandbox:
         return document, {}
     partner = developer.partner
@@ -58,9 +58,12 @@ def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[
     if client.purpose != sandbox.PURPOSE:
         document["purpose"] = client.purpose
     required = document["scopes"]["required"]
-    offered = agreements.offered_by(client.id) & client.optional_scopes
+    offered = agreements.scopes_offered_by(client.id) & client.optional_scopes
     document["scopes"] = {"required": required, "optional": offered - required}
-    former = next((one for one in of(developer) if one.client_id is None and one.state in _TO_REPEAT), None)
+    former = next(
+        (request for request in of_partner(developer) if request.client_id is None and request.state in _TO_REPEAT),
+        None,
+    )
     if former is None or former.manifest.get("client_name") not in {document["client_name"], None}:
         return document, {}
     typed = {name: former.manifest[name] for name in _TYPED if former.manifest.get(name)}
@@ -99,7 +102,7 @@ def ask(
     return registration_requests.ask(developer.partner, document, client=live, reasons=reasons, by=developer.id)
 
 
-def read(developer: Developer, request_id: str) -> Case:
+def read(developer: Developer, request_id: str) -> RequestReview:
     """A request of the developer's partner. Raises `UnknownRequest`."""
     return registration_requests.read(registration_requests.find(request_id, partner_id=developer.partner_id))
 
@@ -109,6 +112,6 @@ def withdraw(developer: Developer, request_id: str) -> None:
     registration_requests.withdraw(request_id, partner_id=developer.partner_id, by=developer.id)
 
 
-def of(developer: Developer) -> list[RegistrationRequest]:
+def of_partner(developer: Developer) -> list[RegistrationRequest]:
     """The requests of the developer's partner, the newest first."""
     return registration_requests.of_partner(developer.partner_id)

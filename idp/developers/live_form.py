@@ -8,7 +8,7 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from idp.developers.forms import MAX_TEXT, Addresses, OfRegistration
+from idp.developers.forms import MAX_TEXT, Addresses, RegistrationForm
 from idp.foundation import scopes
 from idp.foundation.scopes import Scope
 from idp.foundation.web.forms import visible
@@ -42,7 +42,7 @@ def _page(label: str) -> StringField:
     )
 
 
-class GoingLive(OfRegistration):
+class GoingLive(RegistrationForm):
     """What schools read of an application; `form_class` adds the scopes."""
 
     client_name = _line("Name of the application", "Type the name that schools read.")

@@ -19,7 +19,7 @@ def ask(client_id: str) -> ResponseReturnValue:
     """Ask to go live with a sandbox application, or to change what a live one asks schools for."""
     developer = signed_in.developer()
     client, form = applications.find(developer, client_id), live_form.form_class()()
-    base = going_live.base(client)
+    base = going_live.base_manifest(client)
     if not client.is_sandbox:
         form.leave_out_addresses()
     if request.method != "POST":
@@ -28,7 +28,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.show_registration(document, version=client.version, reasons=reasons)
     elif form.validate():
         try:
-            asked = going_live.ask(
+            registration_request = going_live.ask(
                 developer, client_id, form.document(base), version=form.version.data, reasons=form.reasons
             )
         except InvalidMetadata as error:
@@ -41,7 +41,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.version.raw_data, form.version.data = None, client.version
         else:
             flash("We have your request. You get a mail when we have decided.", "success")
-            return redirect(url_for(".show_request", request_id=asked.id), 303)
+            return redirect(url_for(".show_request", request_id=registration_request.id), 303)
     page = render_template(
         "developers/ask.html", client=client, form=form, of_sandbox=going_live.sandbox_addresses(client)
     )
@@ -52,7 +52,7 @@ def ask(client_id: str) -> ResponseReturnValue:
 @security.developer
 def list_requests() -> ResponseReturnValue:
     """The requests of one's own company."""
-    return render_template("developers/requests.html", requests=going_live.of(signed_in.developer()))
+    return render_template("developers/requests.html", requests=going_live.of_partner(signed_in.developer()))
 
 
 @bp.get("/requests/<request_id>")

@@ -41,15 +41,15 @@ class Progress:
         return next((step for step in self.steps if not step.is_done), None)
 
 
-def of(developer: Developer) -> Progress:
+def of_partner(developer: Developer) -> Progress:
     """How far the developer's partner is."""
     statement = select(Client).where(Client.partner_id == developer.partner_id, Client.is_sandbox, Client.enabled)
     applications = session().scalars(statement.order_by(Client.created_at.desc(), Client.id)).all()
     application, reached = None, frozenset[str]()
     for candidate in applications:
-        its = _reached(candidate)
-        if application is None or len(its) > len(reached):
-            application, reached = candidate, its
+        candidate_reached = _reached_milestones(candidate)
+        if application is None or len(candidate_reached) > len(reached):
+            application, reached = candidate, candidate_reached
     requests = registration_requests.of_partner(developer.partner_id)
     has_asked = any(request.state not in _DECLINED for request in requests)
     steps = (
@@ -63,7 +63,7 @@ def of(developer: Developer) -> Progress:
     return Progress(application, bool(fictional.of_partner(developer.partner_id)), steps)
 
 
-def _reached(client: Client) -> frozenset[str]:
+def _reached_milestones(client: Client) -> frozenset[str]:
     reached = frozenset(milestones.of(client.id))
     if any(uri != sandbox.try_it_address() for uri in client.redirect_uris):
         reached |= {"address"}

@@ -163,7 +163,7 @@ def find(quick_start_id: str) -> QuickStart:
     return quick_start
 
 
-def to_values(client_id: str = "", address: str = "") -> Values:
+def fill_values(client_id: str = "", address: str = "") -> Values:
     """What to fill in: our own issuer, and what is given, or else the placeholders. Raises `InvalidValue`."""
     if client_id and not (registry.is_plausible_id(client_id) and _PLAIN_ID.fullmatch(client_id)):
         raise InvalidValue("client_id", "A client id has letters, digits, hyphens and underscores only.")

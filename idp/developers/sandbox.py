@@ -56,7 +56,7 @@ Actor = Developer | Staff
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewSchool:
     """A fictional school with the password of its owner, which is shown once."""
 
     estab: Estab
@@ -66,11 +66,11 @@ class Made:
 
 def software() -> list[quick_starts.QuickStart]:
     """The quick starts of software at which people sign in."""
-    return [one for one in quick_starts.catalogue().values() if one.registration.get("redirect_uris")]
+    return [item for item in quick_starts.catalogue().values() if item.registration.get("redirect_uris")]
 
 
 def make_application(
-    developer: Actor, *, name: str, quick_start_id: str, address: str, security: str = "",
+    actor: Actor, *, name: str, quick_start_id: str, address: str, security: str = "",
     jwks: dict[str, Any] | None = None,
 ) -> tuple[Client, str | None]:  # fmt: skip
     """Register a sandbox application for the software chosen, and return its secret, once.
@@ -79,22 +79,22 @@ def make_application(
     It may ask fictional schools for every scope. Raises `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for
     the address, and `InvalidClientMetadata` for the name.
     """
-    one_at_a_time("sandbox of a partner", developer.partner_id)
-    mine = Client.partner_id == developer.partner_id, Client.is_sandbox
+    one_at_a_time("sandbox of a partner", actor.partner_id)
+    of_partner = Client.partner_id == actor.partner_id, Client.is_sandbox
     today = Client.created_at > clock.now() - timedelta(days=1)
     for condition in (Client.removed_at.is_(None), today):  # those of today with the removed ones
-        count = select(func.count()).select_from(Client).where(*mine, condition)
+        count = select(func.count()).select_from(Client).where(*of_partner, condition)
         if (session().scalar(count) or 0) >= MAX_APPLICATIONS:
-            raise TooManyApplications(reason=developer.partner_id)
-    lookalikes.check_name(name, developer.partner_id)
-    values = quick_starts.to_values("", address)
+            raise TooManyApplications(reason=actor.partner_id)
+    lookalikes.check_name(name, actor.partner_id)
+    values = quick_starts.fill_values("", address)
     registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
     if security:
         registration |= {"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
         registration.pop("jwks_uri", None)
     if security == "fapi2":
         registration["profile"] = security
-    return registry.register(_manifest(developer, name, registration), by=developer.id, is_sandbox=True)
+    return registry.register(_manifest(actor, name, registration), by=actor.id, is_sandbox=True)
 
 
 def remove_application(actor: Actor, client_id: str) -> Client:
@@ -136,32 +136,32 @@ def generate_password() -> tuple[str, str]:
     return password, runtime.passwords().hash(password)
 
 
-def make_school(developer: Actor, kind: str, *, mis: str, password: tuple[str, str], is_verified: bool) -> Made:
+def make_school(actor: Actor, kind: str, *, mis: str, password: tuple[str, str], is_verified: bool) -> NewSchool:
     """Make a fictional school. Raises `TooManyFictionalSchools` and `NoRegister`."""
     estab = fictional.open_school(
-        developer.partner_id, kind, mis=mis, password_hash=password[1], is_verified=is_verified, by=developer.id
+        actor.partner_id, kind, mis=mis, password_hash=password[1], is_verified=is_verified, by=actor.id
     )
-    return Made(estab, fictional.owner(estab).username, password[0])
+    return NewSchool(estab, fictional.owner(estab).username, password[0])
 
 
-def replace_password(developer: Actor, estab_id: str, *, password: tuple[str, str]) -> Made:
+def replace_password(actor: Actor, estab_id: str, *, password: tuple[str, str]) -> NewSchool:
     """Give the owner of a fictional school another password; their sessions end. Raises `UnknownFictionalSchool`."""
-    estab = fictional.find(developer.partner_id, estab_id)
-    person = fictional.set_password(estab, password[1], by=developer.id)
+    estab = fictional.find(actor.partner_id, estab_id)
+    person = fictional.set_password(estab, password[1], by=actor.id)
     browser_sessions.end_all(person.id, "password_changed")
-    return Made(estab, person.username, password[0])
+    return NewSchool(estab, person.username, password[0])
 
 
-def verify(developer: Actor, estab_id: str) -> Estab:
+def verify(actor: Actor, estab_id: str) -> Estab:
     """Verify a fictional school. Raises `UnknownFictionalSchool` and `WrongState`."""
-    estab = fictional.find(developer.partner_id, estab_id)
-    fictional.verify(estab, by=developer.id)
+    estab = fictional.find(actor.partner_id, estab_id)
+    fictional.verify(estab, by=actor.id)
     return estab
 
 
-def _manifest(developer: Actor, name: str, registration: dict[str, Any]) -> dict[str, Any]:
+def _manifest(actor: Actor, name: str, registration: dict[str, Any]) -> dict[str, Any]:
     """The registration that suits the software, with what a live application has to say about itself filled in."""
-    partner = developer.partner
+    partner = actor.partner
     required = frozenset(registration["scopes"].get("required", ()))
     optional = frozenset(name for name, scope in scopes.for_partners().items() if scope.kind != "client") - required
     if REFRESH not in registration.get("grant_types", ()):

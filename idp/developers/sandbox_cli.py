@@ -90,8 +90,8 @@ def add_school(partner: str, kind: str, mis: str, *, unverified: bool, as_json: 
     if mis not in mis_catalogue.catalogue():
         raise click.BadParameter(f"one of {', '.join(mis_catalogue.catalogue())}", param_hint="--mis")
     password = sandbox.generate_password()
-    made = sandbox.make_school(_staff(partner), kind, mis=mis, password=password, is_verified=not unverified)
-    _print(made, as_json=as_json)
+    school = sandbox.make_school(_staff(partner), kind, mis=mis, password=password, is_verified=not unverified)
+    _print(school, as_json=as_json)
 
 
 @commands.command("school-password")
@@ -131,9 +131,9 @@ def _state(enabled: bool) -> str:
     return "works" if enabled else "disabled"
 
 
-def _print(made: sandbox.Made, *, as_json: bool) -> None:
+def _print(school: sandbox.NewSchool, *, as_json: bool) -> None:
     if as_json:
-        show_json({"estab_id": made.estab.estab_id, "username": made.username, "password": made.password})
+        show_json({"estab_id": school.estab.estab_id, "username": school.username, "password": school.password})
         return
-    click.echo(f"{made.estab.name}, Estab ID {made.estab.estab_id}")
-    click.echo(f"password  {made.password}")
+    click.echo(f"{school.estab.name}, Estab ID {school.estab.estab_id}")
+    click.echo(f"password  {school.password}")

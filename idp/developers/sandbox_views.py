@@ -29,7 +29,7 @@ def home() -> ResponseReturnValue:
         database.end_read_transaction()
         password = sandbox.generate_password()
         try:
-            made = sandbox.make_school(
+            school = sandbox.make_school(
                 signed_in.developer(),
                 form.kind.data,
                 mis=form.mis.data,
@@ -39,7 +39,7 @@ def home() -> ResponseReturnValue:
         except (fictional.TooManyFictionalSchools, NoRegister) as error:
             form.form_errors.append(error.message)
         else:
-            return _credentials(made)
+            return _credentials(school)
     page = render_template(
         "developers/sandbox.html",
         form=form,
@@ -117,7 +117,7 @@ def make_application() -> ResponseReturnValue:
     person, form = signed_in.developer(), SandboxApplication()
     form.software.choices = [
         SelectChoice("", "Choose"),
-        *(SelectChoice(one.id, f"{one.language}: {one.name}") for one in sandbox.software()),
+        *(SelectChoice(item.id, f"{item.language}: {item.name}") for item in sandbox.software()),
     ]
     if request.method == "POST" and form.validate():
         try:
@@ -155,6 +155,6 @@ def _refuse(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
             form.address.errors = [*form.address.errors, f"{name}: {reason}."]
 
 
-def _credentials(made: sandbox.Made) -> ResponseReturnValue:
+def _credentials(school: sandbox.NewSchool) -> ResponseReturnValue:
     post_redirect_get.mark_secret_page(back_to=url_for(".home"))
-    return render_template("developers/sandbox_school.html", made=made)
+    return render_template("developers/sandbox_school.html", made=school)

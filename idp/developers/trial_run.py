@@ -67,7 +67,7 @@ class Run:
     """What was explained before the browser was sent: the fields of `try_it.Step`."""
 
     def to_json(self) -> bytes:
-        """For `of_json`."""
+        """For `from_json`."""
         return json.dumps(asdict(self)).encode()
 
     @property
@@ -124,7 +124,7 @@ class Run:
             if has_repeated or reply.status != 401 or "use_dpop_nonce" not in reply.headers.get("www-authenticate", ""):
                 break
             has_repeated, nonce = True, reply.headers.get("dpop-nonce")
-        shown = f"GET {path}\nAuthorization: DPoP (the access token)\nDPoP: {_signed_as(proof)}"
+        shown = f"GET {path}\nAuthorization: DPoP (the access token)\nDPoP: {_describe_jwt(proof)}"
         return Exchange(shown, reply, has_repeated)
 
     def _post_once(
@@ -139,13 +139,15 @@ class Run:
         elif self.method == "client_secret_post":
             sent |= {"client_id": self.client_id, "client_secret": self.secret}
         else:
-            pair = f"{quote(self.client_id, safe='')}:{quote(self.secret, safe='')}"
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            credentials = f"{quote(self.client_id, safe='')}:{quote(self.secret, safe='')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
             lines.append("Authorization: Basic (client id and secret)")
         if proves and self.dpop_key is not None:
             headers["DPoP"] = self._proof("POST", path, nonce=nonce)
-            lines.append(f"DPoP: {_signed_as(headers['DPoP'])}")
-        return Exchange("\n".join([*lines, lines_of(sent)]), send("POST", path, headers, sent), has_repeated=False)
+            lines.append(f"DPoP: {_describe_jwt(headers['DPoP'])}")
+        return Exchange(
+            "\n".join([*lines, format_parameters(sent)]), send("POST", path, headers, sent), has_repeated=False
+        )
 
     def _assertion(self) -> str:
         """The JWT by which the application proves who it is (RFC 7523)."""
@@ -187,13 +189,13 @@ def begin(client: Client, scope: str) -> Run:
     )  # fmt: skip
 
 
-def of_json(content: bytes) -> Run:
+def from_json(content: bytes) -> Run:
     """The run that `Run.to_json` wrote."""
     document = json.loads(content)
     return Run(**{**document, "first_steps": tuple(document["first_steps"])})
 
 
-def decoded(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def decode_unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Header and claims of a JWT, for showing them."""
     parts = token.split(".")
     if len(parts) != 3:
@@ -208,33 +210,33 @@ _HIDDEN: Final = frozenset({"code", "access_token", "refresh_token", "id_token",
 _SIGNED: Final = frozenset({"client_assertion", "request"})
 
 
-def lines_of(values: Mapping[str, str]) -> str:
+def format_parameters(values: Mapping[str, str]) -> str:
     """Parameters, one on each line, with nothing that is secret."""
-    return "\n".join(f"{name}={_shown(name, value)}" for name, value in values.items())
+    return "\n".join(f"{name}={_redact(name, value)}" for name, value in values.items())
 
 
-def json_of(values: Mapping[str, Any]) -> str:
+def format_json(values: Mapping[str, Any]) -> str:
     """A JSON object with nothing that is secret."""
-    shown = {name: shortened(value) if name in _HIDDEN else value for name, value in values.items()}
+    shown = {name: shorten(value) if name in _HIDDEN else value for name, value in values.items()}
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
-def shortened(value: str) -> str:
+def shorten(value: str) -> str:
     """The beginning of a value, and its length."""
     return f"{value[:SHOWN_LETTERS]}… ({len(value)} characters)"
 
 
-def _shown(name: str, value: str) -> str:
+def _redact(name: str, value: str) -> str:
     if name == "client_secret":
         return "(the secret)"
     if name in _SIGNED:
-        return _signed_as(value)
-    return shortened(value) if name in _HIDDEN else value
+        return _describe_jwt(value)
+    return shorten(value) if name in _HIDDEN else value
 
 
-def _signed_as(token: str) -> str:
+def _describe_jwt(token: str) -> str:
     """What a JWT says that the application has signed; without its signature it is of no use to a reader."""
-    header, claims = decoded(token) or ({}, {})
+    header, claims = decode_unverified(token) or ({}, {})
     return f"a JWT with the header {json.dumps(header)} and the claims {json.dumps(claims)}"
 
 
@@ -248,8 +250,8 @@ def _times() -> dict[str, int]:
 
 
 def _sign(key: dict[str, Any], claims: Mapping[str, Any], **header: Any) -> str:
-    named = header if "jwk" in header else {**header, "kid": key["kid"]}
-    return jwt.encode({**named, "alg": key["alg"]}, dict(claims), JWKRegistry.import_key(key), algorithms=[key["alg"]])
+    fields = header if "jwk" in header else {**header, "kid": key["kid"]}
+    return jwt.encode({**fields, "alg": key["alg"]}, dict(claims), JWKRegistry.import_key(key), algorithms=[key["alg"]])
 
 
 def _issuer() -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from idp.developers import applications, sandbox, trial_run
-from idp.developers.trial_run import Exchange, Run, Send, json_of, lines_of
+from idp.developers.trial_run import Exchange, Run, Send, format_json, format_parameters
 from idp.foundation import crypto, runtime, scopes
 from idp.foundation.errors import Refusal
 from idp.partners import trial_keys, trial_secrets
@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 """What the claims of our tokens mean."""
 
 
-class NotPossible(Refusal):
+class CannotTry(Refusal):
     """The console cannot take this application's place."""
 
     code, status, title = "cannot_try", 409, "We cannot walk through a sign-in with this application"
@@ -58,26 +58,26 @@ class Step:
 
 
 def prepare(developer: Developer, client_id: str, scope: str) -> Run:
-    """Begin a run; its secret and keys are not the application's until `lend` is called.
+    """Begin a run; its secret and keys do not work until `add_trial_credentials` is called.
 
-    Raises `UnknownApplication` and `NotPossible`.
+    Raises `UnknownApplication` and `CannotTry`.
     """
     client = applications.find(developer, client_id)
     if not sandbox.has_try_it(client):
-        raise NotPossible(reason=client_id)
+        raise CannotTry(reason=client_id)
     return trial_run.begin(client, scope)
 
 
-def lend(run: Run, *, by: str) -> None:
-    """Let the application be proved by the run's secret and keys, for half an hour at most."""
+def add_trial_credentials(run: Run, *, by: str) -> None:
+    """Let the application authenticate with the run's secret and keys, for half an hour at most."""
     if run.secret is not None:
         trial_secrets.add(run.client_id, run.secret, by=by)
     if run.keys:
         trial_keys.add(run.client_id, run.keys, by=by)
 
 
-def take_back(run: Run) -> None:
-    """End what `lend` allowed."""
+def remove_trial_credentials(run: Run) -> None:
+    """Remove what `add_trial_credentials` added."""
     if run.secret is not None:
         trial_secrets.remove(run.client_id, run.secret)
     if run.keys:
@@ -89,19 +89,19 @@ def push(run: Run, send: Send) -> Run:
     if not run.is_pushed:
         return run
     exchange = run.post("/oauth/par", run.sent_parameters(), send)
-    answer, is_taken = _parse(exchange.reply.body), exchange.reply.status == 201
+    response, was_accepted = _parse(exchange.reply.body), exchange.reply.status == 201
     explanation = (
         "The whole request goes from its server to ours, so no one can change it on its way (PAR, RFC 9126). It makes "
         "a state, a nonce and a code verifier for this sign-in, and stores them; the code challenge is the SHA-256 of "
         "the verifier (PKCE, RFC 7636). request_uri stands for it once."
-        if is_taken
+        if was_accepted
         else "It was refused. error_description says what to change."
     )
     step = Step(
-        "Your application pushes its request", explanation + _about(run, exchange), sent=exchange.shown,
-        received=_received(exchange, answer), has_failed=not is_taken,
+        "Your application pushes its request", explanation + _describe_authentication(run, exchange),
+        sent=exchange.shown, received=_received(exchange, response), has_failed=not was_accepted,
     )  # fmt: skip
-    return replace(run, request_uri=str(answer.get("request_uri", "")), first_steps=(asdict(step),))
+    return replace(run, request_uri=str(response.get("request_uri", "")), first_steps=(asdict(step),))
 
 
 def has_failed(run: Run) -> bool:
@@ -114,26 +114,29 @@ def suggested_scope(client: Client) -> str:
     return scopes.format(client.required_scopes | ({"organisation", "school", "students"} & client.scopes))
 
 
-def explain_answer(run: Run, answer: Mapping[str, str]) -> tuple[list[Step], bool]:
+def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step], bool]:
     """The authorization request and the response to it; and whether there is a code to go on with."""
     steps = [Step(**{**step, "claims": tuple(step["claims"])}) for step in run.first_steps]
     if has_failed(run):
         return steps, False
     issuer = runtime.settings().server.issuer
     steps.append(_explain_request(run, issuer))
-    has_state = crypto.same(crypto.digest(answer.get("state", "")), crypto.digest(run.state))
-    if not has_state or answer.get("iss") != issuer or "code" not in answer:
+    has_state = crypto.same(crypto.digest(response.get("state", "")), crypto.digest(run.state))
+    if not has_state or response.get("iss") != issuer or "code" not in response:
         explanation = (
             "It carries an error. error_description says what to change."
             if has_state
             else "Its state is not the one that was sent, so somebody else may have begun this: it is thrown away."
         )
-        return [*steps, Step("The browser comes back", explanation, received=lines_of(answer), has_failed=True)], False
+        return [
+            *steps,
+            Step("The browser comes back", explanation, received=format_parameters(response), has_failed=True),
+        ], False
     came_back = Step(
         "The browser comes back with a code",
         "state is the one that was sent, and iss is our issuer (RFC 9207): your application compares both. The code "
         "works once, and for a short time.",
-        received=f"GET {sandbox.try_it_address()}?\n{lines_of(answer)}",
+        received=f"GET {sandbox.try_it_address()}?\n{format_parameters(response)}",
     )
     return [*steps, came_back], True
 
@@ -145,17 +148,18 @@ def exchange(run: Run, code: str, send: Send) -> list[Step]:
         "code_verifier": run.verifier,
     }  # fmt: skip
     exchange = run.post("/oauth/token", form, send)
-    tokens, is_taken = _parse(exchange.reply.body), exchange.reply.status == 200
+    tokens, was_accepted = _parse(exchange.reply.body), exchange.reply.status == 200
     accepted = (
         "From its server to ours. Read scope in the answer: a school may leave areas out. withheld_scope names what "
         "comes once the school is verified."
     )
     refused = "It was refused. error_description says why, and the log of failed requests has more."
+    explanation = (accepted if was_accepted else refused) + _describe_authentication(run, exchange)
     step = Step(
-        "Your application exchanges the code", (accepted if is_taken else refused) + _about(run, exchange),
-        sent=exchange.shown, received=_received(exchange, tokens), has_failed=not is_taken,
+        "Your application exchanges the code", explanation,
+        sent=exchange.shown, received=_received(exchange, tokens), has_failed=not was_accepted,
     )  # fmt: skip
-    if not is_taken:
+    if not was_accepted:
         return [step]
     return [step, *_read_tokens(run, tokens), _ask_userinfo(run, tokens, send), _revoke(run, tokens, send)]
 
@@ -169,11 +173,11 @@ def _explain_request(run: Run, issuer: str) -> Step:
     )
     if run.request_key is not None and not run.is_pushed:
         explanation += " All of it is in a JWT that your application signs (RFC 9101)."
-    sent = f"GET {issuer}/oauth/authorize?\n{lines_of(run.browser_parameters())}"
+    sent = f"GET {issuer}/oauth/authorize?\n{format_parameters(run.browser_parameters())}"
     return Step("Your application sends the browser to us", explanation, sent=sent)
 
 
-def _about(run: Run, exchange: Exchange) -> str:
+def _describe_authentication(run: Run, exchange: Exchange) -> str:
     """How the application proved who it is, and that it has the key of its tokens."""
     method = {
         "private_key_jwt": " It proves who it is by client_assertion, a JWT that it signs anew for each request "
@@ -192,14 +196,14 @@ def _about(run: Run, exchange: Exchange) -> str:
 
 def _read_tokens(run: Run, tokens: Mapping[str, Any]) -> list[Step]:
     steps = []
-    if (id_token := trial_run.decoded(tokens.get("id_token", ""))) is not None:
+    if (id_token := trial_run.decode_unverified(tokens.get("id_token", ""))) is not None:
         nonce = " nonce is the one that was sent." if id_token[1].get("nonce") == run.nonce else ""
         explanation = (
             f"Its signature with our keys, and iss, aud and exp.{nonce} sub is the person: store it, and nothing else, "
             "as their key."
         )
         steps.append(_token_step("Your application checks the ID Token", explanation, id_token))
-    if (access := trial_run.decoded(tokens.get("access_token", ""))) is not None:
+    if (access := trial_run.decode_unverified(tokens.get("access_token", ""))) is not None:
         explanation = "Your application passes it on and does not read it. APIs check it (RFC 9068)."
         steps.append(_token_step("The access token is for APIs", explanation, access))
     return steps
@@ -207,7 +211,7 @@ def _read_tokens(run: Run, tokens: Mapping[str, Any]) -> list[Step]:
 
 def _token_step(title: str, explanation: str, token: tuple[dict[str, Any], dict[str, Any]]) -> Step:
     claims = tuple((name, MEANINGS[name]) for name in token[1] if name in MEANINGS)
-    return Step(title, explanation, received="\n".join(map(json_of, token)), claims=claims)
+    return Step(title, explanation, received="\n".join(map(format_json, token)), claims=claims)
 
 
 def _ask_userinfo(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
@@ -215,11 +219,11 @@ def _ask_userinfo(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     explanation = "userinfo has the claims of the scopes that were agreed to, as they are now."
     if run.dpop_key is not None:
         explanation += " The proof names the request and the hash of the token (ath)."
-    answer = _parse(exchange.reply.body)
+    response = _parse(exchange.reply.body)
     by_scope = [(name, f"By the scope {scope}.") for scope, names in scopes.CLAIMS.items() for name in names]
-    claims = [("sub", MEANINGS["sub"]), *(claim for claim in by_scope if claim[0] in answer)]
+    claims = [("sub", MEANINGS["sub"]), *(claim for claim in by_scope if claim[0] in response)]
     return Step(
-        "Your application asks who it is", explanation, sent=exchange.shown, received=_received(exchange, answer),
+        "Your application asks who it is", explanation, sent=exchange.shown, received=_received(exchange, response),
         has_failed=exchange.reply.status != 200, claims=tuple(claims),
     )  # fmt: skip
 
@@ -234,8 +238,8 @@ def _revoke(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     )  # fmt: skip
 
 
-def _received(exchange: Exchange, answer: Mapping[str, Any]) -> str:
-    return f"{exchange.reply.status}\n{json_of(answer)}"
+def _received(exchange: Exchange, response: Mapping[str, Any]) -> str:
+    return f"{exchange.reply.status}\n{format_json(response)}"
 
 
 def _parse(body: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from idp.partners import trial_secrets
 
 bp = Blueprint("try_it", __name__)
 
-NAME: Final = "try_it"
+RUN_KEY: Final = "try_it"
 """The name of the run in the browser's store."""
 
 
@@ -42,9 +42,9 @@ def start(client_id: str) -> ResponseReturnValue:
         run = try_it.prepare(developer, client_id, form.scope.data)
         database.end_read_transaction()
         with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
-            try_it.lend(run, by=developer_id)  # committed before the request is pushed, which needs it
+            try_it.add_trial_credentials(run, by=developer_id)  # committed before the request is pushed, which needs it
         run = try_it.push(run, own_requests.send)
-        if not browser_store.put(NAME, run.to_json(), browser=browser_store.ensure_browser_id()):
+        if not browser_store.put(RUN_KEY, run.to_json(), browser=browser_store.ensure_browser_id()):
             raise Busy(reason="no room for the run")
         return redirect(trial_secrets.CALLBACK if try_it.has_failed(run) else run.address, 303)
     if request.method != "POST" and form_drafts.saved_fields() is None:
@@ -65,13 +65,13 @@ def callback() -> ResponseReturnValue:
     It is bound to the browser that began, by the run that is stored for it; signing in as a school has ended the
     developer's session there.
     """
-    item = browser_store.get(NAME, browser=browser_store.browser_id())
+    item = browser_store.get(RUN_KEY, browser=browser_store.browser_id())
     if item is None:
         return render_template("developers/try_it_over.html"), 410
-    run = trial_run.of_json(item.content)
-    browser_store.remove(NAME, browser=browser_store.browser_id())
-    steps, has_code = try_it.explain_answer(run, request.args.to_dict())
+    run = trial_run.from_json(item.content)
+    browser_store.remove(RUN_KEY, browser=browser_store.browser_id())
+    steps, has_code = try_it.explain_response(run, request.args.to_dict())
     if has_code:
         steps += try_it.exchange(run, request.args["code"], own_requests.send)
-    try_it.take_back(run)
+    try_it.remove_trial_credentials(run)
     return render_template("developers/try_it_steps.html", steps=steps, client_id=run.client_id)

@@ -34,7 +34,7 @@ def mail_due(after: str = "") -> str | None:
                     companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE),
                     link=runtime.url("/developers/sandbox"),
                 )  # fmt: skip
-    return _last(partner_ids)
+    return _next_after(partner_ids)
 
 
 def remove_applications(after: str = "") -> str | None:
@@ -46,7 +46,7 @@ def remove_applications(after: str = "") -> str | None:
             client = sandbox_clients.find_unused(client_id, since, mailed_until=mailed_until)
             if client is not None:
                 sandbox.remove_application(Staff("system", client.partner), client.id)
-    return _last(client_ids)
+    return _next_after(client_ids)
 
 
 def remove_schools(after: str = "") -> str | None:
@@ -58,10 +58,10 @@ def remove_schools(after: str = "") -> str | None:
             estab = fictional.find_unused(id_, since, mailed_until=mailed_until)
             if estab is not None and estab.fictional_for is not None:
                 sandbox.remove_school(Staff("system", companies.by_id(estab.fictional_for)), estab.estab_id)
-    return _last(estab_ids)
+    return _next_after(estab_ids)
 
 
-def _last(ids: list[str]) -> str | None:
+def _next_after(ids: list[str]) -> str | None:
     return ids[-1] if len(ids) == BATCH_SIZE else None
 
 

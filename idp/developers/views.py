@@ -17,7 +17,7 @@ from idp.developers import (
     signed_in,
     try_it_views,
 )
-from idp.developers.forms import FillIn
+from idp.developers.forms import FillInForm
 from idp.foundation import runtime
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
@@ -35,8 +35,8 @@ bp.register_blueprint(try_it_views.bp)
 def home() -> ResponseReturnValue:
     """What there is for developers, and for one who is signed in how far their company is."""
     developer = signed_in.developer_or_none()
-    stands = progress.of(developer) if developer else None
-    return render_template("developers/home.html", developer=developer, progress=stands)
+    partner_progress = progress.of_partner(developer) if developer else None
+    return render_template("developers/home.html", developer=developer, progress=partner_progress)
 
 
 @bp.get("/quick-starts")
@@ -44,7 +44,9 @@ def home() -> ResponseReturnValue:
 @rate_limit(600)
 def list_quick_starts() -> ResponseReturnValue:
     """Every quick start, by language."""
-    return render_template("developers/quick_starts.html", all=quick_starts.catalogue().values(), given=_given())
+    return render_template(
+        "developers/quick_starts.html", all=quick_starts.catalogue().values(), given=_forwarded_parameters()
+    )
 
 
 @bp.get("/quick-starts/<quick_start_id>")
@@ -53,17 +55,17 @@ def list_quick_starts() -> ResponseReturnValue:
 def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
     """One of them, with the client id and the address of the query filled in."""
     quick_start = quick_starts.find(quick_start_id)
-    form = FillIn(formdata=request.args, meta={"csrf": False})
-    values = quick_starts.to_values()
+    form = FillInForm(formdata=request.args, meta={"csrf": False})
+    values = quick_starts.fill_values()
     if form.validate():
         try:
-            values = quick_starts.to_values(form.client_id.data, form.address.data)
+            values = quick_starts.fill_values(form.client_id.data, form.address.data)
         except quick_starts.InvalidValue as error:
             form[error.field].errors = [error.message]
     developer = signed_in.developer_or_none()
     registered = applications.find_if_own(developer, values.client_id) if developer else None
     page = render_template(
-        "developers/quick_start.html", form=form, values=values, given=_given(), registered=registered,
+        "developers/quick_start.html", form=form, values=values, given=_forwarded_parameters(), registered=registered,
         try_it_address=sandbox.try_it_address(),
         missing=quick_starts.missing_addresses(quick_start, values, registered) if registered else [],
         one=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
@@ -84,6 +86,6 @@ def show_guide() -> ResponseReturnValue:
     )  # fmt: skip
 
 
-def _given() -> dict[str, Any]:
+def _forwarded_parameters() -> dict[str, Any]:
     """The parameters of the query that links to other quick starts pass on."""
     return {name: request.args[name] for name in ("client_id", "address") if request.args.get(name)}

@@ -67,7 +67,7 @@ def register_for(person_id: str, school: School) -> Membership:
     They go on signing in as before. Raises `SchoolTaken` as `register`, and `people.AccountClosed`.
     """
     estab = _open(school)
-    person = people.hold_open(person_id)
+    person = people.get_open_locked(person_id)
     owner = people.join(person, estab, role=permissions.OWNER)
     assert owner is not None  # the estab is new, so no one acted for it
     log.record(events.ESTAB_REGISTERED, by=person.id, estab=estab.id, subject=person.id, school=school.id)
@@ -126,9 +126,9 @@ def look_up(text: str) -> Estab:
     with suppress(UnknownEstab):
         return find(text)
     number = re.sub(r"[\s/]", "", text)
-    of_that_school = select(Estab).join(School).where(or_(School.dfe_number == number, School.register_id == number))
+    of_school_number = select(Estab).join(School).where(or_(School.dfe_number == number, School.register_id == number))
     active_first = Estab.state.in_(FINAL_STATES), Estab.registered_at.desc(), Estab.id
-    match = session().scalar(of_that_school.order_by(*active_first).limit(1)) if number else None
+    match = session().scalar(of_school_number.order_by(*active_first).limit(1)) if number else None
     if match is None:
         raise UnknownEstab(reason="no such Estab ID, DfE number or URN")
     return match
@@ -165,7 +165,7 @@ def set_mis(estab: Estab, code: str) -> str | None:
     return before
 
 
-def mark_closing_told(status: str, *, limit: int) -> list[str]:
+def mark_closing_notified(status: str, *, limit: int) -> list[str]:
     """Mark the next open accounts whose school has this status in the register as told of it; their internal ids.
 
     One UPDATE, so that each is told by one of two workers.
@@ -179,17 +179,17 @@ def mark_closing_told(status: str, *, limit: int) -> list[str]:
     return list(session().scalars(statement.execution_options(synchronize_session=False)))
 
 
-def forget_closing_told(statuses: Collection[str]) -> None:
-    """A school that has none of these statuses any more is told again if it gets one."""
+def reset_closing_notified(statuses: Collection[str]) -> None:
+    """Unmark schools that have none of these statuses any more: they are told again if they get one."""
     is_open = Estab.school_id.in_(select(School.id).where(School.status_code.not_in(statuses)))
     statement = update(Estab).where(Estab.closing_told.is_not(None), is_open).values(closing_told=None)
     session().execute(statement.execution_options(synchronize_session=False))
 
 
 def require_second_step(estab_id: str, *, is_required: bool) -> bool:
-    """Note from now on that the estab with this internal id requires a second step of everyone, or no longer does.
+    """Record that the estab with this internal id requires a second step of everyone, or no longer does.
 
-    False if it stood so already. One UPDATE: of two at once, one changes it.
+    False if nothing changed. One UPDATE: of two at once, one changes it.
     """
     at = Estab.second_step_required_at
     statement = update(Estab).where(Estab.id == estab_id, at.is_(None) if is_required else at.is_not(None))

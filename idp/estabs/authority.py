@@ -9,7 +9,7 @@ from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
 
 
-class MayNot(Refusal):
+class NotPermitted(Refusal):
     """The role that the person has at this school does not include it, or they no longer act for it."""
 
     code, status, title = "may_not", 403, "Someone else at your school has to decide this"
@@ -29,15 +29,15 @@ class SchoolCannotAct(Refusal):
 
 
 def check(by: Membership, action: Action) -> None:
-    """Raise `SchoolCannotAct` or `MayNot` unless `by` may do this for the school."""
+    """Raise `SchoolCannotAct` or `NotPermitted` unless `by` may do this for the school."""
     if not by.estab.may_act:
         raise SchoolCannotAct(reason=f"estab {by.estab_id} is {by.estab.state}")
     if not by.may(action):
-        raise MayNot(by, action)
+        raise NotPermitted(by, action)
 
 
-def hold(by: Membership, action: Action) -> None:
-    """As `check` at this moment, and until this transaction ends: for what is decided, not for what a page shows.
+def check_and_lock(by: Membership, action: Action) -> None:
+    """As `check`, with the rows locked until this transaction ends: for decisions, not for pages.
 
     Removing the person, or suspending the school, at the same moment either comes first or waits for the decision.
     """

@@ -2,7 +2,7 @@
 
 Each belongs to one partner. It is an entry of no register, so no search finds it, and it never joins the queue of our
 staff. Its one person has an address to which nothing is sent, and may do little more than decide about sharing.
-Whom it may share with is decided by `sharing.sandbox`.
+`sharing.sandbox` decides with whom it may share.
 """
 
 from datetime import datetime, timedelta
@@ -47,11 +47,11 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
     `TooManyFictionalSchools` and `fictional.NoRegister`.
     """
     one_at_a_time("fictional schools of a partner", partner_id)
-    mine, today = Estab.fictional_for == partner_id, Estab.registered_at > clock.now() - timedelta(days=1)
+    is_of_partner, today = Estab.fictional_for == partner_id, Estab.registered_at > clock.now() - timedelta(days=1)
     for condition in (Estab.state.not_in(FINAL_STATES), today):  # those of today with the removed ones
-        if (session().scalar(select(func.count()).where(mine, condition)) or 0) >= MAX_SCHOOLS:
+        if (session().scalar(select(func.count()).where(is_of_partner, condition)) or 0) >= MAX_SCHOOLS:
             raise TooManyFictionalSchools(reason=partner_id)
-    number = session().scalar(select(func.count()).where(mine)) or 0
+    number = session().scalar(select(func.count()).where(is_of_partner)) or 0
     school = fictional.add(kind, number + 1)
     estab, owner = accounts.register(
         school, name="Alex Example", email=f"{school.register_id.replace('_', '-')}@{DOMAIN}".lower(), mobile=MOBILE
@@ -108,8 +108,8 @@ def close(estab: Estab, *, by: str) -> None:
 def partners_with_unused(since: datetime, *, after: str, limit: int) -> list[str]:
     """The next partners, after this id, who are to be mailed about schools that were not used since."""
     statement = select(Estab.fictional_for).where(*_unused(since), _not_mailed(since), Estab.fictional_for > after)
-    found = session().scalars(statement.distinct().order_by(Estab.fictional_for).limit(limit))
-    return [partner_id for partner_id in found if partner_id is not None]
+    partner_ids = session().scalars(statement.distinct().order_by(Estab.fictional_for).limit(limit))
+    return [partner_id for partner_id in partner_ids if partner_id is not None]
 
 
 def mark_unused(partner_id: str, since: datetime) -> list[str]:
@@ -117,8 +117,8 @@ def mark_unused(partner_id: str, since: datetime) -> list[str]:
     due = Estab.fictional_for == partner_id, *_unused(since), _not_mailed(since)
     statement = update(Estab).where(*due).values(removal_mailed_at=clock.now()).returning(Estab.id)
     ids = session().scalars(statement.execution_options(synchronize_session=False)).all()
-    marked = session().scalars(select(Estab).where(Estab.id.in_(ids)))
-    return sorted(f"{estab.name} ({estab.estab_id})" for estab in marked)
+    estabs = session().scalars(select(Estab).where(Estab.id.in_(ids)))
+    return sorted(f"{estab.name} ({estab.estab_id})" for estab in estabs)
 
 
 def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:

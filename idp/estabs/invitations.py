@@ -109,7 +109,7 @@ class HasAccount(Refusal):
 def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitation:
     """Invite the person at `email`, and mail them a link.
 
-    Raises `authority.MayNot`, `MemberAlready`, `InvitedAlready` and `TooManyInvitations`.
+    Raises `authority.NotPermitted`, `MemberAlready`, `InvitedAlready` and `TooManyInvitations`.
     """
     if role not in ROLES:
         raise ValueError(f"{role} is no role")
@@ -148,7 +148,7 @@ def waiting(estab_id: str) -> list[PersonInvitation]:
 def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
     """Mail a new link, with a new expiry; the old link stops working. Returns the invitation.
 
-    Raises `authority.MayNot`; `NotFound`, also for invitations of other schools; `TooManyInvitations`; and a
+    Raises `authority.NotPermitted`; `NotFound`, also for invitations of other schools; `TooManyInvitations`; and a
     `LinkRefused` if it was accepted or cancelled.
     """
     invitation = _lock_invitation(invitation_id, by)
@@ -174,8 +174,8 @@ def cancel(invitation_id: str, *, by: Membership) -> PersonInvitation:
 
 def cancel_all_of(inviter: Membership) -> None:
     """Cancel a person's open invitations to a school of which they are no longer an owner. The estab is locked."""
-    open_ones = *_open(inviter.estab_id), PersonInvitation.invited_by == inviter.person_id
-    statement = update(PersonInvitation).where(*open_ones).values(cancelled_at=clock.now())
+    conditions = *_open(inviter.estab_id), PersonInvitation.invited_by == inviter.person_id
+    statement = update(PersonInvitation).where(*conditions).values(cancelled_at=clock.now())
     cancelled = session().scalars(statement.returning(PersonInvitation.id)).all()
     for invitation_id in cancelled:
         log.record(events.INVITATION_CANCELLED, by="system", estab=inviter.estab_id, subject=invitation_id)
@@ -195,9 +195,9 @@ def remind_due() -> None:
 
 def _remind(invitation_id: str, lead: timedelta) -> None:
     secret = crypto.new_secret()
-    still_due = update(PersonInvitation).where(PersonInvitation.id == invitation_id, *_due(lead))
+    statement = update(PersonInvitation).where(PersonInvitation.id == invitation_id, *_due(lead))
     values = {"reminded_at": clock.now(), "digest": crypto.digest(secret)}
-    if session().scalar(still_due.values(values).returning(PersonInvitation.id)) is not None:
+    if session().scalar(statement.values(values).returning(PersonInvitation.id)) is not None:
         invitation = session().get_one(PersonInvitation, invitation_id, populate_existing=True)
         _mail("invitation_reminder", invitation, secret)
 
@@ -237,14 +237,14 @@ def check(secret: str) -> PersonInvitation:
 
 def account_of(invitation: PersonInvitation) -> Administrator | None:
     """The open account with the invited address, if there is one. Only for the holder of the link."""
-    is_theirs = Administrator.email_folded == invitation.email_folded, Administrator.removed_at.is_(None)
+    has_address = Administrator.email_folded == invitation.email_folded, Administrator.removed_at.is_(None)
     accounts = session().scalars(
-        select(Administrator).where(*is_theirs).order_by(Administrator.sign_in_email.is_(None))
+        select(Administrator).where(*has_address).order_by(Administrator.sign_in_email.is_(None))
     )
     return next((person for person in accounts if person.may_sign_in), None)
 
 
-def without_password(secret: str) -> Administrator | None:
+def find_without_password(secret: str) -> Administrator | None:
     """The person at the address of this link's invitation, if they have an account and no password yet; else None.
 
     They accepted this invitation, or an earlier one, and were interrupted. Only for the holder of the link.
@@ -265,18 +265,18 @@ def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator
     `LinkRefused`.
     """
     invitation = _claim(secret)
-    people.hold_address(invitation.email_folded)
+    people.lock_address(invitation.email_folded)
     if account_of(invitation) is not None:
         raise HasAccount(reason=invitation.id)
     person = people.add(invitation.estab, name=name, email=invitation.email, mobile=mobile, role=invitation.role)
-    secret_of_welcome = links.issue(person.id, links.WELCOME, links.WELCOME_LIFETIME)
+    welcome_secret = links.issue(person.id, links.WELCOME, links.WELCOME_LIFETIME)
     post.email(
         "account_made", to=person.email, expires=clock.now() + links.WELCOME_LIFETIME, estab=invitation.estab_id,
         name=person.name_in_mails, school=invitation.estab.name, username=person.username,
-        link=runtime.url(f"/welcome/{secret_of_welcome}"),        days=links.WELCOME_LIFETIME.days,
+        link=runtime.url(f"/welcome/{welcome_secret}"),        days=links.WELCOME_LIFETIME.days,
     )  # fmt: skip
     _note_accepted(invitation, person, is_new=True)
-    return person, secret_of_welcome
+    return person, welcome_secret
 
 
 def accept(secret: str, person: Administrator) -> Membership:

@@ -77,7 +77,7 @@ def send_welcome(person_id: str) -> None:
         person is None
         or person.removed_at is not None
         or person.password_hash is not None
-        or _sent_within_an_hour(person.id) >= MAX_WELCOME_LINKS_PER_HOUR
+        or _count_recent(person.id) >= MAX_WELCOME_LINKS_PER_HOUR
     ):
         return
     post.email(
@@ -87,7 +87,7 @@ def send_welcome(person_id: str) -> None:
     )  # fmt: skip
 
 
-def _sent_within_an_hour(person_id: str) -> int:
+def _count_recent(person_id: str) -> int:
     """How many welcome links a person was sent within the last hour."""
     of_person = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
     recent = PersonalSecret.created_at > clock.now() - timedelta(hours=1)

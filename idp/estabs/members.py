@@ -48,11 +48,11 @@ def change_role(member: Membership, role: str, *, by: Membership | str, note: st
     """Give a member another role and tell them and the owners; False, and nothing is changed, if it is theirs already.
 
     `by` is an owner of the school, or our staff: `cli`, or an operator's id, who say in `note` with whom they spoke.
-    Raises `authority.MayNot`, `owners.LastOwner`, and `NotFound` for a person who was removed meanwhile.
+    Raises `authority.NotPermitted`, `owners.LastOwner`, and `NotFound` for a person who was removed meanwhile.
     """
     if role not in ROLES:
         raise ValueError(f"{role} is no role")
-    current = _hold(member, by)
+    current = _lock_member(member, by)
     before = current.role
     if before == role:
         return False
@@ -74,7 +74,7 @@ def hand_over(member: Membership, role: str, *, by: Membership) -> None:
         raise ValueError(f"an owner cannot step down to {role}")
     if member.person_id == by.person_id:
         raise NotFound(reason="an owner hands over to another person")
-    new_owner = _hold(member, by)
+    new_owner = _lock_member(member, by)
     if new_owner.person.password_hash is None:
         raise CannotSignInYet(reason=new_owner.person_id)
     before, new_owner.role = new_owner.role, permissions.OWNER
@@ -93,7 +93,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
     A member may remove themselves. What the person authorised for the school stays in force. Sessions and factors are
     ended by `signin.removal`, which calls this. Raises as `change_role`.
     """
-    current = _hold(member, by, may_be_oneself=True)
+    current = _lock_member(member, by, may_be_oneself=True)
     if current.is_owner:
         owners.require_another(current)
     current.removed_at = clock.now()
@@ -110,7 +110,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
     return is_last
 
 
-def _hold(member: Membership, by: Membership | str, *, may_be_oneself: bool = False) -> Membership:
+def _lock_member(member: Membership, by: Membership | str, *, may_be_oneself: bool = False) -> Membership:
     """Lock what decides, check that `by` may, and return the membership as it is now. Raises as `change_role`."""
     lock(Estab, member.estab_id)
     lock(Administrator, member.person_id)

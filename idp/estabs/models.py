@@ -164,7 +164,7 @@ class Membership(Base):
     estab: Mapped[Estab] = relationship(lazy="joined")
 
     def may(self, action: Action) -> bool:
-        """Whether the person may do this for the estab, according to this row; `authority.hold` reads it again."""
+        """Whether the person may do this for the estab, according to this row, which may be out of date."""
         return self.removed_at is None and self.estab.may_act and permissions.may(self.role, action)
 
     @property

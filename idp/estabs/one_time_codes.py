@@ -1,6 +1,6 @@
 """Single-use codes that a person types, each for one purpose; a newer one replaces them.
 
-A code expires, and can be statement `MAX_TRIES` times. The caller chooses its form and calculates its digest.
+A code expires, and can be tried `MAX_TRIES` times. The caller chooses its form and calculates its digest.
 """
 
 from datetime import datetime, timedelta
@@ -63,10 +63,10 @@ def spend(person_id: str, purpose: str, digest: bytes) -> bool:
 
 def _usable(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
     """The conditions for the one code that the person can still enter."""
-    sent = PersonalSecret
+    row = PersonalSecret
     return (
-        *_of(person_id, purpose), sent.used_at.is_(None), sent.superseded_at.is_(None),
-        sent.expires_at > clock.now(), sent.tries < MAX_TRIES,
+        *_of(person_id, purpose), row.used_at.is_(None), row.superseded_at.is_(None),
+        row.expires_at > clock.now(), row.tries < MAX_TRIES,
     )  # fmt: skip
 
 

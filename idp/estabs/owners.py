@@ -20,7 +20,7 @@ class LastOwner(Refusal):
 
 
 def require(by: Membership) -> None:
-    """Raise `authority.MayNot` or `authority.SchoolCannotAct` unless `by` may change people. The estab is locked."""
+    """Check that `by` may change people, as `authority.check`; the estab is locked already."""
     lock(Membership, (by.person_id, by.estab_id))
     authority.check(by, Action.MANAGE_PEOPLE)
 
@@ -32,6 +32,6 @@ def require_another(member: Membership) -> None:
         Membership.removed_at.is_(None),
         Membership.person_id != member.person_id,
     )
-    as_they_are = session().scalars(others.execution_options(populate_existing=True))
-    if not any(other.is_owner and other.person.password_hash is not None for other in as_they_are):
+    members = session().scalars(others.execution_options(populate_existing=True))
+    if not any(other.is_owner and other.person.password_hash is not None for other in members):
         raise LastOwner(reason=f"{member.person_id} is the last owner of {member.estab_id}")

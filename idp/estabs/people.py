@@ -76,20 +76,20 @@ def get(person_id: str) -> Administrator | None:
     return person if person is not None and person.removed_at is None else None
 
 
-def hold(person_id: str) -> Administrator | None:
-    """As `get`, as they are at this moment and until this transaction ends: other changes of the person wait."""
+def get_locked(person_id: str) -> Administrator | None:
+    """As `get`, with the row locked until this transaction ends: other changes of the person wait."""
     person = lock(Administrator, person_id)
     return person if person is not None and person.removed_at is None else None
 
 
-def hold_address(folded: str) -> None:
+def lock_address(folded: str) -> None:
     """Lock this address until the transaction ends, so that no other transaction creates an account for it."""
     one_at_a_time("account of an address", folded)
 
 
-def hold_open(person_id: str) -> Administrator:
-    """As `hold`. Raises `AccountClosed` for a person who was removed."""
-    person = hold(person_id)
+def get_open_locked(person_id: str) -> Administrator:
+    """As `get_locked`. Raises `AccountClosed` for a person who was removed."""
+    person = get_locked(person_id)
     if person is None:
         raise AccountClosed(reason=person_id)
     return person
@@ -144,13 +144,13 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     Estab ID and a number, such as `3124567-2`.
     """
     now, folded_email = clock.now(), fold_email(email)
-    hold_address(folded_email)
+    lock_address(folded_email)
     _release_address(folded_email)
     person = insert_first_accepted(
         Administrator(
             id=crypto.new_id("adm"), first_estab_id=estab.id, name=name, email=email, email_folded=folded_email,
             sign_in_email=None if _is_taken(folded_email) else folded_email,
-            username=fold_username(username or f"{estab.estab_id}-{_count(estab) + 1 + attempt}"),
+            username=fold_username(username or f"{estab.estab_id}-{_member_count(estab) + 1 + attempt}"),
             mobile=mobile, mobile_confirmed_at=None, first_role=role, password_hash=None, password_changed_at=None,
             created_at=now, updated_at=now, removed_at=None,
         )
@@ -194,7 +194,7 @@ def change_name(person: Administrator, name: str) -> None:
 def change_email(person: Administrator, address: str) -> bool:
     """Give a person another address, which is verified already; returns whether they sign in by it.
 
-    They do not if it signs another person in: that one keeps it. Hold a lock on the person.
+    They do not if another person signs in by it, who keeps it. Hold a lock on the person.
     """
     folded = fold_email(address)
     _release_address(folded)
@@ -226,7 +226,7 @@ def confirm_mobile(person_id: str, number: str | None) -> bool:
     return session().execute(statement.returning(Administrator.id)).one_or_none() is not None
 
 
-def only_of(estab_id: str) -> Select[str]:
+def ids_only_at(estab_id: str) -> Select[str]:
     """The ids of the people who act, or acted, for this estab and act for no other: whose data goes with it."""
     elsewhere = select(Membership.person_id).where(Membership.estab_id != estab_id, Membership.removed_at.is_(None))
     of_estab = select(Membership.person_id).where(Membership.estab_id == estab_id)
@@ -241,7 +241,7 @@ def erase(estab_id: str) -> int:
     The rows stay: agreements and the audit log refer to their ids. A person who acts for another estab stays as they
     are; all memberships of this one end.
     """
-    ids = list(session().scalars(only_of(estab_id)))
+    ids = list(session().scalars(ids_only_at(estab_id)))
     now = clock.now()
     memberships = update(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
     session().execute(memberships.values(removed_at=now).execution_options(synchronize_session=False))
@@ -273,7 +273,7 @@ def _is_taken(folded: str) -> bool:
     return session().scalar(select(Administrator.id).where(Administrator.sign_in_email == folded)) is not None
 
 
-def _count(estab: Estab) -> int:
+def _member_count(estab: Estab) -> int:
     statement = select(func.count()).select_from(Membership).where(Membership.estab_id == estab.id)
     return session().scalar(statement) or 0
 

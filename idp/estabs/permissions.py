@@ -95,7 +95,7 @@ def who(action: Action) -> str:
     )
 
 
-def table() -> list[tuple[str, ...]]:
+def rights_table() -> list[tuple[str, ...]]:
     """The head, with the titles of `ROLES`; then a row for each action: its words, and "Yes" or "No" for each role."""
     rows = [(right.words, *("Yes" if role in right.roles else "No" for role in ROLES)) for right in RIGHTS.values()]
     return [("What", *(TITLES[role] for role in ROLES)), *rows]

@@ -45,7 +45,7 @@ class Hint(NamedTuple):
 
 
 def hint(password: str, about: Iterable[str]) -> Hint:
-    """What to say of `password`; `about` is as for `credentials.rejection_reason`. It is not hashed, logged or kept."""
+    """The hint about `password`; `about` is as for `credentials.rejection_reason`. It is not hashed, logged or kept."""
     about = tuple(about)
     if len(password) < credentials.MIN_LENGTH:
         return Hint(is_accepted=False, message=SHORT)

@@ -91,14 +91,14 @@ def unlink(person: Administrator, provider_name: str) -> bool:
 
 
 def person_of(identity: Identity) -> Administrator | None:
-    """The person whose account it is, held (`people.hold`); None if it is not linked, or they were removed.
+    """The person whose account it is, held (`people.get_locked`); None if it is not linked, or they were removed.
 
     Likewise if the organisation changed.
     """
     account = _account(identity)
     if account is None or account.tenant != identity.tenant:
         return None
-    return people.hold(account.person_id)
+    return people.get_locked(account.person_id)
 
 
 def record_use(identity: Identity, person: Administrator) -> None:

@@ -154,7 +154,7 @@ def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
         return _not_linked(identity.provider, return_path)
     try:
         guesses.refuse_locked(devices.guess_counter(person.id, devices.device_id()))
-        password.admit(person)
+        password.check_may_sign_in(person)
     except (password.AccountNotOpen, TooManyRequests) as error:
         return signin.refusal_page(error, return_path)
     linking.record_use(identity, person)

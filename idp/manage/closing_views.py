@@ -25,7 +25,7 @@ def home() -> ResponseReturnValue:
         return elsewhere
     member = current_user.membership
     authority.check(member, Action.SEE_SHARING)
-    closing = closures.of(member.estab.school)
+    closing = closures.closing_of(member.estab.school)
     if closing is None:
         flash("The national register does not say that your school closes.", "info")
         return redirect(url_for("manage.home"), 303)

@@ -93,7 +93,7 @@ def sign_out(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(10, "minute"))
 def send_password_link(secret: str) -> ResponseReturnValue:
     """Mail a link to choose a password to a person who accepted and has none; the answer is the same for all."""
-    if (person := invitations.without_password(secret)) is not None:
+    if (person := invitations.find_without_password(secret)) is not None:
         links.send_welcome(person.id)
     return redirect(url_for("signin.people.link_sent"), 303)
 
@@ -102,7 +102,7 @@ def send_password_link(secret: str) -> ResponseReturnValue:
 def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do; a person who was interrupted can choose a password."""
     secret = (request.view_args or {})["secret"]
-    lacks_password = error.code == links.LinkUsed.code and invitations.without_password(secret) is not None
+    lacks_password = error.code == links.LinkUsed.code and invitations.find_without_password(secret) is not None
     page = render_template(
         "person_invitation/refused.html", refusal=error, secret=secret, lacks_password=lacks_password
     )

@@ -77,6 +77,6 @@ def _page(join_request: JoinRequest, form: JoinDecision) -> ResponseReturnValue:
         "manage/join.html", join_request=join_request, form=form,
         relation=review.compare_address(join_request.email, join_request.estab.school.website_host),
         answer_by=dates.weekday(join_request.expires_at), role_summaries=permissions.SUMMARIES,
-        role_table=permissions.table(),
+        role_table=permissions.rights_table(),
     )  # fmt: skip
     return page, 422 if form.errors else 200

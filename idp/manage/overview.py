@@ -126,7 +126,7 @@ def of(member: Membership) -> Overview:
         tasks=_tasks(member, shared),
         shared=[service for service in shared if not service.is_server],
         servers=[service for service in shared if service.is_server],
-        closing=closures.of(estab.school),
+        closing=closures.closing_of(estab.school),
         decisions=_decisions(estab.id),
     )
 

@@ -54,7 +54,7 @@ def _changed(form: ChangePassword) -> bool:
 @security.own_account
 def sessions() -> ResponseReturnValue:
     """Where the person is signed in."""
-    living = own_sessions.living(current_user, request.remote_addr or "")
+    living = own_sessions.active(current_user, request.remote_addr or "")
     return render_template("manage/sessions.html", living=living)
 
 

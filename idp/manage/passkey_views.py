@@ -25,7 +25,7 @@ def add() -> ResponseReturnValue:
         try:
             passkey = passkeys.register(
                 person, request.form.get("passkey", ""), name=form.name.data,
-                device=devices.in_words(str(request.user_agent)), browser=browser_store.browser_id(),
+                device=devices.describe(str(request.user_agent)), browser=browser_store.browser_id(),
             )  # fmt: skip
         except passkeys.PasskeyNotAdded as error:
             form.form_errors.append(error.message)

@@ -52,7 +52,9 @@ def home() -> ResponseReturnValue:
     """Who acts for the school, who is invited, and who asks to join."""
     member = current_user.membership
     authority.check(member, Action.SEE_PEOPLE)
-    return render_template("manage/people.html", people_page=people_page.build(member), role_table=permissions.table())
+    return render_template(
+        "manage/people.html", people_page=people_page.build(member), role_table=permissions.rights_table()
+    )
 
 
 @bp.route("/invite", methods=["GET", "POST"])
@@ -173,7 +175,7 @@ def hand_over() -> ResponseReturnValue:
 
 
 def _owner() -> Membership:
-    """The person who is signed in. Raises `authority.MayNot` for one who is no owner."""
+    """The person who is signed in. Raises `authority.NotPermitted` for one who is no owner."""
     member: Membership = current_user.membership
     authority.check(member, Action.MANAGE_PEOPLE)
     return member

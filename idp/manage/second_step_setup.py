@@ -41,7 +41,7 @@ class SetupFlow:
         """Where Cancel leads from the page that offers both kinds of second step."""
         if self.reason in OPTIONAL:
             return self.return_path
-        return return_paths.cancelled(self.return_path, url_for(HOME))
+        return return_paths.cancel_target(self.return_path, url_for(HOME))
 
     @property
     def back_address(self) -> str:
@@ -64,7 +64,7 @@ def current() -> SetupFlow:
 def address_after_adding(person_id: str) -> str:
     """Where a person goes who has just added a factor: to recovery codes, if they have none, and on."""
     flow = current()
-    if recovery_codes.left(person_id):
+    if recovery_codes.count_unused(person_id):
         return address_after_change(flow)
     return flow.address("manage.security.make_recovery_codes")
 

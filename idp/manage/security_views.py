@@ -35,7 +35,7 @@ def home() -> ResponseReturnValue:
         security.allow_form_redirects()  # to the provider, and from there wherever it signs the person in
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
-        passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.left(current_user.id),
+        passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.count_unused(current_user.id),
         linked_accounts=linked_accounts, member=current_user.membership if current_user.estab_id else None,
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ def set_up_app() -> ResponseReturnValue:
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
     post_redirect_get.mark_secret_page(back_to=flow.address(".set_up_app"))
     page = render_template(
-        "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id),
+        "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_set_up(person.id),
         back=flow.back_address,
     )  # fmt: skip
     return page, 422 if form.errors else 200
@@ -91,7 +91,7 @@ def remove_app() -> ResponseReturnValue:
             flash("Your authenticator app is removed.", "success")
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
-        "manage/remove_app.html", is_held=authenticator_app.is_held(person.id),
+        "manage/remove_app.html", is_held=authenticator_app.is_set_up(person.id),
         is_needed=factor_removal.is_needed(person),
     )  # fmt: skip
     return page, 409 if request.method == "POST" else 200
@@ -105,7 +105,7 @@ def make_recovery_codes() -> ResponseReturnValue:
     person, flow = current_user.person, second_step_setup.current()
     has_factor = factors.has_any(person.id)
     if request.method != "POST" or not has_factor:
-        left = recovery_codes.left(person.id)
+        left = recovery_codes.count_unused(person.id)
         was_just_added = "next" in request.args
         back = second_step_setup.address_after_change(flow) if was_just_added else flow.return_path
         return render_template("manage/recovery_codes.html", has_factor=has_factor, codes_left=left, back=back)
@@ -119,7 +119,7 @@ def make_recovery_codes() -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.home")
 def put_off() -> ResponseReturnValue:
     """Do not ask the person to set up a second step for 30 days."""
-    second_step_offer.rest(current_user.id)
+    second_step_offer.snooze(current_user.id)
     flash("We will ask you again in 30 days. You can set up a second step on the page Security at any time.", "info")
     return redirect(url_for("manage.home"), 303)
 
@@ -128,7 +128,7 @@ def put_off() -> ResponseReturnValue:
 def set_up_expired(error: authenticator_app.SetUpExpired) -> ResponseReturnValue:
     """Show a new picture; or the page Security, where a second click finds the app set up."""
     flow = second_step_setup.current()
-    if authenticator_app.is_held(current_user.id):
+    if authenticator_app.is_set_up(current_user.id):
         return redirect(flow.return_path, 303)
     flash(error.message, "info")
     return redirect(flow.address(".set_up_app"), 303)

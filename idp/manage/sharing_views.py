@@ -61,7 +61,7 @@ def renew(client_id: str) -> ResponseReturnValue:
     missing = step_up.missing_step(current_user) if scopes.specially_protected(agreement.scopes) else None
     return render_template(
         "manage/renew.html", shared=shared, agreement=agreement, client=client, member=member,
-        until=authorise.lasts_until(client), missing_step=missing,
+        until=authorise.default_end(client), missing_step=missing,
     )  # fmt: skip
 
 
@@ -143,7 +143,9 @@ def shared_by(client_id: str) -> tuple[Membership, Shared, Authorisation]:
     agreement = agreements.current(member.estab_id, client_id)
     if agreement is None:
         reason = f"{member.estab_id} shares nothing with that client"
-        raise (agreements.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(reason=reason)
+        raise (agreements.NothingShared if authorise.last_withdrawn(member.estab_id, client_id) else NotFound)(
+            reason=reason
+        )
     return member, overview.shown(agreement), agreement
 
 

@@ -22,7 +22,7 @@ class System(Form):
     mis = RadioField(
         "Which management information system (MIS) does your school use?",
         [InputRequired("Choose the system that your school uses.")],
-        validate_choice=False,  # `mis.tell` knows them
+        validate_choice=False,  # `mis.set_by_school` knows them
     )
 
 
@@ -35,9 +35,9 @@ def change() -> ResponseReturnValue:
     form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]
     if form.validate_on_submit():
         code = form.mis.data
-        stopping = [agreement.client.client_name for agreement in mis.stops(member.estab, code)]
+        stopping = [agreement.client.client_name for agreement in mis.agreements_stopped_by(member.estab, code)]
         if not stopping or request.form.get("confirm") == code:
-            mis.tell(code, by=member)
+            mis.set_by_school(code, by=member)
             flash(f"Your school's system is recorded as {mis_catalogue.name(code)}.", "success")
             return redirect(url_for("manage.home"), 303)
     elif not form.is_submitted():

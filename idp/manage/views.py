@@ -168,7 +168,7 @@ def removed_already(error: members.RemovedAlready) -> ResponseReturnValue:
 def stopped_already(error: authorise.NothingShared) -> ResponseReturnValue:
     """Sharing has stopped already, by a double click or a colleague: say so."""
     client_id = (request.view_args or {}).get("client_id", "")
-    stopped = authorise.stopped(current_user.membership.estab_id, client_id)
+    stopped = authorise.last_withdrawn(current_user.membership.estab_id, client_id)
     if stopped is None:
         flash(error.message, "info")
     elif stopped.is_of_server:
@@ -184,7 +184,9 @@ def _shared(client_id: str) -> Shared:
     shared = overview.shared_with(member, client_id)
     if shared is None:
         reason = f"{member.estab_id} shares nothing with that client"
-        raise (authorise.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(reason=reason)
+        raise (authorise.NothingShared if authorise.last_withdrawn(member.estab_id, client_id) else NotFound)(
+            reason=reason
+        )
     return shared
 
 

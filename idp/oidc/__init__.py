@@ -12,7 +12,7 @@ Layers, each importing only from those below:
     server          Authlib's server with our clients and responses
     tokens/         access, ID and logout tokens, refresh families, device codes; grants/ issue them
     authorization/  checks of a request, stored requests, request objects, PKCE, responses to a redirect URI
-    records, claims what tokens say of a person and a school
+    records, claims the claims about a person and a school
     clients/        registered clients: keys, authentication, DPoP proofs, limits, the log of their failures
     jwts            JWTs that clients sign
     incoming        a request as it was sent: each parameter once, of limited size

@@ -1,6 +1,6 @@
-"""What is said of a person and their school: one function, for ID Token, access token, userinfo, introspection.
+"""Claims about a person and their school, for ID Token, access token, userinfo and introspection.
 
-Which claim may stand where is protocol.md §2.4. What cannot be given is left out, never invented.
+Which claim may stand where is protocol.md §2.4. A claim without a value is left out.
 """
 
 import base64
@@ -25,7 +25,7 @@ ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
 
 
 class Person(NamedTuple):
-    """An administrator, as much as may ever be said."""
+    """An administrator, with the fields that claims are made from."""
 
     id: str
     name: str
@@ -63,7 +63,7 @@ class School(NamedTuple):
     high_age: int | None
 
 
-def about(
+def claims_for(
     state: State,
     scopes: Iterable[str],
     place: Place,
@@ -74,23 +74,23 @@ def about(
 ) -> dict[str, Any]:
     """The claims in `place` for a token of `scopes`, as the records are now; `named` are claims requested by name.
 
-    `person` and `school` are called only if a claim needs them.
+    Claims about a person or a school are left out where `person` or `school` is None.
     """
-    held, of_estab = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
+    granted, of_estab = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
     if place in {"access_token", "introspection"}:
         return of_estab | {"authorisation": state.id}
-    wanted = set(named)
+    requested = set(named)
     if place == "userinfo":
-        wanted |= {name for scope, names in CLAIMS.items() if scope in held for name in names}
-    available: dict[str, Any] = of_estab | (_of_person(person) if person else {})
-    values = {name: value for name, value in available.items() if name in wanted}
-    if school is not None and "organisation" in wanted:
-        values["organisation"] = _organisation(state.estab_id, school)
+        requested |= {name for scope, names in CLAIMS.items() if scope in granted for name in names}
+    available: dict[str, Any] = of_estab | (_person_claims(person) if person else {})
+    values = {name: value for name, value in available.items() if name in requested}
+    if school is not None and "organisation" in requested:
+        values["organisation"] = _organisation_claim(state.estab_id, school)
     return values
 
 
-def nameable(members: Mapping[str, Any]) -> list[str]:
-    """Those members of a `claims` parameter that can be requested by name; the rest is ignored."""
+def requestable_claims(members: Mapping[str, Any]) -> list[str]:
+    """The members of a `claims` parameter that can be requested by name; others are ignored."""
     return sorted(name for name in members if name in SCOPE_OF)
 
 
@@ -99,14 +99,14 @@ def scopes_of(named: Mapping[str, Iterable[str]] | None) -> frozenset[str]:
     return frozenset(SCOPE_OF[name] for names in (named or {}).values() for name in names)
 
 
-def covered(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
-    """Those of the named claims whose scope the authorisation covers."""
+def covered_claims(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
+    """The named claims whose scope the authorisation covers."""
     return [name for name in named if SCOPE_OF[name] in agreed]
 
 
-def named(claims: Mapping[str, Iterable[str]] | None, place: str, state: State) -> list[str]:
+def requested_claims(claims: Mapping[str, Iterable[str]] | None, place: str, state: State) -> list[str]:
     """The claims requested by name in `place`, as far as the school has agreed to them."""
-    return covered(claims.get(place, ()), state.allowed(frozenset(CLAIMS))) if claims else []
+    return covered_claims(claims.get(place, ()), state.allowed(frozenset(CLAIMS))) if claims else []
 
 
 def subject(client: OAuthClient, person_id: str) -> str:
@@ -114,7 +114,7 @@ def subject(client: OAuthClient, person_id: str) -> str:
     return _pseudonym("prs", client, person_id)
 
 
-def session_name(client: OAuthClient, sid: str) -> str:
+def client_sid(client: OAuthClient, sid: str) -> str:
     """The `sid` of a session for this client; pairwise clients get different ones, which cannot be compared."""
     return _pseudonym("pss", client, sid)
 
@@ -128,22 +128,22 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
     return f"{kind}_{base64.b32encode(digest).decode('ascii').rstrip('=').lower()}"
 
 
-def resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
+def check_resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
     """The resources of a request: ours, and those that serve a scope of the client's (RFC 8707 §2)."""
-    wanted = frozenset(requested)
-    others = wanted - {runtime.settings().server.issuer}
+    resources = frozenset(requested)
+    others = resources - {runtime.settings().server.issuer}
     if others and not others <= apis.serving(client.registered.scopes | client.registered.client_scopes):
         raise InvalidTarget
-    return wanted
+    return resources
 
 
 def audience(resource: frozenset[str], granted: frozenset[str]) -> str | list[str]:
     """The audience of an access token for `granted`: us and the APIs of its scopes, or the requested resources."""
-    wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(granted))
-    return wanted[0] if len(wanted) == 1 else wanted
+    audiences = sorted(resource or {runtime.settings().server.issuer} | apis.serving(granted))
+    return audiences[0] if len(audiences) == 1 else audiences
 
 
-def of_id_token(hint: str) -> dict[str, Any]:
+def verify_id_token_hint(hint: str) -> dict[str, Any]:
     """The claims of an ID Token of ours, whatever its age; raises `ring.BadToken` for anything else."""
     payload = ring.verify_hint(hint, typ="JWT")
     if payload.get("iss") != runtime.settings().server.issuer or not isinstance(payload.get("aud"), str):
@@ -153,7 +153,7 @@ def of_id_token(hint: str) -> dict[str, Any]:
     return payload
 
 
-def _of_person(person: Person) -> dict[str, Any]:
+def _person_claims(person: Person) -> dict[str, Any]:
     *given, family = person.name.split() or [person.name]
     values = {
         "name": person.name, "given_name": " ".join(given) or None, "family_name": family,
@@ -166,8 +166,8 @@ def _of_person(person: Person) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
-def _organisation(estab: str, school: School) -> dict[str, Any]:
-    """The school under the names DfE Sign-in made familiar; what the register does not say is null."""
+def _organisation_claim(estab: str, school: School) -> dict[str, Any]:
+    """The school, with the member names of DfE Sign-in; null where the register has no value."""
     lines = (school.street, school.locality, school.address3, school.town, school.county, school.postcode)
     return {
         "id": estab,

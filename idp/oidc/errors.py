@@ -49,7 +49,7 @@ def invalid(parameter: str, fact: str) -> InvalidRequestError:
 
 
 def invalid_client() -> InvalidClientError:
-    """The one answer to a client that is unknown, disabled, or fails to prove itself (RFC 6749 §5.2)."""
+    """The one response to a client that is unknown, disabled, or fails to prove itself (RFC 6749 §5.2)."""
     return InvalidClientError(description=CLIENT_REFUSED, status_code=401)
 
 
@@ -97,7 +97,7 @@ class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]  # Aut
 
 
 class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 9396 §5: no type of them is known here."""
+    """RFC 9396 §5: we support no type of them."""
 
     error = "invalid_authorization_details"
     description = "authorization_details: none of their types is supported"
@@ -133,7 +133,7 @@ class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no ty
 
 
 class Unavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """Our trouble, not the client's: it should try again."""
+    """A temporary failure on our side; the client should try again."""
 
     error = "temporarily_unavailable"
     description = "try again in a few seconds"
@@ -143,7 +143,7 @@ class Unavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 class NotToBeRedirected(Refusal):
     """The client or its redirect URI is not proven, so the answer is a page for its developer.
 
-    `parameter` is the one at fault; `fact` says what is wrong with it.
+    `parameter` is the wrong one; `fact` says what is wrong with it.
     """
 
     status, title = 400, "This link from another service does not work"

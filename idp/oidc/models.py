@@ -1,4 +1,4 @@
-"""What the protocol keeps: requests, codes, devices' codes, refresh token families, revocations and replay guards.
+"""The protocol's tables: requests, codes, devices' codes, refresh token families, revocations and replay guards.
 
 Access tokens are not here: they are JWTs, proved by their signature and the authorisation they name
 (protocol.md §2.3). Secrets are stored as SHA-256.
@@ -42,7 +42,7 @@ class AuthorizationRequest(Base):
 
 
 class Code(Base):
-    """An authorization code, and all that its tokens will say."""
+    """An authorization code, and the content of the tokens that are issued for it."""
 
     __tablename__ = "codes"
 
@@ -90,7 +90,7 @@ class DeviceCode(Base):
     """Seconds between polls; five more for each poll that came too soon."""
     poll_after: Mapped[datetime]
     browser: Mapped[bytes | None]
-    """Digest of the cookie of the browser in which the code was typed first: it is decided there or nowhere."""
+    """Digest of the cookie of the browser in which the code was typed first: the request can be decided only there."""
     decided_at: Mapped[datetime | None]
     approved: Mapped[bool | None]
     person_id: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""What our records say of a person and a school, read for claims: Core statements, no ORM (performance.md §2)."""
+"""Records of a person and a school, read for claims: Core statements, no ORM (performance.md §2)."""
 
 from typing import Final, NamedTuple, cast
 
@@ -16,7 +16,7 @@ COLUMNS: Final = (
     *((live.memberships if name == "role" else _people).c[name] for name in claims.Person._fields),
     *(schools.c[name] for name in claims.School._fields),
 )
-"""The columns of a `claims.Person` and a `claims.School`, of tables that `beside` puts there."""
+"""The columns of a `claims.Person` and a `claims.School`, of the tables that `join_records` joins."""
 
 
 class Row(NamedTuple):
@@ -42,8 +42,8 @@ _ROW: Final = Statement(
 )
 
 
-def beside(source: FromClause) -> FromClause:
-    """`source`, a result of `live.beside`, joined with the person and the school."""
+def join_records(source: FromClause) -> FromClause:
+    """`source`, a result of `live.join_state`, joined with the person and the school."""
     return source.outerjoin(_people, _people.c.id == live.memberships.c.person_id).outerjoin(
         schools, schools.c.id == live.estabs.c.school_id
     )

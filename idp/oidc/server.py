@@ -78,16 +78,16 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             unreadable.request = oauth_request
             raise unreadable from error
 
-    def read_client_request(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
+    def read_client_request(self, flask_request: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
         """The request that a client itself sends: a form, with no OAuth parameter in the query. Raises OAuth errors."""
-        if flask.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask.args.keys()):
+        if flask_request.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask_request.args.keys()):
             raise errors.invalid(min(misplaced), "must be sent in the form body, not in the query string")
-        if flask.environ.get("CONTENT_TYPE") != FORM_TYPE and flask.mimetype != FORM_TYPE:
+        if flask_request.environ.get("CONTENT_TYPE") != FORM_TYPE and flask_request.mimetype != FORM_TYPE:
             raise errors.invalid("Content-Type", f"must be {FORM_TYPE}")
-        sent = incoming.parameters(_pairs(flask))
+        sent = incoming.parameters(_pairs(flask_request))
         if fault := sent.fault():
             raise errors.invalid(*fault)
-        return Request(flask, sent, endpoint)
+        return Request(flask_request, sent, endpoint)
 
     def authenticate_client(self, request: Request, methods: Any = (), endpoint: str = "token") -> OAuthClient:
         """The client, proven by the one method that the request uses (Authlib would try all; protocol.md §4.2, 10).
@@ -129,7 +129,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """
         _record_failure(request, error)
         if request.endpoint != AUTHORIZE:
-            return error_response(error, tried_basic=authentication.tried_basic(request))
+            return error_response(error, tried_basic=authentication.used_basic(request))
         if request.reply_to is None:
             raise errors.NotToBeRedirected("the request", "cannot be answered", error=error.error)
         return self.handle_response(*responses.send_error(request.reply_to, error))
@@ -140,9 +140,9 @@ def json_response(body: dict[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(body).encode("ascii"), status, content_type="application/json")
 
 
-def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
+def _pairs(flask_request: FlaskRequest) -> list[tuple[str, str]]:
     """Name and value pairs of a form; the body can be read again. Raises OAuth errors if it is too large or cut off."""
-    environ, flask.max_content_length = flask.environ, MAX_BODY_BYTES
+    environ, flask_request.max_content_length = flask_request.environ, MAX_BODY_BYTES
     length = environ.get("CONTENT_LENGTH", "")
     try:
         if length.isdecimal() and int(length) <= MAX_BODY_BYTES:
@@ -151,7 +151,7 @@ def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
             if len(body) != int(length):
                 raise errors.invalid("Content-Length", "the body is shorter than that")
         else:
-            body = flask.get_data()
+            body = flask_request.get_data()
     except RequestEntityTooLarge:
         too_large = errors.invalid("Content-Length", f"the body must have at most {MAX_BODY_BYTES} bytes")
         too_large.status_code = 413
@@ -176,8 +176,8 @@ def empty_response(status: int) -> Response:
     return response
 
 
-def answer_client(
-    flask_request: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
+def respond_to_client(
+    flask_request: FlaskRequest, endpoint_function: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
 ) -> Response:
     """Read a client's form, authenticate the client, and return the response of `do`; an OAuth error becomes JSON.
 
@@ -187,9 +187,9 @@ def answer_client(
     server, tried_basic, request = current(), False, None
     try:
         request = server.read_client_request(flask_request, endpoint)
-        tried_basic = authentication.tried_basic(request)
+        tried_basic = authentication.used_basic(request)
         server.authenticate_client(request)
-        return do(server, request)
+        return endpoint_function(server, request)
     except OAuth2Error as error:
         _record_failure(request, error)
         return error_response(error, tried_basic=tried_basic)
@@ -199,9 +199,9 @@ def _record_failure(request: Request | None, error: OAuth2Error) -> None:
     """Log the error for operators and in the client's own log. Our descriptions hold no secret and no value."""
     client = request.client.id if request is not None and request.client is not None else None
     if request is None or request.endpoint != AUTHORIZE:
-        named = client or authentication.named_client_id(browser_request)
-        failures.set_client(named)
-        client = named if clients.find(named) else None
+        client_id = client or authentication.named_client_id(browser_request)
+        failures.set_client(client_id)
+        client = client_id if clients.find(client_id) else None
     failures.note_error(error)
     name, reason = failures.reason(error)
     log.info("client refused", client=client, code=error.error, name=name, reason=reason)

@@ -37,7 +37,7 @@ bp.register_error_handler(CSRFError, pages.form_expired)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
-bp.app_errorhandler(MethodNotAllowed)(pages.http_error)  # said before any route, so before any blueprint
+bp.app_errorhandler(MethodNotAllowed)(pages.http_error)  # raised before routing, and so before any blueprint
 bp.after_request(cors.allow)
 bp.after_request(failures.write_notes)
 
@@ -46,10 +46,10 @@ bp.after_request(failures.write_notes)
 @security.anyone
 @rate_limit(1200)
 def authorization() -> ResponseReturnValue:
-    """The authorization endpoint (RFC 6749 §3.1). A POST only keeps the request, so it needs no CSRF token."""
+    """The authorization endpoint (RFC 6749 §3.1). A POST only stores the request, so it needs no CSRF token."""
     if request.method == "HEAD":
         return Response(status=200)
-    return authorize.answer()
+    return authorize.respond()
 
 
 @bp.route("/oauth/consent", methods=["GET", "POST"])
@@ -71,7 +71,7 @@ def tell_mis() -> ResponseReturnValue:
 @rate_limit(30_000)
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
-    return token_endpoint.answer(request_state.request())
+    return token_endpoint.respond(request_state.request())
 
 
 @bp.post("/oauth/par")
@@ -80,7 +80,7 @@ def token() -> ResponseReturnValue:
 @rate_limit(30_000)
 def push() -> ResponseReturnValue:
     """Push an authorization request (RFC 9126)."""
-    return par.answer(request_state.request())
+    return par.respond(request_state.request())
 
 
 @bp.post("/oauth/introspect")
@@ -89,7 +89,7 @@ def push() -> ResponseReturnValue:
 @rate_limit(30_000)
 def introspect() -> ResponseReturnValue:
     """Whether a token is valid now (RFC 7662)."""
-    return introspection.answer(request_state.request())
+    return introspection.respond(request_state.request())
 
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
@@ -98,7 +98,7 @@ def introspect() -> ResponseReturnValue:
 @rate_limit(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""
-    return userinfo_endpoint.answer(request_state.request())
+    return userinfo_endpoint.respond(request_state.request())
 
 
 @bp.post("/oauth/revoke")
@@ -106,19 +106,19 @@ def userinfo() -> ResponseReturnValue:
 @rate_limit(30_000)
 def revoke() -> ResponseReturnValue:
     """Revoke a token (RFC 7009)."""
-    return revocation.answer(request_state.request())
+    return revocation.respond(request_state.request())
 
 
 @bp.route("/oauth/logout", methods=["GET", "POST"])
 @security.anyone
 def logout() -> ResponseReturnValue:
-    """Sign out at a client's request (RP-Initiated Logout 1.0). Only asking; the decision is `confirm_logout`."""
-    return logout_endpoint.answer()
+    """Sign out at a client's request (RP-Initiated Logout 1.0). It may ask for confirmation: `confirm_logout`."""
+    return logout_endpoint.respond()
 
 
 @bp.post("/oauth/logout/confirm")
 @security.anyone
-@form_drafts.form_shown_at(logout_endpoint.page_asking)
+@form_drafts.form_shown_at(logout_endpoint.question_address)
 def confirm_logout() -> ResponseReturnValue:
     """The person's decision whether to sign out."""
     return logout_endpoint.confirm()
@@ -174,5 +174,5 @@ def metadata() -> ResponseReturnValue:
 for _view in (
     authorization, token, push, userinfo, introspect, revoke, logout, authorize_device, register, manage_registration,
 ):  # fmt: skip
-    # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
+    # These read no cookie, or decide nothing: authorize stores a POST, and logout asks for confirmation.
     security.csrf_exempt(_view)

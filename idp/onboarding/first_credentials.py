@@ -77,7 +77,7 @@ def replace(registration: Registration, browser: bytes | None, generated: Genera
 
 def rejection_reason(person: Administrator, password: str) -> str | None:
     """Why a chosen password is refused: short, common, or about the school or a partner; None when it is good."""
-    return credentials.rejection_reason(password, (*credentials.words_about(person), *registry.names()))
+    return credentials.rejection_reason(password, (*credentials.words_about(person), *registry.partner_names()))
 
 
 def set_own(registration: Registration, browser: bytes | None, password_hash: str) -> None:

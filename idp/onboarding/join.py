@@ -70,7 +70,7 @@ def ask(estab: Estab, registration: Registration, account: Administrator | None 
     estab = lock(Estab, estab.id) or estab  # of two requests at once, the second sees the first
     if estab.state in FINAL_STATES:
         raise accounts.SchoolTaken(reason=f"{estab.id} became {estab.state} at the same moment")
-    person = people.hold_open(account.id) if account else None
+    person = people.get_open_locked(account.id) if account else None
     address = people.fold_email(registration.email)
     if people.membership(person.id, estab.id) if person else _is_member(estab, address):
         return "member"
@@ -80,14 +80,14 @@ def ask(estab: Estab, registration: Registration, account: Administrator | None 
 
 
 def of_owner(owner: Membership, request_id: str) -> JoinRequest:
-    """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `MayNot`."""
+    """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `NotPermitted`."""
     join_request = session().scalar(
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)
     )
     if join_request is None:
         raise NotFound(reason=f"join request {request_id} of another school, or none")
     if not owner.may(DECIDES):
-        raise authority.MayNot(owner, DECIDES)
+        raise authority.NotPermitted(owner, DECIDES)
     return join_request
 
 
@@ -126,7 +126,7 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
 
     `by` is the owner who decides, or our staff: `cli`, or an operator's id.
 
-    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners`, `SchoolNotActive`, `RequesterGone` and `MayNot`.
+    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners`, `SchoolNotActive`, `RequesterGone` and `NotPermitted`.
     """
     if role not in permissions.ROLES_TO_JOIN_WITH:
         raise ValueError(f"{role} is not a role to join with")
@@ -189,7 +189,7 @@ def _admit(join_request: JoinRequest, role: str) -> Administrator:
         )  # fmt: skip
         return person
     try:
-        person = people.hold_open(join_request.person_id)
+        person = people.get_open_locked(join_request.person_id)
     except people.AccountClosed as error:
         raise RequesterGone(reason=join_request.id) from error
     people.join(person, estab, role=role)  # an invitation may have come first: then their role stays
@@ -242,7 +242,7 @@ def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> s
     if not isinstance(by, str):
         decider = lock(Membership, (by.person_id, by.estab_id), shared=True)
         if decider is None or decider.removed_at is not None or not permissions.may(decider.role, DECIDES):
-            raise authority.MayNot(by, DECIDES)
+            raise authority.NotPermitted(by, DECIDES)
     if not won:
         refusal = DecidedAlready if join_request.used_at else StillWithOwners if isinstance(by, str) else WithStaff
         raise refusal(reason=join_request.id)

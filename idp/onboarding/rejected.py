@@ -42,7 +42,7 @@ def erase_personal_data(before: datetime) -> int:
 
 
 def _erase(estab_id: str) -> None:
-    ids = people.only_of(estab_id)
+    ids = people.ids_only_at(estab_id)
     for statement in (
         delete(ReviewNote).where(ReviewNote.estab_id == estab_id),
         update(Registration)

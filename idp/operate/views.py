@@ -39,7 +39,7 @@ def show_partner(partner_id: str) -> ResponseReturnValue:
             flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
             return redirect(url_for(".show_partner", partner_id=partner_id), 303)
     page = render_template(
-        "operate/partner.html", partner=partner, clients=companies.clients_of(partner_id), form=form,
+        "operate/partner.html", partner=partner, clients=companies.applications_of(partner_id), form=form,
         everyone=developers.of_partner(partner_id),
     )  # fmt: skip
     return page, 422 if form.errors else 200

@@ -34,7 +34,7 @@ def send(client: Client, changed: Iterable[str], *, by: str) -> None:
     if sentences:
         mail(
             client.partner, "client_changed", client=client.id, application=client.client_name or client.id,
-            client_id=client.id, changes=sentences, who=_describe(by, client),
+            client_id=client.id, changes=sentences, who=_describe_actor(by, client),
         )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def mail(partner: Partner, name: str, *, client: str | None = None, **context: A
             post.email(name, to=address, client=client, partner=partner.name, **context)
 
 
-def _describe(by: str, client: Client) -> str:
+def _describe_actor(by: str, client: Client) -> str:
     """Who made the change. A mail names no person: their names were typed by somebody else."""
     if by == client.id:
         return "the application itself"

@@ -112,7 +112,7 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
                          "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
     """  # noqa: D301  \b is click's sign for "leave these lines as they are"
     added, secret = registry.register(manifest.read_file(file), by=acting())
-    _print_client(added, secret, secret_file, as_json=as_json, what="registered")
+    _print_client(added, secret, secret_file, as_json=as_json, done="registered")
 
 
 @clients.command("update")
@@ -127,7 +127,7 @@ def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> No
     removed are withheld at once.
     """
     client, secret = registry.change(manifest.read_file(file), by=acting())
-    _print_client(client, secret, secret_file, as_json=as_json, what="updated")
+    _print_client(client, secret, secret_file, as_json=as_json, done="updated")
 
 
 @clients.command("list")
@@ -154,7 +154,7 @@ def clients_list(*, as_json: bool) -> None:
 @in_transaction
 def clients_show(*, client_id: str, as_json: bool) -> None:
     """Show everything registered about one application, except secrets, which cannot be read again."""
-    facts = _facts(registry.find(client_id))
+    facts = _client_row(registry.find(client_id))
     if as_json:
         show_json(facts)
         return
@@ -176,8 +176,8 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
     client = registry.find(client_id)
-    found = journal.of_partner(client.partner_id, reference=reference, client_id=client.id)
-    rows = [_event(event) for event, _ in found]
+    failures = journal.of_partner(client.partner_id, reference=reference, client_id=client.id)
+    rows = [_event(event) for event, _ in failures]
     if as_json:
         show_json(rows)
     elif not rows:
@@ -201,7 +201,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
     duration_kept = duration(overlap, "--overlap")
     secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting())
-    _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
+    _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, done="given a new secret")
     if not as_json:
         click.echo(f"Its former secret works until {when(clock.now() + duration_kept)} at the latest.")
 
@@ -247,7 +247,7 @@ def clients_enable(*, client_id: str) -> None:
     click.echo(f"{client_id} is enabled.")
 
 
-def _print_client(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
+def _print_client(client: Client, secret: str | None, file: Path | None, *, as_json: bool, done: str) -> None:
     """Print what was done, and the secret, unless it is written to `file`."""
     if secret and file:
         write_secret(file, secret)
@@ -255,7 +255,7 @@ def _print_client(client: Client, secret: str | None, file: Path | None, *, as_j
     if as_json:
         show_json({"client_id": client.id, "client_secret": printed_secret, "secret_file": str(file) if file else None})
         return
-    click.echo(f"{client.client_name} of {client.partner_name} is {what}.")
+    click.echo(f"{client.client_name} of {client.partner_name} is {done}.")
     click.echo(f"client_id      {client.id}")
     if printed_secret:
         click.echo(f"client_secret  {printed_secret}")
@@ -291,7 +291,7 @@ def _print_event(row: dict[str, Any]) -> None:
         click.echo(f"    registered  {difference['registered']}  (differs in {', '.join(difference['differs_in'])})")
 
 
-def _facts(client: Client) -> dict[str, Any]:
+def _client_row(client: Client) -> dict[str, Any]:
     """A registration under the manifest's names, then the partner's state and the secrets' dates."""
     columns = {column.key: getattr(client, column.key) for column in Client.__table__.columns}
     del columns["logo_uri"]  # not accepted any more; the previous release reads the column

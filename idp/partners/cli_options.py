@@ -27,5 +27,5 @@ def duration(text: str, option: str) -> timedelta:
 def write_secret(file: Path, secret: str) -> None:
     """Write `secret` to a file that is created readable by this user only."""
     file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
-        opened.write(secret + "\n")
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
+        stream.write(secret + "\n")

@@ -15,7 +15,7 @@ def by_id(partner_id: str) -> Partner:
     return row
 
 
-def clients_of(partner_id: str) -> list[Client]:
+def applications_of(partner_id: str) -> list[Client]:
     """The applications of a partner, by name, without those that were removed."""
     statement = select(Client).where(Client.partner_id == partner_id, Client.removed_at.is_(None))
     return list(session().scalars(statement.order_by(Client.client_name, Client.id)))

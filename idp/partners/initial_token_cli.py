@@ -48,7 +48,7 @@ def issue(
     printed_token = None if secret_file else token
     if as_json:
         file = str(secret_file) if secret_file else None
-        show_json(_facts(row) | {"initial_access_token": printed_token, "secret_file": file})
+        show_json(_token_row(row) | {"initial_access_token": printed_token, "secret_file": file})
         return
     click.echo(f"{row.partner.name} may register {row.most} client(s) until {when(row.expires_at)}.")
     click.echo(f"id     {row.id}")
@@ -60,7 +60,7 @@ def issue(
 @in_transaction
 def listing(*, as_json: bool) -> None:
     """List all tokens, what they allow, and how many clients were registered with them."""
-    rows = [_facts(row) for row in initial_tokens.all_tokens()]
+    rows = [_token_row(row) for row in initial_tokens.all_tokens()]
     show(rows, COLUMNS, as_json=as_json, empty="No initial access token was issued yet.")
 
 
@@ -73,7 +73,7 @@ def revoke(*, token_id: str) -> None:
     click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
 
 
-def _facts(row: InitialAccessToken) -> dict[str, Any]:
+def _token_row(row: InitialAccessToken) -> dict[str, Any]:
     kinds = {"required": row.required_scopes, "optional": row.optional_scopes, "client": row.client_scopes}
     return {
         "id": row.id, "partner": row.partner.name, "profile": row.profile, "state": initial_tokens.state(row),

@@ -44,8 +44,8 @@ class Limits(BaseModel):
     def _check_scopes(cls, value: Scopes) -> Scopes:
         if not value.required | value.optional | value.client:
             raise ValueError("needs one at least")
-        if kept := scope.operators_only(value.required | value.optional | value.client):
-            raise ValueError(f"cannot have {', '.join(sorted(kept))}: only our staff register clients for that")
+        if reserved := scope.operators_only(value.required | value.optional | value.client):
+            raise ValueError(f"cannot have {', '.join(sorted(reserved))}: only our staff register clients for that")
         return value
 
     @field_validator("require_pkce")

@@ -63,8 +63,8 @@ def record(client_id: str, failure: Failure) -> None:
     }  # fmt: skip
     if session().execute(_upsert(row)).scalar_one() == 1:
         own = ClientEvent.client_id == client_id
-        alike = own, *(getattr(ClientEvent, name) == values[name] for name in ("endpoint", "error", "parameter"))
-        _delete_oldest(MAX_SIMILAR_EVENTS, *alike)
+        similar = own, *(getattr(ClientEvent, name) == values[name] for name in ("endpoint", "error", "parameter"))
+        _delete_oldest(MAX_SIMILAR_EVENTS, *similar)
         _delete_oldest(MAX_EVENTS, own)
 
 

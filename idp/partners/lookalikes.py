@@ -24,7 +24,7 @@ _SIMILAR_PAIRS: Final = (("rn", "m"), ("vv", "w"), ("cl", "d"))
 def skeleton(name: str) -> str:
     """The skeleton of `name`: equal for names that a person could confuse."""
     letters = [letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)]
-    text = "".join([_latin(letter) for letter in letters]).casefold()
+    text = "".join([_latin_lookalike(letter) for letter in letters]).casefold()
     text = "".join([letter for letter in text if letter.isalnum() or letter == "|"]).translate(_SIMILAR_LETTERS)
     for pair, single in _SIMILAR_PAIRS:
         text = text.replace(pair, single)
@@ -60,7 +60,7 @@ def check_sector(host: str | None, partner_id: str) -> None:
             raise InvalidClientMetadata([("subject_type", "pairwise needs a host that is no other partner's")])
 
 
-def _latin(letter: str) -> str:
+def _latin_lookalike(letter: str) -> str:
     """The Latin letter that `letter` looks like; itself if there is none."""
     if letter.isascii():
         return letter

@@ -76,8 +76,8 @@ class Scopes(BaseModel):
         if misplaced:
             table = "required or optional" if info.field_name == "client" else "client"
             raise ValueError(f"{_join(sorted(misplaced))} must stand under {table}")
-        if twice := value & info.data.get("required", frozenset()):
-            raise ValueError(f"{_join(sorted(twice))} cannot be required as well")
+        if repeated := value & info.data.get("required", frozenset()):
+            raise ValueError(f"{_join(sorted(repeated))} cannot be required as well")
         return value
 
 

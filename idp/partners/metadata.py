@@ -284,7 +284,7 @@ class Metadata(BaseModel):
         return columns | {"sector_identifier": uris.host_of(sector) if pairwise else None}
 
 
-M = TypeVar("M", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[str, Any]:
@@ -295,7 +295,7 @@ def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[st
     return parse(Metadata, metadata, profile=profile).columns()
 
 
-def parse(model: type[M], metadata: object, *, local: bool | None = None, **fixed: object) -> M:
+def parse(model: type[ModelT], metadata: object, *, local: bool | None = None, **fixed: object) -> ModelT:
     """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault.
 
     `local` says whether addresses on the developer's own machine are allowed; None means in development alone.

@@ -99,7 +99,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RequestReview:
     """All about a request."""
 
     request: RegistrationRequest
@@ -128,9 +128,9 @@ def ask(
     one_at_a_time("registration requests of a partner", partner.id)
     manifest.parse_manifest(document, for_schools=client is None)
     lookalikes.check_name(document["client_name"], partner.id)
-    stored = _plain(document)
+    stored = _to_json(document)
     if client is not None:
-        before = _plain(manifest.of_client(client))
+        before = _to_json(manifest.of_client(client))
         names = (*SHOWN_TO_SCHOOLS, "contacts", "grant_types")
         stored = {name: stored[name] for name in names if name in stored and stored[name] != before.get(name)}
         if not stored:
@@ -178,15 +178,15 @@ def find(request_id: str, *, partner_id: str | None = None) -> RegistrationReque
     return row
 
 
-def read(request: RegistrationRequest) -> Case:
+def read(request: RegistrationRequest) -> RequestReview:
     """What the request would register, and what differs from what is registered now."""
     client = session().get(Client, request.client_id) if request.client_id else None
-    before = _plain(manifest.of_client(client)) if client is not None and request.state == "waiting" else {}
-    document = {**(_plain(manifest.of_client(client)) if client is not None else {}), **request.manifest}
+    before = _to_json(manifest.of_client(client)) if client is not None and request.state == "waiting" else {}
+    document = {**(_to_json(manifest.of_client(client)) if client is not None else {}), **request.manifest}
     names = [name for name in document if name not in {"partner", "client_id"} and before.get(name) != document[name]]
     differences = [Difference(name, _to_text(before.get(name)), _to_text(document[name])) for name in names]
     differences = [difference for difference in differences if difference.before or difference.after]
-    return Case(request, document, client, differences, preview(request.partner, document))
+    return RequestReview(request, document, client, differences, preview(request.partner, document))
 
 
 def preview(partner: Partner, document: Mapping[str, Any]) -> Preview:
@@ -263,18 +263,21 @@ def _decide(request_id: str, state: str, *, by: str, reason: str | None = None) 
 
 
 def _refuse_too_many(partner: Partner) -> None:
-    of_this = RegistrationRequest.partner_id == partner.id
-    today = of_this, RegistrationRequest.requested_at > clock.now() - timedelta(days=1)
-    for most, conditions in ((MAX_WAITING, (of_this, RegistrationRequest.state == "waiting")), (MAX_PER_DAY, today)):
+    of_partner = RegistrationRequest.partner_id == partner.id
+    today = of_partner, RegistrationRequest.requested_at > clock.now() - timedelta(days=1)
+    for limit, conditions in (
+        (MAX_WAITING, (of_partner, RegistrationRequest.state == "waiting")),
+        (MAX_PER_DAY, today),
+    ):
         count = select(func.count()).select_from(RegistrationRequest).where(*conditions)
-        if (session().scalar(count) or 0) >= most:
+        if (session().scalar(count) or 0) >= limit:
             raise TooManyRequests(reason=partner.id)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """The manifest as JSON has it, with lists in one order."""
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items() if item not in (None, "")}
+        return {name: _to_json(item) for name, item in value.items() if item not in (None, "")}
     if isinstance(value, frozenset | set):
         return sorted(value)
     return value

@@ -121,7 +121,7 @@ def find(client_id: str) -> Client:
     return client
 
 
-def names() -> tuple[str, ...]:
+def partner_names() -> tuple[str, ...]:
     """The names of all partners. A password that contains one is easy to guess."""
     return tuple(session().scalars(select(Partner.name)))
 
@@ -271,17 +271,17 @@ def apply(client: Client, columns: Mapping[str, Any], *, by: str, makes_secret: 
     With another address for events, the `Authorization` header for the old one is removed. The partner is told by
     mail of another secret, key or address.
     """
-    differs = {name: value for name, value in columns.items() if getattr(client, name) != value}
-    if "events_endpoint_url" in differs:
-        differs["events_authorization"] = None  # a secret for the old address
-    if not differs:
+    changes = {name: value for name, value in columns.items() if getattr(client, name) != value}
+    if "events_endpoint_url" in changes:
+        changes["events_authorization"] = None  # a secret for the old address
+    if not changes:
         return None
-    for name, value in differs.items():
+    for name, value in changes.items():
         setattr(client, name, value)
     secret = ensure_secret(client) if makes_secret else None
     bump_version(client)
-    log.record(events.CLIENT_CHANGED, by=by, client=client.id, subject=client.id, fields=sorted(differs))
-    change_notices.send(client, [*differs, *(["secret"] if secret else [])], by=by)
+    log.record(events.CLIENT_CHANGED, by=by, client=client.id, subject=client.id, fields=sorted(changes))
+    change_notices.send(client, [*changes, *(["secret"] if secret else [])], by=by)
     return secret
 
 

@@ -65,11 +65,11 @@ def _remind_of_initial_tokens() -> None:
             continue
         statement = update(InitialAccessToken).where(InitialAccessToken.id == row.id, *due).values(reminded_at=now)
         result = session().execute(statement.returning(InitialAccessToken.most - InitialAccessToken.used))
-        left = result.scalar_one_or_none()
-        if left is None:
+        remaining = result.scalar_one_or_none()
+        if remaining is None:
             continue
         with row_isolated("initial access token", row.id):
             post.email(
                 "initial_token_expires", to=row.partner.contact_email, expires=row.expires_at,
-                partner=row.partner.name, token_id=row.id, left=left, until=dates.day_and_time(row.expires_at),
+                partner=row.partner.name, token_id=row.id, left=remaining, until=dates.day_and_time(row.expires_at),
             )  # fmt: skip

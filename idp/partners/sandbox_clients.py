@@ -20,8 +20,8 @@ class UnknownSandboxApplication(NotFound):
 
 def of_partner(partner_id: str) -> list[Client]:
     """The sandbox applications of a partner, the oldest first."""
-    mine = Client.partner_id == partner_id, Client.is_sandbox, Client.removed_at.is_(None)
-    return list(session().scalars(select(Client).where(*mine).order_by(Client.created_at, Client.id)))
+    conditions = Client.partner_id == partner_id, Client.is_sandbox, Client.removed_at.is_(None)
+    return list(session().scalars(select(Client).where(*conditions).order_by(Client.created_at, Client.id)))
 
 
 def remove(partner_id: str, client_id: str, *, by: str) -> Client:
@@ -29,8 +29,8 @@ def remove(partner_id: str, client_id: str, *, by: str) -> Client:
 
     Raises `UnknownSandboxApplication`, also for live ones, which only our staff disable.
     """
-    found = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
-    client = lock(Client, found.id) if found is not None else None
+    existing = session().get(Client, client_id) if registry.is_plausible_id(client_id) else None
+    client = lock(Client, existing.id) if existing is not None else None
     if client is None or client.partner_id != partner_id or not client.is_sandbox or client.removed_at is not None:
         raise UnknownSandboxApplication(reason=f"{client_id[:100]!r} of {partner_id}")
     registry.disable(client.id, by=by)

@@ -19,7 +19,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialPublicKey:
     """A public key with which the console signs for the application until `expires_at`."""
 
     jwk: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Snapshot:
     is_sandbox: bool
     version: int
     secrets: tuple[Secret, ...]
-    trial_keys: tuple[Trial, ...]
+    trial_keys: tuple[TrialPublicKey, ...]
     """Keys of the console, for minutes; sandbox applications alone have any."""
 
     @property
@@ -106,5 +106,5 @@ def freeze(client: Client, secrets: list[ClientSecret], trial_keys: Sequence[Tri
     for name in ("required_scopes", "optional_scopes", "client_scopes", "resource_scopes"):
         frozen[name] = scopes.known(frozen[name])
     frozen_secrets = tuple(Secret(value.digest, value.sealed, value.expires_at) for value in secrets)
-    trials = tuple(Trial(key.jwk, key.expires_at) for key in trial_keys)
+    trials = tuple(TrialPublicKey(key.jwk, key.expires_at) for key in trial_keys)
     return Snapshot(**frozen, secrets=frozen_secrets, trial_keys=trials)

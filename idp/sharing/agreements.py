@@ -49,11 +49,11 @@ class Actor:
     """In mails."""
 
 
-def hold(estab_id: str, by: Membership) -> None:
-    """Raise unless `by` may decide for this school now, and until the transaction ends (`authority.hold`)."""
+def check_and_lock(estab_id: str, by: Membership) -> None:
+    """Raise unless `by` may decide for this school now, and until the transaction ends (`authority.check_and_lock`)."""
     if by.estab_id != estab_id:
         raise NotFound(reason=f"administrator {by.person_id} does not act for {estab_id}")
-    authority.hold(by, Action.AUTHORISE)
+    authority.check_and_lock(by, Action.AUTHORISE)
 
 
 def current(estab_id: str, client_id: str) -> Authorisation | None:
@@ -61,13 +61,13 @@ def current(estab_id: str, client_id: str) -> Authorisation | None:
     return session().scalar(select(Authorisation).where(Authorisation.current(estab_id, client_id)))
 
 
-def end(estab_id: str, client_id: str, *, only: str | None = None, **ended: object) -> Authorisation | None:
+def end(estab_id: str, client_id: str, *, only: str | None = None, **columns: object) -> Authorisation | None:
     """End the current agreement (`only` that with this id) and return it. One UPDATE: of two at once, one gets it.
 
     None where there is none, and where it was replaced while this waited: the UPDATE does not see the new one.
     """
-    ending = ended | {"changed_at": clock.now()}
-    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ending)
+    values = columns | {"changed_at": clock.now()}
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**values)
     if only is not None:
         statement = statement.where(Authorisation.id == only)
     authorisation_id = session().scalar(statement.returning(Authorisation.id))
@@ -76,26 +76,26 @@ def end(estab_id: str, client_id: str, *, only: str | None = None, **ended: obje
     return session().get_one(Authorisation, authorisation_id, populate_existing=True)
 
 
-def insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:
+def insert(client_id: str, by: Membership, previous: Authorisation | None, **columns: Any) -> Authorisation:
     """Make the agreement that follows `before`, or begins a line. Raises `FictionalAndReal`."""
     sandbox.check(registry.find(client_id), by.estab)
     new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
-    given = Authorisation(
-        id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
+    agreement = Authorisation(
+        id=new_id, line=previous.line if previous else new_id, estab_id=by.estab_id, client_id=client_id,
         given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None,
         changed_at=clock.now(), **columns,
     )  # fmt: skip
-    session().add(given)
+    session().add(agreement)
     try:
         session().flush()
     except IntegrityError as error:
         # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
         # stands and is what the page shows next; a retry would overrule it unseen.
         raise ChangedMeanwhile(reason=between) from error
-    return given
+    return agreement
 
 
-def considered(
+def considered_columns(
     client: AnyClient, before: Authorisation | None, *, offered: frozenset[str], version: str
 ) -> dict[str, frozenset[str] | str]:
     """The `considered_…` columns of an agreement that follows `before`, for whose decision `offered` was shown.
@@ -109,13 +109,13 @@ def considered(
     return {"considered_scopes": scopes, "considered_required": required, "considered_agreement": version}
 
 
-def still_considered(before: Authorisation) -> dict[str, Any]:
+def unchanged_review_columns(before: Authorisation) -> dict[str, Any]:
     """The columns about reviews of an agreement that follows `before` where the school considered nothing new."""
     names = "considered_scopes", "considered_required", "considered_agreement", "review_mailed_at", "review_declined_at"
     return {name: getattr(before, name) for name in names}
 
 
-def offered_by(client_id: str) -> frozenset[str]:
+def scopes_offered_by(client_id: str) -> frozenset[str]:
     """All scopes that schools were asked for by the client, in the agreements that there are of it."""
     statement = select(Authorisation.offered).where(Authorisation.client_id == client_id).distinct()
     return frozenset().union(*session().scalars(statement))
@@ -126,21 +126,21 @@ def description(by: Membership | Actor) -> str:
     return by.described if isinstance(by, Actor) else by.person.described_in_mails
 
 
-def record(event: str, agreed: Authorisation, by: Membership | Actor, **facts: Any) -> None:
+def record(event: str, agreement: Authorisation, by: Membership | Actor, **facts: Any) -> None:
     """Write it in the audit log and in the history that the school reads, and tell the client.
 
     `facts` are what the client is told beside what is in every event (`SchoolFacts`).
     """
     log.record(
-        event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
-        line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
+        event, by=by.person_id, estab=agreement.estab_id, client=agreement.client_id, subject=agreement.id,
+        line=agreement.line, scopes=agreement.scopes, agreement=agreement.agreement, until=agreement.until,
     )  # fmt: skip
-    what = event.partition(".")[2]
-    remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
+    kind = event.partition(".")[2]
+    add_to_history(kind, by, client_id=agreement.client_id, authorisation_id=agreement.id, scopes=agreement.scopes)
     if (name := notices.OF_DECISIONS.get(event)) is not None:
-        notices.record(name, agreed, **facts)
+        notices.record(name, agreement, **facts)
 
 
-def remember(what: str, by: Membership | Actor, **about: Any) -> None:
+def add_to_history(kind: str, by: Membership | Actor, **about: Any) -> None:
     """Add a line to the history that the school reads."""
-    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=what, **about))
+    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=kind, **about))

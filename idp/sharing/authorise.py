@@ -24,9 +24,9 @@ from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
 __all__ = [
-    "Actor", "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "end_of_server",
-    "give", "history",
-    "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "stopped", "withdraw",
+    "Actor", "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "default_end",
+    "end_for_server", "give", "history", "is_standing", "last_withdrawn", "pause", "proposal", "refuse", "resume",
+    "standing", "state", "withdraw",
 ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class Proposal:
         return self.required | self.optional
 
 
-def covers(agreed: Authorisation | State, requested: frozenset[str], client: AnyClient) -> bool:
+def covers(agreement: Authorisation | State, requested: frozenset[str], client: AnyClient) -> bool:
     """Whether `agreed` already answers a request for `requested`, so that the school need not be asked again.
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
@@ -55,7 +55,7 @@ def covers(agreed: Authorisation | State, requested: frozenset[str], client: Any
     it is simply not granted, and no sign-in asks about it again. A scope the client has come to
     ask for or require since is a new question, and so is any where the school's MIS is no longer accepted.
     """
-    return requested <= agreed.offered and requested & client.required_scopes <= agreed.scopes
+    return requested <= agreement.offered and requested & client.required_scopes <= agreement.scopes
 
 
 def standing(estab_id: str, client_id: str, requested: frozenset[str]) -> State | None:
@@ -63,10 +63,10 @@ def standing(estab_id: str, client_id: str, requested: frozenset[str]) -> State 
 
     What it grants of `requested` is `requested & agreed.scopes`. `estab_id` is the estab's internal id.
     """
-    client, agreed = registry.client(client_id), live.current(estab_id, client_id)
-    if client is None or agreed is None or not agreed.is_live or not covers(agreed, requested, client):
+    client, agreement = registry.client(client_id), live.current(estab_id, client_id)
+    if client is None or agreement is None or not agreement.is_live or not covers(agreement, requested, client):
         return None
-    return agreed
+    return agreement
 
 
 def proposal(estab_id: str, client: AnyClient, requested: frozenset[str]) -> Proposal:
@@ -74,15 +74,15 @@ def proposal(estab_id: str, client: AnyClient, requested: frozenset[str]) -> Pro
 
     Agreeing replaces the former agreement by exactly what is ticked, so what stands is shown, and ticked, again.
     """
-    before = agreements.current(estab_id, client.id)
-    offered = (requested | (before.offered if before else frozenset())) & client.scopes
-    ticked = before.scopes if before else frozenset()
+    previous = agreements.current(estab_id, client.id)
+    offered = (requested | (previous.offered if previous else frozenset())) & client.scopes
+    ticked = previous.scopes if previous else frozenset()
     required, optional = offered & client.required_scopes, offered & client.optional_scopes
-    is_paused = before is not None and before.state == "paused"
+    is_paused = previous is not None and previous.state == "paused"
     return Proposal(required, optional, ticked=optional & ticked, is_paused=is_paused)
 
 
-def lasts_until(client: AnyClient) -> datetime:
+def default_end(client: AnyClient) -> datetime:
     """When an agreement that is given now ends: after the client's days, or the setting's."""
     return clock.now() + timedelta(days=client.authorisation_days or runtime.settings().sharing.default_days)
 
@@ -101,11 +101,11 @@ def give(
 
     `agreement` is the version of the partner's data sharing agreement that `by` was shown, `offered` what they
     could choose from (`Proposal.offered`; `scopes` alone if not told), `second_step` whether `by` signed in with
-    one. Every owner gets a receipt. Raises `MayNot`, `SchoolCannotAct`, `SecondStepNeeded`, `MisUnknown`,
+    one. Every owner gets a receipt. Raises `NotPermitted`, `SchoolCannotAct`, `SecondStepNeeded`, `MisUnknown`,
     `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for scopes that were not on offer and for required ones left out.
     """
     offered = scopes if offered is None else offered
-    authority.hold(by, Action.AUTHORISE)
+    authority.check_and_lock(by, Action.AUTHORISE)
     protected_data.check(scopes, second_step=second_step)
     protected_data.check_rule(by.estab, second_step=second_step)
     mis.check(by.estab, client)
@@ -114,13 +114,13 @@ def give(
     if missing := offered & client.required_scopes - scopes:
         raise BadRequest("This service needs every area that is marked as required.", reason=str(sorted(missing)))
     superseded = agreements.end(by.estab_id, client.id, superseded_at=clock.now())
-    given = agreements.insert(
+    authorisation = agreements.insert(
         client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None,
-        **agreements.considered(client, superseded, offered=offered, version=agreement),
+        **agreements.considered_columns(client, superseded, offered=offered, version=agreement),
     )  # fmt: skip
-    agreements.record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
-    receipts.send("sharing_receipt", given, client, by, replaces=superseded is not None)
-    return given
+    agreements.record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, authorisation, by)
+    receipts.send("sharing_receipt", authorisation, client, by, replaces=superseded is not None)
+    return authorisation
 
 
 def change(
@@ -131,7 +131,7 @@ def change(
     For the school's own desk, where areas are ticked and unticked. Areas that were agreed to before stay without a
     second step. Raises as `give`, and `NothingShared`.
     """
-    agreements.hold(estab_id, by)
+    agreements.check_and_lock(estab_id, by)
     client = registry.find(client_id)
     before = agreements.end(estab_id, client_id, superseded_at=clock.now())
     if before is None and agreements.current(estab_id, client_id) is not None:
@@ -144,7 +144,7 @@ def change(
     given = agreements.insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
         until=before.until, paused_at=before.paused_at, reminded_days=before.reminded_days,
-        **agreements.still_considered(before),
+        **agreements.unchanged_review_columns(before),
     )  # fmt: skip
     agreements.record(events.SHARING_CHANGED, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=True)
@@ -153,7 +153,7 @@ def change(
 
 def refuse(client: AnyClient, scopes: frozenset[str], *, by: Membership) -> None:
     """Record that `by` declined to share `scopes`. An agreement that stands goes on: stopping is `withdraw`."""
-    agreements.remember("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
+    agreements.add_to_history("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
     log.record(events.SHARING_REFUSED, by=by.person_id, estab=by.estab_id, client=client.id, scopes=scopes)
 
 
@@ -162,7 +162,7 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
 
     Owners are told by mail, also that the partner keeps what it has received already. Raises `NothingShared`.
     """
-    agreements.hold(estab_id, by)
+    agreements.check_and_lock(estab_id, by)
     ended = None
     while ended is None and agreements.current(estab_id, client_id) is not None:  # again, if one came meanwhile
         ended = agreements.end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
@@ -173,12 +173,12 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     return ended
 
 
-def end_of_server(estab_id: str, client_id: str, *, by: Membership | Actor) -> None:
+def end_for_server(estab_id: str, client_id: str, *, by: Membership | Actor) -> None:
     """End the agreement with the client of a server that is removed; the estab is locked. None may be in force."""
-    agreed = agreements.current(estab_id, client_id)
-    if agreed is None or not agreed.is_of_server:
+    agreement = agreements.current(estab_id, client_id)
+    if agreement is None or not agreement.is_of_server:
         return
-    ended = agreements.end(estab_id, client_id, only=agreed.id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
+    ended = agreements.end(estab_id, client_id, only=agreement.id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is not None:
         agreements.record(events.SHARING_WITHDRAWN, ended, by)
         receipts.send("sharing_stopped", ended, registry.find(client_id), by)
@@ -186,12 +186,12 @@ def end_of_server(estab_id: str, client_id: str, *, by: Membership | Actor) -> N
 
 def pause(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """Stop sharing until `resume`. Raises `NothingShared`, also of one that is paused or has expired."""
-    return _hold(estab_id, client_id, events.SHARING_PAUSED, by, paused=True)
+    return _set_paused(estab_id, client_id, events.SHARING_PAUSED, by, paused=True)
 
 
 def resume(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused or has expired."""
-    return _hold(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
+    return _set_paused(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
 
 
 def current(estab_id: str) -> list[Authorisation]:
@@ -204,7 +204,7 @@ def current(estab_id: str) -> list[Authorisation]:
     return list(session().scalars(statement.order_by(Authorisation.given_at.desc(), Authorisation.id)))
 
 
-def stopped(estab_id: str, client_id: str) -> Authorisation | None:
+def last_withdrawn(estab_id: str, client_id: str) -> Authorisation | None:
     """The agreement with the client that the school withdrew last; None where it never did."""
     between = Authorisation.estab_id == estab_id, Authorisation.client_id == client_id
     withdrawn = select(Authorisation).where(*between, Authorisation.withdrawn_at.is_not(None))
@@ -217,19 +217,23 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
     return list(session().scalars(statement.limit(limit)))
 
 
-def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
-    agreements.hold(estab_id, by)
-    was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
-    can_be = Authorisation.current(estab_id, client_id), was, Authorisation.until > clock.now()
+def _set_paused(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
+    agreements.check_and_lock(estab_id, by)
+    is_in_other_state = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
+    conditions = Authorisation.current(estab_id, client_id), is_in_other_state, Authorisation.until > clock.now()
     statement = (
-        update(Authorisation).where(*can_be).values(paused_at=clock.now() if paused else None, changed_at=clock.now())
+        update(Authorisation)
+        .where(*conditions)
+        .values(paused_at=clock.now() if paused else None, changed_at=clock.now())
     )
     authorisation_id = None
-    while authorisation_id is None and session().scalar(select(Authorisation.id).where(*can_be)):  # as in `withdraw`
+    while authorisation_id is None and session().scalar(
+        select(Authorisation.id).where(*conditions)
+    ):  # as in `withdraw`
         authorisation_id = session().scalar(statement.returning(Authorisation.id))
     if authorisation_id is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
-    held = session().get_one(Authorisation, authorisation_id, populate_existing=True)
-    agreements.record(event, held, by)
-    receipts.send("sharing_paused" if paused else "sharing_resumed", held, registry.find(client_id), by)
-    return held
+    agreement = session().get_one(Authorisation, authorisation_id, populate_existing=True)
+    agreements.record(event, agreement, by)
+    receipts.send("sharing_paused" if paused else "sharing_resumed", agreement, registry.find(client_id), by)
+    return agreement

@@ -1,4 +1,4 @@
-"""A school that has closed in the national register, or is about to: told to its owners, never acted upon.
+"""Schools that have closed in the national register, or are about to: their owners are told, and nothing is ended.
 
 Sharing goes on until the school or our staff end it (decision 18). A school that follows can go on with it
 (`continuing`). Partners and our staff are told of each change in the register by `operate.register_changes`.
@@ -23,7 +23,7 @@ from idp.schools.succession import Successor
 
 BATCH_SIZE: Final = 100
 """Schools told in one transaction."""
-TOLD: Final = (codes.CLOSING, codes.CLOSED)
+CLOSING_STATUSES: Final = (codes.CLOSING, codes.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Closing:
         return f"{'closed' if self.is_closed else 'will close'} on {dates.day(self.on)}"
 
 
-def of(school: School) -> Closing | None:
+def closing_of(school: School) -> Closing | None:
     """What the register says, or None of a school that stays open."""
-    if school.status_code not in TOLD:
+    if school.status_code not in CLOSING_STATUSES:
         return None
     return Closing(school.status_code == codes.CLOSED, school.closed_on, successors(school))
 
@@ -54,33 +54,35 @@ def successors(school: School) -> tuple[Successor, ...]:
     """The schools that follow, as the register links them; also for a school that is about to close."""
     if school.register != gias.REGISTER:
         return ()
-    found = succession.successors([school.register_id])[school.register_id]
-    return tuple(successor for successor in found if successor.school is None or successor.school.id != school.id)
+    successors = succession.successors([school.register_id])[school.register_id]
+    return tuple(successor for successor in successors if successor.school is None or successor.school.id != school.id)
 
 
 def tell_due() -> bool:
     """Tell owners of schools that have closed or are about to, once each; whether there may be more."""
-    accounts.forget_closing_told(TOLD)
-    return max([_tell(status) == BATCH_SIZE for status in TOLD])
+    accounts.reset_closing_notified(CLOSING_STATUSES)
+    return max([_tell(status) == BATCH_SIZE for status in CLOSING_STATUSES])
 
 
 def all_closing() -> list[tuple[Estab, Closing]]:
     """The open accounts of schools that have closed or are about to, by name; for our staff."""
-    statement = select(Estab).join(School).where(Estab.state.in_(ACTIVE_STATES), School.status_code.in_(TOLD))
+    statement = (
+        select(Estab).join(School).where(Estab.state.in_(ACTIVE_STATES), School.status_code.in_(CLOSING_STATUSES))
+    )
     rows = session().scalars(statement.order_by(School.name, Estab.id)).all()
-    return [(estab, closing) for estab in rows if (closing := of(estab.school)) is not None]
+    return [(estab, closing) for estab in rows if (closing := closing_of(estab.school)) is not None]
 
 
 def _tell(status: str) -> int:
     """Tell of the next schools with this status, and return how many there were."""
-    marked = accounts.mark_closing_told(status, limit=BATCH_SIZE)
-    for estab_id in marked:
+    estab_ids = accounts.mark_closing_notified(status, limit=BATCH_SIZE)
+    for estab_id in estab_ids:
         with row_isolated("closing school", estab_id):
             estab = session().get_one(Estab, estab_id, populate_existing=True)
-            closing = of(estab.school)
+            closing = closing_of(estab.school)
             assert closing is not None  # the statement asks for it
             _mail(estab, closing)
-    return len(marked)
+    return len(estab_ids)
 
 
 def _mail(estab: Estab, closing: Closing) -> None:

@@ -96,10 +96,10 @@ class Offer:
 def release(school_id: int, *, by: Membership) -> None:
     """Let the school with this id, which follows that of `by` in the register, go on with what that shares.
 
-    Again, it changes nothing. All owners of the closing school get a mail, and those of the following one if it is
-    verified. Raises as `authority.hold`, and `NotReleasable`.
+    Doing it again changes nothing. All owners of the closing school get a mail, and those of the following one if it is
+    verified. Raises as `authority.check_and_lock`, and `NotReleasable`.
     """
-    authority.hold(by, Action.CONTINUE_SHARING)
+    authority.check_and_lock(by, Action.CONTINUE_SHARING)
     _release(by.estab, school_id, by=by.person_id, described=by.person.described_in_mails)
 
 
@@ -112,8 +112,8 @@ def release_by_staff(closed: str, following: str, *, by: str) -> tuple[Estab, Sc
 
 
 def take_back(school_id: int, *, by: Membership) -> None:
-    """Undo `release`, unless the following school has decided. Raises as `authority.hold`."""
-    authority.hold(by, Action.CONTINUE_SHARING)
+    """Undo `release`, unless the following school has decided. Raises as `authority.check_and_lock`."""
+    authority.check_and_lock(by, Action.CONTINUE_SHARING)
     unused = Release.estab_id == by.estab_id, Release.school_id == school_id, Release.used_at.is_(None)
     if session().scalar(delete(Release).where(*unused).returning(Release.id)) is not None:
         log.record(events.SHARING_RELEASE_TAKEN_BACK, by=by.person_id, estab=by.estab_id, school=school_id)
@@ -131,8 +131,8 @@ def offers(member: Membership) -> list[Offer]:
         return []
     unused = Release.school_id == member.estab.school_id, Release.used_at.is_(None)
     rows = session().scalars(select(Release).where(*unused).order_by(Release.released_at, Release.id)).all()
-    made = [_offer(row, member) for row in rows if _is_in_effect(row.estab, member.estab.school_id)]
-    return [offer for offer in made if offer.services]
+    offers = [_offer(row, member) for row in rows if _is_in_effect(row.estab, member.estab.school_id)]
+    return [offer for offer in offers if offer.services]
 
 
 def is_decided(release_id: str, member: Membership) -> bool:
@@ -155,27 +155,27 @@ def move(
         raise NotFound(reason=f"{release_id} for {by.estab_id}")
     for estab_id in sorted({row.estab_id, by.estab_id}):
         lock(Estab, estab_id, shared=True)
-    authority.hold(by, Action.CONTINUE_SHARING)
+    authority.check_and_lock(by, Action.CONTINUE_SHARING)
     offer = next((offer for offer in offers(by) if offer.id == release_id), None)
     if offer is None or offer.shown != shown:
         raise ChangedMeanwhile(reason=f"{release_id} for {by.estab_id}")
     services = [service for service in offer.services if service.client.id in chosen]
     if not services or len(services) != len(chosen) or any(service.obstacle for service in services):
         raise BadRequest("Please tick the services that your school goes on with.", reason=str(sorted(chosen)))
-    wanted = [service.chosen(chosen[service.client.id]) for service in services]
-    protected_data.check(frozenset().union(*wanted), second_step=second_step)
+    scopes_by_service = [service.chosen(chosen[service.client.id]) for service in services]
+    protected_data.check(frozenset().union(*scopes_by_service), second_step=second_step)
     protected_data.check_rule(by.estab, second_step=second_step)
-    if not _use(release_id, by):
+    if not _mark_used(release_id, by):
         raise ChangedMeanwhile(reason=f"{release_id} has been used")
-    given = [_move(service, chosen[service.client.id], by, second_step=second_step) for service in services]
+    authorisations = [_move(service, chosen[service.client.id], by, second_step=second_step) for service in services]
     _mail_moved(offer, services, by)
-    return given
+    return authorisations
 
 
 def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
     successors = [step.school for step in closures.successors(estab.school) if step.school is not None]
     school = next((school for school in successors if school.id == school_id), None)
-    if closures.of(estab.school) is None or school is None:
+    if closures.closing_of(estab.school) is None or school is None:
         raise NotReleasable(
             "The national register does not say that this school closes and the other follows it.", reason=estab.id
         )
@@ -205,7 +205,7 @@ def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
 
 def _is_in_effect(estab: Estab, school_id: int) -> bool:
     """Whether the verified estab is closed in the register, and the school with this id follows it already."""
-    closing = closures.of(estab.school)
+    closing = closures.closing_of(estab.school)
     if closing is None or not closing.is_closed or not estab.is_verified:
         return False
     return any(
@@ -233,7 +233,7 @@ def _service(agreement: Authorisation, member: Membership) -> Service | None:
     offered = agreement.offered & client.scopes
     return Service(
         agreement, client, offered & client.required_scopes, offered & client.optional_scopes,
-        ticked=agreement.scopes & client.optional_scopes, until=authorise.lasts_until(client),
+        ticked=agreement.scopes & client.optional_scopes, until=authorise.default_end(client),
         obstacle=_obstacle(client, member),
     )  # fmt: skip
 
@@ -249,7 +249,7 @@ def _obstacle(client: AnyClient, member: Membership) -> str | None:
     return None
 
 
-def _use(release_id: str, by: Membership) -> bool:
+def _mark_used(release_id: str, by: Membership) -> bool:
     """Mark the release as decided about. One UPDATE: of two at once, one gets it."""
     unused = Release.id == release_id, Release.used_at.is_(None)
     statement = update(Release).where(*unused).values(used_at=clock.now(), used_by=by.person_id)
@@ -257,17 +257,17 @@ def _use(release_id: str, by: Membership) -> bool:
 
 
 def _move(service: Service, ticked: frozenset[str], by: Membership, *, second_step: bool) -> Authorisation:
-    given = authorise.give(
+    authorisation = authorise.give(
         service.client, service.chosen(ticked), by=by, agreement=service.client.agreement_version,
         until=service.until, offered=service.required | service.optional, second_step=second_step,
     )  # fmt: skip
-    before = service.agreement
+    former = service.agreement
     ended = agreements.end(
-        before.estab_id, before.client_id, only=before.id, withdrawn_at=clock.now(), withdrawn_by=by.person_id,
+        former.estab_id, former.client_id, only=former.id, withdrawn_at=clock.now(), withdrawn_by=by.person_id,
         moved_to=by.estab_id,
     )  # fmt: skip
     if ended is None:
-        raise ChangedMeanwhile(reason=f"{before.id} has ended")
+        raise ChangedMeanwhile(reason=f"{former.id} has ended")
     log.record(
         events.SHARING_MOVED, by=by.person_id, estab=ended.estab_id, client=ended.client_id, subject=ended.id,
         line=ended.line, to=by.estab_id, scopes=ended.scopes,
@@ -279,7 +279,7 @@ def _move(service: Service, ticked: frozenset[str], by: Membership, *, second_st
         )
     )  # fmt: skip
     notices.record(notices.OF_DECISIONS[events.SHARING_MOVED], ended)
-    return given
+    return authorisation
 
 
 def _mail_moved(offer: Offer, services: Sequence[Service], by: Membership) -> None:

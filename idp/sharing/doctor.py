@@ -14,13 +14,13 @@ from idp.sharing.models import Authorisation
 
 def scopes() -> Iterator[Finding]:
     """No client is registered for, and no school has agreed to, what `config/scopes.toml` does not know (any more)."""
-    carried = {
+    registered = {
         client.id: client.required_scopes | client.optional_scopes | client.client_scopes
         for client in session().scalars(select(Client))
     }
     current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
     statement = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
-    asking = {client: unknown for client, words in carried.items() if (unknown := words - known(words))}
+    asking = {client: unknown for client, words in registered.items() if (unknown := words - known(words))}
     agreed = [(unknown, number) for words, number in session().execute(statement) if (unknown := words - known(words))]
     for client, unknown in asking.items():
         do = "update its manifest, or restore the scope in config/scopes.toml"
@@ -36,8 +36,8 @@ def scopes() -> Iterator[Finding]:
         yield Finding("scopes", "ok", "all that are registered and agreed to are known")
 
 
-def _listed(words: frozenset[str]) -> str:
-    return ", ".join(sorted(words))
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 CHECKS: Final[tuple[Check, ...]] = (scopes,)

@@ -22,7 +22,7 @@ from idp.sharing.models import Authorisation
 
 LEADS: Final = (0, 7, 30)
 """Days before the end; 0 tells that it has ended. The latest first: what is due for two is told by that one alone."""
-RECENT: Final = timedelta(days=7)
+MAX_DELAY: Final = timedelta(days=7)
 """For how long after its end an agreement is still told to have ended: not those of before there were reminders."""
 BATCH_SIZE: Final = 200
 """Agreements marked in one transaction, for each of `LEADS`."""
@@ -40,15 +40,15 @@ def link(estab_id: str, client_id: str) -> str:
 
 def _remind(days: int) -> int:
     """Send those of `days` before the end, and return how many agreements were marked."""
-    marked = _mark(days, clock.now())
-    for agreement_id in marked:
+    agreement_ids = _mark(days, clock.now())
+    for agreement_id in agreement_ids:
         with row_isolated("reminder of sharing", agreement_id):
             agreement = session().get_one(Authorisation, agreement_id, populate_existing=True)
             if _lasts_long_enough(agreement, days):
                 if agreement.paused_at is None:
                     _mail(agreement, days)
                 notices.record("sharing-expiring" if days else "sharing-expired", agreement)
-    return len(marked)
+    return len(agreement_ids)
 
 
 def _mark(days: int, now: datetime) -> list[str]:
@@ -61,7 +61,7 @@ def _mark(days: int, now: datetime) -> list[str]:
             )
         ),
     )  # fmt: skip
-    earliest, latest = (now, now + timedelta(days=days)) if days else (now - RECENT, now)
+    earliest, latest = (now, now + timedelta(days=days)) if days else (now - MAX_DELAY, now)
     due = (
         Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None),
         Authorisation.paused_at.is_(None) if days else true(),
@@ -76,8 +76,8 @@ def _mark(days: int, now: datetime) -> list[str]:
 
 def _lasts_long_enough(agreement: Authorisation, days: int) -> bool:
     """Whether it lasts for twice `days`; the client's days count too, as a change at the desk begins a new one."""
-    lasts = max(agreement.until - agreement.given_at, renewal.length(agreement.client))
-    return lasts >= 2 * timedelta(days=days)
+    duration = max(agreement.until - agreement.given_at, renewal.length(agreement.client))
+    return duration >= 2 * timedelta(days=days)
 
 
 def _mail(agreement: Authorisation, days: int) -> None:

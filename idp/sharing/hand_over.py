@@ -6,7 +6,7 @@ from idp.outbox import post
 from idp.partners.snapshots import AnyClient
 
 
-def ask(client: AnyClient, address: str, *, begin: str, by: Membership) -> None:
+def ask_colleague(client: AnyClient, address: str, *, begin: str, by: Membership) -> None:
     """Ask the colleague with `address` by mail to decide about `client`, on behalf of `by`; `begin` is the link.
 
     Whether there is an account with that address is not looked up: the mail is the same either way. Raises

@@ -125,13 +125,13 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     default the person who gave the agreement.
     """
     row = _STATE.one(authorisation=authorisation_id, person=person_id)
-    return None if row is None else _checked(row.standing)
+    return None if row is None else _to_state_and_drop_outdated(row.standing)
 
 
 def current(estab_id: str, client_id: str) -> State | None:
     """The state of the one current agreement of an estab with a client, or None."""
     row = _CURRENT.one(by_estab=estab_id, by_client=client_id, person=None)
-    return None if row is None else _checked(row.standing)
+    return None if row is None else _to_state_and_drop_outdated(row.standing)
 
 
 def is_standing(authorisation_id: str) -> bool:
@@ -141,7 +141,7 @@ def is_standing(authorisation_id: str) -> bool:
 
 
 named: Final = cast("Table", Authorisation.__table__).alias("named")
-"""The agreement a token names, to which `beside` joins the others."""
+"""The agreement a token names, to which `join_state` joins the others."""
 memberships: Final = cast("Table", Membership.__table__)
 estabs: Final = cast("Table", Estab.__table__)
 _newest = cast("Table", Authorisation.__table__).alias("newest")
@@ -156,10 +156,10 @@ COLUMNS: Final = (
     _partners.c.disabled_at.label("partner_disabled_at"),
     memberships.c.person_id.label("member"), memberships.c.removed_at.label("member_removed_at"),
 )  # fmt: skip
-"""The columns of a `Row | None`, in a statement that selects from what is `beside` something."""
+"""The columns of a `Row | None`, in a statement that selects from what is joined by `join_state`."""
 
 
-def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
+def join_state(source: FromClause, person: ColumnElement[Any]) -> FromClause:
     """Join `source`, which has `named`, to the newest agreement of its line, its client, partner, estab and person.
 
     For callers that query something else in the same statement: one round trip (performance.md §2).
@@ -191,7 +191,7 @@ def drop_outdated_client(row: Row | None) -> None:
         registry.drop_outdated(row.client_id, row.client_version)
 
 
-def _checked(row: Row | None) -> State | None:
+def _to_state_and_drop_outdated(row: Row | None) -> State | None:
     drop_outdated_client(row)
     return to_state(row)
 
@@ -210,11 +210,11 @@ def to_state(row: Row | None) -> State | None:
     )  # fmt: skip
 
 
-_AS_IT_STANDS = select(*COLUMNS).select_from(beside(named, bindparam("person", type_=Text())))
-_STATE: Final = Statement(_StateRow, _AS_IT_STANDS.where(named.c.id == bindparam("authorisation", type_=Text())))
+_SELECT_STATE = select(*COLUMNS).select_from(join_state(named, bindparam("person", type_=Text())))
+_STATE: Final = Statement(_StateRow, _SELECT_STATE.where(named.c.id == bindparam("authorisation", type_=Text())))
 _CURRENT: Final = Statement(
     _StateRow,
-    _AS_IT_STANDS.where(
+    _SELECT_STATE.where(
         named.c.estab_id == bindparam("by_estab", type_=Text()),
         named.c.client_id == bindparam("by_client", type_=Text()),
         named.c.withdrawn_at.is_(None),

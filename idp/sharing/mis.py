@@ -54,20 +54,20 @@ def choices() -> list[Mis]:
     return list(mis_catalogue.catalogue().values())
 
 
-def tell(code: str, *, by: Membership) -> None:
-    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.hold`.
+def set_by_school(code: str, *, by: Membership) -> None:
+    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check_and_lock`.
 
     What is shared with a service that does not work with it stands still, as if it were paused, until the school names
     a system that is accepted again. Owners get a mail about that, and the clients are told.
     """
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
-    authority.hold(by, Action.NAME_MIS)
+    authority.check_and_lock(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
     _record(estab, code, by)
 
 
-def take_over(estab_id: str, code: str, *, by: Actor) -> None:
+def set_by_server(estab_id: str, code: str, *, by: Actor) -> None:
     """Record the system that a school's server reads, if the school, whose estab is locked, has named none.
 
     If it has named another, that stays: the school is asked which one is right (`manage.overview`).
@@ -78,24 +78,26 @@ def take_over(estab_id: str, code: str, *, by: Actor) -> None:
 
 
 def _record(estab: Estab, code: str, by: Membership | Actor) -> None:
-    stopping, starting = stops(estab, code), _starts(estab, code)
-    before = accounts.set_mis(estab, code)
-    if before == code:
+    stopping, starting = agreements_stopped_by(estab, code), _agreements_resumed_by(estab, code)
+    former = accounts.set_mis(estab, code)
+    if former == code:
         return
-    session().execute(update(Authorisation).where(*_of(estab)).values(changed_at=clock.now()))  # what clients get
-    log.record(events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)
+    session().execute(
+        update(Authorisation).where(*_current_of(estab)).values(changed_at=clock.now())
+    )  # what clients get
+    log.record(events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=former)
     changes = ("unsupported", "sharing-paused", stopping), ("supported", "sharing-resumed", starting)
-    for what, event, agreed in changes:
+    for kind, event, agreed in changes:
         for agreement in agreed:
-            agreements.remember(
-                what, by, client_id=agreement.client_id, authorisation_id=agreement.id, scopes=agreement.scopes
+            agreements.add_to_history(
+                kind, by, client_id=agreement.client_id, authorisation_id=agreement.id, scopes=agreement.scopes
             )
             notices.record(event, agreement)
     if stopping or starting:
         _mail(estab, stopping, starting, agreements.description(by))
 
 
-def stops(estab: Estab, code: str) -> list[Authorisation]:
+def agreements_stopped_by(estab: Estab, code: str) -> list[Authorisation]:
     """The agreements in use that would stand still if the school used the system `code`."""
     return [
         agreement
@@ -104,7 +106,7 @@ def stops(estab: Estab, code: str) -> list[Authorisation]:
     ]
 
 
-def _starts(estab: Estab, code: str) -> list[Authorisation]:
+def _agreements_resumed_by(estab: Estab, code: str) -> list[Authorisation]:
     """The agreements that stand still because of the school's system, and would not with the system `code`."""
     return [
         agreement
@@ -115,11 +117,13 @@ def _starts(estab: Estab, code: str) -> list[Authorisation]:
 
 def _in_use(estab: Estab) -> list[Authorisation]:
     in_use = Authorisation.paused_at.is_(None), Authorisation.until > clock.now()
-    rows = session().scalars(select(Authorisation).where(*_of(estab), *in_use).order_by(Authorisation.client_id))
+    rows = session().scalars(
+        select(Authorisation).where(*_current_of(estab), *in_use).order_by(Authorisation.client_id)
+    )
     return [agreement for agreement in rows if agreement.client.accepted_mis]
 
 
-def _of(estab: Estab) -> tuple[ColumnElement[bool], ...]:
+def _current_of(estab: Estab) -> tuple[ColumnElement[bool], ...]:
     """The condition for the school's current agreements."""
     is_current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
     return Authorisation.estab_id == estab.id, *is_current

@@ -23,10 +23,10 @@ COLUMNS = (
 def rows(estab_id: str) -> list[dict[str, str]]:
     """A row of `COLUMNS` for each service the school has not stopped sharing with, by name.
 
-    The server's connection is none of them: what its program sends is read by services, each with its own row.
+    The connection of the school's server has no row: the services that read its data have theirs.
     "Since" is when the school first agreed, though it has changed or renewed that.
     """
-    receivers = [agreed for agreed in authorise.current(estab_id) if not agreed.is_of_server]
+    receivers = [agreement for agreement in authorise.current(estab_id) if not agreement.is_of_server]
     current = sorted(receivers, key=lambda row: (row.client.partner_name, row.client.client_name))
     first = select(Authorisation.id, Authorisation.given_at).where(Authorisation.id.in_([row.line for row in current]))
     since = {row.id: row.given_at for row in session().execute(first)}
@@ -38,18 +38,18 @@ def as_csv(estab_id: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([_inert(row[name]) for name in COLUMNS] for row in rows(estab_id))
+    writer.writerows([_escape_formula(row[name]) for name in COLUMNS] for row in rows(estab_id))
     return text.getvalue()
 
 
-def _row(agreed: Authorisation, since: datetime) -> dict[str, str]:
-    client, areas = agreed.client, scopes.in_order(agreed.scopes)
+def _row(agreement: Authorisation, since: datetime) -> dict[str, str]:
+    client, areas = agreement.client, scopes.in_order(agreement.scopes)
     special = [area.title for area in areas if area.special_category]
     cells = (
         client.partner_name, client.client_name, client.purpose, "; ".join(area.title for area in areas),
         "; ".join(field for area in areas for field in area.fields), "; ".join(special) or "none",
-        agreed.giver.name, _day(since), _day(agreed.until), agreed.state,
-        client.agreement_uri, agreed.agreement, client.policy_uri,
+        agreement.giver.name, _day(since), _day(agreement.until), agreement.state,
+        client.agreement_uri, agreement.agreement, client.policy_uri,
     )  # fmt: skip
     return dict(zip(COLUMNS, cells, strict=True))
 
@@ -59,6 +59,6 @@ def _day(when: datetime) -> str:
     return when.astimezone(clock.LONDON).date().isoformat()
 
 
-def _inert(cell: str) -> str:
+def _escape_formula(cell: str) -> str:
     """A cell that a spreadsheet would run is made text by an apostrophe."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -26,12 +26,12 @@ def send(
     """
     estab = agreed.estab
     person = agreements.description(by)
-    agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
+    areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
             owner=owner.name_in_mails, person=person, school=estab.name, estab_id=estab.estab_id,
-            client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
+            client_name=client.client_name, partner_name=client.partner_name, areas=areas,
             is_server=agreed.is_of_server,
             today=dates.day(clock.now()), until=dates.day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,

@@ -46,27 +46,27 @@ def renew(
     client has come to ask for is not included. Every owner gets a receipt. Raises as `authorise.change`, and `NotYet`;
     `ChangedMeanwhile` also where the version on the page is no longer the client's.
     """
-    agreements.hold(estab_id, by)
-    client, before = registry.client(client_id), agreements.current(estab_id, client_id)
-    if before is None:
+    agreements.check_and_lock(estab_id, by)
+    client, former = registry.client(client_id), agreements.current(estab_id, client_id)
+    if former is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}")
-    if client is None or not is_due(before):
+    if client is None or not is_due(former):
         raise NotYet(reason=f"{estab_id} and {client_id}")
     if version != client.agreement_version:
         raise ChangedMeanwhile(reason=f"the agreement of {client_id} has another version")
     mis.check(by.estab, client)
-    scopes = before.scopes & client.scopes
+    scopes = former.scopes & client.scopes
     protected_data.check(scopes, second_step=second_step)
     protected_data.check_rule(by.estab, second_step=second_step)
     if not scopes:
         raise BadRequest("This service no longer asks for anything that your school shares.", reason=client_id)
     if agreements.end(estab_id, client_id, only=replaces, superseded_at=clock.now()) is None:
         raise ChangedMeanwhile(reason=f"{estab_id} and {client_id}, renewed")
-    given = agreements.insert(
-        client_id, by, before, scopes=scopes, offered=before.offered, agreement=version,
-        until=authorise.lasts_until(client), paused_at=before.paused_at,
-        **(agreements.still_considered(before) | {"considered_agreement": version}),
+    authorisation = agreements.insert(
+        client_id, by, former, scopes=scopes, offered=former.offered, agreement=version,
+        until=authorise.default_end(client), paused_at=former.paused_at,
+        **(agreements.unchanged_review_columns(former) | {"considered_agreement": version}),
     )  # fmt: skip
-    agreements.record(events.SHARING_RENEWED, given, by)
-    receipts.send("sharing_receipt", given, client, by, replaces=True, renews=True)
-    return given
+    agreements.record(events.SHARING_RENEWED, authorisation, by)
+    receipts.send("sharing_receipt", authorisation, client, by, replaces=True, renews=True)
+    return authorisation

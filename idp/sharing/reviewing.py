@@ -37,23 +37,23 @@ def agree(
     `replaces` is the id of the agreement on the page, `shown` the review there. Every owner gets a receipt. Raises as
     `authorise.give`; `ChangedMeanwhile` also where the review is another by now, or none.
     """
-    client, before, review = _hold(estab_id, client_id, replaces, shown, by)
+    client, former, review = _lock_reviewed(estab_id, client_id, replaces, shown, by)
     mis.check(by.estab, client)
     added = review.chosen(ticked)
     protected_data.check(added, second_step=second_step)
     protected_data.check_rule(by.estab, second_step=second_step)
-    if agreements.end(estab_id, client_id, only=before.id, superseded_at=clock.now()) is None:
+    if agreements.end(estab_id, client_id, only=former.id, superseded_at=clock.now()) is None:
         raise ChangedMeanwhile(reason=f"{estab_id} and {client_id}, reviewed")
-    offered = before.offered | review.required | review.optional
-    given = agreements.insert(
-        client_id, by, before, scopes=(before.scopes & client.scopes) | added, offered=offered,
-        agreement=client.agreement_version, until=before.until, paused_at=before.paused_at,
-        reminded_days=before.reminded_days,
-        **agreements.considered(client, before, offered=offered, version=client.agreement_version),
+    offered = former.offered | review.required | review.optional
+    authorisation = agreements.insert(
+        client_id, by, former, scopes=(former.scopes & client.scopes) | added, offered=offered,
+        agreement=client.agreement_version, until=former.until, paused_at=former.paused_at,
+        reminded_days=former.reminded_days,
+        **agreements.considered_columns(client, former, offered=offered, version=client.agreement_version),
     )  # fmt: skip
-    agreements.record(events.SHARING_CHANGED, given, by)
-    receipts.send("sharing_receipt", given, client, by, replaces=True)
-    return given
+    agreements.record(events.SHARING_CHANGED, authorisation, by)
+    receipts.send("sharing_receipt", authorisation, client, by, replaces=True)
+    return authorisation
 
 
 def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Membership) -> Authorisation:
@@ -61,17 +61,19 @@ def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Mem
 
     Every owner gets a mail. Raises as `agree`.
     """
-    client, before, review = _hold(estab_id, client_id, replaces, shown, by)
-    before.offered = before.offered | review.optional  # an answer, as if they had been left unticked
+    client, agreement, review = _lock_reviewed(estab_id, client_id, replaces, shown, by)
+    agreement.offered = agreement.offered | review.optional  # an answer, as if they had been left unticked
     offered = review.required | review.optional
-    for name, value in agreements.considered(client, before, offered=offered, version=client.agreement_version).items():
-        setattr(before, name, value)
-    before.review_mailed_at, before.review_declined_at, before.changed_at = None, clock.now(), clock.now()
+    for name, value in agreements.considered_columns(
+        client, agreement, offered=offered, version=client.agreement_version
+    ).items():
+        setattr(agreement, name, value)
+    agreement.review_mailed_at, agreement.review_declined_at, agreement.changed_at = None, clock.now(), clock.now()
     session().flush()
     declined = {"declined_scope": scopes.format(offered), "declined_agreement_version": review.version or ""}
-    agreements.record(events.SHARING_REVIEW_DECLINED, before, by, **declined)
-    receipts.send("sharing_review_declined", before, client, by)
-    return before
+    agreements.record(events.SHARING_REVIEW_DECLINED, agreement, by, **declined)
+    receipts.send("sharing_review_declined", agreement, client, by)
+    return agreement
 
 
 def mail_due() -> bool:
@@ -87,12 +89,12 @@ def mail_due() -> bool:
     client = session().scalar(changed.execution_options(populate_existing=True))
     if client is None:
         return False
-    for alike in _groups_to_review(client):
-        marked = _mark(client.id, alike)
-        for agreement_id in marked:
+    for group in _groups_to_review(client):
+        agreement_ids = _mark(client.id, group)
+        for agreement_id in agreement_ids:
             with row_isolated("review of sharing", agreement_id):
                 _mail(session().get_one(Authorisation, agreement_id, populate_existing=True), client)
-        if len(marked) == BATCH_SIZE:
+        if len(agreement_ids) == BATCH_SIZE:
             return True
     if next(_groups_to_review(client), None) is None:  # else another worker was at the same rows, and there are more
         registry.note_reviewed(client)
@@ -104,22 +106,22 @@ def link(estab_id: str, client_id: str) -> str:
     return runtime.url(f"/manage/sharing/{client_id}/review?school={estab_id}")
 
 
-def _hold(
+def _lock_reviewed(
     estab_id: str, client_id: str, replaces: str, shown: str, by: Membership
 ) -> tuple[AnyClient, Authorisation, Review]:
     """The client, the agreement under a lock, and its review, which is the one that was shown. Raises otherwise."""
-    agreements.hold(estab_id, by)
-    client, before = registry.client(client_id), agreements.current(estab_id, client_id)
-    if before is None:
+    agreements.check_and_lock(estab_id, by)
+    client, agreement = registry.client(client_id), agreements.current(estab_id, client_id)
+    if agreement is None:
         raise agreements.NothingShared(reason=f"{estab_id} and {client_id}")
-    before = lock(Authorisation, before.id)
-    is_current = before is not None and before.superseded_at is None and before.withdrawn_at is None
-    review = reviews.of(before, client) if before is not None and is_current and client is not None else None
-    if client is None or before is None or review is None or before.id != replaces or review.shown != shown:
+    agreement = lock(Authorisation, agreement.id)
+    is_current = agreement is not None and agreement.superseded_at is None and agreement.withdrawn_at is None
+    review = reviews.of(agreement, client) if agreement is not None and is_current and client is not None else None
+    if client is None or agreement is None or review is None or agreement.id != replaces or review.shown != shown:
         raise ChangedMeanwhile(
             "This has changed since you opened the page. Please look at it again.", reason=f"{estab_id} and {client_id}"
         )
-    return client, before, review
+    return client, agreement, review
 
 
 def _groups_to_review(client: Client) -> Iterator[tuple[ColumnElement[bool], ...]]:
@@ -147,9 +149,9 @@ def _in_force(client_id: str) -> tuple[ColumnElement[bool], ...]:
     )  # fmt: skip
 
 
-def _mark(client_id: str, alike: tuple[ColumnElement[bool], ...]) -> list[str]:
+def _mark(client_id: str, group: tuple[ColumnElement[bool], ...]) -> list[str]:
     """Mark the next agreements as told of, and return their ids. The UPDATE decides between two workers."""
-    due = *_in_force(client_id), *alike
+    due = *_in_force(client_id), *group
     batch = select(Authorisation.id).where(*due).order_by(Authorisation.id).limit(BATCH_SIZE).scalar_subquery()
     statement = update(Authorisation).where(*due, Authorisation.id.in_(batch)).values(review_mailed_at=clock.now())
     return list(session().scalars(statement.returning(Authorisation.id).execution_options(synchronize_session=False)))

@@ -76,8 +76,8 @@ def difference(
     required = optional = frozenset[str]()
     if considered is not None:
         new = scopes.known(client.scopes) - considered
-        come_to_need = scopes.known(client.required_scopes) - (considered_required or frozenset())
-        required = ((new & client.required_scopes) | come_to_need) - agreed
+        newly_required = scopes.known(client.required_scopes) - (considered_required or frozenset())
+        required = ((new & client.required_scopes) | newly_required) - agreed
         optional = (new & client.optional_scopes) - agreed
     new_version = client.agreement_version if client.agreement_version != version else None
     if not required and not optional and new_version is None:

@@ -1,7 +1,8 @@
-"""Fictional schools and sandbox applications meet each other, and nothing real: the rule, in one function.
+"""The rule that sandbox applications work with fictional schools only, and live applications with real ones.
 
-Every agreement is inserted by `agreements.insert`, which asks here. Every code and token needs an agreement, so this is
-enough for all of them; the authorization endpoint asks too, so that no page names a sandbox application to a school.
+`agreements.insert`, which inserts every agreement, checks it. Every code and token needs an agreement, so this is
+enough for all of them; the authorization endpoint checks it too, so that no page names a sandbox application to a
+school.
 """
 
 from idp.estabs.models import Estab
@@ -16,12 +17,12 @@ class FictionalAndReal(Refusal):
     message = "Applications that are being tested work with the fictional schools of their own company alone."
 
 
-def may_meet(client: AnyClient, estab: Estab) -> bool:
+def may_ask(client: AnyClient, estab: Estab) -> bool:
     """Whether `client` may ask `estab` for anything: both are real, or both are for trials of the same partner."""
     return estab.fictional_for == (client.partner_id if client.is_sandbox else None)
 
 
 def check(client: AnyClient, estab: Estab) -> None:
-    """Raise `FictionalAndReal` unless they may meet."""
-    if not may_meet(client, estab):
+    """Raise `FictionalAndReal` unless `client` may ask `estab`."""
+    if not may_ask(client, estab):
         raise FictionalAndReal(reason=f"{client.id} and {estab.id}")

@@ -59,7 +59,7 @@ class ReviewResult:
     refused: list[RefusedSchool]
 
 
-def others(client: AnyClient, by: Membership, *, second_step: bool) -> list[OtherSchool]:
+def other_schools(client: AnyClient, by: Membership, *, second_step: bool) -> list[OtherSchool]:
     """The schools, besides that of `by`, for which the same person acts and whose accounts are open; by name."""
     members = [member for member in people.active_memberships(by.person) if member.estab_id != by.estab_id]
     authorisations = _current(client, members)
@@ -125,7 +125,7 @@ def _obstacle(
     try:
         authority.check(member, Action.AUTHORISE)
         mis.check(member.estab, client)
-    except authority.MayNot:
+    except authority.NotPermitted:
         return f"Only {permissions.who(Action.AUTHORISE)} of this school can authorise it."
     except mis.MisUnknown:
         return f"{client.client_name} works with some systems only, and we do not know yet which one this school uses."

@@ -30,7 +30,7 @@ class WrongCode(Refusal):
 
 
 class SetUpExpired(Refusal):
-    """This session has no set-up that is still under way."""
+    """This session has no unfinished set-up, or it took too long."""
 
     code, status, title = "set_up_expired", 410, "That took too long"
     message = (
@@ -40,10 +40,10 @@ class SetUpExpired(Refusal):
 
 def begin(person_id: str, account: str, sid: str) -> NewApp:
     """A new app for the person, named `account` in it; the same one again until the session `sid` has finished it."""
-    row = _under_way(person_id, sid)
+    row = _unfinished_set_up(person_id, sid)
     if row is None:
         lock(Administrator, person_id)  # otherwise two windows opened at once would show two seeds
-        row = _under_way(person_id, sid)
+        row = _unfinished_set_up(person_id, sid)
     if row is None:
         app_id, seed = crypto.new_id("app"), second_factor.new_seed()
         row = AuthenticatorApp(
@@ -60,10 +60,10 @@ def finish(person_id: str, sid: str, code: str) -> bool:
     """Take the new app into use if `code` is one of it; returns whether it replaced another app.
 
     Raises `WrongCode` and `SetUpExpired`. Two requests at once follow one another at the person's row; the second is
-    refused, because nothing is under way any more.
+    refused, because the set-up is finished.
     """
     lock(Administrator, person_id)
-    row = _under_way(person_id, sid)
+    row = _unfinished_set_up(person_id, sid)
     if row is None:
         raise SetUpExpired(reason=person_id)
     step = second_factor.step_of(_seed(row), code)
@@ -82,7 +82,7 @@ def in_use(person_id: str) -> AuthenticatorApp | None:
     return session().scalar(select(AuthenticatorApp).where(*of_person))
 
 
-def is_held(person_id: str) -> bool:
+def is_set_up(person_id: str) -> bool:
     """Whether the person signs in with an app."""
     return in_use(person_id) is not None
 
@@ -100,17 +100,17 @@ def spend_code(person_id: str, code: str) -> bool:
 
 def remove(person_id: str) -> bool:
     """Delete the person's app, and any that is being set up; returns whether one was in use."""
-    held = _delete(AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_not(None))
+    was_in_use = _delete(AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_not(None))
     _delete(AuthenticatorApp.person_id == person_id)
-    return held
+    return was_in_use
 
 
-def _under_way(person_id: str, sid: str) -> AuthenticatorApp | None:
+def _unfinished_set_up(person_id: str, sid: str) -> AuthenticatorApp | None:
     since: datetime = clock.now() - SET_UP_LIFETIME
-    mine = AuthenticatorApp.person_id == person_id, AuthenticatorApp.sid == sid
+    own = AuthenticatorApp.person_id == person_id, AuthenticatorApp.sid == sid
     unfinished = AuthenticatorApp.confirmed_at.is_(None), AuthenticatorApp.created_at > since
     newest = AuthenticatorApp.created_at.desc(), AuthenticatorApp.id
-    return session().scalars(select(AuthenticatorApp).where(*mine, *unfinished).order_by(*newest).limit(1)).first()
+    return session().scalars(select(AuthenticatorApp).where(*own, *unfinished).order_by(*newest).limit(1)).first()
 
 
 def _delete(*conditions: ColumnElement[bool]) -> bool:

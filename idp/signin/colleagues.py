@@ -27,21 +27,21 @@ MAX_BY_AN_OWNER: Final = 10
 
 
 class OwnersOnly(Refusal):
-    """Admins and viewers start nothing for others."""
+    """Admins and viewers cannot do this."""
 
     code, status, title = "owners_only", 403, "Only an owner can do this"
     message = "Owners of your school's account help colleagues who cannot sign in."
 
 
 class OwnAccount(Refusal):
-    """An owner does this for others only."""
+    """Owners help colleagues, not themselves."""
 
     code, status, title = "own_account", 409, "This is your own account"
     message = "Your own password and second step are on the page Security."
 
 
 class NotVerified(Refusal):
-    """The owner of an unverified school may be anybody."""
+    """Anyone can register a school, so owners of unverified ones cannot do this."""
 
     code, status, title = "school_not_verified", 409, "We have not verified your school yet"
     message = "You can help colleagues once we have verified your school. Until then, please contact us."
@@ -93,7 +93,7 @@ def send_reset_link(owner: Membership, person_id: str) -> Administrator:
 
     Raises what `find` does, and `StartedOften`.
     """
-    person = _hold(owner, person_id)
+    person = _find_and_lock(owner, person_id)
     _count(owner, person)
     reset_links.send(person, by=owner.person_id, sent_for=owner)
     _notify_owners(owner, person, due=None)
@@ -105,7 +105,7 @@ def start_factor_recovery(owner: Membership, person_id: str) -> FactorRecovery:
 
     Raises what `check_factor_recovery` does, and `StartedOften`.
     """
-    person = _hold(owner, person_id)
+    person = _find_and_lock(owner, person_id)
     check_factor_recovery(owner, person)
     if (existing := factor_recovery.waiting(person.id)) is not None:
         return existing
@@ -120,17 +120,17 @@ def check_factor_recovery(owner: Membership, person: Administrator) -> None:
     if not factors.has_any(person.id):
         raise NothingLost(reason=person.id)
     for membership in person.memberships:
-        held = people.membership(owner.person_id, membership.estab_id)
-        if held is None or not held.may(Action.HELP_COLLEAGUES):
+        owner_membership = people.membership(owner.person_id, membership.estab_id)
+        if owner_membership is None or not owner_membership.may(Action.HELP_COLLEAGUES):
             raise OtherSchools(reason=f"{person.id} acts for {membership.estab_id}, {owner.person_id} does not own it")
 
 
-def _hold(owner: Membership, person_id: str) -> Administrator:
+def _find_and_lock(owner: Membership, person_id: str) -> Administrator:
     """As `find`, on rows that stay as they are until this transaction ends."""
     lock(Estab, owner.estab_id, shared=True)
     lock(Administrator, person_id)
-    for each_id in (owner.person_id, person_id):
-        lock(Membership, (each_id, owner.estab_id), shared=True)
+    for member_id in (owner.person_id, person_id):
+        lock(Membership, (member_id, owner.estab_id), shared=True)
     return find(owner, person_id)
 
 

@@ -95,8 +95,8 @@ def of_partner(partner_id: str) -> list[Developer]:
 
 def addresses(partner_id: str) -> list[str]:
     """The e-mail addresses of the people of a partner who can sign in."""
-    able = Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
-    statement = select(Developer.email).where(Developer.partner_id == partner_id, *able)
+    can_sign_in = Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
+    statement = select(Developer.email).where(Developer.partner_id == partner_id, *can_sign_in)
     return list(session().scalars(statement.order_by(Developer.email)))
 
 
@@ -135,5 +135,5 @@ def find(partner_name: str, email: str) -> Developer:
 
 def _owners(partner_id: str) -> int:
     """Owners of the partner's account who can sign in."""
-    able = Developer.is_owner, Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
-    return session().scalar(select(func.count()).where(Developer.partner_id == partner_id, *able)) or 0
+    can_sign_in = Developer.is_owner, Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
+    return session().scalar(select(func.count()).where(Developer.partner_id == partner_id, *can_sign_in)) or 0

@@ -27,7 +27,7 @@ _SYSTEMS: Final = {
     "Windows": "Windows", "Mac OS X": "Mac", "iPad": "iPad", "iPhone": "iPhone", "Android": "Android",
     "Chrome OS": "Chromebook", "Linux": "Linux", "Ubuntu": "Linux", "Fedora": "Linux",
 }  # fmt: skip
-"""What ua-parser calls them, in its owner's words. Other names are not shown: a stranger may have written them."""
+"""Names of ua-parser, and those that people use. Others are not shown: a stranger may have written them."""
 
 MAX_USER_AGENT: Final = 512
 """Characters that are parsed; browsers send fewer than 200."""
@@ -75,7 +75,7 @@ def remember(person_id: str) -> None:
     answer_with_cookie(_cookie_name(), device, lifetime=lifetime)
 
 
-def in_words(user_agent: str) -> str:
+def describe(user_agent: str) -> str:
     """The browser as its owner would call it: "Firefox on Windows"."""
     parsed = parse(user_agent[:MAX_USER_AGENT])
     browser = _BROWSERS.get(parsed.user_agent.family, "") if parsed.user_agent else ""

@@ -15,15 +15,17 @@ MANY_LOCKS: Final = 10
 
 def operators() -> Iterator[Finding]:
     """At least one operator is set up, with a second factor."""
-    able = session().scalar(select(func.count()).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None)))
-    if able:
-        yield Finding("operators", "ok", f"{able} with a second factor")
+    count = session().scalar(
+        select(func.count()).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None))
+    )
+    if count:
+        yield Finding("operators", "ok", f"{count} with a second factor")
     else:
         yield Finding("operators", "warning", "none has finished setting up", "run: idp operators add NAME EMAIL")
 
 
 def locked_accounts() -> Iterator[Finding]:
-    """No more accounts are locked than people who mistype explain; otherwise passwords are being tried at many."""
+    """Few accounts are locked. Many at once mean that somebody tries passwords, not that people mistype theirs."""
     accounts, others = locks.current()
     if len(accounts) + others >= MANY_LOCKS:
         message = f"{len(accounts)} accounts and {others} other names or browsers are locked by wrong passwords"
@@ -33,11 +35,11 @@ def locked_accounts() -> Iterator[Finding]:
 
 
 def password_spraying() -> Iterator[Finding]:
-    """Few names get wrong passwords by browsers that are new to them; otherwise passwords are tried at many."""
-    seen = spraying.figures()
-    message = f"names with wrong passwords in this hour, typed in browsers new to them: {seen.names}"
-    if seen.is_widespread or seen.networks:
-        message = f"{message}; networks that have to wait: {seen.networks}"
+    """Few accounts get wrong passwords from unknown browsers. Many mean that somebody sprays passwords."""
+    figures = spraying.figures()
+    message = f"names with wrong passwords in this hour, typed in browsers new to them: {figures.names}"
+    if figures.is_widespread or figures.networks:
+        message = f"{message}; networks that have to wait: {figures.networks}"
         yield Finding("spraying", "warning", message, "somebody may be trying passwords; the log names the networks")
     else:
         yield Finding("spraying", "ok", message)

@@ -34,7 +34,7 @@ def is_needed(person: Administrator, passkey_id: str | None = None) -> bool:
 
 def remove_app(person: Administrator) -> bool:
     """Delete the person's authenticator app and tell them; False if they had none. Raises `FactorNeeded`."""
-    _hold(person)
+    _lock_person(person)
     if is_needed(person):
         raise FactorNeeded(reason=person.id)
     if not authenticator_app.remove(person.id):
@@ -45,14 +45,14 @@ def remove_app(person: Administrator) -> bool:
 
 def remove_passkey(person: Administrator, passkey_id: str) -> None:
     """Delete a passkey of the person and tell them. Raises `FactorNeeded`, and `NotFound` for those of others."""
-    _hold(person)
+    _lock_person(person)
     if is_needed(person, passkey_id):
         raise FactorNeeded(reason=person.id)
     passkeys.remove(person.id, passkey_id)
     factors.note_removed(person, factors.PASSKEY)
 
 
-def _hold(person: Administrator) -> None:
+def _lock_person(person: Administrator) -> None:
     for estab_id in sorted(member.estab_id for member in person.memberships):
         lock(Estab, estab_id, shared=True)
-    people.hold(person.id)
+    people.get_locked(person.id)

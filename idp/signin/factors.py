@@ -1,4 +1,4 @@
-"""Second factors of administrators: which kinds there are, who has one, and what happens when one comes or goes.
+"""Second factors of administrators: which kinds there are, who has one, and what happens when one is added or removed.
 
 A kind of factor is a line of `KINDS`. A person who has a factor of any kind is asked for a second step at each sign-in
 (`second_step`).
@@ -22,25 +22,25 @@ class Kind:
     name: str
     title: str
     """As pages and mails call it, within a sentence."""
-    is_held: Callable[[str], bool]
+    has_any: Callable[[str], bool]
     """Whether the person with this id has one."""
     forget: Callable[[str], object]
     """Delete all of the person's factors of this kind."""
 
 
-APP: Final = Kind("app", "authenticator app", authenticator_app.is_held, authenticator_app.remove)
-PASSKEY: Final = Kind("passkey", "passkey", passkeys.is_held, passkeys.forget)
+APP: Final = Kind("app", "authenticator app", authenticator_app.is_set_up, authenticator_app.remove)
+PASSKEY: Final = Kind("passkey", "passkey", passkeys.has_any, passkeys.forget)
 KINDS: Final = (APP, PASSKEY)
 
 
 def kinds(person_id: str) -> frozenset[str]:
     """The names of the kinds of factor that the person has."""
-    return frozenset(kind.name for kind in KINDS if kind.is_held(person_id))
+    return frozenset(kind.name for kind in KINDS if kind.has_any(person_id))
 
 
 def has_any(person_id: str) -> bool:
     """Whether the person has a second factor, so that a password alone does not sign them in."""
-    return any(kind.is_held(person_id) for kind in KINDS)
+    return any(kind.has_any(person_id) for kind in KINDS)
 
 
 def forget_all(person_id: str) -> None:

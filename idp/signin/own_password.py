@@ -34,11 +34,11 @@ def change(person_id: str, current: str, chosen: str, *, device: str | None, sid
     is_right = runtime.passwords().matches(stored, typed)
     password_hash = runtime.passwords().hash(chosen) if is_right else None
 
-    now = people.hold(person_id)
+    locked_person = people.get_locked(person_id)
     locks = guesses.count(counter)
-    if password_hash is None or now is None or now.password_hash != stored:
+    if password_hash is None or locked_person is None or locked_person.password_hash != stored:
         password.note_failure(person_id, locks=locks)
         raise WrongCurrentPassword(reason=person_id)
     guesses.forget(counter)
-    password.change(now, password_hash, by=person_id)
+    password.change(locked_person, password_hash, by=person_id)
     browser_sessions.end_all(person_id, "password_changed", except_sid=sid)

@@ -1,8 +1,8 @@
 """The sessions of the person who is signed in: where they are signed in, and how to end it elsewhere.
 
-The place is said by what we know for certain: this browser, the network of this browser's present address, or another
-one. We ask no service where an address is: it would learn who signs in, and is wrong about schools, whose
-broadband may end in another town.
+The place is described by what is certain: this browser, the network of this browser's present address, or another one.
+No geolocation service is used: it would learn who signs in, and is wrong about schools, whose broadband may end in
+another town.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Session:
         return self.place == THIS_BROWSER
 
 
-def living(signed_in: SignedIn, address: str) -> list[Session]:
+def active(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's sessions that still work: that of this browser first, then by last use."""
     statement = (
         select(BrowserSession)
@@ -54,7 +54,7 @@ def living(signed_in: SignedIn, address: str) -> list[Session]:
 
 def others(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's sessions in other browsers, the last used first."""
-    return [browser_session for browser_session in living(signed_in, address) if not browser_session.is_here]
+    return [browser_session for browser_session in active(signed_in, address) if not browser_session.is_here]
 
 
 def end(signed_in: SignedIn, sid: str) -> str:
@@ -98,6 +98,6 @@ def _live(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
 
 
 def _session(row: BrowserSession, signed_in: SignedIn, address: str) -> Session:
-    same = bool(row.address) and network_of(row.address) == network_of(address)
-    place = THIS_BROWSER if row.sid == signed_in.sid else SAME_NETWORK if same else OTHER_NETWORK
+    is_same_network = bool(row.address) and network_of(row.address) == network_of(address)
+    place = THIS_BROWSER if row.sid == signed_in.sid else SAME_NETWORK if is_same_network else OTHER_NETWORK
     return Session(row.sid, row.device, place, row.created_at, row.last_used_at)

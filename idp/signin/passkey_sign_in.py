@@ -1,6 +1,6 @@
 """Sign in with a passkey: by itself, or as the second step after a password.
 
-By itself it passes what a password passes: counters and locks, the limit of sign-ins, the school's standing. A
+By itself it is subject to all that a password is: counters and locks, the limit of sign-ins, the school's state. A
 credential that we know and one that we do not are answered alike, and neither costs a password hash.
 """
 
@@ -14,7 +14,7 @@ from idp.signin.second_step import HalfSignedIn
 
 METHODS: Final = frozenset({"user", "mfa"})
 """RFC 8176: a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor `swk` is
-said: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device knows."""
+claimed: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device knows."""
 
 
 def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
@@ -26,19 +26,19 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     authentication = passkeys.read(answer)
     passkey = passkeys.by_credential(authentication.credential_id)
     person_id = passkey.person_id if passkey else None
-    person = people.hold(person_id) if person_id else None
+    person = people.get_locked(person_id) if person_id else None
     counter = devices.guess_counter(person_id, device) if person_id else None
     locks = guesses.count(counter) if counter else False
     try:
         passkeys.use(authentication, passkeys.SIGN_IN, browser=browser)
     except PasskeyRefused:
-        if person_id:  # strangers' inventions are not worth a row of the audit log each
+        if person_id:  # unknown credentials are not logged: anyone can send any number
             password.note_failure(person_id, locks=locks)
         raise
     guesses.forget(counter)
     if person is None:
         raise PasskeyRefused(reason=f"{person_id} was removed")
-    password.admit(person)
+    password.check_may_sign_in(person)
     factor_recovery.stop_for(person.id)
     return person
 

@@ -20,7 +20,7 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import post
 from idp.signin import guesses, webauthn_ceremonies
 from idp.signin.models import Passkey, PasskeyChallenge
-from idp.signin.webauthn_ceremonies import Authentication, Known, UnacceptableAnswer
+from idp.signin.webauthn_ceremonies import Authentication, KnownCredential, UnacceptableAnswer
 
 REGISTER: Final = "register"
 SIGN_IN: Final = "sign_in"
@@ -62,7 +62,7 @@ def creation_options(person: Administrator, *, browser: str) -> dict[str, Any]:
     """What the browser needs to make a passkey for the person, with a challenge that works in this browser."""
     return webauthn_ceremonies.creation_options(
         _new_challenge(REGISTER, browser, person.id),
-        user_id=person.id, user_name=person.email, display_name=person.name, held=_known(person.id),
+        user_id=person.id, user_name=person.email, display_name=person.name, held=_credentials_of(person.id),
     )  # fmt: skip
 
 
@@ -73,7 +73,9 @@ def sign_in_options(*, browser: str) -> dict[str, Any]:
 
 def second_step_options(person_id: str, *, browser: str) -> dict[str, Any]:
     """What the browser needs to use a passkey of this person, whose password was right."""
-    return webauthn_ceremonies.request_options(_new_challenge(SECOND_STEP, browser, person_id), _known(person_id))
+    return webauthn_ceremonies.request_options(
+        _new_challenge(SECOND_STEP, browser, person_id), _credentials_of(person_id)
+    )
 
 
 def register(person: Administrator, answer: str, *, name: str, device: str, browser: str) -> Passkey:
@@ -94,7 +96,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
     is_new = inserts.once(
         Passkey, id=passkey_id, person_id=person.id, credential_id=new.credential_id, public_key=new.public_key,
         sign_count=new.sign_count, transports=new.transports, can_be_backed_up=new.can_be_backed_up,
-        is_backed_up=new.is_backed_up, name=name or _name_of(new, device), created_at=clock.now(),
+        is_backed_up=new.is_backed_up, name=name or _default_name(new, device), created_at=clock.now(),
     )  # fmt: skip
     if not is_new:
         raise PasskeyNotAdded(reason="the credential is registered already")
@@ -118,7 +120,7 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
     try:
         _spend(answer.challenge, purpose, browser, person_id)
         passkey = by_credential(answer.credential_id)
-        if passkey is None or not _belongs(passkey, answer.user_handle, person_id):
+        if passkey is None or not _belongs_to(passkey, answer.user_handle, person_id):
             raise UnacceptableAnswer("not a credential of that person")  # noqa: TRY301  one way out for all of them
         used = answer.verify(passkey.public_key)
     except UnacceptableAnswer as error:
@@ -126,13 +128,13 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
     is_later = Passkey.sign_count < used.sign_count
     if used.sign_count == 0:  # an authenticator without a counter, unless it had one before
         is_later = Passkey.sign_count == 0
-    raised = session().execute(
+    result = session().execute(
         update(Passkey)
         .where(Passkey.id == passkey.id, is_later)
         .values(sign_count=used.sign_count, is_backed_up=used.is_backed_up, last_used_at=clock.now())
         .returning(Passkey.id)
     )
-    if raised.first() is None:
+    if result.first() is None:
         _note_copied(passkey)
         raise PasskeyCopied(reason=f"{passkey.id}: counter {used.sign_count}")
     return passkey
@@ -157,7 +159,7 @@ def get(person_id: str, passkey_id: str) -> Passkey:
     return passkey
 
 
-def is_held(person_id: str) -> bool:
+def has_any(person_id: str) -> bool:
     """Whether the person has a passkey."""
     return session().scalars(select(Passkey.id).where(Passkey.person_id == person_id).limit(1)).first() is not None
 
@@ -194,17 +196,17 @@ def _spend(challenge: str, purpose: str, browser: str, person_id: str | None) ->
         raise UnacceptableAnswer("the challenge is unknown here, used or expired")
 
 
-def _belongs(passkey: Passkey, user_handle: bytes | None, person_id: str | None) -> bool:
+def _belongs_to(passkey: Passkey, user_handle: bytes | None, person_id: str | None) -> bool:
     if user_handle is None:
         return passkey.person_id == person_id
     return user_handle == passkey.person_id.encode() and person_id in {None, passkey.person_id}
 
 
-def _known(person_id: str) -> list[Known]:
-    return [Known(passkey.credential_id, passkey.transports) for passkey in of_person(person_id)]
+def _credentials_of(person_id: str) -> list[KnownCredential]:
+    return [KnownCredential(passkey.credential_id, passkey.transports) for passkey in of_person(person_id)]
 
 
-def _name_of(new: webauthn_ceremonies.NewCredential, device: str) -> str:
+def _default_name(new: webauthn_ceremonies.NewCredential, device: str) -> str:
     if not new.is_on_another_device:
         return device
     return "Phone or tablet" if "hybrid" in new.transports else "Security key"

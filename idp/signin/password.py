@@ -68,9 +68,9 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     if not account.in_known_browser:
         spraying.check(address)
     database.end_read_transaction()
-    is_right, renewed = _compare(account.stored, passphrases.normalise(password) if account.is_ours else password)
+    is_right, renewed = _verify(account.stored, passphrases.normalise(password) if account.is_ours else password)
 
-    person = people.hold(account.person_id) if account.person_id else None
+    person = people.get_locked(account.person_id) if account.person_id else None
     guesses.count(account.by_name)
     is_open, locks = _count_at_account(account)
     if person is None or not (is_right and is_open) or person.password_hash != account.stored:
@@ -81,13 +81,13 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     if not factors.has_any(person.id):
         for counter in (account.by_name, account.by_account):
             guesses.forget(counter)
-    admit(person)
+    check_may_sign_in(person)
     if renewed is not None:
         credentials.renew_hash(person, renewed)
     return person
 
 
-def knows_browser(name: str, device: str | None) -> bool:
+def is_known_browser(name: str, device: str | None) -> bool:
     """Whether the person called `name` has signed in before in the browser whose id is `device`."""
     person = people.by_name(name) if device else None
     return person is not None and devices.is_known(person.id, device)
@@ -109,7 +109,7 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
             notify_locked(person)
 
 
-def admit(person: Administrator) -> None:
+def check_may_sign_in(person: Administrator) -> None:
     """Check that a person whose proof was right may sign in; raises `AccountNotOpen`, `guesses.TooManySignIns`."""
     guesses.count_sign_in(person.id)
     if not person.may_sign_in:
@@ -117,9 +117,9 @@ def admit(person: Administrator) -> None:
 
 
 def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool = False) -> None:
-    """Give a person the password behind `hashed`, made outside of the transaction; they are told by mail.
+    """Set a person's password by its hash, calculated outside of the transaction; they are told by mail.
 
-    `is_ours` for a passphrase that we made.
+    `is_ours` is for a passphrase that we generated.
     """
     had_password = person.password_hash is not None
     for purpose in (links.RESET, links.WELCOME):
@@ -131,12 +131,12 @@ def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool 
 
 def rejection_reason(password: str, person: Administrator) -> str | None:
     """Why this person's chosen password is refused; None when it is good."""
-    return credentials.rejection_reason(password, known_about(person))
+    return credentials.rejection_reason(password, guessable_words(person))
 
 
-def known_about(person: Administrator) -> tuple[str, ...]:
+def guessable_words(person: Administrator) -> tuple[str, ...]:
     """What an attacker would try first: public facts about the person and the school, and the names of partners."""
-    return (*credentials.words_about(person), *registry.names())
+    return (*credentials.words_about(person), *registry.partner_names())
 
 
 def notify_new_device(person: Administrator, *, device: str | None, browser: str) -> None:
@@ -192,7 +192,7 @@ def _count_at_account(account: _Account) -> tuple[bool, bool]:
         return False, False
 
 
-def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
+def _verify(stored: str | None, password: str) -> tuple[bool, str | None]:
     """Whether the password is right, and a new hash if the stored one has outdated parameters."""
     hasher = runtime.passwords()
     is_right = hasher.matches(stored, password)

@@ -125,7 +125,7 @@ def _hash(text: str) -> str:
 
 def _set_password(secret: str, person_id: str, password_hash: str, *, is_ours: bool) -> Administrator:
     """Use the link up and set the password. Raises a `LinkRefused` if the link was used meanwhile."""
-    person = people.hold(person_id)  # before the link, as a removal locks them
+    person = people.get_locked(person_id)  # before the link, as a removal locks them
     links.spend(secret, links.WELCOME, person_id)
     if person is None:
         raise links.LinkUnknown(reason="the person was removed meanwhile")

@@ -21,9 +21,9 @@ from idp.signin.models import RecoveryCode
 
 COUNT: Final = 10
 BYTES: Final = 15
-FEW: Final = 2
+FEW_LEFT: Final = 2
 """From this number on, the mail about a code that was used says to make new ones."""
-_AS_MEANT: Final = str.maketrans("01", "ol")
+_LETTERS_FOR_DIGITS: Final = str.maketrans("01", "ol")
 """Neither digit is in a code: these are the letters for which they are taken."""
 
 
@@ -41,7 +41,7 @@ def make(person: Administrator) -> list[str]:
     return codes
 
 
-def left(person_id: str) -> int:
+def count_unused(person_id: str) -> int:
     """How many codes the person can still use."""
     unused = RecoveryCode.person_id == person_id, RecoveryCode.used_at.is_(None)
     return session().scalar(select(func.count()).select_from(RecoveryCode).where(*unused)) or 0
@@ -59,10 +59,10 @@ def spend(person_id: str, code: str) -> bool:
     person = people.get(person_id)
     if person is not None:
         log.record(events.RECOVERY_CODE_USED, by=person.id, estab=person.sole_estab_id, subject=person.id)
-        count = left(person_id)
+        count = count_unused(person_id)
         post.email(
             "recovery_code_used", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
-            at=dates.day_and_time(clock.now()), left=count, are_few=count <= FEW,
+            at=dates.day_and_time(clock.now()), left=count, are_few=count <= FEW_LEFT,
         )  # fmt: skip
     return True
 
@@ -79,5 +79,5 @@ def _random() -> str:
 
 def _digest(person_id: str, code: str) -> bytes:
     """Blanks, hyphens and capitals do not count in a code."""
-    typed = "".join(char for char in code if char.isalnum()).lower().translate(_AS_MEANT)
+    typed = "".join(char for char in code if char.isalnum()).lower().translate(_LETTERS_FOR_DIGITS)
     return crypto.digest(f"recovery code {person_id} {typed}")

@@ -32,12 +32,12 @@ def lost_factor() -> ResponseReturnValue:
         if "send-code" in request.form:
             mobile.send_code(person, number, mobile.LOST_FACTOR)
             return redirect(url_for(".lost_factor", next=return_path), 303)
-        if form.validate_on_submit() and _starts(person, form):
+        if form.validate_on_submit() and _start_recovery(person, form):
             return redirect(url_for(".lost_factor", next=return_path), 303)
     return _page(person, form, return_path), 422 if form.errors else 200
 
 
-def _starts(person: Administrator, form: MobileCode) -> bool:
+def _start_recovery(person: Administrator, form: MobileCode) -> bool:
     """Whether the code was right, and the wait has begun."""
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)

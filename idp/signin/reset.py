@@ -26,7 +26,7 @@ from idp.signin.models import PasswordReset
 
 LIFETIME: Final = timedelta(hours=1)
 """How long codes can be sent and typed, from the request on."""
-CHOOSING_TIME: Final = timedelta(minutes=15)
+PASSWORD_TIME: Final = timedelta(minutes=15)
 """How long a password can be chosen after the code was accepted."""
 UNKNOWN_ADDRESS: Final = "unknown@idaas.invalid"
 UNKNOWN_NUMBER: Final = "+447700900000"
@@ -98,22 +98,22 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
         spraying.check(address)
     is_open = _count_guess(reset, device)
     now, secret = clock.now(), crypto.new_secret()
-    waits = (
+    is_waiting = (
         PasswordReset.id == reset.id, PasswordReset.browser == reset.browser, PasswordReset.expires_at > now,
         PasswordReset.proven_at.is_(None), PasswordReset.used_at.is_(None),
     )  # fmt: skip
     is_fresh = PasswordReset.code_made_at > now - mobile.CODE_LIFETIME, PasswordReset.tries < one_time_codes.MAX_TRIES
-    count_try = update(PasswordReset).where(*waits, *is_fresh).values(tries=PasswordReset.tries + 1)
-    tried = session().execute(count_try.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
-    if tried is None:
+    count_try = update(PasswordReset).where(*is_waiting, *is_fresh).values(tries=PasswordReset.tries + 1)
+    row = session().execute(count_try.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
+    if row is None:
         raise mobile.CodeExpired(reason=reset.id)
-    digest, made_at = tried
+    digest, made_at = row
     if not crypto.same(digest, _digest(reset.id, made_at, "".join(code.split()))) or not is_open:
         if not in_known_browser:
             spraying.note_failure(address, reset.messages.hex())
         raise WrongCode(reason=reset.id)
-    accept = update(PasswordReset).where(*waits, PasswordReset.code_digest == digest)
-    values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + CHOOSING_TIME}
+    accept = update(PasswordReset).where(*is_waiting, PasswordReset.code_digest == digest)
+    values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + PASSWORD_TIME}
     if session().execute(accept.values(values).returning(PasswordReset.id)).one_or_none() is None:
         raise mobile.CodeExpired(reason=f"{reset.id}, at the same moment")
     return secret
@@ -199,8 +199,8 @@ def _count_guess(reset: PasswordReset, device: str | None) -> bool:
 def _message_counter(person: Administrator | None, folded_name: str, device: str | None) -> bytes:
     """The counter of messages. A browser known to the person has its own, so that strangers cannot use it up."""
     is_known = devices.is_known(person.id if person else "", device)
-    named = person.id if person else folded_name
-    return guesses.key("reset messages", named, *((device,) if device and is_known else ()))
+    owner = person.id if person else folded_name
+    return guesses.key("reset messages", owner, *((device,) if device and is_known else ()))
 
 
 def _notify(person: Administrator, *, by_link: bool) -> None:

@@ -17,7 +17,7 @@ def leads_to_registration(path: str) -> bool:
     return _REGISTRATION.fullmatch(path) is not None
 
 
-def cancelled(path: str, otherwise: str = "/") -> str:
+def cancel_target(path: str, otherwise: str = "/") -> str:
     """The target of Cancel: the partner's request, which then answers `access_denied`, or a page of ours."""
     if leads_to_registration(path):
         return path

@@ -41,7 +41,7 @@ def navigation() -> list[tuple[str, str]]:
 @bp.route("/sign-in/school", methods=["GET", "POST"])
 @security.anyone
 def choose() -> ResponseReturnValue:
-    """Choose one of one's own schools, and go on to `next`. The school chosen last time stands first."""
+    """Choose one of the person's schools, and redirect to `next`. The school chosen last time is listed first."""
     security.keep_opener()
     return_path = security.local_path(request.args.get("next"), "/manage")
     signed_in = session.current()

@@ -1,6 +1,6 @@
 """The second step of a sign-in: after the right password, for people who have a second factor.
 
-What is half done is a row here and a random secret in a cookie of the browser that began it: it works once, for ten
+A sign-in that waits for it is a row here and a random secret in a cookie of the browser: it works once, for ten
 minutes, and is no sign-in by itself (security.md S27, S33). A wrong answer counts on the same counters as a wrong
 password (S30).
 """
@@ -84,7 +84,7 @@ def sign_in_owner(person_id: str) -> None:
 
 
 def waiting() -> HalfSignedIn | None:
-    """The sign-in that is half done in this browser; None if there is none that can still be completed."""
+    """The sign-in of this browser that waits for its second step; None if none can still be completed."""
     secret = request.cookies.get(_cookie())
     if not secret:
         return None
@@ -101,7 +101,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
     Raises `WrongAnswer`, `guesses.Locked` and `StepExpired`. As with `password.check`, the caller must render a page,
     so that the guess is counted.
     """
-    person = people.hold(half.person_id)
+    person = people.get_locked(half.person_id)
     counters = half.name_counter, devices.guess_counter(half.person_id, devices.device_id())
     locks = [guesses.count(counter) for counter in counters]
     if not prove():
@@ -118,7 +118,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
 
 
 def abandon() -> None:
-    """Forget what is half done in this browser."""
+    """Delete the unfinished sign-in of this browser."""
     half = waiting()
     if half is not None:
         claim(HalfSignIn, digest=half.digest)
@@ -129,7 +129,7 @@ def begin_session(person_id: str, amr: frozenset[str], *, provider: str | None =
     """Sign in a person who has passed every step, and tell them by mail if this browser is new to them."""
     person = people.get(person_id)
     assert person is not None  # read a moment ago, in this transaction
-    browser = devices.in_words(str(request.user_agent))
+    browser = devices.describe(str(request.user_agent))
     password.notify_new_device(person, device=devices.device_id(), browser=browser)
     _begin(person_id, amr, provider)
 
@@ -137,7 +137,7 @@ def begin_session(person_id: str, amr: frozenset[str], *, provider: str | None =
 def _begin(person_id: str, amr: frozenset[str], provider: str | None = None) -> None:
     """Begin the session, and keep the sign-in for the person's list."""
     signed_in = browser_sessions.begin(person_id, amr)
-    device = devices.in_words(str(request.user_agent))
+    device = devices.describe(str(request.user_agent))
     sign_ins.record(signed_in, device=device, address=request.remote_addr or "", provider=provider)
 
 

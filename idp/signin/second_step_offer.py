@@ -1,9 +1,9 @@
-"""Owners without a second factor are asked to set one up; "not now" rests it for 30 days.
+"""Owners without a second factor are asked to set one up; "not now" hides the offer for 30 days.
 
 They are asked on the desk's first page and on a partner's authorisation page, because many come from a partner and
 never see the desk. It is no page of its own: nothing has to be answered before they go on.
 
-The rest is a counter that expires (`guesses.tally`), as those of notices are.
+It is hidden by a counter that expires (`guesses.tally`), as those of notices are.
 """
 
 from datetime import timedelta
@@ -17,20 +17,20 @@ from idp.foundation.database import session
 from idp.signin import factors, guesses
 from idp.signin.models import Guesses
 
-REST: Final = timedelta(days=30)
+SNOOZE_PERIOD: Final = timedelta(days=30)
 
 
 def is_due(person: Administrator) -> bool:
-    """Whether the person is asked now."""
+    """Whether the offer is shown to the person now."""
     if not any(membership.is_owner for membership in person.memberships) or factors.has_any(person.id):
         return False
-    rests = Guesses.key == _counter(person.id), Guesses.expires_at > clock.now()
-    return session().scalar(select(Guesses.key).where(*rests)) is None
+    is_snoozed = Guesses.key == _counter(person.id), Guesses.expires_at > clock.now()
+    return session().scalar(select(Guesses.key).where(*is_snoozed)) is None
 
 
-def rest(person_id: str) -> None:
-    """Do not ask the person again for 30 days."""
-    guesses.tally(_counter(person_id), REST)
+def snooze(person_id: str) -> None:
+    """Hide the offer from the person for 30 days."""
+    guesses.tally(_counter(person_id), SNOOZE_PERIOD)
 
 
 def _counter(person_id: str) -> bytes:

@@ -15,12 +15,12 @@ from idp.signin import factors
 
 
 def require(by: Membership) -> bool:
-    """Require a second step of everyone from now on; False if it was required already. Raises as `authority.hold`."""
+    """Require a second step of everyone; False if it was required already. Raises as `authority.check_and_lock`."""
     return _set(by, is_required=True)
 
 
 def lift(by: Membership) -> bool:
-    """Leave it to each person from now on; False if it was left to them already. Raises as `authority.hold`."""
+    """Leave it to each person; False if it was left to them already. Raises as `authority.check_and_lock`."""
     return _set(by, is_required=False)
 
 
@@ -35,8 +35,8 @@ def without_factor(estab_id: str) -> list[Administrator]:
 
 
 def _set(by: Membership, *, is_required: bool) -> bool:
-    lock(Estab, by.estab_id)  # before `hold` shares it: two who did would wait for each other to change it
-    authority.hold(by, Action.REQUIRE_SECOND_FACTOR)
+    lock(Estab, by.estab_id)  # before a shared lock: two transactions with one would deadlock
+    authority.check_and_lock(by, Action.REQUIRE_SECOND_FACTOR)
     if not accounts.require_second_step(by.estab_id, is_required=is_required):
         return False
     event = events.SECOND_STEP_REQUIRED if is_required else events.SECOND_STEP_OPTIONAL

@@ -1,6 +1,6 @@
-"""Who is signed in: sessions kept here, of which a browser holds nothing but a random id.
+"""Sessions of people who are signed in. They are stored here; the browser holds only a random id.
 
-Flask-Login asks `_load` for everyone's `current_user`; ending the row ends the login. Nothing about it goes
+Flask-Login gets `current_user` from `_load`; ending the row signs the person out. Nothing about it goes
 into Flask's own cookie (security.md rule 7).
 """
 
@@ -27,7 +27,7 @@ from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Developer, Operator, SignInRecord
 
-TOUCH = timedelta(minutes=1)
+LAST_USED_PRECISION = timedelta(minutes=1)
 """How far `last_used_at` may lag, so that most pages are reads."""
 
 SINGLE, MULTI = "urn:idaas:acr:single", "urn:idaas:acr:multi"
@@ -35,7 +35,7 @@ PASSWORD = frozenset({"pwd"})
 PASSWORD_AND_CODE = frozenset({"pwd", "otp", "mfa"})
 """RFC 8176."""
 OUTSIDE_ACCOUNT: frozenset[str] = frozenset()
-"""How another provider checked is not known, so nothing is claimed: the lowest class (OWASP ASVS 5.0, 6.8.4)."""
+"""For another provider, whose methods are not known, none is claimed: the lowest class (OWASP ASVS 5.0, 6.8.4)."""
 
 
 class SessionEnded(Refusal):
@@ -134,7 +134,7 @@ class _Session(NamedTuple):
 
 
 def configure(app: Flask) -> None:
-    """Let Flask-Login ask us who is signed in."""
+    """Make `_load` Flask-Login's request loader."""
     app.config["REMEMBER_COOKIE_NAME"] = ""  # no cookie has this name: a planted one would hide the real session
     manager = LoginManager(app)
     manager.session_protection = None
@@ -145,7 +145,7 @@ def configure(app: Flask) -> None:
 def current(*, since: datetime | None = None) -> SignedIn | None:
     """The administrator signed in in this browser; with `since`, only if they signed in then or later."""
     signed_in = request_state.user()
-    if signed_in is None:  # without Flask-Login, which would look into the form cookie first
+    if signed_in is None:  # not through Flask-Login, which would read the form cookie first
         signed_in = _load(request) or AnonymousUserMixin()
         request_state.set_user(signed_in)
     if not isinstance(signed_in, SignedIn) or signed_in.kind != "administrator":
@@ -153,7 +153,7 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
     return signed_in if since is None or signed_in.auth_time >= since else None
 
 
-def last_here() -> LastPerson | None:
+def last_person() -> LastPerson | None:
     """Kind and id of the person whose session cookie this browser still has, though it may have ended."""
     secret = request.cookies.get(_cookie())
     row = _SESSION.one(by_digest=crypto.digest(secret)) if secret else None
@@ -161,16 +161,16 @@ def last_here() -> LastPerson | None:
 
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
-    """Sign a person in in this browser, under a new id, and sign out whom it had before.
+    """Sign a person in in this browser, under a new id; its former session ends.
 
-    Hold the person since before what they proved was looked at (`people.hold`), and before rows of `guesses`: whatever
-    ends all of their sessions then either sees this one, or has been seen.
+    The caller locks the person (`people.get_locked`) before it checks their proof, and before rows of `guesses`:
+    another transaction that ends all of their sessions then ends this one too, or was committed before.
     """
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
-    name, estab_id = _named(kind, person_id)
+    name, estab_id = _name_and_school(kind, person_id)
     is_again = current_user.is_authenticated and current_user.id == person_id
     if is_again:
-        # who proves again who they are goes on for the same school
+        # a person who signs in again acts for the same school as before
         estab_id = current_user.estab_id or current_user.locked_estab_id or estab_id
     if estab_id is not None:  # before the rows of sessions, in the order in which a removal locks them
         people.note_sign_in(person_id, estab_id)
@@ -183,7 +183,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         end(oldest, "too_many")
     row = BrowserSession(
         digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, estab_id=estab_id, signed_in_at=now,
-        amr=amr, acr=acr_of(amr), device=devices.in_words(str(request.user_agent)),
+        amr=amr, acr=acr_of(amr), device=devices.describe(str(request.user_agent)),
         address=request.remote_addr or "", created_at=now, last_used_at=now,
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip
@@ -198,8 +198,11 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
 
 
 def renew(amr: frozenset[str]) -> None:
-    """Go on under a new id, as after every change of rights, by these methods. Raises `SessionEnded`."""
-    people.hold(current_user.id)
+    """Continue under a new session id, as after every change of rights. Raises `SessionEnded`.
+
+    `amr` are the methods by which the person is signed in from now on.
+    """
+    people.get_locked(current_user.id)
     is_open = BrowserSession.sid == current_user.sid, BrowserSession.ended_at.is_(None)
     if session().scalar(select(BrowserSession.sid).where(*is_open).with_for_update()) is None:
         raise SessionEnded(reason=current_user.sid)
@@ -239,13 +242,13 @@ def end(sid: str, reason: str) -> None:
 
     Clients that know of it are told; no refresh token is revoked (protocol.md §2.2).
     """
-    ended = session().execute(
+    result = session().execute(
         update(BrowserSession)
         .where(BrowserSession.sid == sid, BrowserSession.ended_at.is_(None))
         .values(ended_at=clock.now(), why_ended=reason)
         .returning(BrowserSession.person_id)
     )
-    if (person_id := ended.scalar_one_or_none()) is not None:
+    if (person_id := result.scalar_one_or_none()) is not None:
         log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=reason)
         session_clients.notify_ended(sid, person_id)
 
@@ -266,7 +269,7 @@ def end_all(person_id: str, reason: str, *, except_sid: str | None = None, of_es
     With `of_estab`, only those in which they act for the estab with this internal id. The person is held: a sign-in
     that is under way comes first and is ended as well, or sees what its transaction has changed.
     """
-    people.hold(person_id)
+    people.get_locked(person_id)
     sids = [sid for sid in _live(person_id, of_estab) if sid != except_sid]
     for sid in sids:
         end(sid, reason)
@@ -275,12 +278,12 @@ def end_all(person_id: str, reason: str, *, except_sid: str | None = None, of_es
 
 def _live(person_id: str, estab_id: str | None = None) -> list[str]:
     """The sids of a person's sessions, of those for one estab if it is given, newest first."""
-    mine = [BrowserSession.person_id == person_id, BrowserSession.ended_at.is_(None)]
+    conditions = [BrowserSession.person_id == person_id, BrowserSession.ended_at.is_(None)]
     if estab_id is not None:
-        mine.append(BrowserSession.estab_id == estab_id)
-    living = (*mine, BrowserSession.expires_at > clock.now())
+        conditions.append(BrowserSession.estab_id == estab_id)
+    is_live = (*conditions, BrowserSession.expires_at > clock.now())
     newest = BrowserSession.created_at.desc(), BrowserSession.sid
-    return list(session().scalars(select(BrowserSession.sid).where(*living).order_by(*newest)))
+    return list(session().scalars(select(BrowserSession.sid).where(*is_live).order_by(*newest)))
 
 
 def _load(flask_request: Request) -> SignedIn | None:
@@ -290,23 +293,27 @@ def _load(flask_request: Request) -> SignedIn | None:
         return None
     digest = crypto.digest(secret)
     row = _SESSION.one(by_digest=digest)
-    if row is None or not _is_live(row) or (name := _name_of_who_may_act(row)) is None:
+    if row is None or not _is_live(row) or (name := _name_if_active(row)) is None:
         return None
-    if clock.now() - row.last_used_at >= TOUCH:
-        # At the end, because what ends sessions locks the person first: the two would wait for each other.
-        request_state.current().before_commit = partial(_TOUCHED.run, by_digest=digest, now=clock.now())
+    if clock.now() - row.last_used_at >= LAST_USED_PRECISION:
+        # At the end of the request: a transaction that ends sessions locks the person first, so this could deadlock.
+        request_state.current().before_commit = partial(_SET_LAST_USED.run, by_digest=digest, now=clock.now())
     signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
-    requires = row.member is not None and row.member.second_step_required_at is not None
+    requires_second_step = row.member is not None and row.member.second_step_required_at is not None
     is_fictional = row.member is not None and row.member.fictional_for is not None
-    return replace(_with_estab(signed_in, row.estab_id, requires_second_step=requires), is_fictional=is_fictional)
+    return replace(
+        _with_estab(signed_in, row.estab_id, requires_second_step=requires_second_step), is_fictional=is_fictional
+    )
 
 
 def _for_estab(signed_in: SignedIn, estab_id: str | None) -> SignedIn:
     """The same, acting for the estab with this internal id, as far as its rule on second steps lets them."""
     estab = session().get(Estab, estab_id) if estab_id else None
-    requires = estab is not None and estab.second_step_required_at is not None
+    requires_second_step = estab is not None and estab.second_step_required_at is not None
     is_fictional = estab is not None and estab.is_fictional
-    return replace(_with_estab(signed_in, estab_id, requires_second_step=requires), is_fictional=is_fictional)
+    return replace(
+        _with_estab(signed_in, estab_id, requires_second_step=requires_second_step), is_fictional=is_fictional
+    )
 
 
 def _with_estab(signed_in: SignedIn, estab_id: str | None, *, requires_second_step: bool) -> SignedIn:
@@ -321,12 +328,12 @@ def _is_live(row: _Session) -> bool:
     return row.ended_at is None and now < row.expires_at and now - row.last_used_at < timedelta(seconds=idle)
 
 
-def _name_of_who_may_act(row: _Session) -> str | None:
+def _name_if_active(row: _Session) -> str | None:
     """The person's name; None once they were removed or disabled, or may no longer act for the school they chose."""
     if row.kind == "operator":
         return row.operator.name if row.operator is not None and row.operator.disabled_at is None else None
     if row.kind == "developer":
-        developer = developer_who_may_act(row.person_id)
+        developer = find_active_developer(row.person_id)
         return developer.name if developer is not None else None
     person, member = row.administrator, row.member
     if person is None or person.removed_at is not None:
@@ -338,7 +345,7 @@ def _name_of_who_may_act(row: _Session) -> str | None:
     return person.name
 
 
-def developer_who_may_act(developer_id: str) -> Developer | None:
+def find_active_developer(developer_id: str) -> Developer | None:
     """The developer with this id; None if they were removed, or their partner is disabled."""
     developer = session().get(Developer, developer_id)
     if developer is None or developer.disabled_at is not None or developer.partner.disabled_at is not None:
@@ -346,16 +353,16 @@ def developer_who_may_act(developer_id: str) -> Developer | None:
     return developer
 
 
-def _named(kind: str, person_id: str) -> tuple[str, str | None]:
+def _name_and_school(kind: str, person_id: str) -> tuple[str, str | None]:
     """Name of a person who may sign in, and their school if they act for one only; `RuntimeError` for others."""
     if kind == "operator":
         operator = session().get(Operator, person_id)
         if operator is not None and operator.disabled_at is None:
             return operator.name, None
     elif kind == "developer":
-        if (developer := developer_who_may_act(person_id)) is not None:
+        if (developer := find_active_developer(person_id)) is not None:
             return developer.name, None
-    elif (person := people.hold(person_id)) is not None:
+    elif (person := people.get_locked(person_id)) is not None:
         active = people.active_memberships(person)
         if active:
             return person.name, active[0].estab_id if len(active) == 1 else None
@@ -390,7 +397,7 @@ _SESSION: Final = Statement(
     .where(_sessions.c.digest == bindparam("by_digest")),
 )  # fmt: skip
 """One round trip for every page of a person signed in."""
-_TOUCHED: Final = WriteStatement(
+_SET_LAST_USED: Final = WriteStatement(
     update(_sessions)
     .where(_sessions.c.digest == bindparam("by_digest"))
     .values(last_used_at=bindparam("now", type_=Instant()))

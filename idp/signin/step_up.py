@@ -62,8 +62,8 @@ def sign_in_with_second_step(return_path: str) -> ResponseReturnValue:
 def sign_in_again() -> ResponseReturnValue:
     """To the sign-in page, and back to the page of this request; what was typed there is kept, except secrets."""
     signed_in = session.current()
-    how = "again" if signed_in is None or signed_in.amr else "with your password"
-    message = f"To protect your account, please sign in {how} before you change this."
+    manner = "again" if signed_in is None or signed_in.amr else "with your password"
+    message = f"To protect your account, please sign in {manner} before you change this."
     if request.method == "POST":
         form_drafts.save()
         message = f"{message} What you typed has been kept, except passwords and codes. Nothing was changed yet."

@@ -17,14 +17,14 @@ bp.add_app_template_filter(strength.seal_subject, "password_subject")
 @limiter.limit(at_most(240, "minute"))
 def ask() -> ResponseReturnValue:
     """Whether a password would be accepted for the person whom the page names, and why not. Nothing is kept of it."""
-    about = _known_about(strength.unseal_subject(request.form.get("subject", "")))
+    about = _guessable_words(strength.unseal_subject(request.form.get("subject", "")))
     typed = request.form.get("password", "")
     return jsonify(strength.hint(typed, about)._asdict())
 
 
-def _known_about(person_id: str) -> tuple[str, ...]:
+def _guessable_words(person_id: str) -> tuple[str, ...]:
     """What an attacker would try first of this person; of one who was removed meanwhile, nothing."""
     if (person := people.get(person_id)) is not None:
-        return password.known_about(person)
+        return password.guessable_words(person)
     account = operators.by_id(person_id) or developers.by_id(person_id)
     return credentials.words_of(account.name, account.email) if account else ()

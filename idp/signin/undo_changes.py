@@ -36,7 +36,7 @@ def check(secret: str) -> tuple[str, str]:
     link = links.check(secret, PURPOSE)
     if people.get(link.person_id) is None:
         raise links.LinkUnknown(reason="the person was removed")
-    before = _before(link)
+    before = _former_values(link)
     return before["email"], before["mobile"]
 
 
@@ -48,7 +48,7 @@ def undo(secret: str) -> None:
         raise links.LinkUnknown(reason="the person was removed")
     links.spend(secret, PURPOSE, person.id)
     links.supersede_since(person.id, link.created_at)
-    before = _before(link)
+    before = _former_values(link)
     people.change_email(person, before["email"])
     confirmed_at, changed_at = (_to_moment(before[name]) for name in ("mobile_confirmed_at", "mobile_changed_at"))
     people.change_mobile(person, before["mobile"], confirmed_at=confirmed_at, changed_at=changed_at)
@@ -60,7 +60,7 @@ def undo(secret: str) -> None:
     )  # fmt: skip
 
 
-def _before(link: PersonalSecret) -> dict[str, Any]:
+def _former_values(link: PersonalSecret) -> dict[str, Any]:
     before: dict[str, Any] = json.loads(link.value or "{}")
     return before
 

@@ -67,18 +67,18 @@ def navigation() -> list[dict[str, str | bool]]:
     return [{"label": label, "href": href, "is_minor": 0 < place < last} for place, (label, href) in enumerate(links)]
 
 
-def _guesses_of_an_address() -> str:
+def _guess_limit() -> str:
     limits = runtime.settings().throttle
     return f"{limits.address_guesses * limits.factor} per {limits.account_window} seconds"
 
 
-def _in_browser_known_to_name() -> bool:
-    """Whether the person who is named has signed in in this browser: others at its address do not keep them out."""
+def _is_browser_known_to_named_person() -> bool:
+    """Whether the named person has signed in in this browser before: then its address is not rate-limited."""
     form, device = SignIn(), devices.device_id()
-    return device is not None and form.username.validate(form) and password.knows_browser(form.username.data, device)
+    return device is not None and form.username.validate(form) and password.is_known_browser(form.username.data, device)
 
 
-def _in_browser_known_to_half() -> bool:
+def _is_browser_known_to_waiting_person() -> bool:
     """The same for the person whose second step waits in this browser."""
     half, device = second_step.waiting(), devices.device_id()
     return half is not None and devices.is_known(half.person_id, device)
@@ -88,12 +88,12 @@ def _was_refused(response: Response) -> bool:
     return response.status_code != 303
 
 
-_limit_guesses = partial(limiter.limit, _guesses_of_an_address, deduct_when=_was_refused)
+_limit_guesses = partial(limiter.limit, _guess_limit, deduct_when=_was_refused)
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 @security.anyone
-@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_name)
+@_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_named_person)
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
     """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
@@ -101,7 +101,7 @@ def sign_in() -> ResponseReturnValue:
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
     if "cancel" in request.form:
-        return redirect(return_paths.cancelled(return_path), 303)
+        return redirect(return_paths.cancel_target(return_path), 303)
     if request.method == "GET" and return_path == "/" and session.current():
         return redirect("/", 303)
     form = SignIn(username=request.args.get("login_hint", ""))  # a partner may send who is to sign in
@@ -163,7 +163,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
 
 @bp.route("/sign-in/second-step", methods=["GET", "POST"])
 @security.anyone
-@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_half)
+@_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def take_second_step() -> ResponseReturnValue:
     """A code of the authenticator app, after the right password; redirects to `next`. Cancel is as for `sign_in`."""
     return _second_step("signin/second_step.html", SecondStep(), authenticator_app.spend_code)
@@ -171,7 +171,7 @@ def take_second_step() -> ResponseReturnValue:
 
 @bp.route("/sign-in/recovery-code", methods=["GET", "POST"])
 @security.anyone
-@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_half)
+@_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def use_recovery_code() -> ResponseReturnValue:
     """The same with a recovery code."""
     return _second_step("signin/recovery_code.html", RecoveryCode(), recovery_codes.spend)
@@ -185,16 +185,16 @@ def _second_step(
         security.keep_opener()
     if "cancel" in request.form:
         second_step.abandon()
-        return redirect(return_paths.cancelled(return_path), 303)
+        return redirect(return_paths.cancel_target(return_path), 303)
     if (half := second_step.waiting()) is None:
-        return _nothing_waits(return_path)
+        return _no_sign_in_waits(return_path)
     if form.validate_on_submit():
         try:
             second_step.complete(half, partial(spend, half.person_id, form.code.data), frozenset({"otp"}))
         except second_step.WrongAnswer:  # no rollback of these: the guess is counted
             form.code.errors = [form.wrong]
         except second_step.StepExpired:
-            return _nothing_waits(return_path)
+            return _no_sign_in_waits(return_path)
         except TooManyRequests as error:
             return _locked_page(error)
         else:
@@ -216,14 +216,14 @@ def second_step_options() -> ResponseReturnValue:
 @bp.post("/sign-in/second-step/passkey")
 @security.anyone
 @form_drafts.form_shown_at(lambda: url_for("signin.take_second_step", next=request.args.get("next")))
-@_limit_guesses(exempt_when=_in_browser_known_to_half)
+@_limit_guesses(exempt_when=_is_browser_known_to_waiting_person)
 def take_second_step_by_passkey() -> ResponseReturnValue:
     """A passkey after the right password; redirects to `next`."""
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
     if (half := second_step.waiting()) is None:
-        return _nothing_waits(return_path)
+        return _no_sign_in_waits(return_path)
     answer, browser = request.form.get("passkey", ""), browser_store.browser_id()
     try:
         passkey_sign_in.complete(half, answer, browser=browser)
@@ -232,7 +232,7 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
         form.form_errors.append(error.message)
         return _second_step_page("signin/second_step.html", half, form, return_path)
     except second_step.StepExpired:
-        return _nothing_waits(return_path)
+        return _no_sign_in_waits(return_path)
     except TooManyRequests as error:
         return _locked_page(error)
     return redirect(return_path, 303)
@@ -242,13 +242,14 @@ def _second_step_page(
     template: str, half: HalfSignedIn, form: SecondStep | RecoveryCode, return_path: str
 ) -> ResponseReturnValue:
     page = render_template(
-        template, form=form, kinds=factors.kinds(half.person_id), codes_left=recovery_codes.left(half.person_id),
-        back=return_path, partner=_requesting_partner(return_path),
+        template, form=form, kinds=factors.kinds(half.person_id),
+        codes_left=recovery_codes.count_unused(half.person_id), back=return_path,
+        partner=_requesting_partner(return_path),
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
 
-def _nothing_waits(return_path: str) -> ResponseReturnValue:
+def _no_sign_in_waits(return_path: str) -> ResponseReturnValue:
     """On to where they were going if this browser has just signed in (Back, a second click), else back to sign-in."""
     if session.current():
         return redirect(return_path, 303)
@@ -286,7 +287,7 @@ def refusal_page(error: password.AccountNotOpen | TooManyRequests, return_path: 
     """The page for a sign-in that is refused although nothing that was sent is wrong."""
     if isinstance(error, TooManyRequests):
         return _locked_page(error)
-    partner, cancel_path = _requesting_partner(return_path), return_paths.cancelled(return_path)
+    partner, cancel_path = _requesting_partner(return_path), return_paths.cancel_target(return_path)
     page = render_template("signin/standing.html", closed=error, partner=partner, cancelled=cancel_path)
     return make_response(page, error.status)
 

@@ -46,7 +46,7 @@ class UnacceptableAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCredential:
     """A credential that is named to the browser: its id, and how its authenticator is reached."""
 
     credential_id: bytes
@@ -84,7 +84,7 @@ class Registration:
                 expected_rp_id=relying_party_id(), expected_origin=_origin(), require_user_verification=True,
             )  # fmt: skip
         except Exception as error:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_in_words(error)) from error
+            raise UnacceptableAnswer(_describe(error)) from error
         attachment, transports = self.credential.authenticator_attachment, self.credential.response.transports or ()
         return NewCredential(
             credential_id=verified.credential_id,
@@ -98,7 +98,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class VerifiedUse:
     """What a verified authentication has shown."""
 
     sign_count: int
@@ -122,7 +122,7 @@ class Authentication:
         """What `creation_options` named the person by; only a discovered credential must bring it along."""
         return self.credential.response.user_handle
 
-    def verify(self, public_key: bytes) -> Use:
+    def verify(self, public_key: bytes) -> VerifiedUse:
         """Check it against its challenge, which the caller has spent, and the key; raises `UnacceptableAnswer`.
 
         The signature counter is not compared: only the database can decide that, in one statement.
@@ -134,14 +134,14 @@ class Authentication:
                 credential_current_sign_count=0, require_user_verification=True,
             )  # fmt: skip
         except Exception as error:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_in_words(error)) from error
-        return Use(verified.new_sign_count, verified.credential_backed_up)
+            raise UnacceptableAnswer(_describe(error)) from error
+        return VerifiedUse(verified.new_sign_count, verified.credential_backed_up)
 
 
 def creation_options(
-    challenge: str, *, user_id: str, user_name: str, display_name: str, held: Iterable[Known]
+    challenge: str, *, user_id: str, user_name: str, display_name: str, held: Iterable[KnownCredential]
 ) -> dict[str, Any]:
-    """The argument of `navigator.credentials.create`, as JSON; what holds one of `held` makes no other."""
+    """The argument of `navigator.credentials.create`, as JSON. Authenticators that hold one of `held` are excluded."""
     options = webauthn.generate_registration_options(
         rp_id=relying_party_id(),
         rp_name=runtime.settings().service.name,
@@ -158,7 +158,7 @@ def creation_options(
     return options_to_json_dict(options)
 
 
-def request_options(challenge: str, allowed: Iterable[Known] = ()) -> dict[str, Any]:
+def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> dict[str, Any]:
     """The argument of `navigator.credentials.get`, as JSON; without `allowed`, any passkey of ours will do."""
     options = webauthn.generate_authentication_options(
         rp_id=relying_party_id(),
@@ -173,19 +173,19 @@ def request_options(challenge: str, allowed: Iterable[Known] = ()) -> dict[str, 
 def read_registration(answer: str) -> Registration:
     """The JSON form of a new credential, read; raises `UnacceptableAnswer`."""
     try:
-        credential = parse_registration_credential_json(_of_bearable_size(answer))
+        credential = parse_registration_credential_json(_check_size(answer))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_in_words(error)) from error
+        raise UnacceptableAnswer(_describe(error)) from error
 
 
 def read_authentication(answer: str) -> Authentication:
     """The JSON form of an assertion, read; raises `UnacceptableAnswer`."""
     try:
-        credential = parse_authentication_credential_json(_of_bearable_size(answer))
+        credential = parse_authentication_credential_json(_check_size(answer))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_in_words(error)) from error
+        raise UnacceptableAnswer(_describe(error)) from error
 
 
 def relying_party_id() -> str:
@@ -197,20 +197,20 @@ def _origin() -> str:
     return runtime.settings().server.issuer
 
 
-def _of_bearable_size(answer: str) -> str:
+def _check_size(answer: str) -> str:
     if len(answer) > MAX_ANSWER:
         raise UnacceptableAnswer(f"{len(answer)} characters")
     return answer
 
 
 def _challenge(client_data: CollectedClientData) -> str:
-    """The challenge that the browser says it was given. A page of another site that frames ours gets nowhere."""
+    """The challenge in the client data. Raises `UnacceptableAnswer` if a page of another site framed ours."""
     if client_data.cross_origin:
         raise UnacceptableAnswer("made within a page of another site")
     return bytes_to_base64url(client_data.challenge)
 
 
-def _descriptors(credentials: Iterable[Known]) -> list[PublicKeyCredentialDescriptor]:
+def _descriptors(credentials: Iterable[KnownCredential]) -> list[PublicKeyCredentialDescriptor]:
     return [
         PublicKeyCredentialDescriptor(
             id=known.credential_id,
@@ -220,5 +220,5 @@ def _descriptors(credentials: Iterable[Known]) -> list[PublicKeyCredentialDescri
     ]
 
 
-def _in_words(fault: Exception) -> str:
+def _describe(fault: Exception) -> str:
     return f"{type(fault).__name__}: {fault}"[:300]

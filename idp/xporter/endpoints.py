@@ -128,7 +128,7 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     was_away = endpoint.extract_at is None or endpoint.lost_at is not None
     _record(endpoint, agent, report)
     session().flush()
-    mis.take_over(agent.estab_id, report.mis, by=_actor(agent))
+    mis.set_by_server(agent.estab_id, report.mis, by=_actor(agent))
     if was_away and endpoint.extract_at is not None:
         notices.record_endpoint(agent.estab_id, "connected")
     return endpoint
@@ -146,7 +146,7 @@ def leave(agent: Agent) -> None:
         agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage
     )  # fmt: skip
     if not others:  # a server that is connected already and will take its place works under the same agreement
-        authorise.end_of_server(agent.estab_id, agent.client_id, by=_actor(agent))
+        authorise.end_for_server(agent.estab_id, agent.client_id, by=_actor(agent))
 
 
 def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> None:
@@ -155,7 +155,7 @@ def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> N
     Owners get a mail, and the partners that knew the endpoint are told.
     """
     _remove(endpoint, by=by.person_id, reason=reason)
-    authorise.end_of_server(endpoint.estab_id, endpoint.client_id, by=by)
+    authorise.end_for_server(endpoint.estab_id, endpoint.client_id, by=by)
 
 
 def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
@@ -166,7 +166,7 @@ def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
 
 
 def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
-    """Remove the endpoint of the school of `by`, if it is the one with this id. Raises as `authority.hold`."""
+    """Remove the endpoint of the school of `by`, if it has this id. Raises as `authority.check_and_lock`."""
     endpoint = _held(endpoint_id, by)
     if endpoint is not None:
         remove(endpoint, by=by)
@@ -184,7 +184,7 @@ def remove_by_staff(estab_id: str, *, by: str, reason: str) -> Endpoint:
 def request_extract(endpoint_id: str, *, by: Membership) -> bool:
     """Have the endpoint send an extract with its next report, if it is the one with this id.
 
-    Raises as `authority.hold`.
+    Raises as `authority.check_and_lock`.
     """
     endpoint = _held(endpoint_id, by)
     if endpoint is not None and not endpoint.is_extract_wanted:
@@ -205,7 +205,7 @@ def state_of(estab_id: str) -> str:
 def _held(endpoint_id: str, by: Membership) -> Endpoint | None:
     """The endpoint of the school of `by` while the estab is locked, if it has this id."""
     lock(Estab, by.estab_id)
-    authority.hold(by, Action.APPROVE_DEVICES)
+    authority.check_and_lock(by, Action.APPROVE_DEVICES)
     endpoint = current(by.estab_id)
     return endpoint if endpoint is not None and endpoint.id == endpoint_id else None
 

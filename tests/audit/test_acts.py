@@ -282,7 +282,7 @@ def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
 def test_each_decision_about_sharing_names_person_school_client_and_agreement(work, clock):
     with work():
         client, by = a_client(), an_administrator().memberships[0]
-        until = authorise.lasts_until(client)
+        until = authorise.default_end(client)
         required = frozenset(client.required_scopes)
         authorise.refuse(client, required, by=by)
         agreement = authorise.give(client, required, by=by, agreement="7", until=until, offered=client.scopes)
@@ -306,7 +306,7 @@ def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
     with work():
         by = an_administrator(an_estab(mis=None)).memberships[0]
         for _ in range(2):
-            mis.tell("sims", by=by)
+            mis.set_by_school("sims", by=by)
 
         facts = {"mis": "sims", "before": None}
         assert recorded(events.ESTAB_MIS_TOLD) == [(by.person_id, by.estab_id, None, by.estab_id, facts, None)]

@@ -202,9 +202,9 @@ def test_only_owners_invite_and_only_for_their_own_school(work, school, invited)
         for act in (invitations.resend, invitations.cancel):
             with pytest.raises(NotFound):
                 act(invitation.id, by=stranger)
-            with pytest.raises(authority.MayNot):
+            with pytest.raises(authority.NotPermitted):
                 act(invitation.id, by=admin)
-        with pytest.raises(authority.MayNot):
+        with pytest.raises(authority.NotPermitted):
             invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
 
 

@@ -62,7 +62,7 @@ def test_others_change_no_one_not_even_themselves(work, ids, who):
             lambda: members.hand_over(ids.member("admin" if who == "viewer" else "viewer"), "admin", by=by),
             lambda: members.remove(ids.member("sam"), by=by),
         ):
-            with pytest.raises(authority.MayNot):
+            with pytest.raises(authority.NotPermitted):
                 act()
         assert roles(ids) == {"Jo": "owner", "Sam": "owner", "Admin": "admin", "Viewer": "viewer"}
 
@@ -162,7 +162,7 @@ def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once,
     outcomes = at_once(2, in_turn(jobs))
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.MayNot, NotFound}, refused
+    assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.NotPermitted, NotFound}, refused
     with work():
         assert people.owners(ids.estab)
     if "hands over" not in (first, second):
@@ -175,7 +175,7 @@ def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, 
         lambda: members.remove(ids.member("admin"), by=ids.member("sam")),
     )
 
-    assert isinstance(outcome, authority.MayNot)
+    assert isinstance(outcome, authority.NotPermitted)
 
 
 def test_handing_over_makes_an_owner_and_steps_down_in_one_step(work, ids, outbox):

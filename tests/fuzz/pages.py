@@ -178,7 +178,7 @@ def _shared(ground: Ground) -> str:
     with ground.work() as session:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=ground.username).one()
-        until = authorise.lasts_until(client)
+        until = authorise.default_end(client)
         how = {"agreement": client.agreement_version, "until": until, "second_step": True}
         authorise.give(client, client.scopes, by=owner.memberships[0], **how)
         return client.id

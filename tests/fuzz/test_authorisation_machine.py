@@ -67,7 +67,7 @@ class Sharing(RuleBasedStateMachine):
         lawful = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
         was_accepted = self.decides(
             lambda client, by: authorise.give(
-                client, ticked, by=by, agreement="1", until=authorise.lasts_until(client), offered=offered
+                client, ticked, by=by, agreement="1", until=authorise.default_end(client), offered=offered
             )
         )
         assert was_accepted == lawful

@@ -126,7 +126,7 @@ def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, work
     with work():
         member = people.membership(account.id, account.estab_id)
         member.removed_at = clock.now()
-        with pytest.raises(authority.MayNot):
+        with pytest.raises(authority.NotPermitted):
             second_step_rule.require(member)
 
 

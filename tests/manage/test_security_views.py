@@ -159,7 +159,7 @@ def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, acco
 
     assert signed_in.opens(REMOVE).location.startswith("/sign-in?next=")
     with work():
-        assert authenticator_app.is_held(account.id)
+        assert authenticator_app.is_set_up(account.id)
 
 
 CODES = "/manage/security/recovery-codes"
@@ -237,7 +237,7 @@ def test_two_sets_made_at_once_leave_ten_codes(with_codes, account, at_once, wor
     at_once(4, lambda: recovery_codes.make(people.get(account.id)))
 
     with work():
-        assert recovery_codes.left(account.id) == 10
+        assert recovery_codes.count_unused(account.id) == 10
 
 
 def test_a_code_of_another_person_is_refused(with_codes, account, work):  # noqa: F811
@@ -258,7 +258,7 @@ def test_wrong_recovery_codes_count_as_wrong_passwords_do(with_codes, stranger, 
 def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(with_codes, account, work):  # noqa: F811
     with_codes.sends(REMOVE)
     with work():
-        assert recovery_codes.left(account.id) == 0
+        assert recovery_codes.count_unused(account.id) == 0
     with_codes.opens(CODES)
     assert "you have not set one up" in with_codes.sees
     with_codes.opens(SET_UP)

@@ -216,11 +216,11 @@ def test_a_decision_cannot_be_changed(web, device, world):
 
 def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(device, world):
     """Of two tabs that both read the request as undecided, the database takes the first."""
-    code = device_codes.typed(device.codes["user_code"])
+    code = device_codes.parse_user_code(device.codes["user_code"])
     person = SimpleNamespace(id="adm_1", estab_id="est_1")
     with world.work():
         assert device_codes.enter(code, b"this browser")
-        entered = device_codes.entered(code, b"this browser")
+        entered = device_codes.entered_request(code, b"this browser")
         assert entered
         with pytest.raises(CodeGone):
             device_codes.deny(replace(entered, browser=b"another browser"), person)
@@ -230,10 +230,10 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
 
 
 def test_a_decision_after_the_end_of_the_code_does_not_count(clock, device, world):
-    code = device_codes.typed(device.codes["user_code"])
+    code = device_codes.parse_user_code(device.codes["user_code"])
     with world.work():
         device_codes.enter(code, b"this browser")
-        entered = device_codes.entered(code, b"this browser")
+        entered = device_codes.entered_request(code, b"this browser")
         clock.move(timedelta(seconds=device_codes.LIFETIME_SECONDS + 1))
         with pytest.raises(CodeGone):
             device_codes.deny(entered, SimpleNamespace(id="adm_1", estab_id="est_1"))

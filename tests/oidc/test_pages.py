@@ -15,7 +15,7 @@ def fail(error):
 
 
 def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(web, world, monkeypatch):
-    monkeypatch.setattr(token, "answer", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
+    monkeypatch.setattr(token, "respond", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"})
     assert response.status_code == 503
     assert response.json["error"] == "temporarily_unavailable"
@@ -24,7 +24,7 @@ def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(
 
 
 def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monkeypatch):
-    monkeypatch.setattr(authorize, "answer", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
+    monkeypatch.setattr(authorize, "respond", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = web.get(world.partner.link())
     assert response.status_code == 503
     assert response.mimetype == "text/html"

@@ -108,7 +108,7 @@ def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web
 def test_the_verb_itself_refuses(world, work):
     with work() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
-        until = authorise.lasts_until(client)
+        until = authorise.default_end(client)
         with pytest.raises(protected_data.SecondStepNeeded):
             authorise.give(client, client.scopes, by=by, agreement="1", until=until)
         assert authorise.give(client, client.scopes, by=by, agreement="1", until=until, second_step=True)
@@ -120,7 +120,7 @@ def with_an_agreement(world, *left_out):
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         authorise.give(
             client, client.scopes - set(left_out), by=by, agreement=client.agreement_version,
-            until=authorise.lasts_until(client), offered=client.scopes, second_step=True,
+            until=authorise.default_end(client), offered=client.scopes, second_step=True,
         )  # fmt: skip
 
 

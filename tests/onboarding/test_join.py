@@ -190,7 +190,7 @@ def test_an_owner_of_another_school_finds_nothing(work, join_request_id):
 def test_only_owners_decide(work, owner, join_request_id, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
-        with pytest.raises(authority.MayNot):
+        with pytest.raises(authority.NotPermitted):
             join.of_owner(colleague.memberships[0], join_request_id)
 
 

@@ -129,7 +129,7 @@ def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_
         client = a_client(events_method=event_types.POLL)
         authorise.give(
             client, client.required_scopes, by=owner.memberships[0], agreement="1",
-            until=authorise.lasts_until(client), second_step=True,
+            until=authorise.default_end(client), second_step=True,
         )  # fmt: skip
         session.add(
             SchoolChange(

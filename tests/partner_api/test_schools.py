@@ -110,7 +110,7 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
         authorise.resume(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
         authorise.withdraw(member["withdrawn"].estab_id, program.partner.id, by=member["withdrawn"])
         database.get_one(Estab, member["verified"].estab_id).state_changed_at = clock.now()
-        mis.tell("arbor", by=member["mis"])
+        mis.set_by_school("arbor", by=member["mis"])
     changed = program.schools(f"/api/schools?changed_since={since}")
     assert set(changed) == {of(owners[name]) for name in ("paused", "resumed", "withdrawn", "verified", "mis")}
     assert {school["changed_at"] for school in changed.values()} == {clock.now().isoformat().replace("+00:00", "Z")}
@@ -216,7 +216,7 @@ def world_token(app, work):
                 lineage="lin_1", scopes=state.scopes, resource=frozenset(), dpop_jkt=None, claims=None,
                 auth_time=state.given_at, acr="1", amr=frozenset({"pwd"}), sid="ses_1",
             )  # fmt: skip
-            return access_tokens.access(basis, state, client, state.scopes, None)
+            return access_tokens.access_token(basis, state, client, state.scopes, None)
 
     return make
 

@@ -62,7 +62,7 @@ class School:
             scopes = frozenset(scopes) if scopes is not None else client.required_scopes
             return authorise.give(
                 client, scopes, by=self._by(), agreement=client.agreement_version, offered=client.scopes,
-                until=authorise.lasts_until(client), second_step=True,
+                until=authorise.default_end(client), second_step=True,
             )  # fmt: skip
 
     def decide(self, act, *args, **options):

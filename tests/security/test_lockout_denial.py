@@ -89,4 +89,4 @@ def test_eighty_people_behind_one_address_get_in_at_nine_o_clock(browser, work, 
 
 def test_one_address_is_stopped_at_three_hundred_failures_and_not_by_successes(app, settings):
     with app.app_context():
-        assert views._guesses_of_an_address() == f"{300 * settings.throttle.factor} per 300 seconds"
+        assert views._guess_limit() == f"{300 * settings.throttle.factor} per 300 seconds"

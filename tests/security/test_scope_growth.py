@@ -39,7 +39,7 @@ def test_given_is_within_asked_within_agreed_within_registered(
         session().get_one(Estab, owner.memberships[0].estab_id).state = "verified"
         client.required_scopes, client.optional_scopes = required, optional - required
         session().flush()
-        until = authorise.lasts_until(client)
+        until = authorise.default_end(client)
         try:
             agreed = authorise.give(
                 client,
@@ -72,7 +72,7 @@ def test_a_standing_agreement_never_answers_for_a_scope_that_was_not_put_to_the_
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
         everything = client.scopes
         few = client.required_scopes
-        authorise.give(client, few, by=owner.memberships[0], agreement="1", until=authorise.lasts_until(client))
+        authorise.give(client, few, by=owner.memberships[0], agreement="1", until=authorise.default_end(client))
 
         for more in everything - few:
             assert authorise.standing(owner.memberships[0].estab_id, client.id, few | {more}) is None

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from idp.oidc.endpoints.logout import CARRIED
+from idp.oidc.endpoints.logout import FORWARDED_PARAMETERS
 from idp.signin import operators
 from idp.signin.models import BrowserSession
 from tests.oidc.support import authorised, page, sent
@@ -46,7 +46,7 @@ def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(we
 def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, new_browser, world, hint):
     response = without_cookies(new_browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
     assert response.status_code == 303
-    assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(CARRIED)
+    assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(FORWARDED_PARAMETERS)
     assert is_here(web, world)
     assert web.get(response.location).location == f"{AFTER}?state=a%26b%3D%C3%BC"
     assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"

@@ -365,8 +365,8 @@ def join_request_and_owner(work, clock):
     [
         (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
         (JoinRequest, {"expires_at": MONDAY}, join.WithStaff),
-        (Membership, {"role": "viewer"}, authority.MayNot),
-        (Membership, {"removed_at": MONDAY}, authority.MayNot),
+        (Membership, {"role": "viewer"}, authority.NotPermitted),
+        (Membership, {"removed_at": MONDAY}, authority.NotPermitted),
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
@@ -418,14 +418,14 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
 
 def gives(client, by):
     scopes = frozenset(client.required_scopes)
-    return authorise.give(client, scopes, by=by, agreement="1", until=authorise.lasts_until(client))
+    return authorise.give(client, scopes, by=by, agreement="1", until=authorise.default_end(client))
 
 
 @pytest.mark.parametrize(
     ("subject", "changed", "refused"),
     [
-        ("person", {"role": "viewer"}, authority.MayNot),
-        ("person", {"removed_at": MONDAY}, authority.MayNot),
+        ("person", {"role": "viewer"}, authority.NotPermitted),
+        ("person", {"removed_at": MONDAY}, authority.NotPermitted),
         ("estab", {"state": "suspended"}, authority.SchoolCannotAct),
         ("estab", {"state": "closed"}, authority.SchoolCannotAct),
     ],
@@ -450,7 +450,7 @@ def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
     with work():
         by = an_administrator(an_estab(mis=None)).memberships[0]
         change_in_database(by.estab, mis="arbor")
-        mis.tell("sims", by=by)
+        mis.set_by_school("sims", by=by)
         session().flush()
         entry = session().scalars(select(Entry).where(Entry.event == "estab.mis_told")).one()
         assert (by.estab.mis, entry.facts["before"]) == ("sims", "arbor")

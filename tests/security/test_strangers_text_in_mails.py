@@ -140,7 +140,7 @@ def a_new_computer(times: int = 1) -> None:
     session().add(KnownDevice(digest=b"known", person_id=person.id, expires_at=clock.now() + timedelta(days=1)))
     session().flush()
     for _ in range(times):
-        password.notify_new_device(person, device=None, browser=devices.in_words(f"{HOSTILE} Firefox/140.0"))
+        password.notify_new_device(person, device=None, browser=devices.describe(f"{HOSTILE} Firefox/140.0"))
 
 
 def many_new_computers() -> None:
@@ -305,7 +305,7 @@ def another_system() -> None:
     client = session().get_one(Client, client_id)
     client.accepted_mis = frozenset({"sims"})
     registry.bump_version(client)
-    mis.tell("arbor", by=person.memberships[0])
+    mis.set_by_school("arbor", by=person.memberships[0])
 
 
 def a_linked_account() -> Administrator:

@@ -35,7 +35,7 @@ def agreed(work, clock):
 
 
 def give(client, by, scopes, **differs):
-    values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.lasts_until(client)}
+    values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.default_end(client)}
     values |= {"second_step": True}
     return authorise.give(client, frozenset(scopes), **(values | differs))
 
@@ -100,7 +100,7 @@ def test_an_agreement_ends_by_itself(work, agreed, clock):
 
 def test_a_client_may_have_a_shorter_duration(work, clock):
     with work():
-        assert authorise.lasts_until(a_client(authorisation_days=30)) == clock.now() + timedelta(days=30)
+        assert authorise.default_end(a_client(authorisation_days=30)) == clock.now() + timedelta(days=30)
 
 
 def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
@@ -133,15 +133,15 @@ def test_the_history_is_one_schools_newest_first_and_limited(work, agreed, clock
 def test_the_agreement_that_was_stopped_last_is_returned(work, agreed, clock):
     with work():
         client = client_of(agreed)
-        assert authorise.stopped(agreed.estab_id, client.id) is None
+        assert authorise.last_withdrawn(agreed.estab_id, client.id) is None
         for _ in range(2):
             clock.move(timedelta(days=1))
             newest = give(client, giver(agreed), agreed.scopes)
             authorise.withdraw(agreed.estab_id, client.id, by=giver(agreed).memberships[0])
 
-        assert authorise.stopped(agreed.estab_id, client.id).id == newest.id
-        assert authorise.stopped(agreed.estab_id, a_client().id) is None
-        assert authorise.stopped(an_estab().id, client.id) is None
+        assert authorise.last_withdrawn(agreed.estab_id, client.id).id == newest.id
+        assert authorise.last_withdrawn(agreed.estab_id, a_client().id) is None
+        assert authorise.last_withdrawn(an_estab().id, client.id) is None
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
@@ -176,9 +176,9 @@ def test_a_viewer_cannot_decide(work, agreed):
             giver(agreed).memberships[0].estab, role="viewer", username="viewer", sign_in_email=None
         )
         client = client_of(agreed)
-        with pytest.raises(authority.MayNot):
+        with pytest.raises(authority.NotPermitted):
             give(client, viewer, ASKED)
-        with pytest.raises(authority.MayNot):
+        with pytest.raises(authority.NotPermitted):
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer.memberships[0])
         assert standing(agreed, *SIGN_IN).id == agreed.id
 
@@ -473,7 +473,7 @@ def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):
         assert not mis.is_asked(owner.memberships[0].estab, easy)
         with pytest.raises(mis.MisUnknown):
             give(choosy, owner, SIGN_IN)
-        mis.tell("isams", by=owner.memberships[0])
+        mis.set_by_school("isams", by=owner.memberships[0])
         assert give(choosy, owner, SIGN_IN).state == "active"
 
 
@@ -482,7 +482,7 @@ def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work
         owner = an_administrator(an_estab(mis="isams"))
         given = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
         for code, stands in (("sims", False), ("isams", True)):
-            mis.tell(code, by=owner.memberships[0])
+            mis.set_by_school(code, by=owner.memberships[0])
             session().flush()
             assert authorise.is_standing(given.id) is stands
             assert bool(standing(given, *SIGN_IN)) is stands
@@ -490,7 +490,7 @@ def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work
 
 def test_an_unknown_system_cannot_be_recorded(work):
     with pytest.raises(BadRequest), work():
-        mis.tell("abacus", by=an_administrator().memberships[0])
+        mis.set_by_school("abacus", by=an_administrator().memberships[0])
 
 
 def test_a_disabled_client_has_no_standing_agreement(work, agreed):

@@ -156,7 +156,7 @@ class TestReleasing:
     def test_only_an_owner_does(self, work, world, role):
         with work():
             world.member("old").role = role
-        with pytest.raises(authority.MayNot), work():
+        with pytest.raises(authority.NotPermitted), work():
             world.release()
 
     def test_it_is_taken_back_before_the_other_school_has_decided(self, work, world):
@@ -196,7 +196,7 @@ class TestWhoIsOffered:
             session().flush()
             assert continuing.offers(member) == []
             release_id = continuing.releases(world.estab("old"))[world.member("new").estab.school_id].id
-        refusals = NotFound, authority.MayNot, authorise.ChangedMeanwhile
+        refusals = NotFound, authority.NotPermitted, authorise.ChangedMeanwhile
         with pytest.raises(refusals), work():
             continuing.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
 

@@ -26,7 +26,7 @@ def given(days=365, owner=None, **client):
     owner, service = owner or an_administrator(), a_client(authorisation_days=days, **client)
     return authorise.give(
         service, service.required_scopes | {"attendance"}, by=owner.memberships[0], agreement="2026-01",
-        until=authorise.lasts_until(service), offered=service.scopes,
+        until=authorise.default_end(service), offered=service.scopes,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ class TestRenewal:
             owner, client = an_administrator(), a_client(required_scopes=frozenset({"openid", "students.sen"}))
             protected = authorise.give(
                 client, client.required_scopes, by=owner.memberships[0], agreement="2026-01",
-                until=authorise.lasts_until(client), second_step=True,
+                until=authorise.default_end(client), second_step=True,
             )  # fmt: skip
         clock.move(340 * DAY)
         with pytest.raises(protected_data.SecondStepNeeded), work():

@@ -24,7 +24,7 @@ def agreed(work, clock):
 
 
 def given(client, by, what=IDENTITY | DATA):
-    until = authorise.lasts_until(client)
+    until = authorise.default_end(client)
     how = {"agreement": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, what, by=by.memberships[0], **how)
 

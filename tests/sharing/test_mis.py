@@ -23,13 +23,13 @@ def owner(work, clock):
             client = a_client(client_name=name, accepted_mis=frozenset(accepted), events_method=event_types.POLL)
             authorise.give(
                 client, client.required_scopes, by=person.memberships[0], agreement="1",
-                until=authorise.lasts_until(client),
+                until=authorise.default_end(client),
             )  # fmt: skip
         return person.id
 
 
 def names(owner, code):
-    mis.tell(code, by=session().get_one(Administrator, owner).memberships[0])
+    mis.set_by_school(code, by=session().get_one(Administrator, owner).memberships[0])
 
 
 def standing(owner):

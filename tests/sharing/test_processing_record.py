@@ -13,7 +13,7 @@ SCOPES = frozenset({"openid", "students", "students.sen"})
 
 def agree(owner, **differs):
     client = a_client(a_partner(**differs.pop("partner", {})), **differs)
-    until = authorise.lasts_until(client)
+    until = authorise.default_end(client)
     how = {"agreement": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, SCOPES, by=owner.memberships[0], **how)
 

@@ -26,7 +26,7 @@ def given(owner=None, client=None, **differs):
     owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **differs)
     return authorise.give(
         client, client.required_scopes, by=owner.memberships[0], agreement=client.agreement_version,
-        until=authorise.lasts_until(client), offered=client.scopes - {"assessment"}, second_step=True,
+        until=authorise.default_end(client), offered=client.scopes - {"assessment"}, second_step=True,
     )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ class TestWhatStands:
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
                 client, agreement.scopes | {"staff"}, by=by_of(agreement), agreement=client.agreement_version,
-                until=authorise.lasts_until(client), offered=proposal.offered,
+                until=authorise.default_end(client), offered=proposal.offered,
             )  # fmt: skip
             review = reviews.of(again)
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, None)
@@ -203,7 +203,7 @@ class TestAgreeing:
             registers(agreement, required={"staff"})
             by_of(agreement).role = "viewer"
         for act in (agree, decline):
-            with pytest.raises(authority.MayNot), work():
+            with pytest.raises(authority.NotPermitted), work():
                 act(agreement)
 
     def test_of_agreeing_and_declining_at_once_one_is_recorded(self, work, agreement, at_once):

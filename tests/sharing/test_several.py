@@ -32,7 +32,7 @@ def gives(trust, chosen=0, also=(1, 2)):
     members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
     return several.give(
         client, client.required_scopes, by=members[chosen], also=[members[other_school] for other_school in also],
-        offered=client.scopes, agreement=client.agreement_version, until=authorise.lasts_until(client),
+        offered=client.scopes, agreement=client.agreement_version, until=authorise.default_end(client),
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
             member.estab.mis = "arbor" if obstacle == "uses another system" else None
     with work() as database:
         by = database.get_one(Membership, (person_id, estab_ids[0]))
-        shown = several.others(database.get_one(Client, client_id), by, second_step=False)
+        shown = several.other_schools(database.get_one(Client, client_id), by, second_step=False)
         assert {other_school.member.estab_id: other_school.obstacle is None for other_school in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(wor
     with work() as database:
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
         by = database.get_one(Membership, (person_id, estab_ids[0]))
-        shown = several.others(database.get_one(Client, client_id), by, second_step=True)
+        shown = several.other_schools(database.get_one(Client, client_id), by, second_step=True)
         assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
@@ -141,7 +141,7 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
 def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust):
     with work() as database:
         database.get_one(Membership, (trust[0], trust[1][0])).role = "viewer"
-    with pytest.raises(authority.MayNot), work():
+    with pytest.raises(authority.NotPermitted), work():
         gives(trust)
     assert agreed(work) == []
 
@@ -171,7 +171,7 @@ def test_people_and_schools_of_others_are_not_shown(work, trust):
         an_administrator()
         database.get_one(Estab, trust[1][2]).state = "suspended"
         by = database.get_one(Administrator, trust[0]).memberships[0]
-        shown = several.others(database.get_one(Client, trust[2]), by, second_step=True)
+        shown = several.other_schools(database.get_one(Client, trust[2]), by, second_step=True)
         assert [other_school.member.estab_id for other_school in shown] == [
             estab for estab in trust[1][:2] if estab != by.estab_id
         ]

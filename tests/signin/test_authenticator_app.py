@@ -110,7 +110,7 @@ def test_an_app_that_is_removed_no_longer_signs_in(work, account, app_of_jo):
         assert authenticator_app.remove(account.id)
         assert not authenticator_app.remove(account.id)
         assert not authenticator_app.spend_code(account.id, app_of_jo.code())
-        assert not authenticator_app.is_held(account.id)
+        assert not authenticator_app.is_set_up(account.id)
 
 
 def test_a_seed_is_sealed_and_belongs_to_its_row(work, account):

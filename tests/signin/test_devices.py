@@ -28,4 +28,4 @@ CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0
     ],
 )
 def test_a_browser_in_words(agent, words):
-    assert devices.in_words(agent) == words
+    assert devices.describe(agent) == words

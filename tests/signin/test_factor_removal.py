@@ -38,14 +38,14 @@ def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(both, work,
     assert isinstance(outcome, factor_removal.FactorNeeded)
     with work():
         assert factors.kinds(both.id) == {"passkey"}
-        assert recovery_codes.left(both.id) == recovery_codes.COUNT
+        assert recovery_codes.count_unused(both.id) == recovery_codes.COUNT
 
 
 def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(both, work, overtaken):
     assert overtaken(lambda: remove_app(both), lambda: remove_passkey(both)) is None
 
     with work():
-        assert (factors.has_any(both.id), recovery_codes.left(both.id)) == (False, 0)
+        assert (factors.has_any(both.id), recovery_codes.count_unused(both.id)) == (False, 0)
 
 
 def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(both, work, overtaken):

@@ -33,8 +33,8 @@ def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_
     with work() as session:
         for model in (AuthenticatorApp, Passkey, RecoveryCode):
             assert {row.person_id for row in session.query(model)} == {colleague}
-        assert authenticator_app.is_held(colleague)
-        assert passkeys.is_held(colleague)
+        assert authenticator_app.is_set_up(colleague)
+        assert passkeys.has_any(colleague)
 
 
 def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work, clock, settings):
@@ -57,8 +57,8 @@ def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work,
 
         factors.forget_all(person)
     with work():
-        assert (factors.kinds(person), recovery_codes.left(person)) == (frozenset(), 0)
-        assert (factors.kinds(other), recovery_codes.left(other)) == (
+        assert (factors.kinds(person), recovery_codes.count_unused(person)) == (frozenset(), 0)
+        assert (factors.kinds(other), recovery_codes.count_unused(other)) == (
             frozenset({"app", "passkey"}),
             recovery_codes.COUNT,
         )

@@ -148,7 +148,7 @@ def test_a_credential_is_registered_once(work, account, device, origin):
         answer = copy.create(passkeys.creation_options(other, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyNotAdded):
             passkeys.register(other, answer, name="", device="", browser=BROWSER)
-        assert not passkeys.is_held(other.id)
+        assert not passkeys.has_any(other.id)
 
 
 def test_a_person_has_at_most_twenty(work, account, origin):
@@ -277,7 +277,7 @@ def test_what_is_done_with_one_passkey_changes_no_other(work, account, device, o
         passkeys.remove(account.id, used.id)
         assert len(passkeys.of_person(account.id)) == 1
         passkeys.forget(account.id)
-        assert (passkeys.is_held(account.id), passkeys.is_held(other)) == (False, True)
+        assert (passkeys.has_any(account.id), passkeys.has_any(other)) == (False, True)
 
 
 def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, device):
@@ -291,8 +291,8 @@ def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, devi
         passkeys.rename(account.id, row.id, "The office's computer")
     with work():
         assert passkeys.get(account.id, row.id).name == "The office's computer"
-        assert passkeys.is_held(account.id)
+        assert passkeys.has_any(account.id)
         passkeys.remove(account.id, row.id)
         with pytest.raises(NotFound):
             passkeys.remove(account.id, row.id)
-        assert not passkeys.is_held(account.id)
+        assert not passkeys.has_any(account.id)

@@ -322,7 +322,7 @@ def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo
 def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, account, overtaken, clock):
     jo.signs_in(account.username)
     jo.opens("/manage/account/email")
-    clock.move(sessions.TOUCH)
+    clock.move(sessions.LAST_USED_PRECISION)
 
     answer = overtaken(
         lambda: database.lock(Administrator, account.id),

@@ -123,5 +123,5 @@ def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
         )  # fmt: skip
         client, jkt = clients.find(agent.id), thumbprint(agent.dpop_key)
         assert client
-        agent.token = access_tokens.access(basis, state, client, SCOPES, jkt)
+        agent.token = access_tokens.access_token(basis, state, client, SCOPES, jkt)
         agent.refresh_token = families.begin(basis, client, jkt)

@@ -33,7 +33,7 @@ def shares(work, agent, accepted):
         by = session.get_one(Administrator, agent.person_id).memberships[0]
         by.estab.mis = min(accepted)
         client = factories.a_client(client_name="SchoolBooking", accepted_mis=frozenset(accepted))
-        until = authorise.lasts_until(client)
+        until = authorise.default_end(client)
         authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
         by.estab.mis = None
 

@@ -73,11 +73,11 @@ def find_client(sent: Parameters) -> OAuthClient:
     """
     if fault := sent.wrong.get("client_id"):
         raise errors.NotToBeRedirected("client_id", fault)
-    if (named := sent.get("client_id")) is None:
+    if (client_id := sent.get("client_id")) is None:
         raise errors.NotToBeRedirected("client_id", "missing")
-    if (client := clients.find(named)) is None:
-        if registry.is_disabled(named):
-            raise errors.ServiceSwitchedOff(named)
+    if (client := clients.find(client_id)) is None:
+        if registry.is_disabled(client_id):
+            raise errors.ServiceSwitchedOff(client_id)
         raise errors.NotToBeRedirected("client_id", "no client with this id is registered", error="unauthorized_client")
     return client
 
@@ -178,7 +178,7 @@ def read_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
 
 def read_resource(client: OAuthClient, sent: Parameters) -> frozenset[str]:
     """The requested resources (RFC 8707 §2). Raises if one is unknown, or serves no scope of the client."""
-    return claims.resources(sent.resources, client)
+    return claims.check_resources(sent.resources, client)
 
 
 def read_code_challenge(client: OAuthClient, sent: Parameters) -> str | None:
@@ -200,12 +200,12 @@ def read_dpop_jkt(sent: SentRequest) -> str | None:
 
     It is that of the pending request, else that of the DPoP proof, else `dpop_jkt`.
     """
-    named = sent.parameters.get("dpop_jkt")
-    if named is not None and not SHA256_BASE64URL.fullmatch(named):
+    jkt = sent.parameters.get("dpop_jkt")
+    if jkt is not None and not SHA256_BASE64URL.fullmatch(jkt):
         raise errors.invalid("dpop_jkt", "must be the base64url of a SHA-256 thumbprint")
-    if sent.proven_jkt is not None and named not in {None, sent.proven_jkt}:
+    if sent.proven_jkt is not None and jkt not in {None, sent.proven_jkt}:
         raise dpop.InvalidProof("made by another key than dpop_jkt names")
-    return (sent.pending and sent.pending.dpop_jkt) or sent.proven_jkt or named
+    return (sent.pending and sent.pending.dpop_jkt) or sent.proven_jkt or jkt
 
 
 def read_prompt(sent: SentRequest) -> frozenset[str]:
@@ -234,16 +234,16 @@ def read_claims(sent: SentRequest) -> RequestedClaims:
     if text is None:
         return RequestedClaims(names=None, subject=None, acr=frozenset(), voluntary_acr=acr_values)
     try:
-        wanted = json.loads(text, parse_constant=_refuse)
+        document = json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise errors.invalid("claims", "must be a JSON object") from None
-    if not isinstance(wanted, dict):
+    if not isinstance(document, dict):
         raise errors.invalid("claims", "must be a JSON object")
-    places = {place: {} if wanted.get(place) is None else wanted[place] for place in ("userinfo", "id_token")}
+    places = {place: {} if document.get(place) is None else document[place] for place in ("userinfo", "id_token")}
     for members in places.values():
         if not isinstance(members, dict) or not all(_is_claim_request(value) for value in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
-    names = {place: claims.nameable(members) for place, members in places.items()}
+    names = {place: claims.requestable_claims(members) for place, members in places.items()}
     essential, values = _acr(places["id_token"])
     return RequestedClaims(
         names, _sub(places["id_token"]), acr=frozenset(values) if essential else frozenset(),
@@ -251,7 +251,7 @@ def read_claims(sent: SentRequest) -> RequestedClaims:
     )  # fmt: skip
 
 
-def _refuse(_constant: str) -> None:
+def _reject_constant(_constant: str) -> None:
     raise ValueError("NaN and infinities are not JSON")
 
 
@@ -287,7 +287,7 @@ def read_subject(sent: SentRequest, subject: str | None) -> str | None:
     if (hint := sent.parameters.get("id_token_hint")) is None:
         return subject
     try:
-        payload = claims.of_id_token(hint)
+        payload = claims.verify_id_token_hint(hint)
     except ring.BadToken:
         raise errors.invalid("id_token_hint", "is not an ID Token of ours") from None
     if payload["aud"] != sent.client.id:

@@ -115,16 +115,16 @@ def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
     digest = crypto.digest(urn.removeprefix(URN))
     row = _load_row(digest)
     if row is None or row.client_id != client.id:
-        raise _stale_request("unknown", client)  # the same answer for another client's request
+        raise _stale_request_error("unknown", client)  # the same answer for another client's request
     if row.used_at is not None:
-        raise _stale_request("used", client)
+        raise _stale_request_error("used", client)
     if row.expires_at <= clock.now():
-        raise _stale_request("expired", client)
+        raise _stale_request_error("expired", client)
     browser, since = row.browser, row.shown_at
     if browser is None or since is None:
         browser, since = _bind(digest, client)
     elif not _is_this_browser(browser):
-        raise _elsewhere(client)
+        raise _wrong_browser(client)
     pending = PendingRequest(client.id, digest, urn, row.pushed, browser, row.dpop_jkt, since)
     return pending, Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
 
@@ -143,7 +143,7 @@ def spend(request: CheckedRequest) -> None:
         return
     conditions = {"digest": pending.digest, "client_id": pending.client_id, "browser": pending.browser}
     if not database.claim(AuthorizationRequest, **conditions):
-        raise _stale_request("used", request.client)
+        raise _stale_request_error("used", request.client)
 
 
 def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **options: str) -> str:
@@ -159,8 +159,8 @@ def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **options: 
 def requesting_partner(path: str) -> RequestingPartner | None:
     """The partner whose pending request a local path continues, if this browser may continue it; else None."""
     parts = urlsplit(path)
-    named = dict(parse_qsl(parts.query))
-    client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
+    query = dict(parse_qsl(parts.query))
+    client, urn = clients.find(query.get("client_id")), query.get("request_uri", "")
     if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
         return None
     row = _load_row(crypto.digest(urn.removeprefix(URN)))
@@ -172,15 +172,15 @@ def requesting_partner(path: str) -> RequestingPartner | None:
     return RequestingPartner(registered.client_name, registered.partner_name, registered.is_sandbox)
 
 
-def _elsewhere(client: OAuthClient) -> StaleRequest:
+def _wrong_browser(client: OAuthClient) -> StaleRequest:
     """The error for a request that is bound to another browser; without any cookies it may be the same browser."""
-    return _stale_request("no cookies" if security.sent_no_cookies() else "elsewhere", client)
+    return _stale_request_error("no cookies" if security.sent_no_cookies() else "elsewhere", client)
 
 
-def _stale_request(which: str, client: OAuthClient) -> StaleRequest:
+def _stale_request_error(cause: str, client: OAuthClient) -> StaleRequest:
     start = start_link.of_client(client.id)
     return StaleRequest(
-        STALE_REASONS[which], reason=f"pending request of {client.id}: {which}", partner=client.registered.client_name,
+        STALE_REASONS[cause], reason=f"pending request of {client.id}: {cause}", partner=client.registered.client_name,
         way_back=start.address if start else None,
     )  # fmt: skip
 
@@ -197,7 +197,7 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
         return browser, now
     row = _load_row(digest)
     if row is None or row.browser is None or row.shown_at is None or not _is_this_browser(row.browser):
-        raise _elsewhere(client)
+        raise _wrong_browser(client)
     return row.browser, row.shown_at
 
 

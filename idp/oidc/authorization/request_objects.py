@@ -74,11 +74,11 @@ def _parameters(claims: dict[str, Any]) -> Parameters:
     """The claims that are parameters, as strings: an integer `max_age` and JSON values are converted."""
     selected = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
     return incoming.parameters(
-        (name, _text(name, text)) for name, value in selected.items() for text in _all(name, value)
+        (name, _text(name, text)) for name, value in selected.items() for text in _values(name, value)
     )
 
 
-def _all(name: str, value: Any) -> list[Any]:
+def _values(name: str, value: Any) -> list[Any]:
     return value if name in incoming.REPEATABLE and isinstance(value, list) else [value]
 
 

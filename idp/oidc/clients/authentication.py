@@ -1,6 +1,6 @@
 """Authenticate clients: by one method per request, which must be the registered one.
 
-Whatever is wrong, the response is the same (`errors.invalid_client`). Secrets are compared by digest, so they may have
+Every failure has the same response (`errors.invalid_client`). Secrets are compared by digest, so they may have
 any characters (protocol.md §4.2, 2).
 """
 
@@ -21,7 +21,7 @@ from idp.oidc.clients.client_assertion import FindClient
 from idp.oidc.incoming import Parameters, Request
 
 ASSERTION: Final = "client_assertion"
-"""Either `client_secret_jwt` or `private_key_jwt`: which of them, the assertion's `alg` says."""
+"""`client_secret_jwt` or `private_key_jwt`, depending on the assertion's `alg`."""
 
 
 def method_of(request: Request) -> str:
@@ -39,7 +39,7 @@ def method_of(request: Request) -> str:
     return used[0] if used else "none"
 
 
-def tried_basic(request: Request) -> bool:
+def used_basic(request: Request) -> bool:
     """Whether the client used HTTP Basic, so that the response must name it (RFC 6749 §5.2)."""
     return request.authorization[:5].lower() == "basic"
 
@@ -60,8 +60,8 @@ def failure_reason(request: Request, method: str) -> tuple[str, str]:
         return "client_id", "this client, or its partner, is disabled"
     registered, pinned = client.registered.token_endpoint_auth_method, client.registered.pin_token_endpoint_auth_method
     if not client.check_endpoint_auth_method(method, "token"):
-        alone = " alone" if pinned else ""
-        return "client authentication", f"was by {method}, and the client is registered for {registered}{alone}"
+        suffix = " alone" if pinned else ""
+        return "client authentication", f"was by {method}, and the client is registered for {registered}{suffix}"
     if method == "client_secret_basic":
         client_id, _ = _basic(request.authorization)
         if client_id is None:
@@ -72,8 +72,8 @@ def failure_reason(request: Request, method: str) -> tuple[str, str]:
 
 
 def _named_client_id(header: str, form: Mapping[str, str] | Parameters) -> str | None:
-    named, _ = _basic(header)
-    return named or form.get("client_id") or client_assertion.subject(form.get("client_assertion") or "")
+    header_client_id, _ = _basic(header)
+    return header_client_id or form.get("client_id") or client_assertion.subject(form.get("client_assertion") or "")
 
 
 def register(server: AuthorizationServer) -> None:
@@ -84,15 +84,15 @@ def register(server: AuthorizationServer) -> None:
 
 def _by_basic(find: FindClient, request: Request) -> OAuthClient | None:
     client_id, secret = _basic(request.authorization)
-    named = request.sent.get("client_id")
-    return _with_secret(find(client_id), secret) if named in {None, client_id} else None
+    form_client_id = request.sent.get("client_id")
+    return _with_secret(find(client_id), secret) if form_client_id in {None, client_id} else None
 
 
 def _by_post(find: FindClient, request: Request) -> OAuthClient | None:
     return _with_secret(find(request.sent.get("client_id")), request.sent.get("client_secret"))
 
 
-def _by_nothing(find: FindClient, request: Request) -> OAuthClient | None:
+def _by_client_id(find: FindClient, request: Request) -> OAuthClient | None:
     """A public client, which only sends its `client_id`."""
     return find(request.sent.get("client_id"))
 
@@ -118,6 +118,6 @@ METHODS: Final[dict[str, Callable[[FindClient, Request], OAuthClient | None]]] =
     "client_secret_post": _by_post,
     "client_secret_jwt": client_assertion.authenticate,
     "private_key_jwt": client_assertion.authenticate,
-    "none": _by_nothing,
+    "none": _by_client_id,
 }
 """By the names of RFC 7591, which discovery lists."""

@@ -39,6 +39,6 @@ def trim(model: type[Base], client_id: str, network: str | None) -> None:
         _delete_beyond(MAX_OF_A_CLIENT, table, table.c.client_id == client_id, same_kind)
 
 
-def _delete_beyond(limit: int, table: Table, *which: ColumnElement[Any]) -> None:
-    oldest = select(table.c.digest).where(*which).order_by(table.c.created_at.desc()).offset(limit)
+def _delete_beyond(limit: int, table: Table, *conditions: ColumnElement[Any]) -> None:
+    oldest = select(table.c.digest).where(*conditions).order_by(table.c.created_at.desc()).offset(limit)
     connection().execute(delete(table).where(table.c.digest.in_(oldest)))

@@ -127,12 +127,12 @@ class OAuthClient:
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         """Whether the client may authenticate by `method`, at every endpoint alike: as registered.
 
-        A secret that is sent may come by Basic or in the form, whichever is registered, unless it is pinned: it is
-        the same secret, and most client software chooses the way by itself.
+        A secret may be sent by Basic or in the form, whichever is registered, unless the method is pinned: it is
+        the same secret, and most client software chooses the method by itself.
         """
         registered = self.registered.token_endpoint_auth_method
-        is_free = not self.registered.pin_token_endpoint_auth_method and {registered, method} <= SENT_SECRETS
-        return registered == method or is_free
+        may_be_replaced = not self.registered.pin_token_endpoint_auth_method and {registered, method} <= SENT_SECRETS
+        return registered == method or may_be_replaced
 
     def check_response_type(self, response_type: str) -> bool:
         """`code`, for clients that may redeem one."""

@@ -61,8 +61,8 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
     if client.signs_with_secret:
         return jwts.SYMMETRIC
     allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
-    named = client.registered.token_endpoint_auth_signing_alg
-    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
+    registered = client.registered.token_endpoint_auth_signing_alg
+    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
 
 
 def _verified_client(find: FindClient, request: Request) -> OAuthClient:
@@ -78,7 +78,7 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
     try:
         jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
-        _use_once(claims, client)
+        _store_jti(claims, client)
     except BadJwt as error:
         raise errors.ProvenClientRefused(str(error)) from None
     return client
@@ -102,7 +102,7 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
         raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {' or '.join(accepted)}")
 
 
-def _use_once(claims: dict[str, Any], client: OAuthClient) -> None:
+def _store_jti(claims: dict[str, Any], client: OAuthClient) -> None:
     """Accept each `jti` once (RFC 7523 §3)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:

@@ -86,7 +86,7 @@ def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, ac
         raise BadJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
     _check_age(claims, client)
     _check_nonce(claims)
-    _use_once(claims, thumbprint, client)
+    _store_jti(claims, thumbprint, client)
     return thumbprint
 
 
@@ -158,7 +158,7 @@ def _check_nonce(claims: dict[str, Any]) -> None:
         raise NonceNeeded
 
 
-def _use_once(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
+def _store_jti(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     """Accept each proof once (RFC 9449 §11.1)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:

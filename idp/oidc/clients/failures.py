@@ -26,7 +26,7 @@ EXPECTED: Final = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required",
      "unmet_authentication_requirements", "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
 )  # fmt: skip
-"""Errors that are no mistake of the client's developers."""
+"""Errors that are not mistakes of the client's developers."""
 ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
 """Parameters that are compared with registered addresses, and the field of those."""
 HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
@@ -53,15 +53,15 @@ class _RequestNotes:
 
 def set_client(client_id: str | None, request: Request | None = None) -> None:
     """Note the client that the request names; `request` if its parameters are not simply those of the form."""
-    noted = request_state.part(_RequestNotes)
-    noted.client_id, noted.request = client_id, request
+    notes = request_state.part(_RequestNotes)
+    notes.client_id, notes.request = client_id, request
 
 
 def set_reason(parameter: str, fact: str) -> None:
     """Note the reason of an error whose response will not contain it; the first one counts."""
-    noted = request_state.part(_RequestNotes)
-    if noted.reason is None:
-        noted.reason = parameter, fact
+    notes = request_state.part(_RequestNotes)
+    if notes.reason is None:
+        notes.reason = parameter, fact
 
 
 def note(error: str, parameter: str, fact: str) -> None:
@@ -71,8 +71,8 @@ def note(error: str, parameter: str, fact: str) -> None:
 
 
 def _add(error: str, parameter: str, fact: str) -> None:
-    noted = request_state.part(_RequestNotes)
-    noted.failures.append((error, *(noted.reason or (parameter, fact))))
+    notes = request_state.part(_RequestNotes)
+    notes.failures.append((error, *(notes.reason or (parameter, fact))))
 
 
 def note_error(error: OAuth2Error) -> None:
@@ -103,20 +103,20 @@ def note_page(error: NotToBeRedirected) -> None:
 
 def write_notes(response: Response) -> Response:
     """Write the notes to the client's log; an `after_request` hook."""
-    noted = request_state.part(_RequestNotes)
-    if noted.failures and noted.client_id:
+    notes = request_state.part(_RequestNotes)
+    if notes.failures and notes.client_id:
         try:
-            _write(noted.client_id, noted.failures)
+            _write(notes.client_id, notes.failures)
         except SQLAlchemyError as error:  # must not make the response fail
             log.warning("not kept", name="client event", error=type(error).__name__)
     return response
 
 
-def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
+def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
     endpoint = f"{request.method} {request.path}"
     failures = [
         Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter), middleware.request_id() or "")
-        for error, parameter, fact in sorted(noted)  # concurrent requests lock rows in the same order
+        for error, parameter, fact in sorted(noted_failures)  # concurrent requests lock rows in the same order
     ]
     # A read transaction still open would make SQLite's only writer wait for itself.
     database.end_read_transaction()

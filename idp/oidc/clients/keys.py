@@ -81,13 +81,13 @@ def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, Cached
 
     If nothing is cached yet, it waits for the other request.
     """
-    fetching = _FETCHING.get().setdefault(client.id, threading.Lock())
+    lock = _FETCHING.get().setdefault(client.id, threading.Lock())
     database.end_read_transaction()  # a fetch must not hold a transaction open
-    if not fetching.acquire(blocking=False):
+    if not lock.acquire(blocking=False):
         if cached.checked_at != float("-inf"):
             return cached.usable(time.monotonic())
         with admission.place_released():
-            fetching.acquire()
+            lock.acquire()
     try:
         newest = cache.get(client.id, cached)
         if newest.version == cached.version and newest.checked_at > cached.checked_at:
@@ -99,7 +99,7 @@ def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, Cached
             cache[client.id] = CachedKeys(cached.version, now, fetched, now)
         return cache[client.id].usable(now)
     finally:
-        fetching.release()
+        lock.release()
 
 
 def _is_stale(cached: CachedKeys, kid: str | None, now: float) -> bool:

@@ -82,7 +82,7 @@ MIS: Final = Step(_tell_mis, InteractionRequiredError)
 CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
 
 
-def answer() -> Response:
+def respond() -> Response:
     """The response to a browser at the authorization endpoint."""
     security.keep_opener()
     server = protocol.current()
@@ -91,17 +91,17 @@ def answer() -> Response:
     try:
         grant = server.get_consent_grant()
     except OAuth2Error as error:
-        return _refused(server, error.request, error)
+        return _error_response(server, error.request, error)
     request: CheckedRequest = grant.request.checked
     if browser_request.method == "POST":
         # A browser sends no cookies with another site's POST: store the request, and redirect to repeat it with them.
         urn = pending_requests.store(request.sent, request.client, pushed=False, shown=False)
         return redirect(pending_requests.address_of(request.client.id, urn), 303)
     try:
-        response = _next(request)
+        response = _next_response(request)
     except OAuth2Error as error:
         pending_requests.spend(request)
-        return _refused(server, grant.request, error)
+        return _error_response(server, grant.request, error)
     if isinstance(response, Approval):
         response = server.create_authorization_response(request=grant.request, grant=grant, grant_user=response)
     return response
@@ -112,7 +112,7 @@ def step(request: CheckedRequest) -> Step | Approval:
     if _is_cancelled(request):
         raise AccessDeniedError(description="the person chose not to go on")
     signed_in = session.current()
-    if signed_in is None or not _is_enough(signed_in, request):
+    if signed_in is None or not _satisfies_request(signed_in, request):
         if "create" in request.prompt and not request.client.registered.is_sandbox:
             return REGISTER
         if signed_in and _is_fresh(signed_in, request):
@@ -120,7 +120,7 @@ def step(request: CheckedRequest) -> Step | Approval:
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
         return _step_up(signed_in, request)
-    if _second_step_is_wished_for(signed_in, request):
+    if _prefers_second_step(signed_in, request):
         return SIGN_IN_FULLY
     if signed_in.estab_id is None:
         return SCHOOL if signed_in.locked_estab_id is None else LOCKED_SCHOOL
@@ -129,12 +129,12 @@ def step(request: CheckedRequest) -> Step | Approval:
 
 def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:
     """The next step for the school with this internal id: a page, or the approval."""
-    agreed = authorise.standing(estab_id, request.client.id, wanted(request))
-    if agreed is None and not registry.accepts_mis(request.client.registered, signed_in.membership.estab.mis):
+    agreement = authorise.standing(estab_id, request.client.id, requested_scopes(request))
+    if agreement is None and not registry.accepts_mis(request.client.registered, signed_in.membership.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
-    if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
+    if agreement is None or ("consent" in request.prompt and not _is_later(agreement, request)):
         return CONSENT
-    return Approval(signed_in, agreed)
+    return Approval(signed_in, agreement)
 
 
 def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:
@@ -144,7 +144,7 @@ def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:
     return SIGN_IN_FULLY if factors.has_any(signed_in.id) else ENROL
 
 
-def _second_step_is_wished_for(signed_in: SignedIn, request: CheckedRequest) -> bool:
+def _prefers_second_step(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the client prefers a class that the person reaches by the second step that they have.
 
     A voluntary class is no reason to set one up, nor to refuse: the ID Token says which was reached (§5.5.1.1).
@@ -155,12 +155,12 @@ def _second_step_is_wished_for(signed_in: SignedIn, request: CheckedRequest) -> 
     return factors.has_any(signed_in.id)
 
 
-def wanted(request: CheckedRequest) -> frozenset[str]:
+def requested_scopes(request: CheckedRequest) -> frozenset[str]:
     """The scopes that the school must have agreed to: those requested, and those of claims requested by name."""
     return request.scopes | (claims.scopes_of(request.claims) & request.client.registered.scopes)
 
 
-def _next(request: CheckedRequest) -> Response | Approval:
+def _next_response(request: CheckedRequest) -> Response | Approval:
     next_step = step(request)
     return next_step if isinstance(next_step, Approval) else _send_to(next_step, request)
 
@@ -176,11 +176,11 @@ def _send_to(next_step: Step, request: CheckedRequest) -> Response:
 def _is_paused(request: CheckedRequest) -> bool:
     signed_in = session.current()
     estab_id = signed_in.estab_id if signed_in else None
-    agreed = live.current(estab_id, request.client.id) if estab_id else None
-    return agreed is not None and agreed.is_paused
+    agreement = live.current(estab_id, request.client.id) if estab_id else None
+    return agreement is not None and agreement.is_paused
 
 
-def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:
+def _error_response(server: Server, request: Request, error: OAuth2Error) -> Response:
     response: Response = server.handle_error_response(request, error)
     return response
 
@@ -190,9 +190,9 @@ def _is_cancelled(request: CheckedRequest) -> bool:
     return request.pending is not None and "cancel" in browser_request.args
 
 
-def _is_enough(signed_in: SignedIn, request: CheckedRequest) -> bool:
+def _satisfies_request(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the signed-in person is the one requested, and signed in recently enough."""
-    if _is_another_person(signed_in, request) or not _may_meet(signed_in, request):
+    if _is_another_person(signed_in, request) or not _may_ask_school(signed_in, request):
         return False
     if _is_fresh(signed_in, request):
         return True
@@ -212,20 +212,20 @@ def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
 
 def _refuse_wrong_person(signed_in: SignedIn, request: CheckedRequest) -> None:
     """Raise if the person, who has just signed in for this request, is not one that it can be about."""
-    if not _may_meet(signed_in, request):
+    if not _may_ask_school(signed_in, request):
         raise AccessDeniedError(description="applications that are being tested work with fictional schools alone")
     if _is_another_person(signed_in, request):
         raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
 
 
-def _may_meet(signed_in: SignedIn, request: CheckedRequest) -> bool:
+def _may_ask_school(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the client may ask the person's school: a person of a fictional school has no other one."""
     client = request.client.registered
     if not client.is_sandbox or not signed_in.is_fictional:
         return client.is_sandbox == signed_in.is_fictional
-    return signed_in.estab_id is not None and sandbox.may_meet(client, signed_in.membership.estab)
+    return signed_in.estab_id is not None and sandbox.may_ask(client, signed_in.membership.estab)
 
 
-def _is_later(agreed: State, request: CheckedRequest) -> bool:
+def _is_later(agreement: State, request: CheckedRequest) -> bool:
     """Whether the agreement was given after this request was made."""
-    return request.pending is not None and agreed.given_at >= request.pending.since
+    return request.pending is not None and agreement.given_at >= request.pending.since

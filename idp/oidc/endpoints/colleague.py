@@ -60,37 +60,39 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     """
     start = start_link.of_client(client.id)
     if start is None or not may_be_asked(client, by):
-        return stay()
+        return redirect_unchanged()
     if request.form[HAND_OVER] == "enter" and not visible(form.email.data):
-        return stay()
+        return redirect_unchanged()
     if not form.validate():
         return None
-    back = stay()  # before anything is written, because the draft is stored in a transaction of its own
-    if not _may_send_one_more(form, by):
+    unchanged_page = (
+        redirect_unchanged()
+    )  # before anything is written, because the draft is stored in a transaction of its own
+    if not _is_within_limit(form, by):
         return None
     address = contact_fields.parse_email(form.email.data)
-    hand_over.ask(client, address, begin=start.address, by=by)
+    hand_over.ask_colleague(client, address, begin=start.address, by=by)
     flash(
         f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "
         "or still decide here yourself.",
         "success",
     )
-    return back
+    return unchanged_page
 
 
-def stays(fields: form_drafts.Fields | None) -> bool:
+def is_unchanged_page(fields: form_drafts.Fields | None) -> bool:
     """Whether this draft belongs to a page that is shown again unchanged."""
     return fields is not None and PAGE_STAYS in fields
 
 
-def stay() -> Response:
+def redirect_unchanged() -> Response:
     """The response to a button that decides nothing: a redirect to the same page, unchanged."""
     ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
     form_drafts.save([(PAGE_STAYS, "yes"), *ticked])
     return redirect(form_drafts.request_address(), 303)
 
 
-def _may_send_one_more(form: Colleague, by: Membership) -> bool:
+def _is_within_limit(form: Colleague, by: Membership) -> bool:
     count, until = guesses.tally(guesses.key("hand-over", by.person_id), LIMIT_WINDOW)
     if count <= MAX_AN_HOUR:
         return True

@@ -58,7 +58,7 @@ class WhichMis(Form):
     mis = RadioField(
         "Which management information system (MIS) does your school use?",
         [InputRequired("Choose the system that your school uses.")],
-        validate_choice=False,  # `mis.tell` knows them, and WTForms' own words are not for schools
+        validate_choice=False,  # `mis.set_by_school` knows them, and WTForms' own words are not for schools
     )
 
 
@@ -125,54 +125,54 @@ class Question:
         return self.proposal.required | scopes.of_kind("identity", optional) | (optional & ticked)
 
     @staticmethod
-    def _data(among: frozenset[str]) -> list[Scope]:
-        return scopes.in_order(scopes.of_kind("data", among))
+    def _data(names: frozenset[str]) -> list[Scope]:
+        return scopes.in_order(scopes.of_kind("data", names))
 
 
 def ask() -> Response:
     """Show what is asked for; on the buttons, agree or refuse."""
-    waiting = _waiting_for(authorize.CONSENT)
+    waiting = _load_waiting(authorize.CONSENT)
     if isinstance(waiting, Response):
         return waiting
     member = _member()
     if not member.may(Action.AUTHORISE):
-        return _for_a_viewer(waiting, member, Action.AUTHORISE)
+        return _viewer_response(waiting, member, Action.AUTHORISE)
     if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
         return _page(waiting, member, Decision())
-    return _pressed(waiting, member)
+    return _handle_button(waiting, member)
 
 
-def _pressed(waiting: Waiting, member: Membership) -> Response:
+def _handle_button(waiting: Waiting, member: Membership) -> Response:
     """The response to the button that was pressed."""
-    client, requested, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
+    client, requested, form = waiting.request.client.registered, authorize.requested_scopes(waiting.request), Decision()
     if "deny" in browser_request.form:
         authorise.refuse(client, requested, by=member)
-        return _cancelled(waiting)
+        return _redirect_cancelled(waiting)
     if SECOND_STEP in browser_request.form:
-        return to_second_step(pending_requests.address(waiting.pending))
+        return redirect_to_second_step(pending_requests.address(waiting.pending))
     if NOT_NOW in browser_request.form:
-        answer = colleague.stay()  # before anything is written, as in `colleague.ask`
-        second_step_offer.rest(member.person_id)
-        return answer
+        response = colleague.redirect_unchanged()  # before anything is written, as in `colleague.ask`
+        second_step_offer.snooze(member.person_id)
+        return response
     if colleague.HAND_OVER in browser_request.form:
-        other = Colleague()
-        return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
-    also = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
-    if agree(client, requested, member, form, also=also) is None:
+        colleague_form = Colleague()
+        return colleague.ask(client, colleague_form, by=member) or _page(waiting, member, form, colleague_form)
+    other_members = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
+    if agree(client, requested, member, form, also=other_members) is None:
         return _page(waiting, member, form)
     return redirect(pending_requests.address(waiting.pending), 303)
 
 
 def tell_mis() -> Response:
     """The page that asks which system the school uses, or says that the client does not work with it."""
-    waiting = _waiting_for(authorize.MIS)
+    waiting = _load_waiting(authorize.MIS)
     if isinstance(waiting, Response):
         return waiting
     if "deny" in browser_request.form:
-        return _cancelled(waiting)
+        return _redirect_cancelled(waiting)
     member = _member()
     if not member.may(Action.NAME_MIS):
-        return _for_a_viewer(waiting, member, Action.NAME_MIS)
+        return _viewer_response(waiting, member, Action.NAME_MIS)
     security.allow_form_redirects()
     client = waiting.request.client.registered
     return which_mis(client, member) or redirect(pending_requests.address(waiting.pending), 303)
@@ -183,7 +183,7 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
     form = WhichMis()
     form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]
     if form.validate_on_submit():
-        mis.tell(form.mis.data, by=member)
+        mis.set_by_school(form.mis.data, by=member)
         if registry.accepts_mis(client, form.mis.data):
             return None
     refused = None
@@ -205,9 +205,9 @@ def agree(
     The reason is a missing declaration or second step, or that the page's question changed while it was open. `also`
     are the person's other schools that were ticked; a request without data scopes is recorded for one school only.
     """
-    question, typed = question_of(client, requested, member), browser_request.form
-    chosen = question.chosen(_typed_ticks())
-    if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
+    question, submitted = question_of(client, requested, member), browser_request.form
+    chosen = question.chosen(_ticked_areas())
+    if submitted.get("shown") != question.shown or submitted.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
     elif lacks_second_step(chosen):
         form.form_errors.append(
@@ -230,7 +230,7 @@ def lacks_second_step(agreed: frozenset[str]) -> bool:
     return bool(scopes.specially_protected(agreed)) and not _signed_in().has_second_step
 
 
-def to_second_step(back: str) -> Response:
+def redirect_to_second_step(back: str) -> Response:
     """Redirect to set up a second step, or to sign in with it, and then `back` to the page, filled in as it is now."""
     form_drafts.save()
     reason = "offer" if browser_request.form[SECOND_STEP] == "offer" else "data"
@@ -245,19 +245,19 @@ def question_page(
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
-        ticked = _typed_ticks()
+        ticked = _ticked_areas()
     may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, member)
     is_wrong = other is not None and bool(other.errors)
     others = []
     if other is not None and question.is_about_data:
-        others = several.others(client, member, second_step=_signed_in().has_second_step)
+        others = several.other_schools(client, member, second_step=_signed_in().has_second_step)
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         other_schools=others, also=other_schools.boxes(before),
         offers_second_step=other is not None and _offers_second_step(question, member),
-        shows_draft=before is not None and not colleague.stays(before), **options,
+        shows_draft=before is not None and not colleague.is_unchanged_page(before), **options,
     )  # fmt: skip
     if other is not None and is_wrong:
         return make_response(page, *other.status_and_headers)
@@ -292,29 +292,29 @@ def viewer_page(
 
 def question_of(client: AnyClient, requested: frozenset[str], member: Membership) -> Question:
     """The client's request to the person's school, for the scopes `requested`."""
-    return Question(authorise.proposal(member.estab_id, client, requested), authorise.lasts_until(client))
+    return Question(authorise.proposal(member.estab_id, client, requested), authorise.default_end(client))
 
 
 def _page(waiting: Waiting, member: Membership, form: Decision, other: Colleague | None = None) -> Response:
     security.allow_form_redirects()
-    client, requested = waiting.request.client.registered, authorize.wanted(waiting.request)
+    client, requested = waiting.request.client.registered, authorize.requested_scopes(waiting.request)
     back = pending_requests.address(waiting.pending)
     return question_page(client, requested, member, form, back=back, other=other or Colleague())
 
 
-def _typed_ticks() -> frozenset[str]:
+def _ticked_areas() -> frozenset[str]:
     return frozenset(browser_request.form.getlist("area"))
 
 
-def _for_a_viewer(waiting: Waiting, member: Membership, action: Action) -> Response:
+def _viewer_response(waiting: Waiting, member: Membership, action: Action) -> Response:
     if browser_request.method == "POST":
-        return _cancelled(waiting)
+        return _redirect_cancelled(waiting)
     security.allow_form_redirects()
     client, back = waiting.request.client.registered, pending_requests.address(waiting.pending)
     return viewer_page(client, member, action, back=back, leave=f"Back to {client.client_name}")
 
 
-def _waiting_for(step: Step) -> Waiting | Response:
+def _load_waiting(step: Step) -> Waiting | Response:
     """The pending request of this address, if its next step is this page; otherwise a redirect to the dispatcher."""
     security.keep_opener()
     oauth_request = Request(
@@ -335,7 +335,7 @@ def _waiting_for(step: Step) -> Waiting | Response:
     return redirect(back, 303)
 
 
-def _cancelled(waiting: Waiting) -> Response:
+def _redirect_cancelled(waiting: Waiting) -> Response:
     return redirect(pending_requests.address(waiting.pending, cancel="1"), 303)
 
 

@@ -63,17 +63,17 @@ class Code(Form):
 
 def authorize(flask_request: FlaskRequest) -> FlaskResponse:
     """The device authorization endpoint (RFC 8628 §3.1)."""
-    return protocol.answer_client(flask_request, _give_codes)
+    return protocol.respond_to_client(flask_request, _issue_codes)
 
 
-def _give_codes(_server: Server, request: Request) -> FlaskResponse:
+def _issue_codes(_server: Server, request: Request) -> FlaskResponse:
     client, sent = request.client, request.sent
     if not client.check_grant_type(GRANT):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
     checks.refuse_authorization_details(sent)
     requested, resource = checks.read_scopes(client, sent), checks.read_resource(client, sent)
     pair = device_codes.issue(client, requested, resource)
-    user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
+    user_code, page = device_codes.format_user_code(pair.user), runtime.url(PATH)
     body = {
         "device_code": pair.device, "user_code": user_code, "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={user_code}",
@@ -84,17 +84,17 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
 
 def page() -> Response:
     """Type the code, see which client requests what, decide; every step has the same address."""
-    code = device_codes.typed(request.args.get("user_code", ""))
+    code = device_codes.parse_user_code(request.args.get("user_code", ""))
     signed_in = session.current()
     if signed_in is None or signed_in.estab_id is None:
-        typed = device_codes.typed(request.form.get("user_code", ""))
+        typed = device_codes.parse_user_code(request.form.get("user_code", ""))
         if request.method == "POST":
             form_drafts.save()
         page = "signin.sign_in" if signed_in is None else "signin.schools.choose"
         return redirect(url_for(page, next=_address(typed or code)), 303)
     if "user_code" in request.form:
-        return _enter(request.form["user_code"], signed_in)
-    device_request = device_codes.entered(code, pending_requests.this_browser()) if code else None
+        return _enter_code(request.form["user_code"], signed_in)
+    device_request = device_codes.entered_request(code, pending_requests.this_browser()) if code else None
     client = clients.find(device_request.client_id) if device_request else None
     if code is None or device_request is None:
         return _ask_code(code)
@@ -109,17 +109,17 @@ def page() -> Response:
     return _question(device_request, client, signed_in, code)
 
 
-def _enter(text: str, signed_in: SignedIn) -> Response:
+def _enter_code(text: str, signed_in: SignedIn) -> Response:
     """Look up the code that was typed. Each plausible code counts as a guess, right or wrong; ten are allowed."""
-    code = device_codes.typed(text)
+    code = device_codes.parse_user_code(text)
     if code is None:
-        return _ask_code(text, _what_is_wrong(text))
+        return _ask_code(text, _code_problem(text))
     try:
         guesses.count(guesses.key("device", signed_in.id))
     except TooManyRequests as error:
-        answer = _ask_code(code, TOO_MANY_CODES)  # not raised on: the guess stays counted
-        answer.status_code, answer.headers["Retry-After"] = error.status, str(error.retry_after)
-        return answer
+        response = _ask_code(code, TOO_MANY_CODES)  # not raised on: the guess stays counted
+        response.status_code, response.headers["Retry-After"] = error.status, str(error.retry_after)
+        return response
     if not device_codes.enter(code, pending_requests.this_browser()):
         return _ask_code(code, NOT_WAITING)
     return redirect(_address(code), 303)
@@ -132,8 +132,8 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     its own, even if an agreement is in force.
     """
     member, registered, form = signed_in.membership, client.registered, consent.Decision()
-    if (left := _left(device_request, signed_in, code)) is not None:
-        return left
+    if (response := _response_without_connecting(device_request, signed_in, code)) is not None:
+        return response
     if not member.may(Action.APPROVE_DEVICES):
         return consent.viewer_page(
             registered, member, Action.APPROVE_DEVICES, back=_address(code), leave="Do not connect",
@@ -144,12 +144,12 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
     is_locked = agreed is not None and consent.lacks_second_step(device_request.scopes & agreed.scopes)
     if "allow" in request.form and not is_locked:
-        authority.hold(member, Action.APPROVE_DEVICES)
+        authority.check_and_lock(member, Action.APPROVE_DEVICES)
         agreed = agreed or consent.agree(registered, device_request.scopes, member, form)
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
-    back, formatted_code, asked = _address(code), device_codes.shown(code), _asked(device_request)
+    back, formatted_code, asked = _address(code), device_codes.format_user_code(code), _request_origin(device_request)
     is_server = _is_server(device_request.scopes)
     if agreed is None:
         return consent.question_page(
@@ -165,34 +165,37 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
 
 
 def _is_server(requested: frozenset[str]) -> bool:
-    """Whether the agent on a school's server asks, which sends data and receives none, and is told of no person."""
+    """Whether the agent on a school's server asks, which sends data, and receives none about the school or a person."""
     agents = scopes.of_kind("endpoint", requested)
     return bool(agents) and requested - agents <= {"offline_access"}
 
 
-def _asked(device_request: DeviceRequest) -> str:
+def _request_origin(device_request: DeviceRequest) -> str:
     """How long ago and from where the device asked: "2 minutes ago from 203.0.113.5"."""
     minutes = int((clock.now() - device_request.created_at).total_seconds() // 60)
     age = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "less than a minute ago"
     return f"{age} from {device_request.network}" if device_request.network else age
 
 
-def _left(device_request: DeviceRequest, signed_in: SignedIn, code: str) -> Response | None:
+def _response_without_connecting(device_request: DeviceRequest, signed_in: SignedIn, code: str) -> Response | None:
     """The response to the buttons that do not connect the device: refuse it, or take a second step first."""
     if "deny" in request.form:
         device_codes.deny(device_request, signed_in)
         return redirect(_address(code), 303)
-    return consent.to_second_step(_address(code)) if consent.SECOND_STEP in request.form else None
+    return consent.redirect_to_second_step(_address(code)) if consent.SECOND_STEP in request.form else None
 
 
 def _ask_code(code: str | None, problem: str | None = None) -> Response:
-    form = Code(formdata=None, user_code=device_codes.shown(code) if code and device_codes.typed(code) else code)
+    form = Code(
+        formdata=None,
+        user_code=device_codes.format_user_code(code) if code and device_codes.parse_user_code(code) else code,
+    )
     if problem:
         form.user_code.errors = [problem]
     return make_response(render_template("oidc/device.html", form=form), 422 if problem else 200)
 
 
-def _what_is_wrong(text: str) -> str:
+def _code_problem(text: str) -> str:
     """Why what was typed cannot be a code."""
     letters = device_codes.letters_of(text)
     if not letters:
@@ -205,4 +208,4 @@ def _what_is_wrong(text: str) -> str:
 
 
 def _address(code: str | None) -> str:
-    return url_for("oidc.device", user_code=device_codes.shown(code)) if code else url_for("oidc.device")
+    return url_for("oidc.device", user_code=device_codes.format_user_code(code)) if code else url_for("oidc.device")

@@ -57,11 +57,11 @@ def metadata() -> dict[str, Any]:
     server = protocol.current()
     endpoints = _endpoints()
     methods = [method for method in server.client_auth_methods if method != "none"]
-    of_clients = {
-        f"{name}_endpoint_{what}_supported": values
+    client_authentication = {
+        f"{name}_endpoint_{member}_supported": values
         for name in AUTHENTICATED
         if f"{name}_endpoint" in endpoints
-        for what, values in (
+        for member, values in (
             ("auth_methods", methods if name == "introspection" else [*methods, "none"]),
             ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SYMMETRIC]),
         )
@@ -69,7 +69,7 @@ def metadata() -> dict[str, Any]:
     return {
         "issuer": runtime.settings().server.issuer,
         **endpoints,
-        **of_clients,
+        **client_authentication,
         "service_documentation": runtime.url("/api"),
         "scopes_supported": [name for name, scope in scopes.catalogue().items() if scope.kind != "client"],
         "response_types_supported": ["code"],

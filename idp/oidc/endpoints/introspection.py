@@ -22,17 +22,17 @@ INACTIVE = {"active": False}
 """The response for a token that is expired, unknown or for another API (security.md S24)."""
 
 
-def answer(flask_request: FlaskRequest) -> Response:
+def respond(flask_request: FlaskRequest) -> Response:
     """The state of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
-    return protocol.answer_client(flask_request, _look)
+    return protocol.respond_to_client(flask_request, _introspect)
 
 
-def _look(_server: Server, request: Request) -> Response:
+def _introspect(_server: Server, request: Request) -> Response:
     if request.client.registered.is_public:
         raise errors.invalid_client()  # the caller has to authenticate (RFC 7662 §2.1)
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
-    body = about(token, request.client)
+    body = visible_claims(token, request.client)
     return _signed(body, request.client) if _wants_jwt(caller) else protocol.json_response(body)
 
 
@@ -43,34 +43,35 @@ def _wants_jwt(flask_request: FlaskRequest) -> bool:
     return flask_request.accept_mimetypes.best_match([JSON, JWT]) == JWT
 
 
-def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
+def _signed(body: dict[str, Any], caller: OAuthClient) -> Response:
     """The response as a JWT (RFC 9701 §5) for the calling client, whose id is in `aud`.
 
     The token's claims are in a claim of their own, so that the JWT is never taken for the token.
     """
     issuer = runtime.settings().server.issuer
-    claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": body}
-    token = ring.sign(claims, alg=asking.introspection_response_alg, typ="token-introspection+jwt")
+    claims = {"iss": issuer, "aud": caller.id, "iat": clock.timestamp(), "token_introspection": body}
+    token = ring.sign(claims, alg=caller.introspection_response_alg, typ="token-introspection+jwt")
     return Response(token.encode("ascii"), content_type=JWT)
 
 
-def about(token: str, asking: OAuthClient) -> dict[str, Any]:
-    """What the client `asking` may see of `token`: an API sees only the scopes that it serves.
+def visible_claims(token: str, caller: OAuthClient) -> dict[str, Any]:
+    """What the client `caller` may see of `token`: an API sees only the scopes that it serves.
 
-    The API that a token is for is told why one that is genuine and has not expired is not valid: because the school has
-    paused or stopped sharing, or its authorisation has ended. It passes that on to the partner, whom we tell as well.
+    An API also gets the reason why a genuine, unexpired token for it is not valid: because the school has
+    paused or stopped sharing, or its authorisation has ended. The API passes it on to the partner, who also
+    gets an event.
     """
     if (access := access_tokens.read(token)) is not None:
-        if access.client.id == asking.id:
-            return {"active": True, **access_tokens.now(access)}
-        if asking.registered.resource in _audience(access):
-            served = scopes.format(access.scopes & asking.registered.resource_scopes)
-            return {"active": True, **access_tokens.now(access), "scope": served}
+        if access.client.id == caller.id:
+            return {"active": True, **access_tokens.introspection_claims(access)}
+        if caller.registered.resource in _audience(access):
+            served = scopes.format(access.scopes & caller.registered.resource_scopes)
+            return {"active": True, **access_tokens.introspection_claims(access), "scope": served}
         return INACTIVE
-    if (status := access_tokens.why_not_in_force(token, asking.registered.resource)) is not None:
+    if (status := access_tokens.why_not_in_force(token, caller.registered.resource)) is not None:
         return INACTIVE | {"authorisation_status": status}
-    if (family := families.find(token)) is not None and family.basis.client_id == asking.id:
-        return families.introspect(token, asking) or INACTIVE
+    if (family := families.find(token)) is not None and family.basis.client_id == caller.id:
+        return families.introspect(token, caller) or INACTIVE
     return INACTIVE
 
 

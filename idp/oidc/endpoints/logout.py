@@ -1,6 +1,6 @@
 """Signing out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
 
-At once where the hint names this very browser's session; otherwise the person is asked. The browser is sent on
+Signs out at once if the hint names this browser's session; otherwise asks the person. The browser is redirected
 only with a valid hint, and only to an address registered for its client. Where a client names itself without a hint,
 the page that says "signed out" has a link to that address: any request can name a client, so the person decides.
 """
@@ -45,7 +45,7 @@ class LogoutRequest:
     sent: Parameters
 
 
-def answer() -> Response:
+def respond() -> Response:
     """Sign out at once, or ask first, or say what is wrong with the client's request."""
     security.keep_opener()
     if browser_request.method == "HEAD":
@@ -58,15 +58,15 @@ def answer() -> Response:
     try:
         logout_request = _read(sent)
     except BadLogout as error:
-        return _bad(error)
+        return _bad_logout_page(error)
     signed_in = session.current()
     if signed_in is None:
-        return _onwards(logout_request)
-    if _is_named(signed_in.sid, logout_request):
-        return _out(logout_request)
+        return _redirect_after_logout(logout_request)
+    if _is_this_session(signed_in.sid, logout_request):
+        return _sign_out(logout_request)
     if logout_request.to is not None:
         security.allow_form_redirects()
-    partner = _name(logout_request.client)
+    partner = _client_name(logout_request.client)
     return make_response(render_template("oidc/logout.html", logout_request=logout_request, partner=partner))
 
 
@@ -75,35 +75,35 @@ def confirm() -> Response:
     security.keep_opener()
     if "stay" in browser_request.form:
         return redirect("/", 303)
-    sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
+    sent = {name: value for name, value in browser_request.form.items(multi=True) if name in FORWARDED_PARAMETERS}
     try:
         logout_request = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
     except BadLogout as error:
-        return _bad(error)
-    return _out(logout_request)
+        return _bad_logout_page(error)
+    return _sign_out(logout_request)
 
 
-def page_asking() -> str:
+def question_address() -> str:
     """The address of the page that asked the question, with the client's request, which was sent along."""
     return _address(incoming.parameters(browser_request.form.items(multi=True)))
 
 
-CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+FORWARDED_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 
 
 def _read(sent: Parameters) -> LogoutRequest:
     """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
     if fault := sent.fault():
         raise BadLogout(*fault)
-    named = sent.get("client_id")
-    failures.set_client(named)
-    hint = _hinted(sent.get("id_token_hint"))
-    if hint and named not in {None, hint["aud"]}:
+    client_id = sent.get("client_id")
+    failures.set_client(client_id)
+    hint = _read_hint(sent.get("id_token_hint"))
+    if hint and client_id not in {None, hint["aud"]}:
         raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
-    client = clients.find(hint["aud"] if hint else named)
-    failures.set_client(client.id if client else named)
-    if client is None and (about := hint["aud"] if hint else named):
-        parameter, is_off = "client_id" if named else "id_token_hint", registry.is_disabled(about)
+    client = clients.find(hint["aud"] if hint else client_id)
+    failures.set_client(client.id if client else client_id)
+    if client is None and (client_id_or_audience := hint["aud"] if hint else client_id):
+        parameter, is_off = "client_id" if client_id else "id_token_hint", registry.is_disabled(client_id_or_audience)
         fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
         raise BadLogout(parameter, fact, is_off=is_off)
     to = sent.get("post_logout_redirect_uri")
@@ -116,22 +116,22 @@ def _read(sent: Parameters) -> LogoutRequest:
     if to is None or client is None:
         return LogoutRequest(client, hint.get("sid") if hint else None, None, None, sent)
     state = sent.get("state")
-    way = to if state is None else _with_state(to, state)
+    address = to if state is None else _with_state(to, state)
     if hint:
-        return LogoutRequest(client, hint.get("sid"), way, None, sent)
-    return LogoutRequest(client, None, None, way, sent)
+        return LogoutRequest(client, hint.get("sid"), address, None, sent)
+    return LogoutRequest(client, None, None, address, sent)
 
 
-def _is_named(sid: str, logout_request: LogoutRequest) -> bool:
+def _is_this_session(sid: str, logout_request: LogoutRequest) -> bool:
     """Whether the hint names this browser's session, by the `sid` that the client has for it."""
-    return logout_request.client is not None and logout_request.sid == claims.session_name(logout_request.client, sid)
+    return logout_request.client is not None and logout_request.sid == claims.client_sid(logout_request.client, sid)
 
 
-def _hinted(hint: str | None) -> dict[str, str] | None:
+def _read_hint(hint: str | None) -> dict[str, str] | None:
     if hint is None:
         return None
     try:
-        return claims.of_id_token(hint)
+        return claims.verify_id_token_hint(hint)
     except ring.BadToken:
         raise BadLogout("id_token_hint", "is not an ID Token of ours") from None
 
@@ -140,31 +140,33 @@ def _with_state(uri: str, state: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state})}"
 
 
-def _out(logout_request: LogoutRequest) -> Response:
+def _sign_out(logout_request: LogoutRequest) -> Response:
     """End this browser's session, and redirect."""
     session.end_here()
-    return redirect(_address(logout_request.sent), 303) if logout_request.link else _onwards(logout_request)
+    return (
+        redirect(_address(logout_request.sent), 303) if logout_request.link else _redirect_after_logout(logout_request)
+    )
 
 
-def _onwards(logout_request: LogoutRequest) -> Response:
+def _redirect_after_logout(logout_request: LogoutRequest) -> Response:
     """Redirect to the client's address, if the hint is valid; else to our page "signed out", which may link to it."""
     if logout_request.link:
-        back, partner = logout_request.link, _name(logout_request.client)
+        back, partner = logout_request.link, _client_name(logout_request.client)
         return make_response(render_template("signin/signed_out.html", back=back, partner=partner))
     return redirect(logout_request.to or url_for("signin.signed_out"), 303)
 
 
 def _address(sent: Parameters) -> str:
     """The same request as a link; how long it may be is bounded in `incoming`."""
-    carried = {name: value for name, value in sent.values.items() if name in CARRIED}
-    return f"{url_for('oidc.logout')}?{urlencode(carried)}"
+    parameters = {name: value for name, value in sent.values.items() if name in FORWARDED_PARAMETERS}
+    return f"{url_for('oidc.logout')}?{urlencode(parameters)}"
 
 
-def _bad(bad: BadLogout) -> Response:
-    failures.note("invalid_request", bad.parameter, bad.fact)
-    page = render_template("oidc/bad_logout.html", bad=bad, request_id=middleware.request_id())
+def _bad_logout_page(error: BadLogout) -> Response:
+    failures.note("invalid_request", error.parameter, error.fact)
+    page = render_template("oidc/bad_logout.html", bad=error, request_id=middleware.request_id())
     return make_response(page, 400)
 
 
-def _name(client: OAuthClient | None) -> str | None:
+def _client_name(client: OAuthClient | None) -> str | None:
     return client.registered.client_name if client else None

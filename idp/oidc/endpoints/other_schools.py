@@ -21,7 +21,7 @@ def ticked(client: AnyClient, member: Membership, *, second_step: bool) -> list[
     typed = frozenset(request.form.getlist(FIELD))
     return [
         other.member
-        for other in (several.others(client, member, second_step=second_step) if typed else [])
+        for other in (several.other_schools(client, member, second_step=second_step) if typed else [])
         if other.member.estab.estab_id in typed or (ALL in typed and other.obstacle is None)
     ]
 

@@ -21,7 +21,7 @@ UNREADABLE = "the request could not be read"
 
 
 def not_to_be_redirected(error: errors.NotToBeRedirected) -> Response:
-    """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
+    """The page tells the person that they did nothing wrong, and the developer which parameter is wrong, and how."""
     failures.note_page(error)
     log.info("refused", code=error.error, status=error.status, reason=error.reason)
     page = render_template("oidc/error.html", refusal=error, request_id=middleware.request_id())
@@ -29,15 +29,15 @@ def not_to_be_redirected(error: errors.NotToBeRedirected) -> Response:
 
 
 def stale_request(error: errors.StaleRequest) -> Response:
-    """Which it is, and the way back to the partner."""
+    """The page says why the request cannot be continued, and links back to the partner."""
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     page = render_template("oidc/stale.html", refusal=error, request_id=middleware.request_id())
     return make_response(page, error.status)
 
 
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """As everywhere: `http_error` would take it for what it is called."""
-    security.keep_opener()  # it is an answer on the way to a partner
+    """The page for an expired form. Without a handler of its own, `http_error` would handle this error."""
+    security.keep_opener()  # the page is part of a partner's sign-in
     return pages.form_expired()
 
 
@@ -56,11 +56,11 @@ def refusal(error: Refusal) -> ResponseReturnValue:
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return protocol.error_response(errors.Unavailable())
-    wrong = InvalidRequestError(description=UNREADABLE)
+    oauth_error = InvalidRequestError(description=UNREADABLE)
     if isinstance(error, security.UnknownHost):
-        wrong = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
-    wrong.status_code = error.status
-    return protocol.error_response(wrong)
+        oauth_error = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
+    oauth_error.status_code = error.status
+    return protocol.error_response(oauth_error)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -68,13 +68,13 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if not is_for_clients():
         return pages.http_error(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    wrong = InvalidRequestError(description=UNREADABLE)
+    oauth_error = InvalidRequestError(description=UNREADABLE)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        wrong = InvalidRequestError(description="method not allowed")
+        oauth_error = InvalidRequestError(description="method not allowed")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wrong = errors.Unavailable(description="too many requests")
-    wrong.status_code = status
-    response = protocol.error_response(wrong)
+        oauth_error = errors.Unavailable(description="too many requests")
+    oauth_error.status_code = status
+    response = protocol.error_response(oauth_error)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = str(value)
@@ -85,15 +85,15 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
 
 def is_for_clients() -> bool:
     """Whether the route is called by programs."""
-    return (request.endpoint or _meant()) in CLIENT_ENDPOINTS
+    return (request.endpoint or _route_of_other_method()) in CLIENT_ENDPOINTS
 
 
-def _meant() -> str | None:
-    """The route of an address that was asked by another method than its own."""
-    refused, routes = request.routing_exception, current_app.create_url_adapter(request)
-    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods or routes is None:
+def _route_of_other_method() -> str | None:
+    """The route of an address that was requested with a method it does not allow."""
+    error, routes = request.routing_exception, current_app.create_url_adapter(request)
+    if not isinstance(error, MethodNotAllowed) or not error.valid_methods or routes is None:
         return None
-    return str(routes.match(method=next(iter(refused.valid_methods)))[0])
+    return str(routes.match(method=next(iter(error.valid_methods)))[0])
 
 
 CLIENT_ENDPOINTS = frozenset(

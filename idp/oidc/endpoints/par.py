@@ -10,9 +10,9 @@ from idp.oidc.incoming import PAR, Request
 from idp.oidc.server import Server
 
 
-def answer(flask_request: FlaskRequest) -> Response:
+def respond(flask_request: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    return dpop.with_nonce(protocol.answer_client(flask_request, _push, PAR))
+    return dpop.with_nonce(protocol.respond_to_client(flask_request, _push, PAR))
 
 
 def _push(server: Server, request: Request) -> Response:

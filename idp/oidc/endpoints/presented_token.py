@@ -27,14 +27,14 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 
 class Presented(NamedTuple):
-    """A token that is good, and the scheme by which it was sent."""
+    """A valid token, and the scheme by which it was sent."""
 
     access: Access
     scheme: Scheme
 
 
 def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: bool = False) -> Presented:
-    """The token of a request, if it is good, for us, and presented by who holds its key.
+    """The token of a request, if it is valid, for us, and presented with proof of its key.
 
     `in_form`: it may also be sent in a form; `with_claims` is as for `access_tokens.read`. Raises `OAuth2Error`s, to
     which `challenges` belong; the reason is noted for the client's log.
@@ -57,13 +57,13 @@ def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: boo
 
 
 def status_of(error: OAuth2Error) -> int:
-    """The status of the refusal; a proof that is wrong is a matter of the token here (RFC 9449 §7.1)."""
+    """The status of the error; a wrong proof counts as a wrong token here (RFC 9449 §7.1)."""
     is_about_proof = isinstance(error, dpop.InvalidProof | dpop.NonceNeeded)
     return 401 if is_about_proof else int(error.status_code)
 
 
 def challenges(error: OAuth2Error, *, realm: str, scope: str) -> list[str]:
-    """The `WWW-Authenticate` headers: how to come again; each scheme has a parameter at least (RFC 6750 §3).
+    """The `WWW-Authenticate` headers: how to authenticate; each scheme has a parameter at least (RFC 6750 §3).
 
     `scope` is what the API needs, named where the token has too little. None for other statuses than 401 and 403.
     """
@@ -87,10 +87,10 @@ def _check_scheme(scheme: Scheme, bound_to: str | None) -> None:
         raise errors.InvalidToken("is bound to no key, so it must be sent with the scheme Bearer", "Bearer")
 
 
-def _check_proof(proven: str | None, bound_to: str) -> None:
-    if proven is None:
+def _check_proof(proven_jkt: str | None, bound_to: str) -> None:
+    if proven_jkt is None:
         raise dpop.InvalidProof("missing; the access token is bound to a key, so a proof must come with it")
-    if proven != bound_to:
+    if proven_jkt != bound_to:
         raise dpop.InvalidProof("made by another key than the access token is bound to")
 
 

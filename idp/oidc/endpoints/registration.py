@@ -20,52 +20,56 @@ from idp.partners.self_registration import ManagedClient, Registered
 
 PATH: Final = "/oauth/register"
 REALM: Final = 'Bearer realm="registration"'
-INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  what is said of one
+INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  an error text
 MAX_DESCRIPTION_LENGTH: Final = 1000
-"""Characters of it."""
+"""In characters."""
 
 
 def create(flask_request: FlaskRequest) -> Response:
     """Register a client (RFC 7591 §3) with an initial access token."""
-    policy = initial_tokens.find_usable(_bearer(flask_request) or "")
+    policy = initial_tokens.find_usable(_bearer_token(flask_request) or "")
     if policy is None:
         return _unauthorised(flask_request)
     try:
-        registration = self_registration.register(policy, _object(flask_request))
+        registration = self_registration.register(policy, _read_json_object(flask_request))
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as error:
-        return _refused(error)
-    return _unauthorised(flask_request) if registration is None else _answer(201, registration, registration.token)
+        return _metadata_error(error)
+    return (
+        _unauthorised(flask_request)
+        if registration is None
+        else _registration_response(201, registration, registration.token)
+    )
 
 
 def manage(flask_request: FlaskRequest, client_id: str) -> Response:
     """Read, replace or delete a registration (RFC 7592 §2) with its registration access token."""
-    token = _bearer(flask_request) or ""
-    held = self_registration.authenticate(client_id, token)
-    if held is None:
+    token = _bearer_token(flask_request) or ""
+    managed = self_registration.authenticate(client_id, token)
+    if managed is None:
         return _unauthorised(flask_request)
     if flask_request.method == "DELETE":
-        self_registration.remove(held)
+        self_registration.remove(managed)
         return protocol.empty_response(204)
     try:
-        return _answer(200, _read_or_replaced(flask_request, held), token)
+        return _registration_response(200, _read_or_replace(flask_request, managed), token)
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as error:
         failures.set_client(client_id)
         for name, reason in error.faults:
             failures.note(error.code, name, reason)
-        return _refused(error)
+        return _metadata_error(error)
 
 
-def _read_or_replaced(flask_request: FlaskRequest, held: ManagedClient) -> Registered:
+def _read_or_replace(flask_request: FlaskRequest, managed: ManagedClient) -> Registered:
     if flask_request.method == "PUT":
-        return self_registration.replace(held, _object(flask_request))
-    return self_registration.current(held)
+        return self_registration.replace(managed, _read_json_object(flask_request))
+    return self_registration.current(managed)
 
 
-def _answer(status: int, registered: Registered, token: str | None) -> Response:
+def _registration_response(status: int, registered: Registered, token: str | None) -> Response:
     """The client information response (RFC 7591 §3.2.1); secrets are in it only when they have just been created."""
     client = registered.client
     body: dict[str, Any] = {
@@ -77,18 +81,20 @@ def _answer(status: int, registered: Registered, token: str | None) -> Response:
     return _json(status, body | self_registration.to_metadata(client))
 
 
-def _bearer(flask_request: FlaskRequest) -> str | None:
+def _bearer_token(flask_request: FlaskRequest) -> str | None:
     scheme, _, token = flask_request.headers.get("Authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _object(flask_request: FlaskRequest) -> dict[str, Any]:
+def _read_json_object(flask_request: FlaskRequest) -> dict[str, Any]:
     """The JSON object that was sent; raises `InvalidClientMetadata`, `RequestEntityTooLarge`."""
     flask_request.max_content_length = MAX_BODY_BYTES
     if flask_request.mimetype != "application/json":
         raise InvalidClientMetadata([("Content-Type", "must be application/json")])
     try:
-        sent = json.loads(flask_request.get_data(), parse_constant=_not_json, object_pairs_hook=_once)
+        sent = json.loads(
+            flask_request.get_data(), parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates
+        )
     except (ValueError, RecursionError):
         raise InvalidClientMetadata([("registration", "must be a JSON object with each name once")]) from None
     if not isinstance(sent, dict):
@@ -96,21 +102,21 @@ def _object(flask_request: FlaskRequest) -> dict[str, Any]:
     return sent
 
 
-def _not_json(_constant: str) -> NoReturn:
+def _reject_constant(_constant: str) -> NoReturn:
     raise ValueError("NaN and infinities are not JSON")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """No name twice: two readers would take two different values for it."""
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raise `ValueError` if a name is repeated: parsers differ in which value they take."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name is repeated")
     return members
 
 
-def _refused(fault: InvalidMetadata) -> Response:
+def _metadata_error(error: InvalidMetadata) -> Response:
     return _json(
-        400, {"error": fault.code, "error_description": descriptions.plain(fault.message, MAX_DESCRIPTION_LENGTH)}
+        400, {"error": error.code, "error_description": descriptions.plain(error.message, MAX_DESCRIPTION_LENGTH)}
     )
 
 

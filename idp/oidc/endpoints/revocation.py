@@ -8,9 +8,9 @@ from idp.oidc.server import Server
 from idp.oidc.tokens import access_tokens, families
 
 
-def answer(flask_request: FlaskRequest) -> Response:
+def respond(flask_request: FlaskRequest) -> Response:
     """200, also for a token that is unknown or no longer valid (RFC 7009 §2.2). `token_type_hint` is not needed."""
-    return protocol.answer_client(flask_request, _revoke)
+    return protocol.respond_to_client(flask_request, _revoke)
 
 
 def _revoke(_server: Server, request: Request) -> Response:

@@ -13,12 +13,12 @@ from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 
 
-def answer(flask_request: FlaskRequest) -> Response:
+def respond(flask_request: FlaskRequest) -> Response:
     """Tokens, or an OAuth error.
 
     Errors are committed as well: the request may have used up a proof, an assertion or a code, or revoked a lineage.
     """
-    return dpop.with_nonce(protocol.answer_client(flask_request, _issue))
+    return dpop.with_nonce(protocol.respond_to_client(flask_request, _issue))
 
 
 def _issue(server: Server, request: Request) -> Response:

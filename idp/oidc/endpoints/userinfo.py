@@ -16,7 +16,7 @@ from idp.oidc.tokens.access_tokens import Access
 log = structlog.get_logger(__name__)
 
 
-def answer(flask_request: FlaskRequest) -> Response:
+def respond(flask_request: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
     try:
         return dpop.with_nonce(_success(_read(flask_request)))
@@ -29,7 +29,7 @@ def answer(flask_request: FlaskRequest) -> Response:
 
 def _success(token: Access) -> Response:
     milestones.note(token.client, "data")
-    body = about(token)
+    body = userinfo_claims(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
         return protocol.json_response(body)
@@ -37,13 +37,15 @@ def _success(token: Access) -> Response:
     return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
 
 
-def about(token: Access) -> dict[str, Any]:
+def userinfo_claims(token: Access) -> dict[str, Any]:
     """The claims that the token's scopes, and the claims requested by name, cover now."""
     assert token.state is not None
     assert token.person_id is not None
-    named = claims.covered(token.payload.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
-    body = claims.about(token.state, token.scopes, "userinfo", person=token.person, school=token.school, named=named)
-    if "organisation" in token.scopes:  # how the school stands, and so what of its agreement is withheld
+    requested = claims.covered_claims(token.payload.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
+    body = claims.claims_for(
+        token.state, token.scopes, "userinfo", person=token.person, school=token.school, named=requested
+    )
+    if "organisation" in token.scopes:  # its claim has the school's state, which decides what is withheld
         body["scope"] = scopes.format(token.scopes)
         if withheld := token.state.agreed(token.state.scopes) - token.state.allowed(token.state.scopes):
             body["withheld_scope"] = scopes.format(withheld)
@@ -51,7 +53,7 @@ def about(token: Access) -> dict[str, Any]:
 
 
 def _read(flask_request: FlaskRequest) -> Access:
-    """The token, if it is good, and about a person who is still there."""
+    """The token, if it is valid and about a person."""
     access, scheme = presented_token.read(flask_request, in_form=True, with_claims=True)
     if access.state is None:
         raise errors.InsufficientScope("was issued to the client itself, so there is no person", scheme)

@@ -41,7 +41,7 @@ _END_FAMILIES: Final = WriteStatement(
     .where(_families.c.lineage == bindparam("by_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
-_standing = live.beside(live.named, bindparam("person", type_=Text()))
+_standing = live.join_state(live.named, bindparam("person", type_=Text()))
 _is_named = live.named.c.id == bindparam("authorisation")
 
 
@@ -70,7 +70,7 @@ class _ClientToken(NamedTuple):
 _TOKEN: Final = Statement(_Token, select(_is_revoked, *live.COLUMNS).select_from(_standing).where(_is_named))
 _TOKEN_WITH_CLAIMS: Final = Statement(
     _TokenWithClaims,
-    select(_is_revoked, *live.COLUMNS, *records.COLUMNS).select_from(records.beside(_standing)).where(_is_named),
+    select(_is_revoked, *live.COLUMNS, *records.COLUMNS).select_from(records.join_records(_standing)).where(_is_named),
 )
 _CLIENT_TOKEN: Final = Statement(_ClientToken, select(_is_revoked))
 
@@ -92,25 +92,25 @@ class Access:
     school: claims.School | None = None
 
 
-def access(basis: Basis, state: State, client: OAuthClient, granted: frozenset[str], jkt: str | None) -> str:
+def access_token(basis: Basis, state: State, client: OAuthClient, granted: frozenset[str], jkt: str | None) -> str:
     """A signed access token for `granted`, bound to the DPoP key `jkt` where there is one."""
     payload = {
-        **_envelope(client, claims.subject(client, basis.person_id), granted, basis.resource, jkt),
+        **_common_claims(client, claims.subject(client, basis.person_id), granted, basis.resource, jkt),
         "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
-        "lineage": basis.lineage, **claims.about(state, granted, "access_token"),
+        "lineage": basis.lineage, **claims.claims_for(state, granted, "access_token"),
     }  # fmt: skip
-    if names := claims.named(basis.claims, "userinfo", state):
+    if names := claims.requested_claims(basis.claims, "userinfo", state):
         payload["claims"] = names
     return ring.sign(payload, alg=ALG, typ=TYP)
 
 
-def for_itself(client: OAuthClient, granted: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
+def client_access_token(client: OAuthClient, granted: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
     """A signed access token that is about the client: its `sub` is the client id (RFC 9068 §5)."""
-    payload = _envelope(client, client.id, granted, resource, jkt) | {"lineage": crypto.new_id("lin")}
+    payload = _common_claims(client, client.id, granted, resource, jkt) | {"lineage": crypto.new_id("lin")}
     return ring.sign(payload, alg=ALG, typ=TYP)
 
 
-def _envelope(
+def _common_claims(
     client: OAuthClient, sub: str, granted: frozenset[str], resource: frozenset[str], jkt: str | None
 ) -> dict[str, Any]:
     now = clock.timestamp()
@@ -140,7 +140,7 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     if "authorisation" not in payload:
         is_good = payload["sub"] == client.id and not _is_client_token_revoked(**name)
         return Access(payload, client, held & client.registered.client_scopes) if is_good else None
-    person_id = _person(payload["sub"], payload["authorisation"], client)
+    person_id = _person_id(payload["sub"], payload["authorisation"], client)
     statement = _TOKEN_WITH_CLAIMS if with_claims else _TOKEN
     row = statement.one(**name, authorisation=payload["authorisation"], person=person_id)
     if row is None or row.is_revoked:
@@ -163,10 +163,10 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
     try:
         payload = ring.verify_hint(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
-        return _of_id_token(token)
-    client_id, late = str(payload.get("client_id")), clock.timestamp() - payload["exp"]
-    if late >= 0:
-        return client_id, f"expired {late} seconds ago"
+        return _id_token_reason(token)
+    client_id, seconds_expired = str(payload.get("client_id")), clock.timestamp() - payload["exp"]
+    if seconds_expired >= 0:
+        return client_id, f"expired {seconds_expired} seconds ago"
     try:
         ring.verify(token, typ=TYP, algs=(ALG,))
     except ring.BadToken as error:
@@ -203,52 +203,52 @@ def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "wit
     return state.why_not_live if state.estab_state in ACTIVE_STATES else None
 
 
-def _of_id_token(token: str) -> tuple[str | None, str]:
+def _id_token_reason(token: str) -> tuple[str | None, str]:
     """The client of an ID Token that was sent as an access token, a common mistake; None if it is not an ID Token."""
     try:
-        return claims.of_id_token(token)["aud"], "is an ID Token; the access token must be sent"
+        return claims.verify_id_token_hint(token)["aud"], "is an ID Token; the access token must be sent"
     except ring.BadToken:
         return None, "is not an access token of this issuer"
 
 
-def now(token: Access) -> dict[str, Any]:
+def introspection_claims(access: Access) -> dict[str, Any]:
     """The introspection response for a token: its claims, with scopes and school as they are now."""
-    body = {name: value for name, value in token.payload.items() if name not in {"lineage", "claims"}}
-    if token.state is not None:
-        body |= claims.about(token.state, token.scopes, "introspection")
-    return body | {"scope": scope.format(token.scopes), "token_type": "DPoP" if "cnf" in body else "Bearer"}
+    body = {name: value for name, value in access.payload.items() if name not in {"lineage", "claims"}}
+    if access.state is not None:
+        body |= claims.claims_for(access.state, access.scopes, "introspection")
+    return body | {"scope": scope.format(access.scopes), "token_type": "DPoP" if "cnf" in body else "Bearer"}
 
 
-def is_for_us(token: Access) -> bool:
+def is_for_us(access: Access) -> bool:
     """Whether its audience includes us (RFC 9068 §4)."""
-    audience = token.payload["aud"]
+    audience = access.payload["aud"]
     issuer = runtime.settings().server.issuer
     return audience == issuer if isinstance(audience, str) else issuer in audience
 
 
-def revoke(token: Access) -> None:
+def revoke(access: Access) -> None:
     """Refuse this access token from now on."""
-    _note(token.payload["jti"])
+    _store_revocation(access.payload["jti"])
     log.record(
-        events.TOKEN_REVOKED, by=token.client.id, client=token.client.id,
-        estab=token.state.estab_id if token.state else None, subject=token.payload["jti"],
+        events.TOKEN_REVOKED, by=access.client.id, client=access.client.id,
+        estab=access.state.estab_id if access.state else None, subject=access.payload["jti"],
     )  # fmt: skip
 
 
 def revoke_lineage(lineage: str) -> None:
     """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
-    _note(lineage)
+    _store_revocation(lineage)
     _END_FAMILIES.run(by_lineage=lineage, now=clock.now())
 
 
-def _note(name: str) -> None:
+def _store_revocation(name: str) -> None:
     """Store the revocation until the last token that it concerns has expired."""
     tokens = runtime.settings().tokens
-    longest = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
-    inserts.once(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)
+    longest_lifetime = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
+    inserts.once(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest_lifetime)
 
 
-def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:
+def _person_id(sub: str, authorisation_id: str, client: OAuthClient) -> str:
     """Whom a `sub` stands for. Pseudonyms are not stored: the few people of the school are tried in turn."""
     if client.registered.subject_type != "pairwise":
         return sub

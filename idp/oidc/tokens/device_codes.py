@@ -121,16 +121,17 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
     while True:
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH)))
         if inserts.once(
-            DeviceCode, digest=crypto.digest(pair.device), user_digest=_of_user(pair.user), client_id=client.id,
-            network=network, scopes=scopes, resource=resource, interval=INTERVAL_SECONDS, poll_after=now,
-            created_at=now, expires_at=now + timedelta(seconds=LIFETIME_SECONDS),
+            DeviceCode, digest=crypto.digest(pair.device), user_digest=_user_code_digest(pair.user),
+            client_id=client.id, network=network, scopes=scopes, resource=resource,
+            interval=INTERVAL_SECONDS, poll_after=now, created_at=now,
+            expires_at=now + timedelta(seconds=LIFETIME_SECONDS),
         ):  # fmt: skip
             bounds.trim(DeviceCode, client.id, network)
             return pair
 
 
-def shown(user_code: str) -> str:
-    """As it is shown to people: `WDJB-MJHT`."""
+def format_user_code(user_code: str) -> str:
+    """The user code as pages show it: `WDJB-MJHT`."""
     half = CODE_LENGTH // 2
     return f"{user_code[:half]}-{user_code[half:]}"
 
@@ -140,7 +141,7 @@ def letters_of(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKC", text).upper() if char.isalnum())
 
 
-def typed(text: str) -> str | None:
+def parse_user_code(text: str) -> str | None:
     """The user code in the typed text; None if it cannot be one."""
     letters = letters_of(text)
     return letters if len(letters) == CODE_LENGTH and set(letters) <= set(LETTERS) else None
@@ -148,14 +149,16 @@ def typed(text: str) -> str | None:
 
 def enter(user_code: str, browser: bytes) -> bool:
     """Bind the request of the device that shows `user_code` to this browser; False if there is no such open request."""
-    free = or_(_table.c.browser.is_(None), _table.c.browser == browser)
-    entered = update(_table).where(_table.c.user_digest == _of_user(user_code), free, *_undecided())
-    return connection().execute(entered.values(browser=browser)).rowcount == 1
+    is_unbound = or_(_table.c.browser.is_(None), _table.c.browser == browser)
+    statement = update(_table).where(
+        _table.c.user_digest == _user_code_digest(user_code), is_unbound, *_open_conditions()
+    )
+    return connection().execute(statement.values(browser=browser)).rowcount == 1
 
 
-def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
+def entered_request(user_code: str, browser: bytes) -> DeviceRequest | None:
     """The device's request that is bound to this browser by its code; None otherwise."""
-    row = _BY_USER_CODE.one(by_digest=_of_user(user_code), by_browser=browser)
+    row = _BY_USER_CODE.one(by_digest=_user_code_digest(user_code), by_browser=browser)
     if row is None:
         return None
     return DeviceRequest(
@@ -170,15 +173,15 @@ def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
     )
 
 
-def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation | State) -> None:
+def approve(request: DeviceRequest, signed_in: SignedIn, authorisation: Authorisation | State) -> None:
     """Approve the device's request, under the school's agreement. Raises `CodeGone`, `SecondStepNeeded`."""
-    protected_data.check(request.scopes & agreed.scopes, second_step=signed_in.has_second_step)
+    protected_data.check(request.scopes & authorisation.scopes, second_step=signed_in.has_second_step)
     _decide(
-        request, signed_in, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id,
+        request, signed_in, approved=True, estab_id=authorisation.estab_id, authorisation_id=authorisation.id,
         lineage=crypto.new_id("lin"),
         auth_time=signed_in.auth_time, acr=signed_in.acr, amr=signed_in.amr, sid=signed_in.sid,
     )  # fmt: skip
-    if "openid" in request.scopes & agreed.scopes:
+    if "openid" in request.scopes & authorisation.scopes:
         session_clients.add(signed_in.sid, request.client_id)
 
 
@@ -192,22 +195,22 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
     digest = crypto.digest(device_code)
     row = _BY_DEVICE_CODE.one(by_digest=digest)
     if row is None:
-        raise _unknown()
+        raise _unknown_code()
     if row.client_id != client.id:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, reason="device code")
         failures.set_reason("device_code", "was issued to another client")
-        raise _unknown()
+        raise _unknown_code()
     if row.used_at is not None:
-        raise _used()
+        raise _used_code()
     if row.expires_at <= clock.now():
         raise ExpiredTokenError(description=f"device_code: expired {LIFETIME_SECONDS} seconds after it was issued")
     if row.decided_at is None:
-        _not_yet(row)
+        _record_poll(row)
     if not row.approved or row.approval is None:
         raise AccessDeniedError(description="the person or the school refused")
-    spent = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
-    if connection().execute(spent).rowcount != 1:
-        raise _used()
+    statement = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
+    if connection().execute(statement).rowcount != 1:
+        raise _used_code()
     return _basis(row, row.approval), row.scopes
 
 
@@ -219,39 +222,39 @@ def _basis(row: _Row, approval: _Approval) -> Basis:
     )  # fmt: skip
 
 
-def _not_yet(row: _Row) -> NoReturn:
-    """Not decided yet. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
+def _record_poll(row: _Row) -> NoReturn:
+    """Record a poll before the decision and raise its error. A poll too early adds five seconds (RFC 8628 §3.5)."""
     now = clock.now()
     too_soon = now + POLL_TOLERANCE < row.poll_after
     interval = row.interval + INTERVAL_SECONDS if too_soon else row.interval
-    waits = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
-    connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
+    values = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
+    connection().execute(update(_table).where(_table.c.digest == row.digest).values(**values))
     if too_soon:
         raise SlowDownError(description=f"wait {interval} seconds between two requests")
     raise AuthorizationPendingError(description="the person has not decided yet")
 
 
 def _decide(request: DeviceRequest, signed_in: SignedIn, *, approved: bool, **values: Any) -> None:
-    mine = _table.c.digest == request.digest, _table.c.browser == request.browser, *_undecided()
+    conditions = _table.c.digest == request.digest, _table.c.browser == request.browser, *_open_conditions()
     columns = {"decided_at": clock.now(), "approved": approved, "person_id": signed_in.id, **values}
-    decided = update(_table).where(*mine).values(**columns)
-    if connection().execute(decided).rowcount != 1:
+    statement = update(_table).where(*conditions).values(**columns)
+    if connection().execute(statement).rowcount != 1:
         raise CodeGone(reason=f"device code of {request.client_id}")
     event = events.DEVICE_APPROVED if approved else events.DEVICE_DENIED
     log.record(event, by=signed_in.id, estab=signed_in.estab_id, client=request.client_id, scopes=request.scopes)
 
 
-def _undecided() -> tuple[ColumnElement[bool], ...]:
+def _open_conditions() -> tuple[ColumnElement[bool], ...]:
     return _table.c.decided_at.is_(None), _table.c.expires_at > clock.now()
 
 
-def _unknown() -> OAuth2Error:
+def _unknown_code() -> OAuth2Error:
     return errors.invalid_grant("device_code: unknown")
 
 
-def _used() -> OAuth2Error:
+def _used_code() -> OAuth2Error:
     return errors.invalid_grant("device_code: was used before")
 
 
-def _of_user(user_code: str) -> bytes:
+def _user_code_digest(user_code: str) -> bytes:
     return crypto.keyed(runtime.settings().secrets.tokens, "user code", user_code)

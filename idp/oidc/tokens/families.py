@@ -68,7 +68,7 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
         "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
-    _BEGIN.run(**values)
+    _INSERT.run(**values)
     return _token(secret, values["id"], 0) if values["rotates"] else secret
 
 
@@ -82,7 +82,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, reason="refresh token")
         failures.set_reason("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
-    if (fact := _why_closed(family)) is not None:
+    if (fact := _closed_reason(family)) is not None:
         raise errors.invalid_grant(f"refresh_token: {fact}")
     if family.basis.dpop_jkt is not None and jkt is None:
         raise errors.invalid_grant("refresh_token: is bound to a DPoP key, and no proof was sent")
@@ -96,7 +96,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
         return Presented(family, live.to_state(family.standing), is_newest=True)
     if _in_grace(family) and crypto.same(proof, _proof(family.id, family.sequence - 1)):
         return Presented(family, live.to_state(family.standing), is_newest=False)
-    _reused(family, client)
+    _revoke_reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
 
@@ -105,11 +105,11 @@ def use(token: str, presented: Presented) -> str | None:
     family, secret = presented.family, token.partition(".")[0]
     if not family.rotates:
         if clock.now() - family.last_used_at >= LAST_USED_PRECISION:
-            _TOUCHED.run(by_id=family.id, now=clock.now(), until=_until(family))
+            _SET_LAST_USED.run(by_id=family.id, now=clock.now(), until=_expiry_after_use(family))
         return None
     if not presented.is_newest:
         return _token(secret, family.id, family.sequence)
-    if _ROTATED.run(by_id=family.id, by_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
+    if _ROTATE.run(by_id=family.id, by_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
         return _token(secret, family.id, family.sequence + 1)
     latest = _family(secret)
     if latest is None or latest.revoked_at is not None:
@@ -128,7 +128,7 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
     """The introspection response for a refresh token; None if it could not be used. It never counts as reuse."""
     secret, _, proof = token.partition(".")
     family = _family(secret)
-    if family is None or _why_closed(family):
+    if family is None or _closed_reason(family):
         return None
     if family.rotates and not crypto.same(proof, _proof(family.id, family.sequence)):
         return None
@@ -139,7 +139,7 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
         "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, family.basis.person_id),
         "client_id": client.id, "scope": scopes.format(granted),
         "iat": int(family.created_at.timestamp()), "exp": int(family.expires_at.timestamp()),
-        **claims.about(state, granted, "introspection"),
+        **claims.claims_for(state, granted, "introspection"),
     }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def revoke(family: Family, client: OAuthClient) -> None:
     log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 
 
-def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> bool:
+def revoke_for_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> bool:
     """Revoke all tokens that a client has for an estab, by its internal id, under the DPoP key `jkt`.
 
     And all of `lineage`, which may have no refresh token. Returns whether it has others, under other keys.
@@ -162,12 +162,12 @@ def revoke_of_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> bool
     return connection().scalar(others) is not None
 
 
-def _reused(family: Family, client: OAuthClient) -> None:
+def _revoke_reused(family: Family, client: OAuthClient) -> None:
     access_tokens.revoke_lineage(family.basis.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 
 
-def _why_closed(family: Family) -> str | None:
+def _closed_reason(family: Family) -> str | None:
     """Why the family cannot be used: revoked, expired, or idle for too long; otherwise None."""
     idle, now = timedelta(seconds=runtime.settings().tokens.refresh_idle), clock.now()
     if family.revoked_at is not None:
@@ -177,7 +177,7 @@ def _why_closed(family: Family) -> str | None:
     return f"expired, because it was not used for {idle.days} days" if family.last_used_at + idle <= now else None
 
 
-def _until(family: Family) -> datetime:
+def _expiry_after_use(family: Family) -> datetime:
     """When a token that is used now expires. That of an agent without a person lasts as long as its authorisation."""
     if not scopes.of_kind("endpoint", family.basis.scopes):
         return family.expires_at
@@ -204,13 +204,13 @@ def _proof(family_id: str, number: int) -> str:
 
 
 def _family(secret: str) -> Family | None:
-    family = _FAMILY.one(by_digest=crypto.digest(secret))
+    family = _SELECT.one(by_digest=crypto.digest(secret))
     live.drop_outdated_client(family.standing if family else None)
     return family
 
 
-_BEGIN: Final = WriteStatement(insert(_table))
-_FAMILY: Final = Statement(
+_INSERT: Final = WriteStatement(insert(_table))
+_SELECT: Final = Statement(
     Family,
     select(
         _table.c.id, _table.c.rotates, _table.c.sequence, _table.c.rotated_at, _table.c.created_at,
@@ -218,17 +218,17 @@ _FAMILY: Final = Statement(
         *(_table.c[name] for name in Basis._fields), *live.COLUMNS,
     )
     .select_from(
-        live.beside(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
+        live.join_state(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
     )
     .where(_table.c.digest == bindparam("by_digest")),
 )  # fmt: skip
 """A family by the digest of its secret part, with the state of its authorisation."""
-_TOUCHED: Final = WriteStatement(
+_SET_LAST_USED: Final = WriteStatement(
     update(_table)
     .where(_table.c.id == bindparam("by_id"))
     .values(last_used_at=bindparam("now", type_=Instant()), expires_at=bindparam("until", type_=Instant()))
 )
-_ROTATED: Final = WriteStatement(
+_ROTATE: Final = WriteStatement(
     update(_table)
     .where(
         _table.c.id == bindparam("by_id"), _table.c.sequence == bindparam("by_sequence"),

@@ -1,4 +1,4 @@
-"""The ID Token, added to the answers of the code and refresh grants (OpenID Connect Core §2)."""
+"""The ID Token, added to the responses of the code and refresh grants (OpenID Connect Core §2)."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ from idp.oidc.incoming import Request
 class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
     """Signs by one key of the ring, with its `kid`; `auth_time` is the sign-in's, also when refreshed.
 
-    `OpenIDCode` would answer `login_required` whenever our dispatcher has not said who is there.
+    `OpenIDCode` would respond with `login_required` wherever our dispatcher passes no user.
     """
 
     def encode_id_token(self, token: dict[str, Any], request: Request) -> str:
@@ -27,20 +27,22 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
             "at_hash": at_hash(token["access_token"]),
         }  # fmt: skip
         if client.needs_sid:
-            payload["sid"] = claims.session_name(client, basis.sid)
+            payload["sid"] = claims.client_sid(client, basis.sid)
         if request.nonce is not None:
             payload["nonce"] = request.nonce
-        named = _named(token, request)
-        if named and (row := records.of_member(basis.person_id, basis.estab_id)) is not None:
-            payload |= claims.about(request.user, (), "id_token", person=row.person, school=row.school, named=named)
+        names = _extra_claims(token, request)
+        if names and (row := records.of_member(basis.person_id, basis.estab_id)) is not None:
+            payload |= claims.claims_for(
+                request.user, (), "id_token", person=row.person, school=row.school, named=names
+            )
         return ring.sign(payload, alg=client.id_token_alg, typ="JWT")
 
 
-def _named(token: dict[str, Any], request: Request) -> set[str]:
+def _extra_claims(token: dict[str, Any], request: Request) -> set[str]:
     """The claims beyond those of every ID Token: asked for by name, or registered and covered by `scope`."""
     registered = request.client.registered.id_token_claims
-    granted = claims.covered(registered, scopes.parse(token["scope"])) if registered else ()
-    return {*claims.named(request.basis.claims, "id_token", request.user), *granted}
+    granted = claims.covered_claims(registered, scopes.parse(token["scope"])) if registered else ()
+    return {*claims.requested_claims(request.basis.claims, "id_token", request.user), *granted}
 
 
 def at_hash(access_token: str) -> str:

@@ -1,4 +1,4 @@
-"""Logout tokens: how a client hears that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
+"""Logout tokens: which tell a client that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
 
 `signin` posts an event for each client that was given an ID token in the session; the worker sends it, and the
 token is made here at that moment, because it lives for two minutes and delivery may take a day.
@@ -22,9 +22,9 @@ CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 
 def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """The request body for an event, and its content type; raises `Refused` where the client is there no more.
+    """The request body for an event, and its content type; raises `Refused` if the client is disabled.
 
-    The `jti` is the message's id, so that a client which gets one twice can know it.
+    The `jti` is the message's id, so that a client can recognise one that it gets twice.
     """
     now = clock.timestamp()
     client = clients.find(facts["client_id"])
@@ -33,7 +33,7 @@ def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     payload = {
         "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME_SECONDS,
         "jti": message_id,
-        "sub": claims.subject(client, facts["person"]), "sid": claims.session_name(client, facts["sid"]),
+        "sub": claims.subject(client, facts["person"]), "sid": claims.client_sid(client, facts["sid"]),
         "events": {EVENT_TYPE: {}},
     }  # fmt: skip
     return urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)}), CONTENT_TYPE

@@ -20,7 +20,7 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import CheckedRequest
 from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens
-from idp.oidc.tokens.grants.common import FirstGrant
+from idp.oidc.tokens.grants.common import InitialGrant
 from idp.partners import milestones, trial_secrets
 from idp.sharing import live
 from idp.sharing.live import State
@@ -89,7 +89,7 @@ class Approval:
     authorisation: State
 
 
-class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
+class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §4.1 as Authlib does it, on our rows."""
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
@@ -103,7 +103,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
     def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
         """Spend the code; a second use is refused and revokes what the first was given.
 
-        One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
+        One UPDATE decides. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
         redeemed = redeem(code, client, self.request.dpop_jkt)
@@ -127,10 +127,11 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
     It is for all requested scopes, also those that the school left out. What is granted is determined each time tokens
     are issued, so an area that the school adds or removes at its desk takes effect with the next refresh.
     """
-    signed_in, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
+    signed_in, authorisation, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
     _ISSUE.run(
-        digest=crypto.digest(code), client_id=request.client.id, person_id=signed_in.id, estab_id=agreed.estab_id,
-        authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=request.reply_to.redirect_uri,
+        digest=crypto.digest(code), client_id=request.client.id, person_id=signed_in.id,
+        estab_id=authorisation.estab_id,
+        authorisation_id=authorisation.id, lineage=crypto.new_id("lin"), redirect_uri=request.reply_to.redirect_uri,
         scopes=request.scopes,
         resource=request.resource, nonce=request.nonce, code_challenge=request.code_challenge,
         dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=signed_in.auth_time, acr=signed_in.acr,
@@ -139,7 +140,7 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
     )  # fmt: skip
     if request.reply_to.redirect_uri != runtime.url(trial_secrets.CALLBACK):
         milestones.note(request.client.registered, "sign-in")
-    if "openid" in request.scopes & agreed.scopes:
+    if "openid" in request.scopes & authorisation.scopes:
         session_clients.add(signed_in.sid, request.client.id)
     return code
 

@@ -8,10 +8,10 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from idp.foundation import scopes
 from idp.oidc import claims, errors
 from idp.oidc.tokens import access_tokens
-from idp.oidc.tokens.grants.common import OurGrant, answer
+from idp.oidc.tokens.grants.common import BaseGrant, token_response
 
 
-class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
+class ClientCredentials(BaseGrant, ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §4.4 as Authlib does it; nothing is stored."""
 
     def validate_requested_scope(self) -> None:
@@ -28,13 +28,13 @@ class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]
         if not requested:
             raise errors.invalid_scope("this client is not registered to have any for itself")
         self.request.scopes = requested
-        self.request.resource = claims.resources(self.request.sent.resources, self.request.client)
+        self.request.resource = claims.check_resources(self.request.sent.resources, self.request.client)
 
-    def generate_token(self, **_asked: Any) -> dict[str, Any]:
+    def generate_token(self, **_options: Any) -> dict[str, Any]:
         """An access token about the client itself, and no refresh token."""
         request = self.request
-        return answer(
+        return token_response(
             request,
-            access_tokens.for_itself(request.client, request.scopes, request.resource, request.dpop_jkt),
+            access_tokens.client_access_token(request.client, request.scopes, request.resource, request.dpop_jkt),
             request.scopes,
         )

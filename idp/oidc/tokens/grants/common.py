@@ -11,7 +11,7 @@ from idp.oidc.tokens import access_tokens, families
 from idp.sharing.live import State
 
 
-class OurGrant:
+class BaseGrant:
     """Mixed in before Authlib's grant. `request.basis` is the content of the code or refresh token."""
 
     request: Request
@@ -30,14 +30,16 @@ class OurGrant:
         """
         request, granted = self.request, state.allowed(scope)
         basis = request.basis._replace(resource=request.resource) if request.resource else request.basis
-        body = answer(request, access_tokens.access(basis, state, request.client, granted, request.dpop_jkt), granted)
+        response = token_response(
+            request, access_tokens.access_token(basis, state, request.client, granted, request.dpop_jkt), granted
+        )
         if withheld := state.agreed(scope) - granted:
-            body["withheld_scope"] = scopes.format(withheld)
-        return body
+            response["withheld_scope"] = scopes.format(withheld)
+        return response
 
     def narrow(self, granted: Basis) -> None:
         """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""
-        requested = claims.resources(self.request.sent.resources, self.request.client)
+        requested = claims.check_resources(self.request.sent.resources, self.request.client)
         if not requested <= (granted.resource or requested):
             raise errors.InvalidTarget
         self.request.resource = requested
@@ -46,20 +48,20 @@ class OurGrant:
         """Do nothing: access tokens are not stored, and refresh tokens were stored when they were created."""
 
 
-class FirstGrant(OurGrant):
+class InitialGrant(BaseGrant):
     """Mixed in where a lineage of tokens begins: with a code, or with a device's code."""
 
-    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
+    def generate_token(self, user: State, scope: frozenset[str], **_options: Any) -> dict[str, Any]:
         """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
         request = self.request
         self.narrow(request.basis)
-        issued = self.tokens_for(user, scope)
+        response = self.tokens_for(user, scope)
         if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
-            issued["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
-        return issued
+            response["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
+        return response
 
 
-def answer(request: Request, access_token: str, granted: frozenset[str]) -> dict[str, Any]:
+def token_response(request: Request, access_token: str, granted: frozenset[str]) -> dict[str, Any]:
     """What every token response has (RFC 6749 §5.1)."""
     return {
         "access_token": access_token,

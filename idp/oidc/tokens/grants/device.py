@@ -6,7 +6,7 @@ from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
 from idp.oidc import errors
 from idp.oidc.tokens import device_codes
-from idp.oidc.tokens.grants.common import FirstGrant
+from idp.oidc.tokens.grants.common import InitialGrant
 from idp.sharing import live
 
 
@@ -21,7 +21,7 @@ class Redeemed:
         return self.scopes
 
 
-class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no types
+class DeviceGrant(InitialGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no types
     """The device code grant (RFC 8628 §3.4). Authlib's own neither uses codes up nor stores the time of polls."""
 
     def validate_token_request(self) -> None:

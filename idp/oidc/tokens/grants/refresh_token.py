@@ -10,7 +10,7 @@ from idp.oidc import errors
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.tokens import families
 from idp.oidc.tokens.families import Presented
-from idp.oidc.tokens.grants.common import OurGrant
+from idp.oidc.tokens.grants.common import BaseGrant
 from idp.sharing.live import State
 
 
@@ -22,11 +22,11 @@ class Refresh:
     state: State
 
     def check_client(self, client: OAuthClient) -> bool:
-        """Seen to by `families.present`."""
+        """True: `families.present` has checked the client."""
         return True
 
 
-class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no types
+class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §6 as Authlib does it, on our families."""
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
@@ -46,8 +46,8 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
     def _validate_token_scope(self, token: Refresh) -> None:
         """At most what the code was for (RFC 6749 §6), and no resource beyond it (RFC 8707 §2.2).
 
-        Client libraries repeat the scopes they first asked for, so one that the school left out is no error here:
-        it is left out again, and the answer says so.
+        Client libraries repeat the scopes they first asked for, so one that the school left out is not an error here:
+        it is left out again, as `scope` in the response shows.
         """
         original = token.presented.family.basis.scopes
         try:
@@ -65,12 +65,12 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
 
     def issue_token(self, user: State, refresh_token: Refresh) -> dict[str, Any]:
         """New tokens; a refresh token among them only where the family rotates."""
-        sent = self.request.sent.get("refresh_token") or ""
-        successor = families.use(sent, refresh_token.presented)
-        answer = self.tokens_for(user, self.request.scopes)
+        token = self.request.sent.get("refresh_token") or ""
+        successor = families.use(token, refresh_token.presented)
+        response = self.tokens_for(user, self.request.scopes)
         if successor is not None:
-            answer["refresh_token"] = successor
-        return answer
+            response["refresh_token"] = successor
+        return response
 
     def revoke_old_credential(self, refresh_token: Refresh) -> None:
         """Do nothing: a family is rotated, not replaced."""
