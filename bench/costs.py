@@ -28,7 +28,7 @@ from bench.report import Figure
 from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.sharing import authorise
 from tests.factories import PASSWORD, a_client, an_administrator, secret_of
@@ -115,7 +115,7 @@ class World:
         self.app = create_app(load(environment="development", **differs))  # passwords are hashed as in production
         with self.app.app_context():
             database.db.create_all()
-        with work(self.app):
+        with transaction(self.app):
             ring.ensure()
             person = an_administrator()
             self.username = person.username

@@ -24,7 +24,7 @@ from idp.foundation import database
 from idp.foundation.database import session
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.partner_events import queue
 from idp.partner_events.facts import SchoolFacts
@@ -109,7 +109,7 @@ def _at_once(app: Flask, partners: Partners, worker: Server, kind: str, seconds:
 
 
 def _partners(app: Flask, ports: Sequence[int]) -> Partners:
-    with work(app):
+    with transaction(app):
         ring.ensure()
         clients = [
             a_client(
@@ -129,7 +129,7 @@ def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -
     clients = [*partners.alive, partners.dead]
     began, spent = time.monotonic(), time.process_time()
 
-    def transaction(number: int) -> None:
+    def record_batch(number: int) -> None:
         if rate is not None:
             time.sleep(max(0.0, began + number * len(clients) / rate - time.monotonic()))
         estab_id = f"{3120000 + number % SUBJECTS}"
@@ -137,13 +137,13 @@ def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -
             estab_id=estab_id, status="active", verification="verified", until=UNTIL,
             scope="openid profile email organisation offline_access school students attendance",
         )  # fmt: skip
-        with work(app):
+        with transaction(app):
             rows = session().scalars(select(Client).where(Client.id.in_(clients))).all()  # as with their agreements
             for client in rows:
                 queue.record("school-verified", client_id=client.id, subject=estab_id, facts=partial(_same, facts))
 
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(transaction, range(count // len(clients))))
+        list(pool.map(record_batch, range(count // len(clients))))
     return count / (time.monotonic() - began), count / (time.process_time() - spent)
 
 
@@ -153,19 +153,19 @@ def _same(facts: SchoolFacts, _client: Client) -> SchoolFacts:
 
 def _waiting(app: Flask, clients: Sequence[str]) -> int:
     """How many events wait for these clients."""
-    with work(app):
+    with transaction(app):
         statement = select(func.count()).where(PartnerEvent.client_id.in_(clients), queue.waiting())
         return session().scalar(statement) or 0
 
 
 def _delivered(app: Flask) -> int:
-    with work(app):
+    with transaction(app):
         return session().scalar(select(func.count()).where(PartnerEvent.delivered_at.is_not(None))) or 0
 
 
 def _waits(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
     """Seconds from the record of each event since then to the end of the round that delivered it."""
-    with work(app):
+    with transaction(app):
         statement = select(PartnerEvent.created_at, PartnerEvent.delivered_at)
         statement = statement.where(PartnerEvent.client_id.in_(clients), PartnerEvent.created_at >= since)
         rows = session().execute(statement).all()

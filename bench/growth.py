@@ -151,7 +151,7 @@ def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
 
 def _cleaned(ground: Ground) -> float:
     began = time.perf_counter()
-    worker.clean(partial(transactions.work, ground.provider.world.app))
+    worker.clean(partial(transactions.transaction, ground.provider.world.app))
     return time.perf_counter() - began
 
 

@@ -14,7 +14,7 @@ from bench.provider import Provider
 from bench.register import Material
 from bench.report import Figure
 from idp.foundation import database
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.schools import files, refresh
 from idp.schools.models import School
 
@@ -72,9 +72,9 @@ def _typed(provider: Provider, register: Material, rng: random.Random) -> list[s
     newest = register.register.with_name("edubasealldata20260401.csv")  # the prepared data has one of March
     if not newest.exists():
         newest.symlink_to(register.register)
-    with work(provider.world.app), files.open_sources(newest) as sources:
+    with transaction(provider.world.app), files.open_sources(newest) as sources:
         refresh.run(sources, accept_shrink=True)
-    with work(provider.world.app):
+    with transaction(provider.world.app):
         some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * DIFFERENT)
         schools = list(database.session().execute(some))
     return [rng.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]

@@ -15,7 +15,7 @@ from bench.costs import Environ, World
 from bench.load import RequestKind
 from bench.servers import Run
 from idp.foundation import clock, crypto, database
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.oidc.models import Code
 from tests.factories import PASSWORD, an_administrator
 from tests.ports import free_port
@@ -112,7 +112,7 @@ class Provider:
         """Copies of a real code with secrets, lineages and an expiry of their own."""
         real, copies = self.world.code(alg), [crypto.new_secret() for _ in range(times)]
         table = cast("Table", Code.__table__)
-        with work(self.world.app):
+        with transaction(self.world.app):
             row = database.connection().execute(select(table).where(table.c.digest == crypto.digest(real))).one()
             like = {**row._mapping, "expires_at": clock.now() + timedelta(hours=1)}  # noqa: SLF001  its public name
             rows = [like | {"digest": crypto.digest(copy), "lineage": crypto.new_id("lin")} for copy in copies]
@@ -125,7 +125,7 @@ class Provider:
 
         def make(_times: int) -> Sequence[RequestKind]:
             if not kinds:
-                with work(self.world.app):
+                with transaction(self.world.app):
                     names = [an_administrator().username for _ in range(PEOPLE)]
                 kinds.append(
                     RequestKind("sign-in", [self._sign_in(name) for name in names], 303, EXPECTED_TEXTS["sign-in"])

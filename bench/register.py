@@ -24,7 +24,7 @@ from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.schools import codes, files, gias, refresh, search, succession, words
 from idp.schools.models import School
 
@@ -116,7 +116,7 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
     """The first import, the same again, a thousand schools changed, and the real links file."""
 
     def take(path: Path) -> refresh.Summary:
-        with work(app), files.open_sources(path) as sources:
+        with transaction(app), files.open_sources(path) as sources:
             return refresh.run(sources)
 
     before = _most_memory()
@@ -131,7 +131,7 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
         f"register, {kind}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
     )
     if names:
-        with work(app), files.open_sources(register, names) as sources, _text_of(sources) as links:
+        with transaction(app), files.open_sources(register, names) as sources, _text_of(sources) as links:
             yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(links)), "s")
 
 
@@ -150,7 +150,7 @@ def _text_of(sources: files.Sources) -> Iterator[Iterator[gias.Link]]:
 def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     """Each way of searching: p95 in milliseconds, every answer checked."""
     rng = random.Random(7)
-    with work(app):
+    with transaction(app):
         open_ones = select(School).where(School.standing == 0)
         schools = list(database.session().scalars(open_ones.order_by(School.register_id).limit(12_000)))
         sampled = rng.sample(schools, times)
@@ -172,7 +172,7 @@ def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     """The page of results and the list while typing, through the whole application."""
     browser, rng = app.test_client(), random.Random(9)
     host = {"Host": _host(app)}
-    with work(app):
+    with transaction(app):
         some = list(database.session().scalars(select(School.name).limit(4000)))
     for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
         taken = []
@@ -196,7 +196,7 @@ def _host(app: Flask) -> str:
 
 def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], kind: str) -> Figure:
     taken, found = [], 0
-    with work(app):
+    with transaction(app):
         for number, (school, question) in enumerate(questions):
             start = time.perf_counter()
             answer = search.find(question, show=200 if what in {"name", "misspelt name"} else 20)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from flask import Flask
 
-from idp.foundation.command import NAMES, Names, application
+from idp.foundation.command import NAMES, NameLookups, application
 
 COMMANDS = {
     "audit": "idp.audit.cli:commands",
@@ -98,8 +98,8 @@ def main(context: click.Context, operator: str | None) -> None:
     as soon as an operator has been set up. It is not a sign-in: a person who can run this command can do anything.
     """
     context.obj = _create_app
-    context.meta[NAMES] = Names(
-        acting=lambda: _naming().acting(operator), estab=lambda typed: _naming().estab(typed),
+    context.meta[NAMES] = NameLookups(
+        acting_operator=lambda: _naming().acting_operator(operator), estab=lambda typed: _naming().estab(typed),
         operator=lambda email: _naming().operator(email), addresses=lambda: _naming().addresses(),
     )  # fmt: skip
 
@@ -187,12 +187,12 @@ def database() -> None:
 def database_upgrade(context: click.Context) -> None:
     """Apply the migrations that are missing, and make signing keys if there are none. Safe to run again."""
     from idp import migrations
-    from idp.foundation.web.transactions import work
+    from idp.foundation.web.transactions import transaction
     from idp.keys import ring
 
     app = application(context)
     before, after = migrations.upgrade(app)
-    with work(app):
+    with transaction(app):
         ring.ensure()
     click.echo(f"The database is at {after}." if before == after else f"{before or 'empty'} -> {after}")
 

@@ -16,8 +16,8 @@ from idp.federation import doctor as federation
 from idp.foundation import doctor as foundation
 from idp.foundation.command import application, json_option, show_json
 from idp.foundation.doctor import Check, Finding
-from idp.foundation.errors import in_a_line
-from idp.foundation.web.transactions import work
+from idp.foundation.errors import one_line_summary
+from idp.foundation.web.transactions import transaction
 from idp.jobs import doctor as jobs
 from idp.keys import doctor as keys
 from idp.migrations import doctor as migrations
@@ -45,10 +45,12 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     findings: list[Finding] = []
     for check in CHECKS:
         try:
-            with work(app):
+            with transaction(app):
                 findings += check()
         except SQLAlchemyError as error:
-            findings.append(Finding(check.__name__, "fault", f"the database does not answer: {in_a_line(error)}"))
+            findings.append(
+                Finding(check.__name__, "fault", f"the database does not answer: {one_line_summary(error)}")
+            )
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:

@@ -27,7 +27,7 @@ from idp.estabs import invitations as person_invitations, retention as estabs
 from idp.federation import retention as federation
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
-from idp.foundation.errors import in_a_line
+from idp.foundation.errors import one_line_summary
 from idp.foundation.retention import Rule
 from idp.foundation.web import browser_store, transactions
 from idp.invitations import retention as invitations
@@ -263,7 +263,7 @@ def _run_job(job: Job, worker_name: str, work: Work) -> None:
         job.run(work)
     except Exception as error:  # noqa: BLE001  logged, and stored for `idp doctor`
         _log_failure(job.name, error)
-        fault = in_a_line(error)
+        fault = one_line_summary(error)
     with work():
         lease.finish(job.name, worker=worker_name, every=job.every, fault=fault)
 
@@ -294,7 +294,7 @@ def _log_failure(name: str, error: Exception) -> None:
 
 def start(app: Flask, stop: Event) -> Callable[[], None]:
     """Start the threads, which work until `stop` is set; returns a function that waits until they have finished."""
-    worker_name, work = heartbeats.new_name(), partial(transactions.work, app)
+    worker_name, work = heartbeats.new_name(), partial(transactions.transaction, app)
     threads = [
         Thread(target=_run_until_stopped, args=(loop, work, stop), name=loop.name, daemon=True)
         for loop in _loops(app, worker_name, stop)
@@ -344,7 +344,7 @@ def worker(context: click.Context, *, once: bool) -> None:
 
 
 def _once(app: Flask) -> None:
-    worker_name, work, never = heartbeats.new_name(), partial(transactions.work, app), Event()
+    worker_name, work, never = heartbeats.new_name(), partial(transactions.transaction, app), Event()
     for loop in _loops(app, worker_name, never):
         while loop.run_once(work):
             pass

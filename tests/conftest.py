@@ -29,7 +29,7 @@ from idp.app import create_app
 from idp.foundation import clock as clocks, database, runtime
 from idp.foundation.fastpath import response_cache
 from idp.foundation.settings import Settings, load
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.partners import registry
 from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases

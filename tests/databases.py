@@ -17,7 +17,7 @@ from sqlalchemy import insert, select
 from idp import migrations
 from idp.foundation import clock
 from idp.foundation.database import db
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 
 DATABASE_SETTINGS = {"pool_size": 50, "busy_timeout": 60}
@@ -43,7 +43,7 @@ class Databases(ABC):
             db.metadata.create_all(connection)
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
-        with clock.fixed(LONG_AGO), work(app):  # whatever time a test says it is, the keys sign already
+        with clock.fixed(LONG_AGO), transaction(app):  # whatever time a test says it is, the keys sign already
             ring.ensure()
         self.remember(app)
 

@@ -242,7 +242,7 @@ def test_what_a_request_keeps_is_typed():
     ] == []
 
 
-WRITES = {"insert", "update", "delete", "once", "claim"}
+WRITES = {"insert", "update", "delete", "insert_if_absent", "claim"}
 """Functions whose first argument is the table that they write."""
 
 

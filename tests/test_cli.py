@@ -107,10 +107,10 @@ def test_times_are_shown_in_british_time_too(run, clock):
 def test_a_british_date_that_differs_is_shown():
     from datetime import UTC, datetime
 
-    from idp.foundation.command import when
+    from idp.foundation.command import format_time
 
-    assert when(datetime(2026, 7, 1, 9, 30, tzinfo=UTC)) == "2026-07-01 09:30 UTC (10:30 BST)"
-    assert when(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == "2026-07-01 23:30 UTC (2026-07-02 00:30 BST)"
+    assert format_time(datetime(2026, 7, 1, 9, 30, tzinfo=UTC)) == "2026-07-01 09:30 UTC (10:30 BST)"
+    assert format_time(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == "2026-07-01 23:30 UTC (2026-07-02 00:30 BST)"
 
 
 def test_every_command_formats_times_with_one_function():

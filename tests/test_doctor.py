@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from idp import doctor, worker
 from idp.cli import main
 from idp.foundation import clock as clocks
-from idp.foundation.errors import in_a_line
+from idp.foundation.errors import one_line_summary
 from idp.foundation.setting_types import ROOT
 from idp.jobs import heartbeats
 from idp.jobs.models import Heartbeat, Job
@@ -121,7 +121,7 @@ def test_the_error_of_a_job_is_stored_without_its_statement(app, work, clock):
 
 
 def test_an_error_without_a_message_is_shown_by_its_type():
-    assert in_a_line(ValueError()) == "ValueError"
+    assert one_line_summary(ValueError()) == "ValueError"
 
 
 def test_every_check_that_a_package_declares_is_run():

@@ -77,7 +77,7 @@ def running(app, short_intervals):
 @pytest.fixture
 def todo(app):
     """How a job opens a transaction."""
-    return partial(transactions.work, app)
+    return partial(transactions.transaction, app)
 
 
 def a_message(**differs):

@@ -244,7 +244,7 @@ def _kind_of_link(before: bytes | None, row: SealedRow, keys: Sequence[bytes]) -
     """How `row` is linked to the link `before` it; unknown if that is missing (None)."""
     if before is None:
         return "unknown"
-    if any(crypto.same(link(before, row.position, row.entry, key), row.chained) for key in keys):
+    if any(crypto.constant_time_compare(link(before, row.position, row.entry, key), row.chained) for key in keys):
         return "keyed"
     return "plain" if link(before, row.position, row.entry, None) == row.chained else "wrong"
 
@@ -289,7 +289,7 @@ def _sign_unkeyed(position: int, chained: bytes) -> None:
 
 def _keys() -> Iterator[bytes]:
     """The keys of links, from the sealing keys: the first one links, all of them verify."""
-    return (crypto.keyed(key, "audit link") for key in runtime.settings().secrets.sealing.values())
+    return (crypto.hmac_sha256(key, "audit link") for key in runtime.settings().secrets.sealing.values())
 
 
 def _forged(checkpoint: Checkpoint) -> str:

@@ -35,7 +35,7 @@ def write(position: int, chained: bytes) -> str:
     """Sign that the chain had reached `position` with the hash `chained`; returns the line to be kept elsewhere."""
     at = clock.now().replace(microsecond=0)
     key_id = next(iter(runtime.settings().secrets.sealing))
-    signature = f"{key_id}.{crypto.b64(_key(key_id).sign(_message(position, chained, at)))}"
+    signature = f"{key_id}.{crypto.base64url(_key(key_id).sign(_message(position, chained, at)))}"
     checkpoint = Checkpoint(position=position, chained=chained, at=at, signature=signature)
     session().add(checkpoint)
     session().flush()
@@ -109,7 +109,7 @@ def _newest_first() -> Iterator[Checkpoint]:
 
 
 def _key(key_id: str) -> Ed25519PrivateKey:
-    seed = crypto.keyed(runtime.settings().secrets.sealing[key_id], "audit checkpoint")
+    seed = crypto.hmac_sha256(runtime.settings().secrets.sealing[key_id], "audit checkpoint")
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 

@@ -8,7 +8,7 @@ import click
 
 from idp.audit import chain, checkpoints, queries
 from idp.audit.models import Entry
-from idp.foundation.command import in_transaction, json_option, names, show, show_json
+from idp.foundation.command import in_transaction, json_option, name_lookups, show, show_json
 
 _COLUMNS = ("id", "at", "event", "actor", "estab", "client", "subject", "facts")
 
@@ -43,7 +43,7 @@ def list_entries(
     with_details: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show entries, oldest first."""
-    lookups = names()
+    lookups = name_lookups()
     if lookups and estab:
         estab = lookups.estab(estab)
     if lookups and actor and "@" in actor:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from idp.audit.models import Entry
 from idp.foundation import clock
-from idp.foundation.command import when
+from idp.foundation.command import format_time
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
 
@@ -20,7 +20,7 @@ def audit() -> Iterator[Finding]:
         yield Finding("audit", "ok", "every entry is in the chain")
     else:
         does = "see: worker, and its log"
-        yield Finding("audit", "warning", f"entries since {when(oldest)} are not chained", does)
+        yield Finding("audit", "warning", f"entries since {format_time(oldest)} are not chained", does)
 
 
 CHECKS: Final[tuple[Check, ...]] = (audit,)

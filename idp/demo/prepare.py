@@ -19,7 +19,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import Refusal
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.partners import registry
 from idp.partners.models import Partner
@@ -62,16 +62,16 @@ def _prepare_all(settings: Settings, programs: Services, report: Callable[[str],
     services.FOLDER.mkdir(parents=True, exist_ok=True)
     app = create_app(settings)
     migrations.upgrade(app)
-    with work(app):
+    with transaction(app):
         ring.ensure()
     report("database")
     report("signing keys")
-    with work(app):
+    with transaction(app):
         report(f"{_schools(settings)} fictional schools")
-    with work(app):
+    with transaction(app):
         _clients(programs)
     report("partners")
-    with work(app):
+    with transaction(app):
         link = None if operators.all_operators() else operators.add("Olive Operator", OPERATOR)[1]
     report("an operator")
     _write_commands(programs)

@@ -10,7 +10,7 @@ from idp.developers import quick_starts
 from idp.estabs import fictional, passphrases
 from idp.estabs.models import Estab
 from idp.foundation import clock, runtime, scopes
-from idp.foundation.database import one_at_a_time, session
+from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import Refusal
 from idp.partners import lookalikes, registry, sandbox_clients, trial_secrets
 from idp.partners.metadata import REFRESH
@@ -79,7 +79,7 @@ def make_application(
     It may ask fictional schools for every scope. Raises `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for
     the address, and `InvalidClientMetadata` for the name.
     """
-    one_at_a_time("sandbox of a partner", actor.partner_id)
+    advisory_lock("sandbox of a partner", actor.partner_id)
     of_partner = Client.partner_id == actor.partner_id, Client.is_sandbox
     today = Client.created_at > clock.now() - timedelta(days=1)
     for condition in (Client.removed_at.is_(None), today):  # those of today with the removed ones

@@ -7,7 +7,7 @@ import click
 from idp.developers import quick_starts, sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json
+from idp.foundation.command import acting_operator, in_transaction, json_option, show, show_json
 from idp.partners import jwks as key_sets, mis_catalogue, registry, sandbox_clients
 from idp.schools.fictional import KINDS
 
@@ -124,7 +124,7 @@ def remove_school(partner: str, estab_id: str) -> None:
 
 
 def _staff(partner: str) -> Staff:
-    return Staff(acting(), registry.partner(partner))
+    return Staff(acting_operator(), registry.partner(partner))
 
 
 def _state(enabled: bool) -> str:

@@ -167,7 +167,7 @@ class Run:
         assert self.dpop_key is not None
         claims = {"jti": crypto.new_secret(), "htm": method, "htu": runtime.url(path), "iat": clock.timestamp()}
         if access_token:
-            claims["ath"] = crypto.b64(crypto.digest(access_token))
+            claims["ath"] = crypto.base64url(crypto.digest(access_token))
         if nonce is not None:
             claims["nonce"] = nonce
         public = {name: value for name, value in trial_keys.public(self.dpop_key).items() if name not in {"kid", "use"}}

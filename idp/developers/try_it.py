@@ -121,7 +121,7 @@ def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step],
         return steps, False
     issuer = runtime.settings().server.issuer
     steps.append(_explain_request(run, issuer))
-    has_state = crypto.same(crypto.digest(response.get("state", "")), crypto.digest(run.state))
+    has_state = crypto.constant_time_compare(crypto.digest(response.get("state", "")), crypto.digest(run.state))
     if not has_state or response.get("iss") != issuer or "code" not in response:
         explanation = (
             "It carries an error. error_description says what to change."

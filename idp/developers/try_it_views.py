@@ -41,7 +41,7 @@ def start(client_id: str) -> ResponseReturnValue:
     if request.method == "POST" and form.validate():
         run = try_it.prepare(developer, client_id, form.scope.data)
         database.end_read_transaction()
-        with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             try_it.add_trial_credentials(run, by=developer_id)  # committed before the request is pushed, which needs it
         run = try_it.push(run, own_requests.send)
         if not browser_store.put(RUN_KEY, run.to_json(), browser=browser_store.ensure_browser_id()):

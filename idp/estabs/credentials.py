@@ -16,7 +16,7 @@ from idp.audit import events, log
 from idp.estabs import breached, common
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
-from idp.foundation.crypto import PASSWORD_LIMIT
+from idp.foundation.crypto import MAX_PASSWORD_LENGTH
 from idp.foundation.database import session
 
 MIN_LENGTH = 12
@@ -81,8 +81,8 @@ def rejection_reason(password: str, about: Iterable[str] = ()) -> str | None:
     """
     if len(password) < MIN_LENGTH:
         return f"Use at least {MIN_LENGTH} characters. Several words together make a good password."
-    if len(password) > PASSWORD_LIMIT:
-        return f"Use at most {PASSWORD_LIMIT} characters."
+    if len(password) > MAX_PASSWORD_LENGTH:
+        return f"Use at most {MAX_PASSWORD_LENGTH} characters."
     if common.is_common(password):
         return "Very many people use this password, so it would be tried first. Please choose another."
     if breached.is_breached(password):

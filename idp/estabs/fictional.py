@@ -14,7 +14,7 @@ from idp.audit import events, log
 from idp.estabs import accounts, credentials, people
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
 from idp.foundation import clock
-from idp.foundation.database import lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.schools import fictional
 
@@ -46,7 +46,7 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
     `mis` is a code of config/mis.toml; `password_hash` is calculated outside the transaction. Raises
     `TooManyFictionalSchools` and `fictional.NoRegister`.
     """
-    one_at_a_time("fictional schools of a partner", partner_id)
+    advisory_lock("fictional schools of a partner", partner_id)
     is_of_partner, today = Estab.fictional_for == partner_id, Estab.registered_at > clock.now() - timedelta(days=1)
     for condition in (Estab.state.not_in(FINAL_STATES), today):  # those of today with the removed ones
         if (session().scalar(select(func.count()).where(is_of_partner, condition)) or 0) >= MAX_SCHOOLS:

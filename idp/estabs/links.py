@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, claim, lock, session
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 
@@ -97,7 +97,7 @@ def _count_recent(person_id: str) -> int:
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:
     """A new secret for a link; it supersedes earlier ones of the same person and purpose."""
     secret = crypto.new_secret()
-    one_at_a_time("personal_secrets", person_id, purpose)  # otherwise two issued at once would both work
+    advisory_lock("personal_secrets", person_id, purpose)  # otherwise two issued at once would both work
     supersede(person_id, purpose)
     insert(person_id, purpose, crypto.digest(secret), clock.now(), lifetime, value=value)
     return secret

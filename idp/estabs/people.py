@@ -14,7 +14,7 @@ from idp.estabs import permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret, PersonInvitation
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
-from idp.foundation.database import Base, lock, one_at_a_time, session
+from idp.foundation.database import Base, advisory_lock, lock, session
 from idp.foundation.errors import Refusal
 
 MAX_ATTEMPTS = 50
@@ -84,7 +84,7 @@ def get_locked(person_id: str) -> Administrator | None:
 
 def lock_address(folded: str) -> None:
     """Lock this address until the transaction ends, so that no other transaction creates an account for it."""
-    one_at_a_time("account of an address", folded)
+    advisory_lock("account of an address", folded)
 
 
 def get_open_locked(person_id: str) -> Administrator:

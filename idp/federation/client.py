@@ -25,7 +25,7 @@ class _Authentication(Protocol):
 class _Response:
     """A response as Authlib reads it."""
 
-    def __init__(self, url: str, answer: fetch.Answer) -> None:
+    def __init__(self, url: str, answer: fetch.FetchResponse) -> None:
         self.url, self.status_code, self._body = url, answer.status, answer.body
 
     def json(self) -> Any:

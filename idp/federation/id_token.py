@@ -66,7 +66,7 @@ def _check(
         raise jwts.BadJwt("aud is not us alone")
     if not provider.is_issuer(claims.get("iss")):
         raise jwts.BadJwt("iss is another issuer")
-    if not isinstance(claims.get("nonce"), str) or not crypto.same(claims["nonce"], nonce):
+    if not isinstance(claims.get("nonce"), str) or not crypto.constant_time_compare(claims["nonce"], nonce):
         raise jwts.BadJwt("nonce is not that of the request")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():

@@ -24,7 +24,7 @@ from idp.foundation.errors import TooManyRequests
 from idp.foundation.ports import SignInButton
 from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.signin import devices, guesses, password, return_paths, second_step, session, views as signin
 
 SECURITY_PAGE = "/manage/security"
@@ -84,7 +84,7 @@ def _spend(provider: Provider) -> Pending:
     pending = None
     if state is not None and len(state) <= MAX_STATE:
         database.end_read_transaction()
-        with work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        with transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             pending = authentication_requests.spend(provider, state, browser=browser_store.browser_id())
     if pending is None:
         steps = (("Sign in", url_for("signin.sign_in")),)

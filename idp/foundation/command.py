@@ -19,9 +19,9 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from idp.foundation.clock import LONDON
-from idp.foundation.errors import Refusal, in_a_line
+from idp.foundation.errors import Refusal, one_line_summary
 from idp.foundation.settings import BadSettings
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,10 +54,10 @@ def application(context: click.Context) -> Flask:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NameLookups:
     """The functions with which commands of lower layers look up names that people type; the `idp` command sets them."""
 
-    acting: Callable[[], str]
+    acting_operator: Callable[[], str]
     """The id of the operator for whom the command is run, or `cli`."""
     estab: Callable[[str], str]
     """The internal id of an estab, by any of its names."""
@@ -71,16 +71,16 @@ NAMES = "idp.names"
 """The key of `Names` in click's context."""
 
 
-def names() -> Names | None:
+def name_lookups() -> NameLookups | None:
     """The lookup functions; None for a group of commands that is run by itself."""
-    names_in_context: Names | None = click.get_current_context().find_root().meta.get(NAMES)
+    names_in_context: NameLookups | None = click.get_current_context().find_root().meta.get(NAMES)
     return names_in_context
 
 
-def acting() -> str:
+def acting_operator() -> str:
     """The id of the operator who runs the command, or `cli`, for the audit log."""
-    lookups = names()
-    return lookups.acting() if lookups else "cli"
+    lookups = name_lookups()
+    return lookups.acting_operator() if lookups else "cli"
 
 
 def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
@@ -94,15 +94,15 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         printed, left = io.StringIO(), None
         try:
-            with work(application(click.get_current_context())), redirect_stdout(printed):
+            with transaction(application(click.get_current_context())), redirect_stdout(printed):
                 try:
                     answer = command(*args, **kwargs)
                 except click.exceptions.Exit as exiting:  # done, with an exit code of its own
                     left = exiting
         except Refusal as error:
-            raise refused(error) from error
+            raise to_click_error(error) from error
         except (OperationalError, ProgrammingError) as fault:
-            raise Refused(f"The database refused, and nothing was changed. {in_a_line(fault)}") from fault
+            raise Refused(f"The database refused, and nothing was changed. {one_line_summary(fault)}") from fault
         click.echo(printed.getvalue(), nl=False)
         if left is not None:
             raise left
@@ -111,7 +111,7 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def refused(refusal: Refusal) -> Refused:
+def to_click_error(refusal: Refusal) -> Refused:
     """The message for a refusal: one line for each fault if there are several."""
     if refusal.faults:
         lines = [f"{name}: {part}" for name, reason in refusal.faults for part in _PARTS.split(reason)]
@@ -146,7 +146,7 @@ def show_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
-def when(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """A moment in UTC, as in the logs, and in British time."""
     utc, local = moment.astimezone(UTC), moment.astimezone(LONDON)
     day = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
@@ -161,7 +161,7 @@ def _plain(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return when(value)
+        return format_time(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, frozenset | set):

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 """32 letters and digits; each byte selects one, all with equal probability."""
-PASSWORD_LIMIT = 256
+MAX_PASSWORD_LENGTH = 256
 """Characters. Nothing longer is ever hashed."""
 
 
@@ -38,7 +38,7 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_bytes(26).translate(_LETTERS).decode('ascii')}"
 
 
-def id_of(kind: str, what: str) -> str:
+def derive_id(kind: str, what: str) -> str:
     """The same identifier for the same `what`, so that it need not be stored to be found again."""
     return f"{kind}_{digest(what)[:26].translate(_LETTERS).decode('ascii')}"
 
@@ -48,7 +48,7 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def keyed(key: bytes, *parts: str) -> bytes:
+def hmac_sha256(key: bytes, *parts: str) -> bytes:
     """HMAC-SHA-256 over the parts, each preceded by its length so that no two lists collide."""
     message = b"".join(
         len(data).to_bytes(4, "big") + data for data in (part.encode("utf-8", "surrogatepass") for part in parts)
@@ -56,7 +56,7 @@ def keyed(key: bytes, *parts: str) -> bytes:
     return hmac.digest(key, message, "sha256")
 
 
-def same(one: str | bytes, other: str | bytes) -> bool:
+def constant_time_compare(one: str | bytes, other: str | bytes) -> bool:
     """Compare in constant time, whatever the characters and the lengths."""
     first = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one
     second = other.encode("utf-8", "surrogatepass") if isinstance(other, str) else other
@@ -68,7 +68,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def b64(data: bytes) -> str:
+def base64url(data: bytes) -> str:
     """base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
@@ -87,7 +87,7 @@ class Sealer:
         """Seal `plain`; `where` names table, row and column, and must be the same at `unseal`."""
         nonce = secrets.token_bytes(12)
         sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._bound(self._current, where))
-        return f"{self._current}.{b64(nonce + sealed)}"
+        return f"{self._current}.{base64url(nonce + sealed)}"
 
     def unseal(self, sealed: str, *, where: str) -> bytes:
         """Open what `seal` made; raises `CannotUnseal`."""
@@ -120,13 +120,13 @@ class Passwords:
 
     def hash(self, password: str) -> str:
         """The argon2id string to store. Raises `ValueError` beyond `PASSWORD_LIMIT`."""
-        if len(password) > PASSWORD_LIMIT:
+        if len(password) > MAX_PASSWORD_LENGTH:
             raise ValueError("longer than any password we accept")
         return self._in_turn(lambda: self._hasher.hash(_bytes(password)))
 
     def matches(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
-        if len(password) > PASSWORD_LIMIT:
+        if len(password) > MAX_PASSWORD_LENGTH:
             stored, password = None, ""
         try:
             self._in_turn(lambda: self._hasher.verify(stored or self._nobody, _bytes(password)))

@@ -75,7 +75,7 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Words(TypeDecorator[frozenset[str]]):
+class WordSet(TypeDecorator[frozenset[str]]):
     """A set of words without blanks (scopes, codes), stored sorted and separated by one space."""
 
     impl = Text
@@ -109,7 +109,7 @@ class _Base(DeclarativeBase):
         ),
         type_annotation_map={
             datetime: Instant,
-            frozenset[str]: Words,
+            frozenset[str]: WordSet,
             str: Text,
             list[str]: JSON,
             dict[str, Any]: JSON(none_as_null=True),
@@ -309,7 +309,7 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     return session().scalar(statement.with_for_update(of=model, read=shared, key_share=not shared))
 
 
-def one_at_a_time(*what: str) -> None:
+def advisory_lock(*what: str) -> None:
     """Hold the lock named `what` until the transaction ends; other transactions wait here for it.
 
     For decisions about rows that do not exist yet, such as "at most five an hour". SQLite has one writer in any case.
@@ -319,7 +319,7 @@ def one_at_a_time(*what: str) -> None:
         connection().execute(select(func.pg_advisory_xact_lock(number)))
 
 
-def commit_without_waiting() -> None:
+def set_asynchronous_commit() -> None:
     """Let this transaction's commit not wait for the disk: a crash of the database server within a second undoes it.
 
     For what can be done again without harm. Does nothing on SQLite.

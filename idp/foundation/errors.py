@@ -38,7 +38,7 @@ class Refusal(Exception):
         super().__init__(f"{self.code}: {reason or self.message}")
 
 
-def in_a_line(error: BaseException) -> str:
+def one_line_summary(error: BaseException) -> str:
     """An error in one line for operators: its type and the first line of its text, never a database's statement."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).partition("[SQL")[0].strip().splitlines()

@@ -17,12 +17,12 @@ def insert(model: type[Base]) -> Insert:
     return _insert(model, connection().dialect.name)
 
 
-def once(model: type[Base], **values: Any) -> bool:
+def insert_if_absent(model: type[Base], **values: Any) -> bool:
     """Insert the row unless its key is there already; whether it was inserted. Columns not named are NULL.
 
     Of several at once, one inserts it.
     """
-    return _inserting_once(model).run(**_nulls(model) | values) == 1
+    return _insert_if_absent(model).run(**_nulls(model) | values) == 1
 
 
 def _insert(model: type[Base], dialect: str) -> Insert:
@@ -35,5 +35,5 @@ def _nulls(model: type[Base]) -> dict[str, None]:
 
 
 @cache
-def _inserting_once(model: type[Base]) -> WriteStatement:
+def _insert_if_absent(model: type[Base]) -> WriteStatement:
     return WriteStatement(lambda dialect: _insert(model, dialect).on_conflict_do_nothing())

@@ -38,7 +38,7 @@ _SECRETS = re.compile(
 )
 
 
-def scrubbed(text: str) -> str:
+def scrub(text: str) -> str:
     """`text` without anything that looks like a credential."""
     return _SECRETS.sub(lambda match: f"{match['scheme'] or match['name'] or match['detail'] or ''}[scrubbed]", text)
 
@@ -49,7 +49,7 @@ def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         del event[name]
     if dropped:
         event["dropped"] = dropped
-    return {name: scrubbed(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: scrub(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def configure(settings: Settings) -> None:

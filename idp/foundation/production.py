@@ -20,7 +20,7 @@ NOTIFY_KEY: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" * 2
 MIN_TOKEN_LENGTH: Final = 24
 
 
-def inconsistent(settings: "Settings") -> list[str]:
+def inconsistencies(settings: "Settings") -> list[str]:
     """What cannot work in any environment."""
     session, tokens = settings.session, settings.tokens
     checks = {
@@ -69,7 +69,7 @@ def _incomplete_providers(settings: "Settings") -> Iterator[str]:
                 yield f"federation.{name}.{setting}: must be set for federation.{name}.enabled"
 
 
-def unfit(settings: "Settings") -> list[str]:
+def production_faults(settings: "Settings") -> list[str]:
     """What production may not have (security.md S40)."""
     mail, sms = settings.mail, settings.sms
     checks = {

@@ -112,19 +112,19 @@ def url(path: str) -> str:
     return settings().server.issuer + path
 
 
-def rendered(template: str, /, **context: object) -> str:
+def render_text(template: str, /, **context: object) -> str:
     """A template as text, with the service's name and contacts in it: for mails and messages.
 
     What pages are given besides (who is signed in, navigation) is left out: a mail has no request.
     """
-    return current_app.jinja_env.get_template(template).render(_surroundings(), **context)
+    return current_app.jinja_env.get_template(template).render(_template_context(), **context)
 
 
-def rendered_block(template: str, block: str, /, **context: object) -> str:
+def render_block(template: str, block: str, /, **context: object) -> str:
     """One block of a template as text, with the same in it: a mail's subject."""
     source = current_app.jinja_env.get_template(template)
-    return "".join(source.blocks[block](source.new_context(_surroundings() | context)))
+    return "".join(source.blocks[block](source.new_context(_template_context() | context)))
 
 
-def _surroundings() -> dict[str, object]:
+def _template_context() -> dict[str, object]:
     return {"service": settings().service, "issuer": settings().server.issuer}

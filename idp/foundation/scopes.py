@@ -97,7 +97,7 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
     return Scope(name=name, **(entry | {"fields": titles}))
 
 
-_remembered = lru_cache(maxsize=1024)
+_cached = lru_cache(maxsize=1024)
 """For what the few combinations that clients are registered for are asked again and again."""
 
 
@@ -106,7 +106,7 @@ def parse(text: str | None) -> frozenset[str]:
     return _parse(text or "")
 
 
-@_remembered
+@_cached
 def _parse(text: str) -> frozenset[str]:
     if len(text) > MAX_LENGTH or not _WORDS.fullmatch(text):
         raise UnknownScope
@@ -121,7 +121,7 @@ def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it
     return _format(frozenset(scopes))
 
 
-@_remembered
+@_cached
 def _format(wanted: frozenset[str]) -> str:
     return " ".join([name for name in catalogue() if name in wanted])
 

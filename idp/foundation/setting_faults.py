@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
-def where_to_begin() -> list[str]:
+def first_steps() -> list[str]:
     """What to set first, if `IDP_CONFIG` names no settings file; for the error message."""
     if "IDP_CONFIG" in os.environ:
         return []
@@ -18,7 +18,7 @@ def where_to_begin() -> list[str]:
     ]
 
 
-def in_words(fault: Any) -> str:
+def describe(fault: Any) -> str:
     """One fault of a `ValidationError`, beginning with the name of its setting."""
     name = ".".join(str(part) for part in fault["loc"])
     return f"{name}: {fault['msg'].removeprefix('Value error, ')}" if name else str(fault["msg"])

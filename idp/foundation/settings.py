@@ -351,21 +351,21 @@ def load(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        faults += map(setting_faults.in_words, error.errors())
-        settings = _with_defaults_for(error, overrides)
+        faults += map(setting_faults.describe, error.errors())
+        settings = _replace_faulty(error, overrides)
     except (OSError, tomllib.TOMLDecodeError) as error:
         faults.append(str(error))
     if settings is not None:
-        more = production.inconsistent(settings)
-        more += production.unfit(settings) if settings.environment == "production" else []
+        more = production.inconsistencies(settings)
+        more += production.production_faults(settings) if settings.environment == "production" else []
         named = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
     if faults or settings is None:
-        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.where_to_begin()]))
+        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.first_steps()]))
     return settings
 
 
-def _with_defaults_for(bad: ValidationError, overrides: dict[str, Any]) -> Settings | None:
+def _replace_faulty(bad: ValidationError, overrides: dict[str, Any]) -> Settings | None:
     """The settings with their defaults in place of what is wrong, so that the rest is checked too; None if that fails.
 
     What has no default is a secret, for which a random key stands in.

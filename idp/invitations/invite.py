@@ -12,7 +12,7 @@ from wtforms.validators import ValidationError
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, inserts, runtime
-from idp.foundation.database import lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, lock, session
 from idp.foundation.errors import NotFound, Refusal, TooManyRequests
 from idp.foundation.web import contact_fields
 from idp.invitations import mailing, states, targets
@@ -81,14 +81,14 @@ def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = 
     """
     checked, key = _checked(client, request, idempotency_key), _digest(idempotency_key)
     content = _content(checked)
-    one_at_a_time("school_invitations", client.id)  # for the limits
+    advisory_lock("school_invitations", client.id)  # for the limits
     if key is not None and (earlier := _of_key(client.id, key)) is not None:
         return _same(earlier, content)
     targets.require_open(checked.school)
     _check_limits(client.id)
     recipient, now, invitation_id = Recipient(checked.name, checked.email), clock.now(), crypto.new_id("sin")
     mailing.check_address(recipient)
-    is_new = inserts.once(
+    is_new = inserts.insert_if_absent(
         SchoolInvitation, id=invitation_id, client_id=client.id, school_id=checked.school.id,
         contact_name=checked.name, contact_email=checked.email, mis=checked.mis, scopes=checked.scopes,
         reference=checked.reference, idempotency_digest=key, content_digest=content, sent=1, forwards=0,
@@ -196,7 +196,7 @@ def _of_key(client_id: str, key: bytes) -> SchoolInvitation | None:
 
 
 def _same(earlier: SchoolInvitation, content: bytes) -> SchoolInvitation:
-    if not crypto.same(earlier.content_digest, content):
+    if not crypto.constant_time_compare(earlier.content_digest, content):
         raise KeyReused(reason=earlier.id)
     return earlier
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from idp.estabs import people
 from idp.foundation import clock, crypto, dates, runtime, scopes
-from idp.foundation.database import one_at_a_time, session
+from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import TooManyRequests
 from idp.invitations.models import InvitationLink, SchoolInvitation
 from idp.outbox import post
@@ -38,7 +38,7 @@ class Recipient:
 def check_address(recipient: Recipient) -> None:
     """Raise `TooManyMails` where the address got enough; until the transaction ends, no other one sends to it."""
     folded = people.fold_email(recipient.email)
-    one_at_a_time("school_invitation_links", folded)
+    advisory_lock("school_invitation_links", folded)
     recent = InvitationLink.email_folded == folded, InvitationLink.created_at > clock.now() - WINDOW
     if (session().scalar(select(func.count()).select_from(InvitationLink).where(*recent)) or 0) >= MAX_TO_ADDRESS:
         raise TooManyMails(reason="an address is at its limit", retry_after=int(WINDOW.total_seconds()))

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from idp.foundation import clock
-from idp.foundation.command import when
+from idp.foundation.command import format_time
 from idp.foundation.doctor import Check, Finding
-from idp.foundation.errors import in_a_line
+from idp.foundation.errors import one_line_summary
 from idp.jobs import heartbeats, lease
 
 
@@ -15,7 +15,7 @@ def worker() -> Iterator[Finding]:
     """A worker is running, and no scheduled job failed or is late."""
     if not heartbeats.is_beating():
         last = heartbeats.last_beat()
-        state = "none is running" if last is None else f"the last heartbeat was at {when(last)}"
+        state = "none is running" if last is None else f"the last heartbeat was at {format_time(last)}"
         yield Finding("worker", "fault", f"{state}: no message is sent", "run it as a service: idp worker")
     else:
         yield Finding("worker", "ok", "is running")
@@ -24,11 +24,11 @@ def worker() -> Iterator[Finding]:
             yield Finding(
                 f"job {job.name}",
                 "warning",
-                f"failed: {in_a_line(Exception(job.fault)).removeprefix('Exception: ')}",
+                f"failed: {one_line_summary(Exception(job.fault)).removeprefix('Exception: ')}",
                 "see the worker's log",
             )
         elif clock.now() - job.due_at > timedelta(minutes=10):
-            yield Finding(f"job {job.name}", "warning", f"has been due since {when(job.due_at)}", "see: worker")
+            yield Finding(f"job {job.name}", "warning", f"has been due since {format_time(job.due_at)}", "see: worker")
 
 
 CHECKS: Final[tuple[Check, ...]] = (worker,)

@@ -16,7 +16,7 @@ def take(name: str, *, worker: str, lease: timedelta) -> bool:
     """
     now = clock.now()
     if session().get(Job, name) is None:
-        inserts.once(Job, name=name, due_at=now)
+        inserts.insert_if_absent(Job, name=name, due_at=now)
     statement = (
         update(Job)
         .where(Job.name == name, Job.due_at <= now)

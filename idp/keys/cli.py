@@ -3,7 +3,7 @@
 import click
 
 from idp.foundation import runtime
-from idp.foundation.command import acting, in_transaction, json_option, show
+from idp.foundation.command import acting_operator, in_transaction, json_option, show
 from idp.keys import ring
 
 
@@ -39,7 +39,7 @@ def rotate(alg: str | None, *, at_once: bool) -> None:
     """
     wait = 0 if at_once else runtime.settings().keys.publish_before
     for algorithm in (alg,) if alg else ring.ALGS:
-        kid = ring.rotate(algorithm, by=acting(), at_once=at_once)
+        kid = ring.rotate(algorithm, by=acting_operator(), at_once=at_once)
         click.echo(f"{algorithm}: {kid} is published and signs " + (f"in {wait} seconds." if wait else "now."))
 
 
@@ -61,5 +61,5 @@ def _check(kid: str) -> None:
 
 @in_transaction
 def _retire(kid: str) -> None:
-    ring.retire(kid, by=acting())
+    ring.retire(kid, by=acting_operator())
     click.echo(f"{kid} is retired.")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from idp.foundation.doctor import Check, Finding
-from idp.foundation.errors import in_a_line
+from idp.foundation.errors import one_line_summary
 from idp.keys import ring
 
 
@@ -15,7 +15,10 @@ def keys() -> Iterator[Finding]:
             ring.sign({"probe": True}, alg=alg, typ="probe")
         except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
             yield Finding(
-                f"key {alg}", "fault", f"cannot sign: {in_a_line(error)}", "check secrets.sealing, or: idp keys rotate"
+                f"key {alg}",
+                "fault",
+                f"cannot sign: {one_line_summary(error)}",
+                "check secrets.sealing, or: idp keys rotate",
             )
         else:
             yield Finding(f"key {alg}", "ok", "signs, and the sealing key opens it")

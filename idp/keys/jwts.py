@@ -109,7 +109,7 @@ def header(head: bytes) -> Mapping[str, Any]:
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
     """Check the signature with the key that the header names, or any that is suitable. Raises `BadJwt`."""
     if presented.alg not in algs:
-        raise BadJwt(f"alg is {descriptions.shown(presented.alg)}; accepted is {', '.join(algs)}")
+        raise BadJwt(f"alg is {descriptions.format_value(presented.alg)}; accepted is {', '.join(algs)}")
     for key in keys:
         if not isinstance(key, _KEY_TYPES[presented.alg]) or not _is_suitable(key, presented):
             continue

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from idp.audit import events, log
 from idp.foundation import clock, runtime
-from idp.foundation.database import one_at_a_time, session
+from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.keys import held
 from idp.keys.key import ALGS, Key, State, generate
@@ -125,7 +125,7 @@ def _in_use(alg: str) -> list[SigningKey]:
 
 def _one_at_a_time() -> None:
     """Let changes of the ring follow one another: row locks would not let the second see a key that the first makes."""
-    one_at_a_time("signing keys")
+    advisory_lock("signing keys")
 
 
 def _add(alg: str, event: str, *, by: str, wait: timedelta = timedelta()) -> str:

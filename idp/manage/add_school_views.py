@@ -36,10 +36,10 @@ def add() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for("onboarding.find", next=return_to), 303)
     if session.current() is None:
-        return _without_account()
+        return _redirect_without_account()
     if request.method == "GET" and (response := _added_already(school_id, return_to)) is not None:
         return response
-    return _answer(signup.school_to_register(school_id, return_to), return_to)
+    return _show_or_add(signup.school_to_register(school_id, return_to), return_to)
 
 
 @bp.route("/<registration_id>/add", methods=["GET", "POST"])
@@ -52,9 +52,9 @@ def add_begun(registration_id: str) -> ResponseReturnValue:
         return redirect_to_step(registration)
     signed_in = session.current()
     if signed_in is None or signed_in.person.email_folded != people.fold_email(registration.email):
-        return _without_account()
+        return _redirect_without_account()
     return_to = registration.return_to if registration.began_in(browser.digest()) else None
-    return _answer(registration.school, return_to, registration)
+    return _show_or_add(registration.school, return_to, registration)
 
 
 @bp.post("/add/someone-else")
@@ -80,10 +80,10 @@ def someone_else_with_begun(registration_id: str) -> ResponseReturnValue:
 @bp.errorhandler(session.SessionEnded)
 def signed_out_meanwhile(_refused: Refusal) -> ResponseReturnValue:
     """The session or the account ended before the form arrived: nothing was changed."""
-    return _without_account()
+    return _redirect_without_account()
 
 
-def _answer(school: School, return_to: str | None, begun: Registration | None = None) -> ResponseReturnValue:
+def _show_or_add(school: School, return_to: str | None, begun: Registration | None = None) -> ResponseReturnValue:
     form = forms.AddSchool()
     if form.validate_on_submit():
         signed_in = session.current()
@@ -143,7 +143,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     return _after_second_click(request.args.get("school", type=search.parse_id)) or pages.form_expired()
 
 
-def _without_account() -> ResponseReturnValue:
+def _redirect_without_account() -> ResponseReturnValue:
     """Redirect to the page that registers without an account."""
     if request.method == "POST":
         flash("You are signed out, so nothing was sent. Sign in first, or register with your details.", "info")

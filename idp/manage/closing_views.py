@@ -68,7 +68,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
     if "second_step" in request.form:
         form_drafts.save()
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
-    if request.method == "POST" and _is_decided(offer, form):
+    if request.method == "POST" and _record_decision(offer, form):
         flash(f"Your school continues with what you ticked of what {offer.estab.name} shared.", "success")
         return redirect(url_for("manage.home"), 303)
     fields = request.form if request.method == "POST" else form_drafts.saved_fields()
@@ -84,13 +84,13 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
     return page, 422 if form.errors else 200
 
 
-def _is_decided(offer: Offer, form: Authority) -> bool:
+def _record_decision(offer: Offer, form: Authority) -> bool:
     """Whether the decision was recorded; if not, `form` says why."""
-    member, wanted = current_user.membership, frozenset(request.form.getlist("service"))
+    member, ticked = current_user.membership, frozenset(request.form.getlist("service"))
     if not form.validate():
         return False
     clients = (service.client.id for service in offer.services)
-    chosen = {client_id: _ticked(client_id) for client_id in clients if client_id in wanted}
+    chosen = {client_id: _ticked(client_id) for client_id in clients if client_id in ticked}
     if not chosen:
         form.form_errors.append("Tick the services that your school continues with.")
         return False

@@ -43,7 +43,7 @@ TO_DO: Final = {
     "extract_refused": "A new extract is made by itself. Please call us if this is still here tomorrow.",
 }
 """What to do about an error of the agent, by its code."""
-OTHERWISE: Final = (
+DEFAULT_TO_DO: Final = (
     "Run the command xporter-endpoint status on the server: it says more. Please call us if that does not help."
 )
 
@@ -75,17 +75,17 @@ class EndpointPage:
     to_do: str
 
 
-def of(endpoint: Endpoint | None) -> EndpointPage | None:
+def build_page(endpoint: Endpoint | None) -> EndpointPage | None:
     """The endpoint as pages show it."""
     if endpoint is None:
         return None
     words, kind = STATES[endpoint.state]
-    named = endpoint.estab.mis
+    school_system = endpoint.estab.mis
     extract, error = endpoint.last_extract or {}, endpoint.last_error
     return EndpointPage(
         id=endpoint.id, state=endpoint.state, words=words, kind=kind, name=endpoint.name,
         system=mis_catalogue.name(endpoint.mis),
-        other_system="" if named in {None, endpoint.mis} else mis_catalogue.name(named),
+        other_system="" if school_system in {None, endpoint.mis} else mis_catalogue.name(school_system),
         version=endpoint.agent_version, platform=endpoint.platform,
         heard=dates.day_and_time(endpoint.heard_at), registered=dates.day(endpoint.registered_at),
         is_extract_wanted=endpoint.is_extract_wanted,
@@ -96,5 +96,5 @@ def of(endpoint: Endpoint | None) -> EndpointPage | None:
         ],
         error=error["message"] if error else "",
         error_at=dates.day_and_time(datetime.fromisoformat(error["at"])) if error else "",
-        to_do=TO_DO.get(error["code"], OTHERWISE) if error else "",
+        to_do=TO_DO.get(error["code"], DEFAULT_TO_DO) if error else "",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The school's server at its desk: how it stands, sending data now, removing it, and who read what."""
+"""The page of the school's server: its state, sending data now, removing it, and who read what."""
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,10 +17,10 @@ bp = Blueprint("endpoint", __name__, url_prefix="/manage/endpoint")
 @bp.get("")
 @security.person
 def home() -> ResponseReturnValue:
-    """How the endpoint stands, and what was read of the school's data lately."""
+    """The state of the endpoint, and what was read of the school's data recently."""
     member = current_user.membership
     authority.check(member, Action.SEE_SHARING)
-    page = endpoint_page.of(endpoints.current(member.estab_id))
+    page = endpoint_page.build_page(endpoints.current(member.estab_id))
     rows = [
         (dates.day(read.day), read.client.client_name, reads.title(read.scope), f"{read.requests:,}",
          f"{read.records:,}", f"{read.last_at.astimezone(clock.LONDON):%H:%M}")
@@ -48,7 +48,7 @@ def remove() -> ResponseReturnValue:
     """Ask for confirmation, and remove the endpoint."""
     member = current_user.membership
     authority.check(member, Action.APPROVE_DEVICES)
-    page = endpoint_page.of(endpoints.current(member.estab_id))
+    page = endpoint_page.build_page(endpoints.current(member.estab_id))
     if request.method == "POST":  # a HEAD has no CSRF token, and must not remove anything
         removed = endpoints.remove_for_school(request.form.get("endpoint", ""), by=member)
         if removed:

@@ -41,17 +41,17 @@ def answer(secret: str) -> ResponseReturnValue:
         person = signed_in.person if signed_in else None
         if person is None or person.email_folded != invitation.email_folded:
             return _page("other_person", invitation, secret=secret)
-        return _answer_as(person, invitation, secret)
+        return _accept_as(person, invitation, secret)
     account = invitations.account_of(invitation)
     if account is not None:
         name = account.sign_in_email or account.username
         return _page(
             "sign_in", invitation, secret=secret, username=name, has_password=account.password_hash is not None
         )
-    return _answer_as_new(invitation, secret)
+    return _accept_as_new(invitation, secret)
 
 
-def _answer_as(person: Administrator, invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
+def _accept_as(person: Administrator, invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
     form = Form()
     is_member = people.membership(person.id, invitation.estab_id) is not None
     if form.validate_on_submit() and not is_member:
@@ -62,7 +62,7 @@ def _answer_as(person: Administrator, invitation: PersonInvitation, secret: str)
     return _page("accept", invitation, form=form, is_member=is_member, person=person)
 
 
-def _answer_as_new(invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
+def _accept_as_new(invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
     form = NewPerson(name=invitation.name)
     if form.validate_on_submit():
         _, welcome = invitations.accept_as_new(secret, name=form.name.data, mobile=parse_mobile(form.mobile.data))
@@ -113,5 +113,5 @@ def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
 @bp.errorhandler(invitations.InvitedSomebodyElse)
 @bp.errorhandler(invitations.MemberAlready)
 def changed_meanwhile(_refused: Refusal) -> ResponseReturnValue:
-    """The account was made or changed while the page was open: show what is so now."""
+    """The account was made or changed while the page was open: show the present state."""
     return redirect(url_for("manage.invitation.answer", secret=(request.view_args or {})["secret"]), 303)

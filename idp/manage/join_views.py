@@ -75,7 +75,7 @@ def _choose_other_school(owner: Membership, request_id: str) -> ResponseReturnVa
 def _page(join_request: JoinRequest, form: JoinDecision) -> ResponseReturnValue:
     page = render_template(
         "manage/join.html", join_request=join_request, form=form,
-        relation=review.compare_address(join_request.email, join_request.estab.school.website_host),
+        relation=review.describe_address(join_request.email, join_request.estab.school.website_host),
         answer_by=dates.weekday(join_request.expires_at), role_summaries=permissions.SUMMARIES,
         role_table=permissions.rights_table(),
     )  # fmt: skip

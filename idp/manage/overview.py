@@ -113,10 +113,10 @@ class Overview:
     """Day, what, service, person."""
 
 
-def of(member: Membership) -> Overview:
+def build_overview(member: Membership) -> Overview:
     """The overview of the school, for this person."""
     estab = member.estab
-    shared = [shown(agreed) for agreed in authorise.current(estab.id)]
+    shared = [to_shared(agreement) for agreement in authorise.current(estab.id)]
     pending_review = review.of_estab(estab) if estab.state == "unverified" else None
     return Overview(
         member=member,
@@ -133,14 +133,14 @@ def of(member: Membership) -> Overview:
 
 def _server(estab_id: str) -> str:
     """The name of the school's server and how it stands."""
-    page = endpoint_page.of(endpoints.current(estab_id))
+    page = endpoint_page.build_page(endpoints.current(estab_id))
     return "Not connected yet" if page is None else f"{page.name}: {page.words.lower()}"
 
 
 def shared_with(member: Membership, client_id: str) -> Shared | None:
     """What one service receives of the school; None if nothing."""
-    agreements = (agreed for agreed in authorise.current(member.estab_id) if agreed.client_id == client_id)
-    return next((shown(agreed) for agreed in agreements), None)
+    agreements = (agreement for agreement in authorise.current(member.estab_id) if agreement.client_id == client_id)
+    return next((to_shared(agreement) for agreement in agreements), None)
 
 
 def choice_of(member: Membership, client_id: str) -> Choice | None:
@@ -162,12 +162,12 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
             "Decide",
             f"/join/{join_request.id}",
         )
-        for join_request in join.waiting_for(member)
+        for join_request in join.requests_for_owner(member)
     ]
     tasks += [
         Task(
             f"{offer.estab.name} has closed, and your school follows it",
-            f"What it shared with {_listed(offer.names)} can go on here, if you decide so.",
+            f"What it shared with {_join_names(offer.names)} can go on here, if you decide so.",
             "Look at it and decide",
             f"/manage/continue/{offer.id}",
         )
@@ -197,15 +197,15 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
 
 def _server_tasks(endpoint: Endpoint, member: Membership) -> list[Task]:
     """What is to be done about the school's server."""
-    named, tasks = member.estab.mis, []
+    school_system, tasks = member.estab.mis, []
     if endpoint.state == "lost":
         reason = (
             f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
             "and it is no longer updated."
         )
         tasks.append(Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
-    if named not in {None, endpoint.mis} and member.may(Action.NAME_MIS):
-        old, new = mis_catalogue.name(named), mis_catalogue.name(endpoint.mis)
+    if school_system not in {None, endpoint.mis} and member.may(Action.NAME_MIS):
+        old, new = mis_catalogue.name(school_system), mis_catalogue.name(endpoint.mis)
         reason = (
             f"{endpoint.name} reads {new}, and your school's system is recorded as {old}. If your school has changed "
             f"to {new}, please say so. If not, the server has to be connected again, to read {old}."
@@ -214,7 +214,7 @@ def _server_tasks(endpoint: Endpoint, member: Membership) -> list[Task]:
     return tasks
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
@@ -245,22 +245,22 @@ def _renewal_task(service: Shared) -> Task:
     return Task(title, reason, "Look at it and renew", f"/manage/sharing/{service.client_id}/renew")
 
 
-def shown(agreed: Authorisation) -> Shared:
+def to_shared(agreement: Authorisation) -> Shared:
     """The agreement as pages show it."""
-    areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
-    is_over = agreed.is_of_server and agreed.state == "expired"  # its tokens are over, too: it wants a new code
+    areas = scopes.in_order(scopes.of_kind("data", agreement.scopes))
+    is_over = agreement.is_of_server and agreement.state == "expired"  # its tokens are over, too: it wants a new code
     return Shared(
-        client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
-        areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
-        state=_state(agreed), is_server=agreed.is_of_server, has_choice=agreed.has_choice,
-        can_renew=renewal.is_due(agreed) and not is_over, review=reviews.of(agreed),
+        client_id=agreement.client_id, name=agreement.client.client_name, partner=agreement.client.partner.name,
+        areas=areas, since=dates.day(agreement.given_at), by=agreement.giver.name, until=dates.day(agreement.until),
+        state=_state(agreement), is_server=agreement.is_of_server, has_choice=agreement.has_choice,
+        can_renew=renewal.is_due(agreement) and not is_over, review=reviews.of(agreement),
     )  # fmt: skip
 
 
-def _state(agreed: Authorisation) -> str:
-    if agreed.is_unsupported:
+def _state(agreement: Authorisation) -> str:
+    if agreement.is_unsupported:
         return "unsupported"
-    return "waiting" if agreed.is_withheld else agreed.state
+    return "waiting" if agreement.is_withheld else agreement.state
 
 
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:

@@ -25,14 +25,14 @@ def change_password() -> ResponseReturnValue:
     if factors.has_any(current_user.id) and not step_up.is_recent(current_user):
         return step_up.sign_in_again()
     form = ChangePassword()
-    if not form.validate_on_submit() or not _changed(form):
+    if not form.validate_on_submit() or not _change_password(form):
         page = render_template("manage/change_password.html", form=form, person=current_user.person)
         return page, 422 if form.errors else 200
     flash("Your password is changed. You are signed out everywhere else.", "success")
     return redirect(url_for("manage.security.home"), 303)
 
 
-def _changed(form: ChangePassword) -> bool:
+def _change_password(form: ChangePassword) -> bool:
     """Change the password; False, with errors in the form, if either password is refused."""
     current, chosen, device = form.current_password.data, form.password.data, devices.device_id()
     if reason := password.rejection_reason(chosen, current_user.person):
@@ -54,8 +54,8 @@ def _changed(form: ChangePassword) -> bool:
 @security.own_account
 def sessions() -> ResponseReturnValue:
     """Where the person is signed in."""
-    living = own_sessions.active(current_user, request.remote_addr or "")
-    return render_template("manage/sessions.html", living=living)
+    active = own_sessions.active(current_user, request.remote_addr or "")
+    return render_template("manage/sessions.html", living=active)
 
 
 @bp.get("/sign-ins")

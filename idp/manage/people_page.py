@@ -63,7 +63,7 @@ def build(member: Membership) -> PeoplePage:
         invitations=[_invitation(invitation) for invitation in invitations.waiting(member.estab_id)]
         if may_manage
         else [],
-        join_requests=join.waiting_for(member),
+        join_requests=join.requests_for_owner(member),
         may_manage=may_manage,
     )
 
@@ -87,7 +87,7 @@ def _person(member: Membership, viewer: Membership, *, may_manage: bool) -> Pers
     has_second_step = may_manage and factors.has_any(person.id)
     if may_manage and person.password_hash is None:
         details.append("Has not chosen a password yet.")
-    elif may_manage:  # an intruder at another's browser should not learn whose account is protected least
+    elif may_manage:  # others must not learn whose account is protected least
         details.append(f"Signs in with {'a password and a second step' if has_second_step else 'a password alone'}.")
     return Person(
         id=person.id, name=person.name, email=person.email, role=member.role_title, details=" ".join(details),

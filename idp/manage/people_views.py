@@ -183,6 +183,6 @@ def _owner() -> Membership:
 
 @bp.errorhandler(links.LinkRefused)
 def invitation_answered(error: links.LinkRefused) -> ResponseReturnValue:
-    """The invitation was answered or cancelled: say so on the page that shows what is so now."""
+    """The invitation was answered or cancelled: say so on the page with the present state."""
     flash(error.message, "info")
     return redirect(url_for("manage.people.home"), 303)

@@ -16,7 +16,7 @@ bp = Blueprint("rule", __name__, url_prefix="/manage/security")
 @security.person
 @step_up.required
 def everyone() -> ResponseReturnValue:
-    """Say how it stands and who has no second step yet; on the button, require one of everyone, or no longer."""
+    """Show whether one is required and who has none yet; on the button, require one of everyone, or no longer."""
     member = current_user.membership
     authority.check(member, Action.REQUIRE_SECOND_FACTOR)
     if not current_user.has_second_step:  # or they would lock themselves out of this page

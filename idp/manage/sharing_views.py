@@ -54,7 +54,7 @@ def renew(client_id: str) -> ResponseReturnValue:
             member.estab_id, client_id, replaces=request.form.get("replaces", ""), by=member,
             version=request.form.get("version", ""), second_step=current_user.has_second_step,
         )  # fmt: skip
-        until = overview.shown(given).until
+        until = overview.to_shared(given).until
         subject = "The connection of your school's server" if shared.is_server else f"Sharing with {shared.name}"
         flash(f"{subject} is renewed until {until}.", "success")
         return redirect(url_for("manage.home"), 303)
@@ -72,29 +72,29 @@ def review(client_id: str) -> ResponseReturnValue:
     if (elsewhere := another_school()) is not None:
         return elsewhere
     member, shared, agreement = shared_by(client_id)
-    client, waiting = registry.client(client_id), shared.review
-    if client is None or waiting is None:
+    client, pending_review = registry.client(client_id), shared.review
+    if client is None or pending_review is None:
         flash(f"There is nothing to decide about {shared.name} at the moment.", "info")
         return redirect(url_for("manage.home"), 303)
     form, ticked = Authority(), frozenset(request.form.getlist("area"))
     if "second_step" in request.form:
         form_drafts.save()
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
-    if request.method == "POST" and _is_decided(client_id, member, form, ticked):
+    if request.method == "POST" and _record_decision(client_id, member, form, ticked):
         message = "does not agree to more than before" if "decline" in request.form else "has agreed to it"
         flash(f"Your school {message}: {shared.name}.", "success")
         return redirect(url_for("manage.home"), 303)
     if request.method != "POST" and (before := form_drafts.saved_fields()) is not None:
         ticked = frozenset(before.getlist("area"))
     page = render_template(
-        "manage/review.html", shared=shared, agreement=agreement, client=client, member=member, review=waiting,
+        "manage/review.html", shared=shared, agreement=agreement, client=client, member=member, review=pending_review,
         form=form, ticked=ticked, missing_step=step_up.missing_step(current_user),
-        needs_second_step=bool(scopes.specially_protected(waiting.required)),
+        needs_second_step=bool(scopes.specially_protected(pending_review.required)),
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
 
-def _is_decided(client_id: str, member: Membership, form: "Authority", ticked: frozenset[str]) -> bool:
+def _record_decision(client_id: str, member: Membership, form: "Authority", ticked: frozenset[str]) -> bool:
     """Whether the button that was pressed has decided; if not, `form` says why."""
     replaces, shown = request.form.get("replaces", ""), request.form.get("shown", "")
     if "decline" in request.form:
@@ -123,7 +123,7 @@ def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue
 
 @bp.errorhandler(renewal.NotYet)
 def not_yet(error: renewal.NotYet) -> ResponseReturnValue:
-    """Likewise, for what has been renewed already."""
+    """The agreement has been renewed already."""
     flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)
 
@@ -146,14 +146,14 @@ def shared_by(client_id: str) -> tuple[Membership, Shared, Authorisation]:
         raise (agreements.NothingShared if authorise.last_withdrawn(member.estab_id, client_id) else NotFound)(
             reason=reason
         )
-    return member, overview.shown(agreement), agreement
+    return member, overview.to_shared(agreement), agreement
 
 
 def another_school() -> ResponseReturnValue | None:
     """Lead a person who acts for several schools to the choice of the one that the address names."""
-    named, member = request.args.get("school"), current_user.membership
-    if named is None or named == member.estab.estab_id:
+    school, member = request.args.get("school"), current_user.membership
+    if school is None or school == member.estab.estab_id:
         return None
-    if all(own.estab.estab_id != named for own in people.active_memberships(current_user.person)):
+    if all(own.estab.estab_id != school for own in people.active_memberships(current_user.person)):
         raise NotFound(reason="a school that the person does not act for")
     return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)

@@ -29,7 +29,7 @@ class System(Form):
 @bp.route("/system", methods=["GET", "POST"])
 @security.person
 def change() -> ResponseReturnValue:
-    """Name the system. Where services do not work with it, it is asked once more."""
+    """Name the system. If services do not work with it, the page asks for confirmation."""
     member, form, stopping = current_user.membership, System(), []
     authority.check(member, Action.NAME_MIS)
     form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]

@@ -63,7 +63,7 @@ def home() -> ResponseReturnValue:
     """The overview."""
     member = current_user.membership
     authority.check(member, Action.SEE_SHARING)
-    return render_template("manage/overview.html", seen=overview.of(member))
+    return render_template("manage/overview.html", seen=overview.build_overview(member))
 
 
 @bp.route("/manage/sharing/<client_id>/stop", methods=["GET", "POST"])
@@ -77,8 +77,8 @@ def stop_sharing(client_id: str) -> ResponseReturnValue:
     if request.method != "POST":  # a HEAD has no CSRF token, and must not stop anything
         return render_template("manage/stop.html", shared=shared, member=member)
     authorise.withdraw(member.estab_id, client_id, by=member)
-    done = "disconnected its server" if shared.is_server else f"stopped sharing with {shared.name}"
-    flash(f"Your school has {done}.", "success")
+    action = "disconnected its server" if shared.is_server else f"stopped sharing with {shared.name}"
+    flash(f"Your school has {action}.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -106,8 +106,8 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
         form_drafts.save()
         return redirect(url_for(".security.second_step", next=form_drafts.form_address(), reason="data"), 303)
     if ticked_now != choice.ticked:
-        wanted = choice.required | ticked_now
-        authorise.change(member.estab_id, client_id, wanted, by=member, second_step=second_step)
+        new_scopes = choice.required | ticked_now
+        authorise.change(member.estab_id, client_id, new_scopes, by=member, second_step=second_step)
         flash(f"What your school shares with {shared.name} has been changed.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -136,7 +136,7 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
     member, shared = current_user.membership, _shared(client_id)
     try:
         authorise.resume(member.estab_id, client_id, by=member)
-    except authorise.NothingShared:  # likewise
+    except authorise.NothingShared:  # pressed twice, or a colleague did it
         flash(f"{_subject(shared)} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
     else:
         outcome = "'s server sends data again" if shared.is_server else f" shares with {shared.name} again"

@@ -5,14 +5,14 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import text
 
-from idp.foundation.database import Instant, Words, db
+from idp.foundation.database import Instant, WordSet, db
 
 
 def render_type(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Render our column types as those of the database, because a migration must not change with our code."""
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"
-    return "sa.Text()" if kind == "type" and isinstance(item, Words) else False
+    return "sa.Text()" if kind == "type" and isinstance(item, WordSet) else False
 
 
 connection = context.config.attributes["connection"]

@@ -124,7 +124,7 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
     sector = client.registered.sector_identifier
     if client.registered.subject_type != "pairwise" or sector is None:
         return name
-    digest = crypto.keyed(runtime.settings().secrets.tokens, "pairwise", kind, sector, name)
+    digest = crypto.hmac_sha256(runtime.settings().secrets.tokens, "pairwise", kind, sector, name)
     return f"{kind}_{base64.b32encode(digest).decode('ascii').rstrip('=').lower()}"
 
 

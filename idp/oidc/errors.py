@@ -2,7 +2,7 @@
 
 Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` that is not caught, and its
 own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact. What was sent stands in one
-only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `descriptions.plain`.
+only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `descriptions.sanitise`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
@@ -32,7 +32,7 @@ Scheme = Literal["Bearer", "DPoP"]
 
 def invalid_scope(fact: str, names: Iterable[str] = ()) -> InvalidScopeError:
     """`invalid_scope`, saying what is wrong and with which of the scopes."""
-    named = f": {descriptions.shown(sorted(names))}" if names else ""
+    named = f": {descriptions.format_value(sorted(names))}" if names else ""
     return InvalidScopeError(description=f"scope: {fact}{named}")
 
 
@@ -72,7 +72,7 @@ class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib 
     """`invalid_client` for a client whose signature was right, so the response may name what else is wrong."""
 
     def __init__(self, fact: str) -> None:
-        super().__init__(description=descriptions.plain(f"client_assertion: {fact}"), status_code=401)
+        super().__init__(description=descriptions.sanitise(f"client_assertion: {fact}"), status_code=401)
 
 
 class UnsupportedGrantType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -117,7 +117,7 @@ class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     status_code = 401
 
     def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=descriptions.plain(f"access_token: {fact}"))
+        super().__init__(description=descriptions.sanitise(f"access_token: {fact}"))
         self.scheme = scheme
 
 
@@ -128,7 +128,7 @@ class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no ty
     status_code = 403
 
     def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=descriptions.plain(f"access_token: {fact}"))
+        super().__init__(description=descriptions.sanitise(f"access_token: {fact}"))
         self.scheme = scheme
 
 

@@ -14,14 +14,14 @@ from sqlalchemy import ColumnElement, func, select
 from idp.estabs import accounts
 from idp.estabs.models import Administrator
 from idp.foundation import clock
-from idp.foundation.database import one_at_a_time, session
+from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding import signup
 from idp.onboarding.models import Registration
 from idp.onboarding.signup import Details
 from idp.schools.models import School
 
-REPETITION: Final = timedelta(minutes=1)
+DOUBLE_CLICK_WINDOW: Final = timedelta(minutes=1)
 """A second request of the same person for the same school within this time is a second click."""
 WINDOW: Final = timedelta(hours=1)
 MAX_SCHOOLS: Final = 20
@@ -50,16 +50,16 @@ def complete(
     `return_to` is as for `signup.begin`. Raises `TooManySchools`, `people.AccountClosed`, `signup.CompletedAlready`
     and as `signup.complete`.
     """
-    one_at_a_time("schools of an account", person.id)
+    advisory_lock("schools of an account", person.id)
     if (completed := just_completed(school.id, person, browser=browser)) is not None:
         return completed
     _enforce_limit(person)
     details = Details(name=person.name, email=person.email, mobile=person.mobile)
-    open_one = begun or signup.find_open(browser, school)
-    if open_one is None:
+    open_registration = begun or signup.find_open(browser, school)
+    if open_registration is None:
         registration = signup.create(school, details, browser=browser, return_to=return_to, by=person.id)
     else:
-        registration = signup.lock_open(open_one.id)
+        registration = signup.lock_open(open_registration.id)
     registration.return_to = registration.return_to or return_to
     registration.client_id = signup.client_of(registration.return_to)
     registration.email = registration.verified_email = person.email
@@ -71,9 +71,9 @@ def complete(
 
 def just_completed(school_id: int, person: Administrator, *, browser: bytes | None) -> Registration | None:
     """What the person completed for this school a moment ago in this browser, for a second click; None if nothing."""
-    same = Registration.school_id == school_id, Registration.completed_in == browser
+    conditions = Registration.school_id == school_id, Registration.completed_in == browser
     newest = Registration.used_at.desc(), Registration.id
-    statement = select(Registration).where(*_completed_within(REPETITION, person), *same)
+    statement = select(Registration).where(*_completed_within(DOUBLE_CLICK_WINDOW, person), *conditions)
     return session().scalar(statement.order_by(*newest).limit(1))
 
 
@@ -84,10 +84,10 @@ def _register(school: School, person: Administrator) -> Administrator:
     return member.person
 
 
-def _completed_within(time: timedelta, person: Administrator) -> tuple[ColumnElement[bool], ...]:
+def _completed_within(period: timedelta, person: Administrator) -> tuple[ColumnElement[bool], ...]:
     """The registrations that this person completed with their account within this time."""
     conditions = Registration.administrator_id == person.id, Registration.outcome.in_(("added", "joining"))
-    return *conditions, Registration.used_at > clock.now() - time
+    return *conditions, Registration.used_at > clock.now() - period
 
 
 def _enforce_limit(person: Administrator) -> None:

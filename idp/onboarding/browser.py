@@ -36,7 +36,7 @@ def ensure_cookie() -> bytes:
         return known_digest
     secret = request_state.part(_NewCookie).cookie = crypto.new_secret()
     lifetime = timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
-    security.answer_with_cookie(_cookie_name(), secret, lifetime=lifetime)
+    security.set_cookie(_cookie_name(), secret, lifetime=lifetime)
     return crypto.digest(secret)
 
 

@@ -33,7 +33,7 @@ def queue(*, as_json: bool) -> None:
     A request to join is for our staff where the school is not verified or no owner answered in time ("join"), and
     where an owner declined it ("declined"): the person who asks may be from the real school.
     """
-    rows = [*map(_school, review.queue()), *map(_request, join.waiting_for_staff())]
+    rows = [*map(_school, review.queue()), *map(_request, join.requests_for_staff())]
     rows.sort(key=lambda row: row["due"])
     if not as_json:
         rows = [{**row, "overdue": "OVERDUE" if row["overdue"] else ""} for row in rows]
@@ -63,7 +63,7 @@ def show(estab_id: str, *, as_json: bool) -> None:
 @command.in_transaction
 def note(estab_id: str, text: str) -> None:
     """Keep a note of a call. Only our staff read it."""
-    review_row = review.note(estab_id, text, by=command.acting())
+    review_row = review.note(estab_id, text, by=command.acting_operator())
     click.echo(f"Noted on {review_row.estab.name}.")
 
 
@@ -73,7 +73,7 @@ def note(estab_id: str, text: str) -> None:
 @command.in_transaction
 def ask(estab_id: str, question: str) -> None:
     """Ask the school for more before deciding: QUESTION is mailed to its owners and stored as a note."""
-    review_row = review.ask(estab_id, question, by=command.acting())
+    review_row = review.ask(estab_id, question, by=command.acting_operator())
     click.echo(f"The owners of {review_row.estab.name} have been asked by e-mail. It is still due {_when(review_row)}.")
 
 
@@ -85,7 +85,7 @@ def verify(estab_id: str) -> None:
 
     Partners it has authorised receive data with their next refresh; the school is not asked again.
     """
-    review_row = review.verify(estab_id, by=command.acting())
+    review_row = review.verify(estab_id, by=command.acting_operator())
     click.echo(f"{review_row.estab.name} is verified.")
 
 
@@ -95,7 +95,7 @@ def verify(estab_id: str) -> None:
 @command.in_transaction
 def reject(estab_id: str, reason: str) -> None:
     """Reject the registration, or give up checking it. Its owners are told why, and the school may register again."""
-    review_row = review.reject(estab_id, reason, by=command.acting())
+    review_row = review.reject(estab_id, reason, by=command.acting_operator())
     click.echo(f"{review_row.estab.name} is rejected.")
 
 
@@ -115,7 +115,7 @@ def show_request(request_id: str, *, as_json: bool) -> None:
     rows = {
         "id": join_request.id, "school": estab.name, "estab_id": estab.estab_id, "state": estab.state,
         "name": join_request.name, "email": join_request.email, "mobile": join_request.mobile,
-        "compared": review.compare_address(join_request.email, estab.school.website_host),
+        "compared": review.describe_address(join_request.email, estab.school.website_host),
         "asked_at": join_request.created_at, "decision": join_request.decision, "decided_by": join_request.decided_by,
         "decided_at": join_request.used_at, "account": _account(join_request),
         "register_telephone": _readable(estab.school.telephone_e164) or estab.school.telephone,
@@ -139,7 +139,7 @@ def approve(request_id: str, role: str) -> None:
     They are told by e-mail; a new account's mail has a link to choose a password.
     """
     join_request = join.find(request_id)
-    person = join.approve(join_request, role, by=command.acting())
+    person = join.approve(join_request, role, by=command.acting_operator())
     click.echo(f"{person.name} has joined {join_request.estab.name} as {person.username}.")
 
 
@@ -149,7 +149,7 @@ def approve(request_id: str, role: str) -> None:
 def decline(request_id: str) -> None:
     """Decline the request, or confirm that an owner declined it. The person is told by e-mail, once."""
     join_request = join.find(request_id)
-    join.decline(join_request, by=command.acting())
+    join.decline(join_request, by=command.acting_operator())
     click.echo(f"The request of {join_request.name} to join {join_request.estab.name} is declined.")
 
 
@@ -169,7 +169,7 @@ def _school(review_row: Review) -> dict[str, Any]:
 def _request(join_request: JoinRequest) -> dict[str, Any]:
     """A request for our staff. Like a new school it is due after so many working days, from when it came to us."""
     with_staff_since = join_request.used_at or join_request.expires_at
-    due_at = working_days.after(
+    due_at = working_days.end_of_working_day(
         with_staff_since, runtime.settings().onboarding.due_working_days, join_request.estab.school.country
     )
     return {
@@ -230,7 +230,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     yield f"  compared      {case.addresses}"
     yield "Notes:" if case.notes else "No notes yet."
     for note_row in case.notes:
-        yield f"  {command.when(note_row.at)}, {note_row.by}: {note_row.text}"
+        yield f"  {command.format_time(note_row.at)}, {note_row.by}: {note_row.text}"
 
 
 def _readable(e164: str) -> str:

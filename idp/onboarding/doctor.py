@@ -13,9 +13,11 @@ from idp.onboarding.models import Review
 
 def onboarding() -> Iterator[Finding]:
     """No school waits longer for its check than we promise."""
-    late = session().scalar(select(func.count()).where(Review.decided_at.is_(None), Review.due_at < clock.now()))
-    if late:
-        yield Finding("onboarding", "warning", f"{late} schools should have been checked", "see: idp onboarding queue")
+    overdue = session().scalar(select(func.count()).where(Review.decided_at.is_(None), Review.due_at < clock.now()))
+    if overdue:
+        yield Finding(
+            "onboarding", "warning", f"{overdue} schools should have been checked", "see: idp onboarding queue"
+        )
     else:
         yield Finding("onboarding", "ok", "no school is overdue")
 

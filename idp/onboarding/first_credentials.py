@@ -49,20 +49,20 @@ def issue(registration: Registration, person: Administrator, generated: Generate
     registration.collected_at = person.password_changed_at
 
 
-def owner(registration: Registration, browser: bytes | None) -> Administrator | None:
+def replaceable_owner(registration: Registration, browser: bytes | None) -> Administrator | None:
     """The owner whose password this browser may still replace; None if there is none."""
     if registration.used_at is None or clock.now() >= registration.used_at + REPLACEMENT_WINDOW:
         return None
     if not registration.was_completed_in(browser):
         return None
     person = people.get(registration.administrator_id or "")
-    untouched = person and registration.collected_at and person.password_changed_at == registration.collected_at
-    return person if untouched else None
+    is_unchanged = person and registration.collected_at and person.password_changed_at == registration.collected_at
+    return person if is_unchanged else None
 
 
 def require_owner(registration: Registration, browser: bytes | None) -> Administrator:
-    """As `owner`, but raises `TooLateToCollect` instead of returning None."""
-    person = owner(registration, browser)
+    """As `replaceable_owner`, but raises `TooLateToCollect` instead of returning None."""
+    person = replaceable_owner(registration, browser)
     if person is None:
         raise TooLateToCollect(reason=registration.id, next_steps=(("Sign in", "/sign-in"),))
     return person
@@ -70,7 +70,7 @@ def require_owner(registration: Registration, browser: bytes | None) -> Administ
 
 def replace(registration: Registration, browser: bytes | None, generated: GeneratedPassword) -> None:
     """Set another generated password in place of the first. Raises `TooLateToCollect`."""
-    person = _owner_locked(registration, browser)
+    person = _lock_owner(registration, browser)
     issue(registration, person, generated)
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
@@ -85,12 +85,12 @@ def set_own(registration: Registration, browser: bytes | None, password_hash: st
 
     Afterwards this browser can no longer change the password without signing in. Raises `TooLateToCollect`.
     """
-    person = _owner_locked(registration, browser)
+    person = _lock_owner(registration, browser)
     credentials.set_hash(person, password_hash, by=person.id)
     registration.collected_at = None
 
 
-def _owner_locked(registration: Registration, browser: bytes | None) -> Administrator:
+def _lock_owner(registration: Registration, browser: bytes | None) -> Administrator:
     """As `require_owner`, with both rows locked: of two requests at once, the second sees the first's result."""
     lock(Registration, registration.id)
     lock(Administrator, registration.administrator_id or "")

@@ -16,7 +16,7 @@ from idp.foundation.web.forms import Form
 from idp.onboarding.signup import Details
 
 
-def declared(_form: Form, field: BooleanField) -> None:
+def is_declared(_form: Form, field: BooleanField) -> None:
     """The declaration must be ticked."""
     if not field.data:
         raise ValidationError("Tick the box to confirm that you are allowed to authorise sharing for this school")
@@ -29,7 +29,7 @@ class YourDetails(EmailForm):
     email = EmailField("Your work e-mail address", validators=[email_address])
     mobile = TelField("Your mobile number", validators=[mobile_number])
     declaration = BooleanField(
-        "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
+        "I work for this school, and I am allowed to authorise sharing its data", validators=[is_declared]
     )
 
     def details(self) -> Details:
@@ -51,7 +51,7 @@ class AddSchool(Form):
     """A further school for a person who is signed in: all else is known."""
 
     declaration = BooleanField(
-        "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
+        "I work for this school, and I am allowed to authorise sharing its data", validators=[is_declared]
     )
 
 

@@ -83,15 +83,15 @@ def enter(registration: Registration, browser: bytes | None, typed: str) -> None
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     made_at = registration.code_made_at
-    unchanged = Registration.browser == browser, Registration.code_made_at == made_at
+    conditions = Registration.browser == browser, Registration.code_made_at == made_at
     in_time = Registration.code_made_at > clock.now() - CODE_LIFETIME, Registration.code_tries < MAX_TRIES
-    was_counted = _update(registration, *unchanged, *in_time, code_tries=Registration.code_tries + 1)
+    was_counted = _update(registration, *conditions, *in_time, code_tries=Registration.code_tries + 1)
     if not was_counted or made_at is None:
         raise CodeExpired(reason=registration.id)
     digits = "".join(char for char in unicodedata.normalize("NFKC", typed) if char.isalnum())
-    if not crypto.same(_code(registration.id, made_at), digits):
+    if not crypto.constant_time_compare(_code(registration.id, made_at), digits):
         raise WrongCode(reason=registration.id)
-    if not _update(registration, *unchanged, continues_in=browser):
+    if not _update(registration, *conditions, continues_in=browser):
         raise CodeExpired(reason=f"{registration.id}, at the same moment")
     log.record(events.REGISTRATION_HANDED_OVER, by="stranger", subject=registration.id)
 
@@ -114,5 +114,5 @@ def _update(registration: Registration, *conditions: ColumnElement[bool], **valu
 
 
 def _code(registration_id: str, made_at: datetime) -> str:
-    keyed = crypto.keyed(runtime.settings().secrets.tokens, "handover", registration_id, made_at.isoformat())
+    keyed = crypto.hmac_sha256(runtime.settings().secrets.tokens, "handover", registration_id, made_at.isoformat())
     return f"{int.from_bytes(keyed) % 1_000_000:06}"

@@ -1,8 +1,8 @@
 """Requests to join a school that is registered already.
 
 They go to the owners of its account if it is verified, who approve or decline. Our staff decide where the estab is
-not verified, because its owner may be anybody; where no owner answered in time; and where an owner declined, because
-that owner may not be the school's. The requester's address is verified before anyone is asked, and the requester is
+not verified, because anyone can register a school; where no owner answered in time; and where an owner declined,
+because that owner may not be the school's. The requester's address is verified before anyone is asked, and the requester is
 not told who the owners are.
 """
 
@@ -21,7 +21,7 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.onboarding.models import JoinRequest, Registration
 from idp.outbox import post
 
-DECIDES: Final = Action.DECIDE_REQUESTS_TO_JOIN
+DECIDE_ACTION: Final = Action.DECIDE_REQUESTS_TO_JOIN
 
 
 class DecidedAlready(Refusal):
@@ -46,7 +46,7 @@ class SchoolNotActive(Refusal):
 
 
 class RequesterGone(Refusal):
-    """The account of the person who asked was closed since."""
+    """The account of the person who asked has been closed since."""
 
     code, status, title = "requester_gone", 409, "This person's account is closed"
     message = "The person closed their account after they had asked. You can decline; they can ask again."
@@ -59,7 +59,7 @@ class StillWithOwners(Refusal):
     message = "The school's own owners are still being asked about this request."
 
 
-def ask(estab: Estab, registration: Registration, account: Administrator | None = None) -> str:
+def request_to_join(estab: Estab, registration: Registration, account: Administrator | None = None) -> str:
     """Ask the owners of `estab` to admit the person who completed `registration`; returns the registration's outcome.
 
     `account` is that of the person, where they are signed in. The outcome is `joining`; or `member` where that account,
@@ -80,14 +80,14 @@ def ask(estab: Estab, registration: Registration, account: Administrator | None 
 
 
 def of_owner(owner: Membership, request_id: str) -> JoinRequest:
-    """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `NotPermitted`."""
+    """A request to join this owner's school. Raises `NotFound`, also for other schools', and `NotPermitted`."""
     join_request = session().scalar(
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)
     )
     if join_request is None:
         raise NotFound(reason=f"join request {request_id} of another school, or none")
-    if not owner.may(DECIDES):
-        raise authority.NotPermitted(owner, DECIDES)
+    if not owner.may(DECIDE_ACTION):
+        raise authority.NotPermitted(owner, DECIDE_ACTION)
     return join_request
 
 
@@ -95,7 +95,7 @@ def other_school_of(person: Administrator, request_id: str) -> Estab | None:
     """The school that a request asks to join, if the person can answer it there: they act for it as an owner."""
     join_request = session().get(JoinRequest, request_id)
     member = people.membership(person.id, join_request.estab_id) if join_request else None
-    return member.estab if member is not None and member.may(DECIDES) else None
+    return member.estab if member is not None and member.may(DECIDE_ACTION) else None
 
 
 def find(request_id: str) -> JoinRequest:
@@ -106,18 +106,20 @@ def find(request_id: str) -> JoinRequest:
     return join_request
 
 
-def waiting_for(member: Membership) -> list[JoinRequest]:
+def requests_for_owner(member: Membership) -> list[JoinRequest]:
     """The join requests that this person can decide for the school, oldest first; none where they may not."""
-    if not member.may(DECIDES):
+    if not member.may(DECIDE_ACTION):
         return []
-    statement = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at, JoinRequest.id)
+    statement = (
+        select(JoinRequest).where(_is_for_owners(member.estab_id)).order_by(JoinRequest.created_at, JoinRequest.id)
+    )
     return list(session().scalars(statement))
 
 
-def waiting_for_staff() -> list[JoinRequest]:
+def requests_for_staff() -> list[JoinRequest]:
     """Requests for our staff to decide, oldest first, including those that owners declined."""
     return list(
-        session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at, JoinRequest.id))
+        session().scalars(select(JoinRequest).where(_is_for_staff()).order_by(JoinRequest.expires_at, JoinRequest.id))
     )
 
 
@@ -165,7 +167,7 @@ def _is_member(estab: Estab, folded: str) -> bool:
 
 
 def _is_open(estab: Estab, folded: str, person: Administrator | None) -> bool:
-    """Whether this account, or without one this address, asks already: approving either would not serve the other."""
+    """Whether this account, or without one this address, has an open request."""
     is_requester = (
         JoinRequest.person_id == person.id
         if person
@@ -202,7 +204,7 @@ def _admit(join_request: JoinRequest, role: str) -> Administrator:
 
 
 def _create(estab: Estab, registration: Registration, person: Administrator | None) -> None:
-    now, owners = clock.now(), people.who_may(estab.id, DECIDES) if estab.is_verified else []
+    now, owners = clock.now(), people.who_may(estab.id, DECIDE_ACTION) if estab.is_verified else []
     answer_by = now + timedelta(days=runtime.settings().onboarding.join_lifetime_days if owners else 0)
     join_request = JoinRequest(
         id=crypto.new_id("joi"), estab_id=estab.id, registration_id=registration.id,
@@ -231,30 +233,30 @@ def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> s
     """
     actor, now = people.actor_id(by), clock.now()
     locked = lock(JoinRequest, join_request.id)
-    before = locked.decision if locked else None
-    condition = _for_staff() if isinstance(by, str) else _of_owners(by.estab_id)
-    settled = {"settled_at": now} if isinstance(by, str) or decision == "approved" else {}
+    previous_decision = locked.decision if locked else None
+    condition = _is_for_staff() if isinstance(by, str) else _is_for_owners(by.estab_id)
+    final = {"settled_at": now} if isinstance(by, str) or decision == "approved" else {}
     statement = update(JoinRequest).where(JoinRequest.id == join_request.id, condition)
-    statement = statement.values(used_at=now, decision=decision, decided_by=actor, **settled).returning(JoinRequest.id)
-    won = session().execute(statement.execution_options(synchronize_session=False)).one_or_none() is not None
+    statement = statement.values(used_at=now, decision=decision, decided_by=actor, **final).returning(JoinRequest.id)
+    is_decided = session().execute(statement.execution_options(synchronize_session=False)).one_or_none() is not None
     session().refresh(join_request)
     lock(Estab, join_request.estab_id)
     if not isinstance(by, str):
         decider = lock(Membership, (by.person_id, by.estab_id), shared=True)
-        if decider is None or decider.removed_at is not None or not permissions.may(decider.role, DECIDES):
-            raise authority.NotPermitted(by, DECIDES)
-    if not won:
+        if decider is None or decider.removed_at is not None or not permissions.may(decider.role, DECIDE_ACTION):
+            raise authority.NotPermitted(by, DECIDE_ACTION)
+    if not is_decided:
         refusal = DecidedAlready if join_request.used_at else StillWithOwners if isinstance(by, str) else WithStaff
         raise refusal(reason=join_request.id)
-    return before
+    return previous_decision
 
 
-def _of_owners(estab_id: str) -> ColumnElement[bool]:
+def _is_for_owners(estab_id: str) -> ColumnElement[bool]:
     """Requests that an owner of this estab can still answer."""
     return and_(JoinRequest.estab_id == estab_id, JoinRequest.used_at.is_(None), JoinRequest.expires_at > clock.now())
 
 
-def _for_staff() -> ColumnElement[bool]:
+def _is_for_staff() -> ColumnElement[bool]:
     """Requests that our staff decide: unanswered ones, and those that owners declined."""
     declined = and_(JoinRequest.decision == "declined", JoinRequest.settled_at.is_(None))
     return or_(and_(JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now()), declined)

@@ -79,27 +79,27 @@ class Registration(Base):
 
     def began_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it: only there may a partner's request continue."""
-        return _is_one_of(browser, self.browser)
+        return _matches_any(browser, self.browser)
 
-    def knows(self, browser: bytes | None) -> bool:
+    def is_known_browser(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it or verified its address."""
-        return _is_one_of(browser, self.browser, self.proved_in)
+        return _matches_any(browser, self.browser, self.proved_in)
 
-    def proved_elsewhere_in(self, browser: bytes | None) -> bool:
+    def was_verified_elsewhere_than_begun(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest verified the address but did not begin it."""
-        return _is_one_of(browser, self.proved_in) and not self.began_in(browser)
+        return _matches_any(browser, self.proved_in) and not self.began_in(browser)
 
     def continues_here(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest is the one that may sign up."""
-        return _is_one_of(browser, self.continues_in)
+        return _matches_any(browser, self.continues_in)
 
     def was_completed_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest was shown the password."""
-        return _is_one_of(browser, self.completed_in)
+        return _matches_any(browser, self.completed_in)
 
 
-def _is_one_of(browser: bytes | None, *digests: bytes | None) -> bool:
-    return browser is not None and any(crypto.same(browser, digest) for digest in digests if digest)
+def _matches_any(browser: bytes | None, *digests: bytes | None) -> bool:
+    return browser is not None and any(crypto.constant_time_compare(browser, digest) for digest in digests if digest)
 
 
 class EmailProof(Base):

@@ -1,4 +1,4 @@
-"""The address that registration had for many years, because other sites still link to it."""
+"""Redirect from the former address of registration, to which other sites still link."""
 
 from flask import Blueprint, redirect, url_for
 from flask.blueprints import BlueprintSetupState
@@ -18,7 +18,7 @@ class OldAddress(BaseConverter):
 
 
 @bp.record_once
-def _know_old_address(state: BlueprintSetupState) -> None:
+def _register_converter(state: BlueprintSetupState) -> None:
     state.app.url_map.converters["old_address"] = OldAddress
 
 

@@ -65,7 +65,9 @@ class Case:
 def open_for(estab: Estab) -> Review:
     """Add a new estab to the queue."""
     now, days = clock.now(), runtime.settings().onboarding.due_working_days
-    review = Review(estab_id=estab.id, opened_at=now, due_at=working_days.after(now, days, estab.school.country))
+    review = Review(
+        estab_id=estab.id, opened_at=now, due_at=working_days.end_of_working_day(now, days, estab.school.country)
+    )
     session().add(review)
     session().flush()
     return review
@@ -90,7 +92,7 @@ def case(estab_id: str) -> Case:
     review = _find(estab_id)
     notes = select(ReviewNote).where(ReviewNote.estab_id == review.estab_id).order_by(ReviewNote.at, ReviewNote.id)
     owners = people.owners(review.estab_id)
-    addresses = "; ".join(compare_address(owner.email, review.estab.school.website_host) for owner in owners)
+    addresses = "; ".join(describe_address(owner.email, review.estab.school.website_host) for owner in owners)
     return Case(review, owners, list(session().scalars(notes)), addresses)
 
 
@@ -104,7 +106,7 @@ def note(estab_id: str, text: str, *, by: str) -> Review:
 
 def ask(estab_id: str, question: str, *, by: str) -> Review:
     """Ask the school a question before deciding: it is mailed to the owners and stored as a note."""
-    review = _undecided(estab_id, locked=True)
+    review = _find_undecided(estab_id, locked=True)
     note(estab_id, f"Asked the school: {_required_text(question)}", by=by)
     log.record(events.REVIEW_ASKED, by=by, estab=review.estab_id, subject=review.estab_id)
     _mail_owners(review, "school_question", question=_required_text(question))
@@ -127,8 +129,8 @@ def reject(estab_id: str, reason: str, *, by: str) -> Review:
     return review
 
 
-def compare_address(email: str, website_host: str) -> str:
-    """How the domain of an address relates to the school's website, in a sentence for the operator."""
+def describe_address(email: str, website_host: str) -> str:
+    """How the domain of an e-mail address relates to the school's website, in a sentence for the operator."""
     domain = email.rpartition("@")[2].casefold()
     host = website_host.casefold().removeprefix("www.")
     if domain in PUBLIC_MAIL_DOMAINS:
@@ -143,16 +145,16 @@ def compare_address(email: str, website_host: str) -> str:
 
 
 def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Review:
-    review = _undecided(estab_id)
+    review = _find_undecided(estab_id)
     accounts.change_state(review.estab, decision, by=by, reason=reason or "")  # refuses the second of two at once
     statement = (
         update(Review)
         .where(Review.estab_id == review.estab_id, Review.decided_at.is_(None))
         .values(decided_at=clock.now(), decision=decision, decided_by=by, reason=reason)
     )
-    won = session().execute(statement.returning(Review.estab_id)).one_or_none() is not None
+    is_decided = session().execute(statement.returning(Review.estab_id)).one_or_none() is not None
     session().refresh(review)
-    if not won:
+    if not is_decided:
         raise _already_decided(review)
     return review
 
@@ -164,7 +166,7 @@ def _find(estab_id: str) -> Review:
     return review
 
 
-def _undecided(estab_id: str, *, locked: bool = False) -> Review:
+def _find_undecided(estab_id: str, *, locked: bool = False) -> Review:
     review = _find(estab_id)
     if locked:
         review = lock(Review, review.estab_id) or review

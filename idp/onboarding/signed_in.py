@@ -17,11 +17,11 @@ def next_steps() -> ResponseReturnValue:
     """What to do now that the school is registered, and when to expect our call."""
     member = current_user.membership
     person, registration = member.person, signup.of_member(member)
-    opened = review.of_estab(member.estab)
+    estab_review = review.of_estab(member.estab)
     return render_template(
         "onboarding/next_steps.html", person=person, estab=member.estab,
         mobile=contact_fields.readable_mobile(person.mobile),
-        due=dates.weekday(opened.due_at) if opened else None,
+        due=dates.weekday(estab_review.due_at) if estab_review else None,
         is_installed=runtime.ports().endpoint_state(member.estab_id) != "none",
         return_link=origin.return_link(registration, browser.digest()) if registration else None,
     )  # fmt: skip

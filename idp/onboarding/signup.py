@@ -19,7 +19,7 @@ from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock, crypto, dates, runtime
-from idp.foundation.database import claim, lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, claim, lock, session
 from idp.foundation.errors import Refusal
 from idp.onboarding import first_credentials, join, origin, review, verify
 from idp.onboarding.models import Registration
@@ -102,9 +102,9 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
     If this browser has an open registration of the school, that one is corrected instead.
     `return_to` is the local path of a partner's pending request. Raises `TooManyRequests`.
     """
-    one_at_a_time("registrations", browser.hex(), str(school.id))
-    if (open_already := find_open(browser, school)) is not None:
-        corrected = correct(open_already, details)
+    advisory_lock("registrations", browser.hex(), str(school.id))
+    if (open_registration := find_open(browser, school)) is not None:
+        corrected = correct(open_registration, details)
         corrected.return_to = return_to or corrected.return_to
         corrected.client_id = client_of(corrected.return_to)
         return corrected
@@ -174,7 +174,7 @@ def find_in_browser(registration_id: str, browser: bytes | None) -> Registration
     plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
     registration = session().get(Registration, registration_id) if plausible else None
     start = (("Register your school", "/register"),)
-    if registration is None or not registration.knows(browser):
+    if registration is None or not registration.is_known_browser(browser):
         raise NotInThisBrowser(reason=f"registration {registration_id}", next_steps=start)
     if registration.was_stopped:
         raise verify.RegistrationStopped(reason=f"registration {registration.id}", next_steps=start)
@@ -227,9 +227,9 @@ def finish(
     `account` is that of the person, where they are signed in and go on using it. Raises as `complete`.
     """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
-    won = claim(Registration, id=registration.id, **verified)
+    is_claimed = claim(Registration, id=registration.id, **verified)
     session().refresh(registration)
-    if not won:
+    if not is_claimed:
         raise _refusal_for(registration)
     school = school_to_register(registration.school_id, registration.return_to)
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
@@ -240,7 +240,7 @@ def finish(
         estab = accounts.of_school(school.id)
         if estab is None:  # rejected or closed at the same moment: trying again will register it
             raise
-        registration.outcome = join.ask(estab, registration, account)
+        registration.outcome = join.request_to_join(estab, registration, account)
         registration.administrator_id = account.id if account else None
     else:
         registration.outcome, registration.administrator_id = "added" if account else "registered", owner.id
@@ -264,10 +264,10 @@ def owner(registration: Registration) -> Administrator | None:
     return people.get(registration.administrator_id or "")
 
 
-def estab(registration: Registration) -> Estab | None:
+def opened_estab(registration: Registration) -> Estab | None:
     """The estab that the person of this registration opened for its school, if it is open."""
-    opened = accounts.of_school(registration.school_id)
-    return opened if opened and people.membership(registration.administrator_id or "", opened.id) else None
+    estab = accounts.of_school(registration.school_id)
+    return estab if estab and people.membership(registration.administrator_id or "", estab.id) else None
 
 
 def lock_open(registration_id: str) -> Registration:
@@ -303,12 +303,12 @@ def _open_account(registration: Registration, generated: first_credentials.Gener
     return owner
 
 
-def begin_review(letter: str, estab: Estab, owner: Administrator) -> None:
+def begin_review(mail_name: str, estab: Estab, owner: Administrator) -> None:
     """Have our staff check the new estab, and tell its owner by the mail of this name when they will call."""
-    opened = review.open_for(estab)
+    new_review = review.open_for(estab)
     post.email(
-        letter, to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
-        estab_id=estab.estab_id, due=dates.weekday(opened.due_at), link=runtime.url("/"),
+        mail_name, to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
+        estab_id=estab.estab_id, due=dates.weekday(new_review.due_at), link=runtime.url("/"),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.links import LinkExpired, LinkRefused, LinkSuperseded, LinkUnknown, LinkUsed
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, claim, lock, session
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox import post
@@ -47,7 +47,7 @@ def send_proof(registration: Registration) -> None:
 
     The caller holds the lock of `registration`.
     """
-    one_at_a_time("email_proofs", people.fold_email(registration.email))
+    advisory_lock("email_proofs", people.fold_email(registration.email))
     _enforce_limits(registration)
     lifetime = timedelta(seconds=runtime.settings().onboarding.proof_lifetime)
     secret, now = crypto.new_secret(), clock.now()
@@ -103,7 +103,7 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
         raise LinkUnknown(reason="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
     began_here = registration.began_in(browser)  # never changes, so it cannot be out of date
-    verified = session().execute(
+    result = session().execute(
         update(Registration)
         .where(
             Registration.id == proof.registration_id, Registration.email == proof.email,
@@ -116,8 +116,8 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
         )
         .returning(Registration.id)
     )  # fmt: skip
-    won = verified.one_or_none() is not None
-    if not won or not claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None):
+    is_verified = result.one_or_none() is not None
+    if not is_verified or not claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None):
         session().expire_all()  # this transaction may have read the rows before they changed
         check(secret)
         raise LinkSuperseded(reason=f"registration {registration.id} changed at the same moment")
@@ -156,7 +156,7 @@ def stop(secret: str) -> None:
 
 def stop_in_browser(registration: Registration, browser: bytes | None) -> None:
     """As `stop`, in a browser that verified the address by mistake. Raises a `LinkRefused` if it cannot be stopped."""
-    if not registration.proved_elsewhere_in(browser):
+    if not registration.was_verified_elsewhere_than_begun(browser):
         raise LinkUnknown(reason=f"registration {registration.id} was not verified in this browser")
     _stop(registration)
 

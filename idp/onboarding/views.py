@@ -65,14 +65,16 @@ def details() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
     school = signup.school_to_register(school_id, return_to)
-    if (response := _with_account(url_for("manage.add_school.add", school=school_id, next=return_to))) is not None:
+    if (
+        response := _redirect_with_account(url_for("manage.add_school.add", school=school_id, next=return_to))
+    ) is not None:
         return response
-    registration = signup.find_open(browser.digest())  # for another school, perhaps: the person is the same
+    registration = signup.find_open(browser.digest())  # perhaps for another school, but by the same person
     form = forms.YourDetails(data=_form_data(registration) if registration else None)
     if form.validate_on_submit():
-        typed, browser_digest = form.details(), browser.ensure_cookie()
-        registration = _unless_limited(
-            form, lambda: signup.begin(school, typed, browser=browser_digest, return_to=return_to)
+        submitted, browser_digest = form.details(), browser.ensure_cookie()
+        registration = _catch_too_many(
+            form, lambda: signup.begin(school, submitted, browser=browser_digest, return_to=return_to)
         )
         if registration is not None:
             return redirect(url_for(".resume", registration_id=registration.id), 303)
@@ -125,8 +127,8 @@ def correct_address(registration_id: str) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _check_email(registration, form)
     try:
-        corrected = _unless_limited(form, lambda: signup.change_address(registration, form.address()))
-    except signup.CompletedAlready:  # in the other browser: this one is shown what it was shown before
+        corrected = _catch_too_many(form, lambda: signup.change_address(registration, form.address()))
+    except signup.CompletedAlready:  # in the other browser: show this one its current step
         return redirect_to_step(registration)
     if corrected is None:
         return _check_email(registration, form)
@@ -169,7 +171,7 @@ def another_link(secret: str) -> ResponseReturnValue:
 @bp.get("/register/link-sent")
 @security.anyone
 def link_sent() -> ResponseReturnValue:
-    """The same page for every link, known or not."""
+    """Confirm that a link was sent; the page is the same for unknown links."""
     return render_template("onboarding/link_sent.html")
 
 
@@ -199,7 +201,7 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
     if signup.step(registration, browser.digest()) != "sign_up":
         return redirect_to_step(registration)
     add_page = url_for("manage.add_school.add_begun", registration_id=registration.id)
-    if (response := _with_account(add_page, registration.email)) is not None:
+    if (response := _redirect_with_account(add_page, registration.email)) is not None:
         return response
     form = forms.SignUp(data=_form_data(registration))
     if not form.validate_on_submit():
@@ -212,10 +214,10 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
         return page, _status(form)
     generated = _generate_password()
     try:
-        typed = form.details_with(registration.email)
-        outcome = signup.complete(registration, typed, generated, browser=browser.digest())
+        submitted = form.details_with(registration.email)
+        outcome = signup.complete(registration, submitted, generated, browser=browser.digest())
     except (signup.CompletedAlready, signup.ContinuesElsewhere, signup.NotVerifiedYet):
-        return redirect_to_step(registration)  # the other click, or the other browser, was quicker
+        return redirect_to_step(registration)  # another click, or another browser, was first
     if outcome != "registered":
         return redirect(url_for(".done", registration_id=registration.id), 303)
     return _credentials(registration, generated.password)
@@ -271,8 +273,8 @@ def done(registration_id: str) -> ResponseReturnValue:
         return redirect_to_step(registration)
     owner = signup.owner(registration)
     return render_template(
-        "onboarding/done.html", registration=registration, owner=owner, estab=signup.estab(registration),
-        may_collect=first_credentials.owner(registration, browser.digest()) is not None,
+        "onboarding/done.html", registration=registration, owner=owner, estab=signup.opened_estab(registration),
+        may_collect=first_credentials.replaceable_owner(registration, browser.digest()) is not None,
         is_signed_in=_is_signed_in_as(owner), return_link=origin.return_link(registration, browser.digest()),
     )  # fmt: skip
 
@@ -283,7 +285,7 @@ def link_refused(error: LinkRefused) -> ResponseReturnValue:
     secret = (request.view_args or {}).get("secret", "")
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     registration = verify.registration_of(secret) if isinstance(error, LinkUsed) else None
-    if registration and registration.knows(browser.digest()):
+    if registration and registration.is_known_browser(browser.digest()):
         return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
     page = render_template("onboarding/link_refused.html", refusal=error, secret=secret)
     return make_response(page, error.status)
@@ -300,13 +302,13 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     if "secret" in view_args:
         return redirect(url_for("onboarding.verify_email", secret=view_args["secret"]), 303)
     if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=search.parse_id)):
-        return _details_again(school_id)
+        return _details_after_expiry(school_id)
     return pages.form_expired()
 
 
-def _details_again(school_id: int) -> ResponseReturnValue:
+def _details_after_expiry(school_id: int) -> ResponseReturnValue:
     form = forms.YourDetails()
-    form.form_errors.append(pages.why_form_expired("check it and sign up again"))
+    form.form_errors.append(pages.form_expired_reason("check it and sign up again"))
     try:
         return _details(signup.school_to_register(school_id, _return_to()), form)
     except Refusal as error:  # Flask does not handle what an error handler raises
@@ -354,7 +356,7 @@ def _is_signed_in_as(person: Administrator | None) -> bool:
     return person is not None and current_user.is_authenticated and current_user.id == person.id
 
 
-def _with_account(add_page: str, email: str | None = None) -> ResponseReturnValue | None:
+def _redirect_with_account(add_page: str, email: str | None = None) -> ResponseReturnValue | None:
     """To `add_page`, for an administrator who is signed in, with this address if one is given; None for others.
 
     Those who want to sign in first come back here, where what they typed is shown if they do not sign in.
@@ -364,8 +366,8 @@ def _with_account(add_page: str, email: str | None = None) -> ResponseReturnValu
         return redirect(url_for("signin.sign_in", next=form_drafts.request_address()), 303)
     if request.method != "GET" or getattr(current_user, "kind", None) != "administrator":
         return None
-    is_theirs = email is None or current_user.person.email_folded == people.fold_email(email)
-    return redirect(add_page, 303) if is_theirs else None
+    has_address = email is None or current_user.person.email_folded == people.fold_email(email)
+    return redirect(add_page, 303) if has_address else None
 
 
 def _form_data(registration: Registration) -> dict[str, object]:
@@ -385,11 +387,11 @@ def _return_to() -> str | None:
     return security.local_path(request.args.get("next"), "") or None
 
 
-def _unless_limited(form: Form, act: Callable[[], Registration]) -> Registration | None:
+def _catch_too_many(form: Form, send: Callable[[], Registration]) -> Registration | None:
     """The result of `act`; None if it would send too many mails: it is rolled back, and the form shows the error."""
     try:
         with database.session().begin_nested():
-            return act()
+            return send()
     except TooManyRequests as error:
         form.form_errors.append(error.message)
         return None

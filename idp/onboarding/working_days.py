@@ -20,7 +20,7 @@ NATIONS = {"Scotland": "SCT", "Wales": "WLS", "Northern Ireland": "NIR"}
 """Values of `School.country`, as the holidays library names them; every other country has England's holidays."""
 
 
-def after(start: datetime, count: int, nation: str) -> datetime:
+def end_of_working_day(start: datetime, count: int, nation: str) -> datetime:
     """The end of the last of `count` working days that follow the day of `start`."""
     day = start.astimezone(clock.LONDON).date()
     for _ in range(count):

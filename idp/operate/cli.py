@@ -6,7 +6,7 @@ import click
 
 from idp.estabs import accounts, people
 from idp.estabs.models import Estab, Membership
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
+from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
 from idp.operate import standing
 from idp.sharing import closures, continuing
 
@@ -43,18 +43,20 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
     account = accounts.look_up(estab)
-    staff = [_person(member) for member in people.of_estab(account.id)]
+    members = [_person(member) for member in people.of_estab(account.id)]
     if as_json:
-        show_json(_row(account) | {"id": account.id, "urn": account.school.urn, "mis": account.mis, "people": staff})
+        show_json(_row(account) | {"id": account.id, "urn": account.school.urn, "mis": account.mis, "people": members})
         return
-    click.echo(f"{account.name}, Estab ID {account.estab_id}: {account.state} since {when(account.state_changed_at)}")
+    click.echo(
+        f"{account.name}, Estab ID {account.estab_id}: {account.state} since {format_time(account.state_changed_at)}"
+    )
     click.echo(f"  internal id   {account.id}")
     click.echo(f"  URN           {account.school.urn or 'none'}")
     click.echo(f"  DfE number    {account.school.dfe_number or 'none'}")
-    click.echo(f"  registered    {when(account.registered_at)}")
+    click.echo(f"  registered    {format_time(account.registered_at)}")
     click.echo(f"  system (MIS)  {account.mis or 'not said yet'}")
-    click.echo("Who acts for it:" if staff else "No one acts for it.")
-    for person in staff:
+    click.echo("Who acts for it:" if members else "No one acts for it.")
+    for person in members:
         click.echo(f"  {person['name']}, {person['email']}, {person['role']}, signs in as {person['username']}")
 
 
@@ -67,7 +69,7 @@ def suspend(estab: str, reason: str) -> None:
 
     Its agreements stand; `restore` undoes it.
     """
-    account = standing.suspend(estab, by=acting(), reason=reason)
+    account = standing.suspend(estab, by=acting_operator(), reason=reason)
     click.echo(f"{account.name} ({account.estab_id}) is suspended; `idp estabs restore {account.estab_id}` undoes it.")
 
 
@@ -77,7 +79,7 @@ def suspend(estab: str, reason: str) -> None:
 @in_transaction
 def restore(estab: str, reason: str) -> None:
     """Let a suspended account work again: verified if our staff had verified it, unverified otherwise."""
-    account = standing.restore(estab, by=acting(), reason=reason)
+    account = standing.restore(estab, by=acting_operator(), reason=reason)
     click.echo(f"{account.name} ({account.estab_id}) is {account.state} again.")
 
 
@@ -86,7 +88,7 @@ def restore(estab: str, reason: str) -> None:
 @in_transaction
 def end_sessions(estab: str) -> None:
     """End all sessions of the school's people. Clients with back-channel logout are notified."""
-    account, count = standing.end_sessions(estab, by=acting())
+    account, count = standing.end_sessions(estab, by=acting_operator())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {account.name} ({account.estab_id}) ended.")
 
 
@@ -120,7 +122,7 @@ def release(estab: str, successor: str) -> None:
 
     For a closed school at which no owner is left to do it. Call both schools first. The owners of SUCCESSOR decide.
     """
-    account, school = continuing.release_by_staff(estab, successor, by=acting())
+    account, school = continuing.release_by_staff(estab, successor, by=acting_operator())
     click.echo(f"{school.name} may go on with what {account.name} ({account.estab_id}) shares; its owners decide.")
 
 

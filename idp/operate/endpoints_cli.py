@@ -1,11 +1,11 @@
-"""`idp endpoints`: how the agents on schools' servers stand, and removing one. No data of a school is shown."""
+"""`idp endpoints`: the state of the agents on schools' servers, and removing one. No data of a school is shown."""
 
 from typing import Any
 
 import click
 
 from idp.estabs import accounts
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
+from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
 from idp.xporter import endpoints
 from idp.xporter.models import Endpoint
 
@@ -52,11 +52,11 @@ def show_command(estab: str, *, as_json: bool) -> None:
         return
     click.echo(f"{account.name}, Estab ID {account.estab_id}: {endpoint.name}, {endpoint.state}")
     click.echo(f"  internal id   {endpoint.id}")
-    click.echo(f"  heard from    {when(endpoint.heard_at)}")
-    click.echo(f"  last extract  {when(endpoint.extract_at) if endpoint.extract_at else 'none'}")
+    click.echo(f"  heard from    {format_time(endpoint.heard_at)}")
+    click.echo(f"  last extract  {format_time(endpoint.extract_at) if endpoint.extract_at else 'none'}")
     click.echo(f"  version       {endpoint.agent_version}, on {endpoint.platform}")
     click.echo(f"  system (MIS)  {endpoint.mis}")
-    click.echo(f"  connected     {when(endpoint.registered_at)}")
+    click.echo(f"  connected     {format_time(endpoint.registered_at)}")
     click.echo(
         f"  last error    {error['code']}, {error['at']}: {error['message']}" if error else "  last error    none"
     )
@@ -69,7 +69,7 @@ def show_command(estab: str, *, as_json: bool) -> None:
 def remove(estab: str, reason: str) -> None:
     """Remove a school's server: it can send nothing more until the school connects it again by a new code."""
     account = accounts.look_up(estab)
-    endpoint = endpoints.remove_by_staff(account.id, by=acting(), reason=reason)
+    endpoint = endpoints.remove_by_staff(account.id, by=acting_operator(), reason=reason)
     click.echo(f"{endpoint.name} of {account.name} ({account.estab_id}) is removed; it can send nothing more.")
 
 

@@ -8,22 +8,22 @@ from idp.foundation.errors import Refusal
 from idp.signin import operators
 
 
-class WhoActs(Refusal):
+class OperatorNotNamed(Refusal):
     """In production, commands must name the operator, once there is one, for the audit log."""
 
     code, status, title = "who_acts", 400, "Say who you are"
     message = "Name the operator: idp --as EMAIL ..., or set IDP_OPERATOR. `idp operators list` shows them all."
 
 
-def acting(email: str | None) -> str:
+def acting_operator(email: str | None) -> str:
     """The id of the operator with this address, or `cli` if none was named.
 
-    Raises `UnknownOperator`, also for one who was disabled or is not set up yet; and `WhoActs`.
+    Raises `UnknownOperator`, also for one who was disabled or is not set up yet; and `OperatorNotNamed`.
     """
     if email:
         return operators.find_active(email).id
     if runtime.settings().environment == "production" and operators.any_active():
-        raise WhoActs
+        raise OperatorNotNamed
     return "cli"
 
 
@@ -39,4 +39,4 @@ def operator(email: str) -> str:
 
 def addresses() -> Mapping[str, str]:
     """The e-mail addresses of all operators, including disabled ones, by id."""
-    return {each_operator.id: each_operator.email for each_operator in operators.all_operators()}
+    return {operator_row.id: operator_row.email for operator_row in operators.all_operators()}

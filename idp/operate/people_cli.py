@@ -3,7 +3,7 @@
 import click
 
 from idp.estabs.permissions import ROLES
-from idp.foundation.command import acting, in_transaction, json_option, show, when
+from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show
 from idp.operate import recovery, school_people
 from idp.signin import locks, spraying
 
@@ -27,7 +27,7 @@ def reset(name: str, note: str) -> None:
     First call the school on the number in the national register, and speak with the person or the head teacher.
     Nothing is printed that could be used: the link goes to the person's verified address alone.
     """
-    person = recovery.send_reset_link(name, by=acting(), note=note)
+    person = recovery.send_reset_link(name, by=acting_operator(), note=note)
     click.echo(f"A link to choose a new password is on its way to {person.email}.")
 
 
@@ -47,10 +47,10 @@ def locked(*, as_json: bool) -> None:
         return
     if others:
         click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
-    spread = spraying.figures()
-    if spread.networks or spread.is_widespread:
-        click.echo(f"Names at which wrong passwords were typed in this hour, in browsers new to them: {spread.names}.")
-        click.echo(f"Networks whose new browsers have to wait: {spread.networks}. The log names them.")
+    figures = spraying.figures()
+    if figures.networks or figures.is_widespread:
+        click.echo(f"Names at which wrong passwords were typed in this hour, in browsers new to them: {figures.names}.")
+        click.echo(f"Networks whose new browsers have to wait: {figures.networks}. The log names them.")
 
 
 @commands.command("recover-factor")
@@ -63,8 +63,8 @@ def recover_factor(name: str, note: str) -> None:
     First call the school on the number in the national register, and speak with the person or the head teacher. The
     person is told by e-mail and text message, and can stop it.
     """
-    person, due = recovery.start_factor_recovery(name, by=acting(), note=note)
-    click.echo(f"{person.name} can sign in with the password alone from {when(due)}.")
+    person, due = recovery.start_factor_recovery(name, by=acting_operator(), note=note)
+    click.echo(f"{person.name} can sign in with the password alone from {format_time(due)}.")
 
 
 @commands.command("unlock")
@@ -76,7 +76,7 @@ def unlock(name: str, reason: str) -> None:
 
     A lock ends by itself after at most 15 minutes.
     """
-    person = recovery.unlock(name, by=acting(), reason=reason)
+    person = recovery.unlock(name, by=acting_operator(), reason=reason)
     click.echo(f"{person.name} can sign in again.")
 
 
@@ -85,7 +85,7 @@ def unlock(name: str, reason: str) -> None:
 @in_transaction
 def end_sessions(name: str) -> None:
     """End all sessions of the person. Clients with back-channel logout are notified."""
-    person, count = recovery.end_sessions(name, by=acting())
+    person, count = recovery.end_sessions(name, by=acting_operator())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {person.name} ended.")
 
 
@@ -100,7 +100,7 @@ def remove(name: str, estab: str, note: str) -> None:
     First call the school on the number in the national register. The last owner stays until `role` has made another
     person one. The person and the school's owners are told by e-mail.
     """
-    member = school_people.remove(name, estab, by=acting(), note=note)
+    member = school_people.remove(name, estab, by=acting_operator(), note=note)
     click.echo(f"{member.person.name} no longer acts for {member.estab.name}.")
 
 
@@ -116,5 +116,5 @@ def change_role(name: str, estab: str, role: str, note: str) -> None:
     First call the school on the number in the national register, above all before you make somebody an owner. The
     person and the school's owners are told by e-mail.
     """
-    member = school_people.change_role(name, estab, role, by=acting(), note=note)
+    member = school_people.change_role(name, estab, role, by=acting_operator(), note=note)
     click.echo(f"{member.person.name} is {member.role_title.lower()} of {member.estab.name}.")

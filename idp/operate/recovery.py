@@ -42,9 +42,9 @@ def unlock(name: str, *, by: str, reason: str) -> Administrator:
 def end_sessions(name: str, *, by: str) -> tuple[Administrator, int]:
     """End every session of the person; returns how many there were. Raises `UnknownPerson`."""
     person = find(name)
-    ended = session.end_all(person.id, "operator")
-    log.record(events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=ended)
-    return person, ended
+    count = session.end_all(person.id, "operator")
+    log.record(events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=count)
+    return person, count
 
 
 def find(name: str) -> Administrator:

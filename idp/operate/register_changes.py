@@ -46,13 +46,13 @@ def notify_operators() -> bool:
     addresses = operators.addresses()
     if not addresses:
         return False
-    claimed = changes.claim(BATCH_SIZE)
-    lines = _lines(claimed)
-    _tell_partners(claimed)
+    change_ids = changes.claim(BATCH_SIZE)
+    lines = _lines(change_ids)
+    _notify_partners(change_ids)
     for start in range(0, len(lines), MAX_LINES):
         for address in addresses:
             post.email("register_changes", to=address, news=lines[start : start + MAX_LINES])
-    return len(claimed) == BATCH_SIZE
+    return len(change_ids) == BATCH_SIZE
 
 
 def _lines(change_ids: list[int]) -> list[Line]:
@@ -68,7 +68,7 @@ def _lines(change_ids: list[int]) -> list[Line]:
     return [Line(school.name, estab.estab_id, what) for school, estab, what in changes_of_accounts if what]
 
 
-def _tell_partners(change_ids: list[int]) -> None:
+def _notify_partners(change_ids: list[int]) -> None:
     """Tell the partners of a school with an active account that it closes or has closed."""
     statement = (
         select(SchoolChange.id, SchoolChange.kind, SchoolChange.details, Estab.id)
@@ -95,6 +95,6 @@ def _describe(change: SchoolChange) -> str:
     return "; ".join(differences) if change.kind == "changed" else ""
 
 
-def _describe_field(field: str, was_and_is: Any) -> str:
-    before, after = was_and_is
+def _describe_field(field: str, values: Any) -> str:
+    before, after = values
     return f"{field} was {before or 'none'}, and is {after or 'none'}"

@@ -37,5 +37,5 @@ def mail_due() -> bool:
 def _line(request: RegistrationRequest) -> str:
     """What is asked for, in a sentence."""
     application = registration_requests.read(request).preview.client_name
-    what = "asks to change" if request.client_id else "asks to go live with"
-    return f"{request.partner.name} {what} {application}"
+    verb = "asks to change" if request.client_id else "asks to go live with"
+    return f"{request.partner.name} {verb} {application}"

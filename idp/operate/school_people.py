@@ -1,4 +1,4 @@
-"""What our staff do about who acts for a school, after they called it. It keeps an owner who can sign in, always."""
+"""What our staff change about who acts for a school, after calling it. It always keeps an owner who can sign in."""
 
 from idp.estabs import accounts, members, people
 from idp.estabs.models import Membership

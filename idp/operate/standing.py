@@ -14,7 +14,7 @@ def suspend(text: str, *, by: str, reason: str) -> Estab:
     """
     estab = accounts.look_up(text)
     accounts.change_state(estab, "suspended", by=by, reason=reason)
-    _end_all(estab, "suspended")
+    _end_sessions(estab, "suspended")
     return estab
 
 
@@ -35,12 +35,12 @@ def restore(text: str, *, by: str, reason: str = "") -> Estab:
 def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
     """End every session of the school's people; returns how many there were. Raises `UnknownEstab`."""
     estab = accounts.look_up(text)
-    ended = _end_all(estab, "operator")
-    log.record(events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=ended)
-    return estab, ended
+    count = _end_sessions(estab, "operator")
+    log.record(events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=count)
+    return estab, count
 
 
-def _end_all(estab: Estab, reason: str) -> int:
-    """In one order of people, whom this locks: two schools may share them."""
+def _end_sessions(estab: Estab, reason: str) -> int:
+    """Lock the people in the order of their ids: two schools may share some of them."""
     person_ids = sorted(member.person_id for member in people.of_estab(estab.id))
     return sum(session.end_all(person_id, reason, of_estab=estab.id) for person_id in person_ids)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import and_, func, or_, select
 
 from idp.foundation import clock, runtime
-from idp.foundation.command import when
+from idp.foundation.command import format_time
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
 from idp.jobs import heartbeats
@@ -37,13 +37,13 @@ def outbox() -> Iterator[Finding]:
     untried = [message for message in late if not message.attempts]
     if untried:
         does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
-        yield Finding("outbox", "warning", f"since {when(untried[0].due_at)} messages wait untried", does)
+        yield Finding("outbox", "warning", f"since {format_time(untried[0].due_at)} messages wait untried", does)
     refusing: dict[tuple[str, str], list[Message]] = {}
     for message in late:
         if message.attempts:
             refusing.setdefault((message.kind, _receiver(message)), []).append(message)
     for (kind, receiver), messages in refusing.items():
-        summary = f"{receiver} has not taken {len(messages)} since {when(messages[0].created_at)}"
+        summary = f"{receiver} has not taken {len(messages)} since {format_time(messages[0].created_at)}"
         reason = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
         yield Finding(f"outbox {kind}", "warning", summary + reason, NOT_TAKEN[kind])
     if not late:

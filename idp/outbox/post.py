@@ -46,11 +46,11 @@ def email(
     except (MessageError, ValueError, IndexError) as error:
         raise ValueError("not one e-mail address") from error
     discard = discard or to.casefold().endswith(NOWHERE)
-    subject = " ".join(runtime.rendered_block(f"mail/{name}.txt", "subject", **context).split())
+    subject = " ".join(runtime.render_block(f"mail/{name}.txt", "subject", **context).split())
     content = {
         "subject": subject,
-        "text": runtime.rendered(f"mail/{name}.txt", **context).strip() + "\n",
-        "html": runtime.rendered(f"mail/{name}.html", **context),
+        "text": runtime.render_text(f"mail/{name}.txt", **context).strip() + "\n",
+        "html": runtime.render_text(f"mail/{name}.html", **context),
     }
     return _store(
         "email",
@@ -83,7 +83,7 @@ def sms(
     """
     if not fullmatch(r"\+[1-9][0-9]{6,14}", to):
         raise ValueError("not a phone number in E.164")
-    content = {"subject": "", "text": " ".join(runtime.rendered(f"sms/{name}.txt", **context).split()), "html": ""}
+    content = {"subject": "", "text": " ".join(runtime.render_text(f"sms/{name}.txt", **context).split()), "html": ""}
     return _store("sms", name, to, content, expires=expires, estab=estab, client=client, discard=discard)
 
 
@@ -115,7 +115,7 @@ def _store(
     expires: datetime | None, estab: str | None, client: str | None,
     held_until: datetime | None = None, deduplicate_as: str | None = None, discard: bool = False,
 ) -> str:  # fmt: skip
-    message_id = crypto.new_id("msg") if deduplicate_as is None else crypto.id_of("msg", deduplicate_as)
+    message_id = crypto.new_id("msg") if deduplicate_as is None else crypto.derive_id("msg", deduplicate_as)
     sealed, now = runtime.sealer().seal(json.dumps(content).encode(), where=_sealing_context(message_id)), clock.now()
     if deduplicate_as is not None and _replace_content(message_id, sealed):
         return message_id

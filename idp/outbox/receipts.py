@@ -22,7 +22,7 @@ NOT_DELIVERED: Final = "not delivered"
 _log = structlog.get_logger("idp.outbox")
 
 
-def take(callback: Callback) -> None:
+def process_callback(callback: Callback) -> None:
     """Record the receipt in a provider's callback. One for a message that was deleted, or is not ours, changes nothing.
 
     Raises `NotFound` where the channel has no receipts, `NotAuthentic` and `Unreadable`.

@@ -29,7 +29,7 @@ def sms(message_id: str) -> ResponseReturnValue:
     body = request.get_data(cache=True, parse_form_data=False)
     form = list(request.form.items(multi=True))
     path = f"/receipts/sms/{message_id}" if message_id else "/receipts/sms"
-    receipts.take(Callback(runtime.url(path), message_id, dict(request.headers), form, body))
+    receipts.process_callback(Callback(runtime.url(path), message_id, dict(request.headers), form, body))
     return "", 204
 
 

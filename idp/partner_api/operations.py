@@ -175,7 +175,7 @@ def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
 
 def _in_words(fault: msgspec.ValidationError) -> str:
     """The message of the fault, without its marks and the place, which for a parameter is always the same."""
-    return descriptions.plain(str(fault).partition(" - at")[0].replace("`", ""))
+    return descriptions.sanitise(str(fault).partition(" - at")[0].replace("`", ""))
 
 
 def _access(declared: Operation) -> Access:

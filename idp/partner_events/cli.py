@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import acting, in_transaction, json_option, show
+from idp.foundation.command import acting_operator, in_transaction, json_option, show
 from idp.partner_events import streams
 from idp.partner_events.models import PartnerEvent
 from idp.partner_events.streams import State, Stream
@@ -62,9 +62,9 @@ def replay(*, client_id: str, jtis: tuple[str, ...], since: datetime | None) -> 
     if bool(jtis) == bool(since):
         raise click.UsageError("Name either events by their JTI, or a moment by --since.")
     if since is not None:
-        count = streams.replay_since(client_id, since.replace(tzinfo=UTC), by=acting())
+        count = streams.replay_since(client_id, since.replace(tzinfo=UTC), by=acting_operator())
     else:
-        count = streams.replay(client_id, jtis, by=acting())
+        count = streams.replay(client_id, jtis, by=acting_operator())
     click.echo(f"{count} will be delivered to {client_id} again.")
 
 

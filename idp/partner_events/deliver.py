@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, Text, bindparam, exists, or_, sele
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import Instant, commit_without_waiting, session
+from idp.foundation.database import Instant, session, set_asynchronous_commit
 from idp.foundation.queries import Query
 from idp.foundation.web import fetch
 from idp.outbox.deliver import seconds_until_retry
@@ -96,7 +96,7 @@ def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: F
     Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing.
     """
     with work():
-        commit_without_waiting()  # what is undone is done again: an event comes twice, with the same jti
+        set_asynchronous_commit()  # what is undone is done again: an event comes twice, with the same jti
         leased = _lease(lane)
         rules = fetch.for_partner(runtime.settings().fetch)
     if leased is None:
@@ -108,7 +108,7 @@ def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: F
             _send(leased, waiting_events, rules, stopping)
     finally:
         with work():
-            commit_without_waiting()
+            set_asynchronous_commit()
             _settle(leased)
     return len(leased.due)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 
 from idp.foundation import clock
-from idp.foundation.command import when
+from idp.foundation.command import format_time
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
 from idp.jobs import heartbeats
@@ -48,7 +48,7 @@ def events() -> Iterator[Finding]:
 def _late(stream: Stream, since: datetime) -> Finding:
     """Why the events of one client wait."""
     client, delivery = stream.client, stream.delivery
-    waits = f"{stream.waiting} events for {client.id} wait since {when(since)}"
+    waits = f"{stream.waiting} events for {client.id} wait since {format_time(since)}"
     if client.events_method == event_types.POLL:
         return Finding("events", "warning", f"{waits}: it has not fetched them", "write to its contact")
     is_tried = delivery is not None and delivery.tried_at is not None and delivery.tried_at > clock.now() - TRIED

@@ -33,7 +33,7 @@ ACCEPTED: Final = Outcome("accepted")
 class Post(Protocol):
     """Sends one request to the endpoint."""
 
-    def __call__(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> fetch.Answer:
+    def __call__(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> fetch.FetchResponse:
         """Raises `fetch.FetchFailed`."""
 
 

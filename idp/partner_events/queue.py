@@ -31,7 +31,7 @@ def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Clien
         facts=msgspec.to_builtins(facts(client)), created_at=now, due_at=now, attempts=0, delivered_at=None,
         failed_at=None, last_error=None,
     )  # fmt: skip
-    inserts.once(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
+    inserts.insert_if_absent(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
     return event_id
 
 

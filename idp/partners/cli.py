@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from idp.foundation import clock, scopes
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
+from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
 from idp.partners import event_streams, journal, manifest, registry, request_cli
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
@@ -32,7 +32,7 @@ def partners() -> None:
 @in_transaction
 def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
     """Add the company NAME, so that its applications can be registered."""
-    added = registry.add_partner(name, website=website, contact_email=email, by=acting())
+    added = registry.add_partner(name, website=website, contact_email=email, by=acting_operator())
     if as_json:
         show_json(_partner(added))
     else:
@@ -53,7 +53,7 @@ def partners_list(*, as_json: bool) -> None:
 @in_transaction
 def partners_disable(*, name: str) -> None:
     """Stop the company NAME with all its applications, at once."""
-    registry.switch_partner(name, on=False, by=acting())
+    registry.switch_partner(name, on=False, by=acting_operator())
     click.echo(f"{name} and its applications are disabled; `idp partners enable` undoes it.")
 
 
@@ -62,7 +62,7 @@ def partners_disable(*, name: str) -> None:
 @in_transaction
 def partners_enable(*, name: str) -> None:
     """Let a disabled company's applications work again."""
-    registry.switch_partner(name, on=True, by=acting())
+    registry.switch_partner(name, on=True, by=acting_operator())
     click.echo(f"{name} is enabled.")
 
 
@@ -111,7 +111,7 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
                          "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
                          "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
     """  # noqa: D301  \b is click's sign for "leave these lines as they are"
-    added, secret = registry.register(manifest.read_file(file), by=acting())
+    added, secret = registry.register(manifest.read_file(file), by=acting_operator())
     _print_client(added, secret, secret_file, as_json=as_json, done="registered")
 
 
@@ -126,7 +126,7 @@ def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> No
     Its secret stays, and so do schools' agreements: schools are asked for new scopes, and scopes that were
     removed are withheld at once.
     """
-    client, secret = registry.change(manifest.read_file(file), by=acting())
+    client, secret = registry.change(manifest.read_file(file), by=acting_operator())
     _print_client(client, secret, secret_file, as_json=as_json, done="updated")
 
 
@@ -200,10 +200,10 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
     duration_kept = duration(overlap, "--overlap")
-    secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting())
+    secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting_operator())
     _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, done="given a new secret")
     if not as_json:
-        click.echo(f"Its former secret works until {when(clock.now() + duration_kept)} at the latest.")
+        click.echo(f"Its former secret works until {format_time(clock.now() + duration_kept)} at the latest.")
 
 
 @clients.command("event-header")
@@ -225,7 +225,7 @@ def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> 
     header = None
     if not remove:
         header = file.read_text("utf-8").rstrip("\r\n") if file else click.prompt("Authorization", hide_input=True)
-    event_streams.set_authorization(client_id, header, by=acting())
+    event_streams.set_authorization(client_id, header, by=acting_operator())
     click.echo(f"Events are pushed to {client_id} {'without the' if remove else 'with this'} Authorization header.")
 
 
@@ -234,7 +234,7 @@ def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> 
 @in_transaction
 def clients_disable(*, client_id: str) -> None:
     """Stop an application at once: no sign-ins, no tokens, and those it holds are refused."""
-    registry.disable(client_id, by=acting())
+    registry.disable(client_id, by=acting_operator())
     click.echo(f"{client_id} is disabled; `idp clients enable {client_id}` undoes it.")
 
 
@@ -243,7 +243,7 @@ def clients_disable(*, client_id: str) -> None:
 @in_transaction
 def clients_enable(*, client_id: str) -> None:
     """Let a disabled application work again, under the agreements schools have given it."""
-    registry.enable(client_id, by=acting())
+    registry.enable(client_id, by=acting_operator())
     click.echo(f"{client_id} is enabled.")
 
 
@@ -280,8 +280,8 @@ def _event(event: ClientEvent) -> dict[str, Any]:
 
 
 def _print_event(row: dict[str, Any]) -> None:
-    times = "" if row["count"] == 1 else f"  {row['count']} times since {when(row['first_at'])}"
-    click.echo(f"{when(row['last_at'])}  {row['endpoint']}  {row['error']}{times}")
+    times = "" if row["count"] == 1 else f"  {row['count']} times since {format_time(row['first_at'])}"
+    click.echo(f"{format_time(row['last_at'])}  {row['endpoint']}  {row['error']}{times}")
     click.echo(f"  {row['parameter']}: {row['fact']}" if row["parameter"] else f"  {row['fact']}")
     if row["references"]:
         click.echo(f"    references  {' '.join(row['references'])}")
@@ -304,7 +304,7 @@ def _client_row(client: Client) -> dict[str, Any]:
             is_scopes = name.endswith("_scopes")
             columns[name] = scopes.format(value).split() if is_scopes else sorted(value)
     secrets = [
-        f"made {secret.created_at:%Y-%m-%d}" + (f", ends {when(secret.expires_at)}" if secret.expires_at else "")
+        f"made {secret.created_at:%Y-%m-%d}" + (f", ends {format_time(secret.expires_at)}" if secret.expires_at else "")
         for secret in registry.secrets_of(client.id)
     ]
     return identity | columns | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
@@ -315,4 +315,4 @@ def _to_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
-    return "" if value is None else when(value) if isinstance(value, datetime) else str(value)
+    return "" if value is None else format_time(value) if isinstance(value, datetime) else str(value)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from idp.foundation import scopes
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json, when
+from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
 from idp.partners import initial_tokens
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.models import InitialAccessToken
@@ -42,7 +42,7 @@ def issue(
         "client": set(of_client.split()),
     }
     limits = {"profile": profile, "scopes": scopes_by_kind, "require_pkce": pkce, "most": most}
-    row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting())
+    row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting_operator())
     if secret_file:
         write_secret(secret_file, token)
     printed_token = None if secret_file else token
@@ -50,7 +50,7 @@ def issue(
         file = str(secret_file) if secret_file else None
         show_json(_token_row(row) | {"initial_access_token": printed_token, "secret_file": file})
         return
-    click.echo(f"{row.partner.name} may register {row.most} client(s) until {when(row.expires_at)}.")
+    click.echo(f"{row.partner.name} may register {row.most} client(s) until {format_time(row.expires_at)}.")
     click.echo(f"id     {row.id}")
     click.echo(f"token  {printed_token or f'is in {secret_file}, which only you can read'}")
 
@@ -69,7 +69,7 @@ def listing(*, as_json: bool) -> None:
 @in_transaction
 def revoke(*, token_id: str) -> None:
     """Revoke the token ID: no more clients are registered with it. Those that were stay."""
-    row = initial_tokens.revoke(token_id, by=acting())
+    row = initial_tokens.revoke(token_id, by=acting_operator())
     click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime, scopes
-from idp.foundation.database import one_at_a_time, session
+from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.foundation.scopes import Scope
 from idp.partners import change_notices, lookalikes, manifest, registry
@@ -125,7 +125,7 @@ def ask(
     `document` is the whole manifest. Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault,
     `NothingDiffers` and `TooManyRequests`.
     """
-    one_at_a_time("registration requests of a partner", partner.id)
+    advisory_lock("registration requests of a partner", partner.id)
     manifest.parse_manifest(document, for_schools=client is None)
     lookalikes.check_name(document["client_name"], partner.id)
     stored = _to_json(document)

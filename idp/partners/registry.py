@@ -172,7 +172,11 @@ def without_port(uri: str) -> str | None:
 def secret_matches(client: Snapshot, secret: str) -> bool:
     """Whether `secret` is one of the client's, compared in constant time. Any text may be passed."""
     presented, now = crypto.digest(secret), clock.now()
-    matches = [crypto.same(stored.digest, presented) for stored in client.secrets if _is_valid(stored.expires_at, now)]
+    matches = [
+        crypto.constant_time_compare(stored.digest, presented)
+        for stored in client.secrets
+        if _is_valid(stored.expires_at, now)
+    ]
     return any(matches)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json
+from idp.foundation.command import acting_operator, in_transaction, json_option, show, show_json
 from idp.partners import registration_requests
 from idp.partners.models import RegistrationRequest
 
@@ -48,7 +48,7 @@ def show_command(request_id: str, *, as_json: bool) -> None:
 @in_transaction
 def approve(request_id: str) -> None:
     """Register the application, or change it. Its partner is told by mail, and makes a secret in the console."""
-    client = registration_requests.approve(request_id, by=acting())
+    client = registration_requests.approve(request_id, by=acting_operator())
     click.echo(f"{client.client_name} ({client.id}) is registered as the request says.")
 
 
@@ -58,7 +58,7 @@ def approve(request_id: str) -> None:
 @in_transaction
 def decline(request_id: str, reason: str) -> None:
     """Decline the request. Its partner is told by mail."""
-    request = registration_requests.decline(request_id, reason, by=acting())
+    request = registration_requests.decline(request_id, reason, by=acting_operator())
     click.echo(f"The request of {request.partner.name} is declined.")
 
 

@@ -181,7 +181,7 @@ def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
         )
     if not estab.is_verified:
         raise NotReleasable("Only a school that we have verified can decide this.", reason=estab.id)
-    is_new = inserts.once(
+    is_new = inserts.insert_if_absent(
         Release, id=crypto.new_id("rel"), estab_id=estab.id, school_id=school.id, released_at=clock.now(),
         released_by=by,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import click
 from email_validator import EmailNotValidError, validate_email
 
-from idp.foundation.command import acting, in_transaction, json_option, show, show_json
+from idp.foundation.command import acting_operator, in_transaction, json_option, show, show_json
 from idp.signin import operators
 
 
@@ -37,7 +37,7 @@ def add(name: str, email: str, *, as_json: bool) -> None:
     password and set up an authenticator app. Run again for a person who has not used their link yet, the
     command prints a new link, and the old one stops working.
     """
-    operator, link = operators.add(name, email, by=acting())
+    operator, link = operators.add(name, email, by=acting_operator())
     if as_json:
         show_json({"id": operator.id, "email": operator.email, "link": link})
     else:
@@ -64,5 +64,5 @@ def listing(*, as_json: bool) -> None:
 @in_transaction
 def disable(email: str) -> None:
     """Disable the operator with the address EMAIL at once; their sessions end too."""
-    operator = operators.disable(email, by=acting())
+    operator = operators.disable(email, by=acting_operator())
     click.echo(f"{operator.name} can no longer sign in.")

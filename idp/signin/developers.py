@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from idp.audit import events, log
 from idp.estabs import links, people
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import lock, one_at_a_time, session
+from idp.foundation.database import advisory_lock, lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import post
 from idp.partners import registry
@@ -54,8 +54,8 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
 
     Raises `AlreadyHere` and `TooManyPeople`.
     """
-    one_at_a_time("people of a partner", partner.id)
-    one_at_a_time("developer's address", people.fold_email(email))
+    advisory_lock("people of a partner", partner.id)
+    advisory_lock("developer's address", people.fold_email(email))
     developer, now = DEVELOPERS.of_address(email), clock.now()
     if developer is not None and (
         developer.partner_id != partner.id or developer.set_up_at is not None or developer.disabled_at is not None
@@ -110,7 +110,7 @@ def remove(partner_id: str, developer_id: str, *, by: str) -> Developer:
 
     Raises `UnknownDeveloper`, and `LastOwner` where `by` is another person of the partner.
     """
-    one_at_a_time("people of a partner", partner_id)
+    advisory_lock("people of a partner", partner_id)
     developer = lock(Developer, developer_id)
     if developer is None or developer.partner_id != partner_id:
         raise UnknownDeveloper(reason=developer_id)

@@ -2,7 +2,7 @@
 
 import click
 
-from idp.foundation.command import acting, in_transaction, json_option, show
+from idp.foundation.command import acting_operator, in_transaction, json_option, show
 from idp.partners import registry
 from idp.signin import developers
 from idp.signin.cli import Address
@@ -25,7 +25,7 @@ def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
     Run again for a person who has not used their link yet, the command sends a new one, and the old one stops working.
     """
     company = registry.partner(partner)
-    invited = developers.invite(company, name, email, is_owner=owner, by=acting())
+    invited = developers.invite(company, name, email, is_owner=owner, by=acting_operator())
     click.echo(f"{invited.name} of {company.name} is invited by a mail to {invited.email}.")
 
 
@@ -54,5 +54,5 @@ def listing(partner: str, *, as_json: bool) -> None:
 def remove(partner: str, email: str) -> None:
     """Remove the person with the address EMAIL from the company PARTNER at once; their sessions end too."""
     developer = developers.find(partner, email)
-    removed = developers.remove(developer.partner_id, developer.id, by=acting())
+    removed = developers.remove(developer.partner_id, developer.id, by=acting_operator())
     click.echo(f"{removed.name} can no longer sign in.")

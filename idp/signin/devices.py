@@ -13,7 +13,7 @@ from ua_parser import parse
 
 from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
-from idp.foundation.web.security import answer_with_cookie, cookie_name
+from idp.foundation.web.security import cookie_name, set_cookie
 from idp.signin import guesses
 from idp.signin.models import KnownDevice
 
@@ -70,9 +70,9 @@ def remember(person_id: str) -> None:
     digest, until = _digest(person_id, device), clock.now() + lifetime
     statement = update(KnownDevice).where(KnownDevice.digest == digest).values(expires_at=until)
     if session().execute(statement.returning(KnownDevice.digest)).first() is None:
-        inserts.once(KnownDevice, digest=digest, person_id=person_id, expires_at=until)
+        inserts.insert_if_absent(KnownDevice, digest=digest, person_id=person_id, expires_at=until)
 
-    answer_with_cookie(_cookie_name(), device, lifetime=lifetime)
+    set_cookie(_cookie_name(), device, lifetime=lifetime)
 
 
 def describe(user_agent: str) -> str:

@@ -25,7 +25,7 @@ def mark(person: Administrator) -> str:
 
     It is a digest because the cookie is signed but not encrypted.
     """
-    return crypto.b64(crypto.digest(f"{person.id} {person.password_changed_at}"))
+    return crypto.base64url(crypto.digest(f"{person.id} {person.password_changed_at}"))
 
 
 def replaceable(secret: str, shown_mark: str | None) -> Administrator | None:

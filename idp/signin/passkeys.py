@@ -93,7 +93,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
     if len(of_person(person.id)) >= MAX_PER_PERSON:
         raise PasskeyNotAdded(f"You can have {MAX_PER_PERSON} passkeys. Please remove one that you no longer use.")
     passkey_id = crypto.new_id("pky")
-    is_new = inserts.once(
+    is_new = inserts.insert_if_absent(
         Passkey, id=passkey_id, person_id=person.id, credential_id=new.credential_id, public_key=new.public_key,
         sign_count=new.sign_count, transports=new.transports, can_be_backed_up=new.can_be_backed_up,
         is_backed_up=new.is_backed_up, name=name or _default_name(new, device), created_at=clock.now(),
@@ -183,7 +183,7 @@ def forget(person_id: str) -> None:
 
 def _new_challenge(purpose: str, browser: str, person_id: str | None) -> str:
     challenge = crypto.new_secret()
-    inserts.once(
+    inserts.insert_if_absent(
         PasskeyChallenge, digest=crypto.digest(challenge), purpose=purpose, browser=crypto.digest(browser),
         person_id=person_id, expires_at=clock.now() + CHALLENGE_LIFETIME,
     )  # fmt: skip

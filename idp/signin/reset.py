@@ -108,7 +108,7 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
     if row is None:
         raise mobile.CodeExpired(reason=reset.id)
     digest, made_at = row
-    if not crypto.same(digest, _digest(reset.id, made_at, "".join(code.split()))) or not is_open:
+    if not crypto.constant_time_compare(digest, _digest(reset.id, made_at, "".join(code.split()))) or not is_open:
         if not in_known_browser:
             spraying.note_failure(address, reset.messages.hex())
         raise WrongCode(reason=reset.id)
@@ -218,4 +218,4 @@ def _notify(person: Administrator, *, by_link: bool) -> None:
 
 def _digest(reset_id: str, made_at: datetime, code: str) -> bytes:
     """Keyed, because a stolen table could be searched for a million codes."""
-    return crypto.keyed(runtime.settings().secrets.tokens, "reset", reset_id, made_at.isoformat(), code)
+    return crypto.hmac_sha256(runtime.settings().secrets.tokens, "reset", reset_id, made_at.isoformat(), code)

@@ -133,7 +133,7 @@ def _secret() -> str | None:
 
 
 def _answer_with_cookie(secret: str) -> None:
-    security.answer_with_cookie(_cookie_name(), secret, lifetime=reset.LIFETIME)
+    security.set_cookie(_cookie_name(), secret, lifetime=reset.LIFETIME)
 
 
 def _cookie_name() -> str:

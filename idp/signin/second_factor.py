@@ -61,7 +61,9 @@ def step_of(seed: str, code: str) -> int | None:
     The caller sees to it that each step is used once.
     """
     app, now = pyotp.TOTP(seed, interval=STEP), clock.timestamp() // STEP
-    return next((step for step in (now, now - 1) if crypto.same(app.generate_otp(step), _digits(code))), None)
+    return next(
+        (step for step in (now, now - 1) if crypto.constant_time_compare(app.generate_otp(step), _digits(code))), None
+    )
 
 
 def _digits(code: str) -> str:

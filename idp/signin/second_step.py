@@ -16,7 +16,7 @@ from idp.estabs import people
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 from idp.foundation.errors import Refusal
-from idp.foundation.web.security import answer_with_cookie, cookie_name
+from idp.foundation.web.security import cookie_name, set_cookie
 from idp.signin import devices, factor_recovery, factors, guesses, password, session as browser_sessions, sign_ins
 from idp.signin.models import HalfSignIn
 
@@ -73,7 +73,7 @@ def sign_in(
             name_counter=name_counter, provider=provider, created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip
-    answer_with_cookie(_cookie(), secret, lifetime=LIFETIME)
+    set_cookie(_cookie(), secret, lifetime=LIFETIME)
     return False
 
 
@@ -112,7 +112,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
         raise StepExpired(reason=half.person_id)
     for counter in counters:
         guesses.forget(counter)
-    answer_with_cookie(_cookie(), "")
+    set_cookie(_cookie(), "")
     factor_recovery.stop_for(half.person_id)
     begin_session(half.person_id, half.amr | amr | {"mfa"}, provider=half.provider)
 
@@ -122,7 +122,7 @@ def abandon() -> None:
     half = waiting()
     if half is not None:
         claim(HalfSignIn, digest=half.digest)
-    answer_with_cookie(_cookie(), "")
+    set_cookie(_cookie(), "")
 
 
 def begin_session(person_id: str, amr: frozenset[str], *, provider: str | None = None) -> None:

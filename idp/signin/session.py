@@ -23,7 +23,7 @@ from idp.foundation.fastpath import hooks
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
 from idp.foundation.web import browser_store
-from idp.foundation.web.security import answer_with_cookie, cookie_name
+from idp.foundation.web.security import cookie_name, set_cookie
 from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Developer, Operator, SignInRecord
 
@@ -192,7 +192,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
     _forget_forms()
-    answer_with_cookie(_cookie(), secret)
+    set_cookie(_cookie(), secret)
     request_state.set_user(signed_in)
     return signed_in
 
@@ -259,7 +259,7 @@ def end_here() -> None:
         end(current_user.sid, "signed_out")
     _forget_forms()
     browser_store.renew_browser_id()
-    answer_with_cookie(_cookie(), "")
+    set_cookie(_cookie(), "")
     request_state.forget_user()
 
 

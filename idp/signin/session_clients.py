@@ -14,7 +14,7 @@ LOGOUT = "backchannel_logout"
 
 def add(sid: str, client_id: str) -> None:
     """Record that the client receives an ID Token of the session `sid`."""
-    inserts.once(SessionClient, sid=sid, client_id=client_id, session=sid, since=clock.now())
+    inserts.insert_if_absent(SessionClient, sid=sid, client_id=client_id, session=sid, since=clock.now())
 
 
 def carry_over(before: str, after: str) -> None:

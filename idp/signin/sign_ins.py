@@ -99,4 +99,4 @@ def _method(amr: frozenset[str], provider: str | None) -> str:
 
 
 def _network(person_id: str, address: str) -> bytes:
-    return crypto.keyed(runtime.settings().secrets.tokens, "network of a sign-in", person_id, network_of(address))
+    return crypto.hmac_sha256(runtime.settings().secrets.tokens, "network of a sign-in", person_id, network_of(address))

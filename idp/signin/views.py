@@ -306,7 +306,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     form, return_path = SignIn(), security.local_path(request.args.get("next"))
     if _is_signed_in_as(form.username.data or ""):
         return redirect(return_path, 303)
-    form.form_errors.append(pages.why_form_expired("type your password again"))
+    form.form_errors.append(pages.form_expired_reason("type your password again"))
     return _page(form, return_path, status=pages.FormExpired.status)
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from idp.estabs import accounts
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests.browser.assembly import a_partner_served
 from tests.browser.test_keyboard import tab_to
 from tests.factories import PASSWORD, a_client, an_administrator, an_estab, secret_of

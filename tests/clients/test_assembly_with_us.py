@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs import accounts, people
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.onboarding import review
 from idp.sharing import authorise
 from tests.browser.assembly import a_partner_served

@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
 from idp.foundation import clock as clocks
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser, trusting

@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.partners import registry
 from tests import factories
 from tests.conformance.browser import Browser

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.outbox import deliver
 from tests.conformance import conditions
 from tests.conformance.player import Suite

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import factories
 from tests.conformance.browser import Arrived
 from tests.conformance.relying_party import RelyingParty

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import factories, postgresql
 from tests.conftest import a_browser
 from tests.databases import PostgresqlDatabases

@@ -11,7 +11,7 @@ from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import redis
 from tests.factories import an_administrator
 from tests.html import parse

@@ -9,14 +9,14 @@ from idp.oidc.models import Seen
 def test_the_second_time_it_is_there_already(work):
     until = clock.now() + timedelta(minutes=1)
     with work():
-        assert inserts.once(Seen, digest=crypto.digest("a"), expires_at=until)
-        assert not inserts.once(Seen, digest=crypto.digest("a"), expires_at=until)
-        assert inserts.once(Seen, digest=crypto.digest("b"), expires_at=until)
+        assert inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
+        assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
+        assert inserts.insert_if_absent(Seen, digest=crypto.digest("b"), expires_at=until)
     with work():
-        assert not inserts.once(Seen, digest=crypto.digest("a"), expires_at=until)
+        assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
 
 
 def test_of_many_at_once_one_is_first(at_once):
     until = clock.now() + timedelta(minutes=1)
-    outcomes = at_once(8, lambda: inserts.once(Seen, digest=crypto.digest("c"), expires_at=until))
+    outcomes = at_once(8, lambda: inserts.insert_if_absent(Seen, digest=crypto.digest("c"), expires_at=until))
     assert sorted(outcomes) == [False] * 7 + [True]

@@ -11,7 +11,7 @@ from hypothesis.statistics import collector
 
 from idp.foundation import clock as clocks, database
 from idp.foundation.web import security
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser, forget

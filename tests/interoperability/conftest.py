@@ -12,7 +12,7 @@ from wsgiref.types import WSGIApplication
 import pytest
 import requests
 
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser

@@ -22,7 +22,7 @@ import requests
 
 from idp.developers import quick_starts
 from idp.developers.quick_starts import QuickStart
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.partners import registry
 from tests import factories
 from tests.html import parse

@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 
 from idp.estabs.models import Estab
 from idp.foundation import database
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from tests import factories
 from tests.html import parse
 from tests.serving import a_provider

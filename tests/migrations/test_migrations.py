@@ -8,7 +8,7 @@ from idp.audit import events, log
 from idp.estabs.permissions import Action
 from idp.foundation import database
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from tests.factories import a_client, an_administrator
 
 
@@ -43,7 +43,7 @@ def test_upgrading_again_changes_nothing(empty):
 def test_a_migrated_database_works(empty):
     migrations.upgrade(empty)
 
-    with work(empty):
+    with transaction(empty):
         assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes
 
@@ -51,8 +51,8 @@ def test_a_migrated_database_works(empty):
 @pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'somebody'", "DELETE FROM audit_entries"])
 def test_a_migrated_audit_log_is_append_only(empty, statement):
     migrations.upgrade(empty)
-    with work(empty):
+    with transaction(empty):
         log.record(events.SHARING_GIVEN, by="system")
 
-    with pytest.raises(DBAPIError), work(empty):
+    with pytest.raises(DBAPIError), transaction(empty):
         database.session().execute(text(statement))

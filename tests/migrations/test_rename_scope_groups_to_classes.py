@@ -7,7 +7,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import cast, func, select, text, update
 
-from idp.foundation.database import Base, Words
+from idp.foundation.database import Base, WordSet
 from idp.oidc.models import AuthorizationRequest
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation, Decision
@@ -23,7 +23,7 @@ SCOPE = "openid offline_access classes school"
 def columns():
     """The columns with sets of scopes, but for those that a later migration brought."""
     tables = Base.metadata.tables.values()
-    words = [column for table in tables for column in table.c if isinstance(column.type, Words)]
+    words = [column for table in tables for column in table.c if isinstance(column.type, WordSet)]
     return [column for column in words if not column.name.startswith("considered_")]
 
 

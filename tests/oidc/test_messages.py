@@ -42,7 +42,7 @@ def signer(world, clock):
 def description(response):
     """What the client is told; every word of it printable ASCII, and nothing that would have to be escaped."""
     description = response.json["error_description"]
-    assert descriptions.plain(description) == description
+    assert descriptions.sanitise(description) == description
     return description
 
 
@@ -293,10 +293,10 @@ def test_an_unknown_token_is_noted_for_no_client(web, world, work):
 
 
 def test_sent_values_are_shown_without_characters_a_description_may_not_have():
-    assert descriptions.shown('a"b\\c\x00\n\xe9') == "abc"
-    assert descriptions.shown("x" * 500) == "x" * 197 + "..."
-    assert descriptions.shown(["a", 7, None]) == "a, a int, missing"
-    assert len(descriptions.plain("x" * 5000)) == descriptions.MAX_DESCRIPTION
+    assert descriptions.format_value('a"b\\c\x00\n\xe9') == "abc"
+    assert descriptions.format_value("x" * 500) == "x" * 197 + "..."
+    assert descriptions.format_value(["a", 7, None]) == "a, a int, missing"
+    assert len(descriptions.sanitise("x" * 5000)) == descriptions.MAX_DESCRIPTION
 
 
 def test_no_callback_is_named_that_was_not_sent(web, world):

@@ -26,7 +26,7 @@ def again(work, registration):
 
     def look(browser):
         row = session().get_one(Registration, registration.id)
-        return row, first_credentials.owner(row, browser)
+        return row, first_credentials.replaceable_owner(row, browser)
 
     return look
 
@@ -61,7 +61,7 @@ def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, aga
 
 def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock):
     with work():
-        assert first_credentials.owner(a_registration(), OURS) is None
+        assert first_credentials.replaceable_owner(a_registration(), OURS) is None
 
 
 def test_replacing_it_kills_the_one_before(work, again):

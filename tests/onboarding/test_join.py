@@ -165,7 +165,7 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
             completed(a_registration(estab.school, email=email))
         database.query(JoinRequest).where(JoinRequest.email == emails[2]).one().expires_at = MONDAY
     with work():
-        assert [join_request.email for join_request in join.waiting_for_staff()] == [emails[2], *emails[:2]]
+        assert [join_request.email for join_request in join.requests_for_staff()] == [emails[2], *emails[:2]]
 
 
 def test_it_is_decided_once(work, owner, join_request_id, at_once):
@@ -196,7 +196,7 @@ def test_only_owners_decide(work, owner, join_request_id, role):
 
 def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, join_request_id, clock):
     with work() as database:
-        assert join.waiting_for_staff() == []
+        assert join.requests_for_staff() == []
         with pytest.raises(join.StillWithOwners):
             join.decline(join.find(join_request_id), by="cli")
 
@@ -206,10 +206,10 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with work():
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [join_request_id]
+        assert [join_request.id for join_request in join.requests_for_staff()] == [join_request_id]
         assert join.approve(join.find(join_request_id), "admin", by="cli").memberships[0].role == "admin"
     with work():
-        assert join.waiting_for_staff() == []
+        assert join.requests_for_staff() == []
 
 
 def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(work, owner, outbox):
@@ -221,13 +221,13 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
     assert outbox.all("join_request") == []
 
     with work() as database:
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [request_id]
+        assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
         me, request = decides(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with work() as database:  # also once it is verified: the request was never the owners'
         database.merge(owner).memberships[0].estab.state = "verified"
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [request_id]
+        assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
 
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, join_request_id, outbox):
@@ -240,10 +240,10 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, join_re
             join.approve(request, "admin", by=me.memberships[0])
 
     with work():
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [join_request_id]
+        assert [join_request.id for join_request in join.requests_for_staff()] == [join_request_id]
         join.decline(join.find(join_request_id), by="cli")
     with work():
-        assert join.waiting_for_staff() == []
+        assert join.requests_for_staff() == []
         with pytest.raises(join.DecidedAlready):
             join.approve(join.find(join_request_id), "admin", by="cli")
     assert len(outbox.all("join_declined")) == 1, "the person is told once"
@@ -275,7 +275,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
         completed(a_registration(owner.memberships[0].estab.school, **SAM))
         database.flush()
 
-        assert len(join.waiting_for_staff()) == 1
+        assert len(join.requests_for_staff()) == 1
     assert outbox.all("join_request") == []
 
 

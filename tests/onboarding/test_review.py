@@ -186,7 +186,7 @@ def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(wo
     ],
 )
 def test_addresses_are_compared_with_the_website(email, host, message):
-    assert message in review.compare_address(email, host)
+    assert message in review.describe_address(email, host)
 
 
 def test_an_estab_that_was_never_new_has_no_case(work):

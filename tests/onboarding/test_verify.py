@@ -35,8 +35,8 @@ def test_pressing_the_button_verifies_the_address(work, secret, clock):
 
         assert registration.email_verified_at == clock.now()
         assert (registration.verified_email, registration.is_verified) == ("office@oakhill.example", True)
-        assert registration.knows(OTHERS)
-        assert registration.knows(OURS)
+        assert registration.is_known_browser(OTHERS)
+        assert registration.is_known_browser(OURS)
         assert not registration.began_in(OTHERS)
 
 

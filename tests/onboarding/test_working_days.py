@@ -31,15 +31,17 @@ def at(day: str, time: str = "09:30") -> datetime:
     ],
 )
 def test_a_new_school_is_due_two_working_days_of_its_nation_later(registered, nation, expected):
-    assert dates.weekday(working_days.after(at(registered), 2, nation)) == expected
+    assert dates.weekday(working_days.end_of_working_day(at(registered), 2, nation)) == expected
 
 
 def test_a_working_day_ends_at_five_in_london_in_summer_too():
-    assert working_days.after(at("2026-07-06"), 2, ENGLAND) == datetime(2026, 7, 8, 16, 0, tzinfo=UTC)
+    assert working_days.end_of_working_day(at("2026-07-06"), 2, ENGLAND) == datetime(2026, 7, 8, 16, 0, tzinfo=UTC)
 
 
 def test_the_day_of_registration_is_the_day_it_is_in_london():
-    assert working_days.after(at("2026-07-06", "23:30"), 1, ENGLAND) == working_days.after(at("2026-07-07"), 1, ENGLAND)
+    assert working_days.end_of_working_day(at("2026-07-06", "23:30"), 1, ENGLAND) == working_days.end_of_working_day(
+        at("2026-07-07"), 1, ENGLAND
+    )
 
 
 @given(
@@ -48,11 +50,11 @@ def test_the_day_of_registration_is_the_day_it_is_in_london():
     some.sampled_from([ENGLAND, SCOTLAND, "Wales", NORTHERN_IRELAND]),
 )
 def test_it_is_always_due_on_a_working_day_that_lies_ahead(start, days, nation):
-    day = working_days.after(start, days, nation)
+    day = working_days.end_of_working_day(start, days, nation)
 
     assert day > start
     assert working_days.is_working_day(day.date(), nation)
-    assert working_days.after(start, days + 1, nation) > day
+    assert working_days.end_of_working_day(start, days + 1, nation) > day
 
 
 def test_a_weekend_is_never_a_working_day():

@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from idp.foundation.web.transactions import work as work_of
+from idp.foundation.web.transactions import transaction as work_of
 from idp.partner_api.operations import OPERATIONS
 from idp.partners import event_types
 from tests.factories import a_client, secret_of

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from idp.foundation.web.transactions import work
+from idp.foundation.web.transactions import transaction
 from idp.schools import files, refresh, search, words
 from tests.schools.conftest import SAMPLE, rows_of
 
@@ -15,9 +15,9 @@ TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b
 def the_sample(built, databases):
     """The sample, imported once for the tests that ask very often."""
     databases.restore(built)
-    with work(built), files.open_sources(SAMPLE) as sources:
+    with transaction(built), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)
-    with work(built):
+    with transaction(built):
         yield
 
 

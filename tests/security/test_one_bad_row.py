@@ -36,7 +36,7 @@ __all__ = ["sample", "take", "tamper"]
 
 @pytest.fixture
 def todo(app):
-    return partial(transactions.work, app)
+    return partial(transactions.transaction, app)
 
 
 class TestOutbox:

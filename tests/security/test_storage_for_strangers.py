@@ -35,7 +35,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 
 @pytest.fixture
 def todo(app, settings):
-    return partial(transactions.work, app)
+    return partial(transactions.transaction, app)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def events(work, program):
 
 
 def look_for_losses(app):
-    worker.tell_lost_endpoints(partial(transactions.work, app))
+    worker.tell_lost_endpoints(partial(transactions.transaction, app))
 
 
 def school(program):

@@ -85,14 +85,14 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
     compressed = zlib.compress(content)
     if len(compressed) > MAX_BYTES:
         return False
-    digest, network, now = _digest(browser, name), throttle.caller(), clock.now()
+    digest, network, now = _digest(browser, name), throttle.caller_key(), clock.now()
     row = {
         "digest": digest, "network": network, "owner": owner, "expires_at": now + LIFETIME,
         "sealed": runtime.sealer().seal(compressed, where=_sealing_context(digest)),
     }  # fmt: skip
     try:
         database.end_read_transaction()  # otherwise SQLite's single writer would wait for itself
-        with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             outdated = (KeptForm.expires_at <= now) | (KeptForm.digest == digest)
             connection().execute(delete(KeptForm).where(outdated))
             has_room = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
@@ -122,7 +122,7 @@ def get(name: str, *, browser: str) -> Item | None:
 def remove(name: str, *, browser: str) -> None:
     """Delete an item. It runs in a transaction of its own, as `put` does."""
     database.end_read_transaction()
-    with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+    with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         connection().execute(delete(KeptForm).where(KeptForm.digest == _digest(browser, name)))
 
 

@@ -14,7 +14,7 @@ SWEEP_SECONDS: Final = 60
 """How long counts that are over may stay in memory."""
 
 
-class Counts(Storage):
+class InMemoryCounts(Storage):
     """Counts of fixed windows, each with the time at which it ends."""
 
     STORAGE_SCHEME = None  # not to be named in a setting

@@ -37,7 +37,7 @@ class FetchFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FetchResponse:
     """A response: `status`, lower-case `headers`, and `body` unless it was written to a file."""
 
     status: int
@@ -63,17 +63,21 @@ def for_partner(rules: Fetch) -> Rules:
     return Rules(rules, frozenset(rules.partner_private_hosts))
 
 
-def get(url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES) -> Answer:
+def get(url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES) -> FetchResponse:
     """GET a small document. Raises `FetchFailed`, but not for an error status."""
     with _request("GET", url, rules, headers={"Accept": accept}) as (response, until):
-        return Answer(response.status, _lower(response), b"".join(_body(response, until, limit)))
+        return FetchResponse(response.status, _lower_case_headers(response), b"".join(_body(response, until, limit)))
 
 
-def post(url: str, rules: Rules, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+def post(
+    url: str, rules: Rules, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> FetchResponse:
     """POST `body` and read a small response. Raises `FetchFailed`."""
     all_headers = {"Content-Type": content_type, **(headers or {})}
     with _request("POST", url, rules, headers=all_headers, body=body) as (response, until):
-        return Answer(response.status, _lower(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES)))
+        return FetchResponse(
+            response.status, _lower_case_headers(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES))
+        )
 
 
 @contextmanager
@@ -98,7 +102,7 @@ class Connection:
         self._deadline = _Deadline()
         self._pool: urllib3.HTTPConnectionPool | None = None
 
-    def post(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> Answer:
+    def post(self, *, body: bytes, content_type: str, headers: Mapping[str, str]) -> FetchResponse:
         """POST `body` and read a small response. Raises `FetchFailed`.
 
         A body is posted once more if the server has closed the connection since the last response.
@@ -118,7 +122,7 @@ class Connection:
             self._pool.close()
         self._deadline.close()
 
-    def _post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> FetchResponse:
         if self._pool is None:
             self._pool = _pool(self._url, self._rules, self._deadline)
         target, host = _target(self._url)
@@ -130,8 +134,10 @@ class Connection:
                     redirect=False, preload_content=False, decode_content=True,
                 )  # fmt: skip
                 try:
-                    answer = Answer(
-                        response.status, _lower(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES))
+                    answer = FetchResponse(
+                        response.status,
+                        _lower_case_headers(response),
+                        b"".join(_body(response, until, MAX_DOCUMENT_BYTES)),
                     )
                 except BaseException:
                     response.close()  # with what is left of the body
@@ -142,7 +148,7 @@ class Connection:
             raise FetchFailed(f"{self._url}: {type(error).__name__}") from error
 
 
-def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: float = 300.0) -> Answer:
+def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: float = 300.0) -> FetchResponse:
     """GET a large file into `target`, at most `limit` bytes within `seconds`. Raises `FetchFailed`."""
     with _request("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
         if response.status == 200:
@@ -152,7 +158,7 @@ def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: f
             announced = response.headers.get("Content-Length")
             if announced is not None and announced.isdecimal() and int(announced) != bytes_written:
                 raise FetchFailed(f"{url}: {announced} bytes were announced and {bytes_written} came")
-        return Answer(response.status, _lower(response))
+        return FetchResponse(response.status, _lower_case_headers(response))
 
 
 @contextmanager
@@ -343,5 +349,5 @@ def _body(response: urllib3.BaseHTTPResponse, until: float, limit: int) -> Itera
         raise FetchFailed("it took too long")
 
 
-def _lower(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+def _lower_case_headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}

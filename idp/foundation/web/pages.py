@@ -109,7 +109,7 @@ def form_expired() -> ResponseReturnValue:
     return refusal(FormExpired(reason="CSRF token missing or not ours", next_steps=steps))
 
 
-def why_form_expired(to_do: str) -> str:
+def form_expired_reason(to_do: str) -> str:
     """The reason for a form that is shown again filled in, ending with what to do now."""
     return f"{NO_COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{PAGE_TOO_OLD}. Please {to_do}."
 

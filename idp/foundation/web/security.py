@@ -190,7 +190,7 @@ def cookie_name(settings: Settings, name: str) -> str:
     return f"__Host-{name}" if settings.server.is_https else f"idaas-{name}"
 
 
-def answer_with_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:
+def set_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:
     """Set the cookie of this full name with the answer to the request, for `lifetime` or until the browser is closed.
 
     An empty value deletes it. Scripts cannot read it, and other sites' forms do not send it (security.md rule 7).
@@ -198,7 +198,7 @@ def answer_with_cookie(name: str, value: str, *, lifetime: timedelta | None = No
     max_age = 0 if not value else None if lifetime is None else int(lifetime.total_seconds())
 
     @after_this_request
-    def set_cookie(response: Response) -> Response:
+    def add_cookie(response: Response) -> Response:
         response.set_cookie(
             name, value, path="/", httponly=True, samesite="Lax", secure=runtime.settings().server.is_https,
             max_age=max_age,

@@ -23,7 +23,7 @@ from idp.foundation import runtime
 from idp.foundation.fastpath import hooks
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
-from idp.foundation.web.counts import Counts
+from idp.foundation.web.counts import InMemoryCounts
 
 View = Callable[..., ResponseReturnValue]
 
@@ -31,7 +31,7 @@ IPV6_PREFIX: Final = 64
 """Bits of an IPv6 address that are its network; its user can choose the others freely (RFC 7421)."""
 
 
-def caller() -> str:
+def caller_key() -> str:
     """The key under which requests are counted: the IPv4 address, or the /64 prefix of the IPv6 address."""
     return network_of(request.remote_addr or "")
 
@@ -55,13 +55,13 @@ def network_of(text: str, *, ipv4_prefix: int = 32, ipv6_prefix: int = IPV6_PREF
 REDIS_TIMEOUT_SECONDS: Final = 0.5
 """Redis usually answers within a millisecond; if it hangs, requests must not wait for it. Tried twice."""
 
-limiter = Limiter(key_func=caller, headers_enabled=False)
+limiter = Limiter(key_func=caller_key, headers_enabled=False)
 """`@limiter.limit(at_most(60, "minute"))` on a view; beyond the limit the response is a 429 with `Retry-After`."""
 
 _COUNT_BY_RESPONSE: Final = PerApplication[list[hooks.After]]()
 """Flask-Limiter's hooks that count a call by its response."""
 
-_COUNTS: Final = PerApplication(lambda: FixedWindowRateLimiter(Counts()))
+_COUNTS: Final = PerApplication(lambda: FixedWindowRateLimiter(InMemoryCounts()))
 """The counts of `rate_limit`."""
 
 
@@ -129,7 +129,7 @@ def rate_limit(times: int) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def limited(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-            count(times, view.__name__, caller())
+            count(times, view.__name__, caller_key())
             return view(*args, **kwargs)
 
         return limited

@@ -56,7 +56,7 @@ class Application(Flask):
 
 
 @contextmanager
-def work(app: Flask) -> Iterator[None]:
+def transaction(app: Flask) -> Iterator[None]:
     """A transaction for a command or a job: committed when the block ends, rolled back when it raises."""
     with app.app_context():
         try:

@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def _rename(connection: sa.Connection, name: str, column: str) -> None:
-    """Rename it in each set of scopes, written as `foundation.database.Words` does: sorted, with single spaces."""
+    """Rename it in each set of scopes, written as `foundation.database.WordSet` does: sorted, with single spaces."""
     table = sa.table(name, sa.column(column, sa.Text()), sa.column("version", sa.Integer()))
     scopes = table.c[column]
     old_values = connection.scalars(sa.select(scopes).distinct().where((" " + scopes + " ").like(f"% {OLD} %"))).all()

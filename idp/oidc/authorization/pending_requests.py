@@ -219,7 +219,7 @@ def _browser_secrets() -> list[str]:
 
 
 def _is_this_browser(browser: bytes) -> bool:
-    return any(crypto.same(crypto.digest(secret), browser) for secret in _browser_secrets())
+    return any(crypto.constant_time_compare(crypto.digest(secret), browser) for secret in _browser_secrets())
 
 
 def this_browser() -> bytes:
@@ -227,6 +227,6 @@ def this_browser() -> bytes:
     values = _browser_secrets()
     if not values:
         secret = request_state.part(_NewCookie).cookie = crypto.new_secret()
-        security.answer_with_cookie(f"{_cookie_prefix()}-{secrets.token_hex(4)}", secret)
+        security.set_cookie(f"{_cookie_prefix()}-{secrets.token_hex(4)}", secret)
         values = [secret]
     return crypto.digest(values[0])

@@ -15,7 +15,7 @@ VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 def challenge_of(verifier: str) -> str:
     """base64url of the verifier's SHA-256 (RFC 7636 §4.2)."""
-    return crypto.b64(hashlib.sha256(verifier.encode("ascii")).digest())
+    return crypto.base64url(hashlib.sha256(verifier.encode("ascii")).digest())
 
 
 class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
@@ -23,7 +23,9 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
 
     DEFAULT_CODE_CHALLENGE_METHOD = None
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
-    CODE_CHALLENGE_METHODS: Final = {"S256": lambda verifier, challenge: crypto.same(challenge_of(verifier), challenge)}
+    CODE_CHALLENGE_METHODS: Final = {
+        "S256": lambda verifier, challenge: crypto.constant_time_compare(challenge_of(verifier), challenge)
+    }
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         """Check the challenge, at authorize and PAR (RFC 7636 §4.4.1)."""

@@ -27,7 +27,7 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
     try:
         return _read(text, client, client_id)
     except BadJwt as error:
-        raise InvalidRequestObjectError(description=descriptions.plain(f"request: {error}")) from None
+        raise InvalidRequestObjectError(description=descriptions.sanitise(f"request: {error}")) from None
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
@@ -45,9 +45,9 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer
     if claims.get("iss") != client.id:
-        raise BadJwt(f"iss is {descriptions.shown(claims.get('iss'))}; it must be the client_id")
+        raise BadJwt(f"iss is {descriptions.format_value(claims.get('iss'))}; it must be the client_id")
     if issuer not in (audience if isinstance(audience, list) else [audience]):
-        raise BadJwt(f"aud is {descriptions.shown(audience)}; accepted is {issuer}")
+        raise BadJwt(f"aud is {descriptions.format_value(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
         raise BadJwt("client_id must be the same in it and among the parameters sent with it")
     if "request" in claims or "request_uri" in claims:
@@ -89,4 +89,4 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, STRUCTURED.get(name, ())):
         return incoming.as_json(value)
-    raise BadJwt(f"{descriptions.shown(name)} must be a string")
+    raise BadJwt(f"{descriptions.format_value(name)} must be a string")

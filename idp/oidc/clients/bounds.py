@@ -26,7 +26,7 @@ ROWS_PER_COUNT: Final = 100
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:
     """The network address that a new row is counted under; None if `client` authenticated (`proven`)."""
-    return None if proven and not client.registered.is_public else throttle.caller()
+    return None if proven and not client.registered.is_public else throttle.caller_key()
 
 
 def trim(model: type[Base], client_id: str, network: str | None) -> None:

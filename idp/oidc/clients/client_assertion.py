@@ -95,11 +95,11 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
     issuer = runtime.settings().server.issuer
     if client.is_fapi2:
         if aud != issuer:
-            raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {issuer} alone, as a string")
+            raise BadJwt(f"aud is {descriptions.format_value(aud)}; accepted is {issuer} alone, as a string")
         return
     accepted = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
     if not any(audience in accepted for audience in (aud if isinstance(aud, list) else [aud])):
-        raise BadJwt(f"aud is {descriptions.shown(aud)}; accepted is {' or '.join(accepted)}")
+        raise BadJwt(f"aud is {descriptions.format_value(aud)}; accepted is {' or '.join(accepted)}")
 
 
 def _store_jti(claims: dict[str, Any], client: OAuthClient) -> None:
@@ -108,5 +108,7 @@ def _store_jti(claims: dict[str, Any], client: OAuthClient) -> None:
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_LIFETIME_SECONDS + client.skew + client.leeway)
-    if not inserts.once(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=expires_at):
+    if not inserts.insert_if_absent(
+        Seen, digest=crypto.hmac_sha256(b"assertion", client.id, jti), expires_at=expires_at
+    ):
         raise BadJwt("the jti was used before: each request needs a new assertion")

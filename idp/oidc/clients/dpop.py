@@ -35,7 +35,7 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     error = "invalid_dpop_proof"
 
     def __init__(self, fact: str) -> None:
-        super().__init__(description=descriptions.plain(f"DPoP: {fact}"))
+        super().__init__(description=descriptions.sanitise(f"DPoP: {fact}"))
 
 
 class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -64,7 +64,7 @@ def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: st
 def nonce(windows_ago: int = 0) -> str:
     """The nonce of this window, or of an earlier one."""
     window = clock.timestamp() // NONCE_WINDOW_SECONDS - windows_ago
-    return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "dpop-nonce", str(window)))
+    return crypto.base64url(crypto.hmac_sha256(runtime.settings().secrets.tokens, "dpop-nonce", str(window)))
 
 
 def with_nonce(response: Response) -> Response:
@@ -79,10 +79,10 @@ def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, ac
     claims, (key, thumbprint) = presented.claims, jwts.cached_read(_proof_key, presented.head)
     jwts.verify(presented, [key], ALGS)
     if claims.get("htm") != flask_request.method:
-        raise BadJwt(f"htm is {descriptions.shown(claims.get('htm'))}; expected is {flask_request.method}")
+        raise BadJwt(f"htm is {descriptions.format_value(claims.get('htm'))}; expected is {flask_request.method}")
     if not _is_request_url(claims.get("htu"), flask_request):
         raise BadJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
-    if access_token is not None and claims.get("ath") != crypto.b64(crypto.digest(access_token)):
+    if access_token is not None and claims.get("ath") != crypto.base64url(crypto.digest(access_token)):
         raise BadJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
     _check_age(claims, client)
     _check_nonce(claims)
@@ -123,7 +123,7 @@ def _is_request_url(htu: object, flask_request: FlaskRequest) -> bool:
 
 def _sent_htu(htu: object) -> str:
     """`htu` for the error message, without its query, which could contain anything."""
-    return descriptions.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
+    return descriptions.format_value(htu.partition("?")[0] if isinstance(htu, str) else htu)
 
 
 def _path(path: str) -> str:
@@ -164,5 +164,5 @@ def _store_jti(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> 
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_AGE_SECONDS + client.leeway + client.skew)
-    if not inserts.once(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=expires_at):
+    if not inserts.insert_if_absent(Seen, digest=crypto.hmac_sha256(b"proof", thumbprint, jti), expires_at=expires_at):
         raise BadJwt("the jti was used before: each request needs a new proof")

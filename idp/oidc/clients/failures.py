@@ -120,7 +120,7 @@ def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
     ]
     # A read transaction still open would make SQLite's only writer wait for itself.
     database.end_read_transaction()
-    with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+    with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         for failure in failures:
             journal.record(client_id, failure)
 

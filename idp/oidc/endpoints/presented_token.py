@@ -50,7 +50,9 @@ def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: boo
     _check_scheme(scheme, bound_to)
     if not access_tokens.is_for_us(access):
         issuer = runtime.settings().server.issuer
-        raise errors.InvalidToken(f"aud is {descriptions.shown(access.payload['aud'])}; accepted is {issuer}", scheme)
+        raise errors.InvalidToken(
+            f"aud is {descriptions.format_value(access.payload['aud'])}; accepted is {issuer}", scheme
+        )
     if bound_to is not None:
         _check_proof(dpop.key_of(flask_request, access.client, access_token=token), bound_to)
     return Presented(access, scheme)

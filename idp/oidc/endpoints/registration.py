@@ -116,7 +116,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _metadata_error(error: InvalidMetadata) -> Response:
     return _json(
-        400, {"error": error.code, "error_description": descriptions.plain(error.message, MAX_DESCRIPTION_LENGTH)}
+        400, {"error": error.code, "error_description": descriptions.sanitise(error.message, MAX_DESCRIPTION_LENGTH)}
     )
 
 

@@ -245,7 +245,7 @@ def _store_revocation(name: str) -> None:
     """Store the revocation until the last token that it concerns has expired."""
     tokens = runtime.settings().tokens
     longest_lifetime = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
-    inserts.once(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest_lifetime)
+    inserts.insert_if_absent(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest_lifetime)
 
 
 def _person_id(sub: str, authorisation_id: str, client: OAuthClient) -> str:

@@ -120,7 +120,7 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
     now, network = clock.now(), bounds.network_of(client, proven=True)
     while True:
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH)))
-        if inserts.once(
+        if inserts.insert_if_absent(
             DeviceCode, digest=crypto.digest(pair.device), user_digest=_user_code_digest(pair.user),
             client_id=client.id, network=network, scopes=scopes, resource=resource,
             interval=INTERVAL_SECONDS, poll_after=now, created_at=now,
@@ -257,4 +257,4 @@ def _used_code() -> OAuth2Error:
 
 
 def _user_code_digest(user_code: str) -> bytes:
-    return crypto.keyed(runtime.settings().secrets.tokens, "user code", user_code)
+    return crypto.hmac_sha256(runtime.settings().secrets.tokens, "user code", user_code)

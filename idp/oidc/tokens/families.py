@@ -92,9 +92,9 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
         if proof:
             raise errors.invalid_grant(UNKNOWN)
         return Presented(family, live.to_state(family.standing), is_newest=True)
-    if crypto.same(proof, _proof(family.id, family.sequence)):
+    if crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
         return Presented(family, live.to_state(family.standing), is_newest=True)
-    if _in_grace(family) and crypto.same(proof, _proof(family.id, family.sequence - 1)):
+    if _in_grace(family) and crypto.constant_time_compare(proof, _proof(family.id, family.sequence - 1)):
         return Presented(family, live.to_state(family.standing), is_newest=False)
     _revoke_reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
@@ -130,7 +130,7 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
     family = _family(secret)
     if family is None or _closed_reason(family):
         return None
-    if family.rotates and not crypto.same(proof, _proof(family.id, family.sequence)):
+    if family.rotates and not crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
         return None
     state = live.to_state(family.standing)
     if state is None or not (granted := state.allowed(family.basis.scopes)):
@@ -200,7 +200,7 @@ def _token(secret: str, family_id: str, number: int) -> str:
 
 
 def _proof(family_id: str, number: int) -> str:
-    return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
+    return crypto.base64url(crypto.hmac_sha256(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
 
 
 def _family(secret: str) -> Family | None:

@@ -47,4 +47,4 @@ def _extra_claims(token: dict[str, Any], request: Request) -> set[str]:
 
 def at_hash(access_token: str) -> str:
     """The left half of its SHA-256: both our algorithms hash by 256 bits (OpenID Connect Core §3.1.3.6)."""
-    return crypto.b64(hashlib.sha256(access_token.encode("ascii")).digest()[:16])
+    return crypto.base64url(hashlib.sha256(access_token.encode("ascii")).digest()[:16])

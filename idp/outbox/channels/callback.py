@@ -46,7 +46,7 @@ class Receipt:
 def require_bearer(callback: Callback, token: str) -> None:
     """Raise `NotAuthentic` unless the callback has this bearer token. An empty token is never accepted."""
     sent = callback.headers.get("Authorization", "")
-    if not token or not crypto.same(sent, f"Bearer {token}"):
+    if not token or not crypto.constant_time_compare(sent, f"Bearer {token}"):
         raise NotAuthentic(reason="bearer token")
 
 

@@ -72,7 +72,7 @@ def _token(api_key: str) -> str:
     return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, OctKey.import_key(secret))
 
 
-def _error(response: fetch.Answer) -> NotSent:
+def _error(response: fetch.FetchResponse) -> NotSent:
     """What a refusal means to this message: only a bad number is the message's fault, and so final."""
     errors = json_object(response.body).get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}

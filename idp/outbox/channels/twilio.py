@@ -60,7 +60,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
 def read_receipt(callback: Callback, sms: Sms) -> Receipt:
     """The status of a message. Raises `NotAuthentic` and `Unreadable`."""
     signed = _signature(callback, sms.gateway_token.get_secret_value())
-    if not crypto.same(callback.headers.get("X-Twilio-Signature", ""), signed):
+    if not crypto.constant_time_compare(callback.headers.get("X-Twilio-Signature", ""), signed):
         raise NotAuthentic(reason="signature")
     fields = dict(callback.form)
     status = STATUSES.get(fields.get("MessageStatus", ""))
@@ -77,7 +77,7 @@ def _signature(callback: Callback, token: str) -> str:
     )
 
 
-def _error(response: fetch.Answer) -> NotSent:
+def _error(response: fetch.FetchResponse) -> NotSent:
     """The error that a refusal means. Twilio's text may contain the number, so only its code is recorded."""
     code = json_object(response.body).get("code")
     message = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")

@@ -12,7 +12,7 @@ from clients.endpoint.fictional_school import changes, exports, school as fictio
 from clients.xporter import settings as xporter_settings, tables, web
 from clients.xporter.app import create_app
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.oidc.tokens import device_codes
 from idp.onboarding import review
 from idp.partners import manifest, registry

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from idp.foundation.web import middleware
-from idp.foundation.web.throttle import caller
+from idp.foundation.web.throttle import caller_key
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,6 @@ def test_another_port_is_the_same_caller(app, remote_address):
         for sent in (f"192.0.2.1:{port}", f"[::ffff:192.0.2.1]:{port}"):
             address = remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent)
             with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
-                keys.add(caller())
+                keys.add(caller_key())
 
     assert keys == {"192.0.2.1"}

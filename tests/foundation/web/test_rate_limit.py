@@ -10,7 +10,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import throttle
-from idp.foundation.web.counts import Counts
+from idp.foundation.web.counts import InMemoryCounts
 from idp.foundation.web.throttle import rate_limit
 
 
@@ -26,7 +26,7 @@ def now(monkeypatch):
 def call(app, change_settings, now, monkeypatch):
     change_settings(throttle={"factor": 1})
     monkeypatch.setattr(
-        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(Counts()))
+        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(InMemoryCounts()))
     )  # the application is that of every test
     view = rate_limit(3)(lambda: "ok")
 
@@ -73,7 +73,7 @@ def test_each_endpoint_has_a_count_of_its_own(app, call, change_settings):
 
 
 def test_counts_that_are_over_are_removed_and_no_thread_is_needed_for_it(now):
-    counts, threads = Counts(), threading.active_count()
+    counts, threads = InMemoryCounts(), threading.active_count()
     for number in range(100):
         counts.incr(f"address {number}", 60)
     assert counts.incr("address 1", 60) == 2
@@ -84,7 +84,7 @@ def test_counts_that_are_over_are_removed_and_no_thread_is_needed_for_it(now):
 
 
 def test_calls_at_once_are_all_counted():
-    counts = Counts()
+    counts = InMemoryCounts()
     with ThreadPoolExecutor(8) as pool:
         sums = list(pool.map(lambda _: counts.incr("address", 60), range(4000)))
     assert (counts.get("address"), len(set(sums))) == (4000, 4000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp.foundation.web.throttle import caller
+from idp.foundation.web.throttle import caller_key
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def counted(app):
 
     def key(address):
         with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
-            return caller()
+            return caller_key()
 
     return key
 

@@ -62,7 +62,7 @@ def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(app, web, work, monkeypatch, is_kept):
     def view():
-        inserts.once(Seen, digest=crypto.digest("a"), expires_at=clock.now())
+        inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=clock.now())
         raise Conflict
 
     guarded = security.anyone(rate_limit(100)(view))
