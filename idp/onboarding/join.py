@@ -2,8 +2,8 @@
 
 They go to the owners of its account if it is verified, who approve or decline. Our staff decide where the estab is
 not verified, because anyone can register a school; where no owner answered in time; and where an owner declined,
-because that owner may not be the school's. The requester's address is verified before anyone is asked, and the requester is
-not told who the owners are.
+because that owner may not be the school's. The requester's address is verified before anyone is asked, and the
+requester is not told who the owners are.
 """
 
 from datetime import timedelta

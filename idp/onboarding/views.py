@@ -65,9 +65,8 @@ def details() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
     school = signup.school_to_register(school_id, return_to)
-    if (
-        response := _redirect_with_account(url_for("manage.add_school.add", school=school_id, next=return_to))
-    ) is not None:
+    add_page = url_for("manage.add_school.add", school=school_id, next=return_to)
+    if (response := _redirect_with_account(add_page)) is not None:
         return response
     registration = signup.find_open(browser.digest())  # perhaps for another school, but by the same person
     form = forms.YourDetails(data=_form_data(registration) if registration else None)

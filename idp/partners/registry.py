@@ -171,12 +171,9 @@ def without_port(uri: str) -> str | None:
 
 def secret_matches(client: Snapshot, secret: str) -> bool:
     """Whether `secret` is one of the client's, compared in constant time. Any text may be passed."""
-    presented, now = crypto.digest(secret), clock.now()
-    matches = [
-        crypto.constant_time_compare(stored.digest, presented)
-        for stored in client.secrets
-        if _is_valid(stored.expires_at, now)
-    ]
+    digest, now = crypto.digest(secret), clock.now()
+    digests = [stored.digest for stored in client.secrets if _is_valid(stored.expires_at, now)]
+    matches = [crypto.constant_time_compare(stored_digest, digest) for stored_digest in digests]
     return any(matches)
 
 

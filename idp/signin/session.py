@@ -198,10 +198,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
 
 
 def renew(amr: frozenset[str]) -> None:
-    """Continue under a new session id, as after every change of rights. Raises `SessionEnded`.
-
-    `amr` are the methods by which the person is signed in from now on.
-    """
+    """Continue under a new session id, with the methods `amr`, after a change of rights. Raises `SessionEnded`."""
     people.get_locked(current_user.id)
     is_open = BrowserSession.sid == current_user.sid, BrowserSession.ended_at.is_(None)
     if session().scalar(select(BrowserSession.sid).where(*is_open).with_for_update()) is None:
@@ -299,21 +296,17 @@ def _load(flask_request: Request) -> SignedIn | None:
         # At the end of the request: a transaction that ends sessions locks the person first, so this could deadlock.
         request_state.current().before_commit = partial(_SET_LAST_USED.run, by_digest=digest, now=clock.now())
     signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
-    requires_second_step = row.member is not None and row.member.second_step_required_at is not None
+    is_required = row.member is not None and row.member.second_step_required_at is not None
     is_fictional = row.member is not None and row.member.fictional_for is not None
-    return replace(
-        _with_estab(signed_in, row.estab_id, requires_second_step=requires_second_step), is_fictional=is_fictional
-    )
+    return replace(_with_estab(signed_in, row.estab_id, requires_second_step=is_required), is_fictional=is_fictional)
 
 
 def _for_estab(signed_in: SignedIn, estab_id: str | None) -> SignedIn:
     """The same, acting for the estab with this internal id, as far as its rule on second steps lets them."""
     estab = session().get(Estab, estab_id) if estab_id else None
-    requires_second_step = estab is not None and estab.second_step_required_at is not None
+    is_required = estab is not None and estab.second_step_required_at is not None
     is_fictional = estab is not None and estab.is_fictional
-    return replace(
-        _with_estab(signed_in, estab_id, requires_second_step=requires_second_step), is_fictional=is_fictional
-    )
+    return replace(_with_estab(signed_in, estab_id, requires_second_step=is_required), is_fictional=is_fictional)
 
 
 def _with_estab(signed_in: SignedIn, estab_id: str | None, *, requires_second_step: bool) -> SignedIn:

@@ -131,7 +131,7 @@ def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, 
 
 
 def test_the_unique_index_decides_where_nothing_else_does(ids, work, at_once, outbox, monkeypatch):
-    monkeypatch.setattr(invite, "one_at_a_time", lambda *what: None)
+    monkeypatch.setattr(invite, "advisory_lock", lambda *what: None)
 
     def job():
         return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id

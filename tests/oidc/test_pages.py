@@ -32,7 +32,7 @@ def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monke
 
 @pytest.mark.parametrize(("module", "path", "mimetype"), [(token, "/oauth/token", "application/json")])
 def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, path, mimetype):
-    monkeypatch.setattr(module, "answer", fail(TooManyRequests()))
+    monkeypatch.setattr(module, "respond", fail(TooManyRequests()))
     response = world.partner.posts(web, path, {"grant_type": "refresh_token"})
     assert (response.status_code, response.mimetype) == (429, mimetype)
     assert response.headers["Retry-After"] == "60"
