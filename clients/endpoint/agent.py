@@ -225,8 +225,8 @@ class Agent:
         error = _error(fault.code, f"{fault.message} {fault.remedy}", self.now())
         try:
             self.session.save(last_error=error, remedy=fault.remedy)
-        except AgentError as second:
-            log.warning("The error could not be stored: %s", second)
+        except AgentError as storing_error:
+            log.warning("The error could not be stored: %s", storing_error)
 
 
 WAITING: Final[Mapping[str, str]] = {

@@ -68,7 +68,7 @@ class NameLookups:
 
 
 NAMES = "idp.names"
-"""The key of `Names` in click's context."""
+"""The key of `NameLookups` in click's context."""
 
 
 def name_lookups() -> NameLookups | None:
@@ -92,21 +92,21 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        printed, left = io.StringIO(), None
+        printed, early_exit = io.StringIO(), None
         try:
             with transaction(application(click.get_current_context())), redirect_stdout(printed):
                 try:
-                    answer = command(*args, **kwargs)
-                except click.exceptions.Exit as exiting:  # done, with an exit code of its own
-                    left = exiting
+                    result = command(*args, **kwargs)
+                except click.exceptions.Exit as error:  # done, with an exit code of its own
+                    early_exit = error
         except Refusal as error:
             raise to_click_error(error) from error
-        except (OperationalError, ProgrammingError) as fault:
-            raise Refused(f"The database refused, and nothing was changed. {one_line_summary(fault)}") from fault
+        except (OperationalError, ProgrammingError) as error:
+            raise Refused(f"The database refused, and nothing was changed. {one_line_summary(error)}") from error
         click.echo(printed.getvalue(), nl=False)
-        if left is not None:
-            raise left
-        return answer
+        if early_exit is not None:
+            raise early_exit
+        return result
 
     return run
 

@@ -38,9 +38,9 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_bytes(26).translate(_LETTERS).decode('ascii')}"
 
 
-def derive_id(kind: str, what: str) -> str:
-    """The same identifier for the same `what`, so that it need not be stored to be found again."""
-    return f"{kind}_{digest(what)[:26].translate(_LETTERS).decode('ascii')}"
+def derive_id(kind: str, name: str) -> str:
+    """The same identifier for the same `name`, so that it need not be stored to be found again."""
+    return f"{kind}_{digest(name)[:26].translate(_LETTERS).decode('ascii')}"
 
 
 def digest(secret: str) -> bytes:
@@ -114,27 +114,27 @@ class Passwords:
     def __init__(self, *, memory_kib: int = 19_456, passes: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._hashing = ThreadPoolExecutor(1, "hashing")  # each thread keeps the memory of its last hash
-        self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
+        self._dummy_hash = self._hasher.hash(secrets.token_urlsafe(32))
         self.hashed = 0
         """How many hashes this process has calculated: tests compare the work for known and unknown names."""
 
     def hash(self, password: str) -> str:
-        """The argon2id string to store. Raises `ValueError` beyond `PASSWORD_LIMIT`."""
+        """The argon2id string to store. Raises `ValueError` beyond `MAX_PASSWORD_LENGTH`."""
         if len(password) > MAX_PASSWORD_LENGTH:
             raise ValueError("longer than any password we accept")
-        return self._in_turn(lambda: self._hasher.hash(_bytes(password)))
+        return self._run_hashing(lambda: self._hasher.hash(_bytes(password)))
 
     def matches(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
         if len(password) > MAX_PASSWORD_LENGTH:
             stored, password = None, ""
         try:
-            self._in_turn(lambda: self._hasher.verify(stored or self._nobody, _bytes(password)))
+            self._run_hashing(lambda: self._hasher.verify(stored or self._dummy_hash, _bytes(password)))
         except (VerifyMismatchError, VerificationError, InvalidHashError):
             return False
         return stored is not None
 
-    def _in_turn(self, work: Callable[[], T]) -> T:
+    def _run_hashing(self, work: Callable[[], T]) -> T:
         def counted() -> T:
             self.hashed += 1
             return work()

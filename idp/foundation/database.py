@@ -296,7 +296,7 @@ Model = TypeVar("Model", bound=Base)
 def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | None:
     """The row with this primary key as it is now, unchangeable by others until this transaction ends; None without one.
 
-    What the session knew of the row is replaced: decide on what this returns, never on an object loaded earlier.
+    The object in the session is refreshed: decide on what this returns, never on an object loaded earlier.
     `shared` lets others read it under the same lock; do not change a row that you hold so. Where several are held,
     they are locked in one order, or two transactions wait for each other: registration, join request, estab,
     review, invitation, person, membership, then links, codes and counters of guesses; sessions last. SQLite has one
@@ -309,13 +309,13 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     return session().scalar(statement.with_for_update(of=model, read=shared, key_share=not shared))
 
 
-def advisory_lock(*what: str) -> None:
-    """Hold the lock named `what` until the transaction ends; other transactions wait here for it.
+def advisory_lock(*name: str) -> None:
+    """Hold the lock called `name` until the transaction ends; other transactions wait here for it.
 
     For decisions about rows that do not exist yet, such as "at most five an hour". SQLite has one writer in any case.
     """
     if connection().dialect.name == "postgresql":
-        number = int.from_bytes(crypto.digest("\0".join(what))[:8], signed=True)
+        number = int.from_bytes(crypto.digest("\0".join(name))[:8], signed=True)
         connection().execute(select(func.pg_advisory_xact_lock(number)))
 
 

@@ -42,7 +42,7 @@ def settings() -> Iterator[Finding]:
 
 
 def limits() -> Iterator[Finding]:
-    """What counts the limits by address answers: Redis, where there are several processes."""
+    """The storage of the rate limits responds: Redis, where there are several processes."""
     from idp.foundation.web.throttle import limiter
 
     if limiter.storage.check():

@@ -1,4 +1,4 @@
-"""What we refuse: the exceptions that become an error page or an error response.
+"""The exceptions that become an error page or an error response.
 
 * Refusal             code, status, message (may be shown), reason (is only logged)
   - NotFound          404: not there, or not the caller's; the two are not distinguished
@@ -53,14 +53,14 @@ class BadRequest(Refusal):
 
 
 class NotFound(Refusal):
-    """Nothing here; the same for what does not exist and for what belongs to others."""
+    """The resource does not exist, or belongs to somebody else: the response is the same."""
 
     code, status, title = "not_found", 404, "Page not found"
     message = "If you typed the address, please check it. If you followed a link, it may be out of date."
 
 
 class TooManyRequests(Refusal):
-    """Too often. `retry_after` is in seconds."""
+    """Too many requests. `retry_after` is in seconds."""
 
     code, status, title = "too_many_requests", 429, "Too many tries"
     message = "This has been tried too often. Please wait a little and try again."

@@ -1,4 +1,4 @@
-"""What a combination of settings must not be: anywhere, or in production; and what `idp doctor` warns of there."""
+"""Faults in combinations of settings: in any environment, and in production; and warnings for `idp doctor`."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ MIN_TOKEN_LENGTH: Final = 24
 
 
 def inconsistencies(settings: "Settings") -> list[str]:
-    """What cannot work in any environment."""
+    """Faults that prevent the service from working in any environment."""
     session, tokens = settings.session, settings.tokens
     checks = {
         "session.idle: must not be longer than session.absolute": session.idle > session.absolute,
@@ -70,7 +70,7 @@ def _incomplete_providers(settings: "Settings") -> Iterator[str]:
 
 
 def production_faults(settings: "Settings") -> list[str]:
-    """What production may not have (security.md S40)."""
+    """Settings that are not allowed in production (security.md S40)."""
     mail, sms = settings.mail, settings.sms
     checks = {
         "server.issuer: must be https": not settings.server.is_https,
@@ -121,7 +121,7 @@ def _shipped_keys() -> dict[bytes, str]:
 
 
 def warnings(settings: "Settings") -> list[str]:
-    """What production may have and hardly ever should; nothing elsewhere."""
+    """Settings that are allowed in production but rarely right; empty in other environments."""
     if settings.environment != "production":
         return []
     server, service = settings.server, settings.service

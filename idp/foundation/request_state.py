@@ -68,20 +68,20 @@ def part(kind: type[PartT]) -> PartT:
 
 
 def user() -> object | None:
-    """Who Flask-Login takes to be signed in; None as long as nothing has looked.
+    """The user that Flask-Login has loaded; None until then.
 
-    Its own `current_user` looks into the form cookie before it asks us, which costs a signature.
+    Its `current_user` reads the form cookie first, which costs the check of a signature.
     """
     return cast("object | None", g.get("_login_user"))
 
 
 def set_user(signed_in: object) -> None:
-    """Say who is signed in for the rest of this request; `login_user` would write it into the form cookie too."""
+    """Set the signed-in user for the rest of this request; `login_user` would write to the form cookie too."""
     g._login_user = signed_in  # noqa: SLF001  where Flask-Login keeps it
 
 
 def forget_user() -> None:
-    """Let Flask-Login look again; `logout_user` would write to the form cookie."""
+    """Make Flask-Login load the user again; `logout_user` would write to the form cookie."""
     g.pop("_login_user", None)
 
 

@@ -1,6 +1,6 @@
 """Scopes: their syntax (RFC 6749 §3.3) and their catalogue, `config/scopes.toml`.
 
-Only `parse` and `format` know the syntax; everyone else has a frozenset.
+Only `parse` and `format` read and write the syntax; all other code uses a frozenset.
 """
 
 import re
@@ -27,7 +27,7 @@ CLAIMS: Final[dict[str, tuple[str, ...]]] = {
     "phone": ("phone_number", "phone_number_verified"),
     "organisation": ("organisation", "estab_id", "estab_status", "role"),
 }  # fmt: skip
-"""What each scope says of a person and their school (OpenID Connect Core §5.4; `organisation` is ours)."""
+"""The claims of each scope about a person and their school (OpenID Connect Core §5.4; `organisation` is ours)."""
 SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in names}
 
 
@@ -64,7 +64,7 @@ class Scope:
 
 
 class BadCatalogue(ValueError):
-    """`config/scopes.toml` does not say of each member under which one scope it is given out."""
+    """`config/scopes.toml` does not name exactly one scope for each member."""
 
 
 @cache
@@ -98,7 +98,7 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
 
 
 _cached = lru_cache(maxsize=1024)
-"""For what the few combinations that clients are registered for are asked again and again."""
+"""For calls that are repeated with the few combinations that clients are registered for."""
 
 
 def parse(text: str | None) -> frozenset[str]:

@@ -365,13 +365,13 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
-def _replace_faulty(bad: ValidationError, overrides: dict[str, Any]) -> Settings | None:
+def _replace_faulty(error: ValidationError, overrides: dict[str, Any]) -> Settings | None:
     """The settings with their defaults in place of what is wrong, so that the rest is checked too; None if that fails.
 
     What has no default is a secret, for which a random key stands in.
     """
     mended, defaults = copy.deepcopy(overrides), _read(ROOT / "config" / "default.toml")
-    for fault in bad.errors():
+    for fault in error.errors():
         *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), fault["loc"])]
         place, usual = mended, defaults
         for table in tables:

@@ -26,7 +26,7 @@ from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
 from idp.outbox.models import Message
 
 Work = Callable[[], AbstractContextManager[Any]]
-"""Opens one transaction: `partial(transactions.work, app)`."""
+"""Opens one transaction: `partial(transactions.transaction, app)`."""
 
 BATCH_SIZES: Final = {"email": 20, "sms": 20, "event": 1}
 """Messages leased at once. Events go to many servers, and one that hangs must not delay the others."""

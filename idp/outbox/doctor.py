@@ -1,4 +1,4 @@
-"""Checks of `idp doctor` for the messages that have not left."""
+"""Checks of `idp doctor` for undelivered messages."""
 
 from collections.abc import Iterator
 from datetime import timedelta

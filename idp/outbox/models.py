@@ -1,4 +1,4 @@
-"""Messages waiting to leave."""
+"""Messages that wait to be sent."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class Message(Base):
     client: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    """After this it is of no use and is not sent: a link that has expired."""
+    """Not sent after this, for instance because a link in it has expired."""
     due_at: Mapped[datetime]
     give_up_at: Mapped[datetime]
     """Until then delivery is retried; then the message has failed, and can be retried by hand."""

@@ -139,8 +139,8 @@ def _in_utc(since: datetime) -> datetime:
     """The same moment in UTC. Raises `InvalidParameter` where its offset leads outside the years 1 to 9999."""
     try:
         return since.astimezone(UTC)
-    except OverflowError as fault:
-        raise InvalidParameter("changed_since: is too early or too late", reason="changed_since") from fault
+    except OverflowError as error:
+        raise InvalidParameter("changed_since: is too early or too late", reason="changed_since") from error
 
 
 def _estab_of(access: Access) -> str | None:

@@ -113,8 +113,8 @@ def _current(client: AnyClient, members: Sequence[Membership]) -> dict[str, Auth
     """The current agreements of these schools with `client`, by the estab's internal id."""
     ids = [member.estab_id for member in members]
     between = Authorisation.estab_id.in_(ids), Authorisation.client_id == client.id
-    open_ones = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
-    rows = session().scalars(select(Authorisation).where(*between, *open_ones))
+    is_current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+    rows = session().scalars(select(Authorisation).where(*between, *is_current))
     return {authorisation.estab_id: authorisation for authorisation in rows}
 
 

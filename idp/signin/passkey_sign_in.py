@@ -60,5 +60,5 @@ def complete(half: HalfSignedIn, answer: str, *, browser: str) -> None:
 
     try:
         second_step.complete(half, prove, METHODS)
-    except second_step.WrongAnswer as wrong:
-        raise refusals[0] from wrong
+    except second_step.WrongAnswer as wrong_answer:
+        raise refusals[0] from wrong_answer

@@ -10,7 +10,7 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from idp.developers import quick_starts
-from idp.foundation.web.transactions import work as a_request
+from idp.foundation.web.transactions import transaction as a_request
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 

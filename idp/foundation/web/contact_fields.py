@@ -82,13 +82,13 @@ def parse_email(text: str | None, *, whose: str = "your") -> str:
     address = visible(text)
     if not address:
         raise ValidationError(f"Enter {whose} e-mail address")
-    error = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
+    invalid = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
     if len(address) > MAX_EMAIL_LENGTH:
-        raise error
+        raise invalid
     try:
         result = validate_email(address, check_deliverability=False, strict=True)
-    except EmailNotValidError as fault:
-        raise error from fault
+    except EmailNotValidError as error:
+        raise invalid from error
     if result.ascii_email is None:
         raise ValidationError("Enter an e-mail address whose part before the @ has plain letters only")
     return result.ascii_email
@@ -99,18 +99,18 @@ def parse_mobile(text: str | None) -> str:
     cleaned = unicodedata.normalize("NFKC", visible(text))
     if not cleaned:
         raise ValidationError("Enter your mobile number")
-    error = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
+    invalid = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
     if not PHONE_NUMBER_CHARACTERS.fullmatch(
         cleaned
     ):  # the parser would take letters for keys, and the rest for an extension
-        raise error
+        raise invalid
     try:
         number = phonenumbers.parse(cleaned[:MAX_MOBILE_LENGTH], "GB")
-    except NumberParseException as fault:
-        raise error from fault
+    except NumberParseException as error:
+        raise invalid from error
     if not _is_fictional(number):
         if not phonenumbers.is_valid_number(number):
-            raise error
+            raise invalid
         if phonenumbers.number_type(number) not in MOBILE_NUMBER_TYPES:
             raise ValidationError("Enter a mobile number: we send text messages to it")
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
