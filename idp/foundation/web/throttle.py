@@ -40,7 +40,7 @@ def caller_key() -> str:
 def network_of(text: str, *, ipv4_prefix: int = 32, ipv6_prefix: int = IPV6_PREFIX) -> str:
     """The network of the address `text`, in CIDR notation; of an IPv4 address with `ipv4_prefix` 32, the address.
 
-    By default what `caller_key` counts requests under. An IPv4 address that is written as an IPv6 one is an IPv4 address.
+    By default that of `caller_key`. An IPv4 address that is written as an IPv6 one is an IPv4 address.
     """
     try:
         address = ip_address(text)
