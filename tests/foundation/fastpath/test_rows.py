@@ -27,7 +27,7 @@ def misspelt(family: families.Family, row: live.Row) -> None:
     family.basis.linage
     family.standing.until
     row.untill
-    found = families._FAMILY.one(by_digest=b"")
+    found = families._SELECT.one(by_digest=b"")
     found.id
     assert found is not None
     found.revoked
