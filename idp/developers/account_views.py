@@ -174,7 +174,7 @@ def people() -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"))
 @form_drafts.form_shown_at("developers.account.people")
 def remove(developer_id: str) -> ResponseReturnValue:
-    """Remove somebody, whose sessions end."""
+    """Remove a person, and end their sessions."""
     developer = signed_in.developer()
     _owners_only(developer)
     try:

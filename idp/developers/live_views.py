@@ -58,7 +58,7 @@ def list_requests() -> ResponseReturnValue:
 @bp.get("/requests/<request_id>")
 @security.developer
 def show_request(request_id: str) -> ResponseReturnValue:
-    """One of them, with what schools would read."""
+    """A request, with what schools would read."""
     return render_template("developers/request.html", case=going_live.read(signed_in.developer(), request_id))
 
 

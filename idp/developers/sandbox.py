@@ -160,7 +160,7 @@ def verify(actor: Actor, estab_id: str) -> Estab:
 
 
 def _manifest(actor: Actor, name: str, registration: dict[str, Any]) -> dict[str, Any]:
-    """The registration that suits the software, with what a live application has to say about itself filled in."""
+    """The manifest: the registration of the software, with placeholders for what only live applications need."""
     partner = actor.partner
     required = frozenset(registration["scopes"].get("required", ()))
     optional = frozenset(name for name, scope in scopes.for_partners().items() if scope.kind != "client") - required

@@ -128,7 +128,7 @@ def make_application() -> ResponseReturnValue:
         except quick_starts.InvalidValue as error:
             form.address.errors = [error.message]
         except InvalidMetadata as error:
-            _refuse(form, error.faults)
+            _show_faults(form, error.faults)
         except sandbox.TooManyApplications as error:
             form.form_errors.append(error.message)
         else:
@@ -145,7 +145,7 @@ def make_application() -> ResponseReturnValue:
     return render_template("developers/sandbox_new.html", form=form), 422 if form.errors else 200
 
 
-def _refuse(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
+def _show_faults(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
     for name, reason in faults:
         if name == "client_name":
             form.name.errors = [*form.name.errors, f"The name {reason}."]

@@ -33,7 +33,7 @@ bp.register_blueprint(try_it_views.bp)
 @security.anyone
 @rate_limit(600)
 def home() -> ResponseReturnValue:
-    """What there is for developers, and for one who is signed in how far their company is."""
+    """The first page for developers; with the progress of their company for one who is signed in."""
     developer = signed_in.developer_or_none()
     partner_progress = progress.of_partner(developer) if developer else None
     return render_template("developers/home.html", developer=developer, progress=partner_progress)
@@ -53,7 +53,7 @@ def list_quick_starts() -> ResponseReturnValue:
 @security.anyone
 @rate_limit(600)
 def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
-    """One of them, with the client id and the address of the query filled in."""
+    """A quick start, with the client id and the address of the query filled in."""
     quick_start = quick_starts.find(quick_start_id)
     form = FillInForm(formdata=request.args, meta={"csrf": False})
     values = quick_starts.fill_values()

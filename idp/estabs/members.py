@@ -32,9 +32,9 @@ class RemovedAlready(Refusal):
 
 
 def find(by: Membership, person_id: str) -> Membership:
-    """How a person acts for the school of `by`.
+    """The membership of a person at the school of `by`.
 
-    Raises `NotFound`, also for people of other schools, and for one who did act for this one `RemovedAlready`.
+    Raises `NotFound`, also for people of other schools, and `RemovedAlready` for one who was removed.
     """
     member = session().get(Membership, (person_id, by.estab_id))
     if member is None:

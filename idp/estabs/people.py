@@ -96,7 +96,7 @@ def get_open_locked(person_id: str) -> Administrator:
 
 
 def membership(person_id: str, estab_id: str) -> Membership | None:
-    """How this person acts for the estab with this internal id; None if they do not, or no longer."""
+    """The membership of this person at the estab with this internal id; None if they do not act for it."""
     row = session().get(Membership, (person_id, estab_id))
     return row if row is not None and row.removed_at is None else None
 

@@ -64,7 +64,7 @@ class Ports:
     event_bodies: Mapping[str, EventBody]
     """By the name of the event."""
     endpoint_state: Callable[[str], str]
-    """How the endpoint of the estab with this internal id stands; `none` without one."""
+    """The state of the endpoint of the estab with this internal id; `none` without one."""
     revoke_endpoint_tokens: Callable[[str, str, str, str], bool]
     """Revoke the tokens of an agent: of the estab with this internal id, this client, bound to the key with this
     thumbprint; and those of this lineage. Returns whether the client has others of the estab."""

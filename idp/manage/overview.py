@@ -102,7 +102,7 @@ class Overview:
     system: str
     """The name of the school's management information system."""
     server: str
-    """How the school's server stands, in words."""
+    """The state of the school's server, in words."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     servers: list[Shared] = field(default_factory=list)
@@ -132,7 +132,7 @@ def build_overview(member: Membership) -> Overview:
 
 
 def _server(estab_id: str) -> str:
-    """The name of the school's server and how it stands."""
+    """The name of the school's server and its state."""
     page = endpoint_page.build_page(endpoints.current(estab_id))
     return "Not connected yet" if page is None else f"{page.name}: {page.words.lower()}"
 

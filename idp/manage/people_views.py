@@ -63,7 +63,7 @@ def home() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def invite() -> ResponseReturnValue:
     """Invite a person. Neither the answer nor the mail depends on whether the address has an account."""
-    owner, form = _owner(), InviteForm()
+    owner, form = _require_owner(), InviteForm()
     if form.validate_on_submit():
         try:
             invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
@@ -87,7 +87,7 @@ def invite() -> ResponseReturnValue:
 @step_up.required
 def resend(invitation_id: str) -> ResponseReturnValue:
     """Send a new link in place of the one before."""
-    invitation = invitations.resend(invitation_id, by=_owner())
+    invitation = invitations.resend(invitation_id, by=_require_owner())
     flash(f"We have sent {invitation.name} a new link. The earlier link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -98,7 +98,7 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 @step_up.required
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
-    invitation = invitations.cancel(invitation_id, by=_owner())
+    invitation = invitations.cancel(invitation_id, by=_require_owner())
     flash(f"The invitation to {invitation.name} is cancelled. Its link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -108,7 +108,7 @@ def cancel(invitation_id: str) -> ResponseReturnValue:
 @step_up.required
 def role(person_id: str) -> ResponseReturnValue:
     """Give a person another role."""
-    owner = _owner()
+    owner = _require_owner()
     member = members.find(owner, person_id)
     form = RoleForm(role=member.role)
     if form.validate_on_submit():
@@ -128,7 +128,7 @@ def role(person_id: str) -> ResponseReturnValue:
 @step_up.required
 def remove(person_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a person at once."""
-    owner = _owner()
+    owner = _require_owner()
     member, form = members.find(owner, person_id), Form()
     if member.person_id == owner.person_id:
         return redirect(url_for(".leave"), 303)
@@ -159,7 +159,7 @@ def leave() -> ResponseReturnValue:
 @step_up.required
 def hand_over() -> ResponseReturnValue:
     """Make a colleague an owner, and step down."""
-    owner, form = _owner(), HandOverForm()
+    owner, form = _require_owner(), HandOverForm()
     colleagues = people_page.successors(owner)
     form.person.choices = [SelectChoice(member.person_id, member.person.name) for member in colleagues]
     if form.validate_on_submit():
@@ -174,7 +174,7 @@ def hand_over() -> ResponseReturnValue:
     return page, 422 if form.errors else 200
 
 
-def _owner() -> Membership:
+def _require_owner() -> Membership:
     """The person who is signed in. Raises `authority.NotPermitted` for one who is no owner."""
     member: Membership = current_user.membership
     authority.check(member, Action.MANAGE_PEOPLE)

@@ -161,7 +161,7 @@ def waiting() -> list[RegistrationRequest]:
 
 
 def mark_mailed(*, limit: int) -> list[str]:
-    """Mark the next that wait and that our staff were not told of as told; returns their ids."""
+    """Mark the next waiting requests that our staff have no mail about as mailed; returns their ids."""
     due = RegistrationRequest.state == "waiting", RegistrationRequest.staff_mailed_at.is_(None)
     oldest = RegistrationRequest.requested_at, RegistrationRequest.id
     batch = select(RegistrationRequest.id).where(*due).order_by(*oldest).limit(limit).scalar_subquery()

@@ -58,7 +58,7 @@ def add(client_id: str, jwks: Collection[dict[str, Any]], *, by: str) -> None:
 
 
 def remove(client_id: str, jwks: Collection[dict[str, Any]]) -> None:
-    """The application can no longer sign by these keys."""
+    """Delete keys that `add` added."""
     kids = [jwk["kid"] for jwk in jwks]
     session().execute(delete(TrialKey).where(TrialKey.client_id == client_id, TrialKey.kid.in_(kids)))
     registry.bump_version(registry.find(client_id))

@@ -37,7 +37,7 @@ def add(client_id: str, secret: str, *, by: str) -> None:
 
 
 def remove(client_id: str, secret: str) -> None:
-    """The application can no longer use this secret."""
+    """Delete a secret that `add` added."""
     session().execute(
         delete(ClientSecret).where(ClientSecret.client_id == client_id, ClientSecret.digest == crypto.digest(secret))
     )

@@ -169,7 +169,7 @@ def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
 
 
 def _has_status(status: str) -> ColumnElement[bool]:
-    """As `Authorisation.state` says it."""
+    """The condition for agreements in this state, as `Authorisation.state` has it."""
     is_open, is_over = Authorisation.withdrawn_at.is_(None), Authorisation.until <= clock.now()
     if status == "withdrawn":
         return ~is_open

@@ -84,7 +84,7 @@ class Offer:
 
     @property
     def shown(self) -> str:
-        """Stands for all that a page shows of it, to notice that it has changed since."""
+        """A digest of what a page shows of the offer, to detect that it has changed since."""
         parts = [
             f"{service.agreement.id} {service.client.agreement_version} {scopes.format(service.required)} "
             f"{scopes.format(service.optional)} {service.obstacle}"

@@ -29,7 +29,7 @@ def mark(person: Administrator) -> str:
 
 
 def replaceable(secret: str, shown_mark: str | None) -> Administrator | None:
-    """The person whose passphrase, generated with this welcome link, a browser with this mark may replace, or None."""
+    """The person of this welcome link, if a browser with this mark may replace their passphrase; else None."""
     link = session().get(PersonalSecret, crypto.digest(secret))
     if link is None or link.purpose != links.WELCOME or link.used_at is None:
         return None

@@ -27,10 +27,10 @@ def keep_opener() -> None:
 @security.anyone
 @limiter.limit(at_most(30, "hour"), methods=["POST"])
 def start() -> ResponseReturnValue:
-    """Whose password it is. What follows is the same for every name."""
+    """Ask for the name of the account. The next pages are the same for unknown names."""
     form = ResetName()
     if form.validate_on_submit():
-        _answer_with_cookie(reset.begin(form.username.data, device=devices.device_id()))
+        _set_reset_cookie(reset.begin(form.username.data, device=devices.device_id()))
         return redirect(_address("code"), 303)
     page = render_template("signin/reset.html", form=form, sign_in=_address("sign_in"))
     return page, 422 if form.errors else 200
@@ -57,7 +57,7 @@ def code() -> ResponseReturnValue:
         except Refusal as error:  # no rollback: the try is counted
             form.code.errors = [error.message]
         else:
-            _answer_with_cookie(secret)
+            _set_reset_cookie(secret)
             return redirect(_address("choose"), 303)
     page = render_template("signin/reset_code.html", form=form, start=_address("start"))
     return page, 422 if form.errors else 200
@@ -132,7 +132,7 @@ def _secret() -> str | None:
     return request.cookies.get(_cookie_name())
 
 
-def _answer_with_cookie(secret: str) -> None:
+def _set_reset_cookie(secret: str) -> None:
     security.set_cookie(_cookie_name(), secret, lifetime=reset.LIFETIME)
 
 

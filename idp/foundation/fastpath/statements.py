@@ -47,8 +47,8 @@ class _Compiled:
     def to_python(self, fetched: Sequence[Any]) -> list[Any]:
         """The values of a row of the driver."""
         values = list(fetched)
-        for place, process in self.read:
-            values[place] = process(values[place])
+        for index, process in self.read:
+            values[index] = process(values[index])
         return values
 
 
@@ -166,8 +166,8 @@ def _compile(core: Core, dialect: Dialect) -> _Compiled:
             if (process := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         },
         read=tuple(
-            (place, process)
-            for place, column in enumerate(columns)
+            (index, process)
+            for index, column in enumerate(columns)
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ),
         gives_rows=bool(columns),

@@ -21,7 +21,7 @@ from idp.oidc import errors
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import ReplyTo
 
-Answer = tuple[int, str, list[tuple[str, str]]]
+ResponseParts = tuple[int, str, list[tuple[str, str]]]
 """Status, body and headers, as Authlib takes them."""
 MODES: Final = ("query", "form_post", "jwt", "query.jwt", "form_post.jwt")
 """What `response_mode` may be; `jwt` means `query.jwt` for the code flow (JARM §2.3.4)."""
@@ -31,23 +31,25 @@ SIGNED_RESPONSE_SECONDS: Final = 600
 """How long a signed response is valid: the longest that JARM §2.1 recommends. The code in it expires earlier."""
 
 
-def send(to: ReplyTo, params: Iterable[tuple[str, str]]) -> Answer:
+def send(to: ReplyTo, params: Iterable[tuple[str, str]]) -> ResponseParts:
     """Send `params`, `state` and `iss` to the redirect URI: by a 303, or by a form that a script submits."""
-    sent, redirect_uri = [*params], to.redirect_uri
+    parameters, redirect_uri = [*params], to.redirect_uri
     if to.state is not None:
-        sent.append(("state", to.state))
-    sent = [("response", _signed(to.client, sent))] if to.mode in SIGNED_MODES else [*sent, ("iss", _issuer())]
+        parameters.append(("state", to.state))
+    parameters = (
+        [("response", _signed(to.client, parameters))] if to.mode in SIGNED_MODES else [*parameters, ("iss", _issuer())]
+    )
     if to.mode in FORM_POST_MODES and is_http(redirect_uri):
         security.allow_form_redirects()
         page = render_template(
-            "oidc/form_post.html", action=redirect_uri, fields=sent, partner=to.client.registered.client_name
+            "oidc/form_post.html", action=redirect_uri, fields=parameters, partner=to.client.registered.client_name
         )
         return 200, page, [("Content-Type", "text/html; charset=utf-8")]
     separator = "&" if "?" in redirect_uri else "?"
-    return 303, "", [("Location", f"{redirect_uri}{separator}{urlencode(sent)}")]
+    return 303, "", [("Location", f"{redirect_uri}{separator}{urlencode(parameters)}")]
 
 
-def send_error(to: ReplyTo, error: OAuth2Error) -> Answer:
+def send_error(to: ReplyTo, error: OAuth2Error) -> ResponseParts:
     """Send an error (RFC 6749 §4.1.2.1)."""
     return send(to, errors.body(error).items())
 

@@ -13,7 +13,7 @@ from idp.outbox.letter import Later, Letter, Refused
 
 @contextmanager
 def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
-    """There is nothing to open, because each event has an address of its own."""
+    """A function that pushes an event. Each event has an address of its own, so no connection is kept."""
 
     def push(letter: Letter) -> None:
         body = letter.text.encode("ascii")

@@ -92,7 +92,7 @@ class Approval:
 class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §4.1 as Authlib does it, on our rows."""
 
-    def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
+    def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.ResponseParts:
         """Respond with a code, or with `access_denied` if it was not approved, and use the request up."""
         request = self.request.checked
         pending_requests.spend(request)
