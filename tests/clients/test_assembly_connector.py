@@ -114,7 +114,7 @@ def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provi
     assert "signs in here with the school account once" in page
 
 
-def test_names_are_shown_only_to_whoever_has_signed_in_with_the_school_account(
+def test_names_are_shown_only_to_people_who_have_signed_in_with_the_school_account(
     app, provider, office, parts, monkeypatch
 ):
     received = {
@@ -412,7 +412,7 @@ def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
 
 
-def test_a_refresh_that_is_refused_for_another_reason_holds_nobody_up(person, provider, parts):
+def test_a_refresh_that_is_refused_for_another_reason_holds_no_one_up(person, provider, parts):
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
@@ -426,7 +426,7 @@ def test_a_refresh_that_is_refused_for_another_reason_holds_nobody_up(person, pr
     assert time.monotonic() - began < 20
 
 
-def test_a_program_killed_while_it_refreshed_holds_nobody_up_for_long(person, provider, parts, monkeypatch):
+def test_a_program_killed_while_it_refreshed_holds_no_one_up_for_long(person, provider, parts, monkeypatch):
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0, refresh_claimed_until = ?", (time.time() + 0.3,))

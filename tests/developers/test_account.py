@@ -104,7 +104,7 @@ class TestAuthorisation:
             assert session().get_one(Client, "assembly").version == 1
 
     @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
-    def test_nobody_comes_in_without_signing_in(self, stranger, partner, path):
+    def test_no_one_comes_in_without_signing_in(self, stranger, partner, path):
         answer = stranger.opens(f"/developers{path}")
         assert answer.status_code == 303
         assert answer.location.startswith("/developers/sign-in?next=")

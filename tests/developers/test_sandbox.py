@@ -261,7 +261,7 @@ class TestConsole:
         dev.opens("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in dev.sees
 
-    def test_one_that_takes_nobody_back_for_us_is_not_offered_for_trying(self, dev, made, work):
+    def test_one_that_takes_no_one_back_for_us_is_not_offered_for_trying(self, dev, made, work):
         with work():
             document = manifest.of_client(registry.find(made[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")

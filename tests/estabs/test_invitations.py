@@ -75,7 +75,7 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
     assert outbox.all("account_made") == []
 
 
-def test_who_was_removed_and_comes_back_has_the_same_membership_again(work, school, outbox, clock):
+def test_a_person_who_was_removed_and_comes_back_has_the_same_membership_again(work, school, outbox, clock):
     with work():
         al = an_administrator(email=AL[1], name="Al")
         a_membership(al, session().get_one(Membership, (school.owner, school.estab)).estab, role="owner")
@@ -383,7 +383,7 @@ def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited,
 
 
 @pytest.mark.parametrize("where", ["another school", "this one, before"])
-def test_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, invited, clock, outbox, where):
+def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, invited, clock, outbox, where):
     with work():
         an_administrator(username="bo", email="bo@oakhill.example")
         al = an_administrator(email=AL[1])
@@ -409,7 +409,7 @@ def test_of_two_workers_one_reminds(work, invited, clock, outbox, overtaken):
     assert len(outbox.all("invitation_reminder")) == 1
 
 
-def test_who_is_turned_away_at_that_moment_is_not_reminded(work, school, invited, clock, outbox, overtaken):
+def test_a_person_who_is_turned_away_at_that_moment_is_not_reminded(work, school, invited, clock, outbox, overtaken):
     clock.move(timedelta(days=6))
 
     def cancel():

@@ -60,7 +60,7 @@ def test_a_link_that_cannot_be_used_says_which_it_is(work, secret, clock):
         assert refused(newer) == "link_expired"
 
 
-def test_a_link_is_good_for_nobody_else(work, secret):
+def test_a_link_is_good_for_no_one_else(work, secret):
     with pytest.raises(links.LinkUnknown), work():
         links.spend(secret, "welcome", "adm_al")
     with work():

@@ -229,7 +229,7 @@ def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work
         assert session().get_one(Administrator, ids.viewer).removed_at is not None
 
 
-def test_who_stops_being_an_owner_has_invited_nobody(work, ids):
+def test_a_person_who_stops_being_an_owner_has_invited_no_one(work, ids):
     with work():
         for who in ("jo", "sam"):
             invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))

@@ -52,7 +52,7 @@ def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
         assert colleague.password_hash is None
 
 
-def test_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
+def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
     with work():
         first, second = an_administrator(), an_estab()
         again = people.add(second, email=first.email, **AL)

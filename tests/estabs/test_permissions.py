@@ -52,7 +52,7 @@ def test_a_sentence_names_the_roles_that_may(action, roles):
     assert permissions.who(action) == roles
 
 
-def test_who_was_removed_or_whose_school_is_suspended_may_do_nothing(work):
+def test_a_removed_person_and_one_of_a_suspended_school_may_do_nothing(work):
     with work() as session:
         member = factories.an_administrator().memberships[0]
         member.removed_at = clock.now()

@@ -357,7 +357,7 @@ class TestWarnings:
         ):  # fmt: skip
             assert any(warning.startswith(name) for warning in warnings), name
 
-    def test_nobody_else_is(self):
+    def test_no_one_else_is(self):
         assert production.warnings(settings.load()) == []
 
     def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):

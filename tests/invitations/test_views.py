@@ -253,7 +253,7 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
 
 
 @pytest.mark.parametrize("account", ["unverified", "suspended", "rejected"])
-def test_what_an_account_that_nobody_has_verified_agreed_to_keeps_the_contact_from_nothing(
+def test_what_an_account_that_no_one_has_verified_agreed_to_keeps_the_contact_from_nothing(
     account, send, reader, ids, work
 ):
     link = send()

@@ -120,7 +120,7 @@ def test_each_person_has_an_account_of_each_provider(both, account, link, work, 
     assert sorted("Google Workspace" in letter.text for letter in outbox.all("account_unlinked")) == [False, True]
 
 
-def test_after_unlinking_it_signs_nobody_in(signed_in, stranger, provider, account, link):
+def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, account, link):
     link(account.id)
     signed_in.sends(UNLINK)
 
@@ -238,7 +238,7 @@ def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(si
     assert accounts(work) == []
 
 
-def test_who_cancels_is_back_on_the_page(signed_in, provider):
+def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
     state = provider.authorizes(begins(signed_in).location)["state"]
     assert signed_in.comes_back("microsoft", {"error": "access_denied", "state": state}).location == HOME
     assert "Nothing was changed." in signed_in.opens(HOME).text

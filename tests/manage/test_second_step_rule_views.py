@@ -70,7 +70,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         ]
 
 
-def test_the_letter_names_by_username_whom_nobody_has_verified(account, outbox, work):  # noqa: F811
+def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, work):  # noqa: F811
     with work() as session:
         member = people.membership(account.id, account.estab_id)
         session.get_one(Estab, account.estab_id).state = "unverified"

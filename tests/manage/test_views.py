@@ -59,7 +59,7 @@ def test_strangers_are_led_to_sign_in(web):
     assert web.get("/manage").location == "/sign-in?next=/manage"
 
 
-def test_whoever_is_signed_in_is_led_to_the_desk(jo):
+def test_a_person_who_is_signed_in_is_redirected_to_the_desk(jo):
     assert jo.opens("/").location == "/manage"
 
 
@@ -231,7 +231,7 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "change"])
-def test_nobody_else_decides(jo, shared, new_browser, work, act):
+def test_no_one_else_decides(jo, shared, new_browser, work, act):
     with work() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
@@ -249,7 +249,7 @@ def test_nobody_else_decides(jo, shared, new_browser, work, act):
 
 
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
-def test_whoever_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work, act):
+def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work, act):
     jo.sends(f"/manage/sharing/{shared}/stop")
     jo.opens("/sign-out")  # any page with a form
     jo.sends_again(f"/manage/sharing/{shared}/{act}")

@@ -122,7 +122,7 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
     assert "No school is registered under that Estab ID" in result.output
 
 
-def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
+def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
     with work() as database:
         completed(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
         request_id = database.query(JoinRequest).one().id

@@ -288,7 +288,7 @@ def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed, cloc
     assert tries(work, pressed, shown(work, pressed)) is None
 
 
-def test_whoever_pressed_by_mistake_stops_it(work, pressed):
+def test_a_person_who_pressed_by_mistake_stops_it(work, pressed):
     with work():
         verify.stop_in_browser(signup.find_in_browser(pressed, OTHERS), OTHERS)
 

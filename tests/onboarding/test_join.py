@@ -55,7 +55,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     assert "sam@oakhill.example" not in letters[0].text
 
 
-def test_asking_again_bothers_nobody_a_second_time(work, owner, join_request_id, outbox):
+def test_asking_again_bothers_no_one_a_second_time(work, owner, join_request_id, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert completed(a_registration(school, email="SAM@oakhill.example")) == "joining"
@@ -87,7 +87,7 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 
 
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
-def test_nobody_joins_as_more_than_an_admin(work, owner, join_request_id, role):
+def test_no_one_joins_as_more_than_an_admin(work, owner, join_request_id, role):
     with work() as database:
         me, request = decides(database, owner, join_request_id)
         with pytest.raises(ValueError, match="is not a role to join with"):
@@ -260,7 +260,7 @@ def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, join_request_i
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
-def test_nobody_joins_an_account_that_is_not_active(work, owner, join_request_id, clock, state):
+def test_no_one_joins_an_account_that_is_not_active(work, owner, join_request_id, clock, state):
     clock.move(timedelta(days=14))
     with work() as database:
         database.merge(owner).memberships[0].estab.state = state
@@ -279,7 +279,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
     assert outbox.all("join_request") == []
 
 
-def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, owner, outbox):
+def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(work, owner, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert completed(a_registration(school, email="Owner@oakhill.example")) == "member"
@@ -287,7 +287,7 @@ def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, o
     assert outbox.all("join_request") == []
 
 
-def test_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, owner, outbox):
+def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, owner, outbox):
     with work() as database:
         estab = database.merge(owner).memberships[0].estab
         an_administrator(an_estab(), **SAM)
@@ -331,7 +331,7 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_i
         assert decisions == {True: "declined", False: None}
 
 
-def test_whoever_was_declined_may_ask_again(work, owner, join_request_id, outbox):
+def test_a_person_who_was_declined_may_ask_again(work, owner, join_request_id, outbox):
     with work() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])

@@ -51,7 +51,7 @@ def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(work,
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
-def test_nobody_is_rejected_without_a_reason(work, estab_id, reason):
+def test_no_one_is_rejected_without_a_reason(work, estab_id, reason):
     with pytest.raises(review.ReasonMissing), work():
         review.reject(estab_id, reason, by="cli")
     with work() as database:

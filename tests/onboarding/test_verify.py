@@ -146,7 +146,7 @@ def test_the_link_of_an_expired_registration_has_expired(work, secret):
         verify.accept_proof(secret, OURS)
 
 
-def test_whoever_did_not_ask_for_it_stops_the_registration(work, secret):
+def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
     with work():
         verify.stop(secret)
 
@@ -204,7 +204,7 @@ def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
         signup.change_address(the_one(database), "once-more@oakhill.example")
 
 
-def test_one_address_is_sent_five_links_an_hour_whoever_asks(work, secret):
+def test_one_address_is_sent_five_links_an_hour_in_total(work, secret):
     for _ in range(4):
         with work():
             a_registration(a_school())

@@ -338,7 +338,7 @@ def test_too_many_mails_is_a_page_that_says_what_to_do(office, school, outbox, c
     assert "only the newest link works" in page.text
 
 
-def test_whoever_did_not_ask_stops_it(office, phone, school, outbox):
+def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
     types_details(office, school)
     waiting = office.page
     phone.opens(link(outbox))

@@ -201,7 +201,7 @@ def test_every_act_of_every_package_is_recorded_so(idp, oak_hill, sam, work, wor
     assert {entry.actor for entry in entries} == {sam}
 
 
-def test_schools_that_close_are_listed_and_released_where_nobody_is_left(idp, oak_hill, work):
+def test_schools_that_close_are_listed_and_released_where_no_one_is_left(idp, oak_hill, work):
     assert "No school with an open account closes." in idp("estabs", "closing").output
     with work() as database:
         closed = database.scalars(select(Estab).where(Estab.estab_id == "E123456")).one()

@@ -173,7 +173,7 @@ class TestSmtp:
         assert len(server.taken) == 1
 
     @pytest.mark.parametrize("security", ["starttls", "tls"])
-    def test_a_certificate_nobody_vouches_for_gets_no_mail(
+    def test_a_certificate_no_one_vouches_for_gets_no_mail(
         self, serving, certificate, change_settings, posted, row, deliver_all, security
     ):
         _, context = certificate

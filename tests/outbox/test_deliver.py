@@ -132,7 +132,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
         deliver.retry(message)
 
 
-def test_one_bad_address_fails_alone_and_delays_nobody(posted, row, channel, deliver_all):
+def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, deliver_all):
     before, bad, after = posted(), posted(), posted()
     outcomes = {before: None, bad: Refused("unknown user", code=550), after: None}
     channel.send = lambda letter: raised(outcomes[letter.id])
@@ -148,7 +148,7 @@ def raised(outcome):
         raise outcome
 
 
-def test_a_fault_of_our_own_in_one_letter_delays_nobody(posted, row, channel, deliver_all):
+def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, deliver_all):
     bad, good = posted(), posted()
     channel.send = lambda letter: raised(ZeroDivisionError("oops") if letter.id == bad else None)
     deliver_all()
@@ -157,7 +157,7 @@ def test_a_fault_of_our_own_in_one_letter_delays_nobody(posted, row, channel, de
     assert row(bad).due_at > clocks.now()
 
 
-def test_when_nobody_is_there_the_whole_round_waits_without_trying_each(posted, row, channel, deliver_all):
+def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, row, channel, deliver_all):
     messages = [posted() for _ in range(5)]
     channel.outcomes = [None, Unreachable("connection lost")]
     deliver_all()

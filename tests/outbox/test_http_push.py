@@ -63,7 +63,7 @@ def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, work, r
     assert receiver.got == []
 
 
-def test_a_fault_in_a_maker_is_tried_again_and_keeps_nobody_waiting(push, receiver, work, row, clock):
+def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiver, work, row, clock):
     broken, good = push(receiver.uri, "client-1", about="broken"), push(receiver.uri, "client-2")
     turns(work, 3)
     assert row(broken).failed_at is None
@@ -84,7 +84,7 @@ def test_one_client_is_told_one_thing_at_a_time(push, receiver, work, clock):
     assert receiver.tokens == [other, first, second]
 
 
-def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_nobody_elses(
+def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_no_one_elses(
     push, receiver, work, row, clock
 ):  # fmt: skip
     dead = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]

@@ -111,7 +111,7 @@ def test_the_other_scopes_of_a_client_are_not_enough(program, polls):
 
 
 @pytest.mark.parametrize("method", [None, event_types.PUSH])
-def test_who_is_not_registered_to_ask_is_told_how_it_is(new_program, polls, method):
+def test_a_person_who_is_not_registered_to_ask_is_told_how_it_is(new_program, polls, method):
     problem = polls(new_program(events_method=method).signs_in("events"), status=409)
     assert problem["code"] == "no_event_stream"
     assert ("pushed" in problem["detail"]) is (method is not None)

@@ -115,7 +115,7 @@ def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(tel
     assert stream().failures == 1
 
 
-def test_a_client_whose_endpoint_hangs_delays_nobody_else(
+def test_a_client_whose_endpoint_hangs_delays_no_one_else(
     change_settings, work, tell, push, endpoint, other_endpoint, streaming, app
 ):
     change_settings(fetch={"timeout": 1.5})
@@ -215,7 +215,7 @@ def test_an_address_that_is_not_public_gets_nothing(change_settings, tell, push,
     assert "not https" in stream().last_error
 
 
-def test_a_header_that_cannot_be_unsealed_keeps_nobody_else_waiting(
+def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
     work, tell, push, endpoint, other_endpoint, streaming, stream, client_id
 ):
     with work():

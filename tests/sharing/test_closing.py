@@ -165,7 +165,7 @@ class TestReleasing:
             continuing.take_back(world.member("new").estab.school_id, by=world.member("old"))
             assert continuing.offers(world.member("new")) == []
 
-    def test_our_staff_do_it_where_nobody_is_left(self, work, world):
+    def test_our_staff_do_it_where_no_one_is_left(self, work, world):
         with work():
             old, new = (world.member(which).estab for which in ("old", "new"))
             continuing.release_by_staff(old.estab_id, new.estab_id, by="cli")
@@ -176,7 +176,7 @@ class TestWhoIsOffered:
     @pytest.mark.parametrize(
         "why", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
     )
-    def test_nobody_else_learns_anything(self, work, world, why):
+    def test_no_one_else_learns_anything(self, work, world, why):
         with work():
             world.release()
             member = world.member("new")

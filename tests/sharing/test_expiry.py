@@ -65,7 +65,7 @@ class TestReminders:
         clock.move(3 * DAY)
         assert len(sent(work, outbox)) == len(sent(work, outbox)) == 2
 
-    def test_every_owner_gets_one_and_nobody_else(self, work, agreement, clock, outbox):
+    def test_every_owner_gets_one_and_no_one_else(self, work, agreement, clock, outbox):
         with work():
             estab = by_of(agreement).estab
             an_administrator(estab, username="second", email="second@oakhill.example")
@@ -112,7 +112,7 @@ class TestReminders:
         assert len(sent(work, outbox)) == 2
 
     @pytest.mark.parametrize("why", ["paused", "withdrawn", "school closed", "disabled"])
-    def test_nobody_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, why):
+    def test_no_one_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, why):
         with work():
             if why in {"paused", "withdrawn"}:
                 act = authorise.pause if why == "paused" else authorise.withdraw

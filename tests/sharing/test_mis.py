@@ -72,7 +72,7 @@ def test_it_stands_again_when_the_system_is_changed_back(work, owner, outbox, cl
     assert {event for _, event in told(work)} == {"sharing-paused", "sharing-resumed"}
 
 
-def test_what_is_paused_is_nobodys_news(work, owner, outbox):
+def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
     with work():
         member = session().get_one(Administrator, owner).memberships[0]
         for row in authorise.current(member.estab_id):

@@ -287,7 +287,7 @@ class TestMails:
         assert letter.subject.endswith("to look at its new agreement")
 
     @pytest.mark.parametrize("why", ["paused", "withdrawn", "over", "school closed", "disabled"])
-    def test_nobody_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, why):
+    def test_no_one_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, why):
         with work():
             if why in {"paused", "withdrawn"}:
                 act = authorise.pause if why == "paused" else authorise.withdraw

@@ -87,7 +87,7 @@ def test_a_link_is_good_for_a_day(jo, link, clock):
     assert jo.page.find(id="error-code").text == "link_expired"
 
 
-def test_who_is_set_up_gets_no_other_link(jo, link, work):
+def test_a_person_who_is_set_up_gets_no_other_link(jo, link, work):
     set_up(jo, link)
 
     with pytest.raises(operators.AlreadySetUp), work():

@@ -196,7 +196,7 @@ def test_the_options_of_the_second_step_name_the_persons_own(work, account, devi
     assert descriptors["id"] == b64(device.credentials[0].id)
 
 
-def test_a_challenge_of_the_second_step_signs_nobody_in(work, account, device):
+def test_a_challenge_of_the_second_step_signs_no_one_in(work, account, device):
     with work():
         answer = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):

@@ -24,7 +24,7 @@ def test_a_password_is_compared_exactly_as_typed(work, account, typed):
         password.check(account.username, typed, device=None, address=None)
 
 
-def test_whoever_has_no_password_yet_cannot_sign_in(work, account):
+def test_a_person_who_has_no_password_yet_cannot_sign_in(work, account):
     with work() as session:
         session.get_one(Administrator, account.id).password_hash = None
     with work(), pytest.raises(password.WrongPassword):
@@ -45,7 +45,7 @@ def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
         password.check(account.username, PASSWORD, device=None, address=None)
 
 
-def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, account, app, monkeypatch):
+def test_a_password_changed_while_the_old_one_was_checked_lets_no_one_in(work, account, app, monkeypatch):
     hasher = runtime.of(app).passwords
     matches = hasher.matches
 
@@ -60,7 +60,7 @@ def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, a
         password.check(account.username, PASSWORD, device=None, address=None)
 
 
-def test_nobody_waits_for_the_database_while_a_password_is_hashed(work, account, app, monkeypatch):
+def test_no_one_waits_for_the_database_while_a_password_is_hashed(work, account, app, monkeypatch):
     from idp.foundation.database import session
 
     seen: list[bool] = []

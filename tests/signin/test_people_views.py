@@ -57,7 +57,7 @@ def link_and_password(jo, added):
     return link, jo.page.find(id="password").text
 
 
-def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, link_and_password, work):
+def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, link_and_password, work):
     link, first = link_and_password
     jo.sends("/sign-in")  # no matter what the browser shows meanwhile
     jo.sends_again(link, generate="yes")  # the reload of the page that showed it
@@ -174,7 +174,7 @@ def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, added, wor
     assert jo.signs_in(username, OWN).status_code == 303
 
 
-def test_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
+def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
     with work() as session:
         link = links.issue_welcome_url(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
     jo.signs_in(account.username)
@@ -184,7 +184,7 @@ def test_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, acco
     assert jo.opens("/mobile/confirm").status_code == 303
 
 
-def test_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outbox, clock):
+def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outbox, clock):
     _, username, link = added
     clock.move(timedelta(days=7))
     jo.opens(link)

@@ -218,7 +218,7 @@ def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account
     assert [(row.sid, row.ended_at) for row in rows(work, name)] == [(others, None)]
 
 
-def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, clock):
+def test_a_caller_that_requires_a_later_sign_in_gets_none(app, account, work, clock):
     with work(), app.test_request_context():
         sessions.begin(account.id)
         now = clocks.now()
@@ -243,7 +243,7 @@ def test_current_user_says_who_it_is_at_once(app, account, work):
         assert current_user.get_id() == current_user.sid != ""
 
 
-def test_an_operator_is_nobody_to_the_pages_of_schools(app, work):
+def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, work):
     from idp.signin import operators
 
     with work() as session:

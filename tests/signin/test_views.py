@@ -92,7 +92,7 @@ def test_nothing_typed_is_asked_for_at_its_field(jo):
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
-def test_names_that_nobody_types_are_refused_before_any_hash(jo, app, name):
+def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
     before = runtime.of(app).passwords.hashed
     jo.sends("/sign-in", username=name, password="whatever it is")
 
@@ -153,13 +153,13 @@ def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
     )
 
 
-def test_who_is_signed_in_and_goes_nowhere_sees_their_school(jo, account):
+def test_a_person_who_is_signed_in_and_goes_nowhere_sees_their_school(jo, account):
     jo.signs_in(account.username)
 
     assert jo.opens("/sign-in").location == "/"
 
 
-def test_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for_it(jo, account):
+def test_a_person_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for_it(jo, account):
     jo.signs_in(account.username)
     first = jo.cookie("session")
 

@@ -149,7 +149,7 @@ def test_what_belongs_to_something_is_found_below_it(api, stored):
         assert api.get(f"{BASE}/{nowhere}").status_code == 404
 
 
-def test_who_is_in_a_class_needs_the_classes(api, stored, granted):
+def test_the_members_of_classes_need_the_classes(api, stored, granted):
     granted.grant("students")
     assert api.get(f"{BASE}/classes/class-1/students").status_code == 403
 
