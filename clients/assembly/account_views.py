@@ -11,6 +11,7 @@ from clients.assembly.web import (
     browser,
     csrf,
     current,
+    current_account,
     end_sign_in,
     program,
     sign_in_by_password,
@@ -157,20 +158,20 @@ csrf.exempt(initiate)  # the provider may post to it without our token
 @bp.get("/callback")
 def callback() -> ResponseReturnValue:
     """The redirect from the provider. Who was signed in by password stays so, and is known to act for the school."""
-    parts, before = program(), current()
+    parts = program()
     signed_in = school_account.finish(
         parts.database, parts.provider, parts.settings, browser=browser(), response=request.args
     )
-    account_id = before.account_id if before else None
-    if account_id is not None and signed_in.estab_id is not None:
-        urn = (signed_in.about.get("organisation") or {}).get("urn")
-        accounts.acts_for(parts.database, account_id, signed_in.estab_id, urn)
     sign_in_by_school_account(
         SignIn(
             estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
             id_token=signed_in.id_token, claims=signed_in.claims, about=signed_in.about,
         )
     )  # fmt: skip
+    account = current_account()  # None if the sign-in by password has ended meanwhile
+    if account is not None and signed_in.estab_id is not None:
+        urn = (signed_in.about.get("organisation") or {}).get("urn")
+        accounts.acts_for(parts.database, account.id, signed_in.estab_id, urn)
     return redirect(url_for("connector.connector"), 303)
 
 

@@ -58,7 +58,7 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
                 result.add(collection)
         if not result.counts:
             raise ExtractFailed("Nothing could be read from the MIS.", next(iter(result.failed.values()), ""))
-        _check_counts(before, result.counts)
+        _check_counts(before, result.present)
         complete = list(result.counts)
         header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(result.failed)}
         size, digest = _pack(header, records, extract)
@@ -84,6 +84,11 @@ class _Result:
         self.counts: dict[str, int] = {}
         self.failed: dict[str, str] = {}
         self.problems = Problems()
+
+    @property
+    def present(self) -> dict[str, int]:
+        """How many records there are in each collection that was read, with those whose rows cannot be read."""
+        return {collection: len(self._keys[collection]) for collection in self.counts}
 
     def add(self, collection: str) -> None:
         """Add a collection; if it cannot be read to its end, none of its records."""

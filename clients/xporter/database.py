@@ -229,7 +229,10 @@ def _options(is_sqlite: bool) -> dict[str, Any]:
     if is_sqlite:
         return {"connect_args": {"timeout": BUSY_SECONDS}, "pool_size": 20, "max_overflow": 40}
     # With `MAX_SNAPSHOTS` these are fewer than the 100 connections that PostgreSQL allows by default.
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "connect_args": {"connect_timeout": 5}}
+    return {
+        "pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": MAX_WAIT_SECONDS,
+        "connect_args": {"connect_timeout": 5},
+    }  # fmt: skip
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

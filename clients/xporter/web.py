@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import psycopg
 from flask import Flask, Response, current_app, jsonify, render_template, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
 from clients.xporter.bulk import Bulk
@@ -69,8 +69,9 @@ def configure(app: Flask, parts: Program) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
-    app.register_error_handler(TooManySnapshots, lambda _: refused(busy()))
-    for kind in (DBAPIError, psycopg.Error, sqlite3.Error, OSError):
+    for busy_kind in (TooManySnapshots, exc.TimeoutError):  # no connection was to be had
+        app.register_error_handler(busy_kind, lambda _: refused(busy()))
+    for kind in (exc.DBAPIError, psycopg.Error, sqlite3.Error, OSError):
         app.register_error_handler(kind, _refused_by_disk)
     app.add_url_rule("/problems/<code>", "problem_page", problem_page)
 

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from clients.xporter import applying, extracts, retention
 from clients.xporter.database import DISK_FULL_SECONDS, Database, is_disk_full
@@ -25,6 +26,7 @@ RETENTION_SECONDS = 3600
 Members = Callable[[], Mapping[str, Collection[str]]]
 """The members that records may have, by collection. Raises `Problem` while the catalogue cannot be read."""
 
+NOT_CHECKED: Final = "no longer being checked"
 log = logging.getLogger(__name__)
 
 
@@ -80,14 +82,17 @@ class Worker:
             refusal = "cannot_be_checked"
         else:
             refusal = self._check(extract, content)
-        if refusal:
-            applying.refuse(self._database, extract, refusal, content, self._now())
-        state = f"refused ({refusal})" if refusal else "applied"
+        if refusal and not applying.refuse(self._database, extract, refusal, content, self._now()):
+            refusal = NOT_CHECKED
+        state = {"": "applied", NOT_CHECKED: NOT_CHECKED}.get(refusal, f"refused ({refusal})")
         seconds = time.monotonic() - began
         log.info("extract %s of school %s: %s in %.1f s", extract.id, extract.school_id, state, seconds)
 
     def _check(self, extract: Extract, content: Content) -> str:
-        """Check the extract, and apply it if there are no problems; returns the code of its refusal, or ""."""
+        """Check the extract, and apply it if there are no problems; returns the code of its refusal, or "".
+
+        `NOT_CHECKED` if it ended meanwhile, for example because everything of the school was deleted.
+        """
         members = self._members()
         with extracts.file_of(self._database, extract) as (raw, sha256):
             if sha256 != extract.sha256:
@@ -101,10 +106,10 @@ class Worker:
             if checked.problems:
                 return "invalid_content"
             try:
-                applying.apply(self._database, extract, file, checked, self._now())
+                applied = applying.apply(self._database, extract, file, checked, self._now())
             except applying.Refused as refused:
                 return str(refused)
-        return ""
+        return "" if applied else NOT_CHECKED
 
     def _run(self) -> None:
         self._log_errors(lambda: extracts.release_all(self._database))

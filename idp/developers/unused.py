@@ -29,11 +29,14 @@ def mail_due(after: str = "") -> str | None:
     for partner_id in partner_ids:
         with row_isolated("mail about the sandbox", partner_id):
             names = sandbox_clients.mark_unused(partner_id, since) + fictional.mark_unused(partner_id, since)
-            if names:  # another worker may have mailed them meanwhile
-                change_notices.mail(
-                    companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE),
-                    link=runtime.url("/developers/sandbox"),
-                )  # fmt: skip
+            if not names:  # another worker has mailed them meanwhile
+                continue
+            posted = change_notices.mail(
+                companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE),
+                link=runtime.url("/developers/sandbox"),
+            )  # fmt: skip
+            if not posted:  # nothing is removed without a mail: the marks are rolled back
+                raise RuntimeError("no mail could be posted")
     return _next_after(partner_ids)
 
 

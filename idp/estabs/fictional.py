@@ -128,7 +128,7 @@ def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -
 
 
 def find_unused(id_: str, since: datetime, *, mailed_until: datetime) -> Estab | None:
-    """The school, locked, if it still was not used since: another transaction may have waited for us."""
+    """The school, locked, if it still was not used since it was selected."""
     lock(Estab, id_)
     return session().scalar(select(Estab).where(Estab.id == id_, *_unused(since), *_mailed(since, mailed_until)))
 

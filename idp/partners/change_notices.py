@@ -38,11 +38,14 @@ def send(client: Client, changed: Iterable[str], *, by: str) -> None:
         )  # fmt: skip
 
 
-def mail(partner: Partner, name: str, *, client: str | None = None, **context: Any) -> None:
-    """Post the mail `name` to the partner's contact, and to each of its people who can sign in."""
+def mail(partner: Partner, name: str, *, client: str | None = None, **context: Any) -> int:
+    """Post the mail `name` to the partner's contact, and to each of its people who can sign in; returns how many."""
+    posted = 0
     for address in dict.fromkeys([partner.contact_email, *runtime.ports().partner_people(partner.id)]):
         with row_isolated("mail to a partner", partner.id):
             post.email(name, to=address, client=client, partner=partner.name, **context)
+            posted += 1
+    return posted
 
 
 def _describe_actor(by: str, client: Client) -> str:

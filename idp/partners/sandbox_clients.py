@@ -61,7 +61,7 @@ def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -
 
 
 def find_unused(client_id: str, since: datetime, *, mailed_until: datetime) -> Client | None:
-    """The application, locked, if it still was not used since: another transaction may have waited for us."""
+    """The application, locked, if it still was not used since it was selected."""
     lock(Client, client_id)
     statement = select(Client).where(Client.id == client_id, *_unused(since), *_mailed(since, mailed_until))
     return session().scalar(statement)

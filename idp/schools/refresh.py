@@ -120,7 +120,8 @@ def run(
             accept_shrink=accept_shrink,
             progress=progress or (lambda _rows, _share: None),
         )
-        _update_statistics(summary)
+        if not dry_run:  # PostgreSQL would keep the statistics of what is rolled back
+            _update_statistics(summary)
         summary.seconds = round(time.perf_counter() - started, 2)
         _store_outcome(row, summary, by)
         if trial:

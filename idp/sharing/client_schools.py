@@ -21,7 +21,7 @@ from idp.schools.entries import Entry
 from idp.schools.models import RegisterImport, School
 from idp.sharing import reviews
 from idp.sharing.live import State
-from idp.sharing.models import Authorisation, status
+from idp.sharing.models import Authorisation, status_now
 from idp.sharing.reviews import Review
 
 
@@ -158,13 +158,13 @@ def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
     """The internal ids of estabs of which anything has changed: each part is found by an index of its own."""
     of_client = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
     imports = select(RegisterImport.id).where(RegisterImport.imported_at >= since)
-    entries = select(School.id).where(School.last_seen_in.in_(imports))
+    school_ids = select(School.id).where(School.last_seen_in.in_(imports))
     return union(
         of_client.where(Authorisation.changed_at >= since),
         of_client.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
         of_client.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
         select(Estab.id).where(Estab.state_changed_at >= since),
-        select(Estab.id).where(Estab.school_id.in_(entries)),
+        select(Estab.id).where(Estab.school_id.in_(school_ids)),
     )
 
 
@@ -184,12 +184,12 @@ def _to_school(
     continued_as: Mapping[str, str],
 ) -> ClientSchool:  # fmt: skip
     granted, withheld = _scopes_now(client, agreement, estab)
-    now = status(withdrawn_at=agreement.withdrawn_at, until=agreement.until, paused_at=agreement.paused_at)
-    may_be_reviewed = now in {"active", "paused"} and estab.state in ACTIVE_STATES
+    status = status_now(withdrawn_at=agreement.withdrawn_at, until=agreement.until, paused_at=agreement.paused_at)
+    may_be_reviewed = status in {"active", "paused"} and estab.state in ACTIVE_STATES
     ends = [agreement.until] if agreement.until <= clock.now() else []
     changed = agreement.changed_at or agreement.given_at
     return ClientSchool(
-        estab=estab, agreement=agreement, entry=entry, status=now, granted=granted, withheld=withheld,
+        estab=estab, agreement=agreement, entry=entry, status=status, granted=granted, withheld=withheld,
         review=_review(client, agreement) if may_be_reviewed else None,
         mis_accepted=registry.accepts_mis(client, estab.mis),
         continues_as=None if agreement.moved_to is None else continued_as[agreement.moved_to],
@@ -198,10 +198,10 @@ def _to_school(
 
 
 def _review(client: Snapshot, agreement: Agreement) -> Review | None:
-    version = agreement.agreement if agreement.considered_agreement is None else agreement.considered_agreement
     return reviews.difference(
         client, agreed=agreement.scopes, considered=agreement.considered_scopes,
-        considered_required=agreement.considered_required, version=version,
+        considered_required=agreement.considered_required,
+        version=agreement.considered_agreement or agreement.agreement,
     )  # fmt: skip
 
 

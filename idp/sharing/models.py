@@ -14,7 +14,7 @@ from idp.schools.models import School
 _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
 
-def status(*, withdrawn_at: datetime | None, until: datetime, paused_at: datetime | None) -> str:
+def status_now(*, withdrawn_at: datetime | None, until: datetime, paused_at: datetime | None) -> str:
     """How the newest agreement of a school with a client stands: `active`, `paused`, `withdrawn` or `expired`, now."""
     if withdrawn_at is not None:
         return "withdrawn"
@@ -87,7 +87,7 @@ class Authorisation(Base):
         """`active`, `paused`, `withdrawn`, `expired` or `superseded`, now."""
         if self.withdrawn_at is None and self.superseded_at is not None:
             return "superseded"
-        return status(withdrawn_at=self.withdrawn_at, until=self.until, paused_at=self.paused_at)
+        return status_now(withdrawn_at=self.withdrawn_at, until=self.until, paused_at=self.paused_at)
 
     @property
     def is_unsupported(self) -> bool:

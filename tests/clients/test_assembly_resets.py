@@ -151,6 +151,7 @@ def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ende
     sam.signs_in()
     with parts.database.transaction() as connection:
         assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]
+        assert [row["estab_id"] for row in connection.execute("SELECT estab_id FROM accounts")] == [None]
 
 
 def test_no_secret_of_a_link_is_logged(app, monkeypatch):

@@ -15,8 +15,9 @@ from idp.estabs.models import Estab
 from idp.foundation import clock as clocks, runtime, scopes
 from idp.foundation.database import session
 from idp.onboarding import review
+from idp.outbox import post
 from idp.outbox.models import Message
-from idp.partners import change_notices, companies, manifest, milestones, registry, sandbox_clients, trial_keys
+from idp.partners import companies, journal, manifest, milestones, registry, sandbox_clients, trial_keys
 from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
@@ -261,7 +262,7 @@ class TestConsole:
         dev.opens("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in dev.sees
 
-    def test_one_that_takes_no_one_back_for_us_is_not_offered_for_trying(self, dev, made, work):
+    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, dev, made, work):
         with work():
             document = manifest.of_client(registry.find(made[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
@@ -376,6 +377,9 @@ class TestRemoving:
             client = registry.find(made[0])
             assert not client.enabled
             assert registry.secrets_of(client.id) == []
+            journal.record(client.id, journal.Failure("POST /oauth/token", "invalid_client", "", "removed"))
+            assert journal.newest(client.id) == []
+            assert client.id not in {listed.id for listed in companies.applications_of(client.partner_id)}
             with pytest.raises(registry.UnknownClient):
                 registry.enable(client.id, by="cli")
 
@@ -517,12 +521,15 @@ class TestUnused:
         def used_afterwards(*args, **named):
             ids = find(*args, **named)
             milestones.note(registry.find(made[0]), "token")
+            people.of_estab(made[1])[0].signed_in_at = clocks.now()
             return ids
 
         monkeypatch.setattr(sandbox_clients, "unused", used_afterwards)
+        monkeypatch.setattr(fictional, "unused", lambda *_, **__: [made[1]])
         worker.remove_unused(work)
         with work():
             assert registry.find(made[0]).removed_at is None
+            assert session().get_one(Estab, made[1]).state == "verified"
 
     def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(self, made, sam, work, clock, monkeypatch):
         with work():
@@ -552,7 +559,7 @@ class TestUnused:
 
         clock.move(timedelta(days=167))
         with monkeypatch.context() as patch:
-            patch.setattr(change_notices, "mail", fails)
+            patch.setattr(post, "email", fails)
             worker.remove_unused(work)
         clock.move(timedelta(days=15))
         worker.remove_unused(work)
@@ -560,9 +567,9 @@ class TestUnused:
             assert registry.find(made[0]).removed_at is None
         assert outbox.all("sandbox_unused")
 
-    def test_of_two_workers_one_mails(self, made, work, outbox, clock, at_once):
+    def test_of_several_workers_one_mails(self, made, work, outbox, clock, at_once):
         clock.move(timedelta(days=167))
-        at_once(4, unused.mail_due)
+        assert at_once(4, unused.mail_due) == [None] * 4
         assert sorted(letter.to for letter in outbox.all("sandbox_unused")) == [
             "bo@assembly.example", "developers@assembly.example",
         ]  # fmt: skip

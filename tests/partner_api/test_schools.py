@@ -221,6 +221,21 @@ def world_token(app, work):
     return make
 
 
+@pytest.mark.parametrize("end", ["withdrawn", "suspended"])
+def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhill, work, end):
+    member = oakhill.memberships[0]
+    with work() as database:
+        client = registry.find(program.partner.id)
+        client.agreement_version = "2027"
+        registry.bump_version(client)
+        if end == "withdrawn":
+            authorise.withdraw(member.estab_id, program.partner.id, by=member)
+        else:
+            database.get_one(Estab, member.estab_id).state = "suspended"
+    [school] = program.gets("/api/schools").json["schools"]
+    assert "review" not in school
+
+
 def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhill, work, clock):
     with work():
         client = registry.find(program.partner.id)

@@ -142,7 +142,8 @@ class TableReader:
                 item = _convert(gather.fields, row, name, number, problems)
                 new = [item] if gather.fields[0].member in item else [None]
             if new == [None]:
-                problems.add(name, number, gather.fields[0].column, "is missing, so this row was left out")
+                problems.add(name, number, gather.fields[0].column, f"is missing, so this row was left out{KEY_STAYS}")
+                incomplete.add(key)
                 continue
             existing = items.setdefault(key, [])
             existing += [value for value in new if value not in existing]

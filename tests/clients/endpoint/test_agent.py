@@ -267,6 +267,18 @@ class TestSend:
         assert servers.data == school.records
         assert servers.reports[-1]["last_extract"]["records"]["students"] == 11
 
+    def test_rows_that_cannot_be_read_are_not_taken_for_records_that_are_gone(self, command, servers, registered, mis):
+        command("once")
+        path = mis / "Class Members.csv"
+        headings, *rows = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(headings + b"".join(row.rstrip(b"\r\n") + b',"and more"\r\n' for row in rows))
+        before = dict(servers.data["classes"])
+
+        status, output = command("once")
+
+        assert (status, "problems.txt" in output, "suspiciously" in output) == (0, True, False)
+        assert servers.data["classes"] == before
+
     def test_references_to_pupils_who_are_not_there_are_left_out(self, command, servers, registered, mis):
         path = mis / "Students.csv"
         lines = path.read_bytes().splitlines(keepends=True)

@@ -161,6 +161,23 @@ def test_a_record_of_whose_list_a_row_is_damaged_keeps_what_was_sent_of_it(sims,
     assert problem.endswith(" so it was left out; what was sent under its key before stays")
 
 
+def test_a_record_of_whose_list_a_row_lacks_its_item_keeps_what_was_sent_of_it(sims, school):
+    owners = []
+
+    def spoil(rows):
+        rows[1][rows[0].index("Adno")] = ""
+        owners.append(rows[1][rows[0].index("Class")])
+
+    rewrite(sims / "Class Members.csv", spoil)
+
+    records, problems = problems_of(sims, "classes")
+
+    assert [record.key for record in records if record.data is None] == owners
+    assert problems == [
+        "Class Members.csv, row 2, Adno: is missing, so this row was left out; what was sent under its key before stays"
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_report_may_be_saved_in_any_of_the_usual_encodings(encoding, sims, school):
     path = sims / "Students.csv"

@@ -5,12 +5,14 @@ from contextlib import ExitStack, contextmanager
 from threading import Thread
 
 import pytest
+from sqlalchemy import exc
 from werkzeug.serving import make_server
 
 from clients.xporter import database
 from clients.xporter.__main__ import Handler
 from clients.xporter.database import MAX_SNAPSHOTS
 from tests.clients.xporter.school_data import Stored
+from tests.clients.xporter.support import announced
 from tests.ports import free_port
 from tests.processes import eventually
 
@@ -79,3 +81,13 @@ def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, mon
 def test_all_connections_together_are_fewer_than_postgresql_allows_by_default():
     options = database._options(is_sqlite=False)
     assert options["pool_size"] + options["max_overflow"] + MAX_SNAPSHOTS <= 90
+
+
+def test_a_caller_for_whom_no_connection_is_left_comes_back_later(endpoint, monkeypatch):
+    def all_in_use(*_, **__):
+        raise exc.TimeoutError("QueuePool limit")
+
+    monkeypatch.setattr("clients.xporter.extracts.announce", all_in_use)
+    refused = endpoint.announces(announced(b"abc"))
+    assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
