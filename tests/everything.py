@@ -49,13 +49,16 @@ PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
-    *("tests/faults", "tests/demo", "tests/fuzz", "tests/bench"),
     *FOR_POSTGRESQL,
+    *("tests/faults", "tests/demo", "tests/fuzz", "tests/bench"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
     *("tests/test_worker.py", "tests/schools/test_search_properties.py"),
     *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
 ]
-"""Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these."""
+"""Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these.
+
+The quick starts come first: they are one file, and take longest where nothing was ever downloaded or compiled.
+"""
 COVERED_BY_OTHERS = [
     *("tests/estabs/test_credentials.py", "tests/estabs/test_passphrases.py", "tests/estabs/test_people.py"),
     *("tests/federation/test_views.py", "tests/foundation/test_wording.py", "tests/oidc/test_backchannel.py"),
