@@ -108,13 +108,13 @@ class PostgresqlDatabases(Databases):
         with app.app_context():
             db.session.remove()
             tables = db.metadata.sorted_tables
-            one_by_one = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
+            delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
             with db.engine.begin() as connection:
                 connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
                 # TRUNCATE is slow for a few rows, and leaves no thousands of dead ones behind a register.
                 if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
                     connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
-                connection.exec_driver_sql(one_by_one)
+                connection.exec_driver_sql(delete_all)
                 for table in db.metadata.sorted_tables:
                     if rows := self.kept.get(table.name):
                         connection.execute(insert(table), rows)

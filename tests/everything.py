@@ -37,11 +37,11 @@ MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 TYPES = [str(BIN / "mypy")]
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
-ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
-COLLECT = [*ONE_BY_ONE, "--collect-only", "-qq"]
+SERIAL = [sys.executable, "-m", "pytest", "-q", "-rs"]
+COLLECT = [*SERIAL, "--collect-only", "-qq"]
 """Compiles all tests once: in a fresh clone, each of the workers would compile each file."""
 PROCESSORS = os.cpu_count() or 2
-IN_ORDER = [*ONE_BY_ONE, "--dist", "loadfile", "--no-loadscope-reorder"]
+IN_ORDER = [*SERIAL, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
 the others."""
 PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
@@ -230,7 +230,7 @@ def _all_stages(run: Run) -> None:
         with postgresql.a_server(on_postgresql) as url:
             suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without([*SAME_ON_ANY_DATABASE, *_without_races()])]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
-    installation = [*ONE_BY_ONE, "tests/installation"]
+    installation = [*SERIAL, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
     with run.beside("The installation on a new machine", installation):
         if run.has(CHROMIUM):
