@@ -1,6 +1,7 @@
 """The public keys that a client registers (RFC 7517)."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -46,10 +47,14 @@ def validate(jwks: dict[str, Any]) -> dict[str, Any]:
     return jwks
 
 
-def can_sign(key: dict[str, Any]) -> bool:
-    """Whether something that is signed with this valid key would be accepted."""
-    is_for_it = key.get("use", "sig") == "sig" and key.get("alg") in (None, *jwts.ASYMMETRIC)
-    return is_for_it and (key["kty"] == "RSA" or key.get("crv") in SIGNING_CURVES)
+def can_sign(key: dict[str, Any], algs: Collection[str]) -> bool:
+    """Whether something that is signed with this valid key, by one of `algs`, would be accepted."""
+    return key.get("use", "sig") == "sig" and any(_suits(key, alg) for alg in algs)
+
+
+def _suits(key: dict[str, Any], alg: str) -> bool:
+    is_for_it = jwts.is_same(key.get("alg", alg), alg)
+    return is_for_it and (key.get("crv") == jwts.CURVES[alg] if alg in jwts.CURVES else key["kty"] == "RSA")
 
 
 def has_private(jwks: dict[str, Any]) -> bool:

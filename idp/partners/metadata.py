@@ -22,6 +22,7 @@ from pydantic import (
 
 from idp.foundation import runtime
 from idp.foundation.errors import Refusal
+from idp.keys import jwts
 from idp.partners import jwks, uris
 
 CODE, REFRESH = "authorization_code", "refresh_token"
@@ -209,9 +210,14 @@ class Metadata(BaseModel):
         if value is None:
             return None
         keys = jwks.validate(value)["keys"]
-        if info.data.get("token_endpoint_auth_method") == "private_key_jwt" and not any(map(jwks.can_sign, keys)):
-            curves = " or ".join(sorted(jwks.SIGNING_CURVES))
-            raise ValueError(f"has no key with which it can sign: one of RSA, or on {curves}, that is for signatures")
+        if info.data.get("token_endpoint_auth_method") != "private_key_jwt":
+            return value
+        registered = info.data.get("token_endpoint_auth_signing_alg")
+        of_profile = jwts.STRICT if info.data.get("profile") == "fapi2" else jwts.ASYMMETRIC
+        algs = of_profile if registered is None else (registered,)
+        if not any(jwks.can_sign(key, algs) for key in keys):
+            kinds = "RS256 and PS256 need RSA, ES256 needs P-256, EdDSA needs Ed25519"
+            raise ValueError(f"has no key with which it can sign by {' or '.join(algs)}: {kinds}")
         return value
 
     @field_validator("jwks_uri")

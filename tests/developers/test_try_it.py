@@ -153,7 +153,7 @@ def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
 
 def of_profile(work, trial, security="", differs=None):
     """The id of a sandbox application that proves itself so."""
-    keys = {"keys": [trial_keys.public(trial_keys.generate("ES256"))]}
+    keys = {"keys": [trial_keys.public(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
     with work():
         client, _ = sandbox.make_application(
             session().scalars(select(Developer)).first(), name="Another", quick_start_id="authlib",

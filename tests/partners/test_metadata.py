@@ -11,6 +11,7 @@ from idp.partners import metadata
 REDIRECT = {"redirect_uris": ["https://partner.example/cb"]}
 EC = ECKey.generate_key("P-256", {"kid": "one"})
 JWKS = {"keys": [EC.as_dict(private=False)]}
+KEYS: list[Any] = [EC, RSAKey.generate_key(2048), OKPKey.generate_key("Ed25519")]
 FAPI2 = REDIRECT | {"jwks": JWKS}
 
 
@@ -172,7 +173,8 @@ def test_what_was_sent_is_never_quoted():
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
     document = REDIRECT | {
-        "token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS, "token_endpoint_auth_signing_alg": alg,
+        "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": alg,
+        "jwks": {"keys": [key.as_dict(private=False) for key in KEYS]},
     }  # fmt: skip
     assert metadata.to_columns(document)["token_endpoint_auth_signing_alg"] == alg
 
@@ -198,8 +200,7 @@ def test_keys_that_are_private_weak_or_unreadable_are_refused(key):
 
 
 def test_good_keys_of_every_kind_are_taken():
-    keys: list[Any] = [EC, RSAKey.generate_key(2048), ECKey.generate_key("P-521"), OKPKey.generate_key("Ed25519")]
-    jwks = {"keys": [key.as_dict(private=False) for key in keys]}
+    jwks = {"keys": [key.as_dict(private=False) for key in [*KEYS, ECKey.generate_key("P-521")]]}
     assert metadata.to_columns(REDIRECT | {"jwks": jwks})["jwks"] == jwks
 
 
@@ -215,6 +216,27 @@ def test_a_client_that_signs_has_a_key_that_can(cannot_sign):
     assert "has no key with which it can sign" in faults(signs)["jwks"]
     assert metadata.to_columns(signs | {"jwks": {"keys": [useless, *JWKS["keys"]]}})
     assert metadata.to_columns(REDIRECT | {"jwks": {"keys": [useless]}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key_differs", "decided"),
+    [
+        ("RSA", {}, {"alg": "ES256"}),
+        ("RSA", {"alg": "RS256"}, {"profile": "fapi2"}),
+        ("EC", {}, {"alg": "PS256"}),
+        ("EC", {"alg": "EdDSA"}, {}),
+        ("EC", {"alg": ["ES256"]}, {}),
+    ],
+    ids=str,
+)
+def test_the_key_of_a_client_that_signs_goes_with_its_algorithm(kind, key_differs, decided):
+    generated = RSAKey.generate_key(2048) if kind == "RSA" else ECKey.generate_key("P-256")
+    key = generated.as_dict(private=False) | {"kid": "one"}
+    signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt"}
+    registered = {"token_endpoint_auth_signing_alg": decided["alg"]} if "alg" in decided else {}
+    profile = decided.get("profile", "oidc")
+    assert "jwks" in faults(signs | registered | {"jwks": {"keys": [key | key_differs]}}, profile=profile)
+    assert metadata.to_columns(signs | {"jwks": {"keys": [key]}})
 
 
 def test_two_keys_with_one_name_and_too_many_keys_are_refused():
