@@ -27,8 +27,8 @@ OVERLAP_SECONDS = 60
 """How far behind the newest change the list of changes is read again, as the API's description advises."""
 
 Status = Literal[
-    "unknown", "unfinished", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "withdrawn",
-    "expired", "closed", "rejected", "suspended", "disconnected",
+    "unknown", "unfinished", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "other_system",
+    "withdrawn", "expired", "closed", "rejected", "suspended", "disconnected",
 ]  # fmt: skip
 
 
@@ -82,18 +82,27 @@ class Connection:
             return agreed  # type: ignore[no-any-return]
         if verification in {"closed", "rejected", "suspended"}:
             return verification  # type: ignore[no-any-return]
-        if agreed is None:
-            return "unknown"
+        if not self.school.get("mis_accepted", True):
+            return "other_system"
+        return "unknown" if agreed is None else self._sharing(is_verified=verification == "verified")
+
+    def _sharing(self, *, is_verified: bool) -> Status:
+        """What an agreement that is in force still waits for, if anything."""
         if not self.has_tokens:
             return "unfinished"
-        is_waiting = self.school.get("connection") == "awaiting_endpoint"
-        shared: Status = "awaiting_endpoint" if is_waiting else "connected"
-        return shared if verification == "verified" else "awaiting_verification"
+        if not is_verified:
+            return "awaiting_verification"
+        return "awaiting_endpoint" if self.school.get("connection") == "awaiting_endpoint" else "connected"
 
     @property
     def is_shared(self) -> bool:
         """Whether the school lets us read, whether or not its server is heard from."""
         return self.status in {"connected", "awaiting_endpoint"}
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether we receive nothing for now, because the school paused sharing or named a system we do not accept."""
+        return self.status in {"paused", "other_system"}
 
     @property
     def granted(self) -> frozenset[str]:

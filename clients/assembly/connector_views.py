@@ -108,7 +108,7 @@ def _state(*, ask: bool) -> dict[str, Any]:
             reachable = False
     connection, invitation = _connection(), _invitation()
     areas = list(
-        application.area_states(connection.granted, connection.held_back, paused=connection.status == "paused")
+        application.area_states(connection.granted, connection.held_back, paused=connection.is_paused)
     ) if connection else []  # fmt: skip
     sign_in = current()
     return {
@@ -199,7 +199,9 @@ def _describe_changes(before: Connection, now: Connection | None) -> str:
         return "Your school no longer shares with us."
     if now.status == "paused":
         return "Your school has paused sharing with us. We receive nothing until your school resumes it."
-    if before.status == "paused":
+    if now.status == "other_system":
+        return "Your school has named another system (MIS), with which we do not work. We receive nothing for now."
+    if before.is_paused:
         return "Your school shares with us again."
     areas = program().settings.application.areas
     added = now.granted - before.granted

@@ -31,6 +31,7 @@ class Provider:
     client_id: str = "assembly"
     verification: str = "unverified"
     connection: str = "connected"
+    mis_accepted: bool = True
     status: str = "active"
     scope: str = "openid profile email organisation offline_access"
     withheld: str = "school students attendance"
@@ -106,7 +107,7 @@ class Provider:
         """The school, as `/api/schools` has it."""
         return {
             "estab_id": ESTAB, "status": self.status, "verification": self.verification,
-            "connection": self.connection, "scope": self.scope,
+            "connection": self.connection, "mis_accepted": self.mis_accepted, "scope": self.scope,
             "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
             "until": "2027-03-02T09:30:00Z", "changed_at": AT,
             **({"withdrawn_at": AT} if self.status == "withdrawn" else {}),

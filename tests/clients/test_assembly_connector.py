@@ -322,6 +322,18 @@ def test_paused_sharing_is_noticed_by_the_refusal(connected, provider, monkeypat
 
 
 @pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("look_again")
+def test_a_system_that_the_application_does_not_accept_is_said_until_it_is_corrected(connected, provider):
+    provider.mis_accepted, provider.connection = False, "paused"
+    page = connected.opens("/connector/status").text
+    assert ">Paused: another system<" in page
+    assert ">Connected<" not in page
+    assert ">Shared<" not in page
+
+    provider.mis_accepted, provider.connection = True, "connected"
+    assert ">Connected<" in connected.opens("/connector/status").text
+
+
 def test_an_api_whose_answer_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": 500}
