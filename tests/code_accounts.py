@@ -21,9 +21,9 @@ def an_operator(email: str = "ops@idaas.example") -> tuple[Operator, str]:
     return operator, _set_up(operator, OPERATORS)
 
 
-def a_developer(partner: Partner, email: str = "sam@assembly.example", **differs: Any) -> tuple[Developer, str]:
+def a_developer(partner: Partner, email: str = "sam@assembly.example", **overrides: Any) -> tuple[Developer, str]:
     """An owner of the partner's account, set up, and the seed of their app."""
-    values = {"name": "Sam Lee", "is_owner": True, "invited_by": "cli", "invited_at": clock.now()} | differs
+    values = {"name": "Sam Lee", "is_owner": True, "invited_by": "cli", "invited_at": clock.now()} | overrides
     developer = Developer(id=crypto.new_id("dev"), partner_id=partner.id, email=email, email_folded=email, **values)
     return developer, _set_up(developer, DEVELOPERS)
 
@@ -32,7 +32,7 @@ def signs_in(person: Person, at: str, email: str, seed: str) -> None:
     """Sign the person in at `/operate` or `/developers`."""
     clock.move(timedelta(seconds=30))
     person.sends(f"{at}/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
-    assert person.answer.status_code == 303
+    assert person.response.status_code == 303
 
 
 def _set_up(account: Any, accounts: Any) -> str:

@@ -16,7 +16,7 @@ _numbers = count(1)
 PASSWORD = "correct horse battery staple oak hill"
 
 
-def a_school(**differs: Any) -> School:
+def a_school(**overrides: Any) -> School:
     """A school of the register, open, in Westminster."""
     number = next(_numbers)
     imported = session().scalar(select(RegisterImport).order_by(RegisterImport.id).limit(1))
@@ -41,13 +41,13 @@ def a_school(**differs: Any) -> School:
         "last_changed_on": None, "digest": b"", "first_seen_in": imported.id, "last_seen_in": imported.id,
         "left_register_on": None,
     }  # fmt: skip
-    school = School(**(values | differs))
+    school = School(**(values | overrides))
     session().add(school)
     session().flush()
     return school
 
 
-def an_estab(school: School | None = None, **differs: Any) -> Estab:
+def an_estab(school: School | None = None, **overrides: Any) -> Estab:
     """A verified estab of `school`, or of a new one."""
     school = school or a_school()
     now = clock.now()
@@ -55,18 +55,18 @@ def an_estab(school: School | None = None, **differs: Any) -> Estab:
         "id": crypto.new_id("est"), "estab_id": school.dfe_number or f"E{next(_numbers):06}",
         "school_id": school.id, "state": "verified", "state_changed_at": now, "registered_at": now, "mis": "sims",
     }  # fmt: skip
-    estab = Estab(**(values | differs))
+    estab = Estab(**(values | overrides))
     session().add(estab)
     session().flush()
     session().refresh(estab)
     return estab
 
 
-def an_administrator(estab: Estab | None = None, *, password: str = PASSWORD, **differs: Any) -> Administrator:
+def an_administrator(estab: Estab | None = None, *, password: str = PASSWORD, **overrides: Any) -> Administrator:
     """The owner of `estab`, or of a new verified one, whose password is `PASSWORD`."""
     estab = estab or an_estab()
-    number, now, role = next(_numbers), clock.now(), differs.pop("role", "owner")
-    email = differs.pop("email", f"office{number}@oakhill.example")
+    number, now, role = next(_numbers), clock.now(), overrides.pop("role", "owner")
+    email = overrides.pop("email", f"office{number}@oakhill.example")
     values: dict[str, Any] = {
         "id": crypto.new_id("adm"), "first_estab_id": estab.id, "name": "Jo Bloggs", "email": email,
         "email_folded": email.casefold(), "sign_in_email": email.casefold(), "username": estab.estab_id.casefold(),
@@ -74,7 +74,7 @@ def an_administrator(estab: Estab | None = None, *, password: str = PASSWORD, **
         "password_hash": runtime.passwords().hash(password), "password_changed_at": now,
         "created_at": now, "updated_at": now, "removed_at": None,
     }  # fmt: skip
-    person = Administrator(**(values | differs))
+    person = Administrator(**(values | overrides))
     session().add(person)
     session().flush()
     a_membership(person, estab, role=role, removed_at=person.removed_at)
@@ -97,13 +97,13 @@ def a_membership(
     return membership
 
 
-def a_partner(**differs: Any) -> Partner:
+def a_partner(**overrides: Any) -> Partner:
     """A company."""
     values: dict[str, Any] = {
         "id": crypto.new_id("par"), "name": f"Assembly {next(_numbers)}", "website": "https://assembly.example",
         "contact_email": "developers@assembly.example", "created_at": clock.now(), "disabled_at": None,
     }  # fmt: skip
-    partner = Partner(**(values | differs))
+    partner = Partner(**(values | overrides))
     session().add(partner)
     session().flush()
     return partner
@@ -114,7 +114,7 @@ def secret_of(client_id: str) -> str:
     return f"a-secret-for-tests-of-{client_id}"
 
 
-def a_client(partner: Partner | None = None, **differs: Any) -> Client:
+def a_client(partner: Partner | None = None, **overrides: Any) -> Client:
     """A confidential client of `partner`, or of a new one; `secret_of(client.id)` is its secret."""
     partner, now = partner or a_partner(), clock.now()
     values: dict[str, Any] = {
@@ -137,7 +137,7 @@ def a_client(partner: Partner | None = None, **differs: Any) -> Client:
         "sector_identifier": None, "sector_identifier_uri": None, "jwks": None, "jwks_uri": None, "contacts": [],
         "enabled": True, "version": 1, "created_at": now, "updated_at": now,
     }  # fmt: skip
-    client = Client(**(values | differs))
+    client = Client(**(values | overrides))
     session().add(client)
     session().flush()
     if client.token_endpoint_auth_method != "none":

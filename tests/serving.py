@@ -45,7 +45,7 @@ def serving(
 
 @contextmanager
 def a_provider(
-    databases: Databases, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **differs: dict[str, object]
+    databases: Databases, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **overrides: dict[str, object]
 ) -> Iterator[tuple[Flask, str]]:
     """An identity provider of its own, served, over https with `tls`: the application and its issuer.
 
@@ -53,8 +53,8 @@ def a_provider(
     """
     port = free_port()
     issuer = f"{'https' if tls else 'http'}://{host}:{port}"
-    server = {"issuer": issuer, "port": port} | differs.pop("server", {})
-    app = create_app(load(database={"url": databases.new("served"), **DATABASE_SETTINGS}, server=server, **differs))
+    server = {"issuer": issuer, "port": port} | overrides.pop("server", {})
+    app = create_app(load(database={"url": databases.new("served"), **DATABASE_SETTINGS}, server=server, **overrides))
     databases.prepare(app)
     try:
         with serving(app, port, tls):

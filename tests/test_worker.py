@@ -44,8 +44,8 @@ def eventually(work):
         until = time.monotonic() + WAIT
         while time.monotonic() < until:
             with work() as session:
-                if answer := question(session):
-                    return answer
+                if response := question(session):
+                    return response
             time.sleep(0.02)
         raise AssertionError("it did not happen")
 
@@ -80,8 +80,8 @@ def todo(app):
     return partial(transactions.transaction, app)
 
 
-def a_message(**differs):
-    return post.sms("mobile_code", to="+447700900123", code="123456", **differs)
+def a_message(**overrides):
+    return post.sms("mobile_code", to="+447700900123", code="123456", **overrides)
 
 
 def a_seen(age):
@@ -330,20 +330,20 @@ class TestCleaning:
             assert {rule.model.__module__ for rule in rules} <= {f"{package}.models"}
 
 
-def a_registration(name, school, **differs):
+def a_registration(name, school, **overrides):
     now = clocks.now()
     values = {
         "id": name, "school_id": school.id, "name": "Jo", "email": "jo@oakhill.example", "mobile": "+447700900123",
         "declared_at": now, "browser": b"", "created_at": now, "expires_at": now + timedelta(days=7),
     }  # fmt: skip
-    return Registration(**(values | differs))
+    return Registration(**(values | overrides))
 
 
-def a_join_request(estab, registration, **differs):
+def a_join_request(estab, registration, **overrides):
     return JoinRequest(
         id=f"joi_{registration}", estab_id=estab.id, registration_id=registration, name="Jo",
         email="jo@oakhill.example", email_folded="jo@oakhill.example", mobile="+447700900123",
-        created_at=clocks.now(), used_at=None, decision=None, decided_by=None, **differs,
+        created_at=clocks.now(), used_at=None, decision=None, decided_by=None, **overrides,
     )  # fmt: skip
 
 
@@ -376,8 +376,8 @@ class TestCommand:
         with work() as session:
             sent = a_message()
             log.record("estab.registered", by="adm_jo")
-        answer = CliRunner().invoke(worker.worker, ["--once"], obj=lambda: app)
-        assert answer.exit_code == 0, answer.output
+        result = CliRunner().invoke(worker.worker, ["--once"], obj=lambda: app)
+        assert result.exit_code == 0, result.output
         with work() as session:
             assert session.get(Message, sent).sent_at
             assert session.scalar(select(func.count()).where(Entry.position.is_(None))) == 0

@@ -47,11 +47,12 @@ class Tokens:
     withheld_scope: str
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any], requested: str) -> Self:
+    def of(cls, response: Mapping[str, Any], requested: str) -> Self:
         """From the JSON document (RFC 6749 §5.1): a scope that is left out is the one that was asked for."""
         return cls(
-            str(answer["access_token"]), answer.get("refresh_token"), time.time() + float(answer.get("expires_in", 0)),
-            str(answer.get("scope", requested)), str(answer.get("withheld_scope", "")),
+            str(response["access_token"]), response.get("refresh_token"),
+            time.time() + float(response.get("expires_in", 0)),
+            str(response.get("scope", requested)), str(response.get("withheld_scope", "")),
         )  # fmt: skip
 
 
@@ -259,7 +260,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
     """Refresh, holding the claim; the claim ends in the transaction that stores the result."""
     try:
         # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
-        answer = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
+        response = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
     except Refused as error:
         is_about_sharing = error.code in {"invalid_grant", "access_denied"}
         with database.transaction() as connection:
@@ -277,7 +278,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
         with database.transaction() as connection:
             _end_claim(connection, estab_id)
         raise
-    tokens = Tokens.of(answer, "")
+    tokens = Tokens.of(response, "")
     with database.transaction() as connection:
         _end_claim(connection, estab_id)
         row = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()

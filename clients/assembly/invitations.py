@@ -78,7 +78,7 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
     if row is None:
         return
     try:
-        answer = provider.call_for_ourselves(
+        response = provider.call_for_ourselves(
             "POST", "/api/invitations", json=json.loads(row["request"]), headers={"Idempotency-Key": idempotency_key}
         ).json()
     except Refused as error:
@@ -88,7 +88,7 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
                 (error.detail or error.code, idempotency_key),
             )
         return
-    _store(database, idempotency_key, answer)
+    _store(database, idempotency_key, response)
 
 
 def send_waiting(database: Database, provider: Provider) -> None:
@@ -111,12 +111,12 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
     if row is None or row["provider_id"] is None or row["state"] in FINAL:
         return
     try:
-        answer = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
+        response = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
     except Refused as error:
         if error.http_status != 404:
             raise
-        answer = {"id": row["provider_id"], "state": "expired"}  # deleted some weeks after it expired
-    _store(database, idempotency_key, answer)
+        response = {"id": row["provider_id"], "state": "expired"}  # deleted some weeks after it expired
+    _store(database, idempotency_key, response)
 
 
 def check_open(database: Database, provider: Provider) -> None:
@@ -141,16 +141,16 @@ def send_again(database: Database, provider: Provider, idempotency_key: str) -> 
             "SELECT provider_id FROM invitations WHERE idempotency_key = ?", (idempotency_key,)
         ).fetchone()
     if row is not None and row["provider_id"] is not None:
-        answer = provider.call_for_ourselves("POST", f"/api/invitations/{row['provider_id']}/resend").json()
-        _store(database, idempotency_key, answer)
+        response = provider.call_for_ourselves("POST", f"/api/invitations/{row['provider_id']}/resend").json()
+        _store(database, idempotency_key, response)
 
 
-def _store(database: Database, idempotency_key: str, answer: dict[str, object]) -> None:
-    person = answer.get("forwarded_to")
+def _store(database: Database, idempotency_key: str, response: dict[str, object]) -> None:
+    person = response.get("forwarded_to")
     forwarded_to = f"{person['name']} ({person['email']})" if isinstance(person, dict) else None
     with database.transaction() as connection:
         connection.execute(
             "UPDATE invitations SET provider_id = ?, state = ?, forwarded_to = ?, checked_at = ? "
             "WHERE idempotency_key = ?",
-            (answer["id"], answer["state"], forwarded_to, time.time(), idempotency_key),
+            (response["id"], response["state"], forwarded_to, time.time(), idempotency_key),
         )

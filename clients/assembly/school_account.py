@@ -101,11 +101,11 @@ def sign_out_url(provider: Provider, settings: Settings, sign_in: SignIn, *, sta
     )  # fmt: skip
 
 
-def _verified(provider: Provider, answer: Mapping[str, Any], *, nonce: str) -> dict[str, Any]:
+def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) -> dict[str, Any]:
     """The claims of the ID Token (OpenID Connect Core §3.1.3.7)."""
-    if not isinstance(answer.get("id_token"), str) or not isinstance(answer.get("access_token"), str):
+    if not isinstance(response.get("id_token"), str) or not isinstance(response.get("access_token"), str):
         raise Untrusted("no ID Token, or no access token")
-    claims = provider.verify(answer["id_token"], typ="JWT")
+    claims = provider.verify(response["id_token"], typ="JWT")
     now = time.time()
     if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now - LEEWAY_SECONDS:
         raise Untrusted("ID Token: expired")
@@ -115,7 +115,7 @@ def _verified(provider: Provider, answer: Mapping[str, Any], *, nonce: str) -> d
         raise Untrusted("ID Token: made for another request")
     if "azp" in claims and claims["azp"] not in claims["aud"]:
         raise Untrusted("ID Token: azp is another client")
-    half = urlsafe_b64encode(sha256(answer["access_token"].encode()).digest()[:16]).decode().rstrip("=")
+    half = urlsafe_b64encode(sha256(response["access_token"].encode()).digest()[:16]).decode().rstrip("=")
     if claims.get("at_hash", half) != half:
         raise Untrusted("ID Token: came with another access token")
     if not isinstance(claims.get("sub"), str):

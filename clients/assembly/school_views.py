@@ -71,9 +71,9 @@ def _search(typed: str) -> dict[str, Any]:
     if len(typed.strip()) < 2:
         return {"schools": [], "more": False, "typed": typed}
     parameters = {"q": typed.strip()[:200], "limit": str(MAX_LISTED)}
-    answer = program().provider.call_for_ourselves("GET", "/api/register/schools", params=parameters).json()
-    schools = [school | {"place": _place(school)} for school in answer["schools"] if "urn" in school]
-    return {"schools": schools, "more": answer["more"], "typed": typed}
+    response = program().provider.call_for_ourselves("GET", "/api/register/schools", params=parameters).json()
+    schools = [school | {"place": _place(school)} for school in response["schools"] if "urn" in school]
+    return {"schools": schools, "more": response["more"], "typed": typed}
 
 
 def _by_urn(urn: str) -> dict[str, Any] | None:

@@ -76,27 +76,27 @@ class Agent:
         }  # fmt: skip
         if replaces:
             body["replaces"] = True
-        answer = self.session.call(lambda token: self.session.provider.report(token, body))
-        interval = answer.get("report_every_seconds")
+        response = self.session.call(lambda token: self.session.provider.report(token, body))
+        interval = response.get("report_every_seconds")
         self.session.save(
-            resource=str(answer.get("resource") or state.resource).rstrip("/"),
-            estab_id=str(answer.get("estab_id") or ""), estab_status=str(answer.get("estab_status") or ""),
-            endpoint_state=str(answer.get("state") or ""),
-            connected_until=str(answer.get("connected_until") or ""), reported_at=_utc(self.now()),
+            resource=str(response.get("resource") or state.resource).rstrip("/"),
+            estab_id=str(response.get("estab_id") or ""), estab_status=str(response.get("estab_status") or ""),
+            endpoint_state=str(response.get("state") or ""),
+            connected_until=str(response.get("connected_until") or ""), reported_at=_utc(self.now()),
             report_every_seconds=_clamp(interval, MIN_REPORT_SECONDS, MAX_REPORT_SECONDS, state.report_every_seconds),
             clock_off_seconds=self.session.connection.skew,
         )  # fmt: skip
-        return answer
+        return response
 
     def round(self, *, wanted: bool = False) -> bool:
         """Report in, and send an extract if one is due or `wanted`; returns whether an extract was applied.
 
         An error in an extract is stored for `status`, reported to the provider, and raised.
         """
-        answer = self.report()
+        response = self.report()
         if not self._may_send():
             return False
-        if not (wanted or answer.get("extract_wanted") or self._is_due()):
+        if not (wanted or response.get("extract_wanted") or self._is_due()):
             return False
         try:
             self._send()
@@ -207,7 +207,7 @@ class Agent:
 
     def _upload(self, pending: Pending) -> None:
         path = self.session.home.extracts / pending.file
-        answer = Upload(self.session, pending, path, self.sleep, self.view.sending).send()
+        response = Upload(self.session, pending, path, self.sleep, self.view.sending).send()
         before = (self.session.state.last_extract or {}).get("records") or {}
         last = {"id": pending.id, "sent_at": _utc(self.now()), "records": {**before, **pending.records}}
         error = _error("mis_partly_unreadable", pending.note, self.now()) if pending.note else None
@@ -215,7 +215,7 @@ class Agent:
             pending=None, last_extract=last, last_error=error, remedy="See the log." if error else "",
         )  # fmt: skip
         self.session.home.clean(keep=None)
-        log.info("XporterOnDemand has the extract: %s.", describe_counts(answer.get("counts")))
+        log.info("XporterOnDemand has the extract: %s.", describe_counts(response.get("counts")))
 
     def _store_error(self, fault: AgentError) -> None:
         """Store the error, for `status` and for the school's page."""

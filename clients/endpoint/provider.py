@@ -50,12 +50,12 @@ class Provider:
     def begin(self) -> DeviceCode:
         """Ask for a code (RFC 8628 §3.1). Raises `Refused`, `Unreachable`."""
         form = {"client_id": CLIENT_ID, "scope": SCOPE}
-        answer = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
+        response = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
         try:
             code = DeviceCode(
-                str(answer["device_code"]), str(answer["user_code"]), str(answer["verification_uri"]),
-                str(answer.get("verification_uri_complete") or answer["verification_uri"]),
-                int(answer["expires_in"]), int(answer.get("interval", 5)),
+                str(response["device_code"]), str(response["user_code"]), str(response["verification_uri"]),
+                str(response.get("verification_uri_complete") or response["verification_uri"]),
+                int(response["expires_in"]), int(response.get("interval", 5)),
             )  # fmt: skip
         except (KeyError, ValueError, TypeError) as error:
             raise Unreachable(f"{self._issuer} does not answer as expected.") from error
@@ -123,12 +123,12 @@ class Provider:
         return dict(self._connection.send(method, url, access_token=access_token, **options))
 
     def _tokens(self, **form: str) -> Tokens:
-        answer = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})
+        response = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})
         try:
-            if str(answer["token_type"]).lower() != "dpop":
+            if str(response["token_type"]).lower() != "dpop":
                 raise Unreachable(f"{self._issuer} gives tokens that are not bound to this server.", "Tell support.")
-            expires_in = float(answer.get("expires_in", 60))
-            return Tokens(str(answer["access_token"]), expires_in, str(answer.get("refresh_token") or ""))
+            expires_in = float(response.get("expires_in", 60))
+            return Tokens(str(response["access_token"]), expires_in, str(response.get("refresh_token") or ""))
         except (KeyError, ValueError, TypeError) as error:
             raise Unreachable(f"{self._issuer} does not answer as expected.") from error
 

@@ -60,10 +60,10 @@ class Upload:
 
         Raises `ExtractRefused`, `SchoolUnverified`, and `Unreachable` if the rest has to wait.
         """
-        answer = self._begin()
-        if answer.get("state") == "receiving":
-            answer = self._send_pieces(answer)
-        return self._outcome(answer)
+        response = self._begin()
+        if response.get("state") == "receiving":
+            response = self._send_pieces(response)
+        return self._outcome(response)
 
     def _begin(self) -> dict[str, Any]:
         """Announce the extract; if it was announced before, the answer has the number of bytes received."""
@@ -73,22 +73,22 @@ class Upload:
         }  # fmt: skip
         return self._retry(lambda: self._request("POST", "", json=announcement))
 
-    def _send_pieces(self, answer: dict[str, Any]) -> dict[str, Any]:
-        size = _whole_number(answer.get("max_piece_bytes"), DEFAULT_PIECE_BYTES)
-        offset, stalled = _whole_number(answer.get("offset"), 0), 0
+    def _send_pieces(self, response: dict[str, Any]) -> dict[str, Any]:
+        size = _whole_number(response.get("max_piece_bytes"), DEFAULT_PIECE_BYTES)
+        offset, stalled = _whole_number(response.get("offset"), 0), 0
         with self.path.open("rb") as opened:
-            while answer.get("state") == "receiving" and stalled < MAX_TRIES:
+            while response.get("state") == "receiving" and stalled < MAX_TRIES:
                 self.progress(offset, self.pending.bytes)
                 opened.seek(offset)
                 piece = opened.read(size)
-                answer = self._retry(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
-                new_offset = _whole_number(answer.get("offset"), self.pending.bytes)
+                response = self._retry(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
+                new_offset = _whole_number(response.get("offset"), self.pending.bytes)
                 stalled = 0 if new_offset > offset else stalled + 1
                 offset = new_offset
         if stalled:
             raise ExtractRefused("The upload makes no progress.", "A new one is made next time.")
         self.progress(self.pending.bytes, self.pending.bytes)
-        return answer
+        return response
 
     def _piece(self, piece: bytes, offset: int) -> dict[str, Any]:
         headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
@@ -100,17 +100,17 @@ class Upload:
             log.info("The receiver has %s bytes already; sending continues from there.", error.document.get("offset"))
             return {"state": "receiving", "offset": error.document.get("offset")}
 
-    def _outcome(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def _outcome(self, response: dict[str, Any]) -> dict[str, Any]:
         for _ in range(MAX_CHECKS):
-            if answer.get("state") == "applied" and "counts" in answer:
-                return answer
-            if answer.get("state") == "refused":
-                raise ExtractRefused(f"The extract was refused: {_reason(answer)}.", "Another one is made next time.")
-            if answer.get("state") == "receiving":
+            if response.get("state") == "applied" and "counts" in response:
+                return response
+            if response.get("state") == "refused":
+                raise ExtractRefused(f"The extract was refused: {_reason(response)}.", "Another one is made next time.")
+            if response.get("state") == "receiving":
                 raise ExtractRefused("The receiver lost a part of the extract.", "Another one is made next time.")
-            if answer.get("state") == "checking":
+            if response.get("state") == "checking":
                 self.sleep(CHECK_SECONDS)
-            answer = self._retry(lambda: self._request("GET", f"/{self.pending.id}"))
+            response = self._retry(lambda: self._request("GET", f"/{self.pending.id}"))
         raise Unreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
 
     def _retry(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -142,10 +142,10 @@ class Upload:
             raise
 
 
-def _reason(answer: dict[str, Any]) -> str:
-    problems = answer.get("problems")
+def _reason(response: dict[str, Any]) -> str:
+    problems = response.get("problems")
     first = problems[0] if isinstance(problems, list) and problems and isinstance(problems[0], dict) else {}
-    return str(first.get("message") or answer.get("code") or "no reason was given")[:200]
+    return str(first.get("message") or response.get("code") or "no reason was given")[:200]
 
 
 def _whole_number(value: Any, default: int) -> int:

@@ -22,8 +22,8 @@ def announce() -> tuple[Response, int]:
         raise Problem("invalid_request", "The body must be JSON.") from None
     now = program.now()
     extract, is_new = extracts.announce(program.database, estab_id, Announcement.read(document, now), now)
-    answer = {"id": extract.id, "state": extract.state, "offset": extract.offset}
-    return jsonify(answer | {"max_piece_bytes": extracts.MAX_PIECE_BYTES}), 201 if is_new else 200
+    response = {"id": extract.id, "state": extract.state, "offset": extract.offset}
+    return jsonify(response | {"max_piece_bytes": extracts.MAX_PIECE_BYTES}), 201 if is_new else 200
 
 
 @bp.patch("/v1/extracts/<extract_id>")
@@ -60,8 +60,8 @@ def delete_everything() -> tuple[str, int]:
 
 def _answer(extract: Extract) -> dict[str, Any]:
     applied_at = format_time(extract.applied_at) if extract.applied_at is not None else None
-    answer = {
+    response = {
         "id": extract.id, "state": extract.state, "offset": extract.offset, "bytes": extract.bytes,
         "counts": extract.counts, "problems": extract.problems, "applied_at": applied_at,
     }  # fmt: skip
-    return answer | ({"code": extract.refusal} if extract.refusal else {})
+    return response | ({"code": extract.refusal} if extract.refusal else {})

@@ -89,14 +89,14 @@ class Tokens:
         try:
             claims = self._verify(token, name, scheme)
             jkt = self._check_binding(request, token, claims, scheme)
-            answer = self._introspect(token, name)
+            response = self._introspect(token, name)
         except Unreachable as error:
             log.warning("cannot ask %s about a token: %s", self._settings.issuer, error)
             raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
-        if answer.get("active") is not True:
-            raise Problem(_REFUSALS.get(str(answer.get("authorisation_status")), "invalid_token"), scheme=scheme)
-        scopes = frozenset(str(answer.get("scope", "")).split())
-        school = answer.get("estab_id"), answer.get("estab_status")
+        if response.get("active") is not True:
+            raise Problem(_REFUSALS.get(str(response.get("authorisation_status")), "invalid_token"), scheme=scheme)
+        scopes = frozenset(str(response.get("scope", "")).split())
+        school = response.get("estab_id"), response.get("estab_status")
         return Access(scheme, str(claims["client_id"]), *school, scopes, jkt)
 
     def _verify(self, token: str, name: bytes, scheme: str) -> dict[str, Any]:
@@ -158,10 +158,10 @@ class Tokens:
         asked_at = time.monotonic()
         if cached is not None and asked_at - cached[1] < self._settings.cache_seconds:
             return cached[0]
-        answer = self._provider.introspect(token)
+        response = self._provider.introspect(token)
         with self._lock:
-            _remember(self._introspected, name, (answer, asked_at))
-        return answer
+            _remember(self._introspected, name, (response, asked_at))
+        return response
 
 
 def _remember(cache: dict[bytes, Any], name: bytes, value: Any) -> None:

@@ -289,8 +289,8 @@ class TestExportedCheckpoints:
         tamper(FORGET, "DELETE FROM audit_entries WHERE position > 9", "DELETE FROM audit_checkpoints")
         with pytest.raises(chain.Tampered, match="cut off"):
             worker.verify_audit(work)
-        answer = CliRunner().invoke(commands, ("verify",), obj=lambda: app)
-        assert "cut off" in answer.stdout
+        result = CliRunner().invoke(commands, ("verify",), obj=lambda: app)
+        assert "cut off" in result.stdout
 
     def test_the_worker_walks_from_the_start_each_night(self, work, sealed, file, tamper):
         worker.sign_checkpoint(work)
@@ -371,16 +371,16 @@ class TestCommands:
         return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
 
     def test_verify_says_that_nothing_is_amiss(self, idp):
-        answer = idp("verify", "--from-start")
-        assert answer.exit_code == 0
-        assert "Verified from position 1 to 9" in answer.stdout
-        assert "no faults" in answer.stdout
+        result = idp("verify", "--from-start")
+        assert result.exit_code == 0
+        assert "Verified from position 1 to 9" in result.stdout
+        assert "no faults" in result.stdout
 
     def test_verify_names_the_row_and_fails(self, idp, tamper, work):
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
-        answer = idp("verify")
-        assert answer.exit_code == 1
-        assert f"Position 5, entry {entry_at(work, 5)}: altered" in answer.stdout
+        result = idp("verify")
+        assert result.exit_code == 1
+        assert f"Position 5, entry {entry_at(work, 5)}: altered" in result.stdout
         faults = json.loads(idp("verify", "--json").stdout)["faults"]
         assert [(fault["position"], fault["entry"]) for fault in faults] == [(5, entry_at(work, 5))]
 

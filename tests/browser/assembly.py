@@ -28,17 +28,17 @@ MAIL_SECONDS = 30.0
 
 
 @contextmanager
-def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = False, **differs: Any) -> Iterator[str]:
+def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
     """Register Assembly, or SchoolBooking, at the provider and serve it until the block ends; its address.
 
-    `differs` replaces settings of it.
+    `overrides` replaces settings of it.
     """
     port = free_port()
     url = f"http://localhost:{port}"
     register(work, second_manifest_at(url) if second else manifest_at(url))
     application = SCHOOLBOOKING if second else ASSEMBLY
     settings = Settings(
-        application, issuer, application.key, port, folder, invite_code=INVITE_CODE, poll_seconds=1, **differs
+        application, issuer, application.key, port, folder, invite_code=INVITE_CODE, poll_seconds=1, **overrides
     )
     app = create_app(settings)
     with app.app_context():

@@ -189,9 +189,9 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
     """`a_window("phone")` is another browser, with cookies of its own; nothing it shows may log an error."""
     contexts, faults = [], []
 
-    def noticed(answer: Response) -> None:
-        if answer.status >= 400 and answer.request.resource_type != "document":
-            faults.append(f"{answer.status} for {answer.url}")
+    def noticed(response: Response) -> None:
+        if response.status >= 400 and response.request.resource_type != "document":
+            faults.append(f"{response.status} for {response.url}")
 
     def complained(message: ConsoleMessage) -> None:
         if (
@@ -199,8 +199,8 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
         ):  # `noticed` knows which of those matter
             faults.append(message.text)
 
-    def open_one(width: str = "desk", **differs: Any) -> Page:
-        context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)
+    def open_one(width: str = "desk", **overrides: Any) -> Page:
+        context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **overrides)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
@@ -234,9 +234,9 @@ def page(a_window: AWindow) -> Page:
 def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
     """`an_admin()` is somebody at a school that has not registered, at a browser of their own."""
 
-    def arrives(school: Entry | None = None, *, width: str = "desk", **differs: Any) -> SchoolAdmin:
-        window = differs.pop("page", None) or a_window(width)
-        return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **differs)
+    def arrives(school: Entry | None = None, *, width: str = "desk", **overrides: Any) -> SchoolAdmin:
+        window = overrides.pop("page", None) or a_window(width)
+        return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **overrides)
 
     return arrives
 
@@ -245,8 +245,8 @@ def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[E
 def a_member(an_admin: Callable[..., SchoolAdmin], work: Work) -> Callable[..., SchoolAdmin]:
     """`a_member()` has an account already: the owner's, of a verified school, unless told otherwise."""
 
-    def arrives(*, state: str = "verified", role: str = "owner", **differs: Any) -> SchoolAdmin:
-        admin = an_admin(**differs)
+    def arrives(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
+        admin = an_admin(**overrides)
         with work():
             admin.has_account(state=state, role=role)
         return admin

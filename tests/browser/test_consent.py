@@ -15,8 +15,8 @@ from tests.factories import a_client, a_partner
 def at_the_page(a_member, partner, a_window):
     """Where Assembly asks for ten areas."""
 
-    def open_it(width="desk", **differs):
-        admin = a_member(page=a_window(width, **differs))
+    def open_it(width="desk", **overrides):
+        admin = a_member(page=a_window(width, **overrides))
         admin.starts_at(partner)
         admin.signs_in()
         admin.sees("Authorise sharing with Assembly")

@@ -40,9 +40,9 @@ def ours(databases, outside):
         yield served
 
 
-def somebody(app, **differs):
+def somebody(app, **overrides):
     with a_request(app):
-        return an_administrator(an_estab(), **differs).username
+        return an_administrator(an_estab(), **overrides).username
 
 
 @pytest.fixture

@@ -55,12 +55,12 @@ class Service:
                 return REPORT
         return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Here at last</h1>'
 
-    def link(self, issuer, **differs):
+    def link(self, issuer, **overrides):
         parameters = {
             "client_id": self.client_id, "response_type": "code", "scope": "openid school students", "state": "s",
             "redirect_uri": f"{self.hosts[0]}/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
         }  # fmt: skip
-        return f"{issuer}/oauth/authorize?{urlencode(parameters | differs)}"
+        return f"{issuer}/oauth/authorize?{urlencode(parameters | overrides)}"
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from tests.browser.virtual_authenticator import VirtualAuthenticator
 def a_person(a_member):
     """`a_person()` has signed in with the password, at a browser with a virtual authenticator."""
 
-    def arrives(**differs):
-        admin = a_member(**differs)
+    def arrives(**overrides):
+        admin = a_member(**overrides)
         admin.authenticator = VirtualAuthenticator(admin.page)
         admin.goes_to("/sign-in")
         admin.signs_in()

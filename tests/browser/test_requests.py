@@ -45,12 +45,12 @@ class RegisteredPartner:
     def __init__(self, client_id, url, site):
         self.client_id, self.url, self._site = client_id, url, site
 
-    def link(self, issuer, **differs):
+    def link(self, issuer, **overrides):
         parameters = {
             "client_id": self.client_id, "response_type": "code", "scope": "openid profile email", "state": "a-state",
             "nonce": "a-nonce", "redirect_uri": self.url, "code_challenge": "E" * 43, "code_challenge_method": "S256",
         }  # fmt: skip
-        return f"{issuer}/oauth/authorize?{urlencode(parameters | differs)}"
+        return f"{issuer}/oauth/authorize?{urlencode(parameters | overrides)}"
 
     @property
     def sent(self):
@@ -70,11 +70,11 @@ def partner_site():
 def a_partner_asks(work, partner_site):
     """`a_partner_asks(…)` is a client registered so, with a callback address of its own."""
 
-    def registered(*, name="Timetabler", host="127.0.0.1", **differs):
+    def registered(*, name="Timetabler", host="127.0.0.1", **overrides):
         url = partner_site.callback(host)
         addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
         with work():
-            client = a_client(a_partner(), client_name=name, **(addresses | differs))
+            client = a_client(a_partner(), client_name=name, **(addresses | overrides))
             return RegisteredPartner(client.id, url, partner_site)
 
     return registered

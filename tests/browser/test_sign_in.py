@@ -18,11 +18,11 @@ from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_e
 _numbers = count(1)
 
 
-def somebody(**differs):
+def somebody(**overrides):
     """An administrator of a school that is not in the fictional register."""
     number = next(_numbers)
     school = a_school(register_id=f"{700000 + number}", dfe_number=f"{9990000 + number}", name="St Cuthbert's School")
-    return an_administrator(an_estab(school), **differs)
+    return an_administrator(an_estab(school), **overrides)
 
 
 @pytest.fixture

@@ -37,5 +37,5 @@ class VirtualAuthenticator:
         self._send("removeVirtualAuthenticator", authenticatorId=self._id)
 
     def _send(self, command: str, **parameters: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._devtools.send(f"WebAuthn.{command}", parameters)
-        return answer
+        response: dict[str, Any] = self._devtools.send(f"WebAuthn.{command}", parameters)
+        return response

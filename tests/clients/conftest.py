@@ -75,8 +75,8 @@ class Person:
     def opens(self, path):
         return self.web.get(path, **HOST)
 
-    def presses(self, path, **typed):
-        return self.web.post(path, data=typed, **HOST)
+    def presses(self, path, **fields):
+        return self.web.post(path, data=fields, **HOST)
 
     def sets_out(self, path="/school-account"):
         """Goes off to the provider, which remembers what was pushed."""
@@ -88,9 +88,9 @@ class Person:
         assert response.status_code == 303, response.text
         return self.opens("/connector").text
 
-    def signs_up(self, **differs):
-        typed = {"code": "welcome", "email": EMAIL, "password": PASSWORD, "terms": "2026-01"}
-        return self.presses("/sign-up", **(typed | differs))
+    def signs_up(self, **overrides):
+        fields = {"code": "welcome", "email": EMAIL, "password": PASSWORD, "terms": "2026-01"}
+        return self.presses("/sign-up", **(fields | overrides))
 
     def has_account(self, mails, parts, *, mis="sims"):
         """Signed up, activated, and the school chosen."""

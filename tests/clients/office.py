@@ -18,7 +18,7 @@ class Office:
     def opens(self, address):
         self._shows(self.browser.get(address, timeout=20))
 
-    def sends(self, button, **typed):
+    def sends(self, button, **fields):
         """The form with this button, as it stands on the page, with `typed` in it."""
         [pressed] = [element for element in self.page.select("button") if element.get_text(strip=True) == button]
         form = pressed.find_parent("form")
@@ -26,11 +26,11 @@ class Office:
         sent = [
             (field["name"], field.get("value", ""))
             for field in form.select("input[name]")
-            if field.get("type") != "checkbox" and field["name"] not in typed
+            if field.get("type") != "checkbox" and field["name"] not in fields
         ]
         sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
         address = urljoin(self.address, str(form.get("action") or self.address))
-        self._shows(self.browser.post(address, data=[*sent, *typed.items()], timeout=20))
+        self._shows(self.browser.post(address, data=[*sent, *fields.items()], timeout=20))
 
     def signs_in(self):
         self.opens(f"{self.assembly}/school-account")
@@ -42,5 +42,5 @@ class Office:
     def reads(self):
         return self.page.get_text(" ", strip=True)
 
-    def _shows(self, answer):
-        self.address, self.page = answer.url, parse(answer.text)
+    def _shows(self, response):
+        self.address, self.page = response.url, parse(response.text)

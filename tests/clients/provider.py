@@ -132,10 +132,10 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
         claims = jws.extract_compact(proof.encode()).payload
         provider.proofs.append(json.loads(claims))
         if provider.nonce and provider.proofs[-1].get("nonce") != provider.nonce:
-            answer = jsonify(error="use_dpop_nonce")
-            answer.headers["DPoP-Nonce"] = provider.nonce
-            answer.status_code = 400
-            return answer
+            response = jsonify(error="use_dpop_nonce")
+            response.headers["DPoP-Nonce"] = provider.nonce
+            response.status_code = 400
+            return response
         return None
 
     @app.get("/.well-known/openid-configuration")
@@ -176,7 +176,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
         if grant == "client_credentials":
             return jsonify(access_token="our-own-token", token_type="DPoP", expires_in=300)
         first = grant == "authorization_code"
-        answer = {
+        response = {
             "access_token": "the-access-token",
             "token_type": "DPoP",
             "expires_in": 600,
@@ -184,7 +184,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
             **({"withheld_scope": provider.withheld} if provider.withheld else {}),
             "id_token": provider.id_token(**({"nonce": provider.parameters["nonce"]} if first else {})),
         }
-        return jsonify(answer | ({"refresh_token": "the-refresh-token"} if first else {}))
+        return jsonify(response | ({"refresh_token": "the-refresh-token"} if first else {}))
 
     @app.post("/revoke")
     def revoke() -> ResponseReturnValue:
@@ -231,8 +231,8 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
     def invitation(invitation_id: str) -> ResponseReturnValue:
         if provider.invitation_state == "deleted":
             return jsonify(code="not_found"), 404
-        answer = {"id": invitation_id, "state": provider.invitation_state}
-        return jsonify(answer | ({"forwarded_to": provider.forwarded_to} if provider.forwarded_to else {}))
+        response = {"id": invitation_id, "state": provider.invitation_state}
+        return jsonify(response | ({"forwarded_to": provider.forwarded_to} if provider.forwarded_to else {}))
 
     @app.post("/api/invitations/<invitation_id>/resend")
     def resend(invitation_id: str) -> ResponseReturnValue:

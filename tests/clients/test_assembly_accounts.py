@@ -89,7 +89,7 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
 
 
 @pytest.mark.parametrize(
-    ("typed", "fault"),
+    ("fields", "fault"),
     [
         ({"code": "nonsense"}, "unknown, has been used, or has expired"),
         ({"email": "office"}, "Enter an e-mail address"),
@@ -99,12 +99,12 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
     ],
     ids=str,
 )
-def test_what_is_wrong_is_said_and_what_was_typed_stays(person, parts, typed, fault):
-    page = person.signs_up(**typed)
+def test_what_is_wrong_is_said_and_what_was_typed_stays(person, parts, fields, fault):
+    page = person.signs_up(**fields)
 
     assert page.status_code == 400
     assert fault in page.text
-    assert f'value="{typed.get("email", EMAIL)}"' in page.text
+    assert f'value="{fields.get("email", EMAIL)}"' in page.text
     assert PASSWORD not in page.text
     with parts.database.transaction() as connection:
         assert not connection.execute("SELECT 1 FROM accounts").fetchall()

@@ -29,8 +29,8 @@ def asks(person, mails, parts, email=EMAIL):
 def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, mails, parts):
     stranger = Person(app, provider)
     assert FORGOTTEN in stranger.opens("/sign-in").text
-    answer = stranger.presses(FORGOTTEN, email=EMAIL)
-    assert "If there is an account with this address" in stranger.opens(answer.location).text
+    response = stranger.presses(FORGOTTEN, email=EMAIL)
+    assert "If there is an account with this address" in stranger.opens(response.location).text
     link = link_in(mails(parts)[-1])
     assert "Choose a new password" in stranger.opens(link).text
     assert stranger.presses(link, password=NEW).location == "/sign-in"
@@ -86,9 +86,9 @@ def test_every_address_is_answered_alike(sam, mails, parts):
     before = len(mails(parts))
     answers = []
     for email in (EMAIL, "unknown@oakhill.example"):
-        answer = sam.presses(FORGOTTEN, email=email)
-        page = sam.opens(answer.location)
-        answers.append((answer.status_code, answer.location, page.status_code, without_tokens(page.text)))
+        response = sam.presses(FORGOTTEN, email=email)
+        page = sam.opens(response.location)
+        answers.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
     assert answers[0] == answers[1]
     assert len(mails(parts)) == before + 1
     assert sam.presses(FORGOTTEN, email="no address").status_code == 400
@@ -137,9 +137,9 @@ class ChangedMeanwhile:
 def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(sam, app, provider, mails, parts, monkeypatch):
     stranger = Person(app, provider)
     ChangedMeanwhile(monkeypatch, parts, asks(sam, mails, parts)).after(accounts, "sign_in")
-    answer = stranger.presses("/sign-in", email=EMAIL, password=PASSWORD)
-    assert answer.status_code == 400
-    assert accounts.WRONG_PASSWORD in answer.text
+    response = stranger.presses("/sign-in", email=EMAIL, password=PASSWORD)
+    assert response.status_code == 400
+    assert accounts.WRONG_PASSWORD in response.text
     assert stranger.opens("/connector").location != "/connector"
     with parts.database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM sign_ins").fetchone()[0] == 0

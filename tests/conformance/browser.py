@@ -80,22 +80,22 @@ class Browser:
     def posts(self, url: str, form: dict[str, str]) -> Arrived | None:
         """Send a form of another site: cookies that are `SameSite=Lax` stay at home."""
         self._elsewhere.cookies.clear()
-        answer = self._elsewhere.post(url, data=form, allow_redirects=False, timeout=20)
-        self.session.cookies.update(answer.cookies)
-        return self._after(answer)
+        response = self._elsewhere.post(url, data=form, allow_redirects=False, timeout=20)
+        self.session.cookies.update(response.cookies)
+        return self._after(response)
 
-    def presses(self, button: str, **typed: str | None) -> Arrived | None:
+    def presses(self, button: str, **fields: str | None) -> Arrived | None:
         """Fill in and send the form that the button belongs to; None unticks."""
         pressed = self.shown.soup.find(id=button)
         assert pressed is not None, self.shown.text
-        return self.sends(pressed.find_parent("form"), pressed, **typed)
+        return self.sends(pressed.find_parent("form"), pressed, **fields)
 
-    def sends(self, form: Any, pressed: Any, **typed: str | None) -> Arrived | None:
+    def sends(self, form: Any, pressed: Any, **fields: str | None) -> Arrived | None:
         """Fill in and send a form of the page by one of its buttons; None unticks."""
         page = self.shown
         assert (form.get("enctype") or FORM) == FORM
         sent = _fields(form, pressed)
-        for name, value in typed.items():
+        for name, value in fields.items():
             sent = [pair for pair in sent if pair[0] != name] + ([] if value is None else [(name, value)])
         target = urljoin(page.url, form.get("action") or page.url)
         method = (form.get("method") or "get").upper()
@@ -145,22 +145,22 @@ class Browser:
         if self._is_partners(url):
             self._page = None
             return Arrived.at(method, url, form)
-        answer = self.session.request(method, url, data=form, allow_redirects=False, timeout=20)
-        return self._after(answer, pressed_on)
+        response = self.session.request(method, url, data=form, allow_redirects=False, timeout=20)
+        return self._after(response, pressed_on)
 
-    def _after(self, answer: requests.Response, pressed_on: Page | None = None) -> Arrived | None:
+    def _after(self, response: requests.Response, pressed_on: Page | None = None) -> Arrived | None:
         """Follow redirects, each of which a form's page has to allow."""
         for _ in range(MOST):
-            if answer.status_code not in REDIRECTS:
-                self._page = Page(answer.url, answer.status_code, answer.headers, _soup(answer))
+            if response.status_code not in REDIRECTS:
+                self._page = Page(response.url, response.status_code, response.headers, _soup(response))
                 return None
-            url = urljoin(answer.url, answer.headers["Location"])
+            url = urljoin(response.url, response.headers["Location"])
             assert pressed_on is None or pressed_on.lets_forms_to(url), f"form-action stops {url}"
             if self._is_partners(url):
                 self._page = None
                 return Arrived.at("GET", url)
-            answer = self.session.get(url, allow_redirects=False, timeout=20)
-        raise AssertionError(f"too many redirects, the last to {answer.url}")
+            response = self.session.get(url, allow_redirects=False, timeout=20)
+        raise AssertionError(f"too many redirects, the last to {response.url}")
 
     def _is_partners(self, url: str) -> bool:
         return self._partner is not None and url.startswith(f"{self._partner}/")
@@ -173,9 +173,9 @@ def trusting(certificate: str) -> requests.Session:
     return session
 
 
-def _soup(answer: requests.Response) -> Any:
-    assert answer.headers["Content-Type"].startswith(("text/html", "text/plain")), answer.text
-    return parse(answer.text)
+def _soup(response: requests.Response) -> Any:
+    assert response.headers["Content-Type"].startswith(("text/html", "text/plain")), response.text
+    return parse(response.text)
 
 
 def _origin(url: str) -> str:

@@ -61,18 +61,18 @@ def error(response: dict[str, Any], expected: str) -> None:
     assert frozenset(response.get("error_description", "")) <= DESCRIPTION, response
 
 
-def is_json(answer: requests.Response) -> None:
-    assert answer.headers["Content-Type"].partition(";")[0] == "application/json", answer.headers
+def is_json(response: requests.Response) -> None:
+    assert response.headers["Content-Type"].partition(";")[0] == "application/json", response.headers
 
 
-def refusal(answer: requests.Response, status: int, expected: str) -> None:
+def refusal(response: requests.Response, status: int, expected: str) -> None:
     """A token endpoint's error response (RFC 6749 §5.2)."""
-    assert answer.status_code == status, answer.text
-    is_json(answer)
-    assert answer.headers["Cache-Control"] == "no-store"
-    error(answer.json(), expected)
-    if answer.status_code == 401 and answer.request.headers.get("Authorization", "").startswith("Basic"):
-        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert response.status_code == status, response.text
+    is_json(response)
+    assert response.headers["Cache-Control"] == "no-store"
+    error(response.json(), expected)
+    if response.status_code == 401 and response.request.headers.get("Authorization", "").startswith("Basic"):
+        assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
 def tokens(answer: requests.Response, token_type: str = "Bearer") -> dict[str, Any]:
@@ -132,11 +132,11 @@ def introspection(token: str, ring: KeySet, *, alg: str, issuer: str, client_id:
     return dict(claims["token_introspection"])
 
 
-def registration_refused(answer: requests.Response, expected: str) -> None:
+def registration_refused(response: requests.Response, expected: str) -> None:
     """A registration's error response (RFC 7591 §3.2.2)."""
-    assert answer.status_code == 400, answer.text
-    is_json(answer)
-    error(answer.json(), expected)
+    assert response.status_code == 400, response.text
+    is_json(response)
+    error(response.json(), expected)
 
 
 def at_hash(claims: dict[str, Any], access_token: str) -> None:

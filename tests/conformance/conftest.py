@@ -138,11 +138,11 @@ def response_mode() -> str | None:
 def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) -> AClient:
     """`a_client("conf-basic-1")` is the relying party of that name."""
 
-    def made(client_id: str = "conf-basic-1", **differs: Any) -> RelyingParty:
+    def made(client_id: str = "conf-basic-1", **overrides: Any) -> RelyingParty:
         always = {"response_mode": response_mode} if response_mode else {}
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
         sound = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
-        return RelyingParty(provider, prepared.clients[client_id], **{**sound, **differs})
+        return RelyingParty(provider, prepared.clients[client_id], **{**sound, **overrides})
 
     return made
 
@@ -158,9 +158,9 @@ def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
 def a_fapi_client(provider: Provider, prepared: Prepared, signers: dict[str, Any]) -> Callable[..., FapiClient]:
     """`a_fapi_client("conf-fapi-1", scope="openid")` is the client of that name, with a new key to bind tokens to."""
 
-    def made(client_id: str, **differs: Any) -> FapiClient:
+    def made(client_id: str, **overrides: Any) -> FapiClient:
         sound = {"redirect_uri": f"{prepared.suite}/callback", "signer": signers[client_id]}
-        return FapiClient(provider, prepared.clients[client_id], **{**sound, **differs})
+        return FapiClient(provider, prepared.clients[client_id], **{**sound, **overrides})
 
     return made
 
@@ -169,13 +169,13 @@ def a_fapi_client(provider: Provider, prepared: Prepared, signers: dict[str, Any
 def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.Response]:
     """`register(client_name="x")` registers a client as the suite does, with its initial access token or another."""
 
-    def sent(token: str = prepared.initial_token, /, **differs: Any) -> requests.Response:
+    def sent(token: str = prepared.initial_token, /, **overrides: Any) -> requests.Response:
         sound = {
             "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
             "redirect_uris": [f"{prepared.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
             "contacts": ["certification@openid.example"],
         }  # fmt: skip
-        metadata = {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        metadata = {name: value for name, value in {**sound, **overrides}.items() if value is not None}
         authorised = {"Authorization": f"Bearer {token}"}
         url = provider.metadata["registration_endpoint"]
         return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
@@ -189,10 +189,10 @@ def a_registered_client(
 ) -> AClient:
     """`a_registered_client(client_name="x")` is a relying party that registered itself just now."""
 
-    def made(**differs: Any) -> RelyingParty:
-        answer = register(**differs)
-        assert answer.status_code == 201, answer.text
-        registration = answer.json()
+    def made(**overrides: Any) -> RelyingParty:
+        response = register(**overrides)
+        assert response.status_code == 201, response.text
+        registration = response.json()
         credentials = Credentials(registration["client_id"], registration.get("client_secret"), None)
         return RelyingParty(
             provider, credentials, registration["redirect_uris"][0], method=registration["token_endpoint_auth_method"],
@@ -207,10 +207,10 @@ def a_registered_client(
 def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> AClient:
     """`registered(accepted_mis=…)` is another client of the provider's, whose PKCE is off unless told."""
 
-    def made(**differs: Any) -> RelyingParty:
+    def made(**overrides: Any) -> RelyingParty:
         sound = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
         with a_request(served[0]):
-            client = factories.a_client(**{**sound, **differs})
+            client = factories.a_client(**{**sound, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])
 

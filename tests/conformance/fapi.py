@@ -55,16 +55,16 @@ class FapiClient(RelyingParty):
         """Where its tokens are good for something: userinfo, unless it is told of another resource."""
         return self.resource or str(self.provider.metadata["userinfo_endpoint"])
 
-    def request(self, **differs: str | None) -> dict[str, str]:
+    def request(self, **overrides: str | None) -> dict[str, str]:
         """A sound request to push; without `openid` it has no nonce."""
         sound = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
         if "openid" not in self.scope.split():
             sound["nonce"] = None  # type: ignore[assignment]
-        return super().request(**{**sound, **differs})
+        return super().request(**{**sound, **overrides})
 
     # What it proves
 
-    def assertion(self, *, alg: str | None = None, key: Key | None = None, **differs: Any) -> str:
+    def assertion(self, *, alg: str | None = None, key: Key | None = None, **overrides: Any) -> str:
         """A client assertion (RFC 7523 §3), changed; None leaves a claim out."""
         now = clock.timestamp()
         sound = {
@@ -73,11 +73,11 @@ class FapiClient(RelyingParty):
         }  # fmt: skip
         key = key or self.signer
         public_key = key.as_dict(private=False)
-        return signed(key, alg or public_key["alg"], {"kid": public_key["kid"]}, {**sound, **differs})
+        return signed(key, alg or public_key["alg"], {"kid": public_key["kid"]}, {**sound, **overrides})
 
     def proof(
         self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str | None = None,
-        header: dict[str, Any] | None = None, **differs: Any,
+        header: dict[str, Any] | None = None, **overrides: Any,
     ) -> str:  # fmt: skip
         """A DPoP proof (RFC 9449 §4.2), changed; None leaves a claim or a header member out."""
         key = key or self.key
@@ -88,7 +88,7 @@ class FapiClient(RelyingParty):
         }  # fmt: skip
         header_members = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
         present = {name: value for name, value in header_members.items() if value is not None}
-        return signed(key, alg, present, {**sound, **differs})
+        return signed(key, alg, present, {**sound, **overrides})
 
     @property
     def jkt(self) -> str:
@@ -111,23 +111,23 @@ class FapiClient(RelyingParty):
         headers = {"Accept": accept, **({"DPoP": proof} if proof else {})}
         return self.provider.post(endpoint, {name: value for name, value in sent.items() if value is not None}, headers)
 
-    def redeems(self, code: str, **differs: Any) -> requests.Response:
+    def redeems(self, code: str, **overrides: Any) -> requests.Response:
         sound = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
-        how = {name: differs.pop(name) for name in ("assertion", "proof") if name in differs}
-        return self.posts("token", {**sound, **differs}, **how)
+        how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
+        return self.posts("token", {**sound, **overrides}, **how)
 
-    def refreshes(self, token: str, **differs: Any) -> requests.Response:
-        how = {name: differs.pop(name) for name in ("assertion", "proof") if name in differs}
-        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **differs}, **how)
+    def refreshes(self, token: str, **overrides: Any) -> requests.Response:
+        how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
+        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides}, **how)
 
     # Pushing
 
-    def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **differs: str | None) -> requests.Response:
+    def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **overrides: str | None) -> requests.Response:
         """A request to the PAR endpoint (RFC 9126 §2.1); what stands there beside a request object stays outside."""
-        form = self.request(**differs)
+        form = self.request(**overrides)
         if self.signs_requests:
             beside = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
             form = beside | {"request": self.request_object(form)}
@@ -143,7 +143,7 @@ class FapiClient(RelyingParty):
         *,
         key: Key | None = None,
         alg: str | None = None,
-        **differs: Any,
+        **overrides: Any,
     ) -> str:
         """A sound request in a JWT (RFC 9101 §4), changed; None leaves a claim out."""
         now, key = clock.timestamp(), key or self.signer
@@ -153,11 +153,11 @@ class FapiClient(RelyingParty):
         sound = {"iss": self.id, "aud": self.provider.issuer, "iat": now, "nbf": now, "exp": now + 300}
         public_key = key.as_dict(private=False)
         header = {"typ": "oauth-authz-req+jwt", "kid": public_key["kid"]}
-        return signed(key, alg or public_key["alg"], header, {**parameters, **sound, **differs})
+        return signed(key, alg or public_key["alg"], header, {**parameters, **sound, **overrides})
 
-    def pushed(self, **differs: Any) -> str:
+    def pushed(self, **overrides: Any) -> str:
         """The `request_uri` of a request that was accepted."""
-        answer = self.pushes(**differs)
+        answer = self.pushes(**overrides)
         assert answer.status_code == 201, answer.text
         conditions.is_json(answer)
         assert answer.headers["Cache-Control"] == "no-store"
@@ -171,8 +171,8 @@ class FapiClient(RelyingParty):
         sent = {"client_id": self.id, "request_uri": request_uri, **options}
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 
-    def asks(self, **differs: Any) -> str:
-        return self.link(self.pushed(**differs))
+    def asks(self, **overrides: Any) -> str:
+        return self.link(self.pushed(**overrides))
 
     # The resource
 
@@ -198,15 +198,15 @@ class FapiClient(RelyingParty):
             connection.endheaders()
             return connection.getresponse().status
 
-    def is_served(self, answer: requests.Response) -> bool:
+    def is_served(self, response: requests.Response) -> bool:
         """Whether token and proof were good."""
-        assert answer.status_code in {200, 400, 401}, answer.text
-        return answer.status_code == 200
+        assert response.status_code in {200, 400, 401}, response.text
+        return response.status_code == 200
 
     def reaches(self, access_token: str, **options: Any) -> bool:
         return self.is_served(self.reads(access_token, **options))
 
-    def completes(self, arrived: Any, **differs: Any) -> SignedIn:
-        signed_in = super().completes(arrived, **differs)
+    def completes(self, arrived: Any, **overrides: Any) -> SignedIn:
+        signed_in = super().completes(arrived, **overrides)
         assert self.reaches(signed_in.access_token)
         return signed_in

@@ -42,19 +42,19 @@ class Player:
         return arrived
 
     def _does(self, commands: list[list[Any]], arrived: Arrived | None) -> Arrived | None:
-        typed: dict[str, str | None] = {}
+        fields: dict[str, str | None] = {}
         for verb, by, control, *more in commands:
             assert by == "id"
             if verb == "text":
                 assert self.browser.shown.has(control), control
-                typed[control] = more[0]
+                fields[control] = more[0]
             elif verb == "click":
                 element = self.browser.shown.soup.find(id=control)
                 assert element is not None, f"no {control}: {self.browser.shown.text}"
                 if element.get("type") == "checkbox":
-                    typed[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
+                    fields[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
-                    arrived, typed = self.browser.presses(control, **typed), {}
+                    arrived, fields = self.browser.presses(control, **fields), {}
             elif arrived is None:  # wait, and perhaps take a picture; what the suite shows is its own business
                 assert verb == "wait"
                 assert re.search(more[1], self.browser.shown.soup.find(id=control).get_text())
@@ -79,16 +79,16 @@ class Suite:
         visits = self.configuration["override"][module]["browser"] if module else self.configuration["browser"]
         return Player(browser or self.a_browser(), visits)
 
-    def client(self, part: str = "client", **differs: Any) -> RelyingParty:
+    def client(self, part: str = "client", **overrides: Any) -> RelyingParty:
         """The client in this part of the configuration."""
         values, resource = self.configuration[part], self.configuration.get("resource", {}).get("resourceUrl")
         if "jwks" not in values:
             method = "client_secret_post" if part == "client_secret_post" else "client_secret_basic"
             credentials = Credentials(values["client_id"], values["client_secret"], None)
-            return RelyingParty(self.provider, credentials, self.redirect_uri, method=method, **differs)
+            return RelyingParty(self.provider, credentials, self.redirect_uri, method=method, **overrides)
         (signer,) = KeySet.import_key_set(values["jwks"]).keys
         query = "?dummy1=lorem&dummy2=ipsum" if part == "client2" else ""
         return FapiClient(
             self.provider, Credentials(values["client_id"], None, None), self.redirect_uri + query, signer=signer,
-            scope=values["scope"], resource=resource, **differs,
+            scope=values["scope"], resource=resource, **overrides,
         )  # fmt: skip

@@ -73,19 +73,19 @@ class RelyingParty:
     def id(self) -> str:
         return self.credentials.client_id
 
-    def request(self, **differs: str | None) -> dict[str, str]:
+    def request(self, **overrides: str | None) -> dict[str, str]:
         """A sound authorization request, changed; None leaves a parameter out. It is remembered."""
         sound = {
             "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": "openid",
             "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
             **self.always,
         }  # fmt: skip
-        self.last_request = {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        self.last_request = {name: value for name, value in {**sound, **overrides}.items() if value is not None}
         return self.last_request
 
-    def asks(self, **differs: str | None) -> str:
+    def asks(self, **overrides: str | None) -> str:
         """The address it sends the browser to."""
-        return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**differs))}"
+        return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**overrides))}"
 
     # What comes back through the browser
 
@@ -144,14 +144,14 @@ class RelyingParty:
         sent = {name: value for name, value in form.items() if value is not None}
         return self.provider.post(endpoint, *self.authenticated(sent, endpoint))
 
-    def redeems(self, code: str, **differs: str | None) -> requests.Response:
+    def redeems(self, code: str, **overrides: str | None) -> requests.Response:
         """At the token endpoint, with a code."""
         sound = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
-        return self.posts("token", {**sound, **differs})
+        return self.posts("token", {**sound, **overrides})
 
-    def refreshes(self, token: str, **differs: str | None) -> requests.Response:
+    def refreshes(self, token: str, **overrides: str | None) -> requests.Response:
         """At the token endpoint, with a refresh token."""
-        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **differs})
+        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides})
 
     def reads(self, access_token: str, how: str = "header") -> requests.Response:
         """Userinfo, by GET or POST with the token in the header, or in the body."""
@@ -174,19 +174,19 @@ class RelyingParty:
 
     def learns(self, access_token: str, how: str = "header") -> dict[str, Any]:
         """Who it is, by userinfo."""
-        answer = self.reads(access_token, how)
-        assert answer.status_code == 200, answer.text
-        conditions.is_json(answer)
-        parameters: dict[str, Any] = answer.json()
+        response = self.reads(access_token, how)
+        assert response.status_code == 200, response.text
+        conditions.is_json(response)
+        parameters: dict[str, Any] = response.json()
         assert isinstance(parameters["sub"], str)
         return parameters
 
     # All of it
 
-    def completes(self, arrived: Arrived | None, **differs: Any) -> SignedIn:
+    def completes(self, arrived: Arrived | None, **overrides: Any) -> SignedIn:
         """From the answer to the person's claims; without `openid` there is no ID Token, and nobody to learn about."""
         code = self.gets_code(arrived)
-        tokens = conditions.tokens(self.redeems(code, **differs), self.token_type)
+        tokens = conditions.tokens(self.redeems(code, **overrides), self.token_type)
         is_openid = "openid" in self.last_request["scope"].split()
         assert ("id_token" in tokens) == is_openid
         if not is_openid:
@@ -197,6 +197,6 @@ class RelyingParty:
         assert about["sub"] == claims["sub"]
         return SignedIn(code, tokens, claims, about)
 
-    def signs_in(self, browser: Browser, **differs: str | None) -> SignedIn:
+    def signs_in(self, browser: Browser, **overrides: str | None) -> SignedIn:
         """A whole flow, doing what the pages ask."""
-        return self.completes(browser.goes_to(self.asks(**differs)))
+        return self.completes(browser.goes_to(self.asks(**overrides)))

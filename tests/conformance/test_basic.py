@@ -259,9 +259,9 @@ def test_codereuse_30seconds(client, browser, wait):
     wait(30)
     assert client.reads(signed_in.access_token).status_code == 200
     conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
-    answer = client.reads(signed_in.access_token)
-    assert answer.status_code == 401
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    response = client.reads(signed_in.access_token)
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
 @spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is an error page without a redirect")

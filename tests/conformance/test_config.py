@@ -51,11 +51,11 @@ LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
     "OpenID Connect Discovery 1.0", "3", requirement="The metadata is sound and complete, at the issuer's own address"
 )
 def test_discovery_endpoint_verification(provider):
-    answer = provider.get("/.well-known/openid-configuration")
-    assert answer.status_code == 200
-    conditions.is_json(answer)
-    metadata = answer.json()
-    assert answer.url == metadata["issuer"] + "/.well-known/openid-configuration"
+    response = provider.get("/.well-known/openid-configuration")
+    assert response.status_code == 200
+    conditions.is_json(response)
+    metadata = response.json()
+    assert response.url == metadata["issuer"] + "/.well-known/openid-configuration"
     issuer = urlsplit(metadata["issuer"])
     assert (issuer.scheme, issuer.query, issuer.fragment) == ("https", "", "")
 

@@ -33,9 +33,9 @@ def a_member(served, prepared):
     return made
 
 
-def is_told(client, browser, error, **differs):
+def is_told(client, browser, error, **overrides):
     """At the redirect URI, with `state` and `iss`."""
-    client.is_refused(browser.opens(client.asks(**differs)), error)
+    client.is_refused(browser.opens(client.asks(**overrides)), error)
 
 
 def is_a_page(browser, url, *words):
@@ -87,8 +87,8 @@ def test_redirect_uri(browser, client):
 def test_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
         client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
-    for differs in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
-        is_told(client, browser, "invalid_request", **differs)
+    for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
+        is_told(client, browser, "invalid_request", **overrides)
     client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
     state = client.asks(state=None) + "&state=x&state=y"
     client.is_refused(browser.opens(state), "invalid_request")  # and none of them comes back

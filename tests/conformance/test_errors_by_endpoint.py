@@ -43,10 +43,10 @@ def call(provider, endpoint, method="POST", **options):
 @spec(OAUTH, "3.2", requirement="Another method than POST: 405 in JSON, with Allow")
 def test_method(provider, endpoint):
     for method in ("GET", "PUT", "DELETE"):
-        answer = call(provider, endpoint, method)
-        refusal(answer, 405, "invalid_request")
-        assert "POST" in answer.headers["Allow"]
-        assert "Set-Cookie" not in answer.headers
+        response = call(provider, endpoint, method)
+        refusal(response, 405, "invalid_request")
+        assert "POST" in response.headers["Allow"]
+        assert "Set-Cookie" not in response.headers
 
 
 @back_channel
@@ -67,18 +67,18 @@ def test_form(provider, client, endpoint):
 def test_client(provider, client, fapi, endpoint):
     form, secret = ENDPOINTS[endpoint], str(client.credentials.secret)
     for credentials in ((client.id, "wrong"), ("nobody", secret), (client.id, ""), (fapi.id, secret)):
-        answer = call(provider, endpoint, data=form, auth=credentials)
-        refusal(answer, 401, "invalid_client")
-        assert answer.json() == REFUSED
-        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        response = call(provider, endpoint, data=form, auth=credentials)
+        refusal(response, 401, "invalid_client")
+        assert response.json() == REFUSED
+        assert response.headers["WWW-Authenticate"].startswith("Basic ")
     for proof in ({}, {"client_secret": "wrong"}):
-        answer = call(provider, endpoint, data={**form, "client_id": client.id, **proof})
-        refusal(answer, 401, "invalid_client")
-        assert answer.json() == REFUSED
-        assert "WWW-Authenticate" not in answer.headers
-    answer = fapi.posts(endpoint, form, assertion=fapi.assertion(aud="https://x.example"))
-    refusal(answer, 401, "invalid_client")
-    assert answer.json()["error_description"].startswith("client_assertion: aud is https://x.example; accepted is ")
+        response = call(provider, endpoint, data={**form, "client_id": client.id, **proof})
+        refusal(response, 401, "invalid_client")
+        assert response.json() == REFUSED
+        assert "WWW-Authenticate" not in response.headers
+    response = fapi.posts(endpoint, form, assertion=fapi.assertion(aud="https://x.example"))
+    refusal(response, 401, "invalid_client")
+    assert response.json()["error_description"].startswith("client_assertion: aud is https://x.example; accepted is ")
 
 
 @back_channel
@@ -91,7 +91,7 @@ def test_two_mechanisms(client, fapi, endpoint):
 
 @spec("RFC 9126", "2.3", requirement="PAR: what is wrong at authorize is 400 here, with the same code")
 def test_par(fapi):
-    for error, differs in (
+    for error, overrides in (
         ("invalid_request", {"redirect_uri": None}), ("invalid_request", {"redirect_uri": "https://x.example"}),
         ("invalid_request", {"response_type": None}), ("unsupported_response_type", {"response_type": "token"}),
         ("invalid_scope", {"scope": "nonsense"}), ("invalid_target", {"resource": "https://x.example"}),
@@ -102,7 +102,7 @@ def test_par(fapi):
         ("invalid_request_object", {"request": "x.y.z"}), ("invalid_request", {"response_mode": "fragment.jwt"}),
         ("invalid_authorization_details", {"authorization_details": "[]"}),
     ):  # fmt: skip
-        refusal(fapi.pushes(**differs), 400, error)
+        refusal(fapi.pushes(**overrides), 400, error)
 
 
 @spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
@@ -125,9 +125,9 @@ def test_grant_type(client):
 def test_code(browser, client, a_client):
     refusal(client.posts("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
     refusal(client.redeems("unknown"), 400, "invalid_grant")
-    for differs in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
+    for overrides in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
         code = client.gets_code(browser.goes_to(client.asks()))
-        refusal(client.redeems(code, **differs), 400, "invalid_grant")
+        refusal(client.redeems(code, **overrides), 400, "invalid_grant")
         refusal(client.redeems(code), 400, "invalid_grant")  # it is spent
     code = client.gets_code(browser.goes_to(client.asks()))
     refusal(a_client("conf-basic-2").redeems(code), 400, "invalid_grant")
@@ -137,12 +137,12 @@ def test_code(browser, client, a_client):
 @spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
 def test_verifier_and_key(browser, fapi):
     other = fapi.proof("POST", fapi.provider.metadata["token_endpoint"], key=ECKey.generate_key("P-256"))
-    for pushed, differs in (
+    for pushed, overrides in (
         ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
         ({"dpop_jkt": fapi.jkt}, {"proof": other}),
     ):  # fmt: skip
         code = fapi.gets_code(browser.goes_to(fapi.asks(**pushed)))
-        refusal(fapi.redeems(code, **differs), 400, "invalid_grant")
+        refusal(fapi.redeems(code, **overrides), 400, "invalid_grant")
     refusal(fapi.redeems("unknown", proof=""), 400, "invalid_dpop_proof")
 
 
@@ -203,10 +203,10 @@ def test_cross_origin(provider, registered):
     public = registered(token_endpoint_auth_method="none", redirect_uris=["https://app.example/callback"])
     own_origin, other_origin = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
     for endpoint in ("token", "pushed_authorization_request", "userinfo", "revocation"):
-        answer = call(provider, endpoint, data={"client_id": public.id}, headers=own_origin)
-        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
-        assert "Access-Control-Allow-Credentials" not in answer.headers
-        assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+        response = call(provider, endpoint, data={"client_id": public.id}, headers=own_origin)
+        assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "Access-Control-Allow-Credentials" not in response.headers
+        assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(response.headers["Access-Control-Expose-Headers"].split(", "))
         assert "Access-Control-Allow-Origin" not in call(provider, endpoint, data={}, headers=other_origin).headers
     for endpoint in ("introspection", "device_authorization", "registration", "authorization"):
         assert "Access-Control-Allow-Origin" not in call(provider, endpoint, headers=own_origin).headers
@@ -257,8 +257,8 @@ def test_revocation(browser, client, a_client):
     token = client.signs_in(browser).access_token
     refusal(client.posts("revocation", {}), 400, "invalid_request")
     for about in ("unknown", "x.y.z"):
-        answer = client.posts("revocation", {"token": about, "token_type_hint": "x"})
-        assert (answer.status_code, answer.content) == (200, b"")
+        response = client.posts("revocation", {"token": about, "token_type_hint": "x"})
+        assert (response.status_code, response.content) == (200, b"")
     refusal(a_client("conf-basic-2").posts("revocation", {"token": token}), 400, "invalid_grant")
     assert client.reads(token).status_code == 200
     client.posts("revocation", {"token": token})
@@ -285,8 +285,8 @@ def test_registration_of_all_else(register, provider, signers, prepared):
         conditions.registration_refused(register(**wrong), "invalid_client_metadata")
     url, token = provider.metadata["registration_endpoint"], {"Authorization": f"Bearer {prepared.initial_token}"}
     for body in ("", "[]", "{", '{"client_name": "x", "client_name": "y"}'):
-        answer = provider.http.post(url, data=body, headers={**token, "Content-Type": "application/json"}, timeout=20)
-        conditions.registration_refused(answer, "invalid_client_metadata")
+        response = provider.http.post(url, data=body, headers={**token, "Content-Type": "application/json"}, timeout=20)
+        conditions.registration_refused(response, "invalid_client_metadata")
     large = provider.http.post(
         url, data=json.dumps("x" * 70_000), headers={**token, "Content-Type": "application/json"}
     )
@@ -297,13 +297,13 @@ def test_registration_of_all_else(register, provider, signers, prepared):
 def test_registration_tokens(register, provider):
     url, made = provider.metadata["registration_endpoint"], register().json()
     mine = {"Authorization": f"Bearer {made['registration_access_token']}"}
-    for answer in (
+    for response in (
         provider.http.post(url, json={}, timeout=20),
         provider.http.get(f"{url}/conf-basic-1", headers=mine, timeout=20),
         provider.http.get(made["registration_client_uri"], headers={"Authorization": "Bearer x"}, timeout=20),
     ):  # fmt: skip
-        refusal(answer, 401, "invalid_token")
-        assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="registration"')
+        refusal(response, 401, "invalid_token")
+        assert response.headers["WWW-Authenticate"].startswith('Bearer realm="registration"')
     refused = provider.http.patch(made["registration_client_uri"], headers=mine, timeout=20)
     refusal(refused, 405, "invalid_request")
     gone = provider.http.delete(made["registration_client_uri"], headers=mine, timeout=20)

@@ -85,9 +85,9 @@ def test_ensure_request_object_with_multiple_aud_succeeds(client, browser):
 
 
 def urn_of(client, text):
-    answer = client.pushes_object(text)
-    assert answer.status_code == 201, answer.text
-    return answer.json()["request_uri"]
+    response = client.pushes_object(text)
+    assert response.status_code == 201, response.text
+    return response.json()["request_uri"]
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object of a clock that is eight seconds ahead is accepted")

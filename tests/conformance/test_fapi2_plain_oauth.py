@@ -84,8 +84,8 @@ def test_discovery_end_point_verification(provider):
 def test_happy_flow(client, other, a_browser):
     first = client.signs_in(a_browser())
     second = other.signs_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
-    answer = client.reads(first.access_token)
-    assert answer.headers["Date"]
+    response = client.reads(first.access_token)
+    assert response.headers["Date"]
     for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
         assert client.reaches(first.access_token, Accept=accepted)
     in_query = client.provider.http.get(client.uses, params={"access_token": first.access_token}, timeout=20)
@@ -123,8 +123,8 @@ def proves_at(client, browser, iat, *, code=None):
     """PAR, token and resource with proofs made at `iat`."""
     at_par = client.proof("POST", par_url(client), iat=iat)
     code = client.gets_code(browser.goes_to(client.asks(proof=at_par)))
-    answer = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
-    token = conditions.tokens(answer, "DPoP")["access_token"]
+    response = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
+    token = conditions.tokens(response, "DPoP")["access_token"]
     at_resource = client.proof("GET", client.uses, token=token, iat=iat)
     assert client.reaches(token, proof=at_resource)
 
@@ -142,8 +142,8 @@ def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
 @spec(DPOP, "10.1", requirement="A dpop_jkt that is not the proof's key is refused when pushed")
 def test_ensure_mismatched_dpop_jkt_fails(client):
     proof = client.proof("POST", par_url(client))
-    answer = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=proof)
-    conditions.refusal(answer, 400, "invalid_dpop_proof")
+    response = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=proof)
+    conditions.refusal(response, 400, "invalid_dpop_proof")
 
 
 def is_bound_elsewhere(client, code):
@@ -184,8 +184,8 @@ def refuses_wrong_proofs(client, token):
     """Each at the resource, where the token itself is good before and after; its key could sign by RS256 as well."""
     url = client.uses
 
-    def proof(**differs):
-        return client.proof(differs.pop("method", "GET"), differs.pop("url", url), token=token, **differs)
+    def proof(**overrides):
+        return client.proof(overrides.pop("method", "GET"), overrides.pop("url", url), token=token, **overrides)
 
     good, now, another = proof(), conditions.now(), ECKey.generate_key("P-256")
     head, payload, signature = proof().split(".")
@@ -250,8 +250,8 @@ def test_ensure_redirect_uri_in_authorization_request(client, browser):
 
 @spec(FAPI, "5.3.2.2", requirement="A redirect URI that is not registered is refused when pushed")
 def test_plain_fapi_tolerate_unregistered_redirect_uri(client):
-    answer = client.pushes(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")
-    conditions.refusal(answer, 400, "invalid_request")
+    response = client.pushes(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")
+    conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
@@ -395,9 +395,9 @@ def test_par_attempt_reuse_request_uri(client, browser):
 
 @spec(PAR, "4", requirement="A pushed request that expired is a page", module="par-attempt-to-use-expired-request_uri")
 def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
-    answer = client.pushes()
-    wait(answer.json()["expires_in"] + 1)
-    assert is_a_page_about_the_request(browser, client.link(answer.json()["request_uri"]))
+    response = client.pushes()
+    wait(response.json()["expires_in"] + 1)
+    assert is_a_page_about_the_request(browser, client.link(response.json()["request_uri"]))
 
 
 @spec(
@@ -422,21 +422,21 @@ def test_par_authorization_request_containing_request_uri_form_param(client):
 
 @spec(PAR, "2.3", requirement="Another method than POST is refused")
 def test_par_attempt_invalid_http_method(client, provider):
-    answer = provider.http.put(par_url(client), data=client.request(), timeout=20)
-    assert answer.status_code == 405
-    assert "POST" in answer.headers["Allow"]
+    response = provider.http.put(par_url(client), data=client.request(), timeout=20)
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
 
 
 @spec(PKCE, "4.4.1", requirement="A request without a challenge is refused when pushed")
 def test_par_ensure_pkce_required(client):
-    answer = client.pushes(code_challenge=None, code_challenge_method=None)
-    conditions.refusal(answer, 400, "invalid_request")
+    response = client.pushes(code_challenge=None, code_challenge_method=None)
+    conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="PKCE's plain method is refused when pushed")
 def test_par_plain_pkce_rejected(client):
-    answer = client.pushes(code_challenge=client.verifier, code_challenge_method="plain")
-    conditions.refusal(answer, 400, "invalid_request")
+    response = client.pushes(code_challenge=client.verifier, code_challenge_method="plain")
+    conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(PKCE, "4.6", requirement="Without the verifier there are no tokens")
@@ -458,8 +458,8 @@ def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepte
 @spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is more than a minute ahead is refused")
 def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fails(client):
     ahead = conditions.now() + 61
-    answer = client.pushes(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
-    conditions.refusal(answer, 401, "invalid_client")
+    response = client.pushes(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
+    conditions.refusal(response, 401, "invalid_client")
 
 
 @spec(PAR, "4", requirement="client_id and request_uri are all that the browser has to bring")

@@ -61,9 +61,9 @@ def suite_of(written, provider, prepared, a_browser, register, xporter):
                     "post_logout_redirect_uris": [f"{prepared.suite}/post_logout_redirect"],
                     "grant_types": ["authorization_code", "refresh_token"],
                 }
-                answer = register(configuration[part]["initial_access_token"], **name_only, **more)
-                assert answer.status_code == 201, answer.text
-                configuration[part] = answer.json()
+                response = register(configuration[part]["initial_access_token"], **name_only, **more)
+                assert response.status_code == 201, response.text
+                configuration[part] = response.json()
         return Suite(configuration, provider, f"{prepared.suite}/callback", a_browser)
 
     return made
@@ -112,8 +112,8 @@ def test_the_client_of_the_form_is_one_more(of):
 def test_clients_get_tokens_of_their_own(of):
     for part in ("client", "client2"):
         _, client = of(OWN, part)
-        answer = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
-        assert client.reaches(conditions.tokens(answer, "DPoP")["access_token"])
+        response = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
+        assert client.reaches(conditions.tokens(response, "DPoP")["access_token"])
 
 
 def test_the_back_channel_is_told_once_and_of_this_client_alone(of, reached, prepared):
@@ -175,7 +175,7 @@ def logout_of(client, prepared, module, hint):
     """What the module sends to the end-session endpoint."""
     away = f"{prepared.suite}/post_logout_redirect"
     sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
-    differs: dict[str, dict[str, Any]] = {
+    overrides: dict[str, dict[str, Any]] = {
         "bad-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}/bad"},
         "query-added-to-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}?foo=bar"},
         "modified-id-token-hint": {"id_token_hint": f"{hint}x"}, "bad-id-token-hint": {"id_token_hint": "bad"},
@@ -184,7 +184,7 @@ def logout_of(client, prepared, module, hint):
         "no-post-logout-redirect-uri": {"post_logout_redirect_uri": None},
         "only-state": {"id_token_hint": None, "post_logout_redirect_uri": None},
     }  # fmt: skip
-    parameters = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
+    parameters = {name: value for name, value in {**sent, **overrides.get(module, {})}.items() if value is not None}
     return f"{client.provider.metadata['end_session_endpoint']}?{urlencode(parameters)}"
 
 

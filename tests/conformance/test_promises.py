@@ -145,11 +145,11 @@ def test_decisions_need_our_own_form(data_client, client, browser, provider):
     client.gets_code(browser.opens(client.asks(prompt="none")))  # nobody has signed out
 
 
-def decides_without_token(browser, **typed):
+def decides_without_token(browser, **fields):
     """Send the form that is shown from a page that could not read its token."""
     form = browser.shown.soup.find("input", attrs={"name": "csrf_token"}).find_parent("form")
     target = urljoin(browser.shown.url, form.get("action") or browser.shown.url)
-    browser.session.post(target, data=typed, allow_redirects=False, timeout=20)
+    browser.session.post(target, data=fields, allow_redirects=False, timeout=20)
 
 
 @promise("No page on the way needs JavaScript: it stands in files of ours, and no control waits for it")

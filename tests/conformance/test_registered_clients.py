@@ -63,11 +63,11 @@ def deletes_registration(metadata, provider):
 @spec(REGISTRATION, "3.2", requirement="The response to a registration has all its metadata, a secret and a token")
 @spec("RFC 7592", "2.3", requirement="A client deletes its registration")
 def test_registration(register, keys, provider, prepared):
-    answer = register(jwks=keys, request_uris=["https://suite.example/r.jwt#hash"])
-    assert answer.status_code == 201
-    conditions.is_json(answer)
-    assert answer.headers["Cache-Control"] == "no-store"
-    registration = answer.json()
+    response = register(jwks=keys, request_uris=["https://suite.example/r.jwt#hash"])
+    assert response.status_code == 201
+    conditions.is_json(response)
+    assert response.headers["Cache-Control"] == "no-store"
+    registration = response.json()
     assert registration["client_secret_expires_at"] == 0
     conditions.random(registration["client_secret"])
     conditions.random(registration["registration_access_token"])

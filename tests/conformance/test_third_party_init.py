@@ -19,10 +19,10 @@ spec = pytest.mark.spec
 @spec(REGISTRATION, "4.3", requirement="The client reads its registration, initiate_login_uri in it, by its own token")
 def test_init_login(register, provider, prepared):
     uri = f"{prepared.suite}/initiate_login"
-    answer = register(initiate_login_uri=uri)
-    assert answer.status_code == 201
-    conditions.is_json(answer)
-    registration = answer.json()
+    response = register(initiate_login_uri=uri)
+    assert response.status_code == 201
+    conditions.is_json(response)
+    registration = response.json()
     assert registration["initiate_login_uri"] == uri
     own = {"Authorization": f"Bearer {registration['registration_access_token']}"}
     read = provider.http.get(registration["registration_client_uri"], headers=own, timeout=20)

@@ -19,7 +19,7 @@ def assembly(work, clock):
 
 
 @pytest.fixture
-def dev(jo, work, assembly):
+def developer(jo, work, assembly):
     """An owner of Assembly's account, signed in."""
     with work():
         _, seed = a_developer(companies.by_id(assembly))

@@ -51,7 +51,7 @@ def set_up(person, link):
     person.sends(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
     person.sends_again(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
-    assert person.answer.location == "/developers/sign-in"
+    assert person.response.location == "/developers/sign-in"
     return seed
 
 
@@ -83,7 +83,7 @@ def test_an_invited_person_sees_the_applications_of_their_company_alone(sam):
     sam.opens("/developers/applications")
     assert [link.text for link in sam.page.select("th a")] == ["Assembly"]
     sam.opens("/developers/applications/assembly")
-    assert "Client id assembly" in sam.sees
+    assert "Client id assembly" in sam.page_text
 
 
 class TestAuthorisation:
@@ -105,9 +105,9 @@ class TestAuthorisation:
 
     @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
     def test_no_one_comes_in_without_signing_in(self, stranger, partner, path):
-        answer = stranger.opens(f"/developers{path}")
-        assert answer.status_code == 303
-        assert answer.location.startswith("/developers/sign-in?next=")
+        response = stranger.opens(f"/developers{path}")
+        assert response.status_code == 303
+        assert response.location.startswith("/developers/sign-in?next=")
 
     def test_somebody_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
         jo.sends("/sign-in", username=account.username, password=factories.PASSWORD)
@@ -121,15 +121,15 @@ class TestAuthorisation:
         clocks.move(timedelta(seconds=30))
         code = pyotp.TOTP(sam.seed).at(clocks.timestamp())
         sam.sends("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)
-        assert "do not match" in sam.sees
+        assert "do not match" in sam.page_text
 
     def test_people_of_another_company_cannot_be_removed(self, al, sam, work):
         with work():
             (sams_id,) = [developer.id for developer in developers.of_partner(registry.partner("Assembly").id)]
         al.opens("/developers/people")
-        assert EMAIL not in al.sees
-        answer = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
-        assert answer.status_code == 404
+        assert EMAIL not in al.page_text
+        response = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
+        assert response.status_code == 404
         assert sam.opens("/developers/applications").status_code == 200
 
     def test_only_owners_invite_and_remove(self, jo, partner, work, outbox):
@@ -156,13 +156,13 @@ def test_a_new_secret_is_shown_once_and_the_former_goes_on_for_the_time_chosen(s
     sam.opens("/developers/applications/assembly")
     sam.sends_again("/developers/applications/assembly/secret", overlap="7")
     secret = sam.page.find(id="client-secret").text
-    assert sam.answer.headers["Cache-Control"] == "no-store"
+    assert sam.response.headers["Cache-Control"] == "no-store"
     with work():
         rows = registry.secrets_of("assembly")
         assert registry.secret_matches(registry.client("assembly"), secret)
         assert rows[0].expires_at == clocks.now() + timedelta(days=7)
     sam.opens("/developers/applications/assembly")
-    assert secret not in sam.answer.text
+    assert secret not in sam.response.text
 
 
 def test_an_overlap_that_is_not_offered_makes_no_secret(sam, work):
@@ -182,7 +182,7 @@ def test_secrets_are_bounded(sam, work):
         sam.opens("/developers/applications/assembly")
         sam.web.post("/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "0"})
     sam.opens("/developers/applications/assembly")
-    assert "many new secrets today" in sam.sees
+    assert "many new secrets today" in sam.page_text
     with work():
         assert len(registry.secrets_of("assembly")) <= 11
 
@@ -192,7 +192,7 @@ class TestAddresses:
         with work():
             before = manifest.of_client(registry.find("assembly"))
         sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
-        assert sam.answer.status_code == 303
+        assert sam.response.status_code == 303
         with work():
             after = manifest.of_client(registry.find("assembly"))
         assert after["redirect_uris"] == ["https://assembly.example/new"]
@@ -202,8 +202,8 @@ class TestAddresses:
     def test_a_wrong_one_is_named_by_its_line_and_nothing_typed_is_lost(self, sam, work):
         typed = "https://assembly.example/a\nhttp://assembly.example/b"
         sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
-        assert sam.answer.status_code == 422
-        assert "Line 2 must be https" in sam.sees
+        assert sam.response.status_code == 422
+        assert "Line 2 must be https" in sam.page_text
         assert sam.page.find(id="redirect_uris").text.strip().splitlines() == typed.splitlines()
         with work():
             assert registry.find("assembly").version == 1
@@ -214,7 +214,7 @@ class TestAddresses:
         with work():
             registry.bump_version(registry.find("assembly"))
         sam.sends_again(path, **ADDRESSES)
-        assert "Somebody has changed this application meanwhile" in sam.sees
+        assert "Somebody has changed this application meanwhile" in sam.page_text
         with work():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
 
@@ -239,7 +239,7 @@ class TestKeys:
         sam.opens(sam.page.find(id="change-keys")["href"])
         assert json.loads(sam.page.find(id="jwks").text) == {"keys": [signer]}
         sam.sends_again(self.PATH, version=1, jwks=json.dumps(both))
-        assert sam.answer.status_code == 303
+        assert sam.response.status_code == 303
         with work():
             assert registry.find("signer").jwks == both
         assert "Its keys were changed" in outbox.last("client_changed").text
@@ -255,14 +255,14 @@ class TestKeys:
         private = ECKey.generate_key("P-256").as_dict(private=True)
         for typed in ({"keys": [private]}, private):
             sam.sends(self.PATH, version=1, jwks=json.dumps(typed))
-            assert sam.answer.status_code == 422
-            assert "Do not use that key any more" in sam.sees
-            assert private["d"] not in sam.answer.text
+            assert sam.response.status_code == 422
+            assert "Do not use that key any more" in sam.page_text
+            assert private["d"] not in sam.response.text
         with work():
             assert registry.find("signer").jwks == {"keys": [signer]}
 
     @pytest.mark.parametrize(
-        ("typed", "why"),
+        ("fields", "why"),
         [
             ({"jwks": "not JSON"}, "not JSON"),
             ({"jwks": "[" * 40_000}, "not JSON"),
@@ -275,10 +275,10 @@ class TestKeys:
             ({"jwks": "", "jwks_uri": "http://assembly.example/jwks"}, "Must be https"),
         ],
     )
-    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, typed, why):
-        sam.sends(self.PATH, version=1, **typed)
-        assert sam.answer.status_code == 422
-        assert why in sam.sees
+    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, fields, why):
+        sam.sends(self.PATH, version=1, **fields)
+        assert sam.response.status_code == 422
+        assert why in sam.page_text
         with work():
             assert registry.find("signer").jwks == {"keys": [signer]}
 
@@ -287,7 +287,7 @@ class TestKeys:
         with work():
             registry.bump_version(registry.find("signer"))
         sam.sends_again(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
-        assert "Somebody has changed this application meanwhile" in sam.sees
+        assert "Somebody has changed this application meanwhile" in sam.page_text
 
 
 def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):
@@ -310,16 +310,16 @@ def test_the_log_has_the_parameter_and_the_difference(sam, work):
         journal.record("assembly", failure)
         journal.record("timetabler", journal.Failure("POST /oauth/token", "invalid_client", "", "of another company"))
     sam.opens("/developers/applications/assembly")
-    assert "redirect_uri : is not registered" in sam.sees
-    assert "Sent: https://assembly.example/callback/" in sam.sees
-    assert "differs in path" in sam.sees
-    assert "2 times since" in sam.sees
-    assert "of another company" not in sam.answer.text
+    assert "redirect_uri : is not registered" in sam.page_text
+    assert "Sent: https://assembly.example/callback/" in sam.page_text
+    assert "differs in path" in sam.page_text
+    assert "2 times since" in sam.page_text
+    assert "of another company" not in sam.response.text
 
 
 def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, work):
     sam.sends("/developers/people", name="Bo Ray", email="bo@assembly.example")
-    assert sam.answer.status_code == 303
+    assert sam.response.status_code == 303
     seed = set_up(stranger, outbox.last("developer_invitation").path)
     signs_in(stranger, seed, "bo@assembly.example")
     assert stranger.opens("/developers/applications").status_code == 200
@@ -332,8 +332,8 @@ def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, work):
 
 def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam, al):
     sam.sends("/developers/people", name="Al", email="al@timetabler.example")
-    assert "This address cannot be invited" in sam.sees
-    assert "Timetabler" not in sam.sees
+    assert "This address cannot be invited" in sam.page_text
+    assert "Timetabler" not in sam.page_text
 
 
 def test_the_last_owner_cannot_remove_themselves(sam, work):
@@ -342,7 +342,7 @@ def test_the_last_owner_cannot_remove_themselves(sam, work):
     sam.opens("/developers/people")
     sam.web.post(f"/developers/people/{me}/remove", data={"csrf_token": sam.token})
     sam.opens("/developers/people")
-    assert "only owner" in sam.sees
+    assert "only owner" in sam.page_text
 
 
 def test_invitations_are_bounded(work, partner, outbox):
@@ -405,10 +405,10 @@ class TestEvents:
 
     def test_their_state_is_shown_and_one_is_delivered_again(self, sam, event_id, work):
         sam.opens("/developers/applications/assembly")
-        assert "to https://assembly.example/events" in sam.sees
-        assert "delivered" in sam.sees
+        assert "to https://assembly.example/events" in sam.page_text
+        assert "delivered" in sam.page_text
         sam.sends_again(f"/developers/applications/assembly/events/{event_id}/replay")
-        assert sam.answer.location == "/developers/applications/assembly#events"
+        assert sam.response.location == "/developers/applications/assembly#events"
         with work():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is None
 
@@ -418,7 +418,7 @@ class TestEvents:
         al.opens("/developers/applications/timetabler")
         al.sends_again(f"/developers/applications/timetabler/events/{event_id}/replay")
         al.opens("/developers/applications/timetabler")
-        assert "There is no such event for this application" in al.sees
+        assert "There is no such event for this application" in al.page_text
         with work():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is not None
 

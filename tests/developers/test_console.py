@@ -25,40 +25,40 @@ def trial(work, assembly):
         return sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
 
 
-def request_of(client_id, **differs):
+def request_of(client_id, **overrides):
     challenge = crypto.digest(VERIFIER)
     return {
         "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile",
         "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(), "code_challenge_method": "S256",
-        "state": "s", **differs,
+        "state": "s", **overrides,
     }  # fmt: skip
 
 
 def fails(person, client_id):
     """A sign-in with a wrong redirect URI begins in this browser; the reference that its page shows."""
     query = request_of(client_id, redirect_uri="http://localhost:3000/other")
-    person.answer = person.web.get("/oauth/authorize", query_string=query)
-    return person.answer.headers["X-Request-ID"]
+    person.response = person.web.get("/oauth/authorize", query_string=query)
+    return person.response.headers["X-Request-ID"]
 
 
-def steps_done(dev):
-    dev.opens("/developers")
-    return [item["id"] for item in dev.page.select("li[id^=step-]") if item.select_one(".badge.success")]
+def steps_done(developer):
+    developer.opens("/developers")
+    return [item["id"] for item in developer.page.select("li[id^=step-]") if item.select_one(".badge.success")]
 
 
 class TestFailedRequests:
-    def test_the_page_of_a_wrong_redirect_uri_leads_to_its_entry_in_the_log(self, dev, trial, stranger):
+    def test_the_page_of_a_wrong_redirect_uri_leads_to_its_entry_in_the_log(self, developer, trial, stranger):
         reference = fails(stranger, trial)
         link = stranger.page.find(id="failed-requests")["href"]
-        assert reference in stranger.sees
+        assert reference in stranger.page_text
         stranger.opens(link)
-        assert urlsplit(stranger.answer.location).path == "/developers/sign-in"
+        assert urlsplit(stranger.response.location).path == "/developers/sign-in"
 
-        dev.opens(link)
-        assert dev.page.find(id="reference")["value"] == reference
-        assert len(dev.page.select("section.card")) == 1
-        assert "http://localhost:3000/other" in dev.sees
-        assert "differs in path" in dev.sees
+        developer.opens(link)
+        assert developer.page.find(id="reference")["value"] == reference
+        assert len(developer.page.select("section.card")) == 1
+        assert "http://localhost:3000/other" in developer.page_text
+        assert "differs in path" in developer.page_text
 
     def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
         fails(stranger, trial)
@@ -66,32 +66,32 @@ class TestFailedRequests:
         fails(stranger, "client_that_is_not_there")
         assert stranger.page.find(id="failed-requests").parent.get_text() == known
 
-    def test_each_of_several_failures_of_the_same_kind_is_found(self, dev, trial, stranger):
+    def test_each_of_several_failures_of_the_same_kind_is_found(self, developer, trial, stranger):
         references = [fails(stranger, trial) for _ in range(3)]
         for reference in references:
-            dev.opens(f"/developers/failed-requests?reference={reference.upper()}")
-            assert "3 times since" in dev.sees
-        dev.opens(f"/developers/applications/{trial}")
-        assert dev.page.find(id="log").find_next("section").get_text().count(references[0]) == 1
+            developer.opens(f"/developers/failed-requests?reference={reference.upper()}")
+            assert "3 times since" in developer.page_text
+        developer.opens(f"/developers/applications/{trial}")
+        assert developer.page.find(id="log").find_next("section").get_text().count(references[0]) == 1
 
-    def test_only_the_newest_references_are_kept(self, dev, trial, stranger):
+    def test_only_the_newest_references_are_kept(self, developer, trial, stranger):
         references = [fails(stranger, trial) for _ in range(12)]
         for reference, is_there in ((references[0], False), (references[2], True), (references[-1], True)):
-            dev.opens(f"/developers/failed-requests?reference={reference}")
-            assert ("12 times since" in dev.sees) is is_there
+            developer.opens(f"/developers/failed-requests?reference={reference}")
+            assert ("12 times since" in developer.page_text) is is_there
 
-    def test_what_failed_just_now_stands_before_the_addresses(self, dev, trial, stranger):
+    def test_what_failed_just_now_stands_before_the_addresses(self, developer, trial, stranger):
         fails(stranger, trial)
-        dev.opens(f"/developers/applications/{trial}")
-        headings = [heading.get("id") for heading in dev.page.select("h2[id]")]
+        developer.opens(f"/developers/applications/{trial}")
+        headings = [heading.get("id") for heading in developer.page.select("h2[id]")]
         assert headings.index("log") < headings.index("addresses")
 
     @pytest.mark.parametrize("reference", ["%", "0123456789abcdef", "x" * 60, "' or 1=1"])
-    def test_another_reference_finds_nothing(self, dev, trial, stranger, reference):
+    def test_another_reference_finds_nothing(self, developer, trial, stranger, reference):
         fails(stranger, trial)
-        dev.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
-        assert "None of your applications has it" in dev.sees
-        assert "http://localhost:3000/other" not in dev.sees
+        developer.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
+        assert "None of your applications has it" in developer.page_text
+        assert "http://localhost:3000/other" not in developer.page_text
 
     def test_another_partners_people_do_not_find_it(self, trial, stranger, work, new_browser):
         reference = fails(stranger, trial)
@@ -100,7 +100,7 @@ class TestFailedRequests:
         al = Person(new_browser())
         signs_in(al, "/developers", "al@timetabler.example", seed)
         al.opens(f"/developers/failed-requests?reference={reference}")
-        assert "None of your applications has it" in al.sees
+        assert "None of your applications has it" in al.page_text
         assert al.opens(f"/developers/failed-requests?client_id={trial}").status_code == 404
 
 
@@ -109,62 +109,62 @@ class TestProgress:
         stranger.opens("/developers")
         assert stranger.page.find(id="step-application") is None
 
-    def test_each_step_is_ticked_off_when_it_has_happened(self, dev, assembly, stranger, work):
-        assert steps_done(dev) == []
+    def test_each_step_is_ticked_off_when_it_has_happened(self, developer, assembly, stranger, work):
+        assert steps_done(developer) == []
         with work():
             person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
             client = sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
             password = ("", runtime.passwords().hash(factories.PASSWORD))
             made = sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
             fictional.owner(made.estab).password_is_ours = False
-        assert steps_done(dev) == ["step-application", "step-address"]
-        assert dev.page.select_one("[aria-current=step]")["id"] == "step-sign-in"
+        assert steps_done(developer) == ["step-application", "step-address"]
+        assert developer.page.select_one("[aria-current=step]")["id"] == "step-sign-in"
 
-        answer = stranger.web.get("/oauth/authorize", query_string=request_of(client))
-        stranger.opens(answer.location)
-        stranger.sends_again(answer.location, username=made.username, password=factories.PASSWORD)
-        answer = stranger.web.get(stranger.answer.location)
-        stranger.opens(answer.location)
+        response = stranger.web.get("/oauth/authorize", query_string=request_of(client))
+        stranger.opens(response.location)
+        stranger.sends_again(response.location, username=made.username, password=factories.PASSWORD)
+        response = stranger.web.get(stranger.response.location)
+        stranger.opens(response.location)
         form = {name: stranger.page.find("input", {"name": name})["value"] for name in ("shown", "agreement")}
-        stranger.sends_again(answer.location, authority="y", allow="yes", **form)
-        answer = stranger.web.get(stranger.answer.location)
-        code = parse_qs(urlsplit(answer.location).query)["code"][0]
-        assert steps_done(dev)[2:] == ["step-sign-in"]
+        stranger.sends_again(response.location, authority="y", allow="yes", **form)
+        response = stranger.web.get(stranger.response.location)
+        code = parse_qs(urlsplit(response.location).query)["code"][0]
+        assert steps_done(developer)[2:] == ["step-sign-in"]
 
         form = {"grant_type": "authorization_code", "redirect_uri": CALLBACK, "client_id": client}
         wrong = stranger.web.post("/oauth/token", data=form | {"code": "x" * 43, "code_verifier": VERIFIER})
         assert wrong.status_code == 400
-        assert steps_done(dev)[2:] == ["step-sign-in"]
+        assert steps_done(developer)[2:] == ["step-sign-in"]
         tokens = stranger.web.post("/oauth/token", data=form | {"code": code, "code_verifier": VERIFIER}).json
-        assert steps_done(dev)[3:] == ["step-token"]
+        assert steps_done(developer)[3:] == ["step-token"]
 
         headers = {"Authorization": f"Bearer {tokens['access_token']}"}
         assert stranger.web.get("/oauth/userinfo", headers=headers).status_code == 200
         assert stranger.web.get("/oauth/userinfo", headers=headers).status_code == 200
-        assert steps_done(dev)[4:] == ["step-data"]
+        assert steps_done(developer)[4:] == ["step-data"]
 
 
 class TestQuickStart:
-    def test_a_registered_application_has_nothing_to_register(self, dev, trial):
-        dev.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
-        assert "Already done" in dev.sees
-        assert [item.text for item in dev.page.select("#registered code")] == [CALLBACK]
-        assert "Not registered yet" not in dev.sees
+    def test_a_registered_application_has_nothing_to_register(self, developer, trial):
+        developer.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
+        assert "Already done" in developer.page_text
+        assert [item.text for item in developer.page.select("#registered code")] == [CALLBACK]
+        assert "Not registered yet" not in developer.page_text
 
-    def test_an_address_that_it_uses_and_is_not_registered_is_named(self, dev, trial):
-        dev.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
-        assert "Not registered yet" in dev.sees
-        assert "https://app.example/" in dev.page.select_one(".message.warning").get_text()
+    def test_an_address_that_it_uses_and_is_not_registered_is_named(self, developer, trial):
+        developer.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
+        assert "Not registered yet" in developer.page_text
+        assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
 
     def test_others_are_not_told_that_it_is_registered(self, stranger, trial):
         stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
-        assert "Already done" not in stranger.sees
+        assert "Already done" not in stranger.page_text
 
 
-def test_our_own_callback_address_is_explained(dev, trial, work):
-    dev.opens(f"/developers/applications/{trial}")
+def test_our_own_callback_address_is_explained(developer, trial, work):
+    developer.opens(f"/developers/applications/{trial}")
     with work():
         address = sandbox.try_it_address()
         assert address in registry.find(trial).redirect_uris
-    item = dev.page.find("code", string=address).parent
+    item = developer.page.find("code", string=address).parent
     assert "Try a sign-in, step by step" in item.get_text()

@@ -55,31 +55,31 @@ def ops(stranger, work, clock):
     return stranger
 
 
-def asks(dev, client_id, **differs):
+def asks(developer, client_id, **overrides):
     """Send the form; the id of the request."""
-    dev.sends(f"/developers/applications/{client_id}/request", version=1, **(TYPED | differs))
-    return dev.answer.location.rpartition("/")[2] if dev.answer.status_code == 303 else None
+    developer.sends(f"/developers/applications/{client_id}/request", version=1, **(TYPED | overrides))
+    return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
 
 
-def decides(ops, request_id, **typed):
+def decides(ops, request_id, **fields):
     ops.opens(f"/operate/requests/{request_id}")
     version = ops.page.find(id="version")["value"]
-    ops.sends_again(f"/operate/requests/{request_id}", version=version, **typed)
-    return ops.answer
+    ops.sends_again(f"/operate/requests/{request_id}", version=version, **fields)
+    return ops.response
 
 
-def test_a_sandbox_application_goes_live(dev, ops, trial, work, outbox):
-    dev.opens(f"/developers/applications/{trial}")
-    dev.opens(dev.page.find(id="ask")["href"])
-    assert dev.page.find(id="client_name")["value"] == "Trial"
-    request_id = asks(dev, trial)
-    dev.opens("/developers/requests")
-    assert "waiting" in dev.sees
+def test_a_sandbox_application_goes_live(developer, ops, trial, work, outbox):
+    developer.opens(f"/developers/applications/{trial}")
+    developer.opens(developer.page.find(id="ask")["href"])
+    assert developer.page.find(id="client_name")["value"] == "Trial"
+    request_id = asks(developer, trial)
+    developer.opens("/developers/requests")
+    assert "waiting" in developer.page_text
 
     ops.opens("/operate/requests")
     ops.opens(ops.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
     for words in ("Showing teachers who is absent today.", "2026-11", "To list them.", "Authorise sharing with"):
-        assert words in ops.sees
+        assert words in ops.page_text
     assert decides(ops, request_id, approve="yes").status_code == 303
 
     with work():
@@ -96,32 +96,32 @@ def test_a_sandbox_application_goes_live(dev, ops, trial, work, outbox):
     mails = {letter.to: letter.text for letter in outbox.all("registration_approved")}
     assert mails.keys() == {"developers@assembly.example", "bo@assembly.example", "sam@assembly.example"}
     assert new_id in mails["sam@assembly.example"]
-    dev.opens(f"/developers/applications/{new_id}")
-    dev.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
-    secret = dev.page.find(id="client-secret").text
+    developer.opens(f"/developers/applications/{new_id}")
+    developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+    secret = developer.page.find(id="client-secret").text
     with work():
         assert registry.secret_matches(registry.client(new_id), secret)
 
 
-def test_a_request_is_declined_with_a_reason_that_the_partner_reads(dev, ops, trial, outbox, work):
-    request_id = asks(dev, trial)
+def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, ops, trial, outbox, work):
+    request_id = asks(developer, trial)
     assert decides(ops, request_id, decline="yes", reason=" ").status_code == 422
     assert decides(ops, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
     assert "Leave students out, please." in outbox.last("registration_declined").text
-    dev.opens(f"/developers/requests/{request_id}")
-    assert "Leave students out, please." in dev.sees
+    developer.opens(f"/developers/requests/{request_id}")
+    assert "Leave students out, please." in developer.page_text
     with work():
         assert [client.id for client in session().scalars(select(Client))] == [trial]
 
 
-def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(dev, ops, live, work):
-    request_id = asks(dev, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(developer, ops, live, work):
+    request_id = asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
     with work():
         assert "staff" not in registry.find(live).optional_scopes
         registry.change({**manifest.of_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
     ops.opens(f"/operate/requests/{request_id}")
-    assert "redirect_uris" not in ops.sees
-    assert "What differs from what is registered now" in ops.sees
+    assert "redirect_uris" not in ops.page_text
+    assert "What differs from what is registered now" in ops.page_text
     assert decides(ops, request_id, approve="yes").status_code == 303
     with work():
         client = registry.find(live)
@@ -130,20 +130,20 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(d
         assert client.agreement_version == "2026-11"
 
 
-def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(dev, ops, live, work):
-    request_id = asks(dev, live)
+def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(developer, ops, live, work):
+    request_id = asks(developer, live)
     ops.opens(f"/operate/requests/{request_id}")
     with work():
         registry.bump_version(registry.find(live))
     ops.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
-    assert "changed since this page was opened" in ops.sees
+    assert "changed since this page was opened" in ops.page_text
     assert ops.page.find(id="version")["value"] == "2"
     with work():
         assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
 
 @pytest.mark.parametrize(
-    ("typed", "why"),
+    ("fields", "why"),
     [
         ({"purpose": ""}, "Say it in a school’s words"),
         ({"purpose": "short"}, "10 to 500 characters"),
@@ -156,16 +156,16 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(de
         ({"client_name": "IDaaS"}, "look like"),
     ],
 )
-def test_what_cannot_be_registered_is_explained_and_kept(dev, trial, work, typed, why):
-    assert asks(dev, trial, **typed) is None
-    assert dev.answer.status_code == 422
-    assert why in dev.sees
-    assert dev.page.find(id="agreement_version")["value"] == "2026-11"
+def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work, fields, why):
+    assert asks(developer, trial, **fields) is None
+    assert developer.response.status_code == 422
+    assert why in developer.page_text
+    assert developer.page.find(id="agreement_version")["value"] == "2026-11"
     with work():
         assert session().scalars(select(RegistrationRequest)).all() == []
 
 
-def test_a_request_that_changes_nothing_is_refused(dev, live, work):
+def test_a_request_that_changes_nothing_is_refused(developer, live, work):
     with work():
         client = registry.find(live)
         document, names = manifest.of_client(client), ("required", "optional")
@@ -177,13 +177,15 @@ def test_a_request_that_changes_nothing_is_refused(dev, live, work):
         }
         same = {name: document[name] for name in TYPED if name in document and name != "redirect_uris"}
         client.contacts = ["help@assembly.example"]
-    dev.sends(f"/developers/applications/{live}/request", version=1, contact="help@assembly.example", **(same | kinds))
-    assert "nothing for us to decide" in dev.sees
+    developer.sends(
+        f"/developers/applications/{live}/request", version=1, contact="help@assembly.example", **(same | kinds)
+    )
+    assert "nothing for us to decide" in developer.page_text
 
 
 class TestAuthorisation:
-    def test_another_partners_requests_and_applications_are_not_there(self, dev, trial, jo, work, new_browser):
-        request_id = asks(dev, trial)
+    def test_another_partners_requests_and_applications_are_not_there(self, developer, trial, jo, work, new_browser):
+        request_id = asks(developer, trial)
         with work():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
@@ -196,18 +198,18 @@ class TestAuthorisation:
         with work():
             assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
-    def test_a_partners_person_decides_nothing(self, dev, trial, work):
-        request_id = asks(dev, trial)
-        dev.opens("/developers/people")
-        answer = dev.web.post(
-            f"/operate/requests/{request_id}", data={"csrf_token": dev.token, "version": 0, "approve": "yes"}
+    def test_a_partners_person_decides_nothing(self, developer, trial, work):
+        request_id = asks(developer, trial)
+        developer.opens("/developers/people")
+        response = developer.web.post(
+            f"/operate/requests/{request_id}", data={"csrf_token": developer.token, "version": 0, "approve": "yes"}
         )
-        assert answer.status_code == 404
+        assert response.status_code == 404
 
-    def test_a_request_is_withdrawn_and_then_not_approved(self, dev, ops, trial, work):
-        request_id = asks(dev, trial)
-        dev.opens(f"/developers/requests/{request_id}")
-        dev.sends_again(f"/developers/requests/{request_id}/withdraw")
+    def test_a_request_is_withdrawn_and_then_not_approved(self, developer, ops, trial, work):
+        request_id = asks(developer, trial)
+        developer.opens(f"/developers/requests/{request_id}")
+        developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         assert decides_again(ops, request_id) == 422
         with work():
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
@@ -216,7 +218,7 @@ class TestAuthorisation:
 def decides_again(ops, request_id):
     ops.opens("/sign-out")
     ops.sends_again(f"/operate/requests/{request_id}", version=0, approve="yes")
-    return ops.answer.status_code
+    return ops.response.status_code
 
 
 def a_request(assembly):
@@ -280,11 +282,11 @@ class TestCommand:
         assert "no such request" in idp("show", "rrq_none").output
 
 
-def test_no_partner_asks_for_a_scope_that_only_our_staff_register(dev, trial, work):
-    dev.opens(f"/developers/applications/{trial}/request")
-    assert dev.page.find(id="kind_students") is not None
-    assert dev.page.find(id="kind_endpoint") is None
-    request_id = asks(dev, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client")
+def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, trial, work):
+    developer.opens(f"/developers/applications/{trial}/request")
+    assert developer.page.find(id="kind_students") is not None
+    assert developer.page.find(id="kind_endpoint") is None
+    request_id = asks(developer, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client")
 
     with work():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
@@ -292,11 +294,11 @@ def test_no_partner_asks_for_a_scope_that_only_our_staff_register(dev, trial, wo
     assert "reads.report" not in json.dumps(asked_for)
 
 
-def test_scopes_that_our_staff_registered_stay_when_an_application_changes(dev, live, work):
+def test_scopes_that_our_staff_registered_stay_when_an_application_changes(developer, live, work):
     with work():
         session().get_one(Client, live).required_scopes |= {"endpoint"}
         registry.find(live)
-    request_id = asks(dev, live)
+    request_id = asks(developer, live)
 
     with work():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
@@ -304,39 +306,39 @@ def test_scopes_that_our_staff_registered_stay_when_an_application_changes(dev, 
 
 
 class TestPrefilled:
-    def fields(self, dev, trial):
-        dev.opens(f"/developers/applications/{trial}/request")
-        inputs = {item["name"]: item.get("value", "") for item in dev.page.select("main input[name]")}
-        areas = {item["name"]: item.get_text().strip() for item in dev.page.select("main textarea")}
+    def fields(self, developer, trial):
+        developer.opens(f"/developers/applications/{trial}/request")
+        inputs = {item["name"]: item.get("value", "") for item in developer.page.select("main input[name]")}
+        areas = {item["name"]: item.get_text().strip() for item in developer.page.select("main textarea")}
         chosen = {
             item["name"]: option["value"]
-            for item in dev.page.select("main select")
+            for item in developer.page.select("main select")
             for option in item.select("option[selected]")
         }
         return inputs | areas | chosen
 
-    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, dev, trial, work):
+    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, developer, trial, work):
         with work():
             client = registry.find(trial)
             client.redirect_uris = [*client.redirect_uris, "https://assembly.example/callback"]
-        fields = self.fields(dev, trial)
+        fields = self.fields(developer, trial)
         assert fields["client_name"] == "Trial"
         assert fields["client_uri"] == "https://assembly.example"
         assert fields["contact"] == "sam@assembly.example"
         assert fields["redirect_uris"] == "https://assembly.example/callback"
         assert fields["purpose"] == "", "that of a sandbox application is ours, not theirs"
-        assert "http://localhost:3000/callback" in dev.sees, "what has to be replaced is named"
+        assert "http://localhost:3000/callback" in developer.page_text, "what has to be replaced is named"
 
-    def test_documents_are_those_of_the_companys_live_application(self, dev, trial, work, assembly):
+    def test_documents_are_those_of_the_companys_live_application(self, developer, trial, work, assembly):
         with work():
             live = {"policy_uri": "https://assembly.example/p", "agreement_uri": "https://assembly.example/a"}
             factories.a_client(companies.by_id(assembly), id="live", agreement_version="2026-05", **live)
-        fields = self.fields(dev, trial)
+        fields = self.fields(developer, trial)
         assert fields["policy_uri"] == "https://assembly.example/p"
         assert fields["agreement_uri"] == "https://assembly.example/a"
         assert fields["agreement_version"] == "2026-05"
 
-    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, dev, trial, work):
+    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, developer, trial, work):
         with work():
             person, _ = a_developer(registry.find(trial).partner, "al@assembly.example")
             made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
@@ -346,14 +348,14 @@ class TestPrefilled:
                 until=clocks.now() + timedelta(days=1), offered=client.required_scopes | {"attendance"},
                 second_step=True,
             )  # fmt: skip
-        fields = self.fields(dev, trial)
+        fields = self.fields(developer, trial)
         assert fields["kind_attendance"] == "optional"
         assert fields.get("kind_staff", "") == ""
 
-    def test_a_declined_request_is_not_typed_twice(self, dev, ops, trial):
-        request_id = asks(dev, trial, client_name="Trial")
+    def test_a_declined_request_is_not_typed_twice(self, developer, ops, trial):
+        request_id = asks(developer, trial, client_name="Trial")
         decides(ops, request_id, decline="yes", reason="Leave students out, please.")
-        fields = self.fields(dev, trial)
+        fields = self.fields(developer, trial)
         assert fields["purpose"] == TYPED["purpose"]
         assert fields["why_attendance"] == "To show who is absent."
         assert fields["kind_attendance"] == "optional"
@@ -361,34 +363,34 @@ class TestPrefilled:
 
 
 class TestFirstSecret:
-    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, dev, ops, trial, work, outbox):
-        request_id = asks(dev, trial)
+    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, developer, ops, trial, work, outbox):
+        request_id = asks(developer, trial)
         decides(ops, request_id, approve="yes")
         with work():
             new_id = session().get_one(RegistrationRequest, request_id).client_id
             assert registry.secrets_of(new_id) == []
         assert "It has no secret yet" in outbox.last("registration_approved").text
-        dev.opens(f"/developers/requests/{request_id}")
-        assert "made by you on its page" in dev.sees
+        developer.opens(f"/developers/requests/{request_id}")
+        assert "made by you on its page" in developer.page_text
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
-        dev.sends(f"/developers/applications/{new_id}/addresses", **changed)
+        developer.sends(f"/developers/applications/{new_id}/addresses", **changed)
         with work():
             assert registry.secrets_of(new_id) == [], "a change of addresses makes none that is never shown"
-        dev.opens(f"/developers/applications/{new_id}")
-        assert "It has no secret yet" in dev.sees
-        dev.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
-        secret = dev.page.find(id="client-secret").text
-        assert "first secret" in dev.sees
+        developer.opens(f"/developers/applications/{new_id}")
+        assert "It has no secret yet" in developer.page_text
+        developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+        secret = developer.page.find(id="client-secret").text
+        assert "first secret" in developer.page_text
         with work():
             assert registry.secret_matches(registry.client(new_id), secret)
-        dev.opens(f"/developers/applications/{new_id}")
-        assert "It has no secret yet" not in dev.sees
+        developer.opens(f"/developers/applications/{new_id}")
+        assert "It has no secret yet" not in developer.page_text
 
 
 class TestMailToOurStaff:
-    def test_new_requests_are_in_one_mail_and_told_once(self, dev, ops, trial, live, work, outbox):
-        asks(dev, trial)
-        asks(dev, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+    def test_new_requests_are_in_one_mail_and_told_once(self, developer, ops, trial, live, work, outbox):
+        asks(developer, trial)
+        asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
         for _ in range(2):
             worker.notify_requests(work)
         (letter,) = outbox.all("registration_requested")
@@ -397,22 +399,22 @@ class TestMailToOurStaff:
         assert "Assembly asks to change Assembly Live" in letter.text
         assert "/operate/requests" in letter.text
 
-    def test_one_that_was_withdrawn_is_not_told(self, dev, ops, trial, work, outbox):
-        request_id = asks(dev, trial)
-        dev.opens(f"/developers/requests/{request_id}")
-        dev.sends_again(f"/developers/requests/{request_id}/withdraw")
+    def test_one_that_was_withdrawn_is_not_told(self, developer, ops, trial, work, outbox):
+        request_id = asks(developer, trial)
+        developer.opens(f"/developers/requests/{request_id}")
+        developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         worker.notify_requests(work)
         assert outbox.all("registration_requested") == []
 
-    def test_it_waits_until_there_is_an_operator(self, dev, trial, work, outbox, clock):
-        asks(dev, trial)
+    def test_it_waits_until_there_is_an_operator(self, developer, trial, work, outbox, clock):
+        asks(developer, trial)
         worker.notify_requests(work)
         with work():
             an_operator()
         worker.notify_requests(work)
         assert len(outbox.all("registration_requested")) == 1
 
-    def test_of_two_workers_one_writes(self, dev, ops, trial, work, outbox, at_once):
-        asks(dev, trial)
+    def test_of_two_workers_one_writes(self, developer, ops, trial, work, outbox, at_once):
+        asks(developer, trial)
         at_once(4, request_notices.mail_due)
         assert len(outbox.all("registration_requested")) == 1

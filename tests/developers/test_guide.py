@@ -111,9 +111,9 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
         partner = Signer(client.id)
 
     def refused(assertion):
-        answer = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
-        assert answer.json["error"] == of_token("An assertion by one of your keys") == of_token("A wrong secret")
-        return answer.json["error_description"]
+        response = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
+        assert response.json["error"] == of_token("An assertion by one of your keys") == of_token("A wrong secret")
+        return response.json["error_description"]
 
     assert "aud is " in refused(partner.assertion(aud="https://elsewhere.example"))
     assert refused(partner.assertion(key=key("ES256", 2))) == CLIENT_REFUSED
@@ -122,13 +122,13 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
 
 
 def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
-    for differs, changes in (
+    for overrides, changes in (
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
     ):  # fmt: skip
-        partner = world.new_partner(**differs)
+        partner = world.new_partner(**overrides)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         successor = partner.refreshes(web, tokens["refresh_token"]).json.get("refresh_token")
-        assert (successor is not None) is changes, differs
+        assert (successor is not None) is changes, overrides
         if successor:
             assert partner.refreshes(web, tokens["refresh_token"]).json["refresh_token"] == successor
             assert partner.refreshes(web, successor).status_code == 200
@@ -144,14 +144,14 @@ def test_the_audience_is_that_which_it_says(web, world):
 
 
 def test_a_code_works_once(web, world):
-    answer = authorised(web, world.partner, world.username)
-    assert world.partner.redeems(web, answer["code"]).status_code == 200
-    assert world.partner.redeems(web, answer["code"]).json["error"] == of_token("A code a second time")
+    response = authorised(web, world.partner, world.username)
+    assert world.partner.redeems(web, response["code"]).status_code == 200
+    assert world.partner.redeems(web, response["code"]).json["error"] == of_token("A code a second time")
 
 
 def test_a_wrong_verifier_is_refused_as_it_says(web, world):
-    answer = authorised(web, world.partner, world.username)
-    refused = world.partner.redeems(web, answer["code"], code_verifier="w" * 48)
+    response = authorised(web, world.partner, world.username)
+    refused = world.partner.redeems(web, response["code"], code_verifier="w" * 48)
     assert refused.json["error"] == of_token("A code_verifier")
 
 

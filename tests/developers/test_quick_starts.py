@@ -34,9 +34,9 @@ def read(web):
     """`read(path, **query)` is a page below /developers, which has this status."""
 
     def get(path, *, status=200, **query):
-        answer = web.get(f"/developers{path}", query_string=query)
-        assert answer.status_code == status, answer.text
-        return parse(answer.text)
+        response = web.get(f"/developers{path}", query_string=query)
+        assert response.status_code == status, response.text
+        return parse(response.text)
 
     return get
 
@@ -206,29 +206,29 @@ class TestKey:
         return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     def test_what_is_printed_is_pasted_into_the_console_and_the_assertion_of_the_page_is_accepted(
-        self, dev, read, web, printed, tmp_path, monkeypatch
+        self, developer, read, web, printed, tmp_path, monkeypatch
     ):
         monkeypatch.setattr(assertion, "time", SimpleNamespace(time=clock.timestamp))
         form = {"name": "Trial", "software": "authlib-key", "address": "http://localhost:3000", "jwks": printed}
-        dev.opens("/developers/sandbox/applications/new")
-        dev.sends_again("/developers/sandbox/applications/new", security="private_key_jwt", **form)
-        client_id = dev.page.find(id="client-id").text
-        assert dev.page.find(id="client-secret") is None
+        developer.opens("/developers/sandbox/applications/new")
+        developer.sends_again("/developers/sandbox/applications/new", security="private_key_jwt", **form)
+        client_id = developer.page.find(id="client-id").text
+        assert developer.page.find(id="client-secret") is None
 
         site = run_page(read("/quick-starts/authlib-key", client_id=client_id), tmp_path)
-        answer = redeem(web, site["SignedByKey"](), client_id)
-        assert answer.json == {"error": "invalid_grant", "error_description": "code: unknown"}
+        response = redeem(web, site["SignedByKey"](), client_id)
+        assert response.json == {"error": "invalid_grant", "error_description": "code: unknown"}
 
         too_long = redeem(web, PrivateKeyJWT(alg="ES256"), client_id, site["KEY"])
         assert too_long.json["error"] == "invalid_client"
         assert "at most 600 are accepted" in too_long.json["error_description"]
 
-    def test_its_software_is_not_made_without_a_key(self, dev, work):
+    def test_its_software_is_not_made_without_a_key(self, developer, work):
         form = {"name": "Trial", "software": "authlib-key", "address": "https://assembly.example", "security": ""}
-        dev.opens("/developers/sandbox/applications/new")
-        dev.sends_again("/developers/sandbox/applications/new", **form)
-        assert dev.answer.status_code == 422
-        assert "This software signs with a key." in dev.sees
+        developer.opens("/developers/sandbox/applications/new")
+        developer.sends_again("/developers/sandbox/applications/new", **form)
+        assert developer.response.status_code == 422
+        assert "This software signs with a key." in developer.page_text
         with work():
             assert session().scalars(select(Client)).all() == []
 

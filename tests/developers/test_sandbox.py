@@ -143,48 +143,48 @@ class TestInABrowser:
             "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile email",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "state": "s",
         }  # fmt: skip
-        answer = person.web.get("/oauth/authorize", query_string=query)
-        if urlsplit(answer.location).path == "/sign-in":
-            person.opens(answer.location)
-            person.sends_again(answer.location, username=username, password=password)
-            answer = person.web.get(person.answer.location)
-        return answer
+        response = person.web.get("/oauth/authorize", query_string=query)
+        if urlsplit(response.location).path == "/sign-in":
+            person.opens(response.location)
+            person.sends_again(response.location, username=username, password=password)
+            response = person.web.get(person.response.location)
+        return response
 
-    def test_a_developer_makes_both_and_signs_in(self, dev, stranger):
-        dev.opens("/developers/applications")
-        dev.opens(dev.page.find(id="sandbox")["href"])
-        dev.opens(dev.page.find(id="make-application")["href"])
-        dev.sends_again(
+    def test_a_developer_makes_both_and_signs_in(self, developer, stranger):
+        developer.opens("/developers/applications")
+        developer.opens(developer.page.find(id="sandbox")["href"])
+        developer.opens(developer.page.find(id="make-application")["href"])
+        developer.sends_again(
             "/developers/sandbox/applications/new", name="Trial", software="authlib", address="http://localhost:3000"
         )
-        client_id = dev.page.find(id="client-id").text
-        assert dev.page.find(id="client-secret").text
-        dev.opens("/developers/sandbox")
-        dev.sends_again("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
-        username, password = dev.page.find(id="estab-id").text, dev.page.find(id="password").text
-        answer = self.signs_in_at(stranger, client_id, username, password)
-        assert urlsplit(answer.location).path == "/oauth/consent"
-        page = stranger.opens(answer.location)
-        assert "Fictional Primary School 1" in stranger.sees
-        assert "Somebody else decides" not in stranger.sees
+        client_id = developer.page.find(id="client-id").text
+        assert developer.page.find(id="client-secret").text
+        developer.opens("/developers/sandbox")
+        developer.sends_again("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
+        username, password = developer.page.find(id="estab-id").text, developer.page.find(id="password").text
+        response = self.signs_in_at(stranger, client_id, username, password)
+        assert urlsplit(response.location).path == "/oauth/consent"
+        page = stranger.opens(response.location)
+        assert "Fictional Primary School 1" in stranger.page_text
+        assert "Somebody else decides" not in stranger.page_text
         assert page.status_code == 200
 
-    def test_an_application_may_have_a_key_instead_of_a_secret(self, dev, work):
-        dev.opens("/developers/sandbox/applications/new")
-        dev.sends_again(
+    def test_an_application_may_have_a_key_instead_of_a_secret(self, developer, work):
+        developer.opens("/developers/sandbox/applications/new")
+        developer.sends_again(
             "/developers/sandbox/applications/new", name="Trial", software="openid-client", security="fapi2",
             address="http://localhost:3000", jwks=PUBLIC_KEY,
         )  # fmt: skip
-        client_id = dev.page.find(id="client-id").text
-        assert dev.page.find(id="client-secret") is None
+        client_id = developer.page.find(id="client-id").text
+        assert developer.page.find(id="client-secret") is None
         with work():
             client = session().get_one(Client, client_id)
             assert (client.profile, client.token_endpoint_auth_method) == ("fapi2", "private_key_jwt")
             assert client.jwks == {"keys": [json.loads(PUBLIC_KEY)]}
 
     def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, made, stranger, account):
-        answer = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
-        parts = urlsplit(answer.location)
+        response = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
+        parts = urlsplit(response.location)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
         assert parse_qs(parts.query)["error"] == ["access_denied"]
 
@@ -193,10 +193,10 @@ class TestInABrowser:
             "response_type": "code", "client_id": made[0], "redirect_uri": CALLBACK, "scope": "openid",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "prompt": "create",
         }  # fmt: skip
-        answer = stranger.web.get("/oauth/authorize", query_string=query)
-        stranger.opens(answer.location)
-        assert "please do not sign in" in stranger.sees
-        assert "Trial" not in stranger.sees
+        response = stranger.web.get("/oauth/authorize", query_string=query)
+        stranger.opens(response.location)
+        assert "please do not sign in" in stranger.page_text
+        assert "Trial" not in stranger.page_text
 
     @pytest.fixture
     def alex(self, made, stranger, work):
@@ -215,8 +215,8 @@ class TestInABrowser:
             "response_type": "code", "client_id": live, "redirect_uri": CALLBACK, "scope": "openid", "prompt": "none",
             "code_challenge": "A" * 43, "code_challenge_method": "S256",
         }  # fmt: skip
-        answer = alex.web.get("/oauth/authorize", query_string=query)
-        assert parse_qs(urlsplit(answer.location).query)["error"] == ["login_required"]
+        response = alex.web.get("/oauth/authorize", query_string=query)
+        assert parse_qs(urlsplit(response.location).query)["error"] == ["login_required"]
 
     @pytest.mark.parametrize(
         "path",
@@ -240,78 +240,78 @@ class TestInABrowser:
 
 
 class TestConsole:
-    def test_the_applications_are_listed_with_their_state_and_what_can_be_done(self, dev, made, work, assembly):
+    def test_the_applications_are_listed_with_their_state_and_what_can_be_done(self, developer, made, work, assembly):
         with work():
             factories.a_client(companies.by_id(assembly), id="live", client_name="Live Connector")
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
-        dev.opens("/developers/sandbox")
+        developer.opens("/developers/sandbox")
         for place in (f"/developers/applications/{made[0]}", f"/developers/applications/{made[0]}/try-it",
                       f"/developers/sandbox/applications/{made[0]}/remove"):  # fmt: skip
-            assert dev.page.find("main").find("a", href=place), place
-        assert f"Trial (sandbox) works Client id {made[0]}" in dev.sees
-        assert "Live Connector" not in dev.sees
-        assert "Theirs" not in dev.sees
+            assert developer.page.find("main").find("a", href=place), place
+        assert f"Trial (sandbox) works Client id {made[0]}" in developer.page_text
+        assert "Live Connector" not in developer.page_text
+        assert "Theirs" not in developer.page_text
         with work():
             registry.disable(made[0], by="cli")
-        dev.opens("/developers/sandbox")
-        assert "Trial (sandbox) disabled by us" in dev.sees
-        assert dev.page.find(id=f"try-{made[0]}") is None
-        dev.opens(f"/developers/sandbox/applications/{made[0]}/remove")
-        dev.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
-        dev.opens("/developers/sandbox")
-        assert "You have none yet. Make one for the software that you use" in dev.sees
+        developer.opens("/developers/sandbox")
+        assert "Trial (sandbox) disabled by us" in developer.page_text
+        assert developer.page.find(id=f"try-{made[0]}") is None
+        developer.opens(f"/developers/sandbox/applications/{made[0]}/remove")
+        developer.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        developer.opens("/developers/sandbox")
+        assert "You have none yet. Make one for the software that you use" in developer.page_text
 
-    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, dev, made, work):
+    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, made, work):
         with work():
             document = manifest.of_client(registry.find(made[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
-        dev.opens("/developers/sandbox")
-        assert dev.page.find(id=f"try-{made[0]}") is None
+        developer.opens("/developers/sandbox")
+        assert developer.page.find(id=f"try-{made[0]}") is None
 
-    def test_no_more_are_offered_than_there_can_be(self, dev, made, monkeypatch):
-        assert dev.opens("/developers/sandbox").status_code == 200
-        assert dev.page.find(id="make-application")
+    def test_no_more_are_offered_than_there_can_be(self, developer, made, monkeypatch):
+        assert developer.opens("/developers/sandbox").status_code == 200
+        assert developer.page.find(id="make-application")
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
-        dev.opens("/developers/sandbox")
-        assert dev.page.find(id="make-application") is None
-        assert "There can be 1" in dev.sees
+        developer.opens("/developers/sandbox")
+        assert developer.page.find(id="make-application") is None
+        assert "There can be 1" in developer.page_text
 
-    def test_another_partners_schools_are_not_there(self, dev, work):
+    def test_another_partners_schools_are_not_there(self, developer, work):
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             password = ("x", runtime.passwords().hash(factories.PASSWORD))
             other_school = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
             estab_id = other_school.estab.estab_id
-        dev.opens("/developers/sandbox")
-        assert "Fictional" not in dev.page.find("main").find(id="schools").find_next("p").text
+        developer.opens("/developers/sandbox")
+        assert "Fictional" not in developer.page.find("main").find(id="schools").find_next("p").text
         for action in ("password", "verify"):
             path = f"/developers/sandbox/schools/{estab_id}/{action}"
-            assert dev.web.post(path, data={"csrf_token": dev.token}).status_code == 404
+            assert developer.web.post(path, data={"csrf_token": developer.token}).status_code == 404
 
-    def test_a_school_is_left_unverified_and_verified_later(self, dev, work):
-        dev.sends("/developers/sandbox", kind="secondary", mis="arbor")
-        username = dev.page.find(id="estab-id").text
-        dev.opens("/developers/sandbox")
-        assert "unverified" in dev.sees
+    def test_a_school_is_left_unverified_and_verified_later(self, developer, work):
+        developer.sends("/developers/sandbox", kind="secondary", mis="arbor")
+        username = developer.page.find(id="estab-id").text
+        developer.opens("/developers/sandbox")
+        assert "unverified" in developer.page_text
         for _ in range(2):
-            dev.sends_again(f"/developers/sandbox/schools/{username}/verify")
-            assert dev.answer.status_code == 303
-            dev.opens("/developers/sandbox")
+            developer.sends_again(f"/developers/sandbox/schools/{username}/verify")
+            assert developer.response.status_code == 303
+            developer.opens("/developers/sandbox")
         with work():
             assert accounts.find(username).is_verified
 
-    def test_a_new_password_replaces_the_former(self, dev, made, stranger, work):
+    def test_a_new_password_replaces_the_former(self, developer, made, stranger, work):
         with work():
             estab_id = session().get_one(Estab, made[1]).estab_id
-        dev.opens("/developers/sandbox")
-        dev.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
-        password = dev.page.find(id="password").text
+        developer.opens("/developers/sandbox")
+        developer.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
+        password = developer.page.find(id="password").text
         stranger.sends("/sign-in", username=estab_id, password=password)
-        assert stranger.answer.status_code == 303
+        assert stranger.response.status_code == 303
 
     @pytest.mark.parametrize(
-        ("typed", "why"),
+        ("fields", "why"),
         [
             ({"name": ""}, "Type a name"),
             ({"software": ""}, "Choose the software"),
@@ -326,11 +326,11 @@ class TestConsole:
             ({"security": "fapi2", "jwks": PUBLIC_KEY, "address": "http://127.0.0.1:3000"}, "must be https"),
         ],
     )
-    def test_what_cannot_be_made_is_explained_and_kept(self, dev, work, typed, why):
-        values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | typed
-        dev.sends("/developers/sandbox/applications/new", **values)
-        assert dev.answer.status_code == 422
-        assert why in dev.sees
+    def test_what_cannot_be_made_is_explained_and_kept(self, developer, work, fields, why):
+        values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | fields
+        developer.sends("/developers/sandbox/applications/new", **values)
+        assert developer.response.status_code == 422
+        assert why in developer.page_text
         with work():
             assert session().scalars(select(Client)).all() == []
 
@@ -365,14 +365,14 @@ class TestConsole:
 
 
 class TestRemoving:
-    def test_a_removed_application_works_no_more_and_leaves_room(self, dev, made, work, stranger):
-        dev.opens(f"/developers/applications/{made[0]}")
-        dev.opens(dev.page.find(id="remove-application")["href"])
-        dev.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
-        assert dev.answer.location == "/developers/applications"
-        dev.opens("/developers/applications")
-        assert made[0] not in dev.answer.text
-        assert dev.opens(f"/developers/applications/{made[0]}").status_code == 404
+    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, made, work, stranger):
+        developer.opens(f"/developers/applications/{made[0]}")
+        developer.opens(developer.page.find(id="remove-application")["href"])
+        developer.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        assert developer.response.location == "/developers/applications"
+        developer.opens("/developers/applications")
+        assert made[0] not in developer.response.text
+        assert developer.opens(f"/developers/applications/{made[0]}").status_code == 404
         with work():
             client = registry.find(made[0])
             assert not client.enabled
@@ -383,62 +383,62 @@ class TestRemoving:
             with pytest.raises(registry.UnknownClient):
                 registry.enable(client.id, by="cli")
 
-    def test_a_live_application_is_not_removed(self, dev, work, assembly):
+    def test_a_live_application_is_not_removed(self, developer, work, assembly):
         with work():
             live = factories.a_client(companies.by_id(assembly), id="live").id
         path = f"/developers/sandbox/applications/{live}/remove"
-        assert dev.opens(path).status_code == 404
-        dev.opens("/developers/people")
-        assert dev.sends_again(path).status_code == 404
+        assert developer.opens(path).status_code == 404
+        developer.opens("/developers/people")
+        assert developer.sends_again(path).status_code == 404
         with work():
             assert registry.find(live).enabled
 
-    def test_a_removed_school_signs_in_no_more(self, dev, made, work, stranger):
+    def test_a_removed_school_signs_in_no_more(self, developer, made, work, stranger):
         with work():
             estab = session().get_one(Estab, made[1])
             owner, estab_id = fictional.owner(estab), estab.estab_id
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert stranger.is_signed_in()
-        dev.opens("/developers/sandbox")
-        dev.opens(dev.page.find(id=f"remove-{estab_id}")["href"])
-        assert "Remove Fictional Primary School 1?" in dev.sees
+        developer.opens("/developers/sandbox")
+        developer.opens(developer.page.find(id=f"remove-{estab_id}")["href"])
+        assert "Remove Fictional Primary School 1?" in developer.page_text
         assert stranger.is_signed_in()
-        dev.sends_again(f"/developers/sandbox/schools/{estab_id}/remove")
-        assert dev.answer.location == "/developers/sandbox"
+        developer.sends_again(f"/developers/sandbox/schools/{estab_id}/remove")
+        assert developer.response.location == "/developers/sandbox"
         assert not stranger.is_signed_in()
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert not stranger.is_signed_in()
-        dev.opens("/developers/sandbox")
-        assert estab_id not in dev.answer.text
+        developer.opens("/developers/sandbox")
+        assert estab_id not in developer.response.text
 
-    def test_it_asks_with_all_that_ends_with_a_school(self, dev, made, work):
+    def test_it_asks_with_all_that_ends_with_a_school(self, developer, made, work):
         with work():
             estab = session().get_one(Estab, made[1])
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
-        dev.opens(path)
-        assert "It has authorised no application" in dev.sees
+        developer.opens(path)
+        assert "It has authorised no application" in developer.page_text
         with work():
             gives(registry.find(made[0]), session().get_one(Estab, made[1]))
-        dev.opens(path)
-        assert "It has authorised Trial (sandbox):" in dev.sees
+        developer.opens(path)
+        assert "It has authorised Trial (sandbox):" in developer.page_text
         with work():
             assert current(made[1], made[0]).is_live
-        dev.sends_again(path)
+        developer.sends_again(path)
         with work():
             assert not current(made[1], made[0]).is_live
-        assert dev.opens(path).status_code == 404
+        assert developer.opens(path).status_code == 404
 
-    def test_another_partners_are_not_removed(self, dev, work):
+    def test_another_partners_are_not_removed(self, developer, work):
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Trial", quick_start_id="authlib", address="")
             theirs = sandbox.make_school(other, "primary", mis="sims", password=("x", "x"), is_verified=True)
             paths = [f"applications/{client.id}", f"schools/{theirs.estab.estab_id}"]
         for path in paths:
-            assert dev.opens(f"/developers/sandbox/{path}/remove").status_code == 404
-            dev.opens("/developers/people")
-            assert dev.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
+            assert developer.opens(f"/developers/sandbox/{path}/remove").status_code == 404
+            developer.opens("/developers/people")
+            assert developer.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
 
     def test_removing_makes_no_room_for_more_than_a_days_number(self, work, sam, monkeypatch, clock):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)

@@ -35,10 +35,10 @@ def main(moment: str, reached: Path) -> None:
             halt()
 
     def halt_after(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        answer = wrapped_app(environ, start)
+        response = wrapped_app(environ, start)
         if environ["PATH_INFO"] == TOKEN:
             halt()
-        return answer
+        return response
 
     wrapped_app = app.wsgi_app
     if moment == "after":

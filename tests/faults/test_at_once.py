@@ -13,10 +13,10 @@ def asks(outside, world):
 
     def ask(address):
         sent = time.monotonic()
-        answer = outside.post(
+        response = outside.post(
             f"{address}/oauth/introspect", data={"token": "x"}, headers=world.partner.basic, timeout=60
         )
-        return sent, answer.status_code == 200
+        return sent, response.status_code == 200
 
     return ask
 

@@ -29,7 +29,7 @@ def answers(outside, address, refreshing):
     """What each kind of request is answered: its status, and whether it says when to come again."""
     responses = [outside.get(address + path, timeout=60) for path in PATHS]
     responses.append(refreshing(outside, address))
-    return [(answer.status_code, "Retry-After" in answer.headers) for answer in responses]
+    return [(response.status_code, "Retry-After" in response.headers) for response in responses]
 
 
 @pytest.fixture

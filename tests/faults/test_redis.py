@@ -67,8 +67,8 @@ def guess(address, username):
     with requests.Session() as browser:
         page = parse(browser.get(f"{address}/sign-in", timeout=60).text)
         token = page.find("input", {"name": "csrf_token"})["value"]
-        typed = {"csrf_token": token, "username": username, "password": "not the password"}
-        return browser.post(f"{address}/sign-in", data=typed, timeout=60).status_code
+        fields = {"csrf_token": token, "username": username, "password": "not the password"}
+        return browser.post(f"{address}/sign-in", data=fields, timeout=60).status_code
 
 
 def times_away(two):

@@ -82,10 +82,10 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
         answers = [request.result() for request in crowd]
 
     assert set(others) == {200}
-    assert {answer.status_code for answer in answers} == {422, 503}
-    refused = [answer for answer in answers if answer.status_code == 503]
-    assert all(answer.headers["Retry-After"] and "nobody-" in answer.text for answer in refused)
-    assert max(answer.elapsed.total_seconds() for answer in answers) < 30, "nobody waits for more than a few hashes"
+    assert {response.status_code for response in answers} == {422, 503}
+    refused = [response for response in answers if response.status_code == 503]
+    assert all(response.headers["Retry-After"] and "nobody-" in response.text for response in refused)
+    assert max(response.elapsed.total_seconds() for response in answers) < 30, "nobody waits for more than a few hashes"
     assert signs_in(CROWD).status_code == 422
     assert "unforeseen" not in process.output
 

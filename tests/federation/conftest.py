@@ -53,8 +53,8 @@ class Visitor(Person):
         """Presses the provider's button on the sign-in page; returns where the browser is sent."""
         self.opens("/sign-in" + (f"?next={back}" if back else ""))
         action = self.page.find("form", action=re.compile(f"^/sign-in/with/{name}"))["action"]
-        self.answer = self.web.post(action, data={"csrf_token": self.token})
-        return self.answer.location
+        self.response = self.web.post(action, data={"csrf_token": self.token})
+        return self.response.location
 
     def comes_back(self, name, response):
         return self.opens(callback(name, response))
@@ -77,12 +77,12 @@ def stranger(new_browser):
 def link(work):
     """`link(person_id)` links the account that the provider signs in."""
 
-    def make(person_id, provider_name="microsoft", **differs):
+    def make(person_id, provider_name="microsoft", **overrides):
         with work() as session:
             provider = providers.find(provider_name)
             issuer = provider.issuer_of(TENANT)
             tenant = TENANT if provider_name == "microsoft" else "oakhill.example"
-            facts = {"subject": "sub-of-jo", "tenant": tenant, "shown_as": "jo@oakhill.example"} | differs
+            facts = {"subject": "sub-of-jo", "tenant": tenant, "shown_as": "jo@oakhill.example"} | overrides
             linking.link(session.get_one(Administrator, person_id), Identity(provider, issuer, **facts))
 
     return make

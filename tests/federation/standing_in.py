@@ -22,7 +22,7 @@ OTHER_TENANT = "99999999-8888-7777-6666-555555555555"
 
 @dataclass
 class StandingIn:
-    """The fake of Microsoft or Google. `differs` changes claims of the ID token; None leaves one out."""
+    """The fake of Microsoft or Google. `overrides` changes claims of the ID token; None leaves one out."""
 
     url: str
     has_tenants: bool = True
@@ -30,7 +30,7 @@ class StandingIn:
     signing_key: Any = field(default_factory=lambda: key("RS256"))
     published: list[Any] = field(default_factory=lambda: [key("RS256")])
     header: dict[str, Any] = field(default_factory=dict)
-    differs: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     """Changes of its metadata."""
     broken: dict[str, Response] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class StandingIn:
         issuer = self.issuer.replace("{tenantid}", TENANT)
         tenant = {"tid": TENANT} if self.has_tenants else {"hd": "oakhill.example"}
         claims = {"iss": issuer, "sub": "sub-of-jo", "aud": "us", "iat": now, "exp": now + 600, "nonce": sent["nonce"]}
-        return claims | tenant | {"email": "jo@oakhill.example"} | self.differs
+        return claims | tenant | {"email": "jo@oakhill.example"} | self.overrides
 
     def token(self) -> dict[str, Any]:
         """The answer to a code, if the client, its verifier and its redirect URI are right."""

@@ -31,15 +31,15 @@ def sessions(work):
         return session.query(BrowserSession).all()
 
 
-def as_a_page(answer):
-    return answer.status_code < 500 and answer.mimetype == "text/html"
+def as_a_page(response):
+    return response.status_code < 500 and response.mimetype == "text/html"
 
 
 class TestSwitch:
     def test_switched_off_there_is_no_button_and_no_route(self, jo):
         jo.opens("/sign-in")
         assert not jo.page.select("form[action*='/sign-in/with/']")
-        assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+        assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
         for name in (*NAMES, "apple"):
             assert jo.opens(f"/sign-in/with/{name}/return?code=x&state=y").status_code == 404
             jo.opens("/sign-in")
@@ -53,9 +53,9 @@ class TestSwitch:
     def test_only_what_is_switched_on_has_a_button(self, jo, microsoft, change_settings):
         change_settings(federation={"enabled": True, "microsoft": microsoft.settings})
         jo.opens("/sign-in")
-        assert "Sign in with Microsoft" in jo.sees
-        assert "Sign in with Google" not in jo.sees
-        assert "form-action" not in jo.answer.headers["Content-Security-Policy"]
+        assert "Sign in with Microsoft" in jo.page_text
+        assert "Sign in with Google" not in jo.page_text
+        assert "form-action" not in jo.response.headers["Content-Security-Policy"]
 
 
 class TestSigningIn:
@@ -66,9 +66,9 @@ class TestSigningIn:
             other_id = an_administrator().id
         link(other_id, name, subject="another")
 
-        answer = jo.goes_and_returns(name, both[name], back="/mobile/confirm")
+        response = jo.goes_and_returns(name, both[name], back="/mobile/confirm")
 
-        assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+        assert (response.status_code, response.location) == (303, "/mobile/confirm")
         [session] = sessions(work)
         assert (session.person_id, session.amr, session.acr) == (account.id, frozenset(), "urn:idaas:acr:single")
         with work() as session:
@@ -91,7 +91,7 @@ class TestSigningIn:
 
     def test_an_audience_may_be_a_list_of_us_alone(self, jo, both, account, link):
         link(account.id)
-        both["microsoft"].differs["aud"] = ["us"]
+        both["microsoft"].overrides["aud"] = ["us"]
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
 
     def test_one_fixed_issuer_of_microsofts_is_one_organisation_without_tid(
@@ -103,7 +103,7 @@ class TestSigningIn:
 
     def test_a_subject_may_have_255_characters(self, jo, both, account, link):
         link(account.id, subject="x" * 255)
-        both["microsoft"].differs["sub"] = "x" * 255
+        both["microsoft"].overrides["sub"] = "x" * 255
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
 
     def test_google_may_leave_the_scheme_of_its_issuer_out(self, jo, stranger, google, account, link, change_settings):
@@ -113,7 +113,7 @@ class TestSigningIn:
         link(account.id, "google")
 
         for browser, issuer in ((jo, "accounts.google.example"), (stranger, "https://accounts.google.example")):
-            google.differs["iss"] = issuer
+            google.overrides["iss"] = issuer
             assert browser.goes_and_returns("google", google).status_code == 303
 
     def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(self, jo, stranger, both, account, link, work):
@@ -121,11 +121,11 @@ class TestSigningIn:
             people_before = session.query(Administrator).count()
         pages = {jo.goes_and_returns("microsoft", both["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
-        both["microsoft"].differs |= {"sub": "another", "email": "somebody@elsewhere.example"}
+        both["microsoft"].overrides |= {"sub": "another", "email": "somebody@elsewhere.example"}
         pages.add(stranger.goes_and_returns("microsoft", both["microsoft"]).text)
 
-        assert stranger.answer.status_code == 403
-        assert "not linked yet" in stranger.sees
+        assert stranger.response.status_code == 403
+        assert "not linked yet" in stranger.page_text
         assert len({_without_nonces(page) for page in pages}) == 1
         assert sessions(work) == []
         with work() as session:
@@ -133,10 +133,10 @@ class TestSigningIn:
 
     def test_an_account_that_moved_to_another_organisation_is_unknown(self, jo, both, account, link):
         link(account.id, "google")
-        both["google"].differs["hd"] = "another.example"
+        both["google"].overrides["hd"] = "another.example"
 
         assert jo.goes_and_returns("google", both["google"]).status_code == 403
-        assert "not linked yet" in jo.sees
+        assert "not linked yet" in jo.page_text
 
     def test_a_removed_person_is_unknown(self, jo, both, account, link, work):
         link(account.id)
@@ -144,7 +144,7 @@ class TestSigningIn:
             session.get_one(Administrator, account.id).removed_at = clocks.now()
 
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
-        assert "not linked yet" in jo.sees
+        assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("state", ["suspended", "closed"])
     def test_an_account_that_is_not_open_says_so(self, jo, both, account, link, work, state):
@@ -153,7 +153,7 @@ class TestSigningIn:
             accounts.change_state(people.get(account.id).memberships[0].estab, state, by="cli")
 
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
-        assert "What you signed in with is right" in jo.sees
+        assert "What you signed in with is right" in jo.page_text
         assert sessions(work) == []
 
     def test_a_locked_account_stays_locked(self, jo, both, account, link, work, settings):
@@ -233,13 +233,13 @@ class TestFaults:
         return both["microsoft"]
 
     def refused(self, jo, work, code):
-        assert as_a_page(jo.answer) or jo.answer.status_code == 503
+        assert as_a_page(jo.response) or jo.response.status_code == 503
         assert jo.page.find(id="error-code").text == code
         assert sessions(work) == []
 
     @pytest.mark.parametrize("fault", FAULTS)
     def test_a_token_with_a_wrong_claim(self, jo, linked, work, fault, logged):
-        linked.differs |= FAULTS[fault]
+        linked.overrides |= FAULTS[fault]
         jo.goes_and_returns("microsoft", linked)
 
         self.refused(jo, work, "provider_response")
@@ -250,30 +250,30 @@ class TestFaults:
     def test_a_token_of_another_issuer_than_googles(self, jo, both, account, link, work, iss):
         """All accounts of Google have one issuer, which is stored with them: no `tid` says that it is another's."""
         link(account.id, "google")
-        both["google"].differs["iss"] = iss
+        both["google"].overrides["iss"] = iss
         jo.goes_and_returns("google", both["google"])
         self.refused(jo, work, "provider_response")
 
     def test_a_token_of_one_organisation_in_the_name_of_another(self, jo, linked, work):
-        linked.differs["tid"] = OTHER_TENANT
+        linked.overrides["tid"] = OTHER_TENANT
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
     def test_the_same_sub_at_another_organisation(self, jo, linked, work):
-        linked.differs |= {"tid": OTHER_TENANT, "iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)}
+        linked.overrides |= {"tid": OTHER_TENANT, "iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)}
         assert jo.goes_and_returns("microsoft", linked).status_code == 403
-        assert "not linked yet" in jo.sees
+        assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
     def test_a_personal_account_of_microsoft(self, jo, linked, work, tid):
-        linked.differs["tid"] = tid
+        linked.overrides["tid"] = tid
         if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
-            linked.differs["iss"] = linked.issuer.replace("{tenantid}", tid)
+            linked.overrides["iss"] = linked.issuer.replace("{tenantid}", tid)
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
 
     def test_a_personal_account_of_google(self, jo, both, work):
-        both["google"].differs["hd"] = None
+        both["google"].overrides["hd"] = None
         jo.goes_and_returns("google", both["google"])
         self.refused(jo, work, "school_account_needed")
 
@@ -340,7 +340,7 @@ class TestFaults:
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
         jo.sets_out("microsoft")
-        assert jo.answer.status_code == 503
+        assert jo.response.status_code == 503
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
@@ -387,14 +387,14 @@ class TestFaults:
         self.refused(jo, work, "provider_unavailable")
 
     @pytest.mark.parametrize(
-        "differs",
+        "overrides",
         [{"issuer": "https://evil.test"}, {"token_endpoint": None}, {"token_endpoint": "ftp://x"},
          {"authorization_endpoint": "javascript:alert(1)"}, {"jwks_uri": "http://[::1"}, {"jwks_uri": 7},
          {"authorization_endpoint": "https://"}, {"authorization_endpoint": "https://x.example/#y"},
          {"authorization_endpoint": "https://x.example/\x7f"}],
     )  # fmt: skip
-    def test_metadata_that_are_not_its_own(self, jo, linked, work, differs):
-        linked.metadata |= differs
+    def test_metadata_that_are_not_its_own(self, jo, linked, work, overrides):
+        linked.metadata |= overrides
         jo.sets_out("microsoft")
         self.refused(jo, work, "provider_response")
 
@@ -408,10 +408,10 @@ class TestResponses:
 
     def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked, work):
         state = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))["state"]
-        answer = jo.comes_back("microsoft", {"error": "access_denied", "state": state})
+        response = jo.comes_back("microsoft", {"error": "access_denied", "state": state})
 
-        assert answer.location == "/sign-in?next=/mobile/confirm"
-        assert "You did not go on with your Microsoft 365 account" in jo.opens(answer.location).text
+        assert response.location == "/sign-in?next=/mobile/confirm"
+        assert "You did not go on with your Microsoft 365 account" in jo.opens(response.location).text
         assert sessions(work) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
@@ -419,9 +419,9 @@ class TestResponses:
         response = linked.authorizes(jo.sets_out("microsoft"))
         jo.comes_back("microsoft", response | {"error": error})
 
-        assert jo.answer.status_code == 400
+        assert jo.response.status_code == 400
         assert jo.page.find(id="error-code").text == "provider_refused"
-        assert "<script>" not in jo.answer.text
+        assert "<script>" not in jo.response.text
 
     def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked, work):
         for iss in ("https://evil.test", "", linked.issuer):
@@ -438,7 +438,7 @@ class TestResponses:
 
         response = linked.authorizes(jo.sets_out("microsoft"))
         jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
-        assert jo.answer.status_code == 303
+        assert jo.response.status_code == 303
 
     def test_an_issuer_that_was_promised_must_be_there(self, jo, linked, work):
         linked.metadata["authorization_response_iss_parameter_supported"] = True
@@ -447,7 +447,7 @@ class TestResponses:
         assert "/token" not in linked.requests
         response = linked.authorizes(jo.sets_out("microsoft"))
         jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
-        assert jo.answer.status_code == 303
+        assert jo.response.status_code == 303
 
     def test_a_response_works_once(self, jo, linked, work):
         response = linked.authorizes(jo.sets_out("microsoft"))
@@ -455,7 +455,7 @@ class TestResponses:
         assert jo.comes_back("microsoft", response).status_code == 410
 
     def test_a_failed_response_is_spent_too(self, jo, linked, work):
-        linked.differs["nonce"] = "another"
+        linked.overrides["nonce"] = "another"
         response = linked.authorizes(jo.sets_out("microsoft"))
         assert jo.comes_back("microsoft", response).status_code == 400
         assert jo.comes_back("microsoft", response).status_code == 410
@@ -481,8 +481,8 @@ class TestResponses:
     def test_a_state_that_is_not_ours(self, jo, linked, state):
         jo.sets_out("microsoft")
         jo.comes_back("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
-        assert jo.answer.status_code == 410
-        assert "Sign in" in jo.sees
+        assert jo.response.status_code == 410
+        assert "Sign in" in jo.page_text
 
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
     def test_a_repeated_parameter(self, jo, linked, name, work):
@@ -530,7 +530,7 @@ def test_a_partners_request_goes_on(jo, both, account, link, change_ports):
     link(account.id)
 
     response = both["microsoft"].authorizes(jo.sets_out("microsoft", back=quote(pending, safe="")))
-    assert jo.answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    assert jo.response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
     answer = jo.comes_back("microsoft", response)
 
     assert answer.location == pending
@@ -540,7 +540,7 @@ def test_a_partners_request_goes_on(jo, both, account, link, change_ports):
 def test_without_a_partner_the_window_is_on_its_own(jo, both, account, link):
     link(account.id)
     response = both["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
-    assert jo.answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert jo.response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert jo.comes_back("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 

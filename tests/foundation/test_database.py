@@ -10,13 +10,13 @@ from idp.outbox.models import Message
 from idp.partners.models import ClientSecret
 
 
-def a_secret(secret="the secret", **differs):
+def a_secret(secret="the secret", **overrides):
     values = {
         "digest": crypto.digest(secret), "purpose": "probe", "person_id": "adm_1", "value": None,
         "tries": 0, "created_at": clock.now(), "expires_at": clock.now() + timedelta(hours=1), "used_at": None,
         "superseded_at": None,
     }  # fmt: skip
-    database.session().add(PersonalSecret(**(values | differs)))
+    database.session().add(PersonalSecret(**(values | overrides)))
 
 
 def claim(secret="the secret", **must):

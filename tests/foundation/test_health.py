@@ -23,9 +23,9 @@ def readiness(app, web, monkeypatch):
     monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
 
     def ask(browser=web):
-        answer = browser.get("/readyz")
-        assert (answer.status_code == 503) == ("Retry-After" in answer.headers)
-        return answer.status_code, answer.get_json()["database"]
+        response = browser.get("/readyz")
+        assert (response.status_code == 503) == ("Retry-After" in response.headers)
+        return response.status_code, response.get_json()["database"]
 
     return ask
 
@@ -48,12 +48,12 @@ def test_an_empty_database_is_not_ready(empty_database, settings, readiness):
     assert readiness(a_browser(empty_database, settings)) == (503, "without its tables")
 
 
-@pytest.mark.parametrize(("at", "answer"), [("0000", (503, "without its newest tables")), ("9999", (200, "ok"))])
-def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, readiness, work, at, answer):
+@pytest.mark.parametrize(("at", "response"), [("0000", (503, "without its newest tables")), ("9999", (200, "ok"))])
+def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, readiness, work, at, response):
     with work() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": at})
     try:
-        assert readiness() == answer
+        assert readiness() == response
     finally:
         with work() as session:
             session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": health.SCHEMA_HEAD})

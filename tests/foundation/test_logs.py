@@ -80,15 +80,15 @@ def written(capsys):
 
 def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the_path(written):
     web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
-    answer = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
+    response = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 
     lines = written()
     (line,) = [json.loads(line) for line in lines.splitlines() if '"event": "request"' in line]
 
-    assert line["request"] == answer.headers["X-Request-ID"]
+    assert line["request"] == response.headers["X-Request-ID"]
     assert line["method"] == 'ODD"}'
     assert line["route"] == "(none)"
-    assert line["status"] == answer.status_code
+    assert line["status"] == response.status_code
     assert line["logger"] == "idp.request"
     assert line["level"] == "info"
     assert "canary" not in lines

@@ -118,11 +118,11 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
     assert settings.load(secrets=keys()).server.workers == 2
 
 
-def faults_of(**differs):
+def faults_of(**overrides):
     """What is wrong with settings for production that differ so, a line each."""
     merged = {name: {**PRODUCTION[name]} if isinstance(PRODUCTION[name], dict) else PRODUCTION[name]
               for name in PRODUCTION}  # fmt: skip
-    for name, values in {"secrets": keys(), **differs}.items():
+    for name, values in {"secrets": keys(), **overrides}.items():
         merged[name] = {**merged.get(name, {}), **values}
     try:
         settings.load(**merged)
@@ -307,7 +307,7 @@ class TestProduction:
 
 class TestFederation:
     @pytest.mark.parametrize(
-        ("differs", "fault"),
+        ("overrides", "fault"),
         [
             ({"enabled": True}, "federation.enabled: needs"),
             ({"enabled": True, "google": {"enabled": True, "client_secret": "x"}}, "federation.google.client_id: must"),
@@ -328,8 +328,8 @@ class TestFederation:
             ({"apple": {"enabled": True}}, "federation.apple: "),
         ],
     )
-    def test_what_cannot_work_is_named(self, differs, fault):
-        assert any(line.startswith(fault) for line in faults_of(federation=differs)), faults_of(federation=differs)
+    def test_what_cannot_work_is_named(self, overrides, fault):
+        assert any(line.startswith(fault) for line in faults_of(federation=overrides)), faults_of(federation=overrides)
 
     def test_it_is_off_at_first_and_what_is_off_need_not_be_complete(self):
         assert not settings.load().federation.enabled

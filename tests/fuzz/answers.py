@@ -23,17 +23,17 @@ _DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 """The characters of an `error_description` (RFC 6749 §5.2)."""
 
 
-def check(answer: Any, registered: Collection[str] = (), secrets: Collection[str] = ()) -> None:
+def check(response: Any, registered: Collection[str] = (), secrets: Collection[str] = ()) -> None:
     """It is no 5xx, redirects to us or a `registered` URI alone, has a body of its type, and none of the `secrets`."""
-    assert answer.status_code < 500, (answer.status_code, answer.text)
-    if (location := answer.headers.get("Location")) is not None:
+    assert response.status_code < 500, (response.status_code, response.text)
+    if (location := response.headers.get("Location")) is not None:
         _check_location(location, registered)
-    _check_headers(answer.headers)
-    if challenge := answer.headers.get("WWW-Authenticate"):
+    _check_headers(response.headers)
+    if challenge := response.headers.get("WWW-Authenticate"):
         for described in re.findall(r'error_description="([^"]*)"', challenge):
             assert _DESCRIPTION.fullmatch(described), challenge
-    _check_body(answer)
-    text = f"{answer.headers}\n{answer.text}"
+    _check_body(response)
+    text = f"{response.headers}\n{response.text}"
     assert not [secret for secret in secrets if secret in text], text
 
 
@@ -62,17 +62,17 @@ def _check_location(location: str, registered: Collection[str]) -> None:
         assert name != "error_description" or _DESCRIPTION.fullmatch(value), location
 
 
-def _check_body(answer: Any) -> None:
-    if answer.mimetype in {"application/json", "application/problem+json"}:
-        if answer.data:  # none to HEAD
-            body = json.loads(answer.data, parse_constant=_reject_constant)
+def _check_body(response: Any) -> None:
+    if response.mimetype in {"application/json", "application/problem+json"}:
+        if response.data:  # none to HEAD
+            body = json.loads(response.data, parse_constant=_reject_constant)
             if isinstance(body, dict) and "error" in body:
                 assert _DESCRIPTION.fullmatch(body.get("error_description", "")), body
-    elif answer.mimetype == "text/html":
-        assert CANARY not in answer.text, answer.text
+    elif response.mimetype == "text/html":
+        assert CANARY not in response.text, response.text
     else:
         other_types = {"application/jwt", "text/css", "text/csv"}
-        assert not answer.data or answer.mimetype in other_types, (answer.mimetype, answer.data)
+        assert not response.data or response.mimetype in other_types, (response.mimetype, response.data)
 
 
 def _reject_constant(constant: str) -> None:

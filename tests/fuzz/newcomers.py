@@ -22,8 +22,8 @@ def details(ground: Ground) -> Opened:
     """Name, address and number."""
     with ground.work():
         school = factories.a_school().id
-    typed = {"name": "Jo Bloggs", "email": an_email(), "mobile": "07700 900123", "declaration": "y"}
-    return form(ground.browser(), f"/register/details?school={school}", "sign-up", **typed)
+    fields = {"name": "Jo Bloggs", "email": an_email(), "mobile": "07700 900123", "declaration": "y"}
+    return form(ground.browser(), f"/register/details?school={school}", "sign-up", **fields)
 
 
 def _registering(ground: Ground) -> tuple[Any, Any, str]:
@@ -113,8 +113,8 @@ def finish_set_up(ground: Ground) -> Opened:
 
 def operator_sign_in(ground: Ground) -> Opened:
     """With what nobody has."""
-    typed = {"email": an_email(), "password": OWN, "code": "123456"}
-    return form(ground.browser(), "/operate/sign-in", "sign-in", **typed)
+    fields = {"email": an_email(), "password": OWN, "code": "123456"}
+    return form(ground.browser(), "/operate/sign-in", "sign-in", **fields)
 
 
 def an_operator(ground: Ground) -> Any:
@@ -127,8 +127,8 @@ def an_operator(ground: Ground) -> Any:
         session.flush()
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())
-    typed = {"email": email, "password": OWN, "code": code}
-    web, sent = form(ground.browser(), "/operate/sign-in", "sign-in", **typed)
+    fields = {"email": email, "password": OWN, "code": code}
+    web, sent = form(ground.browser(), "/operate/sign-in", "sign-in", **fields)
     assert sent.by(web).status_code == 303
     return web
 

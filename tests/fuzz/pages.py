@@ -35,12 +35,12 @@ Opened = tuple[Any, Sent]
 """A browser, and what pressing the button there sends."""
 
 
-def form(web: Any, opened: Any, button: str, **typed: str) -> Opened:
-    """The form of this button on a page: its path, or the answer that shows it."""
+def form(web: Any, opened: Any, button: str, **values: str) -> Opened:
+    """The form of this button on a page: its path, or the response that shows it."""
     page = Page(follow(web, web.get(opened)) if isinstance(opened, str) else opened)
     _, fields = page.form_of(button)
     path = urljoin(page.path, str(fields.get("action") or page.path))
-    return web, Sent("POST", path, form=tuple((page.fields(button) | typed).items()))
+    return web, Sent("POST", path, form=tuple((page.fields(button) | values).items()))
 
 
 def local(address: str) -> str:
@@ -54,9 +54,9 @@ def an_email() -> str:
     return f"somebody{next(_numbers)}@oakhill.example"
 
 
-def _client(ground: Ground, **differs: Any) -> Partner:
+def _client(ground: Ground, **overrides: Any) -> Partner:
     with ground.work():
-        return Partner(factories.a_client(**differs).id)
+        return Partner(factories.a_client(**overrides).id)
 
 
 # Signing in and out
@@ -90,10 +90,10 @@ def _forget_guesses(ground: Ground) -> None:
         session.query(Guesses).delete()
 
 
-def _somebody(ground: Ground, **differs: Any) -> tuple[Any, str]:
+def _somebody(ground: Ground, **overrides: Any) -> tuple[Any, str]:
     """Another school's owner, signed in at a browser of their own, and their name."""
     with ground.work():
-        username = factories.an_administrator(**differs).username
+        username = factories.an_administrator(**overrides).username
     web, sent = form(ground.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert sent.by(web).status_code == 303
     return web, username
@@ -342,8 +342,8 @@ def _invitation(ground: Ground) -> tuple[str, str]:
 def people_invite(ground: Ground) -> Opened:
     """Invite a person to act for the school."""
     _invitation(ground)
-    typed = {"name": "Bo Bloggs", "email": an_email(), "role": "viewer"}
-    return form(ground.web, "/manage/people/invite", "send", **typed)
+    fields = {"name": "Bo Bloggs", "email": an_email(), "role": "viewer"}
+    return form(ground.web, "/manage/people/invite", "send", **fields)
 
 
 def people_resend(ground: Ground) -> Opened:

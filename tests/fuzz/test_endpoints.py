@@ -97,9 +97,9 @@ def asking(ground, request):
 
 @pytest.mark.parametrize("endpoint", SOUND)
 def test_what_is_sound_is_answered(ground, asking, endpoint):
-    answer = SOUND[endpoint](ground).by(asking)
-    assert answer.status_code in ANSWERED.get(endpoint, {200, 201, 303}), answer.text
-    answers.check(answer, REGISTERED, _nobodys(ground, endpoint))
+    response = SOUND[endpoint](ground).by(asking)
+    assert response.status_code in ANSWERED.get(endpoint, {200, 201, 303}), response.text
+    answers.check(response, REGISTERED, _nobodys(ground, endpoint))
 
 
 def _nobodys(ground: Ground, endpoint: str) -> tuple[str, ...]:
@@ -115,10 +115,10 @@ def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
     asking = ground.browser() if endpoint == "logout" else ground.web
     sent = data.draw(tampered(SOUND[endpoint](ground)))
     with watching(database.ENGINES.of(ground.app).transactional) as written:
-        answer = sent.by(asking)
-    answers.check(answer, REGISTERED, _nobodys(ground, endpoint))
+        response = sent.by(asking)
+    answers.check(response, REGISTERED, _nobodys(ground, endpoint))
     ground.log.check(ground.secrets)
-    assert answer.status_code < 400 or not written.tables & LASTING, (answer.status_code, written.tables)
+    assert response.status_code < 400 or not written.tables & LASTING, (response.status_code, written.tables)
 
 
 @deep(0.5)
@@ -161,9 +161,9 @@ def test_whatever_is_registered_is_answered(ground, data):
 def test_no_request_reveals_another_clients_registration(ground, name):
     path = "/oauth/register/" + quote(name, errors="surrogatepass")
     for method in ("GET", "PUT", "DELETE"):
-        answer = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)
-        answers.check(answer, REGISTERED, ground.secrets)
-        assert answer.status_code >= 300, answer.text
+        response = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)
+        answers.check(response, REGISTERED, ground.secrets)
+        assert response.status_code >= 300, response.text
 
 
 @deep(0.5)
@@ -171,9 +171,9 @@ def test_no_request_reveals_another_clients_registration(ground, name):
 def test_whatever_is_typed_to_sign_in_is_answered(ground, data):
     web = ground.browser()
     csrf_field = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
-    typed = (("username", data.draw(odd | st.just(ground.username))), ("password", data.draw(odd)))
+    fields = (("username", data.draw(odd | st.just(ground.username))), ("password", data.draw(odd)))
     sound = Sent(
-        "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *typed)
+        "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *fields)
     )
     answers.check(data.draw(tampered(sound)).by(web), (), ground.secrets)
     ground.log.check(ground.secrets)

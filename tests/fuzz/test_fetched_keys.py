@@ -101,8 +101,8 @@ def _asks(ground: Any, server: Any) -> Asked:
         signer.posts(ground.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
         for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED, header={"kid": "ec-1"}))
     ]
-    for answer in requests:
-        answers.check(answer, (), ground.secrets)
+    for response in requests:
+        answers.check(response, (), ground.secrets)
     ground.log.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
     assert requests[1].status_code == 401
     return Asked(*requests)
@@ -145,21 +145,21 @@ def _registers(ground: Any, server: Any) -> Any:
     with ground.work():
         token = registering.an_initial_token()  # of another partner each time, which needs another name
     named = f"Reports {crypto.new_id('name')[5:]}"
-    answer = registering.Registrar(ground.web, token).registers(client_name=named, sector_identifier_uri=server.url)
-    answers.check(answer, (), ground.secrets)
+    response = registering.Registrar(ground.web, token).registers(client_name=named, sector_identifier_uri=server.url)
+    answers.check(response, (), ground.secrets)
     ground.log.check(ground.secrets)
-    return answer
+    return response
 
 
 def test_a_sound_list_of_addresses_counts(ground, server):
     server.response = SOUND + json.dumps(registering.METADATA["redirect_uris"]).encode()
-    answer = _registers(ground, server)
-    assert answer.status_code == 201, answer.text
+    response = _registers(ground, server)
+    assert response.status_code == 201, response.text
 
 
 @deep()
 @given(head=st.sampled_from(HEADS), body=document | listed, sound=st.booleans())
 def test_whatever_list_there_is_counts_only_where_it_names_every_address(ground, server, head, body, sound):
     server.response = (SOUND if sound else head) + body
-    answer = _registers(ground, server)
-    assert answer.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body
+    response = _registers(ground, server)
+    assert response.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body

@@ -72,16 +72,16 @@ def test_a_forged_token_is_never_accepted(ground, where, which):
     genuine = ground.tokens[which]
     for forged in _forged(ground, genuine):
         if forged != genuine:
-            answer = PLACES[where](ground, forged)
-            refused_or_answered(ground, answer)
-            assert REFUSING[where](answer), forged
+            response = PLACES[where](ground, forged)
+            refused_or_answered(ground, response)
+            assert REFUSING[where](response), forged
 
 
 @pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
 def test_a_token_of_one_kind_is_not_accepted_as_another(ground, where, which):
-    answer = PLACES[where](ground, ground.tokens[which])
-    refused_or_answered(ground, answer)
-    assert REFUSING[where](answer)
+    response = PLACES[where](ground, ground.tokens[which])
+    refused_or_answered(ground, response)
+    assert REFUSING[where](response)
 
 
 @pytest.mark.parametrize("where", REFUSING)
@@ -90,9 +90,9 @@ def test_a_logout_token_is_nothing_else(ground, where):
     claims = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
     with ground.work():
         token = ring.sign(claims, alg="RS256", typ="logout+jwt")
-    answer = PLACES[where](ground, token)
-    refused_or_answered(ground, answer)
-    assert REFUSING[where](answer)
+    response = PLACES[where](ground, token)
+    refused_or_answered(ground, response)
+    assert REFUSING[where](response)
 
 
 # What a parser of JSON may understand in two ways
@@ -130,9 +130,9 @@ def test_what_is_said_twice_is_refused_or_means_one_thing(ground, kind):
             f"{claims}{{}}",
             f"\ufeff{claims}",
         ):
-            answer = take(ground, _as_written(f'{{"alg":"ES256"{rest}', body))
-            refused_or_answered(ground, answer)
-            assert "evil.example" not in (answer.location or "")
+            response = take(ground, _as_written(f'{{"alg":"ES256"{rest}', body))
+            refused_or_answered(ground, response)
+            assert "evil.example" not in (response.location or "")
     for head in HEADS:
         refused_or_answered(ground, take(ground, _as_written(head + rest, json.dumps(sound(ground)))))
 
@@ -146,6 +146,6 @@ def test_the_same_jwt_written_another_way_is_the_same(ground, kind):
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     spare = [jwt[:-1] + alphabet[alphabet.index(jwt[-1]) ^ bit] for bit in (1, 2, 3)]
     for other in (jwt, *spare, jwt + "=", jwt + "==", jwt + "\n", " " + jwt, jwt + ".", jwt.replace(".", "=.")):
-        answer = take(ground, other.replace("\n", "%0a") if kind == "proof" else other)
-        refused_or_answered(ground, answer)
-        assert not is_believed(answer), other
+        response = take(ground, other.replace("\n", "%0a") if kind == "proof" else other)
+        refused_or_answered(ground, response)
+        assert not is_believed(response), other

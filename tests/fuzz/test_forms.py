@@ -37,10 +37,10 @@ def engine(ground):
 def test_what_is_sound_is_taken(ground, engine, name):
     web, sent = FORMS[name](ground)
     with watching(engine) as written:
-        answer = sent.by(web)
-    answers.check(answer, REGISTERED, ground.secrets)
+        response = sent.by(web)
+    answers.check(response, REGISTERED, ground.secrets)
     ground.log.check((*ground.secrets, pages.OWN))
-    assert answer.status_code in ({422} if name in WRONG else {200, 303}), answer.text
+    assert response.status_code in ({422} if name in WRONG else {200, 303}), response.text
     assert written.tables or name in SILENT
 
 
@@ -51,10 +51,10 @@ def test_what_is_tampered_with_is_answered_and_what_is_refused_changes_nothing(g
     web, sent = FORMS[name](ground)
     sent = data.draw(tampered(sent))
     with watching(engine) as written:
-        answer = sent.by(web)
-    answers.check(answer, REGISTERED, ground.secrets)
+        response = sent.by(web)
+    answers.check(response, REGISTERED, ground.secrets)
     ground.log.check((*ground.secrets, pages.OWN))
-    assert answer.status_code not in REFUSED or written.tables <= COUNTED, written.tables
+    assert response.status_code not in REFUSED or written.tables <= COUNTED, written.tables
 
 
 @deep(0.5)
@@ -82,8 +82,8 @@ def test_staff_are_answered_wherever_they_go(ground):
     places = [rule.rule.replace("<client_id>", ground.partner.id) for rule in ground.app.url_map.iter_rules()]
     for path in [*places, ground.partner.link(), ground.partner.link(prompt="none"), ground.partner.link(max_age="0")]:
         for method in ("GET", "POST"):
-            answer = Sent(method, path).by(web)
+            response = Sent(method, path).by(web)
             if not path.startswith(("/static/", "/brand")):
-                answers.check(answer, REGISTERED, ground.secrets)
+                answers.check(response, REGISTERED, ground.secrets)
     ground.log.check((*ground.secrets, pages.OWN))
     assert web.get("/operate").status_code == 200

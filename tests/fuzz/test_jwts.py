@@ -93,22 +93,22 @@ TIMES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def is_believed(answer: Any) -> bool:
+def is_believed(response: Any) -> bool:
     """Whether what the JWT says was acted on."""
-    return answer.status_code in {200, 201} or (answer.status_code == 303 and "error=" not in answer.location)
+    return response.status_code in {200, 201} or (response.status_code == 303 and "error=" not in response.location)
 
 
-def refused_or_answered(ground: Ground, answer: Any) -> None:
+def refused_or_answered(ground: Ground, response: Any) -> None:
     """Everything that any answer has to be."""
-    answers.check(answer, REGISTERED, ground.secrets)
+    answers.check(response, REGISTERED, ground.secrets)
     ground.log.check(ground.secrets)
 
 
 @pytest.mark.parametrize("kind", TAKEN)
 def test_what_is_sound_is_believed(ground, kind):
     claims, header, take = TAKEN[kind]
-    answer = take(ground, signed(claims(ground), header))
-    assert is_believed(answer), answer.text
+    response = take(ground, signed(claims(ground), header))
+    assert is_believed(response), response.text
 
 
 @pytest.mark.parametrize("head", HOSTILE)
@@ -118,9 +118,9 @@ def test_a_hostile_header_is_refused(ground, kind, head):
     text, _, by_ours = signed(claims(ground), header | HOSTILE[head]).rpartition(".")
     by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
     for signature in (by_ours, by_published, "AA"):
-        answer = take(ground, f"{text}.{signature}")
-        refused_or_answered(ground, answer)
-        assert not is_believed(answer), (head, answer.text)
+        response = take(ground, f"{text}.{signature}")
+        refused_or_answered(ground, response)
+        assert not is_believed(response), (head, response.text)
     refused_or_answered(ground, take(ground, f"{text}."))
 
 
@@ -190,9 +190,9 @@ def test_our_own_tokens_altered_are_answered(ground, where, data):
     ours = ground.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
     at = data.draw(st.integers(0, len(ours)))
     altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
-    answer = PLACES[where](ground, altered)
-    refused_or_answered(ground, answer)
-    assert where != "access token" or altered == ours or answer.status_code in {400, 401}
+    response = PLACES[where](ground, altered)
+    refused_or_answered(ground, response)
+    assert where != "access token" or altered == ours or response.status_code in {400, 401}
 
 
 @pytest.mark.parametrize("kind", TAKEN)

@@ -141,9 +141,9 @@ def test_metadata_is_held_to_its_rules(here, metadata):
 
 @deep()
 @given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
-def test_a_manifest_is_held_to_its_rules(here, differs):
+def test_a_manifest_is_held_to_its_rules(here, overrides):
     with contextlib.suppress(InvalidMetadata):
-        assert manifest.parse_manifest(a_manifest() | differs).partner
+        assert manifest.parse_manifest(a_manifest() | overrides).partner
 
 
 @deep()
@@ -294,6 +294,6 @@ def test_whatever_cookies_there_are_pages_are_shown(fresh, built, settings, plan
     header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
     web = built.test_client()
     for path in ("/sign-in", "/register/reg_x", "/oauth/authorize?client_id=x", "/oauth/logout", "/device"):
-        answer = web.get(path, base_url=settings.server.issuer, headers={"Cookie": header})
-        assert answer.status_code < 500
-        assert CANARY not in answer.text
+        response = web.get(path, base_url=settings.server.issuer, headers={"Cookie": header})
+        assert response.status_code < 500
+        assert CANARY not in response.text

@@ -31,9 +31,9 @@ BINARY = ("clientDataJSON", "attestationObject", "authenticatorData", "signature
 @st.composite
 def tampered(draw, valid):
     """An answer with one thing about it changed: a member, or some bytes within one."""
-    answer = json.loads(valid)
+    response = json.loads(valid)
     inside = draw(st.booleans())
-    part = answer["response"] if inside else answer
+    part = response["response"] if inside else response
     name = draw(st.sampled_from(sorted(part)))
     how = draw(st.sampled_from(["drop", "replace", "bytes"]))
     if how == "bytes" and inside and name in BINARY:
@@ -45,7 +45,7 @@ def tampered(draw, valid):
         del part[name]
     else:
         part[name] = draw(anything | odd)
-    return json.dumps(answer)
+    return json.dumps(response)
 
 
 def reads(kind, text):
@@ -82,18 +82,18 @@ def test_an_answer_that_was_tampered_with_signs_no_one_in(ground, data):
     person.opens("/sign-in?next=/manage")
     valid = device.get(options_for(person))
     sent = data.draw(tampered(valid))
-    answer = person.sends_again(FORM, passkey=sent)
+    response = person.sends_again(FORM, passkey=sent)
 
-    answers.check(answer, REGISTERED, ground.secrets)
-    if answer.status_code == 303:  # what does not matter was changed, such as the list of extensions
+    answers.check(response, REGISTERED, ground.secrets)
+    if response.status_code == 303:  # what does not matter was changed, such as the list of extensions
         assert essential(sent) == essential(valid)
     else:
-        assert answer.status_code == 422
+        assert response.status_code == 422
 
 
 def essential(text):
-    answer = json.loads(text)
-    return {name: unb64(answer["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")}
+    response = json.loads(text)
+    return {name: unb64(response["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")}
 
 
 @deep(0.2)

@@ -60,10 +60,10 @@ class Registering(RuleBasedStateMachine):
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         self._shows(which, self.webs[which].get(path, follow_redirects=True))
 
-    def _shows(self, which, answer):
-        check(answer)
-        if answer.mimetype == "text/html":
-            self.seen[which].append(Page(answer))
+    def _shows(self, which, response):
+        check(response)
+        if response.mimetype == "text/html":
+            self.seen[which].append(Page(response))
 
     def _presses(self, which, page, button, typed):
         form = button.find_parent("form")
@@ -78,10 +78,10 @@ class Registering(RuleBasedStateMachine):
         path = urljoin(page.path, str(form.get("action") or page.path))
         sent = {name: value.encode("utf-8", "replace").decode() for name, value in sent.items()}
         if str(form.get("method", "get")).lower() == "post":
-            answer = self.webs[which].post(path, data=sent, follow_redirects=True)
+            response = self.webs[which].post(path, data=sent, follow_redirects=True)
         else:
-            answer = self.webs[which].get(path, query_string=sent, follow_redirects=True)
-        self._shows(which, answer)
+            response = self.webs[which].get(path, query_string=sent, follow_redirects=True)
+        self._shows(which, response)
 
     @rule(which=st.integers(0, 1), whose=st.integers(0, 1))
     def go_on(self, which, whose):
@@ -91,13 +91,13 @@ class Registering(RuleBasedStateMachine):
         if button is not None:
             self._presses(which, page, button, USUAL | {"email": self.emails[whose]})
 
-    @rule(which=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), typed=something)
-    def press_something(self, which, back, number, typed):
+    @rule(which=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), fields=something)
+    def press_something(self, which, back, number, fields):
         """Any button of this page, or of an earlier one by the back button, or pressed again."""
         page = self.seen[which][-1 - back % len(self.seen[which])]
         buttons = page.soup.select("main button")
         if buttons:
-            self._presses(which, page, buttons[number % len(buttons)], USUAL | {"email": self.emails[0]} | typed)
+            self._presses(which, page, buttons[number % len(buttons)], USUAL | {"email": self.emails[0]} | fields)
 
     @rule(which=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
     def open_something(self, which, number, elsewhere):

@@ -74,8 +74,8 @@ def _path(ground: Ground, rule: Any) -> str:
     return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
 
 
-def _checked(ground: Ground, answer: Any) -> None:
-    answers.check(answer, REGISTERED, ground.secrets)
+def _checked(ground: Ground, response: Any) -> None:
+    answers.check(response, REGISTERED, ground.secrets)
     ground.log.check(ground.secrets)
 
 
@@ -84,13 +84,13 @@ def test_every_address_answers_the_methods_it_has_and_no_other(ground):
     for path in {_path(ground, rule) for rule in _rules(ground)}:
         has = set(addresses.allowed_methods(path))
         for method in METHODS:
-            answer = Sent(method, path).by(ground.browser())
-            _checked(ground, answer)
+            response = Sent(method, path).by(ground.browser())
+            _checked(ground, response)
             if method not in has:
-                assert answer.status_code == 405, (method, path, answer.status_code)
-                assert set(answer.headers["Allow"].split(", ")) == has
+                assert response.status_code == 405, (method, path, response.status_code)
+                assert set(response.headers["Allow"].split(", ")) == has
             if method == "HEAD":
-                assert not answer.data
+                assert not response.data
 
 
 WRITTEN_BY_LOOKING = {
@@ -140,18 +140,18 @@ def test_no_header_leads_elsewhere(ground, name, value, data):
     """Who answers, and where links and redirects lead, is for the settings to say (security.md rule 2)."""
     paths = [_path(ground, rule) for rule in _rules(ground) if "GET" in rule.methods]
     path = data.draw(st.sampled_from([*paths, ground.partner.link(prompt="none")]))
-    answer = data.draw(st.sampled_from([ground.web, ground.browser()])).get(path, headers={name: value})
-    _checked(ground, answer)
-    assert ELSEWHERE not in f"{answer.headers}{answer.text}"
-    assert name != "Host" or answer.status_code == 400 or path in security.HEALTH_PATHS
+    response = data.draw(st.sampled_from([ground.web, ground.browser()])).get(path, headers={name: value})
+    _checked(ground, response)
+    assert ELSEWHERE not in f"{response.headers}{response.text}"
+    assert name != "Host" or response.status_code == 400 or path in security.HEALTH_PATHS
 
 
 @deep()
 @given(value=header | st.sampled_from(LEADING))
 def test_no_host_but_ours_is_answered(ground, value):
-    answer = ground.browser().get("/sign-in", headers={"Host": value})
-    _checked(ground, answer)
-    assert answer.status_code == 400 or value.strip() == "localhost:5000"
+    response = ground.browser().get("/sign-in", headers={"Host": value})
+    _checked(ground, response)
+    assert response.status_code == 400 or value.strip() == "localhost:5000"
 
 
 COOKIES = (
@@ -166,9 +166,9 @@ COOKIES = (
 )
 def test_forged_cookies_sign_no_one_in(ground, planted, path):
     text = "; ".join(f"{name}={value}" for name, value in planted)
-    answer = ground.app.test_client().get(path, base_url=ground.settings.server.issuer, headers={"Cookie": text})
-    _checked(ground, answer)
-    assert "Sign out" not in answer.text
+    response = ground.app.test_client().get(path, base_url=ground.settings.server.issuer, headers={"Cookie": text})
+    _checked(ground, response)
+    assert "Sign out" not in response.text
 
 
 @deep()
@@ -179,9 +179,9 @@ def test_altered_cookies_sign_no_one_in(ground, at, instead):
     altered = f"{ours[:at]}{instead}{ours[at + 1 :]}".encode("utf-8", "replace").decode("latin-1")
     altered = re.sub(r"[\r\n]", "", altered)
     headers = {"Cookie": f"{name}={altered}"}
-    answer = ground.app.test_client().get("/sign-out", base_url=ground.settings.server.issuer, headers=headers)
-    _checked(ground, answer)
-    assert altered.strip().startswith(ours) or answer.status_code == 303
+    response = ground.app.test_client().get("/sign-out", base_url=ground.settings.server.issuer, headers=headers)
+    _checked(ground, response)
+    assert altered.strip().startswith(ours) or response.status_code == 303
 
 
 @deep()
@@ -189,10 +189,10 @@ def test_altered_cookies_sign_no_one_in(ground, at, instead):
 def test_whatever_address_is_asked_for_it_is_answered(ground, parts):
     path = "/" + "/".join(parts)
     for method in ("GET", "POST"):
-        answer = ground.web.open(quote(path, errors="surrogatepass"), method=method)
-        _checked(ground, answer)
-        answer = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(ground.web)
-        _checked(ground, answer)
+        response = ground.web.open(quote(path, errors="surrogatepass"), method=method)
+        _checked(ground, response)
+        response = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(ground.web)
+        _checked(ground, response)
 
 
 def test_a_registration_can_only_be_read_with_its_own_token(ground):
@@ -200,5 +200,5 @@ def test_a_registration_can_only_be_read_with_its_own_token(ground):
     for token in (ground.initial_token, ground.tokens["access_token"], ground.tokens["refresh_token"]):
         for method in ("GET", "PUT", "DELETE"):
             headers = registering.bearer(token)
-            answer = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(ground.web)
-            assert answer.status_code == 401, answer.text
+            response = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(ground.web)
+            assert response.status_code == 401, response.text

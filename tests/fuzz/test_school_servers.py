@@ -174,22 +174,22 @@ CURSORS = {"next page": "next", "changes": "delta"}
 READABLE = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
 
 
-def _check(answer):
-    assert answer.status_code < 500, answer.text
-    assert not answer.data or answer.mimetype in READABLE, answer.headers
-    assert "X-Evil" not in answer.headers
-    if answer.status_code >= 400 and answer.data:
-        assert json.loads(answer.data), answer.text
-    answer.close()
+def _check(response):
+    assert response.status_code < 500, response.text
+    assert not response.data or response.mimetype in READABLE, response.headers
+    assert "X-Evil" not in response.headers
+    if response.status_code >= 400 and response.data:
+        assert json.loads(response.data), response.text
+    response.close()
 
 
 @pytest.mark.parametrize("address", SOUND)
 def test_a_request_that_is_not_tampered_with_is_accepted(api, address):
     if address == "piece":
         api.sound("announce").by(api.web)
-    answer = api.sound(address).by(api.web)
-    assert answer.status_code < 400, answer.text
-    answer.close()
+    response = api.sound(address).by(api.web)
+    assert response.status_code < 400, response.text
+    response.close()
 
 
 @pytest.mark.parametrize("address", SOUND)

@@ -77,18 +77,18 @@ class Tokens(RuleBasedStateMachine):
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
     def redeem(self, data, verifier):
         line = data.draw(st.sampled_from(self.lines))
-        answer = self.partner.redeems(self.ground.web, line.code, code_verifier=verifier or line.verifier)
+        response = self.partner.redeems(self.ground.web, line.code, code_verifier=verifier or line.verifier)
         is_late = clock.now() - line.at >= timedelta(seconds=120)
         if line.is_redeemed:
             line.is_dead = True
-        if answer.status_code == 200:
+        if response.status_code == 200:
             assert not line.is_redeemed, "a code redeemed twice"
             assert not line.is_dead
             assert not is_late
             assert verifier is None
-            self._received(line, answer.json, line.requested)
+            self._received(line, response.json, line.requested)
         else:
-            assert answer.json["error"] == "invalid_grant", answer.text
+            assert response.json["error"] == "invalid_grant", response.text
             assert line.is_redeemed or line.is_dead or is_late or verifier or not self._may_use()
             line.is_dead = line.is_dead or not is_late
         line.is_redeemed = True
@@ -99,18 +99,18 @@ class Tokens(RuleBasedStateMachine):
         line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
         token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
         requested = " ".join(sorted(scope)) if scope else None
-        answer = self.partner.refreshes(self.ground.web, token, scope=requested)
-        if answer.status_code == 200:
+        response = self.partner.refreshes(self.ground.web, token, scope=requested)
+        if response.status_code == 200:
             assert not line.is_dead, "a dead lineage refreshed"
             if token != line.refresh[-1]:
-                assert answer.json["refresh_token"] == line.refresh[-1], "a family forked"
-            self._received(line, answer.json, scope or line.requested)
-        elif answer.json["error"] == "invalid_grant":
+                assert response.json["refresh_token"] == line.refresh[-1], "a family forked"
+            self._received(line, response.json, scope or line.requested)
+        elif response.json["error"] == "invalid_grant":
             is_newest = token == line.refresh[-1]
-            assert not is_newest or line.is_dead or not self._may_use(), answer.text
+            assert not is_newest or line.is_dead or not self._may_use(), response.text
             line.is_dead = line.is_dead or not is_newest
         else:
-            assert answer.json["error"] == "invalid_scope"
+            assert response.json["error"] == "invalid_scope"
             assert not scope <= line.requested
 
     @precondition(lambda self: any(line.refresh for line in self.lines))
@@ -168,8 +168,8 @@ class Tokens(RuleBasedStateMachine):
         for line in self.lines:
             if line.is_dead and line.access:
                 parameters = {"token": line.access[-1]}
-                answer = self.partner.posts(self.ground.web, "/oauth/introspect", parameters)
-                assert answer.json == {"active": False}
+                response = self.partner.posts(self.ground.web, "/oauth/introspect", parameters)
+                assert response.json == {"active": False}
 
     def _received(self, line, tokens, requested):
         """Token ⊆ request ⊆ authorisation ⊆ client, and what is kept for later."""

@@ -94,20 +94,20 @@ class Wire:
 
     def exchange(self, sent: bytes, *, timeout: float = 0.0) -> bytes:
         """The response to `sent`. Waits `timeout` seconds for each part; by default it soon closes the connection."""
-        parts, answer = urlsplit(self.address), b""
+        parts, response = urlsplit(self.address), b""
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as line:
             line.sendall(sent)
             line.settimeout(timeout or 0.2)
             with suppress(TimeoutError):
                 while piece := line.recv(65_536):
-                    answer += piece
+                    response += piece
                     line.settimeout(timeout or 0.05)
-        return answer
+        return response
 
     def assert_healthy(self) -> None:
         """Assert that the server responds, was not restarted, and logged no exception."""
-        answer = self.exchange(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", timeout=60)
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        response = self.exchange(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", timeout=60)
+        assert response.startswith(b"HTTP/1.1 200 "), response
         output = self.process.output
         assert "Unexpected exit" not in output, output
         assert "Traceback" not in output, output
@@ -124,11 +124,11 @@ def wire(databases, tmp_path_factory):
         yield Wire(process, address)
 
 
-def _checked(answer: bytes) -> None:
-    head, _, _ = answer.partition(b"\r\n\r\n")
+def _checked(response: bytes) -> None:
+    head, _, _ = response.partition(b"\r\n\r\n")
     assert not head[9:].startswith(b"5"), head
     assert b"X-Evil" not in head
-    assert b"evil.example" not in answer
+    assert b"evil.example" not in response
 
 
 @pytest.mark.parametrize("what", LINES)
@@ -154,8 +154,8 @@ def test_whatever_body_comes_or_does_not(wire, what):
 def test_a_connection_that_begins_with_http_2_is_refused(wire):
     """Proxies speak HTTP/1.1 to us; what nobody needs is not open to strangers."""
     empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    answer = wire.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, timeout=2)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    response = wire.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, timeout=2)
+    assert response == b"" or response.startswith(b"HTTP/1.1 400 ")
     wire.assert_healthy()
 
 

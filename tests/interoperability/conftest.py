@@ -42,14 +42,14 @@ class Scene:
     username: str
     name: str
 
-    def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **differs: Any) -> Registered:
+    def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **overrides: Any) -> Registered:
         """A client with this redirect URI, and with the scopes `also` besides the usual ones."""
         with a_request(self.app):
             client = factories.a_client(
-                redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **differs
+                redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **overrides
             )
-            answer = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
-            return Registered(client.id, factories.secret_of(client.id), answer.json())
+            response = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
+            return Registered(client.id, factories.secret_of(client.id), response.json())
 
 
 SCOPES = frozenset({"openid", "profile", "email", "offline_access"})

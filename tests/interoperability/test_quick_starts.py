@@ -127,9 +127,9 @@ def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepar
         api, about = {"resource": f"{site.address}/"}, caller.metadata
         to, _ = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, **api)
         callback = visitor(AT).goes_to(to)
-        answer = f"{callback.address}?{urlencode(callback.query)}"
+        response = f"{callback.address}?{urlencode(callback.query)}"
         tokens = client.fetch_token(
-            about["token_endpoint"], code_verifier="v" * 48, authorization_response=answer, **api
+            about["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api
         )
         assert call(site, tokens["access_token"]).text == f"Called by {caller.client_id}"
         assert call(site, tokens["id_token"]).status_code == 401

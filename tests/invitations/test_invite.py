@@ -34,9 +34,9 @@ def ids(work, clock):
 def send(ids, work, outbox):
     """`send()` invites the school and returns the invitation's id; `secret()` is then the link's."""
 
-    def sent(key=None, client_id=ids[0], **differs):
+    def sent(key=None, client_id=ids[0], **overrides):
         with work():
-            return invite.invite(registry.client(client_id), request(ids[1], **differs), idempotency_key=key).id
+            return invite.invite(registry.client(client_id), request(ids[1], **overrides), idempotency_key=key).id
 
     return sent
 
@@ -46,10 +46,10 @@ def secret(outbox):
     return lambda name="partner_invitation": outbox.last(name).secret
 
 
-def request(school_id, **differs):
+def request(school_id, **overrides):
     name, email = HEAD
     values = {"name": name, "email": email, "scopes": frozenset({"school", "students"}), "mis": "sims"}
-    return invite.Request(session().get_one(School, school_id), **(values | differs))
+    return invite.Request(session().get_one(School, school_id), **(values | overrides))
 
 
 def state(work, ids, invitation_id):

@@ -55,9 +55,9 @@ def status(work, ids):
         return states.of_client(ids[0])[-1]
 
 
-def press(visitor, button, **typed):
+def press(visitor, button, **fields):
     """Press a button, and return the answer without following it anywhere."""
-    sent = visitor.page.fields(button) | typed
+    sent = visitor.page.fields(button) | fields
     return visitor.client.post(urlsplit(visitor.page.path).path, data=sent)
 
 

@@ -35,7 +35,7 @@ class Browser:
         """Follow `url` to a page of ours, or to the partner's address."""
         return self._on(self.session.get(url, allow_redirects=False))
 
-    def press(self, button: str, **typed: str | list[str]) -> str:
+    def press(self, button: str, **fields: str | list[str]) -> str:
         """Fill in and send the form of the page that is open."""
         assert self.page is not None
         pressed: Any = parse(self.page.text).find(id=button)
@@ -47,16 +47,16 @@ class Browser:
         if pressed.get("name"):
             sent[pressed["name"]] = pressed.get("value", "")
         target = requests.compat.urljoin(self.page.url, form.get("action") or self.page.url)
-        return self._on(self.session.post(target, data=sent | typed, allow_redirects=False))
+        return self._on(self.session.post(target, data=sent | fields, allow_redirects=False))
 
-    def _on(self, answer: requests.Response) -> str:
-        while answer.is_redirect:
-            target = requests.compat.urljoin(answer.url, answer.headers["Location"])
+    def _on(self, response: requests.Response) -> str:
+        while response.is_redirect:
+            target = requests.compat.urljoin(response.url, response.headers["Location"])
             if target.startswith((CALLBACK, AFTERWARDS)):
                 return str(target)
-            answer = self.session.get(target, allow_redirects=False)
-        self.page = answer
-        return str(answer.url)
+            response = self.session.get(target, allow_redirects=False)
+        self.page = response
+        return str(response.url)
 
 
 class RelyingParty:

@@ -41,9 +41,9 @@ def phone(new_browser):
     return Visitor(new_browser())
 
 
-def finds(visitor, **typed):
+def finds(visitor, **fields):
     """From the search to the details of the one school found."""
-    visitor.presses("search" if "q" in typed else "search-by-number", **typed)
+    visitor.presses("search" if "q" in fields else "search-by-number", **fields)
     page = visitor.page
     choice = page.soup.find("input", {"name": "school"})
     assert choice is not None, page.text
@@ -58,12 +58,12 @@ def opens_mail(visitor, outbox, to):
 
 
 @pytest.mark.parametrize(
-    "typed",
+    "fields",
     [{"q": "willow bank"}, {"q": "312/4567"}, {"postcode": "ub8 1wb"}, {"dfe_number": "3124567"}, {"urn": "900001"}],
 )
-def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, typed):
+def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, fields):
     assert office.opens("/XodRegister/School").title == "Find your school"
-    assert finds(office, **typed).title == "Your details"
+    assert finds(office, **fields).title == "Your details"
     assert "Willow Bank Primary School" in office.page.text
     assert office.presses("sign-up", **JO).title == "Check your e-mail"
     assert opens_mail(office, outbox, "office@willowbank.example").title == "Sign up"

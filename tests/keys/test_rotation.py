@@ -252,15 +252,15 @@ def idp(app):
 
 class TestCommands:
     def test_list_shows_every_key_with_its_state(self, idp):
-        answer = idp("list", "--json")
-        rows = json.loads(answer.stdout)
+        result = idp("list", "--json")
+        rows = json.loads(result.stdout)
         assert {row["alg"] for row in rows} == set(ring.ALGS)
         assert {row["state"] for row in rows} == {"signing"}
         assert rows[0]["kid"] in idp("list").stdout
 
     def test_rotate_publishes_a_successor_of_each_kind(self, idp):
-        answer = idp("rotate")
-        assert answer.stdout.count("signs in 600 seconds") == 2
+        result = idp("rotate")
+        assert result.stdout.count("signs in 600 seconds") == 2
         states = [row["state"] for row in json.loads(idp("list", "--json").stdout)]
         assert sorted(states) == ["next", "next", "signing", "signing"]
         again = idp("rotate", "--alg", "RS256")

@@ -52,15 +52,15 @@ def released(old):
 def test_two_decisions_take_sharing_on(schools, work):
     old, new = schools
     new.opens("/manage")
-    assert "Oak Hill has closed" not in new.sees
-    assert "Timetabler" not in new.sees
+    assert "Oak Hill has closed" not in new.page_text
+    assert "Timetabler" not in new.page_text
     old.opens("/manage")
-    assert "The national register says that your school closed on 28 February 2026" in old.sees
+    assert "The national register says that your school closed on 28 February 2026" in old.page_text
     released(old)
-    assert "Since 2 March 2026 it may continue with what your school shares." in old.sees
+    assert "Since 2 March 2026 it may continue with what your school shares." in old.page_text
 
     new.opens("/manage")
-    assert "What it shared with Timetabler can go on here" in new.sees
+    assert "What it shared with Timetabler can go on here" in new.page_text
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
     new.opens(link)
     ticked = {box["value"].split()[-1]: box.has_attr("checked") for box in new.page.find_all("input", {"name": "area"})}
@@ -68,23 +68,23 @@ def test_two_decisions_take_sharing_on(schools, work):
     fields = {"shown": new.page.find("input", {"name": "shown"})["value"], "service": new.facts["client"]}
     areas = [f"{new.facts['client']} staff"]
     new.sends_again(link, **fields, area=areas)
-    assert new.answer.status_code == 422
-    assert "Tick the box if you have authority" in new.answer.text
+    assert new.response.status_code == 422
+    assert "Tick the box if you have authority" in new.response.text
     assert [box["value"] for box in new.page.find_all("input", {"name": "area"}) if box.has_attr("checked")] == areas
     for _ in range(2):  # a double click
         new.opens("/sign-out")
         new.sends_again(link, **fields, area=areas, authority="y")
-        assert new.answer.location == "/manage"
+        assert new.response.location == "/manage"
     new.opens("/manage")
-    assert "Timetabler Sharing" in new.sees
+    assert "Timetabler Sharing" in new.page_text
     old.opens("/manage")
-    assert "Timetabler Sharing" not in old.sees
-    assert "Moved to another school Timetabler" in old.sees
+    assert "Timetabler Sharing" not in old.page_text
+    assert "Moved to another school Timetabler" in old.page_text
     with work():
         (agreement,) = authorise.current(new.facts["estab"])
         assert {"staff", "attendance"} & agreement.scopes == {"staff"}
     old.opens("/manage/closing")
-    assert "Oak Hill Academy has decided" in old.sees
+    assert "Oak Hill Academy has decided" in old.page_text
 
 
 def test_it_is_taken_back(schools):
@@ -92,7 +92,7 @@ def test_it_is_taken_back(schools):
     released(old)
     old.sends_again(f"{old.facts['follows']}/take-back")
     new.opens("/manage")
-    assert "can go on here" not in new.sees
+    assert "can go on here" not in new.page_text
 
 
 def test_a_school_that_stays_open_has_no_such_page(schools):
@@ -108,5 +108,5 @@ def test_no_service_ticked_is_no_decision(schools):
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
     new.opens(link)
     new.sends_again(link, shown=new.page.find("input", {"name": "shown"})["value"], authority="y")
-    assert new.answer.status_code == 422
-    assert "Tick the services that your school continues with." in new.answer.text
+    assert new.response.status_code == 422
+    assert "Tick the services that your school continues with." in new.response.text

@@ -71,9 +71,9 @@ class TestReset:
 
         assert letter.to == "sam@oakhill.example"
         assert f"Jo Bloggs, an owner of {account.school}'s account" in " ".join(letter.text.split())
-        owner.opens(owner.answer.location)
-        assert "on its way to sam@oakhill.example" in owner.sees
-        assert letter.links[0].rpartition("/")[2] not in owner.answer.text
+        owner.opens(owner.response.location)
+        assert "on its way to sam@oakhill.example" in owner.page_text
+        assert letter.links[0].rpartition("/")[2] not in owner.response.text
         assert stranger.sends(letter.path, password=NEW).location == "/sign-in"
         stranger.signs_in("sam", NEW)
         assert stranger.cookie("session")
@@ -173,9 +173,9 @@ class TestBoth:
 
     def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
         owner.opens(page(account.id))
-        assert "Your own password and second step are on the page Security." in owner.sees
+        assert "Your own password and second step are on the page Security." in owner.page_text
         posts(owner, page(account.id))
-        assert "Your own password and second step are on the page Security." in owner.sees
+        assert "Your own password and second step are on the page Security." in owner.page_text
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])

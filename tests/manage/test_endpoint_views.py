@@ -34,7 +34,7 @@ def jo(web, work, clock):
 def connected(jo, work):
     """Make the school's server, which may differ."""
 
-    def make(**differs):
+    def make(**overrides):
         now = clocks.now()
         error = {"code": "bad_settings", "message": "The folder D:/Exports is missing.", "at": now.isoformat()}
         usual = {
@@ -44,7 +44,7 @@ def connected(jo, work):
             "last_extract": {"id": "e", "sent_at": now.isoformat(), "records": {"students": 1612}},
         }  # fmt: skip
         with work() as session:
-            session.add(Endpoint(**usual | {"client_id": a_client().id} | differs))
+            session.add(Endpoint(**usual | {"client_id": a_client().id} | overrides))
 
     return make
 
@@ -52,7 +52,7 @@ def connected(jo, work):
 def sends(jo, path):
     """Send the form of the page in front of them, and open the page that follows."""
     jo.sends_again(path, endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
-    jo.opens(jo.answer.location)
+    jo.opens(jo.response.location)
 
 
 def rows(work):
@@ -62,17 +62,17 @@ def rows(work):
 
 def test_without_a_server_it_says_how_to_connect_one(jo):
     jo.opens("/manage/endpoint")
-    assert "No server yet" in jo.sees
-    assert "xporter-endpoint --home" in jo.sees
-    assert "register --issuer http://localhost:5000" in jo.sees
+    assert "No server yet" in jo.page_text
+    assert "xporter-endpoint --home" in jo.page_text
+    assert "register --issuer http://localhost:5000" in jo.page_text
 
 
 def test_it_says_how_the_server_is_doing_and_what_to_do(jo, connected):
     connected()
     jo.opens("/manage/endpoint")
     for text in ("SERVER-1", "Connected", "version 1.2.0", "The folder D:/Exports is missing.", "1,612"):
-        assert text in jo.sees, text
-    assert "Check on the server that the export folder" in jo.sees
+        assert text in jo.page_text, text
+    assert "Check on the server that the export folder" in jo.page_text
 
 
 def codes_of(error):
@@ -96,7 +96,7 @@ def test_advice_for_a_code_that_is_not_known_is_general(jo, connected):
     error = {"code": "new_in_version_9", "message": "Something else.", "at": clocks.now().isoformat()}
     connected(last_error=error)
     jo.opens("/manage/endpoint")
-    assert "Run the command xporter-endpoint status on the server" in jo.sees
+    assert "Run the command xporter-endpoint status on the server" in jo.page_text
 
 
 def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
@@ -112,9 +112,9 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
     headings = [heading.text for heading in jo.page.find("main").find_all("h2")]
     shares = headings.index("Who your school shares with")
     assert headings[shares + 1 : shares + 3] == ["Nobody yet", "What your school's server sends"]
-    assert "Your school is not sharing data with anyone." in jo.sees
-    assert "passes on to each service only what your school has authorised" in jo.sees
-    assert "It is told who you are" not in jo.sees
+    assert "Your school is not sharing data with anyone." in jo.page_text
+    assert "passes on to each service only what your school has authorised" in jo.page_text
+    assert "It is told who you are" not in jo.page_text
     assert jo.page.find("section", attrs={"aria-labelledby": "server-1"}).find(string="Disconnect")
     assert "XporterOnDemand" not in web.get("/manage/sharing/record.csv").text
 
@@ -124,24 +124,24 @@ def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
     jo.opens("/manage")
     assert "Your school's server is not heard from" in jo.page.select_one("main h3").text
     jo.opens("/manage/endpoint")
-    assert "We have not heard from this server since" in jo.sees
+    assert "We have not heard from this server since" in jo.page_text
 
 
 def test_the_task_to_install_it_goes_when_it_has_reported(jo, connected):
     jo.opens("/manage")
-    assert "Install XporterOnDemand" in jo.sees
+    assert "Install XporterOnDemand" in jo.page_text
     connected()
     jo.opens("/manage")
-    assert "Install XporterOnDemand" not in jo.sees
+    assert "Install XporterOnDemand" not in jo.page_text
     jo.opens("/register/next-steps")
-    assert "It is installed on your school's server" in jo.sees
+    assert "It is installed on your school's server" in jo.page_text
 
 
 def test_data_is_asked_for_once(jo, connected, work, clock):
     connected(extract_at=clock.now() - timedelta(hours=1))
     jo.opens("/manage/endpoint")
     sends(jo, "/manage/endpoint/send")
-    assert "within a quarter of an hour" in jo.sees
+    assert "within a quarter of an hour" in jo.page_text
     assert rows(work) == [("connected", True)]
     assert jo.page.find(id="send") is None
 
@@ -152,7 +152,7 @@ def test_the_server_is_removed_after_a_question(jo, connected, work):
     assert rows(work) == [("connected", False)], "asking removes nothing"
     sends(jo, "/manage/endpoint/remove")
     assert rows(work) == [("removed", False)]
-    assert "No server yet" in jo.sees
+    assert "No server yet" in jo.page_text
     assert jo.opens("/manage/endpoint/remove").status_code == 303
 
 
@@ -174,7 +174,7 @@ def test_it_shows_who_read_what(jo, work, web):
         session.add(read)
     jo.opens("/manage/endpoint")
     for text in ("Timetabler", "Pupils", "1,200"):
-        assert text in jo.sees
-    answer = web.get("/manage/endpoint/reads.csv")
-    assert answer.mimetype == "text/csv"
-    assert "Timetabler" in answer.text
+        assert text in jo.page_text
+    response = web.get("/manage/endpoint/reads.csv")
+    assert response.mimetype == "text/csv"
+    assert "Timetabler" in response.text

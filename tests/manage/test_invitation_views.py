@@ -42,19 +42,19 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
     link = invite()
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
-        assert text in al.sees
+        assert text in al.page_text
     assert al.page.find(id="name")["value"] == AL[0]
     al.sends_again(link, name="Al B", mobile="")
-    assert al.answer.status_code == 422
+    assert al.response.status_code == 422
     al.sends_again(link, name="Alan Bloggs", mobile="07700 900124")
-    assert al.answer.location.startswith("/welcome/")
+    assert al.response.location.startswith("/welcome/")
     assert not al.cookie("session")
-    al.sends(al.answer.location, password=OWN)
+    al.sends(al.response.location, password=OWN)
     al.signs_in(AL[1], OWN)
     al.opens("/manage")
-    assert jo[2] in al.sees
-    assert "Alan Bloggs" in al.sees
-    assert "How to install it" in al.sees  # an administrator's task
+    assert jo[2] in al.page_text
+    assert "Alan Bloggs" in al.page_text
+    assert "How to install it" in al.page_text  # an administrator's task
 
 
 def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_browser):
@@ -63,12 +63,12 @@ def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_brows
     later = Person(new_browser())
     assert later.opens(link).status_code == 410
     assert later.page.find(id="error-code").text == "link_used"
-    assert "You have not chosen a password yet." in later.sees
+    assert "You have not chosen a password yet." in later.page_text
     assert later.sends_again(f"{link}/password").location == "/welcome/sent"
     assert outbox.last("welcome_link").to == AL[1]
     later.sends(outbox.last("welcome_link").links[0], password=OWN)
     later.opens(link)
-    assert "If it was you, you can sign in." in later.sees
+    assert "If it was you, you can sign in." in later.page_text
     assert not later.page.find(id="send-link")
     assert later.signs_in(AL[1], OWN).status_code == 303
 
@@ -88,21 +88,21 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
         first, known = person.memberships[0].estab.name, person.id
     link = invite("viewer")
     al.opens(link)
-    assert "You already have an account with this e-mail address." in al.sees
+    assert "You already have an account with this e-mail address." in al.page_text
     assert al.sends_again(link, name="Al", mobile="07700 900124").status_code in {200, 400}
     al.opens(link)
     al.opens(al.page.find(id="sign-in")["href"])
     assert al.page.find(id="username")["value"] == AL[1]
-    al.sends_again(al.answer.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
-    assert al.answer.location == link
+    al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
+    assert al.response.location == link
     with work():
         assert people.membership(known, jo[1]) is None  # signing in decides nothing
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
-        assert text in al.sees
+        assert text in al.page_text
     assert al.sends_again(link).location == "/manage"
     al.opens("/manage")
-    assert f"You act for {jo[2]} now." in al.sees
+    assert f"You act for {jo[2]} now." in al.page_text
     header = al.page.find("header").get_text(" ")
     assert "Change school" in header
     assert jo[2] in header
@@ -116,9 +116,9 @@ def test_somebody_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work)
     link = invite()
     al.signs_in("bo")
     al.opens(link)
-    assert "It was sent to al@oakhill.example. You are signed in as Bo" in al.sees
+    assert "It was sent to al@oakhill.example. You are signed in as Bo" in al.page_text
     assert al.sends_again(link).status_code == 200
-    assert "This invitation is for another person" in al.sees
+    assert "This invitation is for another person" in al.page_text
     al.opens(link)
     assert al.sends_again(f"{link}/sign-out").location == link
     al.opens(link)
@@ -133,7 +133,7 @@ def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, wor
         )
     al.signs_in("al")
     al.opens(link)
-    assert f"You act for {jo[2]} already" in al.sees
+    assert f"You act for {jo[2]} already" in al.page_text
     assert not al.page.find(id="accept")
 
 

@@ -56,7 +56,7 @@ def accounts(work):
 def test_switched_off_the_page_says_nothing_of_it(jo, account):
     jo.signs_in(account.username)
     assert "Microsoft 365" not in jo.opens(HOME).text
-    assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+    assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
     jo.opens("/sign-out")
     assert jo.sends_again(LINK).status_code == 404
     assert jo.opens(UNLINK).status_code == 404
@@ -65,19 +65,19 @@ def test_switched_off_the_page_says_nothing_of_it(jo, account):
 def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, work, outbox):
     location = begins(signed_in).location
     assert "prompt=select_account" in location
-    answer = signed_in.comes_back("microsoft", provider.authorizes(location))
+    response = signed_in.comes_back("microsoft", provider.authorizes(location))
 
-    assert answer.location == HOME
+    assert response.location == HOME
     signed_in.opens(HOME)
-    assert "Your Microsoft 365 account is now linked." in signed_in.answer.text
-    assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.sees
+    assert "Your Microsoft 365 account is now linked." in signed_in.response.text
+    assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.page_text
     assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
     letter = outbox.last("account_linked")
     assert letter.to == account.email
     assert "Microsoft 365 account (jo@oakhill.example)" in letter.text
 
     signed_in.opens(UNLINK)
-    assert "jo@oakhill.example" in signed_in.sees
+    assert "jo@oakhill.example" in signed_in.page_text
     assert signed_in.sends_again(UNLINK).location == HOME
     assert accounts(work) == []
     assert outbox.last("account_unlinked").to == account.email
@@ -91,9 +91,9 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
 
 
 def test_an_account_is_shown_by_the_first_of_its_names_that_can_be(signed_in, provider, account, work):
-    provider.differs["preferred_username"] = "jo.bell"
+    provider.overrides["preferred_username"] = "jo.bell"
     for email in ("", 7, "jo\n@oakhill.example"):
-        provider.differs["email"] = email
+        provider.overrides["email"] = email
         assert links(signed_in, provider).location == HOME
         with work() as session:
             assert session.query(LinkedAccount).one().shown_as == "jo.bell"
@@ -139,9 +139,9 @@ def test_a_second_account_of_one_provider_is_refused(signed_in, provider, accoun
     first = provider.authorizes(begins(signed_in).location)
     second = provider.authorizes(begins(signed_in).location)
     signed_in.comes_back("microsoft", first)
-    provider.differs["sub"] = "another"
+    provider.overrides["sub"] = "another"
     assert signed_in.comes_back("microsoft", second).status_code == 409
-    assert "Unlink the account" in signed_in.sees
+    assert "Unlink the account" in signed_in.page_text
     assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
 
 
@@ -149,9 +149,9 @@ def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, 
     with work():
         other = an_administrator().id
     link(other)
-    answer = links(signed_in, provider)
+    response = links(signed_in, provider)
 
-    assert answer.status_code == 409
+    assert response.status_code == 409
     assert "linked to somebody else" in signed_in.page.find("h1").text
     assert [row[0] for row in accounts(work)] == [other]
 
@@ -199,10 +199,10 @@ def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, 
     link(account.id)
     stranger.goes_and_returns("microsoft", provider)
 
-    answer = begins(stranger)
+    response = begins(stranger)
 
-    assert answer.location.startswith("/sign-in?next=/manage/security")
-    assert "please sign in with your password before you change this" in stranger.opens(answer.location).text
+    assert response.location.startswith("/sign-in?next=/manage/security")
+    assert "please sign in with your password before you change this" in stranger.opens(response.location).text
 
 
 def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account, link, work, clock):
@@ -210,13 +210,13 @@ def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account
     with work():
         app = an_app(account.id)
     clock.move(timedelta(seconds=30))
-    answer = stranger.goes_and_returns("microsoft", provider, back="/mobile/confirm")
-    assert answer.location == "/sign-in/second-step?next=/mobile/confirm"
+    response = stranger.goes_and_returns("microsoft", provider, back="/mobile/confirm")
+    assert response.location == "/sign-in/second-step?next=/mobile/confirm"
     with work() as session:
         assert session.query(BrowserSession).count() == 0
 
-    stranger.opens(answer.location)
-    assert stranger.sends_again(answer.location, code=app.code()).location == "/mobile/confirm"
+    stranger.opens(response.location)
+    assert stranger.sends_again(response.location, code=app.code()).location == "/mobile/confirm"
     with work() as session:
         [row] = session.query(BrowserSession).all()
         assert (row.amr, row.acr) == (frozenset({"otp", "mfa"}), "urn:idaas:acr:multi")

@@ -43,7 +43,7 @@ def changes(person, current=PASSWORD, new=NEW):
 class TestChangingThePassword:
     def test_the_page_security_leads_there(self, signed_in):
         signed_in.opens("/manage/security")
-        assert "You have had it since 2 March 2026." in signed_in.sees
+        assert "You have had it since 2 March 2026." in signed_in.page_text
         assert signed_in.page.find("a", id="change-password")["href"] == CHANGE
 
     def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
@@ -68,8 +68,8 @@ class TestChangingThePassword:
 
     def test_a_wrong_current_one_changes_nothing(self, signed_in, account, outbox, browser):
         assert changes(signed_in, current="not this one").status_code == 422
-        assert "That is not your current password." in signed_in.sees
-        assert NEW not in signed_in.answer.text
+        assert "That is not your current password." in signed_in.page_text
+        assert NEW not in signed_in.response.text
         assert outbox.all("password_changed") == []
         assert browser().signs_in(account.username).status_code == 303
 
@@ -90,7 +90,7 @@ class TestChangingThePassword:
     def test_the_rules_are_those_of_every_page(self, signed_in, app, new, message):
         hashed = runtime.of(app).passwords.hashed
         assert changes(signed_in, new=new).status_code == 422
-        assert message in signed_in.sees
+        assert message in signed_in.page_text
         assert runtime.of(app).passwords.hashed == hashed
 
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
@@ -99,7 +99,7 @@ class TestChangingThePassword:
             signed_in.signs_in(account.username, "wrong", back=CHANGE)
             changes(signed_in, current="wrong")
         assert changes(signed_in).status_code == 422
-        assert "no one can sign in to it for" in signed_in.sees
+        assert "no one can sign in to it for" in signed_in.page_text
         assert browser().signs_in(account.username).status_code == 303
 
     def test_guesses_at_once_all_count(self, signed_in, account, at_once, work):
@@ -132,9 +132,9 @@ class TestChangingThePassword:
         signed_in.opens(CHANGE)
         clock.move(timedelta(hours=13))
         sent = {"csrf_token": signed_in.token, "current_password": PASSWORD, "password": NEW}
-        answer = signed_in.web.post(CHANGE, data=sent, headers={"Sec-Fetch-Site": "same-origin"})
-        assert answer.location.startswith("/sign-in")
-        page = signed_in.opens(answer.location)
+        response = signed_in.web.post(CHANGE, data=sent, headers={"Sec-Fetch-Site": "same-origin"})
+        assert response.location.startswith("/sign-in")
+        page = signed_in.opens(response.location)
         assert PASSWORD not in page.text
 
 
@@ -206,7 +206,7 @@ class TestSessions:
         signed_in.opens(SESSIONS)
         form = signed_in.page.select_one("#living form")
         signed_in.sends_again(form["action"])
-        assert signed_in.answer.location == SESSIONS
+        assert signed_in.response.location == SESSIONS
         alive = [person.opens("/manage").status_code == 200 for person in (first, second)]
         assert sorted(alive) == [False, True]
         assert "Signed out: A browser on an unknown system." in signed_in.opens(SESSIONS).text
@@ -245,7 +245,7 @@ class TestSessions:
         signed_in.opens(SESSIONS)
         signed_in.sends_again(f"{SESSIONS}/end-everywhere")
 
-        assert signed_in.answer.location == "/signed-out"
+        assert signed_in.response.location == "/signed-out"
         for person in (signed_in, elsewhere):
             assert person.opens("/manage").location.startswith("/sign-in")
         with work() as session:
@@ -261,8 +261,8 @@ class TestSessions:
         form, token = signed_in.page.select_one("#living form"), signed_in.token
         clock.move(timedelta(minutes=5, seconds=1))
         for path in (form["action"], f"{SESSIONS}/end-others", f"{SESSIONS}/end-everywhere"):
-            answer = signed_in.web.post(path, data={"csrf_token": token})
-            assert answer.location.startswith(f"/sign-in?next={SESSIONS}")
+            response = signed_in.web.post(path, data={"csrf_token": token})
+            assert response.location.startswith(f"/sign-in?next={SESSIONS}")
         assert elsewhere.opens("/manage").status_code == 200
 
     def test_another_persons_session_is_not_found(self, signed_in, browser, work):
@@ -308,12 +308,12 @@ class TestOtherSessionsAfterAChange:
 
     def test_once_the_recovery_codes_are_done_and_they_end(self, signed_in, elsewhere):
         self.sets_up(signed_in)
-        signed_in.opens(signed_in.answer.location)
+        signed_in.opens(signed_in.response.location)
         assert signed_in.page.find(id="not-now")["href"] == self.OTHERS
         signed_in.sends_again(self.CODES + "?next=/manage/security")
         assert signed_in.page.find(id="done")["href"] == self.OTHERS
         signed_in.opens(self.OTHERS)
-        assert "You are also signed in in another browser." in signed_in.sees
+        assert "You are also signed in in another browser." in signed_in.page_text
         assert signed_in.sends_again(self.OTHERS).location == "/manage/security"
         assert elsewhere.opens("/manage").location.startswith("/sign-in")
         assert signed_in.opens(self.OTHERS).location == "/manage/security"
@@ -327,7 +327,7 @@ class TestOtherSessionsAfterAChange:
                 self.sets_up(signed_in)
             else:
                 signed_in.sends(change)
-            assert signed_in.answer.location == self.OTHERS
+            assert signed_in.response.location == self.OTHERS
             signed_in.opens(self.OTHERS)
             assert signed_in.page.find(id="stay")["href"] == "/manage/security"
         assert elsewhere.opens("/manage").status_code == 200
@@ -338,7 +338,7 @@ class TestOtherSessionsAfterAChange:
         assert signed_in.page.find(id="done")["href"] == "/manage/security"
         clock.move(timedelta(seconds=30))
         self.sets_up(signed_in)
-        assert signed_in.answer.location == "/manage/security"
+        assert signed_in.response.location == "/manage/security"
 
     def test_they_are_ended_soon_after_signing_in_only(self, signed_in, elsewhere, clock):
         signed_in.opens(self.OTHERS)

@@ -41,13 +41,13 @@ def the_passkey(work, person_id):
 
 def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, work):  # noqa: F811
     device, before = Authenticator(origin), signed_in.cookie("session")
-    answer = adds(signed_in, device, name="Office computer")
+    response = adds(signed_in, device, name="Office computer")
 
-    assert answer.location == "/manage/security/recovery-codes?next=/manage/security"
+    assert response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
-    assert "Your passkey “Office computer” is added." in signed_in.answer.text
-    assert "Office computer Added on 2 March 2026, not used yet." in signed_in.sees
+    assert "Your passkey “Office computer” is added." in signed_in.response.text
+    assert "Office computer Added on 2 March 2026, not used yet." in signed_in.page_text
     letter = outbox.last("factor_added")
     assert letter.to == account.email
     assert "passkey" in letter.text
@@ -76,11 +76,11 @@ def test_several_are_added_each_with_its_name(signed_in, origin, clock):
 @pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}])
 def test_what_is_not_as_asked_is_not_added_and_the_name_is_kept(signed_in, origin, wrong, outbox):
     signed_in.opens(ADD)
-    answer = Authenticator(origin).create(options_for(signed_in, OPTIONS), **wrong)
-    signed_in.sends_again(ADD, passkey=answer, name="Office computer")
+    response = Authenticator(origin).create(options_for(signed_in, OPTIONS), **wrong)
+    signed_in.sends_again(ADD, passkey=response, name="Office computer")
 
-    assert signed_in.answer.status_code == 422
-    assert "The passkey could not be added." in signed_in.sees
+    assert signed_in.response.status_code == 422
+    assert "The passkey could not be added." in signed_in.page_text
     assert signed_in.page.find(id="name")["value"] == "Office computer"
     assert outbox.all("factor_added") == []
 
@@ -96,11 +96,11 @@ def test_what_another_person_began_is_not_added(signed_in, stranger, origin, wor
     with work():
         other = an_administrator().username
     signed_in.opens(ADD)
-    answer = Authenticator(origin).create(options_for(signed_in, OPTIONS))
+    response = Authenticator(origin).create(options_for(signed_in, OPTIONS))
     stranger.signs_in(other)
     stranger.opens(ADD)
 
-    assert stranger.sends_again(ADD, passkey=answer).status_code == 422
+    assert stranger.sends_again(ADD, passkey=response).status_code == 422
 
 
 def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
@@ -120,8 +120,8 @@ def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account,
     signed_in.opens(path)
     clock.move(timedelta(hours=13))
     signed_in.sends_again(path, name="The head's laptop")
-    assert signed_in.answer.location == f"/sign-in?next={path}"
-    signed_in.opens(signed_in.answer.location)
+    assert signed_in.response.location == f"/sign-in?next={path}"
+    signed_in.opens(signed_in.response.location)
     sign_in = signed_in.page.find("form", id="passkey-form")["action"]
     assert signed_in.sends_again(sign_in, passkey=device.get(options_for(signed_in))).location == path
     signed_in.opens(path)
@@ -136,14 +136,14 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
     adds(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/remove"
     signed_in.opens(path)
-    assert "It is your only second step" in signed_in.sees
+    assert "It is your only second step" in signed_in.page_text
     assert signed_in.sends_again(path).location == "/manage/security"
 
     assert "It was the only one" in outbox.last("factor_removed").text
     assert signed_in.page.find(id="passkeys") is None
     stranger.opens("/sign-in")
     assert stranger.sends_again("/sign-in/passkey", passkey=device.get(options_for(stranger))).status_code == 422
-    assert "it may have been removed from your account" in stranger.sees
+    assert "it may have been removed from your account" in stranger.page_text
     assert stranger.signs_in(account.username).location == "/"
 
 
@@ -153,7 +153,7 @@ def test_of_two_only_one_is_removed(signed_in, account, origin, outbox, work):  
     with work():
         first = passkeys.of_person(account.id)[0].id
     signed_in.opens(f"/manage/security/passkeys/{first}/remove")
-    assert "only second step" not in signed_in.sees
+    assert "only second step" not in signed_in.page_text
     signed_in.sends_again(f"/manage/security/passkeys/{first}/remove")
 
     assert "It was the only one" not in outbox.last("factor_removed").text
@@ -190,8 +190,8 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin,
     clock.move(timedelta(minutes=5, seconds=1))
 
     for path in (ADD, OPTIONS, f"/manage/security/passkeys/{passkey}/remove"):
-        answer = signed_in.web.post(path, data={"csrf_token": token})
-        assert answer.location.startswith("/sign-in?next=/manage/security/passkeys/")
+        response = signed_in.web.post(path, data={"csrf_token": token})
+        assert response.location.startswith("/sign-in?next=/manage/security/passkeys/")
     assert the_passkey(work, account.id) == passkey
 
 
@@ -202,6 +202,6 @@ def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, or
     assert page == "/sign-in/second-step?next=/"
     stranger.opens(page)
     form = stranger.page.find("form", id="passkey-form")
-    answer = device.get(options_for(stranger, form["data-options"]))
+    response = device.get(options_for(stranger, form["data-options"]))
 
-    assert stranger.sends_again(form["action"], passkey=answer).location == "/"
+    assert stranger.sends_again(form["action"], passkey=response).location == "/"

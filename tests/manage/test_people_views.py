@@ -61,10 +61,10 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
     assert "Has not chosen a password yet." in seen["Bo"]
 
     assert {card.split()[0] for card in cards(vi)} == seen.keys()
-    assert "password alone" not in vi.sees
-    assert "Change role" not in vi.sees
+    assert "password alone" not in vi.page_text
+    assert "Change role" not in vi.page_text
     assert not vi.page.find(id="invite")
-    assert vi.sees.count("Leave the school's account") == 1
+    assert vi.page_text.count("Leave the school's account") == 1
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
@@ -81,7 +81,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
     card = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
     assert card in cards(jo, "invited")[0]
-    assert "We have sent Al Bloggs an e-mail" in jo.sees
+    assert "We have sent Al Bloggs an e-mail" in jo.page_text
     letter = outbox.last("invitation")
     assert letter.to == AL["email"]
     for text in ("Hello Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
@@ -94,24 +94,24 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     jo.opens(PEOPLE)
     jo.sends_again(cancel)
     assert cards(jo, "invited") == []
-    assert "The invitation to Al Bloggs is cancelled." in jo.sees
+    assert "The invitation to Al Bloggs is cancelled." in jo.page_text
     jo.sends(f"{PEOPLE}/invite", name="")
     jo.sends_again(cancel)  # pressed twice
-    jo.opens(jo.answer.location)
-    assert "has taken this invitation back" in jo.sees
+    jo.opens(jo.response.location)
+    assert "has taken this invitation back" in jo.page_text
 
 
 def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
     jo = member("jo", "owner")
     jo.sends(f"{PEOPLE}/invite", name="Call 123", email="al@gmial.com")
-    assert jo.answer.status_code == 422
+    assert jo.response.status_code == 422
     for text in ("Enter their name with letters", "Did you mean al@gmail.com?", "Choose what they may do"):
-        assert text in jo.sees
+        assert text in jo.page_text
     jo.sends(f"{PEOPLE}/invite", **AL | {"email": ""})
-    assert "Enter their e-mail address" in jo.sees
+    assert "Enter their e-mail address" in jo.page_text
     assert jo.page.find(id="name")["value"] == AL["name"]
     jo.sends(f"{PEOPLE}/invite", **AL | {"email": "JO@oakhill.example"})
-    assert "acts for the school already" in jo.sees
+    assert "acts for the school already" in jo.page_text
 
 
 def test_a_request_to_join_is_linked(member, work, estab_id):
@@ -136,7 +136,7 @@ def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(mem
     jo, vi, al = member("jo", "owner"), member("vi", "viewer"), member("al", "viewer")
     remove = f"{PEOPLE}/{vi.facts['id']}/remove"
     jo.opens(remove)
-    assert "What they authorised for your school stays in force" in jo.sees
+    assert "What they authorised for your school stays in force" in jo.page_text
     jo.sends_again(remove)
     assert "Vi no longer acts for your school." in jo.opens(PEOPLE).text
     assert vi.opens(PEOPLE).location.startswith("/sign-in")
@@ -174,17 +174,17 @@ def test_a_member_leaves_and_the_last_owner_cannot(member, outbox):
     assert vi.opens(PEOPLE).location.startswith("/sign-in")
     assert {letter.to for letter in outbox.all("person_removed")} == {"jo@oakhill.example", "vi@oakhill.example"}
     assert jo.sends(f"{PEOPLE}/leave").status_code == 409
-    assert "make another person an owner first" in jo.sees
+    assert "make another person an owner first" in jo.page_text
     assert jo.opens(PEOPLE).status_code == 200
 
 
 def test_the_ownership_is_handed_over_in_one_step(member):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.sends(f"{PEOPLE}/hand-over", role="owner", person=vi.facts["id"])
-    assert jo.answer.status_code == 422
+    assert jo.response.status_code == 422
     jo.sends(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
     assert [card.split()[:2] for card in cards(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
-    assert "Vi is now an owner of your school's account." in jo.sees
+    assert "Vi is now an owner of your school's account." in jo.page_text
     assert "Change role" in vi.opens(PEOPLE).text
 
 
@@ -194,15 +194,15 @@ def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.opens(f"{PEOPLE}/invite")
     with work() as session:  # a person of several schools may have chosen another one in between
-        assert f"They act for {session.get_one(Estab, estab_id).name} once" in jo.sees
+        assert f"They act for {session.get_one(Estab, estab_id).name} once" in jo.page_text
     clock.move(timedelta(minutes=6))
     for path in ("invite", f"{vi.facts['id']}/role", f"{vi.facts['id']}/remove", "hand-over", "leave"):
         again = jo.web.get(f"{PEOPLE}/{path}").location
         assert again.startswith("/sign-in?next=/manage/people"), path
     jo.sends_again(f"{PEOPLE}/invite", **AL)
-    again = jo.answer.location
+    again = jo.response.location
     jo.sends(again, username="jo", password=PASSWORD)
-    jo.opens(jo.answer.location)
+    jo.opens(jo.response.location)
     assert jo.page.find(id="email")["value"] == AL["email"]
 
     jo.sends_again(f"{PEOPLE}/invite", **AL)

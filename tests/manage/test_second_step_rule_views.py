@@ -47,7 +47,7 @@ def since(work, account):  # noqa: F811
 def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, work):  # noqa: F811
     owner.opens("/manage/security")
     owner.opens(owner.page.find(id="everyone")["href"])
-    assert "Sam Low" in owner.sees
+    assert "Sam Low" in owner.page_text
     assert owner.sends_again(EVERYONE, require="yes").location == "/manage/security"
     assert since(work, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
@@ -57,7 +57,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         assert f"{name} decided on" in letter.text
         assert ("You already use one" in letter.text) == (letter.to == account.email)
     owner.opens("/manage/security")
-    assert "everyone who acts for your school signs in with a second step" in owner.sees
+    assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
     owner.sends(EVERYONE, lift="yes")
     assert since(work, account) is None
@@ -86,9 +86,9 @@ def test_only_those_without_a_second_step_are_listed(owner, account, colleague, 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811
     jo.signs_in(account.username)
     jo.opens(EVERYONE)
-    assert jo.answer.location == f"/manage/security/second-step?next={EVERYONE}&reason=everyone"
-    jo.opens(jo.answer.location)
-    assert "Before you require a second step from everyone" in jo.sees
+    assert jo.response.location == f"/manage/security/second-step?next={EVERYONE}&reason=everyone"
+    jo.opens(jo.response.location)
+    assert "Before you require a second step from everyone" in jo.page_text
     jo.sends_again(EVERYONE, require="yes")
     assert since(work, account) is None
 
@@ -133,7 +133,7 @@ def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, work
 def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, work, outbox):  # noqa: F811
     owner.sends(EVERYONE, require="yes")
     owner.opens("/manage/security/app/remove")
-    assert "Set up another one first" in owner.sees
+    assert "Set up another one first" in owner.page_text
     assert owner.page.find(id="remove") is None
     owner.opens("/manage/security/password")
     assert owner.sends_again("/manage/security/app/remove").status_code == 409

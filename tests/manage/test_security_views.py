@@ -30,7 +30,7 @@ def shown(person):
 
 def signs_in_with(person, account, app):  # noqa: F811
     person.signs_in(account.username)
-    person.opens(person.answer.location)
+    person.opens(person.response.location)
     return person.sends_again("/sign-in/second-step", code=app.code())
 
 
@@ -41,18 +41,18 @@ def test_the_page_is_for_people_of_schools(web):
 def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  # noqa: F811
     before = signed_in.cookie("session")
     signed_in.opens("/manage/security")
-    assert "we ask for your password and then" not in signed_in.sees
+    assert "we ask for your password and then" not in signed_in.page_text
     signed_in.opens(signed_in.page.find("a", id="set-up-app")["href"])
     app = shown(signed_in)
-    assert f"secret={app.seed}" in signed_in.answer.text
+    assert f"secret={app.seed}" in signed_in.response.text
     assert signed_in.page.find("svg", class_="qr")
     signed_in.sends_again(SET_UP, code=app.code())
 
-    assert signed_in.answer.location == "/manage/security/recovery-codes?next=/manage/security"
+    assert signed_in.response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
-    assert "Your authenticator app is set up." in signed_in.answer.text
-    assert "Set up on 2 March 2026, last used on 2 March 2026." in signed_in.sees
+    assert "Your authenticator app is set up." in signed_in.response.text
+    assert "Set up on 2 March 2026, last used on 2 March 2026." in signed_in.page_text
     letter = outbox.last("factor_added")
     assert letter.to == account.email
     assert "authenticator app" in letter.text
@@ -79,8 +79,8 @@ def test_a_wrong_code_keeps_the_seed(signed_in):
     app = shown_after_opening(signed_in)
     signed_in.sends_again(SET_UP, code=app.wrong)
 
-    assert signed_in.answer.status_code == 422
-    assert "That is not the code that we expect now." in signed_in.sees
+    assert signed_in.response.status_code == 422
+    assert "That is not the code that we expect now." in signed_in.page_text
     assert shown(signed_in).seed == app.seed
     assert shown_after_opening(signed_in).seed == app.seed
 
@@ -89,10 +89,10 @@ def test_a_second_click_finds_the_app_set_up(signed_in):
     app, token = shown_after_opening(signed_in), signed_in.token
     signed_in.sends_again(SET_UP, code=app.code())
     signed_in.opens("/manage/security/app/remove")
-    answer = signed_in.web.post(SET_UP, data={"csrf_token": signed_in.token, "code": app.code()})
+    response = signed_in.web.post(SET_UP, data={"csrf_token": signed_in.token, "code": app.code()})
 
     assert token != signed_in.token
-    assert answer.location == "/manage/security"
+    assert response.location == "/manage/security"
 
 
 def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # noqa: F811
@@ -110,7 +110,7 @@ def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger,
     signed_in.sends_again(SET_UP, code=old.code())
     clock.move(STEP)
     new = shown_after_opening(signed_in)
-    assert "The app you use now works until" in signed_in.sees
+    assert "The app you use now works until" in signed_in.page_text
     signed_in.sends_again(SET_UP, code=new.code())
     clock.move(STEP)
 
@@ -122,7 +122,7 @@ def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger,
 def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox):  # noqa: F811
     signed_in.sends_again(SET_UP, code=shown_after_opening(signed_in).code())
     signed_in.opens(REMOVE)
-    assert "Remove your authenticator app?" in signed_in.sees
+    assert "Remove your authenticator app?" in signed_in.page_text
     signed_in.sends_again(REMOVE)
 
     assert "It was the only one" in outbox.last("factor_removed").text
@@ -132,7 +132,7 @@ def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox
 
 def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
     signed_in.opens(REMOVE)
-    assert "You have no authenticator app that could be removed." in signed_in.sees
+    assert "You have no authenticator app that could be removed." in signed_in.page_text
     signed_in.opens("/manage/security/app")
     assert signed_in.sends_again(REMOVE).location == "/manage/security"
     assert outbox.all("factor_removed") == []
@@ -143,13 +143,13 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_i
     signed_in.opens("/mobile/confirm")
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
-    for answer in (signed_in.opens(path), signed_in.web.post(path, data={"csrf_token": token, "code": "123456"})):
-        assert answer.location == f"/sign-in?next={path}&login_hint={account.username}"
-    page = signed_in.opens(answer.location)
+    for response in (signed_in.opens(path), signed_in.web.post(path, data={"csrf_token": token, "code": "123456"})):
+        assert response.location == f"/sign-in?next={path}&login_hint={account.username}"
+    page = signed_in.opens(response.location)
 
     assert "To protect your account, please sign in again before you change this." in page.text
     assert f'value="{account.username}"' in page.text
-    assert signed_in.sends_again(answer.location, username=account.username, password=PASSWORD).location == path
+    assert signed_in.sends_again(response.location, username=account.username, password=PASSWORD).location == path
     assert signed_in.opens(path).status_code in {200, 303}
 
 
@@ -184,9 +184,9 @@ def test_ten_codes_of_120_bits_are_shown_once(with_codes):
     assert all(re.fullmatch(r"([a-z2-7]{4}-){5}[a-z2-7]{4}", code) for code in codes)
     with_codes.opens(CODES)
     assert shown_codes(with_codes) == []
-    assert "You have 10 codes left." in with_codes.sees
+    assert "You have 10 codes left." in with_codes.page_text
     with_codes.opens("/manage/security")
-    assert "You have 10 of 10 codes left." in with_codes.sees
+    assert "You have 10 of 10 codes left." in with_codes.page_text
 
 
 def test_a_new_set_replaces_the_old_one(with_codes, stranger, account):  # noqa: F811
@@ -211,7 +211,7 @@ def test_a_code_signs_in_once_and_is_told_by_mail(with_codes, stranger, account,
     stranger.sends("/sign-out")
 
     assert recovers(stranger, account, code).status_code == 422
-    assert "it was used before" in stranger.sees
+    assert "it was used before" in stranger.page_text
 
 
 def test_the_mail_about_the_eighth_code_says_to_make_new_ones(with_codes, account, work, outbox, clock):  # noqa: F811
@@ -260,7 +260,7 @@ def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(with_cod
     with work():
         assert recovery_codes.count_unused(account.id) == 0
     with_codes.opens(CODES)
-    assert "you have not set one up" in with_codes.sees
+    assert "you have not set one up" in with_codes.page_text
     with_codes.opens(SET_UP)
     with_codes.sends_again(CODES)
     assert shown_codes(with_codes) == []
@@ -277,7 +277,7 @@ def is_asked(person):
 def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed_in, account, clock):  # noqa: F811
     assert is_asked(signed_in)
     signed_in.sends_again("/manage/security/not-now")
-    assert signed_in.answer.location == "/manage"
+    assert signed_in.response.location == "/manage"
     assert not is_asked(signed_in)
     clock.move(timedelta(days=30))
     signed_in.signs_in(account.username)

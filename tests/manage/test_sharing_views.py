@@ -34,33 +34,33 @@ def renewal_of(jo):
 def test_what_ends_soon_is_a_thing_to_do_and_is_renewed_in_two_clicks(jo, work, clock):
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
-    assert "Renew" not in jo.sees
+    assert "Renew" not in jo.page_text
     clock.move(timedelta(days=340))
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
-    assert "Sharing with Timetabler ends on 2 March 2027" in jo.sees
+    assert "Sharing with Timetabler ends on 2 March 2027" in jo.page_text
     link = jo.page.find("a", string="Look at it and renew")["href"]
     jo.opens(link)
     assert "Renew until 5 February 2028" in jo.page.find("button", id="renew").text
-    assert "Pupils" in jo.sees
+    assert "Pupils" in jo.page_text
     fields = {field["name"]: field["value"] for field in jo.page.find_all("input", {"type": "hidden"})}
     for _ in range(2):  # a double click
-        jo.answer = jo.web.post(link, data=fields)
-        assert jo.answer.location == "/manage"
+        jo.response = jo.web.post(link, data=fields)
+        assert jo.response.location == "/manage"
     jo.opens("/manage")
-    assert "Sharing with Timetabler is renewed until 5 February 2028." in jo.sees
-    assert jo.sees.count("Renewed Timetabler Jo Bloggs") == 1
-    assert "Look at it and renew" not in jo.sees
+    assert "Sharing with Timetabler is renewed until 5 February 2028." in jo.page_text
+    assert jo.page_text.count("Renewed Timetabler Jo Bloggs") == 1
+    assert "Look at it and renew" not in jo.page_text
 
 
 def test_after_its_end_it_is_renewed_from_its_own_place(jo, work, clock):
     clock.move(timedelta(days=400))
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
-    assert "Timetabler Ended" in jo.sees
+    assert "Timetabler Ended" in jo.page_text
     jo.sends(renewal_of(jo), **hidden(jo))
     jo.opens("/manage")
-    assert "Timetabler Sharing" in jo.sees
+    assert "Timetabler Sharing" in jo.page_text
 
 
 def hidden(jo):
@@ -74,13 +74,13 @@ def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_abo
     clock.move(timedelta(days=340))
     link = f"{renewal_of(jo)}?school={jo.facts['school']}"
     jo.opens(link)
-    jo.sends(jo.answer.location, username=jo.facts["username"], password=PASSWORD)
-    jo.opens(jo.answer.location)
-    assert jo.answer.location.startswith("/sign-in/school")
-    jo.sends(jo.answer.location, school=jo.facts["school"])
-    assert jo.answer.location == link
+    jo.sends(jo.response.location, username=jo.facts["username"], password=PASSWORD)
+    jo.opens(jo.response.location)
+    assert jo.response.location.startswith("/sign-in/school")
+    jo.sends(jo.response.location, school=jo.facts["school"])
+    assert jo.response.location == link
     jo.opens(link)
-    assert jo.facts["name"] in jo.sees
+    assert jo.facts["name"] in jo.page_text
 
 
 def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, work, clock):
@@ -95,7 +95,7 @@ def test_long_before_its_end_there_is_nothing_to_renew(jo):
     jo.signs_in(jo.facts["username"])
     assert jo.opens(renewal_of(jo)).location == "/manage"
     jo.opens("/manage")
-    assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.sees
+    assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.page_text
 
 
 def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
@@ -132,43 +132,43 @@ class TestReview:
 
     def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, asked, work):
         jo.opens("/manage")
-        assert "Timetabler asks for more" in jo.sees
+        assert "Timetabler asks for more" in jo.page_text
         assert jo.page.find("a", string="Look at it and decide")["href"] == asked
         jo.opens(asked)
         for words in ("cannot work fully without this. Staff.", "New: what you can choose to share", "version 2027"):
-            assert words in jo.sees
-        assert "Agreed to now School details, Pupils" in jo.sees
+            assert words in jo.page_text
+        assert "Agreed to now School details, Pupils" in jo.page_text
         jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes")
-        assert jo.answer.status_code == 422
-        assert "Tick the box if you have authority" in jo.answer.text
+        assert jo.response.status_code == 422
+        assert "Tick the box if you have authority" in jo.response.text
         assert jo.page.find("input", id="area-timetable").has_attr("checked")
         jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes", authority="y")
-        assert jo.answer.location == "/manage"
+        assert jo.response.location == "/manage"
         assert {"staff", "timetable"} <= self.scopes(jo, work)
         jo.opens("/manage")
-        assert "Your school has agreed to it: Timetabler." in jo.sees
-        assert "asks for more" not in jo.sees
+        assert "Your school has agreed to it: Timetabler." in jo.page_text
+        assert "asks for more" not in jo.page_text
 
     def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, asked, work):
         before = self.scopes(jo, work)
         jo.opens(asked)
         jo.sends_again(asked, **self.fields(jo), decline="yes")
-        assert jo.answer.location == "/manage"
+        assert jo.response.location == "/manage"
         assert self.scopes(jo, work) == before
         jo.opens("/manage")
-        assert "Your school does not agree to more than before: Timetabler." in jo.sees
-        assert "Declined more Timetabler Jo Bloggs" in jo.sees
-        assert "asks for more" not in jo.sees
+        assert "Your school does not agree to more than before: Timetabler." in jo.page_text
+        assert "Declined more Timetabler Jo Bloggs" in jo.page_text
+        assert "asks for more" not in jo.page_text
         assert jo.opens(asked).location == "/manage"
 
     def test_specially_protected_data_leads_to_a_second_step(self, jo, asked, work):
         jo.opens(asked)
         assert jo.page.find("input", id="area-students.medical").has_attr("disabled")
         jo.sends_again(asked, **self.fields(jo), area="students.medical", agree="yes", authority="y")
-        assert jo.answer.status_code == 422
+        assert jo.response.status_code == 422
         assert "second step" in jo.page.select_one(".error-summary").text
         jo.sends_again(asked, **self.fields(jo), second_step="yes")
-        assert jo.answer.location.startswith("/manage/security/second-step")
+        assert jo.response.location.startswith("/manage/security/second-step")
 
     def test_a_page_that_is_old_decides_nothing(self, jo, asked, work):
         jo.opens(asked)
@@ -178,11 +178,11 @@ class TestReview:
             client.required_scopes |= {"classes"}
             registry.bump_version(client)
         jo.sends_again(asked, **fields, agree="yes", authority="y")
-        assert jo.answer.location == "/manage"
+        assert jo.response.location == "/manage"
         assert self.scopes(jo, work) == before
         jo.opens("/manage")
-        assert "Someone at your school has just changed this" not in jo.sees
-        assert "This has changed since you opened the page" in jo.sees
+        assert "Someone at your school has just changed this" not in jo.page_text
+        assert "This has changed since you opened the page" in jo.page_text
 
 
 class TestSystem:
@@ -193,24 +193,24 @@ class TestSystem:
             registry.bump_version(client)
         jo.signs_in(jo.facts["username"])
         jo.opens("/manage")
-        assert "System (MIS) SIMS" in jo.sees
+        assert "System (MIS) SIMS" in jo.page_text
         jo.sends("/manage/system", mis="arbor")
-        assert jo.answer.status_code == 200
-        assert "Some services do not work with it" in jo.sees
-        assert "Timetabler" in jo.sees
+        assert jo.response.status_code == 200
+        assert "Some services do not work with it" in jo.page_text
+        assert "Timetabler" in jo.page_text
         jo.opens("/manage")
-        assert "System (MIS) SIMS" in jo.sees
+        assert "System (MIS) SIMS" in jo.page_text
         jo.sends("/manage/system", mis="arbor", confirm="arbor")
-        assert jo.answer.location == "/manage"
+        assert jo.response.location == "/manage"
         jo.opens("/manage")
-        assert "Timetabler Not working with your system" in jo.sees
-        assert "Stands still: another system Timetabler Jo Bloggs" in jo.sees
+        assert "Timetabler Not working with your system" in jo.page_text
+        assert "Stands still: another system Timetabler Jo Bloggs" in jo.page_text
         jo.sends("/manage/system", mis="sims")
         jo.opens("/manage")
-        assert "Timetabler Sharing" in jo.sees
+        assert "Timetabler Sharing" in jo.page_text
 
-    @pytest.mark.parametrize("typed", [{}, {"mis": "abacus"}])
-    def test_a_system_that_is_not_in_the_list_is_refused(self, jo, typed):
+    @pytest.mark.parametrize("fields", [{}, {"mis": "abacus"}])
+    def test_a_system_that_is_not_in_the_list_is_refused(self, jo, fields):
         jo.signs_in(jo.facts["username"])
-        jo.sends("/manage/system", **typed)
-        assert jo.answer.status_code in {400, 422}
+        jo.sends("/manage/system", **fields)
+        assert jo.response.status_code in {400, 422}

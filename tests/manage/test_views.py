@@ -67,10 +67,10 @@ def test_it_says_which_school_and_who_one_is(jo):
     jo.opens("/manage")
 
     assert jo.facts["school"] in jo.page.find("h1").text
-    assert jo.facts["public_id"] in jo.sees
-    assert "Verified" in jo.sees
-    assert "Jo Bloggs, owner" in jo.sees
-    assert "Nobody yet" in jo.sees
+    assert jo.facts["public_id"] in jo.page_text
+    assert "Verified" in jo.page_text
+    assert "Jo Bloggs, owner" in jo.page_text
+    assert "Nobody yet" in jo.page_text
 
 
 def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, work):
@@ -91,18 +91,18 @@ def test_an_unverified_school_is_told_when_to_expect_the_call(jo, work):
         review.open_for(estab)
     jo.opens("/manage")
 
-    assert "Not yet verified" in jo.sees
-    assert "by the end of Wednesday 4 March 2026" in jo.sees
+    assert "Not yet verified" in jo.page_text
+    assert "by the end of Wednesday 4 March 2026" in jo.page_text
 
 
 def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared):
     jo.opens("/manage")
 
-    assert "Timetabler Sharing" in jo.sees
-    assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.sees
-    assert "Specially protected" in jo.sees
-    assert "Who is signing in" not in jo.sees  # not school data
-    assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.sees
+    assert "Timetabler Sharing" in jo.page_text
+    assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.page_text
+    assert "Specially protected" in jo.page_text
+    assert "Who is signing in" not in jo.page_text  # not school data
+    assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.page_text
 
 
 def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, work):
@@ -110,23 +110,23 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, wo
         session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
     jo.opens("/manage")
 
-    assert "Timetabler Waiting for our call" in jo.sees
-    assert "It will receive, once we have verified your school" in jo.sees
+    assert "Timetabler Waiting for our call" in jo.page_text
+    assert "It will receive, once we have verified your school" in jo.page_text
 
 
 def test_sharing_is_stopped_after_being_asked(jo, shared, work):
     stop = f"/manage/sharing/{shared}/stop"
     jo.opens(stop)
-    assert "keeps what it has already received" in jo.sees
+    assert "keeps what it has already received" in jo.page_text
     with work():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
     jo.sends_again(stop)
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
     jo.opens("/manage")
-    assert "Your school has stopped sharing with Timetabler." in jo.sees
-    assert "Nobody yet" in jo.sees
-    assert "Stopped Timetabler Jo Bloggs" in jo.sees
+    assert "Your school has stopped sharing with Timetabler." in jo.page_text
+    assert "Nobody yet" in jo.page_text
+    assert "Stopped Timetabler Jo Bloggs" in jo.page_text
     with work() as session:
         assert session.scalars(select(Entry).where(Entry.event == "sharing.withdrawn")).one().actor == jo.facts["id"]
 
@@ -135,16 +135,16 @@ def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared, work):
     jo.opens("/manage")
     jo.sends_again(f"/manage/sharing/{shared}/pause")
     jo.opens("/manage")
-    assert "Sharing with Timetabler is paused" in jo.sees
-    assert "Timetabler Paused" in jo.sees
+    assert "Sharing with Timetabler is paused" in jo.page_text
+    assert "Timetabler Paused" in jo.page_text
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
 
     jo.sends_again(f"/manage/sharing/{shared}/resume")
     jo.opens("/manage")
-    assert "Your school shares with Timetabler again." in jo.sees
-    assert "Timetabler Sharing" in jo.sees
-    assert "Resumed Timetabler Jo Bloggs" in jo.sees
+    assert "Your school shares with Timetabler again." in jo.page_text
+    assert "Timetabler Sharing" in jo.page_text
+    assert "Resumed Timetabler Jo Bloggs" in jo.page_text
 
 
 def test_a_button_pressed_twice_does_it_once(jo, shared, work):
@@ -165,17 +165,17 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     jo.opens(change)
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": True, "attendance": False}
-    assert "Pupils" in jo.sees  # required: said, and no box
+    assert "Pupils" in jo.page_text  # required: said, and no box
 
     jo.sends_again(change, area="attendance")
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
     with work() as session:
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
         required = session.get_one(Client, shared).required_scopes
     assert agreed == required | {"attendance"}
     jo.opens("/manage")
-    assert "What your school shares with Timetabler has been changed." in jo.sees
-    assert "Changed Timetabler Jo Bloggs" in jo.sees
+    assert "What your school shares with Timetabler has been changed." in jo.page_text
+    assert "Changed Timetabler Jo Bloggs" in jo.page_text
 
 
 def test_the_specially_protected_come_last_and_are_amber_here_too(jo, shared):
@@ -200,7 +200,7 @@ def test_the_same_ticks_again_are_no_decision(jo, shared, work):
     jo.opens(f"/manage/sharing/{shared}/change")
     jo.sends_again(f"/manage/sharing/{shared}/change", area="students.sen")
 
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
     with work():
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["given"]
 
@@ -222,11 +222,11 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
     jo.opens("/manage")
     jo.opens(jo.page.find("a", string="Processing record (CSV)")["href"])
 
-    kind, named = jo.answer.headers["Content-Type"], jo.answer.headers["Content-Disposition"]
+    kind, named = jo.response.headers["Content-Type"], jo.response.headers["Content-Disposition"]
     assert kind == "text/csv; charset=utf-8"
     assert named == f'attachment; filename="processing-record-{jo.facts["public_id"]}-2026-03-02.csv"'
-    assert "no-store" in jo.answer.headers["Cache-Control"]
-    (row,) = csv.DictReader(io.StringIO(jo.answer.data.decode("utf-8-sig")))
+    assert "no-store" in jo.response.headers["Cache-Control"]
+    (row,) = csv.DictReader(io.StringIO(jo.response.data.decode("utf-8-sig")))
     assert (row["Service"], row["State"], row["Since"]) == ("Timetabler", "active", "2026-03-02")
 
 
@@ -253,10 +253,10 @@ def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared, 
     jo.sends(f"/manage/sharing/{shared}/stop")
     jo.opens("/sign-out")  # any page with a form
     jo.sends_again(f"/manage/sharing/{shared}/{act}")
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
 
     jo.opens("/manage")
-    assert "Your school has already stopped sharing with Timetabler." in jo.sees
+    assert "Your school has already stopped sharing with Timetabler." in jo.page_text
     with work():
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
@@ -300,10 +300,10 @@ def test_a_viewer_sees_everything_and_stops_nothing(jo, shared, work):
     with work() as session:
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
-    assert "Timetabler" in jo.sees
-    assert "Stop sharing" not in jo.sees
+    assert "Timetabler" in jo.page_text
+    assert "Stop sharing" not in jo.page_text
     jo.opens(f"/manage/sharing/{shared}/stop")
-    assert "Only an owner or an administrator" in jo.sees
+    assert "Only an owner or an administrator" in jo.page_text
 
     jo.opens("/sign-out")
     assert jo.sends_again(f"/manage/sharing/{shared}/stop").status_code == 403
@@ -318,8 +318,8 @@ def test_what_has_ended_says_so(jo, shared, work):
             session.add(agreed)
     jo.opens("/manage")
 
-    assert "Timetabler Ended" in jo.sees
-    assert "ended on 1 March 2026" in jo.sees
+    assert "Timetabler Ended" in jo.page_text
+    assert "ended on 1 March 2026" in jo.page_text
 
 
 def test_hostile_names_are_only_names(jo, work):
@@ -331,8 +331,8 @@ def test_hostile_names_are_only_names(jo, work):
         )  # fmt: skip
     jo.opens("/manage")
 
-    assert "<script>alert" not in jo.answer.text
-    assert "<script>alert(1)</script>" in jo.sees
+    assert "<script>alert" not in jo.response.text
+    assert "<script>alert(1)</script>" in jo.page_text
 
 
 def test_our_staff_are_led_to_their_own_desk(app, work, web):

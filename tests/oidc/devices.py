@@ -18,15 +18,15 @@ class Device:
     scope: str = "openid offline_access school students"
     codes: dict[str, Any] = field(default_factory=dict)
 
-    def asks(self, **differs: Any) -> Any:
+    def asks(self, **overrides: Any) -> Any:
         """At the device authorization endpoint."""
-        response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **differs})
+        response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **overrides})
         self.codes = dict(response.json) if response.status_code == 200 else {}
         return response
 
-    def polls(self, **differs: Any) -> Any:
+    def polls(self, **overrides: Any) -> Any:
         """At the token endpoint."""
-        parameters = {"grant_type": GRANT, "device_code": self.codes["device_code"], **differs}
+        parameters = {"grant_type": GRANT, "device_code": self.codes["device_code"], **overrides}
         return self.partner.posts(self.web, "/oauth/token", parameters)
 
     @property
@@ -43,7 +43,7 @@ def enter(web: Any, code: str, username: str = "") -> Any:
     return follow(web, press(web, response, "continue", user_code=code))
 
 
-def decide(web: Any, response: Any, button: str = "allow", **typed: Any) -> Any:
+def decide(web: Any, response: Any, button: str = "allow", **fields: Any) -> Any:
     """Press a button on the page that asks."""
-    typed = {"authority": "y", **typed} if page(response).find(id="authority") else typed
-    return follow(web, press(web, response, button, **typed))
+    fields = {"authority": "y", **fields} if page(response).find(id="authority") else fields
+    return follow(web, press(web, response, button, **fields))

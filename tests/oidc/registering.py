@@ -25,13 +25,13 @@ class Registrar:
     web: Any
     token: str
 
-    def registers(self, **differs: Any) -> Any:
+    def registers(self, **overrides: Any) -> Any:
         """POST of sound metadata; None leaves a member out."""
-        return self.web.post("/oauth/register", json=metadata(**differs), headers=bearer(self.token))
+        return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer(self.token))
 
-    def registered(self, **differs: Any) -> dict[str, Any]:
+    def registered(self, **overrides: Any) -> dict[str, Any]:
         """The answer of a registration that went well."""
-        response = self.registers(**differs)
+        response = self.registers(**overrides)
         assert response.status_code == 201, response.text
         return response.json
 
@@ -41,9 +41,9 @@ class Registrar:
         return self.web.open(path_of(made), method=method, headers=headers, **kwargs)
 
 
-def metadata(**differs: Any) -> dict[str, Any]:
+def metadata(**overrides: Any) -> dict[str, Any]:
     """Sound metadata, changed."""
-    return {name: value for name, value in (METADATA | differs).items() if value is not None}
+    return {name: value for name, value in (METADATA | overrides).items() if value is not None}
 
 
 def bearer(token: str) -> dict[str, str]:

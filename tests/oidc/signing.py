@@ -64,16 +64,16 @@ class Signer(Partner):
     def key(self) -> Any:
         return key(self.alg)
 
-    def assertion(self, **differs: Any) -> str:
+    def assertion(self, **overrides: Any) -> str:
         """A sound assertion."""
         now = int(clock.now().timestamp())
-        header, with_key = differs.pop("header", {}), differs.pop("key", self.key)
-        alg = differs.pop("alg", self.alg)
+        header, with_key = overrides.pop("header", {}), overrides.pop("key", self.key)
+        alg = overrides.pop("alg", self.alg)
         sound = {
             "iss": self.id, "sub": self.id, "aud": ISSUER, "jti": secrets.token_urlsafe(16), "iat": now,
             "exp": now + 60,
         }  # fmt: skip
-        return signed(sound | differs, with_key, alg, **header)
+        return signed(sound | overrides, with_key, alg, **header)
 
     def posts(
         self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
@@ -84,21 +84,24 @@ class Signer(Partner):
         headers = {"DPoP": self.proof("POST", path, **self.proofs)} if self.dpop_key else {}
         return web.post(path, data=sent, headers=headers)
 
-    def proof(self, method: str, path: str, token: str | None = None, **differs: Any) -> str:
+    def proof(self, method: str, path: str, token: str | None = None, **overrides: Any) -> str:
         """A sound DPoP proof."""
-        with_key, header = differs.pop("key", self.dpop_key), differs.pop("header", {})
-        alg = differs.pop("alg", "ES256")
+        with_key, header = overrides.pop("key", self.dpop_key), overrides.pop("header", {})
+        alg = overrides.pop("alg", "ES256")
         sound = {
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": ISSUER + path,
             "iat": int(clock.now().timestamp()),
             "ath": ath(token) if token else None,
         }  # fmt: skip
         head = {"typ": "dpop+jwt", "jwk": bare(with_key), "kid": None} | header
-        return signed(sound | differs, with_key, alg, **head)
+        return signed(sound | overrides, with_key, alg, **head)
 
-    def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **differs: Any) -> TestResponse:
+    def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
         """Userinfo, with a proof."""
-        headers = {"Authorization": f"{scheme} {token}", "DPoP": self.proof("GET", "/oauth/userinfo", token, **differs)}
+        headers = {
+            "Authorization": f"{scheme} {token}",
+            "DPoP": self.proof("GET", "/oauth/userinfo", token, **overrides),
+        }
         return web.get("/oauth/userinfo", headers=headers)
 
 

@@ -32,31 +32,31 @@ class Partner:
     def __post_init__(self) -> None:
         self.secret = self.secret or secret_of(self.id)
 
-    def parameters(self, **differs: str | None) -> dict[str, str]:
+    def parameters(self, **overrides: str | None) -> dict[str, str]:
         """A sound authorization request; None leaves a parameter out."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
         sound = {
             "response_type": "code", "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": self.scope,
             "state": "a-state", "nonce": "a-nonce", "code_challenge": challenge, "code_challenge_method": "S256",
         }  # fmt: skip
-        return {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        return {name: value for name, value in {**sound, **overrides}.items() if value is not None}
 
-    def link(self, **differs: str | None) -> str:
+    def link(self, **overrides: str | None) -> str:
         """Where it sends the browser."""
-        return "/oauth/authorize?" + urlencode(self.parameters(**differs))
+        return "/oauth/authorize?" + urlencode(self.parameters(**overrides))
 
     @property
     def basic(self) -> dict[str, str]:
         """Its Authorization header."""
         return {"Authorization": "Basic " + base64.b64encode(f"{self.id}:{self.secret}".encode()).decode()}
 
-    def redeems(self, web: FlaskClient, code: str, **differs: str | None) -> TestResponse:
+    def redeems(self, web: FlaskClient, code: str, **overrides: str | None) -> TestResponse:
         """At the token endpoint, with its code."""
         sound = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
-        return self.posts(web, "/oauth/token", {**sound, **differs})
+        return self.posts(web, "/oauth/token", {**sound, **overrides})
 
     def refreshes(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
         """At the token endpoint, with its refresh token."""
@@ -75,7 +75,7 @@ def page(response: TestResponse) -> Any:
     return parse(response.text)
 
 
-def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None) -> TestResponse:
+def press(web: FlaskClient, response: TestResponse, button: str, **fields: str | list[str] | None) -> TestResponse:
     """Fill in the form of a page and press one of its buttons; None unticks."""
     soup: Any = page(response)
     pressed = soup.find(id=button)
@@ -87,8 +87,8 @@ def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | 
         if element.get("type") in {"checkbox", "radio"} and not element.has_attr("checked"):
             continue
         data.setdefault(element["name"], []).append(element.get("value", ""))
-    data |= {name: value for name, value in typed.items() if value is not None}
-    for name in [name for name, value in typed.items() if value is None]:
+    data |= {name: value for name, value in fields.items() if value is not None}
+    for name in [name for name, value in fields.items() if value is None]:
         data.pop(name, None)
     if pressed.get("name"):
         data[pressed["name"]] = pressed.get("value", "")
@@ -131,9 +131,9 @@ def query_of(location: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
 
 
-def authorisation_page(web: FlaskClient, partner: Partner, username: str, **differs: str | None) -> TestResponse:
+def authorisation_page(web: FlaskClient, partner: Partner, username: str, **overrides: str | None) -> TestResponse:
     """Where the partner's link leads a person who signs in on the way where asked."""
-    response = follow(web, web.get(partner.link(**differs)))
+    response = follow(web, web.get(partner.link(**overrides)))
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, username))
     return response
@@ -154,9 +154,11 @@ def jwt_header(token: str) -> dict[str, Any]:
     return claims
 
 
-def authorised(web: FlaskClient, partner: Partner, username: str, *areas: str, **differs: str | None) -> dict[str, str]:
+def authorised(
+    web: FlaskClient, partner: Partner, username: str, *areas: str, **overrides: str | None
+) -> dict[str, str]:
     """All the way: link, sign in where asked, authorise where asked; what the partner got."""
-    response = authorisation_page(web, partner, username, **differs)
+    response = authorisation_page(web, partner, username, **overrides)
     if page(response).find(id="allow"):
         response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))
         response = follow(web, response)

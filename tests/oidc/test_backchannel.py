@@ -28,9 +28,9 @@ def partner(world, receiver):
     return world.new_partner(backchannel_logout_uri=receiver.uri)
 
 
-def signed_in(web, partner, world, **differs):
+def signed_in(web, partner, world, **overrides):
     """The tokens of a sign-in, and what its ID Token says."""
-    tokens = partner.redeems(web, authorised(web, partner, world.username, **differs)["code"]).json
+    tokens = partner.redeems(web, authorised(web, partner, world.username, **overrides)["code"]).json
     return tokens, world.claims(tokens["id_token"], "JWT")
 
 

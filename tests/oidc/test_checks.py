@@ -8,7 +8,7 @@ from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
 
 
 @pytest.mark.parametrize(
-    ("differs", "parameter"),
+    ("overrides", "parameter"),
     [
         ({"client_id": None}, "client_id"),
         ({"client_id": "nobody"}, "client_id"),
@@ -23,8 +23,8 @@ from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
         ({"request_uri": "urn:ietf:params:oauth:request_uri:unknown"}, "request_uri"),
     ],
 )
-def test_an_unproven_client_or_redirect_uri_is_a_page_that_names_the_parameter(web, world, differs, parameter):
-    response = web.get(world.partner.link(**differs))
+def test_an_unproven_client_or_redirect_uri_is_a_page_that_names_the_parameter(web, world, overrides, parameter):
+    response = web.get(world.partner.link(**overrides))
     assert response.status_code == 400
     assert "Location" not in response.headers
     assert page(response).find(id="error-code")
@@ -40,7 +40,7 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
 
 
 @pytest.mark.parametrize(
-    ("differs", "error"),
+    ("overrides", "error"),
     [
         ({"state": "x" * 4097}, "invalid_request"),
         ({"nonce": "x" * 513}, "invalid_request"),
@@ -87,17 +87,19 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
         ({"prompt": "none"}, "login_required"),
     ],
 )
-def test_an_error_is_reported_at_the_redirect_uri(web, world, differs, error):
-    response = web.get(world.partner.link(**differs))
+def test_an_error_is_reported_at_the_redirect_uri(web, world, overrides, error):
+    response = web.get(world.partner.link(**overrides))
     assert response.location.startswith(CALLBACK + "?")
     params = sent(response)
     assert params["error"] == error
     assert params["iss"] == ISSUER
-    assert params.get("state") == (None if "state" in differs else "a-state")
+    assert params.get("state") == (None if "state" in overrides else "a-state")
     assert set(params) <= {"error", "error_description", "state", "iss"}
     assert params["error_description"].isascii()
     assert params["error_description"].isprintable()
-    assert error != "invalid_request" or params["error_description"].partition(":")[0] in differs, "names the parameter"
+    assert error != "invalid_request" or params["error_description"].partition(":")[0] in overrides, (
+        "names the parameter"
+    )
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])

@@ -26,9 +26,9 @@ SIGNS = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozens
 
 @pytest.fixture
 def make(world, clock):
-    def one(**differs):
+    def one(**overrides):
         with world.work():
-            return Signer(factories.a_client(**(SIGNS | differs)).id)
+            return Signer(factories.a_client(**(SIGNS | overrides)).id)
 
     return one
 
@@ -43,8 +43,8 @@ def strict(make):
     return make(profile="fapi2", dpop_bound_access_tokens=True)
 
 
-def asks(web, partner, **differs):
-    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**differs))
+def asks(web, partner, **overrides):
+    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**overrides))
 
 
 def accepted(response):
@@ -121,7 +121,7 @@ def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"iss": "somebody"}, {"sub": "somebody"}, {"sub": None}, {"iss": None}, {"sub": 7}, {"aud": None},
         {"aud": "https://other.example"}, {"aud": ["https://other.example"]}, {"aud": {"x": 1}}, {"aud": [1, None]},
@@ -131,8 +131,8 @@ def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named
         {"header": {"jwk": KEYS["keys"][0]}},
     ],
 )  # fmt: skip
-def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, differs):
-    assert refused(asks(web, partner, **differs))
+def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, overrides):
+    assert refused(asks(web, partner, **overrides))
 
 
 @pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
@@ -148,20 +148,20 @@ def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
 
 def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
     now = int(clock.now().timestamp())
-    for differs, good in (
+    for overrides, good in (
         ({"exp": now + 600}, True), ({"exp": now + 700}, False), ({"exp": now - 1}, False),
         ({"exp": now - 300}, False), ({"nbf": now + 8}, True), ({"nbf": now + 60}, False),
         ({"iat": now + 10}, True), ({"iat": now + 60}, False), ({"iat": None}, True),
     ):  # fmt: skip
-        assert accepted(asks(web, strict, **differs)) == good, differs
+        assert accepted(asks(web, strict, **overrides)) == good, overrides
 
 
 @pytest.mark.parametrize(
-    "differs", [{"exp": float("nan")}, {"exp": float("inf")}, {"iat": -(10**400)}, {"nbf": float("nan")}]
+    "overrides", [{"exp": float("nan")}, {"exp": float("inf")}, {"iat": -(10**400)}, {"nbf": float("nan")}]
 )
-def test_a_time_out_of_range_is_refused(web, partner, differs):
+def test_a_time_out_of_range_is_refused(web, partner, overrides):
     """NaN is neither past nor far ahead: such an assertion would be good for ever, and its jti is kept for minutes."""
-    assert refused(asks(web, partner, **differs))
+    assert refused(asks(web, partner, **overrides))
 
 
 @pytest.mark.parametrize(
@@ -336,9 +336,9 @@ class TestKeysThatEnd:
         assert refused(asks(web, partner))
 
 
-def all_ask(new_browser, partner, times, **differs):
+def all_ask(new_browser, partner, times, **overrides):
     with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(lambda web: asks(web, partner, **differs), [new_browser() for _ in range(times)]))
+        return list(pool.map(lambda web: asks(web, partner, **overrides), [new_browser() for _ in range(times)]))
 
 
 def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):

@@ -17,10 +17,10 @@ def asks(web, partner, **options):
 
 
 def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
-    answer = asks(web, partner, scope="schools.list").json
-    assert set(answer) == {"access_token", "token_type", "expires_in", "scope"}
-    assert answer["scope"] == "schools.list"
-    claims = world.claims(answer["access_token"])
+    response = asks(web, partner, scope="schools.list").json
+    assert set(response) == {"access_token", "token_type", "expires_in", "scope"}
+    assert response["scope"] == "schools.list"
+    claims = world.claims(response["access_token"])
     assert (claims["sub"], claims["client_id"], claims["aud"]) == (partner.id, partner.id, ISSUER)
     assert "auth_time" not in claims
     assert "authorisation" not in claims
@@ -32,8 +32,8 @@ def test_without_a_scope_parameter_a_client_gets_all_its_client_scopes(web, part
 
 @pytest.mark.parametrize("scope", ["openid", "students", "events", "nonsense", "schools.list students", '"'])
 def test_scopes_that_need_a_school_are_refused(web, partner, scope):
-    answer = asks(web, partner, scope=scope)
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_scope")
+    response = asks(web, partner, scope=scope)
+    assert (response.status_code, response.json["error"]) == (400, "invalid_scope")
 
 
 def test_a_client_without_any_such_scope_gets_nothing(web, world):

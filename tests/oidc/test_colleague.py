@@ -26,8 +26,8 @@ def asking(web, world):
     return consent_page(web, world)
 
 
-def hand_over(web, response, to=SOMEBODY, **typed):
-    return press(web, response, "hand-over", email=to, **typed)
+def hand_over(web, response, to=SOMEBODY, **fields):
+    return press(web, response, "hand-over", email=to, **fields)
 
 
 def shown_messages(response):

@@ -14,9 +14,9 @@ from tests.oidc.support import authorisation_page, authorised, follow, page, pre
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
 
 
-def consent_page(web, world, partner=None, username=None, **differs):
-    differs = {"scope": ALL} | differs
-    return authorisation_page(web, partner or world.partner, username or world.username, **differs)
+def consent_page(web, world, partner=None, username=None, **overrides):
+    overrides = {"scope": ALL} | overrides
+    return authorisation_page(web, partner or world.partner, username or world.username, **overrides)
 
 
 def agreed(world):
@@ -72,9 +72,9 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
     sent(follow(web, press(web, consent_page(web, world), "allow", authority="y")))
     params = sent(web.get(world.partner.link(scope=ALL)))
-    answer = world.partner.redeems(web, params["code"]).json
-    assert "attendance" not in answer["scope"].split()
-    assert "students" in answer["scope"].split()
+    response = world.partner.redeems(web, params["code"]).json
+    assert "attendance" not in response["scope"].split()
+    assert "students" in response["scope"].split()
 
 
 def test_only_new_areas_are_asked_about_and_agreed_ones_stay(web, world):

@@ -51,8 +51,8 @@ def test_the_advertised_authentication_methods_work_at_their_endpoints(web, worl
     public = world.new_partner(token_endpoint_auth_method="none")
     for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
         methods = metadata[f"{name}_endpoint_auth_methods_supported"]
-        answer = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
-        assert ("none" in methods) == (answer.status_code != 401), name
+        response = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
+        assert ("none" in methods) == (response.status_code != 401), name
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
@@ -159,8 +159,8 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata)
         for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
             if alg != "HS256":  # by a secret: test_client_assertion has one
                 form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
-                answer = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
-                assert answer.status_code != 401, (endpoint, alg)
+                response = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
+                assert response.status_code != 401, (endpoint, alg)
 
 
 def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, metadata):
@@ -171,16 +171,16 @@ def test_every_advertised_signing_algorithm_is_used_where_registered(web, world,
     for alg in metadata["userinfo_signing_alg_values_supported"]:
         partner = world.new_partner(userinfo_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-        answer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
-        assert (answer.mimetype, jwt_header(answer.text)["alg"]) == ("application/jwt", alg)
+        response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+        assert (response.mimetype, jwt_header(response.text)["alg"]) == ("application/jwt", alg)
     for alg in metadata["authorization_signing_alg_values_supported"]:
         partner = world.new_partner(authorization_signed_response_alg=alg)
         assert jwt_header(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
     for alg in metadata["introspection_signing_alg_values_supported"]:
         partner = world.new_partner(introspection_signed_response_alg=alg)
         wish = partner.basic | {"Accept": "application/token-introspection+jwt"}
-        answer = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
-        assert (answer.mimetype, jwt_header(answer.text)["alg"]) == (wish["Accept"], alg)
+        response = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
+        assert (response.mimetype, jwt_header(response.text)["alg"]) == (wish["Accept"], alg)
 
 
 def test_every_member_of_the_document_has_a_test(metadata):

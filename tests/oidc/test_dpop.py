@@ -84,7 +84,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"htm": "GET"}, {"htu": ISSUER + "/oauth/par"}, {"htu": "https://other.example/oauth/token"}, {"htu": None},
         {"htu": "http://localhost:5001/oauth/token"}, {"htu": "http://localhost/oauth/token"},
@@ -94,9 +94,9 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
         {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
 )  # fmt: skip
-def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, differs):
+def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, overrides):
     code = authorised(web, partner, world.username)["code"]
-    partner.proofs = differs
+    partner.proofs = overrides
     failed(partner.redeems(web, code), "invalid_dpop_proof")
     partner.proofs = {}
     assert partner.redeems(web, code).status_code == 200
@@ -144,8 +144,8 @@ def test_a_proof_is_accepted_from_a_clock_that_is_a_minute_off(web, world, partn
 def test_fapi2_limits_the_age_of_a_proof(web, bound, clock, seconds, good):
     issued_at = int(clock.now().timestamp()) + seconds
     bound.proofs = {"iat": issued_at}
-    answer = bound.posts(web, "/oauth/par", bound.parameters())
-    assert answer.status_code == (201 if good else 400)
+    response = bound.posts(web, "/oauth/par", bound.parameters())
+    assert response.status_code == (201 if good else 400)
 
 
 @pytest.mark.parametrize("seconds", [-120, 0, 60])
@@ -186,9 +186,9 @@ def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, p
     assert partner.redeems(web, code).json["token_type"] == "DPoP"
 
 
-@pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
-def test_a_proof_at_a_resource_must_name_its_token(web, partner, tokens, differs):
-    assert partner.reads(web, tokens["access_token"], **differs).status_code == 401
+@pytest.mark.parametrize("overrides", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
+def test_a_proof_at_a_resource_must_name_its_token(web, partner, tokens, overrides):
+    assert partner.reads(web, tokens["access_token"], **overrides).status_code == 401
 
 
 def test_two_proofs_are_refused(web, partner, tokens):
@@ -219,8 +219,8 @@ def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner
 
 def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
     partner.dpop_key = TWO
-    answer = partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.claims(answer["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
+    response = partner.refreshes(web, tokens["refresh_token"]).json
+    assert world.claims(response["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
     partner.dpop_key = None
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 400
 
@@ -240,9 +240,9 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     tokens = posts(form, ONE).json
     refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     failed(posts(refresh, TWO), "invalid_grant")
-    answer = posts(refresh, ONE)
-    assert answer.status_code == 200
-    assert "refresh_token" not in answer.json  # bound, so it need not rotate
+    response = posts(refresh, ONE)
+    assert response.status_code == 200
+    assert "refresh_token" not in response.json  # bound, so it need not rotate
 
     unbound = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
     assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, ONE).json["token_type"] == "DPoP"

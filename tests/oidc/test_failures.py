@@ -76,7 +76,7 @@ def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
 
 
 @pytest.mark.parametrize(
-    ("differs", "error", "parameter"),
+    ("overrides", "error", "parameter"),
     [
         ({"response_type": "token"}, "unsupported_response_type", "response_type"),
         ({"scope": "openid nonsense"}, "invalid_scope", "scope"),
@@ -93,8 +93,8 @@ def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
         ({"nonce": "x" * 600}, "invalid_request", "nonce"),
     ],
 )  # fmt: skip
-def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, differs, error, parameter):
-    web.get(world.partner.link(**differs))
+def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, overrides, error, parameter):
+    web.get(world.partner.link(**overrides))
     event = only(client_log(world.partner))
     assert (event.error, event.parameter) == (error, parameter)
     assert event.fact
@@ -120,11 +120,11 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, cl
     in_the_form = world.new_partner()
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
-    for partner, answer in (
+    for partner, response in (
         (world.partner, world.partner.redeems(web, "x")),
         (in_the_form, web.post("/oauth/token", data=form)),
     ):
-        assert answer.json["error_description"].startswith("client authentication failed")
+        assert response.json["error_description"].startswith("client authentication failed")
         event = only(client_log(partner))
         assert (event.error, event.parameter) == ("invalid_client", "client_secret")
         assert "not one of the client's" in event.fact
@@ -179,21 +179,21 @@ def test_people_see_that_a_disabled_service_is_switched_off(web, world):
     link = world.partner.link()
     with world.work():
         registry.disable(world.partner.id, by="cli")
-    answer = web.get(link)
+    response = web.get(link)
 
-    assert answer.status_code == 400
-    assert "This service is switched off at the moment" in answer.text
-    assert "mistake" not in answer.text
-    answer = web.get("/oauth/logout", query_string={"client_id": world.partner.id})
-    assert "is switched off at the moment" in answer.text
+    assert response.status_code == 400
+    assert "This service is switched off at the moment" in response.text
+    assert "mistake" not in response.text
+    response = web.get("/oauth/logout", query_string={"client_id": world.partner.id})
+    assert "is switched off at the moment" in response.text
 
 
 def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
     for name in ("never-was-one", "\x00", "x" * 500):
-        answer = web.get("/oauth/authorize", query_string={"client_id": name, "response_type": "code"})
+        response = web.get("/oauth/authorize", query_string={"client_id": name, "response_type": "code"})
 
-        assert answer.status_code == 400
-        assert "switched off" not in answer.text
+        assert response.status_code == 400
+        assert "switched off" not in response.text
 
 
 def test_a_registration_notes_each_fault(web, work, client_log):
@@ -339,7 +339,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
     answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
-    assert {answer.status_code for answer in answers} == {400}
+    assert {response.status_code for response in answers} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}
 
 
@@ -390,6 +390,6 @@ def test_the_command_prints_json(web, world, idp):
 
 
 def test_the_command_refuses_an_unknown_client(idp):
-    answer = idp("nobody")
-    assert answer.exit_code == 1
-    assert "There is no client with that client_id" in answer.output
+    result = idp("nobody")
+    assert result.exit_code == 1
+    assert "There is no client with that client_id" in result.output

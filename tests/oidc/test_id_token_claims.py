@@ -15,8 +15,8 @@ def partner(world, clock):
     return world.new_partner(id_token_claims=WANTED)
 
 
-def id_token(world, answer):
-    return world.claims(answer["id_token"], "JWT")
+def id_token(world, response):
+    return world.claims(response["id_token"], "JWT")
 
 
 def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):

@@ -85,15 +85,18 @@ def look_signed(web, partner, token, accept=JWT):
 
 def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
     for token in (tokens["access_token"], tokens["refresh_token"], "nonsense"):
-        answer = look_signed(web, world.partner, token)
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"] == JWT
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert jwt_header(answer.text) == jwt_header(answer.text) | {"alg": "RS256", "typ": "token-introspection+jwt"}
+        response = look_signed(web, world.partner, token)
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == JWT
+        assert response.headers["Cache-Control"] == "no-store"
+        assert jwt_header(response.text) == jwt_header(response.text) | {
+            "alg": "RS256",
+            "typ": "token-introspection+jwt",
+        }
         with world.work(), pytest.raises(ring.BadToken, match="when it ends"):
-            ring.verify(answer.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
+            ring.verify(response.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
         with world.work():
-            claims = ring.verify_hint(answer.text, typ="token-introspection+jwt")
+            claims = ring.verify_hint(response.text, typ="token-introspection+jwt")
         assert set(claims) == {"iss", "aud", "iat", "token_introspection"}
         assert (claims["iss"], claims["aud"]) == (ISSUER, world.partner.id)
         assert claims["token_introspection"] == look(web, world.partner, token).json
@@ -116,9 +119,9 @@ def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
     ],
 )  # fmt: skip
 def test_the_accept_header_decides_the_format(web, world, accept, is_jwt):
-    answer = look_signed(web, world.partner, "x", accept)
-    assert answer.status_code == 200
-    assert (answer.mimetype == JWT) == is_jwt
+    response = look_signed(web, world.partner, "x", accept)
+    assert response.status_code == 200
+    assert (response.mimetype == JWT) == is_jwt
 
 
 def test_errors_are_json_whatever_accept_says(web, world):

@@ -47,7 +47,7 @@ def description(response):
 
 
 @pytest.mark.parametrize(
-    ("differs", "description"),
+    ("overrides", "description"),
     [
         ({"scope": "openid attendance staff"}, "scope: this client is not registered for: staff"),
         ({"scope": "openid groups roles"}, "scope: does not exist: groups, roles"),
@@ -61,8 +61,8 @@ def description(response):
         ({"prompt": "none login"}, "prompt: none must be the only value"),
     ],
 )
-def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, differs, description):
-    assert sent(web.get(world.partner.link(**differs)))["error_description"] == description
+def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, overrides, description):
+    assert sent(web.get(world.partner.link(**overrides)))["error_description"] == description
     assert newest_fact(world.partner) == description
 
 
@@ -81,9 +81,9 @@ def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, worl
 
 
 def test_a_wrong_content_type_is_described(web, world, newest_fact):
-    answer = web.post("/oauth/token", json={"grant_type": "refresh_token"}, headers=world.partner.basic)
-    assert description(answer) == "Content-Type: must be application/x-www-form-urlencoded"
-    assert newest_fact(world.partner) == description(answer)
+    response = web.post("/oauth/token", json={"grant_type": "refresh_token"}, headers=world.partner.basic)
+    assert description(response) == "Content-Type: must be application/x-www-form-urlencoded"
+    assert newest_fact(world.partner) == description(response)
 
 
 def test_a_wrong_http_method_is_described(web):
@@ -92,8 +92,8 @@ def test_a_wrong_http_method_is_described(web):
 
 def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
     with recorded_log() as log:
-        answer = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
-    assert description(answer) == "Host: must be localhost:5000"
+        response = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
+    assert description(response) == "Host: must be localhost:5000"
     assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in log.lines)
 
 
@@ -111,8 +111,8 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
 def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, form, name, reason):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
     with recorded_log() as log:
-        answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
-    assert answer.status_code in {400, 401}
+        response = web.post("/oauth/token", data=form, headers=world.partner.basic)
+    assert response.status_code in {400, 401}
     assert newest_fact(world.partner) == f"{name}: {reason}"
     [line] = [line for line in log.lines if "client refused" in line]
     for part in (world.partner.id, name, reason):
@@ -130,8 +130,8 @@ def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, worl
     for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
         partner = world.new_partner()
         form = {"grant_type": "refresh_token", "client_id": partner.id}
-        answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
-        assert description(answer) == errors.CLIENT_REFUSED
+        response = web.post("/oauth/token", data=form, headers={"Authorization": header})
+        assert description(response) == errors.CLIENT_REFUSED
         fact = "must be Basic, with the client_id, a colon and the secret in base64"
         assert newest_fact(partner) == f"Authorization: {fact}"
 
@@ -204,7 +204,7 @@ def test_a_missing_proof_is_named(web, world, newest_fact):
 
 
 @pytest.mark.parametrize(
-    ("differs", "fact"),
+    ("overrides", "fact"),
     [
         (
             {"aud": "https://other.example"},
@@ -218,26 +218,26 @@ def test_a_missing_proof_is_named(web, world, newest_fact):
         ({"jti": None}, "jti must be a string, and not empty"),
     ],
 )
-def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, newest_fact, clock, differs, fact):
-    for name, value in differs.items():
+def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, newest_fact, clock, overrides, fact):
+    for name, value in overrides.items():
         if isinstance(value, int):
-            differs = {name: int(clock.now().timestamp()) + value}
+            overrides = {name: int(clock.now().timestamp()) + value}
     form = {"grant_type": "client_credentials"}
-    answer = signer.posts(web, "/oauth/token", form, signer.assertion(**differs))
-    assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
-    assert description(answer) == f"client_assertion: {fact}"
+    response = signer.posts(web, "/oauth/token", form, signer.assertion(**overrides))
+    assert (response.status_code, response.json["error"]) == (401, "invalid_client")
+    assert description(response) == f"client_assertion: {fact}"
     assert newest_fact(signer) == f"client_assertion: {fact}"
 
 
 def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
-    answer = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
-    assert description(answer) == errors.CLIENT_REFUSED
+    response = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
+    assert description(response) == errors.CLIENT_REFUSED
     assert newest_fact(signer) == "client_assertion: the signature is by none of the keys that are known"
 
 
 @pytest.mark.parametrize(
-    ("differs", "description"),
+    ("overrides", "description"),
     [
         ({"aud": "x"}, f"request: aud is x; accepted is {ISSUER}"),
         ({"iss": "x"}, "request: iss is x; it must be the client_id"),
@@ -245,8 +245,8 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
         ({"client_id": "x"}, "request: client_id must be the same in it and among the parameters sent with it"),
     ],
 )
-def test_the_fault_of_a_request_object_is_named(web, signer, differs, description):
-    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **differs}
+def test_the_fault_of_a_request_object_is_named(web, signer, overrides, description):
+    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **overrides}
     params = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
     assert params["error"] == "invalid_request_object"
     assert params["error_description"].startswith(description)
@@ -272,8 +272,8 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     assert description(signer.reads(web, bound, key=TWO)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
-    answer = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
-    assert description(answer) == newest_fact(signer) == expected
+    response = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
+    assert description(response) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
     assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == expected

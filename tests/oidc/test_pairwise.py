@@ -17,8 +17,8 @@ def partner(world):
     return world.new_partner(**SECTOR)
 
 
-def tokens_of(web, partner, world, **differs):
-    params = authorised(web, partner, world.username, **({"scope": ALL} | differs))
+def tokens_of(web, partner, world, **overrides):
+    params = authorised(web, partner, world.username, **({"scope": ALL} | overrides))
     return partner.redeems(web, params["code"]).json
 
 

@@ -8,8 +8,8 @@ from idp.oidc.models import AuthorizationRequest
 from tests.oidc.support import follow, page, press, sent, sign_in
 
 
-def push(web, partner, **differs):
-    return partner.posts(web, "/oauth/par", partner.parameters(**differs))
+def push(web, partner, **overrides):
+    return partner.posts(web, "/oauth/par", partner.parameters(**overrides))
 
 
 def link(partner, urn):
@@ -43,7 +43,7 @@ def test_the_response_is_201_and_has_the_lifetime(web, world):
 
 
 @pytest.mark.parametrize(
-    ("differs", "error"),
+    ("overrides", "error"),
     [
         ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "invalid_request"),
         ({"redirect_uri": None}, "invalid_request"),
@@ -58,8 +58,8 @@ def test_the_response_is_201_and_has_the_lifetime(web, world):
         ({"client_id": "somebody-else"}, "invalid_client"),
     ],
 )
-def test_a_pushed_request_is_checked_as_at_authorize(web, world, differs, error):
-    response = push(web, world.partner, **differs)
+def test_a_pushed_request_is_checked_as_at_authorize(web, world, overrides, error):
+    response = push(web, world.partner, **overrides)
     assert response.status_code == (401 if error == "invalid_client" else 400)
     assert response.json["error"] == error
     assert "Location" not in response.headers

@@ -57,10 +57,10 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
         authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
 
     for _ in range(2):
-        answer = partner.refreshes(web, tokens["refresh_token"])
-        assert answer.status_code == 400
-        assert answer.json["error"] == "access_denied"
-        assert "paused" in answer.json["error_description"]
+        response = partner.refreshes(web, tokens["refresh_token"])
+        assert response.status_code == 400
+        assert response.json["error"] == "access_denied"
+        assert "paused" in response.json["error_description"]
 
     with world.work() as session:
         authorise.resume(world.estab, partner.id, by=owner(session, world).memberships[0])
@@ -73,11 +73,11 @@ def test_userinfo_during_a_pause_is_refused_as_such_and_works_after_it(web, worl
     """With RFC 6750's own code, so that a client refreshes and is told of the pause there as well."""
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     decides(authorise.pause)
-    answer = web.get("/oauth/userinfo", headers=header)
-    assert (answer.status_code, answer.json["error"]) == (401, "invalid_token")
-    assert answer.json["error_description"] == f"access_token: {PAUSED}"
+    response = web.get("/oauth/userinfo", headers=header)
+    assert (response.status_code, response.json["error"]) == (401, "invalid_token")
+    assert response.json["error_description"] == f"access_token: {PAUSED}"
     challenge = f'Bearer error="invalid_token", error_description="access_token: {PAUSED}"'
-    assert answer.headers["WWW-Authenticate"] == challenge
+    assert response.headers["WWW-Authenticate"] == challenge
     assert ("GET /oauth/userinfo", "invalid_token", "access_token", PAUSED) in log()
 
     decides(authorise.resume)

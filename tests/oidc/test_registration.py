@@ -253,7 +253,7 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"grant_types": 5}, {"grant_types": ["password"]}, {"grant_types": []}, {"grant_types": ["refresh_token"]},
         {"response_types": ["token"]}, {"response_types": ["code", "id_token"]}, {"response_types": []},
@@ -275,8 +275,8 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
     ],
     ids=in_brief,
 )  # fmt: skip
-def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, differs):
-    response = registrar.registers(**differs)
+def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, overrides):
+    response = registrar.registers(**overrides)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata", response.json
     assert response.json["error_description"].isprintable()

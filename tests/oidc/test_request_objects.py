@@ -17,18 +17,22 @@ def partner(world, clock):
         return Signer(client.id)
 
 
-def request_object(partner, **differs):
-    header, with_key, alg = differs.pop("header", {}), differs.pop("key", partner.key), differs.pop("alg", "ES256")
+def request_object(partner, **overrides):
+    header, with_key, alg = (
+        overrides.pop("header", {}),
+        overrides.pop("key", partner.key),
+        overrides.pop("alg", "ES256"),
+    )
     claims = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
-    return signed(claims | differs, with_key, alg, **header)
+    return signed(claims | overrides, with_key, alg, **header)
 
 
-def authorize_link(partner, **differs):
+def authorize_link(partner, **overrides):
     from urllib.parse import urlencode
 
     parameters = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
     return "/oauth/authorize?" + urlencode(
-        {name: text for name, text in (parameters | differs).items() if text is not None}
+        {name: text for name, text in (parameters | overrides).items() if text is not None}
     )
 
 
@@ -68,7 +72,7 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"iss": None}, {"iss": "somebody"}, {"aud": None}, {"aud": "https://other.example"}, {"aud": 7},
         {"client_id": None}, {"client_id": "somebody"}, {"client_id": 7}, {"exp": 0}, {"exp": "soon"},
@@ -77,8 +81,8 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
         {"key": key("ES256", 2)}, {"header": {"jku": "https://evil.example"}}, {"header": {"kid": "unknown"}},
     ],
 )  # fmt: skip
-def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web, partner, differs):
-    params = sent(web.get(authorize_link(partner, request=request_object(partner, **differs), state="s")))
+def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web, partner, overrides):
+    params = sent(web.get(authorize_link(partner, request=request_object(partner, **overrides), state="s")))
     assert params["error"] == "invalid_request_object"
     assert params["iss"] == ISSUER
 

@@ -36,10 +36,10 @@ def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
 
 
 @pytest.mark.parametrize(
-    ("differs", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
+    ("overrides", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
 )
-def test_errors_are_posted_by_form_post(web, world, differs, error):
-    params = posted(web.get(world.partner.link(response_mode="form_post", **differs)))
+def test_errors_are_posted_by_form_post(web, world, overrides, error):
+    params = posted(web.get(world.partner.link(response_mode="form_post", **overrides)))
     assert params["error"] == error
     assert params["iss"] == ISSUER
 

@@ -21,8 +21,8 @@ ALL = "openid profile email organisation offline_access school students attendan
 pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
 
 
-def consent_page(web, world, partner=None, **differs):
-    return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL} | differs))
+def consent_page(web, world, partner=None, **overrides):
+    return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL} | overrides))
 
 
 def sen(response):

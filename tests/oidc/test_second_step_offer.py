@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
 SCOPE = "openid profile school students attendance"
 
 
-def consent_page(web, world, **differs):
-    return authorisation_page(web, world.partner, world.username, **({"scope": SCOPE} | differs))
+def consent_page(web, world, **overrides):
+    return authorisation_page(web, world.partner, world.username, **({"scope": SCOPE} | overrides))
 
 
 def is_offered(response):

@@ -21,9 +21,9 @@ def second(world):
         return estab
 
 
-def chooses(web, world, second, **differs):
+def chooses(web, world, second, **overrides):
     """From the partner's link to the page that asks the second school."""
-    response = follow(web, web.get(world.partner.link(scope=SCOPE, **differs)))
+    response = follow(web, web.get(world.partner.link(scope=SCOPE, **overrides)))
     response = follow(web, sign_in(web, response, world.username))
     assert page(response).find("h1").text == "Which school are you acting for?"
     choose = web.post(

@@ -36,7 +36,7 @@ def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
 
 @pytest.mark.parametrize("mode", SIGNED)
 @pytest.mark.parametrize(
-    ("differs", "error"),
+    ("overrides", "error"),
     [
         ({"prompt": "none"}, "login_required"), ({"response_type": None}, "invalid_request"),
         ({"response_type": "token"}, "unsupported_response_type"), ({"scope": "nonsense"}, "invalid_scope"),
@@ -47,8 +47,8 @@ def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
         ({"acr_values": "x", "claims": "{"}, "invalid_request"),
     ],
 )  # fmt: skip
-def test_errors_are_signed(web, world, mode, differs, error):
-    response = web.get(world.partner.link(response_mode=mode, **differs))
+def test_errors_are_signed(web, world, mode, overrides, error):
+    response = web.get(world.partner.link(response_mode=mode, **overrides))
     parameters = parameters_of(world, response, world.partner, mode)
     assert set(parameters) <= {"error", "error_description", "state"}
     assert (parameters["error"], parameters["state"]) == (error, "a-state")
@@ -136,5 +136,5 @@ def test_a_signed_response_is_accepted_neither_as_hint_nor_as_token(web, world):
 def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):
     form = world.partner.parameters(response_mode="jwt", prompt="none")
     urn = world.partner.posts(web, "/oauth/par", form).json["request_uri"]
-    answer = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
-    assert parameters_of(world, answer, world.partner, "jwt")["error"] == "login_required"
+    response = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
+    assert parameters_of(world, response, world.partner, "jwt")["error"] == "login_required"

@@ -74,8 +74,8 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
     import json
 
     partner = world.new_partner(id_token_signed_response_alg="ES256")
-    answer = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    head = answer["id_token"].split(".")[0]
+    response = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    head = response["id_token"].split(".")[0]
     header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
     assert header["alg"] == "ES256"
     assert header["kid"]
@@ -103,8 +103,8 @@ def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, 
     world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(seconds=1))
-    answer = refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
-    assert "expired at" in answer.json["error_description"]
+    response = refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    assert "expired at" in response.json["error_description"]
 
 
 # the form and the client
@@ -192,7 +192,7 @@ def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, 
 
 
 @pytest.mark.parametrize(
-    ("differs", "error"),
+    ("overrides", "error"),
     [
         ({"code": None}, "invalid_request"),
         ({"code": "x"}, "invalid_grant"),
@@ -204,8 +204,8 @@ def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, 
         ({"code_verifier": "ü" * 43}, "invalid_grant"),
     ],
 )
-def test_a_code_requires_everything_it_is_bound_to(web, world, code, differs, error):
-    refused(world.partner.redeems(web, differs.pop("code", code), **differs), error)
+def test_a_code_requires_everything_it_is_bound_to(web, world, code, overrides, error):
+    refused(world.partner.redeems(web, overrides.pop("code", code), **overrides), error)
 
 
 def test_a_code_lives_two_minutes(web, world, code, clock):
@@ -243,15 +243,15 @@ def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
 def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
     world.change(Estab, world.estab, state="unverified")
     params = authorised(web, world.partner, world.username)
-    answer = world.partner.redeems(web, params["code"]).json
-    assert answer["scope"] == "openid profile email organisation offline_access"
-    assert world.claims(answer["access_token"])["scope"] == answer["scope"]
-    assert world.claims(answer["access_token"])["estab_status"] == "unverified"
+    response = world.partner.redeems(web, params["code"]).json
+    assert response["scope"] == "openid profile email organisation offline_access"
+    assert world.claims(response["access_token"])["scope"] == response["scope"]
+    assert world.claims(response["access_token"])["estab_status"] == "unverified"
 
     world.change(Estab, world.estab, state="verified")
-    answer = world.partner.refreshes(web, answer["refresh_token"]).json
-    assert answer["scope"] == "openid profile email organisation offline_access school students"
-    assert world.claims(answer["access_token"])["scope"] == answer["scope"]
+    response = world.partner.refreshes(web, response["refresh_token"]).json
+    assert response["scope"] == "openid profile email organisation offline_access school students"
+    assert world.claims(response["access_token"])["scope"] == response["scope"]
 
 
 # refreshing
@@ -260,9 +260,9 @@ def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock
 def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens, clock):
     clock.move(timedelta(hours=1))
     for _ in range(2):
-        answer = world.partner.refreshes(web, tokens["refresh_token"]).json
-        assert "refresh_token" not in answer
-        assert answer["scope"] == tokens["scope"]
+        response = world.partner.refreshes(web, tokens["refresh_token"]).json
+        assert "refresh_token" not in response
+        assert response["scope"] == tokens["scope"]
     refused(world.partner.refreshes(web, tokens["refresh_token"] + ".x"), "invalid_grant")
 
 
@@ -279,8 +279,8 @@ def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, cloc
 
 
 def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
-    answer = world.partner.refreshes(web, tokens["refresh_token"], scope="openid school").json
-    assert answer["scope"] == "openid school"
+    response = world.partner.refreshes(web, tokens["refresh_token"], scope="openid school").json
+    assert response["scope"] == "openid school"
     for more in ("openid attendance", "nonsense", '"ü"'):
         refused(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
@@ -291,8 +291,8 @@ def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school
     scope = "openid offline_access students attendance"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=scope)["code"]).json
     assert tokens["scope"] == "openid offline_access students"
-    answer = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
-    assert answer["scope"] == "openid offline_access students"
+    response = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
+    assert response["scope"] == "openid offline_access students"
     with world.work() as session:
         owner = session.get_one(Administrator, world.person)
         authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner.memberships[0])
@@ -376,12 +376,12 @@ def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(we
 @pytest.mark.parametrize("seconds", [0, 61])
 def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock, seconds):
     partner, first = public
-    answer = partner.refreshes(web, first).json
+    response = partner.refreshes(web, first).json
     if seconds == 0:  # the successor has been used: the old one is nobody's any more
-        latest = partner.refreshes(web, answer["refresh_token"]).json
+        latest = partner.refreshes(web, response["refresh_token"]).json
     else:
         clock.move(timedelta(seconds=seconds))
-        latest = answer
+        latest = response
     refused(partner.refreshes(web, first), "invalid_grant")
     refused(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {latest['access_token']}"}

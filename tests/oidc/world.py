@@ -23,10 +23,10 @@ class World:
     username: str
     partner: Partner
 
-    def new_partner(self, **differs: Any) -> Partner:
+    def new_partner(self, **overrides: Any) -> Partner:
         """A new client, of a new partner."""
         with self.work():
-            client = factories.a_client(**differs)
+            client = factories.a_client(**overrides)
             public = client.token_endpoint_auth_method == "none"
             return Partner(client.id, secret="none" if public else None, redirect_uri=client.redirect_uris[0])
 

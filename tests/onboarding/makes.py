@@ -13,15 +13,15 @@ OURS = crypto.digest("the cookie of the browser that began")
 OTHERS = crypto.digest("the cookie of some other browser")
 
 
-def details(**differs: Any) -> signup.Details:
+def details(**overrides: Any) -> signup.Details:
     """What Jo Bloggs types."""
-    typed = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "+447700900123"}
-    return signup.Details(**(typed | differs))
+    fields = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "+447700900123"}
+    return signup.Details(**(fields | overrides))
 
 
-def a_registration(school: School | None = None, *, return_to: str | None = None, **differs: Any) -> Registration:
+def a_registration(school: School | None = None, *, return_to: str | None = None, **overrides: Any) -> Registration:
     """Begun in the browser `OURS`; its mail is in the outbox."""
-    return signup.begin(school or a_school(), details(**differs), browser=OURS, return_to=return_to)
+    return signup.begin(school or a_school(), details(**overrides), browser=OURS, return_to=return_to)
 
 
 def made() -> first_credentials.GeneratedPassword:

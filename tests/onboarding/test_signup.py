@@ -175,7 +175,7 @@ def test_another_browser_begins_its_own(work):
 
 
 @pytest.mark.parametrize(
-    ("differs", "message"),
+    ("overrides", "message"),
     [
         ({"status_code": "2", "status_name": "Closed"}, "closed"),
         ({"status_code": "4", "status_name": "Proposed to open"}, "open"),
@@ -183,9 +183,9 @@ def test_another_browser_begins_its_own(work):
         ({"type_code": "29", "type_name": "Higher education institutions"}, "register"),
     ],
 )
-def test_schools_that_cannot_register_are_told_why(work, differs, message):
+def test_schools_that_cannot_register_are_told_why(work, overrides, message):
     with pytest.raises(signup.CannotRegister) as refused, work():
-        signup.school_to_register(a_school(**differs).id, None)
+        signup.school_to_register(a_school(**overrides).id, None)
     assert message in refused.value.message
     assert refused.value.next_steps == (("Find another school", "/register"),)
 

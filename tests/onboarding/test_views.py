@@ -16,9 +16,9 @@ ISSUER = load().server.issuer
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 
 
-def types_details(visitor, school, pending=None, **differs):
+def types_details(visitor, school, pending=None, **overrides):
     visitor.opens(f"/register/details?school={school.id}" + (f"&next={quote(pending)}" if pending else ""))
-    return visitor.presses("sign-up", **(JO | differs))
+    return visitor.presses("sign-up", **(JO | overrides))
 
 
 def link(outbox):

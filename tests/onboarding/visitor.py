@@ -86,10 +86,10 @@ class Visitor:
         self.page = Page(self.client.get(path, follow_redirects=True))
         return self.page
 
-    def presses(self, button: str, **typed: Any) -> Page:
+    def presses(self, button: str, **fields: Any) -> Page:
         """Fill in what is `typed` and press a button; None unticks."""
         before = self.page
-        sent = before.fields(button) | typed
+        sent = before.fields(button) | fields
         _, form = before.form_of(button)
         return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
 

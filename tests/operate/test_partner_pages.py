@@ -35,12 +35,12 @@ def test_a_person_is_invited_listed_and_removed(ops, stranger, partner_id, work,
     ops.opens("/operate")
     ops.opens(ops.page.find("a", string="Partners")["href"])
     ops.opens(ops.page.find("a", string="Assembly")["href"])
-    assert "Assembly Connector" in ops.sees
+    assert "Assembly Connector" in ops.page_text
     ops.sends_again(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
-    assert ops.answer.status_code == 303
+    assert ops.response.status_code == 303
     assert outbox.last("developer_invitation").to == "sam@assembly.example"
     ops.opens(f"/operate/partners/{partner_id}")
-    assert "Sam Lee , sam@assembly.example owner invited" in ops.sees
+    assert "Sam Lee , sam@assembly.example owner invited" in ops.page_text
     with work():
         sam = DEVELOPERS.of_address("sam@assembly.example")
         assert sam.is_owner
@@ -48,14 +48,14 @@ def test_a_person_is_invited_listed_and_removed(ops, stranger, partner_id, work,
         sam_id = sam.id
     ops.sends_again(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
     ops.opens(f"/operate/partners/{partner_id}")
-    assert "removed" in ops.sees
+    assert "removed" in ops.page_text
     assert stranger.opens(outbox.last("developer_invitation").path).status_code != 200
 
 
 def test_a_wrong_address_is_named_and_nothing_typed_is_lost(ops, partner_id, outbox):
     ops.sends(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
-    assert ops.answer.status_code == 422
-    assert "not an e-mail address" in ops.sees
+    assert ops.response.status_code == 422
+    assert "not an e-mail address" in ops.page_text
     assert ops.page.find(id="name")["value"] == "Sam Lee"
     assert outbox.all("developer_invitation") == []
 

@@ -29,8 +29,8 @@ class Server:
         return responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
-        if answer := self.answers.get(address):
-            return answer
+        if response := self.answers.get(address):
+            return response
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -102,11 +102,11 @@ def _templates(app, monkeypatch):
 def posted(work):
     """`posted("jo@oakhill.example")` posts a mail, `posted("+44…")` a text message; gives the id."""
 
-    def write(to="jo@oakhill.example", **differs):
+    def write(to="jo@oakhill.example", **overrides):
         with work():
             if to.startswith("+"):
-                return post.sms("hello", to=to, **({"code": "123456"} | differs))
-            return post.email("hello", to=to, **({"name": "Jo", "link": "https://us.example/v/x"} | differs))
+                return post.sms("hello", to=to, **({"code": "123456"} | overrides))
+            return post.email("hello", to=to, **({"name": "Jo", "link": "https://us.example/v/x"} | overrides))
 
     return write
 

@@ -97,9 +97,11 @@ class TestSmtp:
         deliver_all()
         assert row(message).sent_at
 
-    @pytest.mark.parametrize(("answer", "fails"), [("554 5.7.1 spam", True), ("452 4.3.1 disk full", False)])
-    def test_a_message_refused_after_it_was_read_fails_or_waits(self, server, posted, row, deliver_all, answer, fails):
-        server.after_data = answer
+    @pytest.mark.parametrize(("response", "fails"), [("554 5.7.1 spam", True), ("452 4.3.1 disk full", False)])
+    def test_a_message_refused_after_it_was_read_fails_or_waits(
+        self, server, posted, row, deliver_all, response, fails
+    ):
+        server.after_data = response
         message = posted()
         deliver_all()
         assert bool(row(message).failed_at) is fails
@@ -259,7 +261,7 @@ class TestSmsGateway:
 
         class Gateway(BaseHTTPRequestHandler):
             requests: ClassVar[list[tuple[str, dict[str, str], dict[str, str]]]] = []
-            answer = 200
+            response = 200
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -291,16 +293,18 @@ class TestSmsGateway:
         assert row(sent).sent_at
 
     @pytest.mark.parametrize(
-        ("answer", "fails"),
+        ("response", "fails"),
         [(400, True), (422, True), (499, True), (401, False), (403, False), (404, False), (405, False), (408, False),
          (425, False), (429, False), (500, False), (503, False), (302, False)],
     )  # fmt: skip
-    def test_a_refusal_is_for_good_and_the_rest_is_tried_again(self, gateway, posted, row, deliver_all, answer, fails):
-        gateway.answer = answer
+    def test_a_refusal_is_for_good_and_the_rest_is_tried_again(
+        self, gateway, posted, row, deliver_all, response, fails
+    ):
+        gateway.answer = response
         message = posted("+447700900123")
         deliver_all()
         assert bool(row(message).failed_at) is fails
-        assert f"answered {answer}" in row(message).last_error
+        assert f"answered {response}" in row(message).last_error
 
     def test_a_gateway_that_is_not_there_keeps_every_message(self, change_settings, posted, row, deliver_all):
         change_settings(sms={"channel": "http", "gateway_url": f"http://127.0.0.1:{free_port()}/"})

@@ -47,9 +47,9 @@ def test_retry_sends_it_again(idp, failed, server, work, row):
 
 
 def test_what_did_not_fail_is_not_retried(idp, failed, row):
-    answer = idp("retry", failed, "msg_unknown")
-    assert answer.exit_code == 1
-    assert "no failed message" in answer.stderr
+    result = idp("retry", failed, "msg_unknown")
+    assert result.exit_code == 1
+    assert "no failed message" in result.stderr
     assert row(failed).failed_at
 
 

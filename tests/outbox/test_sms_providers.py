@@ -173,8 +173,8 @@ class TestNotify:
     def test_a_bad_number_is_final_and_the_rest_is_tried_again(
         self, notify, posted, row, deliver_all, status, error, body, fails
     ):
-        answer = {"status_code": status, "errors": [{"error": error, "message": body}]}
-        notify.status, notify.body = status, json.dumps(answer).encode()
+        response = {"status_code": status, "errors": [{"error": error, "message": body}]}
+        notify.status, notify.body = status, json.dumps(response).encode()
         message = posted(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
@@ -382,8 +382,8 @@ class TestForgeries:
         assert web.post(f"/receipts/sms/{message}", data=fields, headers=headers).status_code == 401
 
     def test_it_is_not_read_when_it_is_large(self, notify, web):
-        answer = web.post("/receipts/sms", data=b"x" * 20_000, headers={"Authorization": f"Bearer {RECEIPT_TOKEN}"})
-        assert answer.status_code == 413
+        response = web.post("/receipts/sms", data=b"x" * 20_000, headers={"Authorization": f"Bearer {RECEIPT_TOKEN}"})
+        assert response.status_code == 413
 
     @pytest.mark.parametrize(
         "body", [b"", b"[]", b"[" * 15_000, b"{}", b'{"reference": 7, "status": "delivered"}', b"\xff"]

@@ -33,9 +33,9 @@ class Program:
     def gets(self, path: str, *, status: int = 200, **headers: str) -> TestResponse:
         """What it gets, having checked the status."""
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        answer = self.web.get(path, headers={**own, **headers})
-        assert answer.status_code == status, answer.text
-        return answer
+        response = self.web.get(path, headers={**own, **headers})
+        assert response.status_code == status, response.text
+        return response
 
     def schools(self, path: str = "/api/schools") -> dict[str, Any]:
         """The schools of one page, by their Estab IDs."""
@@ -44,10 +44,10 @@ class Program:
 
 @pytest.fixture
 def new_program(work, web, clock):
-    def make(**differs: Any) -> Program:
+    def make(**overrides: Any) -> Program:
         with work():
             grants = frozenset({"client_credentials", "authorization_code", "refresh_token"})
-            client = a_client(client_scopes=OWN_SCOPES, grant_types=grants, **differs)
+            client = a_client(client_scopes=OWN_SCOPES, grant_types=grants, **overrides)
         return Program(Partner(client.id), web)
 
     return make
@@ -62,13 +62,13 @@ def program(new_program) -> Program:
 def authorised(work, clock):
     """Have a new school authorise a program's application; returns who did."""
 
-    def make(program: Program, name: str, agreed: frozenset[str] = AGREED, *, days: int = 365, **differs: Any) -> Any:
+    def make(program: Program, name: str, agreed: frozenset[str] = AGREED, *, days: int = 365, **overrides: Any) -> Any:
         from idp.partners import registry
 
         with work():
             client = registry.client(program.partner.id)
             assert client
-            owner = an_administrator(an_estab(a_school(name=name), **differs))
+            owner = an_administrator(an_estab(a_school(name=name), **overrides))
             authorise.give(
                 client, agreed, by=owner.memberships[0], agreement=client.agreement_version,
                 until=clock.now() + timedelta(days=days), second_step=True,

@@ -25,9 +25,9 @@ def bound(web, work, clock):
 def asks(web, bound):
     signer, token = bound
 
-    def ask(*, scheme="DPoP", path="/api/schools", **differs):
-        prove = differs.pop("prove", True)
-        proof = signer.proof("GET", path, token, **differs) if prove else None
+    def ask(*, scheme="DPoP", path="/api/schools", **overrides):
+        prove = overrides.pop("prove", True)
+        proof = signer.proof("GET", path, token, **overrides) if prove else None
         headers = {"Authorization": f"{scheme} {token}"} | ({"DPoP": proof} if proof else {})
         return web.get("/api/schools", headers=headers)
 
@@ -42,7 +42,7 @@ def test_with_its_proof_it_is_answered_once(web, bound, asks):
 
 
 @pytest.mark.parametrize(
-    ("differs", "code"),
+    ("overrides", "code"),
     [
         ({"scheme": "Bearer"}, "invalid_token"),
         ({"prove": False}, "invalid_dpop_proof"),
@@ -52,7 +52,7 @@ def test_with_its_proof_it_is_answered_once(web, bound, asks):
     ],
     ids=["as a bearer token", "without a proof", "proof for elsewhere", "proof of another key", "proof without token"],
 )
-def test_otherwise_it_is_refused_with_a_dpop_challenge(asks, differs, code):
-    refused = asks(**differs)
+def test_otherwise_it_is_refused_with_a_dpop_challenge(asks, overrides, code):
+    refused = asks(**overrides)
     assert (refused.status_code, refused.json["code"]) == (401, code)
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")

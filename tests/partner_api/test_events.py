@@ -21,28 +21,28 @@ def polls(program):
 
     def ask(client=program, *, status=200, **document):
         headers = {"Authorization": f"Bearer {client.token}"}
-        answer = client.web.post("/api/events/poll", json=document, headers=headers)
-        assert answer.status_code == status, answer.text
-        return answer.json
+        response = client.web.post("/api/events/poll", json=document, headers=headers)
+        assert response.status_code == status, response.text
+        return response.json
 
     return ask
 
 
 @pytest.fixture
 def new_program(new_program):
-    def make(**differs):
-        return new_program(**({"events_method": event_types.POLL} | differs))
+    def make(**overrides):
+        return new_program(**({"events_method": event_types.POLL} | overrides))
 
     return make
 
 
 @pytest.fixture
 def claims_of(work):
-    def read(answer):
+    def read(response):
         with work():
             keys = json.loads(ring.jwks()[0])
-        claims = [verified(token, keys)[1] for token in answer["sets"].values()]
-        assert [claim["jti"] for claim in claims] == list(answer["sets"])
+        claims = [verified(token, keys)[1] for token in response["sets"].values()]
+        assert [claim["jti"] for claim in claims] == list(response["sets"])
         return claims
 
     return read
@@ -90,9 +90,9 @@ def test_no_more_than_a_hundred_come_at_once(program, polls, work):
     with work():
         for number in range(poll.MAX_EVENTS + 1):
             streams.verify(program.partner.id, str(number))
-    answer = polls(maxEvents=100000)
-    assert len(answer["sets"]) == poll.MAX_EVENTS
-    assert answer["moreAvailable"]
+    response = polls(maxEvents=100000)
+    assert len(response["sets"]) == poll.MAX_EVENTS
+    assert response["moreAvailable"]
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def test_a_person_who_is_not_registered_to_ask_is_told_how_it_is(new_program, po
 
 def test_a_verification_comes_with_the_state_that_was_sent_along(program, polls, claims_of):
     headers = {"Authorization": f"Bearer {program.token}"}
-    answer = program.web.post("/api/events/verification", json={"state": "it is me"}, headers=headers)
-    assert answer.status_code == 202
+    response = program.web.post("/api/events/verification", json={"state": "it is me"}, headers=headers)
+    assert response.status_code == 202
     [claims] = claims_of(polls())
-    assert claims["jti"] == answer.json["jti"]
+    assert claims["jti"] == response.json["jti"]
     assert claims["sub_id"] == {"format": "opaque", "id": program.partner.id}
     assert claims["events"] == {
         "https://schemas.openid.net/secevent/ssf/event-type/verification": {"state": "it is me"}
@@ -132,8 +132,8 @@ def test_a_verification_comes_with_the_state_that_was_sent_along(program, polls,
 def test_a_client_that_gets_no_events_cannot_have_one_sent(new_program):
     program = new_program(events_method=None).signs_in("events")
     headers = {"Authorization": f"Bearer {program.token}"}
-    answer = program.web.post("/api/events/verification", json={}, headers=headers)
-    assert (answer.status_code, answer.json["code"]) == (409, "no_event_stream")
+    response = program.web.post("/api/events/verification", json={}, headers=headers)
+    assert (response.status_code, response.json["code"]) == (409, "no_event_stream")
 
 
 def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, polls, change_settings):

@@ -37,8 +37,8 @@ def posts(program):
 
 @pytest.fixture
 def invites(posts):
-    def invite(*, status=201, key=None, by=None, **differs):
-        document = {"urn": "123456", "contact": HEAD, "scope": "school students"} | differs
+    def invite(*, status=201, key=None, by=None, **overrides):
+        document = {"urn": "123456", "contact": HEAD, "scope": "school students"} | overrides
         headers = {} if key is None else {"Idempotency-Key": key}
         given = {} if by is None else {"by": by}
         document = {name: value for name, value in document.items() if value is not None}
@@ -78,12 +78,12 @@ def test_all_that_is_wrong_is_named(invites):
     assert problem["code"] == "invalid_invitation"
     assert [error["field"] for error in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
     assert problem["type"].endswith("/api#invalid_invitation")
-    for differs, field in (
+    for overrides, field in (
         ({"scope": "nonsense"}, "scope"),
         ({"urn": None}, "urn"),
         ({"dfe_number": "2131234"}, "urn"),
     ):
-        assert invites(**differs, status=422)["errors"][0]["field"] == field
+        assert invites(**overrides, status=422)["errors"][0]["field"] == field
 
 
 @pytest.mark.parametrize(

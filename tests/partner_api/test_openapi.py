@@ -30,8 +30,8 @@ def api(databases):
                 events_method=event_types.POLL,
             ).id
         form = {"grant_type": "client_credentials", "scope": "schools.list invitations events"}
-        answer = requests.post(f"{issuer}/oauth/token", form, auth=(client, secret_of(client)), timeout=20)
-        token = answer.json()["access_token"]
+        response = requests.post(f"{issuer}/oauth/token", form, auth=(client, secret_of(client)), timeout=20)
+        token = response.json()["access_token"]
         yield schemathesis.openapi.from_url(f"{issuer}/api/openapi.json"), token
 
 

@@ -21,15 +21,15 @@ def explained(built):
 
 @pytest.fixture
 def is_problem(explained):
-    def check(answer, code):
-        problem = answer.json
-        assert answer.content_type == "application/problem+json"
-        assert (problem["code"], problem["status"]) == (code, answer.status_code)
+    def check(response, code):
+        problem = response.json
+        assert response.content_type == "application/problem+json"
+        assert (problem["code"], problem["status"]) == (code, response.status_code)
         assert problem["type"] == f"http://localhost:5000/api#{code}"
         assert code in explained
         assert problem["title"]
         assert problem["detail"]
-        assert problem["request_id"] == answer.headers["X-Request-ID"]
+        assert problem["request_id"] == response.headers["X-Request-ID"]
         return problem["detail"]
 
     return check

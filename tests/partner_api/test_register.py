@@ -17,9 +17,9 @@ def schools(work):
 
 
 def test_schools_are_found_while_one_types(program):
-    answer = program.gets("/api/register/schools?q=willo").json
-    assert answer["searched_as"] == "name"
-    assert {school["name"]: school["can_register"] for school in answer["schools"]} == {
+    response = program.gets("/api/register/schools?q=willo").json
+    assert response["searched_as"] == "name"
+    assert {school["name"]: school["can_register"] for school in response["schools"]} == {
         "Willowbank School": True, "Willow Lane School": False,
     }  # fmt: skip
     [found] = program.gets("/api/register/schools?q=NR4+6JT").json["schools"]
@@ -30,8 +30,8 @@ def test_schools_are_found_while_one_types(program):
 
 
 def test_no_more_schools_are_answered_than_wanted(program):
-    answer = program.gets("/api/register/schools?q=willow&limit=1").json
-    assert (len(answer["schools"]), answer["more"]) == (1, True)
+    response = program.gets("/api/register/schools?q=willow&limit=1").json
+    assert (len(response["schools"]), response["more"]) == (1, True)
 
 
 def test_nothing_found_is_an_answer_too(program):

@@ -84,12 +84,12 @@ def authorise_client(program):
 
 def test_pages_follow_one_another_to_the_end(program, authorised):
     expected = {of(authorised(program, f"School {number}")) for number in range(7)}
-    answer, pages = program.gets("/api/schools?limit=3").json, []
+    response, pages = program.gets("/api/schools?limit=3").json, []
     while True:
-        pages.append([school["estab_id"] for school in answer["schools"]])
-        if "next" not in answer:
+        pages.append([school["estab_id"] for school in response["schools"]])
+        if "next" not in response:
             break
-        answer = program.gets(f"/api/schools?limit=3&cursor={answer['next']}").json
+        response = program.gets(f"/api/schools?limit=3&cursor={response['next']}").json
     assert [len(page) for page in pages] == [3, 3, 1]
     assert {estab for page in pages for estab in page} == expected
 

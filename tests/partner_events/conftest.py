@@ -34,9 +34,9 @@ def other_endpoint():
 def streaming(work):
     """`streaming(url)` is a new client whose events are pushed there."""
 
-    def make(url, **differs):
+    def make(url, **overrides):
         with work():
-            return a_client(events_method=event_types.PUSH, events_endpoint_url=url, **differs).id
+            return a_client(events_method=event_types.PUSH, events_endpoint_url=url, **overrides).id
 
     return make
 
@@ -79,9 +79,9 @@ class School:
 def a_school(work, client_id):
     """`a_school()` is a verified school that may decide about the client."""
 
-    def make(**differs):
+    def make(**overrides):
         with work():
-            estab = an_estab(**differs)
+            estab = an_estab(**overrides)
             return School(work, client_id, estab.id, estab.estab_id, an_administrator(estab))
 
     return make

@@ -59,9 +59,9 @@ def test_replay_delivers_named_events_or_all_since_a_moment(idp, tell, push, end
 @pytest.mark.parametrize("words", [[], ["evt_unknown"], ["evt_x", "--since", "2026-01-01"]])
 def test_a_replay_of_nothing_says_so(idp, tell, client_id, words):
     tell()
-    answer = idp("replay", client_id, *words)
-    assert answer.exit_code != 0
-    assert "event" in answer.stderr.lower()
+    result = idp("replay", client_id, *words)
+    assert result.exit_code != 0
+    assert "event" in result.stderr.lower()
 
 
 def test_verify_sends_an_event(idp, push, endpoint, client_id):
@@ -96,9 +96,9 @@ def test_the_header_is_set_from_a_file_or_the_keyboard_and_removed_and_never_sho
 @pytest.mark.parametrize("header", [" Bearer x", "Bearer \x07", "Bearer \N{SNOWMAN}", "x" * 2049])
 def test_a_header_that_cannot_be_sent_is_refused(idp, client_id, header, scratch):
     (scratch / "header").write_text(header)
-    answer = idp("event-header", client_id, "--file", str(scratch / "header"), group=clients)
-    assert answer.exit_code == 1
-    assert "visible ASCII" in answer.stderr
+    result = idp("event-header", client_id, "--file", str(scratch / "header"), group=clients)
+    assert result.exit_code == 1
+    assert "visible ASCII" in result.stderr
 
 
 def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, tell, push, endpoint, clock):

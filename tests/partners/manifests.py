@@ -5,7 +5,7 @@ from typing import Any
 from idp.foundation.setting_types import ROOT
 
 
-def a_manifest(**differs: Any) -> dict[str, Any]:
+def a_manifest(**overrides: Any) -> dict[str, Any]:
     """A confidential web application; a value of None leaves its name out."""
     manifest: dict[str, Any] = {
         "partner": "Assembly", "client_name": "Assembly", "client_uri": "https://assembly.example",
@@ -16,7 +16,7 @@ def a_manifest(**differs: Any) -> dict[str, Any]:
         "agreement_version": "2026-01",
         "scopes": {"required": ["openid", "email", "offline_access", "students"], "optional": ["attendance"]},
     }  # fmt: skip
-    return {name: value for name, value in (manifest | differs).items() if value is not None}
+    return {name: value for name, value in (manifest | overrides).items() if value is not None}
 
 
 def example_with_secret() -> str:

@@ -34,9 +34,9 @@ def idp(app):
 def registered(idp, example):
     """The example is registered; its client_id and secret."""
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
-    answer = idp("clients", "register", example, "--json")
-    assert answer.exit_code == 0, answer.output
-    body = json.loads(answer.stdout)
+    result = idp("clients", "register", example, "--json")
+    assert result.exit_code == 0, result.output
+    body = json.loads(result.stdout)
     return body["client_id"], body["client_secret"]
 
 
@@ -50,17 +50,17 @@ def test_a_client_is_registered_and_its_secret_shown_once(idp, registered, work)
     with work():
         assert works(client_id, secret)
     for words in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
-        answer = idp("clients", *words)
-        assert client_id in answer.stdout
-        assert secret not in answer.stdout
+        result = idp("clients", *words)
+        assert client_id in result.stdout
+        assert secret not in result.stdout
 
 
 def test_it_is_told_in_words_without_json(idp, registered):
-    answer = idp("clients", "rotate-secret", registered[0], "--overlap", "12h")
-    assert answer.exit_code == 0
-    assert "client_secret  " in answer.stdout
-    assert "not shown again" in answer.stdout
-    assert "former secret works until" in answer.stdout
+    result = idp("clients", "rotate-secret", registered[0], "--overlap", "12h")
+    assert result.exit_code == 0
+    assert "client_secret  " in result.stdout
+    assert "not shown again" in result.stdout
+    assert "former secret works until" in result.stdout
 
 
 def test_terms_of_service_are_shown_and_logos_are_not(idp, registered):
@@ -84,29 +84,29 @@ def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, r
     file = scratch / "secret"
     file.write_text("old and readable by all")
     file.chmod(0o644)
-    answer = idp("clients", "rotate-secret", registered[0], "--secret-file", str(file))
+    result = idp("clients", "rotate-secret", registered[0], "--secret-file", str(file))
 
     secret = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert secret not in answer.stdout
+    assert secret not in result.stdout
     with work():
         assert works(registered[0], secret)
 
 
 def test_a_manifest_without_its_partner_says_what_to_do_first(idp, example):
-    answer = idp("clients", "register", example)
-    assert answer.exit_code == 1
-    assert "idp partners add" in answer.stderr
+    result = idp("clients", "register", example)
+    assert result.exit_code == 1
+    assert "idp partners add" in result.stderr
 
 
 def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, registered, scratch):
     manifest = scratch / "client.toml"
     manifest.write_text('partner = "Assembly"\nredirect_uris = ["javascript:1"]\npurpos = "x"\n')
-    answer = idp("clients", "register", str(manifest))
+    result = idp("clients", "register", str(manifest))
 
-    assert answer.exit_code == 1
+    assert result.exit_code == 1
     for name in ("redirect_uris", "purpos: there is no such name", "client_name: is missing", "scopes: is missing"):
-        assert name in answer.stderr
+        assert name in result.stderr
     assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
 
 
@@ -122,8 +122,8 @@ def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, re
     file = scratch / "client.json"
     file.write_text(json.dumps(manifest | {"scope": "openid email offline_access schools.list"}), "utf-8")
 
-    answer = idp("clients", "register", str(file))
-    assert answer.exit_code == 0, answer.output
+    result = idp("clients", "register", str(file))
+    assert result.exit_code == 0, result.output
     shown = json.loads(idp("clients", "show", "in-json", "--json").stdout)
     assert (shown["required_scopes"], shown["client_scopes"]) == (
         ["openid", "email", "offline_access"],
@@ -137,9 +137,9 @@ def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, re
 
 def test_registering_twice_is_refused_and_updating_is_not(idp, registered, example):
     assert idp("clients", "register", example).exit_code == 1
-    answer = idp("clients", "update", example)
-    assert answer.exit_code == 0, answer.output
-    assert "client_secret" not in answer.stdout
+    result = idp("clients", "update", example)
+    assert result.exit_code == 0, result.output
+    assert "client_secret" not in result.stdout
 
 
 def test_disabling_and_enabling(idp, registered, work):
@@ -165,15 +165,15 @@ def test_disabling_and_enabling(idp, registered, work):
     ],
 )
 def test_what_is_not_there_is_said_and_the_exit_code_is_one(idp, words):
-    answer = idp(*words)
-    assert answer.exit_code == 1
-    assert "There is no" in answer.stderr
+    result = idp(*words)
+    assert result.exit_code == 1
+    assert "There is no" in result.stderr
 
 
 @pytest.mark.parametrize("overlap", ["", "7", "d", "-1d", "1w", "1.5h", "99999d"])
 def test_an_overlap_is_a_number_and_a_unit(idp, registered, overlap):
-    answer = idp("clients", "rotate-secret", registered[0], "--overlap", overlap)
-    assert answer.exit_code == 2
+    result = idp("clients", "rotate-secret", registered[0], "--overlap", overlap)
+    assert result.exit_code == 2
 
 
 def test_before_anything_is_there_lists_say_so(idp):

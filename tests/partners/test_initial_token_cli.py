@@ -43,16 +43,16 @@ def test_a_token_is_issued_and_shown_once(idp, partner, work):
 
 
 def test_it_says_what_was_issued_in_words(idp, partner):
-    answer = idp("issue", partner, "--required", "openid")
-    assert answer.exit_code == 0
-    assert f"{partner} may register 1 client(s) until" in answer.output
+    result = idp("issue", partner, "--required", "openid")
+    assert result.exit_code == 0
+    assert f"{partner} may register 1 client(s) until" in result.output
 
 
 def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scratch):
     file = scratch / "token"
-    answer = idp("issue", partner, "--required", "openid", "--secret-file", str(file))
+    result = idp("issue", partner, "--required", "openid", "--secret-file", str(file))
     token = file.read_text().strip()
-    assert token not in answer.output
+    assert token not in result.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -77,9 +77,9 @@ def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, w
     ],
 )
 def test_what_is_wrong_is_said(idp, partner, arguments, words):
-    answer = idp("issue", partner, *arguments)
-    assert answer.exit_code in {1, 2}
-    assert words in answer.output
+    result = idp("issue", partner, *arguments)
+    assert result.exit_code in {1, 2}
+    assert words in result.output
 
 
 def test_unknown_names_are_said(idp):

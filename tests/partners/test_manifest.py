@@ -103,7 +103,7 @@ def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"client_id": "adm_abcdefghijklmnop"},
         {"client_id": "UPPER"},
@@ -127,8 +127,8 @@ def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
         {"resource_scopes": ["pupils"], "resource": "https://data.example"},
     ],
 )
-def test_what_is_wrong_is_named(differs):
-    assert set(faults(a_manifest(**differs))) == {next(iter(differs))}
+def test_what_is_wrong_is_named(overrides):
+    assert set(faults(a_manifest(**overrides))) == {next(iter(overrides))}
 
 
 def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():

@@ -19,8 +19,8 @@ def snapshot(client_id):
     return client
 
 
-def registered(**differs):
-    client, secret = registry.register(a_manifest(**differs))
+def registered(**overrides):
+    client, secret = registry.register(a_manifest(**overrides))
     assert secret
     return client, secret
 

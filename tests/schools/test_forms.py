@@ -8,10 +8,10 @@ from tests.html import parse
 class Page:
     """What the page says, and what is on it."""
 
-    def __init__(self, answer):
-        self.status = answer.status_code
-        self.location = answer.headers.get("Location", "")
-        self.html = parse(answer.get_data(as_text=True))
+    def __init__(self, response):
+        self.status = response.status_code
+        self.location = response.headers.get("Location", "")
+        self.html = parse(response.get_data(as_text=True))
         self.text = " ".join(self.html.get_text(" ").split())
 
     @property

@@ -177,34 +177,34 @@ def test_equal_names_have_a_fixed_order(find):
 )
 def test_a_misspelt_word_becomes_its_nearest_and_the_answer_says_so(register, work, typed, repaired):
     with work():
-        answer = search.find(typed)
+        result = search.find(typed)
 
-        assert answer.repaired == ((repaired,) if repaired else ())
-        assert bool(answer.results) is bool(repaired)
+        assert result.repaired == ((repaired,) if repaired else ())
+        assert bool(result.results) is bool(repaired)
 
 
 def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register, work):
     with work():
-        answer = search.find("xylophonique willow bank")
+        response = search.find("xylophonique willow bank")
 
-        assert [result.school.name for result in answer.results] == ["Willow Bank Primary School"]
-        assert answer.dropped == ("xylophonique",)
+        assert [result.school.name for result in response.results] == ["Willow Bank Primary School"]
+        assert response.dropped == ("xylophonique",)
 
 
 def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(register, work):
     with work():
-        answer = search.find("willow bank leeds")
+        response = search.find("willow bank leeds")
 
-        assert [result.school.name for result in answer.results] == ["Willow Bank Primary School"]
-        assert answer.dropped == ("leeds",)
+        assert [result.school.name for result in response.results] == ["Willow Bank Primary School"]
+        assert response.dropped == ("leeds",)
 
 
 def test_a_search_without_results_says_how_it_was_read(register, work):
     with work():
-        answer = search.find("999/9999")
+        result = search.find("999/9999")
 
-        assert (answer.results, answer.more) == ((), False)
-        assert answer.reading.description == "the DfE number 999/9999"
+        assert (result.results, result.more) == ((), False)
+        assert result.reading.description == "the DfE number 999/9999"
 
 
 def test_an_unknown_postcode_is_searched_for_as_a_name(find, work):
@@ -243,11 +243,11 @@ def test_the_date_of_the_register_is_returned(register, work):
 
 
 def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, monkeypatch):
-    typed = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
+    texts = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
     with work():
-        by_sorting = [[result.school.id for result in search.find(text).results] for text in typed]
+        by_sorting = [[result.school.id for result in search.find(text).results] for text in texts]
         monkeypatch.setattr(name_search, "MANY_SCHOOLS", 0)
-        by_walking = [[one.school.id for one in search.find(text).results] for text in typed]
+        by_walking = [[one.school.id for one in search.find(text).results] for text in texts]
 
     assert by_walking == by_sorting
 

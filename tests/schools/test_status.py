@@ -9,13 +9,13 @@ from idp.schools import status
 from idp.schools.models import School
 
 
-def a_school(**differs):
+def a_school(**overrides):
     values = {"status_code": "1", "status_name": "Open", "type_code": "1", "closed_on": None, "opened_on": None}
-    return School(**(values | {"left_register_on": None} | differs))
+    return School(**(values | {"left_register_on": None} | overrides))
 
 
 @pytest.mark.parametrize(
-    ("differs", "words"),
+    ("overrides", "words"),
     [
         ({}, "Open"),
         ({"status_code": "3", "closed_on": date(2031, 8, 31)}, "Open, closing on 31 August 2031"),
@@ -29,8 +29,8 @@ def a_school(**differs):
         ({"left_register_on": date(2026, 1, 1)}, "No longer in the register"),
     ],
 )
-def test_a_state_is_described_in_words(clock, differs, words):
-    assert status.describe(a_school(**differs)) == words
+def test_a_state_is_described_in_words(clock, overrides, words):
+    assert status.describe(a_school(**overrides)) == words
 
 
 def test_a_school_closes_when_its_last_day_is_over_in_britain():
@@ -41,13 +41,13 @@ def test_a_school_closes_when_its_last_day_is_over_in_britain():
         assert status.describe(school) == "Open, due to close"
 
 
-@pytest.mark.parametrize("differs", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
-def test_open_schools_may_register_wherever_they_are(differs):
-    assert status.reason_not_to_register(a_school(**differs)) is None
+@pytest.mark.parametrize("overrides", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
+def test_open_schools_may_register_wherever_they_are(overrides):
+    assert status.reason_not_to_register(a_school(**overrides)) is None
 
 
 @pytest.mark.parametrize(
-    ("differs", "message"),
+    ("overrides", "message"),
     [
         ({"status_code": "2"}, "has closed"),
         ({"status_code": "4", "opened_on": date(2031, 9, 1)}, "register on 1 September 2031"),
@@ -59,5 +59,5 @@ def test_open_schools_may_register_wherever_they_are(differs):
         ({"left_register_on": date(2026, 1, 1)}, "no longer in the national register"),
     ],
 )
-def test_other_schools_get_the_reason_not_to_register(differs, message):
-    assert message in status.reason_not_to_register(a_school(**differs))
+def test_other_schools_get_the_reason_not_to_register(overrides, message):
+    assert message in status.reason_not_to_register(a_school(**overrides))

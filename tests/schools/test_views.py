@@ -10,10 +10,10 @@ def typed(register, web):
 
 
 def test_the_list_shows_what_distinguishes_schools(typed):
-    answer = typed("312/4567").json
+    response = typed("312/4567").json
 
-    assert answer["more"] is False
-    (school,) = answer["results"]
+    assert response["more"] is False
+    (school,) = response["results"]
     assert school.pop("id") > 0
     assert school == {
         "name": "Willow Bank Primary School",
@@ -27,9 +27,9 @@ def test_the_list_shows_what_distinguishes_schools(typed):
 
 
 def test_the_list_is_short_and_says_when_there_is_more(typed):
-    answer = typed("school").json
+    response = typed("school").json
 
-    assert (len(answer["results"]), answer["more"]) == (8, True)
+    assert (len(response["results"]), response["more"]) == (8, True)
 
 
 def test_a_closed_school_is_in_the_list_as_closed(typed):
@@ -39,18 +39,18 @@ def test_a_closed_school_is_in_the_list_as_closed(typed):
 
 
 def test_the_list_may_be_cached_publicly_and_sets_no_cookie(typed):
-    answer = typed("willow")
+    response = typed("willow")
 
-    assert answer.headers["Cache-Control"] == "public, max-age=300"
-    assert "Set-Cookie" not in answer.headers
+    assert response.headers["Cache-Control"] == "public, max-age=300"
+    assert "Set-Cookie" not in response.headers
 
 
 @pytest.mark.parametrize("text", ["", "x", "\0", "%00", "ﬀ" * 5000, "\ud83c", "%", "_", "12345678901"])
 def test_no_typed_text_is_an_error(typed, text):
-    answer = typed(text.encode("utf-8", "surrogatepass"))
+    response = typed(text.encode("utf-8", "surrogatepass"))
 
-    assert answer.status_code == 200
-    assert answer.json["results"] == []
+    assert response.status_code == 200
+    assert response.json["results"] == []
 
 
 def test_without_a_register_nothing_is_found(web):

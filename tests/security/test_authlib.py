@@ -87,8 +87,8 @@ def signer(world):
         return Signer(client.id, dpop_key=key("ES256", 9))
 
 
-def signed_request(signer, **differs):
-    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters()} | differs
+def signed_request(signer, **overrides):
+    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters()} | overrides
     return signed(claims, signer.key, "ES256")
 
 
@@ -130,9 +130,9 @@ def test_10_two_ways_to_authenticate_are_one_too_many(web, world):
 def test_11_an_assertion_is_for_us_for_minutes_and_for_the_client_named(web, signer):
     now = int(clock.now().timestamp())
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
-    for differs in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "somebody"}):
-        answer = signer.posts(web, "/oauth/token", form, signer.assertion(**differs))
-        assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
+    for overrides in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "somebody"}):
+        response = signer.posts(web, "/oauth/token", form, signer.assertion(**overrides))
+        assert (response.status_code, response.json["error"]) == (401, "invalid_client")
     other = signer.posts(web, "/oauth/token", {**form, "client_id": "somebody"})
     assert other.json["error"] == "invalid_client"
     assert signer.posts(web, "/oauth/token", form).json["error"] == "invalid_grant"
@@ -215,8 +215,8 @@ def test_23_prompt_none_is_ours_to_judge(web, world):
 def test_24_every_error_at_authorize_carries_iss(web, world):
     response = follow(web, web.get(world.partner.link()))
     assert page(response).find(id="cancel")
-    for differs in ({"prompt": "none"}, {"scope": "x"}, {"response_type": "token"}):
-        assert sent(web.get(world.partner.link(**differs)))["iss"] == "http://localhost:5000"
+    for overrides in ({"prompt": "none"}, {"scope": "x"}, {"response_type": "token"}):
+        assert sent(web.get(world.partner.link(**overrides)))["iss"] == "http://localhost:5000"
 
 
 def test_25_form_post_values_are_whole(web, world):
@@ -240,9 +240,9 @@ def test_27_two_proofs_are_not_joined_into_one(web, signer):
     proofs = [signer.proof("POST", "/oauth/token") for _ in range(2)]
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_assertion": signer.assertion(),
             "client_assertion_type": ASSERTION}  # fmt: skip
-    answer = web.post("/oauth/token", data=form, headers=[("DPoP", proof) for proof in proofs])
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_dpop_proof")
-    assert "WWW-Authenticate" not in answer.headers
+    response = web.post("/oauth/token", data=form, headers=[("DPoP", proof) for proof in proofs])
+    assert (response.status_code, response.json["error"]) == (400, "invalid_dpop_proof")
+    assert "WWW-Authenticate" not in response.headers
 
 
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
@@ -251,8 +251,8 @@ def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     with world.work() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
-    answer = world.partner.refreshes(web, tokens["refresh_token"])
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+    response = world.partner.refreshes(web, tokens["refresh_token"])
+    assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
 def test_29_what_a_replay_revokes_stays_revoked(web, world):

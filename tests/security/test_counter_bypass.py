@@ -135,7 +135,7 @@ def at(browser):
 def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(at, names, five_an_address):
     tried = [at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
 
-    assert [answer.status_code for answer in tried] == [422] * 5 + [429] * 2
+    assert [response.status_code for response in tried] == [422] * 5 + [429] * 2
     assert at("192.0.2.7").signs_in(names[0]).status_code == 429
     assert at("192.0.2.8").signs_in(names[0]).status_code == 303
 

@@ -39,10 +39,10 @@ def count(work, model):
 
 def test_another_site_cannot_sign_anyone_in(jo, attacker, work):
     for token in tokens(jo, attacker):
-        answer = jo.web.post(
+        response = jo.web.post(
             "/sign-in", data={"csrf_token": token, "username": jo.facts["username"], "password": PASSWORD}
         )
-        assert answer.status_code == 400
+        assert response.status_code == 400
 
     assert count(work, BrowserSession) == 0
 

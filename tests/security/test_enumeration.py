@@ -34,14 +34,14 @@ def browser(new_browser):
 
 def seen(person, name):
     """All of an answer that may not differ, without what differs each time or was typed."""
-    text = person.answer.text.replace(name, "NAME")
+    text = person.response.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
-    text = text.replace(person.answer.headers.get("X-Request-ID") or "no id", "ID")
-    headers = {key: value for key, value in person.answer.headers if key not in {"X-Request-ID", "Content-Length"}}
+    text = text.replace(person.response.headers.get("X-Request-ID") or "no id", "ID")
+    headers = {key: value for key, value in person.response.headers if key not in {"X-Request-ID", "Content-Length"}}
     headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers.get("Content-Security-Policy", ""))
-    cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.answer.headers.getlist("Set-Cookie"))
+    cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.response.headers.getlist("Set-Cookie"))
     headers.pop("Set-Cookie", None)
-    return person.answer.status_code, headers, cookies, text
+    return person.response.status_code, headers, cookies, text
 
 
 def attempts(browser, app, name, times=1):

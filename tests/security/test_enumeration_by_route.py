@@ -104,7 +104,7 @@ def posts_to(path):
     def act(person, subject, _issuer):
         person.opens("/sign-in")
         yield person.sends_again(path, username=subject.username, code="123456", passkey="{}", send_code="yes")
-        yield person.opens(path) if not path.endswith(("passkey", ".json")) else person.answer
+        yield person.opens(path) if not path.endswith(("passkey", ".json")) else person.response
 
     return act
 

@@ -141,4 +141,4 @@ def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers
     stranger = new_browser()
     answers = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]
 
-    assert len({(answer.status_code, varying(answer.text)) for answer in answers}) == 1
+    assert len({(response.status_code, varying(response.text)) for response in answers}) == 1

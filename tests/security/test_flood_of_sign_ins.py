@@ -41,10 +41,10 @@ def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_aga
     assert [stranger().signs_in(username).status_code for _ in range(MOST)] == [303] * MOST
     clock.move(timedelta(minutes=20))
     person = stranger()
-    answer = person.signs_in(username)
+    response = person.signs_in(username)
 
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == str(40 * 60)
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == str(40 * 60)
     assert person.page.find(id="error-code").text == "too_many_sign_ins"
     assert person.cookie("session") is None
     clock.move(timedelta(minutes=41))

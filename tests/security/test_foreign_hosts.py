@@ -20,17 +20,17 @@ def test_a_host_that_is_not_ours_is_refused(web, host):
     with recorded_log() as log:
         for method in ("GET", "POST", "OPTIONS", "PUT"):
             for path in PATHS:
-                answer = web.open(path, method=method, headers={"Host": host})
-                check(answer)
-                assert answer.status_code == 400, (method, path, answer.status_code)
+                response = web.open(path, method=method, headers={"Host": host})
+                check(response)
+                assert response.status_code == 400, (method, path, response.status_code)
     log.check([])
 
 
 @pytest.mark.parametrize("host", ["LOCALHOST:5000", "Localhost:5000", "localhost.:5000", "LocalHost.:5000"])
 def test_names_are_compared_without_case_and_trailing_dot(web, host):
-    answer = web.get("/sign-in", headers={"Host": host})
-    assert answer.status_code == 200
-    assert host not in answer.text
+    response = web.get("/sign-in", headers={"Host": host})
+    assert response.status_code == 200
+    assert host not in response.text
 
 
 @pytest.mark.parametrize("host", HOSTS)

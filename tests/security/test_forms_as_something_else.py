@@ -20,8 +20,8 @@ def token(web):
 @pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in", "/register/details?school=1", "/device"])
 def test_json_in_place_of_a_form_is_no_form(web, token, path, message):
     for headers in ({}, {"X-CSRFToken": token}):
-        answer = web.post(path, data=message, content_type="application/json", headers=headers)
-        assert 400 <= answer.status_code < 500 or answer.status_code in {200, 303}, answer.text
+        response = web.post(path, data=message, content_type="application/json", headers=headers)
+        assert 400 <= response.status_code < 500 or response.status_code in {200, 303}, response.text
 
 
 def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
@@ -30,8 +30,8 @@ def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
     with work():
         message = {"username": an_administrator().username, "password": PASSWORD}
     headers = {"X-CSRFToken": token}
-    answer = web.post("/sign-in", data=json.dumps(message), content_type="application/json", headers=headers)
-    assert answer.status_code == 422
+    response = web.post("/sign-in", data=json.dumps(message), content_type="application/json", headers=headers)
+    assert response.status_code == 422
     assert web.get_cookie("idaas-session") is None
 
 
@@ -39,13 +39,13 @@ def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
 def test_a_file_in_place_of_a_text_is_not_read(web, token, path):
     names = ("username", "password", "email", "code")
     files = {name: (io.BytesIO(b"\x00 a file\n"), "a.txt") for name in names}
-    answer = web.post(path, data={"csrf_token": token, **files}, content_type="multipart/form-data")
-    assert answer.status_code == 422
+    response = web.post(path, data={"csrf_token": token, **files}, content_type="multipart/form-data")
+    assert response.status_code == 422
 
 
 def test_a_form_that_expired_for_a_school_that_is_not_there_is_no_fault_of_ours(web):
-    answer = web.post("/register/details?school=1", data={"name": "Jo Bloggs"})
-    assert answer.status_code == 404
+    response = web.post("/register/details?school=1", data={"name": "Jo Bloggs"})
+    assert response.status_code == 404
 
 
 def test_every_form_is_made_from_the_one_that_reads_fields_alone():

@@ -25,8 +25,8 @@ def _fresh(app):
 
 def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
     shipped = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
-    answer = web.get("/oauth/jwks")
-    match = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
+    response = web.get("/oauth/jwks")
+    match = re.search(r"max-age=(\d+)", response.headers["Cache-Control"])
     assert match
     stale = 2 * shipped["reread"]  # the ring in our processes, and the ready bytes made of it
     assert int(match[1]) + stale < shipped["publish_before"]

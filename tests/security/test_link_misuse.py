@@ -141,7 +141,7 @@ def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, ph
         phone.client.post(f"{address}/new", data={"csrf_token": token})
         for address in (link, link.rpartition("/")[0] + "/never-made")
     ]
-    assert len({(answer.status_code, answer.location) for answer in answers}) == 1
+    assert len({(response.status_code, response.location) for response in answers}) == 1
 
 
 def test_verifying_needs_this_browsers_own_form(link, phone, work):
@@ -153,6 +153,6 @@ def test_verifying_needs_this_browsers_own_form(link, phone, work):
 def test_no_link_is_built_from_the_host_header(work, app, outbox, web):
     with work():
         school = a_school()
-    answer = web.get(f"/register/details?school={school.id}", base_url="http://evil.example")
+    response = web.get(f"/register/details?school={school.id}", base_url="http://evil.example")
 
-    assert answer.status_code == 400
+    assert response.status_code == 400

@@ -35,19 +35,19 @@ def stays_here(location):
 def test_signing_in_leads_nowhere_else(jo, work, away):
     with work():
         username = an_administrator().username
-    answer = jo.sends(f"/sign-in?next={quote(away, safe='')}", username=username, password="wrong")
-    assert "evil.test" not in answer.headers.get("Content-Security-Policy", "")
+    response = jo.sends(f"/sign-in?next={quote(away, safe='')}", username=username, password="wrong")
+    assert "evil.test" not in response.headers.get("Content-Security-Policy", "")
     jo.signs_in(username, back=quote(away, safe=""))
 
-    assert jo.answer.status_code == 303
-    assert stays_here(jo.answer.location)
+    assert jo.response.status_code == 303
+    assert stays_here(jo.response.location)
 
 
 @pytest.mark.parametrize("away", AWAY)
 def test_cancelling_leads_nowhere_else(jo, away):
     jo.sends(f"/sign-in?next={quote(away, safe='')}", cancel="yes")
 
-    assert jo.answer.location == "/"
+    assert jo.response.location == "/"
 
 
 @pytest.mark.parametrize("away", AWAY)
@@ -64,10 +64,10 @@ def test_confirming_a_number_leads_nowhere_else(jo, work, away, clock):
     jo.signs_in(username)
     jo.opens(f"/mobile/confirm?next={quote(away, safe='')}")
 
-    assert stays_here(jo.answer.location)
+    assert stays_here(jo.response.location)
 
 
 def test_what_only_looks_like_a_partners_request_is_not_answered_with_cancel(jo):
     jo.sends(f"/sign-in?next={quote('/oauth/authorize/../x?a=b', safe='')}", cancel="yes")
 
-    assert jo.answer.location == "/"
+    assert jo.response.location == "/"

@@ -46,8 +46,8 @@ def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong
     right.signs_in(OWNER, PASSWORD)
     wrong.signs_in(OWNER, "wrong")
 
-    assert right.answer.status_code == wrong.answer.status_code == 422
-    assert right.sees == wrong.sees
+    assert right.answer.status_code == wrong.response.status_code == 422
+    assert right.page_text == wrong.page_text
     assert right.cookie("session") is None
 
 

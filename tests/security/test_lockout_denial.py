@@ -32,7 +32,7 @@ def browser(new_browser):
 def hammer(person, username, times=12):
     for _ in range(times):
         person.signs_in(username, "wrong every time")
-    return person.answer.status_code
+    return person.response.status_code
 
 
 def test_the_known_device_gets_in_while_strangers_are_locked_out(owner, browser, username, clock):

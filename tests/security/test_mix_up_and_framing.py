@@ -5,10 +5,10 @@ import pytest
 from tests.oidc.support import ISSUER, authorised, follow, page, sent
 
 
-@pytest.mark.parametrize("differs", [{"prompt": "none"}, {"scope": "x"}, {"response_type": None}])
-def test_every_error_response_has_iss(web, world, differs):
-    assert sent(web.get(world.partner.link(**differs)))["iss"] == ISSUER
-    response = web.get(world.partner.link(response_mode="form_post", **differs))
+@pytest.mark.parametrize("overrides", [{"prompt": "none"}, {"scope": "x"}, {"response_type": None}])
+def test_every_error_response_has_iss(web, world, overrides):
+    assert sent(web.get(world.partner.link(**overrides)))["iss"] == ISSUER
+    response = web.get(world.partner.link(response_mode="form_post", **overrides))
     assert page(response).find("input", attrs={"name": "iss"})["value"] == ISSUER
 
 

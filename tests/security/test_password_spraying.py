@@ -140,7 +140,7 @@ class TestKnownBrowsers:
     ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
         spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG) for number in range(7)]
-        assert [answer.status_code for answer in spray_here] == [422] * 5 + [429] * 2
+        assert [response.status_code for response in spray_here] == [422] * 5 + [429] * 2
 
         assert owner.signs_in(username).status_code == 303
 
@@ -168,11 +168,11 @@ def test_codes_of_a_reset_count_with_passwords(at, work, outbox):
     for name in ("2139999", "2139999", "2139998"):
         person.sends("/reset", username=name)
         person.sends("/reset/code", code="000000")
-        assert "not the code" in person.sees
+        assert "not the code" in person.page_text
 
     person.sends("/reset", username="2139997")
     person.sends("/reset/code", code="000000")
-    assert "typed wrong passwords for many accounts" in person.sees
+    assert "typed wrong passwords for many accounts" in person.page_text
 
 
 class TestOperators:

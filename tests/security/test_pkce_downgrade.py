@@ -7,8 +7,8 @@ from tests.oidc.support import authorised, sent
 
 def test_a_challenge_without_its_verifier_gets_nothing(web, world):
     code = authorised(web, world.partner, world.username)["code"]
-    answer = world.partner.redeems(web, code, code_verifier=None)
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+    response = world.partner.redeems(web, code, code_verifier=None)
+    assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
 def test_an_empty_verifier_is_none(web, world):
@@ -23,14 +23,14 @@ def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [{"code_challenge_method": "plain"}, {"code_challenge_method": None}, {"code_challenge_method": "s256"},
      {"code_challenge": ""}, {"code_challenge": None}],
 )  # fmt: skip
 @pytest.mark.parametrize("optional", [False, True])
-def test_nothing_but_s256_said_explicitly_is_accepted(web, world, differs, optional):
+def test_nothing_but_s256_said_explicitly_is_accepted(web, world, overrides, optional):
     partner = world.new_partner(require_pkce=not optional)
-    assert sent(web.get(partner.link(**differs)))["error"] == "invalid_request"
+    assert sent(web.get(partner.link(**overrides)))["error"] == "invalid_request"
 
 
 def test_public_clients_cannot_have_it_switched_off(web, world):

@@ -12,13 +12,13 @@ from tests.security.test_code_replay import all_at_once
 
 
 @pytest.mark.parametrize(
-    "differs", [{"token_endpoint_auth_method": "none"}, {"rotate_refresh_tokens": True}], ids=["public", "rotating"]
+    "overrides", [{"token_endpoint_auth_method": "none"}, {"rotate_refresh_tokens": True}], ids=["public", "rotating"]
 )
-def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, differs):
-    partner = world.new_partner(**differs)
+def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, overrides):
+    partner = world.new_partner(**overrides)
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     answers = all_at_once(50, lambda: partner.refreshes(new_browser(), first["refresh_token"]))
-    tokens = [answer.json for answer in answers if answer.status_code == 200]
+    tokens = [response.json for response in answers if response.status_code == 200]
     assert len(tokens) == 50
     successors = {token["refresh_token"] for token in tokens}
     assert len(successors) == 1
@@ -35,7 +35,7 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
     new = public.refreshes(web, old).json
     clock.move(timedelta(minutes=5))
     answers = all_at_once(50, lambda: public.refreshes(new_browser(), old))
-    assert {(answer.status_code, answer.json["error"]) for answer in answers} == {(400, "invalid_grant")}
+    assert {(response.status_code, response.json["error"]) for response in answers} == {(400, "invalid_grant")}
     assert public.refreshes(web, new["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {new['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
@@ -44,9 +44,9 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
 def test_fifty_refreshes_at_once_of_a_token_that_stands_all_go_well_in_one_lineage(web, new_browser, world):
     first = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     answers = all_at_once(50, lambda: world.partner.refreshes(new_browser(), first["refresh_token"]))
-    assert {answer.status_code for answer in answers} == {200}
-    assert not any("refresh_token" in answer.json for answer in answers)
-    assert len({world.claims(answer.json["access_token"])["lineage"] for answer in answers}) == 1
+    assert {response.status_code for response in answers} == {200}
+    assert not any("refresh_token" in response.json for response in answers)
+    assert len({world.claims(response.json["access_token"])["lineage"] for response in answers}) == 1
     with world.work() as session:
         assert session.query(RefreshFamily).count() == 1
 
@@ -57,11 +57,11 @@ def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, worl
     jobs = iter([lambda w: world.partner.posts(w, "/oauth/revoke", {"token": token})] * 2
                 + [lambda w: world.partner.refreshes(w, token)] * 14)  # fmt: skip
     answers = all_at_once(16, lambda: next(jobs)(new_browser()))
-    assert {answer.status_code for answer in answers} <= {200, 400}
+    assert {response.status_code for response in answers} <= {200, 400}
     assert world.partner.refreshes(web, token).json["error"] == "invalid_grant"
-    for answer in answers:
-        if answer.status_code == 200 and answer.is_json:
-            headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    for response in answers:
+        if response.status_code == 200 and response.is_json:
+            headers = {"Authorization": f"Bearer {response.json['access_token']}"}
             assert web.get("/oauth/userinfo", headers=headers).status_code == 401
 
 
@@ -75,9 +75,9 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, w
             )
 
     jobs = iter([withdraw] + [lambda w: world.partner.refreshes(w, tokens["refresh_token"])] * 7)
-    answers = [answer for answer in all_at_once(8, lambda: next(jobs)(new_browser())) if answer is not None]
+    answers = [response for response in all_at_once(8, lambda: next(jobs)(new_browser())) if response is not None]
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
-    for answer in answers:
-        if answer.status_code == 200:
-            headers = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    for response in answers:
+        if response.status_code == 200:
+            headers = {"Authorization": f"Bearer {response.json['access_token']}"}
             assert web.get("/oauth/userinfo", headers=headers).status_code == 401

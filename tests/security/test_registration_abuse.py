@@ -49,12 +49,12 @@ def test_private_keys_are_refused_and_not_kept(registrar, work):
 def test_another_clients_token_opens_nothing(registrar):
     mine, other = registrar.registered(), registrar.registered()
     for method in ("GET", "PUT", "DELETE"):
-        answer = registrar.web.open(
+        response = registrar.web.open(
             path_of(mine), method=method, headers=bearer(other["registration_access_token"]),
             json=metadata(client_id=mine["client_id"]) if method == "PUT" else None,
         )  # fmt: skip
-        assert answer.status_code == 401
-        assert answer.json["error"] == "invalid_token"
+        assert response.status_code == 401
+        assert response.json["error"] == "invalid_token"
     assert registrar.manages(mine).status_code == 200
 
 
@@ -66,10 +66,10 @@ def test_no_other_secret_opens_a_registration(registrar):
 
 def test_a_clients_own_token_registers_nothing(registrar):
     registration = registrar.registered()
-    answer = registrar.web.post(
+    response = registrar.web.post(
         "/oauth/register", json=metadata(), headers=bearer(registration["registration_access_token"])
     )  # fmt: skip
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_unknown_clients_and_wrong_tokens_are_told_apart_by_nothing(registrar):

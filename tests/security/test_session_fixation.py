@@ -85,7 +85,7 @@ def test_a_form_token_from_before_signing_in_is_not_carried_over(victim, usernam
     victim.opens("/sign-in")
     planted = victim.token
     victim.sends_again("/sign-in", username=username, password="correct horse battery staple oak hill")
-    assert victim.answer.status_code == 303
+    assert victim.response.status_code == 303
 
     assert victim.web.post("/sign-out", data={"csrf_token": planted}).status_code == 400
     assert victim.opens(INSIDE).status_code == 200

@@ -80,24 +80,24 @@ def test_after_signing_up_every_page_says_so(office, completed, page):
 
 
 def test_signing_up_before_verifying_makes_nothing(office, begun, work):
-    answer = posts(office, f"/register/{begun}/sign-up", **JO)
+    response = posts(office, f"/register/{begun}/sign-up", **JO)
 
-    assert "Check your e-mail" in answer.text
+    assert "Check your e-mail" in response.text
     assert counts(work) == (0, 0)
 
 
 @pytest.mark.parametrize("action", ["password", "new-password"])
 def test_there_is_no_password_before_there_is_an_account(office, verified, work, action):
-    answer = posts(office, f"/register/{verified}/{action}", password="purple otters juggle marmalade")
+    response = posts(office, f"/register/{verified}/{action}", password="purple otters juggle marmalade")
 
-    assert answer.status_code == 410
+    assert response.status_code == 410
     assert counts(work) == (0, 0)
 
 
 def test_signing_up_twice_makes_one(office, completed, work):
-    answer = posts(office, f"/register/{completed}/sign-up", **JO)
+    response = posts(office, f"/register/{completed}/sign-up", **JO)
 
-    assert "Your school is registered" in answer.text
+    assert "Your school is registered" in response.text
     assert counts(work) == (1, 1)
 
 
@@ -111,8 +111,8 @@ def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
 
 
 def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified, work):
-    answer = posts(office, f"/register/{verified}/address", email="evil@elsewhere.example")
-    assert "Check your e-mail" in answer.text
+    response = posts(office, f"/register/{verified}/address", email="evil@elsewhere.example")
+    assert "Check your e-mail" in response.text
 
     posts(office, f"/register/{verified}/sign-up", **JO)
     assert counts(work) == (0, 0)
@@ -168,8 +168,8 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
     clock.move(timedelta(days=8))
 
     for page in PAGES:
-        answer = office.opens(f"/register/{verified}{page}")
-        assert (answer.status, answer.link("Register your school")) == (410, "/register")
+        response = office.opens(f"/register/{verified}{page}")
+        assert (response.status, response.link("Register your school")) == (410, "/register")
     assert posts(office, f"/register/{verified}/sign-up", **JO).status_code == 410
     assert counts(work) == (0, 0)
 
@@ -223,7 +223,7 @@ class TestPasswordReset:
             proven.sends("/reset", username=account[1])
         proven.sends(step or "/reset")
 
-        assert proven.answer.status_code == 422
+        assert proven.response.status_code == 422
         assert self.is_unchanged(work, account)
 
     def test_the_code_typed_twice_leads_to_the_password(self, proven, outbox):

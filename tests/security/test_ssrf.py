@@ -24,9 +24,9 @@ from tests.fuzz.answers import recorded_log
 from tests.raw_server import raw_server
 
 
-def a_way(*, ours=(), theirs=(), **differs):
+def a_way(*, ours=(), theirs=(), **overrides):
     """How partners' addresses are fetched."""
-    return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **differs))
+    return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **overrides))
 
 
 STRICT = a_way(timeout=60, allow_loopback=False, extra_ca="")

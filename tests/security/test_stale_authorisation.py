@@ -72,8 +72,8 @@ def userinfo(web, tokens):
 def test_a_refresh_ends_with_the_authorisation(web, world, clock, tokens, end):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     end(world, clock)
-    answer = world.partner.refreshes(web, tokens["refresh_token"])
-    assert answer.json["error"] in ({"access_denied"} if end is pause else {"invalid_grant", "invalid_client"})
+    response = world.partner.refreshes(web, tokens["refresh_token"])
+    assert response.json["error"] in ({"access_denied"} if end is pause else {"invalid_grant", "invalid_client"})
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -86,8 +86,8 @@ def test_userinfo_ends_with_the_authorisation(web, world, clock, tokens, end):
 @pytest.mark.parametrize("end", ENDS)
 def test_a_code_issued_before_is_refused(web, world, clock, code, end):
     end(world, clock)
-    answer = world.partner.redeems(web, code)
-    assert answer.json["error"] in {"invalid_grant", "invalid_client"}
+    response = world.partner.redeems(web, code)
+    assert response.json["error"] in {"invalid_grant", "invalid_client"}
 
 
 @pytest.mark.parametrize("end", [withdraw, pause, expire])
@@ -113,10 +113,10 @@ def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world
 
 def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement(web, world, clock, tokens):
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
-    answer = world.partner.refreshes(web, tokens["refresh_token"]).json
-    assert answer["scope"] == "school students"
-    assert "id_token" not in answer
-    assert userinfo(web, answer).status_code == 403
+    response = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert response["scope"] == "school students"
+    assert "id_token" not in response
+    assert userinfo(web, response).status_code == 403
 
 
 def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):

@@ -79,9 +79,9 @@ class TestRequests:
     def test_sixteen_kilobytes_in_all_and_the_longest_is_named(self, web, world, way):
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
         if way == "pushed":
-            answer = world.partner.posts(web, "/oauth/par", sent)
-            description = answer.json["error_description"]
-            assert answer.status_code == 400
+            response = world.partner.posts(web, "/oauth/par", sent)
+            description = response.json["error_description"]
+            assert response.status_code == 400
         else:
             description = web.get(world.partner.link(**sent)).location
         assert "state" in description
@@ -152,8 +152,8 @@ class TestDeviceCodes:
     def test_an_address_has_so_many(self, web, world, few):
         device = world.new_partner(token_endpoint_auth_method="none", grant_types=self.GRANTS)
         for _ in range(9):
-            answer = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
-            assert answer.status_code == 200
+            response = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
+            assert response.status_code == 200
         assert rows(world.work, DeviceCode) == 5
 
     def test_a_client_that_authenticates_has_so_many(self, web, world, few):

@@ -235,9 +235,9 @@ def a_copied_passkey() -> None:
     for passkey in session().scalars(select(Passkey)):
         passkey.name, passkey.sign_count = HOSTILE, 5
     session().flush()
-    answer = passkeys.read(device.get(passkeys.sign_in_options(browser=authenticator.BROWSER)))
+    response = passkeys.read(device.get(passkeys.sign_in_options(browser=authenticator.BROWSER)))
     with suppress(passkeys.PasskeyCopied):
-        passkeys.use(answer, passkeys.SIGN_IN, browser=authenticator.BROWSER)
+        passkeys.use(response, passkeys.SIGN_IN, browser=authenticator.BROWSER)
 
 
 def something_authorised() -> tuple[str, Administrator]:

@@ -233,8 +233,8 @@ def a_device(world, person):
         client = factories.a_client(grant_types=GRANTS)
     device = Device(person.web, Partner(client.id))
     device.asks()
-    typed = {"csrf_token": fresh_token(person), "user_code": device.codes["user_code"]}
-    assert person.web.post("/device", data=typed).status_code == 303
+    fields = {"csrf_token": fresh_token(person), "user_code": device.codes["user_code"]}
+    assert person.web.post("/device", data=fields).status_code == 303
     return device.link, decision(follow(person.web, person.web.get(device.link)))
 
 
@@ -446,7 +446,7 @@ FOR_ALL = {
 
 BY_SECRET = {
     "invitations.pass_on", "invitations.show",
-    "manage.invitation.answer", "manage.invitation.send_password_link", "manage.invitation.sign_out",
+    "manage.invitation.response", "manage.invitation.send_password_link", "manage.invitation.sign_out",
     "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
     "signin.developers.set_up",
     "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",
@@ -500,7 +500,7 @@ def fresh_token(person):
     """A token against forgery of this browser: from the page that signs out, or, signed out, from the search page."""
     for path in ("/sign-out", "/sign-in"):
         person.opens(path)
-        if person.answer.status_code == 200 and person.token:
+        if person.response.status_code == 200 and person.token:
             return person.token
     raise AssertionError("neither page has a form")
 
@@ -589,7 +589,7 @@ def test_the_answers_are_those_of_the_table_of_rights():
     for (endpoint, method), act in ACTS.items():
         if act.action is not None:
             may = [permissions.may(role, act.action) for role in permissions.ROLES]
-            assert [answer == DONE for answer in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
+            assert [response == DONE for response in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
 
 
 def test_each_act_is_answered_as_the_table_says(world):
@@ -649,4 +649,4 @@ def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_e
                     else person.web.post(path, data={"csrf_token": fresh_token(person)})
                     for person in world.persons.values()
                 ]
-                assert {answer.status_code for answer in answers} == {UNKNOWN}, (path, method)
+                assert {response.status_code for response in answers} == {UNKNOWN}, (path, method)

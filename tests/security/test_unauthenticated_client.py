@@ -29,8 +29,8 @@ def test_every_failure_is_one_and_the_same_401(web, world, path):
         {"data": {**form, "client_id": public.id}, "headers": partner.basic},
     ]
     answers = [web.post(path, **attempt) for attempt in tries]
-    assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.text for answer in answers}) == 1
+    assert {response.status_code for response in answers} == {401}
+    assert len({response.text for response in answers}) == 1
     assert answers[0].json["error"] == "invalid_client"
 
 

@@ -23,15 +23,15 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
-    answer = follow(web, web.get(f"{world.partner.link()}&{odd}"))
-    assert page(answer).find(id="sign-in"), answer.text
+    response = follow(web, web.get(f"{world.partner.link()}&{odd}"))
+    assert page(response).find(id="sign-in"), response.text
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
     body = f"{urlencode(world.partner.parameters())}&{odd}"
-    answer = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
-    assert page(follow(web, answer)).find(id="sign-in")
+    response = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
+    assert page(follow(web, response)).find(id="sign-in")
 
 
 @pytest.mark.parametrize("odd", [odd for name, odd in ODD.items() if name != "another endpoint's"])
@@ -43,22 +43,22 @@ def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, whe
         "code_verifier": world.partner.verifier,
     })  # fmt: skip
     path, body = ("/oauth/token?" + odd, form) if where == "query" else ("/oauth/token", f"{form}&{odd}")
-    answer = web.post(path, data=body, headers=world.partner.basic, content_type="application/x-www-form-urlencoded")
-    assert answer.status_code == 200, answer.json
+    response = web.post(path, data=body, headers=world.partner.basic, content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 200, response.json
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/introspect"])
 @pytest.mark.parametrize("name", sorted(KNOWN))
 def test_a_parameter_we_know_is_refused_in_the_query_by_its_name(web, world, path, name):
-    answer = web.post(f"{path}?{name}=x", data={}, headers=world.partner.basic)
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
-    assert answer.json["error_description"] == f"{name}: must be sent in the form body, not in the query string"
+    response = web.post(f"{path}?{name}=x", data={}, headers=world.partner.basic)
+    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
+    assert response.json["error_description"] == f"{name}: must be sent in the form body, not in the query string"
 
 
 @pytest.mark.parametrize("name", sorted(HINTS & AUTHORIZATION))
 def test_a_hint_that_is_too_long_is_dropped(web, world, name):
-    answer = follow(web, web.get(world.partner.link(**{name: "x" * 513})))
-    assert page(answer).find(id="sign-in"), answer.text
+    response = follow(web, web.get(world.partner.link(**{name: "x" * 513})))
+    assert page(response).find(id="sign-in"), response.text
 
 
 @pytest.mark.parametrize("name", sorted(LOGOUT - HINTS - {"state"}))
@@ -70,5 +70,5 @@ def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
     body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     form = f"access_token={body['access_token']}&" + "&".join(ODD.values())
-    answer = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")
-    assert answer.status_code == 200, answer.json
+    response = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 200, response.json

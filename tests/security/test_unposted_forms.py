@@ -17,8 +17,8 @@ def test_no_page_reads_a_form_that_was_not_posted(app, web):
     for path in both_ways(app):
         for method in LOOKING:
             for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-                answer = web.open(path, method=method, data={"a": "b"}, content_type=kind)
-                assert answer.status_code == 400, (method, path, kind)
+                response = web.open(path, method=method, data={"a": "b"}, content_type=kind)
+                assert response.status_code == 400, (method, path, kind)
 
 
 @pytest.mark.parametrize("method", LOOKING)

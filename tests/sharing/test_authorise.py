@@ -34,10 +34,10 @@ def agreed(work, clock):
         return give(client, owner, ASKED - {"students.sen"}, offered=put.offered)
 
 
-def give(client, by, scopes, **differs):
+def give(client, by, scopes, **overrides):
     values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.default_end(client)}
     values |= {"second_step": True}
-    return authorise.give(client, frozenset(scopes), **(values | differs))
+    return authorise.give(client, frozenset(scopes), **(values | overrides))
 
 
 def standing(agreed, *names):

@@ -64,10 +64,10 @@ class World:
         (offer,) = continuing.offers(self.member("new"))
         return offer
 
-    def move(self, *names, ticked=frozenset({"attendance"}), **differs):
+    def move(self, *names, ticked=frozenset({"attendance"}), **overrides):
         offer = self.offer()
         chosen = {client.id: ticked for client in self.clients if client.client_name in names}
-        return continuing.move(offer.id, chosen, **({"shown": offer.shown, "by": self.member("new")} | differs))
+        return continuing.move(offer.id, chosen, **({"shown": offer.shown, "by": self.member("new")} | overrides))
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def by_of(agreement):
     return session().get_one(Administrator, agreement.given_by).memberships[0]
 
 
-def renew(agreement, **differs):
-    values = {"replaces": agreement.id, "version": "2026-01", "by": by_of(agreement)} | differs
+def renew(agreement, **overrides):
+    values = {"replaces": agreement.id, "version": "2026-01", "by": by_of(agreement)} | overrides
     return renewal.renew(agreement.estab_id, agreement.client_id, **values)
 
 
@@ -232,9 +232,9 @@ class TestRenewal:
 
     def test_a_page_that_shows_an_older_agreement_or_version_renews_nothing(self, work, agreement, clock):
         clock.move(340 * DAY)
-        for differs in ({"version": "2025-01"}, {"replaces": "aut_other"}):
+        for overrides in ({"version": "2025-01"}, {"replaces": "aut_other"}):
             with pytest.raises(authorise.ChangedMeanwhile), work():
-                renew(agreement, **differs)
+                renew(agreement, **overrides)
 
     def test_specially_protected_data_is_renewed_with_a_second_step_alone(self, work, clock):
         with work():

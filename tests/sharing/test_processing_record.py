@@ -11,8 +11,8 @@ from tests.factories import a_client, a_partner, an_administrator
 SCOPES = frozenset({"openid", "students", "students.sen"})
 
 
-def agree(owner, **differs):
-    client = a_client(a_partner(**differs.pop("partner", {})), **differs)
+def agree(owner, **overrides):
+    client = a_client(a_partner(**overrides.pop("partner", {})), **overrides)
     until = authorise.default_end(client)
     how = {"agreement": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, SCOPES, by=owner.memberships[0], **how)

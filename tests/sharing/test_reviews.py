@@ -21,9 +21,9 @@ DAY = timedelta(days=1)
 ORDINARY = frozenset({"attendance", "assessment"})
 
 
-def given(owner=None, client=None, **differs):
+def given(owner=None, client=None, **overrides):
     """An agreement to all that is required, without the optional areas."""
-    owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **differs)
+    owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **overrides)
     return authorise.give(
         client, client.required_scopes, by=owner.memberships[0], agreement=client.agreement_version,
         until=authorise.default_end(client), offered=client.scopes - {"assessment"}, second_step=True,
@@ -36,12 +36,12 @@ def agreement(work, clock):
         return given()
 
 
-def registers(agreement, *, required=(), optional=(), **differs):
+def registers(agreement, *, required=(), optional=(), **overrides):
     """Change the client's registration: more scopes, and other columns."""
     client = session().get_one(Client, agreement.client_id)
     client.required_scopes |= set(required)
     client.optional_scopes = (client.optional_scopes | set(optional)) - set(required)
-    for name, value in differs.items():
+    for name, value in overrides.items():
         setattr(client, name, value)
     registry.bump_version(client)
     return client

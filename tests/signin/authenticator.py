@@ -110,11 +110,11 @@ class Authenticator:
         )  # fmt: skip
 
 
-def a_passkey(person_id, origin, **differs):
+def a_passkey(person_id, origin, **overrides):
     """An authenticator with a passkey that this person signs in with; call inside `work()`."""
-    device, person = Authenticator(origin, **differs), people.get(person_id)
-    answer = device.create(passkeys.creation_options(person, browser=BROWSER))
-    passkeys.register(person, answer, name="", device="Firefox on Windows", browser=BROWSER)
+    device, person = Authenticator(origin, **overrides), people.get(person_id)
+    response = device.create(passkeys.creation_options(person, browser=BROWSER))
+    passkeys.register(person, response, name="", device="Firefox on Windows", browser=BROWSER)
     return device
 
 

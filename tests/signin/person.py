@@ -12,11 +12,11 @@ class Person:
     def __init__(self, web, **facts):
         self.web = web
         self.facts = facts
-        self.answer: Any = None
+        self.response: Any = None
 
     def opens(self, path):
-        self.answer = self.web.get(path)
-        return self.answer
+        self.response = self.web.get(path)
+        return self.response
 
     def sends(self, path, **fields):
         """Open the page at `path`, then send its form with these fields; buttons are fields too."""
@@ -26,8 +26,8 @@ class Person:
     def sends_again(self, path, **fields):
         """Send to `path` with the token of the page in front of them."""
         fields = {name.replace("_", "-") if name == "send_code" else name: value for name, value in fields.items()}
-        self.answer = self.web.post(path, data={"csrf_token": self.token} | fields)
-        return self.answer
+        self.response = self.web.post(path, data={"csrf_token": self.token} | fields)
+        return self.response
 
     @property
     def token(self):
@@ -36,10 +36,10 @@ class Person:
 
     @property
     def page(self):
-        return parse(self.answer.text)
+        return parse(self.response.text)
 
     @property
-    def sees(self):
+    def page_text(self):
         """What the page says, in one line."""
         return " ".join(self.page.find("main").get_text(" ").split())
 

@@ -45,7 +45,7 @@ def test_the_account_says_what_we_know(inside, account):
     inside.opens(HOME)
 
     for text in ("Jo Bloggs", account.email, "07700 900123", account.username):
-        assert text in inside.sees
+        assert text in inside.page_text
 
 
 def test_a_name_is_changed(inside, account, work):
@@ -57,7 +57,7 @@ def test_a_name_is_changed(inside, account, work):
 @pytest.mark.parametrize("page", [EMAIL, MOBILE])
 def test_a_person_who_signed_in_long_ago_signs_in_again_first(inside, page, clock):
     inside.opens(page)
-    assert inside.answer.status_code == 200
+    assert inside.response.status_code == 200
     clock.move(timedelta(minutes=6))
 
     assert inside.opens(page).location.startswith("/sign-in?")
@@ -104,7 +104,7 @@ class TestEmail:
         for address in (NEW_EMAIL, taken):
             clock.move(timedelta(seconds=1))
             inside.sends(EMAIL, email=address)
-            seen.append((inside.answer.status_code, inside.answer.location))
+            seen.append((inside.response.status_code, inside.response.location))
             seen.append(inside.opens(HOME).text.replace(address, "ADDRESS"))
             assert outbox.last("confirm_address").to == address
         assert seen[0] == seen[2]
@@ -116,7 +116,7 @@ class TestEmail:
         changes_email(inside, outbox, "taken@oakhill.example")
 
         inside.opens(HOME)
-        assert f"so here sign in as {account.username}" in inside.sees
+        assert f"so here sign in as {account.username}" in inside.page_text
         person = stored(work, account)
         assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
         with work() as session:
@@ -128,7 +128,7 @@ class TestEmail:
             inside.sends(EMAIL, email=f"new{number}@oakhill.example")
         inside.sends(EMAIL, email="new5@oakhill.example")
 
-        assert "at most five links" in inside.sees
+        assert "at most five links" in inside.page_text
         sent = outbox.all("confirm_address")
         assert len(sent) == 5
         assert inside.opens(sent[0].path).status_code == 410
@@ -139,7 +139,7 @@ class TestEmail:
         address = account.email.upper() if address == "own" else address
         inside.sends(EMAIL, email=address)
 
-        assert inside.answer.status_code == 422
+        assert inside.response.status_code == 422
         assert inside.page.find(id="email")["value"] == address
         assert outbox.all("confirm_address") == []
 
@@ -233,13 +233,13 @@ class TestMobile:
             inside.sends(MOBILE, mobile="07700 900999")
         inside.sends(MOBILE, mobile="07700 900999")
 
-        assert "at most three codes an hour" in inside.sees
+        assert "at most three codes an hour" in inside.page_text
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
     def test_what_cannot_be_is_refused_and_kept(self, inside, outbox, number):
         inside.sends(MOBILE, mobile=number)
 
-        assert inside.answer.status_code == 422
+        assert inside.response.status_code == 422
         assert inside.page.find(id="mobile")["value"] == number
         assert outbox.all() == []
 
@@ -264,7 +264,7 @@ class TestUndo:
         assert stored(work, account).email == NEW_EMAIL, "opening it changes nothing"
 
         stranger.sends(link)
-        assert "has its former address and number again" in stranger.sees
+        assert "has its former address and number again" in stranger.page_text
         person = stored(work, account)
         assert (person.email, person.sign_in_email) == (account.email, account.email)
         with work() as session:

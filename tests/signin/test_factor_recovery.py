@@ -157,11 +157,11 @@ class TestHowItIsStarted:
 
     def test_no_wait_begins_without_the_code(self, half, work, account, outbox):
         half.sends(LOST, code="123456")
-        assert half.answer.status_code == 422
+        assert half.response.status_code == 422
         half.sends(LOST, send_code="yes")
         wrong = f"{(int(outbox.last('mobile_code').code) + 1) % 1_000_000:06}"
         half.sends(LOST, code=wrong)
-        assert "not the code" in half.sees
+        assert "not the code" in half.page_text
 
         with work() as session:
             assert session.query(FactorRecovery).all() == []
@@ -179,7 +179,7 @@ class TestHowItIsStarted:
             person.mobile_confirmed_at = None if why == "unconfirmed" else clock.now()
             person.mobile_changed_at = clock.now() if why == "changed" else None
         half.opens(LOST)
-        assert "has no mobile number that we can send a code to" in half.sees
+        assert "has no mobile number that we can send a code to" in half.page_text
         half.opens("/sign-in")
         half.sends_again(LOST, send_code="yes")
 

@@ -23,20 +23,20 @@ def confirmed_at(work, account):
 
 def test_a_number_is_confirmed_by_the_code_that_was_texted(inside, account, work, outbox, clock):
     inside.sends(PAGE + "?next=/register/next-steps", send_code="yes")
-    assert inside.answer.status_code == 303
+    assert inside.response.status_code == 303
     sent = outbox.last("mobile_code")
     assert sent.to == "+447700900123"
     assert len(sent.text) <= 160
 
     inside.sends(PAGE + "?next=/register/next-steps", code=sent.code)
-    assert inside.answer.location == "/register/next-steps"
+    assert inside.response.location == "/register/next-steps"
     assert confirmed_at(work, account) == clock.now()
 
 
 def test_the_page_names_the_number_as_it_is_written_at_home(inside):
     inside.opens(PAGE)
 
-    assert "07700 900123" in inside.sees
+    assert "07700 900123" in inside.page_text
     assert not inside.page.find("input", id="code")
 
 
@@ -52,7 +52,7 @@ def test_a_code_with_a_gap_is_the_same_code(inside, outbox):
     code = outbox.last("mobile_code").code
     inside.sends(PAGE, code=f" {code[:3]} {code[3:]} ")
 
-    assert inside.answer.status_code == 303
+    assert inside.response.status_code == 303
 
 
 def test_five_wrong_tries_kill_the_code(inside, account, work, outbox):
@@ -61,11 +61,11 @@ def test_five_wrong_tries_kill_the_code(inside, account, work, outbox):
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
     for _ in range(5):
         inside.sends(PAGE, code=wrong)
-        assert "not the code" in inside.sees
+        assert "not the code" in inside.page_text
     inside.opens(PAGE)
     inside.sends_again(PAGE, code=right)
 
-    assert "works for ten minutes and five tries" in inside.sees
+    assert "works for ten minutes and five tries" in inside.page_text
     assert confirmed_at(work, account) is None
 
 
@@ -85,10 +85,10 @@ def test_only_the_newest_code_works(inside, outbox, clock):
     inside.sends(PAGE, send_code="yes")
     second = outbox.last("mobile_code").code
     inside.sends(PAGE, code=first)
-    assert inside.answer.status_code == (303 if first == second else 422)
+    assert inside.response.status_code == (303 if first == second else 422)
     inside.sends(PAGE, code=second)
 
-    assert inside.answer.status_code == 303
+    assert inside.response.status_code == 303
 
 
 def test_a_fourth_message_in_an_hour_is_not_sent(inside, outbox, clock):
@@ -96,8 +96,8 @@ def test_a_fourth_message_in_an_hour_is_not_sent(inside, outbox, clock):
         assert inside.sends(PAGE, send_code="yes").status_code == 303
         clock.move(timedelta(minutes=1))
     inside.sends(PAGE, send_code="yes")
-    assert inside.answer.status_code == 429
-    assert "at most three codes an hour" in inside.sees
+    assert inside.response.status_code == 429
+    assert "at most three codes an hour" in inside.page_text
     assert len(outbox.all("mobile_code")) == 3
 
     clock.move(timedelta(minutes=58))
@@ -151,7 +151,7 @@ def test_wrong_codes_count_as_wrong_passwords_do(inside, stranger, account, outb
         stranger.signs_in(account.username, "wrong")
     stranger.signs_in(account.username)
 
-    assert stranger.answer.status_code == 422, "the account is locked; the name has had nine, and tells nothing"
+    assert stranger.response.status_code == 422, "the account is locked; the name has had nine, and tells nothing"
     assert stranger.cookie("session") is None
 
 

@@ -44,12 +44,12 @@ def signs_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
 
 def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, link):
     seed = set_up(jo, link)
-    assert jo.answer.location == "/operate/sign-in"
+    assert jo.response.location == "/operate/sign-in"
 
     clocks.move(timedelta(seconds=30))
     assert signs_in(jo, seed, ahead=0).location == "/operate"
     jo.opens("/operate")
-    assert "You are signed in as Sam" in jo.sees
+    assert "You are signed in as Sam" in jo.page_text
     assert [item.text for item in jo.page.select("nav.account a")] == ["Operator's desk", "Sign out"]
 
 
@@ -64,9 +64,9 @@ def test_looking_at_the_link_does_nothing_at_all(jo, link, work):
 def test_the_link_never_reopens(jo, link):
     set_up(jo, link)
 
-    for answer in (jo.opens(link), jo.web.post(link, data={"csrf_token": jo.token})):
-        jo.answer = answer
-        assert answer.status_code in {400, 410}
+    for response in (jo.opens(link), jo.web.post(link, data={"csrf_token": jo.token})):
+        jo.response = response
+        assert response.status_code in {400, 410}
     assert jo.opens(link).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
 
@@ -100,7 +100,7 @@ def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
     jo.sends_again(link, finish="yes", password="short", code="000000")
 
     assert jo.page.find(id="seed").text == first
-    assert "at least 12" in jo.sees
+    assert "at least 12" in jo.page_text
 
 
 def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
@@ -123,7 +123,7 @@ def test_a_wrong_code_sets_nothing_up(jo, link, work):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
 
-    assert "not the one we expect" in jo.sees
+    assert "not the one we expect" in jo.page_text
     with work() as session:
         operator = session.scalars(select(Operator)).one()
         assert (operator.set_up_at, operator.password_hash, operator.totp_sealed) == (None, None, None)
@@ -134,14 +134,14 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     seed = jo.page.find(id="seed").text.replace(" ", "")
     sealed = jo.page.find(id="kept")["value"]
-    assert "you need not type it again" in jo.sees
+    assert "you need not type it again" in jo.page_text
     assert not jo.page.find(id="password")
-    assert PASSWORD not in jo.answer.text
+    assert PASSWORD not in jo.response.text
     jo.sends_again(link, finish="yes", kept=sealed, code="54321")
     assert jo.page.find(id="kept")
 
     jo.sends_again(link, finish="yes", kept=jo.page.find(id="kept")["value"], code=code(seed))
-    assert jo.answer.location == "/operate/sign-in"
+    assert jo.response.location == "/operate/sign-in"
     clocks.move(timedelta(seconds=30))
     assert signs_in(jo, seed, ahead=0).location == "/operate"
 
@@ -149,7 +149,7 @@ def test_a_wrong_code_keeps_the_password(jo, link):
 def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, work):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password="too short", code="12345")
-    assert "at least 12 characters" in jo.sees
+    assert "at least 12 characters" in jo.page_text
     assert jo.page.find(id="password")
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     sealed = jo.page.find(id="kept")["value"]
@@ -159,15 +159,15 @@ def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, 
     seed = stranger.page.find(id="seed").text.replace(" ", "")
     for made_up in (sealed, sealed[:-1], "x", "", "$argon2id$"):
         stranger.sends_again(another, finish="yes", kept=made_up, code=code(seed))
-        assert stranger.answer.status_code == 422
-        assert "Choose a password" in stranger.sees
+        assert stranger.response.status_code == 422
+        assert "Choose a password" in stranger.page_text
 
 
 def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
     jo.sends(link)
     app = jo.page.find("a", string="add the account with this link")["href"]
 
-    assert EMAIL in jo.sees
+    assert EMAIL in jo.page_text
     assert quote(EMAIL) in app
     picture = jo.page.select_one(".qr-frame svg")
     drawn = parse(segno.make(app, error="m", micro=False).svg_inline(border=4, lineclass=None))
@@ -205,8 +205,8 @@ def test_the_code_of_the_enrolment_is_spent(jo, link):
     seed = set_up(jo, link)
     signs_in(jo, seed, ahead=0)
 
-    assert jo.answer.status_code == 422
-    assert "do not match" in jo.sees
+    assert jo.response.status_code == 422
+    assert "do not match" in jo.page_text
 
 
 def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link, clock):
@@ -226,8 +226,8 @@ def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, cl
     before = runtime.of(app).passwords.hashed
     signs_in(jo, seed, **({"ahead": 0} | wrong))
 
-    assert jo.answer.status_code == 422
-    assert "The e-mail address, password and code do not match." in jo.sees
+    assert jo.response.status_code == 422
+    assert "The e-mail address, password and code do not match." in jo.page_text
     assert runtime.of(app).passwords.hashed == before + 1
     assert jo.opens("/operate").status_code == 404
 
@@ -239,8 +239,8 @@ def test_wrong_passwords_and_wrong_codes_count_together(jo, stranger, link, cloc
         signs_in(stranger, seed, **({"password": "wrong"} if attempt % 2 else {"ahead": 600}))
     signs_in(stranger, seed, ahead=0)
 
-    assert stranger.answer.status_code == 429
-    assert int(stranger.answer.headers["Retry-After"]) > 0
+    assert stranger.response.status_code == 429
+    assert int(stranger.response.headers["Retry-After"]) > 0
 
 
 def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock):
@@ -263,7 +263,7 @@ def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock)
     assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
     clock.move(timedelta(seconds=60))  # a code that has not been used
     assert signs_in(jo, seed, ahead=0).status_code == 422
-    assert "do not match" in jo.sees
+    assert "do not match" in jo.page_text
 
 
 def test_operators_are_told_apart(jo, stranger, link, work, clock):

@@ -35,9 +35,9 @@ def answers(person, device, **wrong):
 
 
 def test_a_passkey_alone_signs_in_and_says_how_truthfully(jo, device, account, work):
-    answer = answers(jo, device)
+    response = answers(jo, device)
 
-    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert jo.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession)).one()
@@ -60,17 +60,17 @@ def test_the_script_is_a_file_of_ours_and_the_policy_is_as_it_was(jo):
     jo.opens(PAGE)
 
     assert [tag for tag in jo.page.find_all("script") if not tag.has_attr("src")] == []
-    assert "script-src 'self' 'nonce-" in jo.answer.headers["Content-Security-Policy"]
-    assert "connect-src 'self'" in jo.answer.headers["Content-Security-Policy"]
+    assert "script-src 'self' 'nonce-" in jo.response.headers["Content-Security-Policy"]
+    assert "connect-src 'self'" in jo.response.headers["Content-Security-Policy"]
 
 
 def test_inside_a_partners_request_it_goes_on_to_that(jo, device, change_ports):
     change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
     jo.opens(f"/sign-in?next={quote(PENDING, safe='')}")
     action = jo.page.find("form", id="passkey-form")["action"]
-    answer = jo.sends_again(action, passkey=device.get(options_for(jo)))
+    response = jo.sends_again(action, passkey=device.get(options_for(jo)))
 
-    assert (answer.status_code, answer.location) == (303, PENDING)
+    assert (response.status_code, response.location) == (303, PENDING)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_inside_a_partners_request_it_goes_on_to_that(jo, device, change_ports):
     ],
 )
 def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wrong):
-    answer = answers(jo, device, **wrong)
+    response = answers(jo, device, **wrong)
 
-    assert answer.status_code == 422
-    assert REFUSED in jo.sees
+    assert response.status_code == 422
+    assert REFUSED in jo.page_text
     assert not jo.is_signed_in()
 
 
@@ -101,7 +101,7 @@ def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, dev
 
     assert {page.status_code for page in pages} == {422}
     assert {frozenset(page.headers.keys()) for page in pages} == {frozenset(pages[0].headers.keys())}
-    assert jo.sees == stranger.sees
+    assert jo.page_text == stranger.page_text
 
 
 def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, app, monkeypatch):
@@ -120,7 +120,7 @@ def test_what_is_no_answer_is_refused(jo, device, sent):
     jo.opens(PAGE)
 
     assert jo.sends_again(FORM, passkey=sent).status_code == 422
-    assert REFUSED in jo.sees
+    assert REFUSED in jo.page_text
 
 
 def test_an_answer_counts_once(jo, device):
@@ -155,9 +155,9 @@ def test_an_answer_counts_for_ten_minutes(jo, device, clock):
 def test_without_a_token_nothing_happens(jo, device, work):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
-    answer = jo.web.post(FORM, data={"passkey": sent})
+    response = jo.web.post(FORM, data={"passkey": sent})
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert jo.web.post("/sign-in/passkey-options.json").status_code == 400
     assert not jo.is_signed_in()
 
@@ -166,10 +166,10 @@ def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, ou
     answers(jo, device)
     jo.sends("/sign-out")
     device.credentials[0].sign_count = 0
-    answer = answers(jo, device)
+    response = answers(jo, device)
 
-    assert answer.status_code == 422
-    assert "That passkey seems to have been copied to another device" in jo.sees
+    assert response.status_code == 422
+    assert "That passkey seems to have been copied to another device" in jo.page_text
     assert outbox.last("passkey_copied").to == account.email
     assert not jo.is_signed_in()
 
@@ -181,7 +181,7 @@ def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(
         stranger.signs_in(account.username, "not the password")
 
     assert answers(stranger, device).status_code == 429
-    assert int(stranger.answer.headers["Retry-After"]) > 0
+    assert int(stranger.response.headers["Retry-After"]) > 0
     assert answers(jo, device).status_code == 303
 
 
@@ -209,10 +209,10 @@ def test_a_right_answer_forgets_the_guesses(jo, device, account):
 def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
     with work() as session:
         session.get_one(Estab, account.estab_id).state = state
-    answer = answers(jo, device)
+    response = answers(jo, device)
 
-    assert answer.status_code == 403
-    assert "What you signed in with is right, but" in jo.sees
+    assert response.status_code == 403
+    assert "What you signed in with is right, but" in jo.page_text
     assert not jo.is_signed_in()
 
 
@@ -221,7 +221,7 @@ def test_a_removed_person_is_not_signed_in(jo, device, account, work):
         session.get_one(Administrator, account.id).removed_at = clocks.now()
 
     assert answers(jo, device).status_code == 422
-    assert REFUSED in jo.sees
+    assert REFUSED in jo.page_text
 
 
 def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbox):
@@ -244,9 +244,9 @@ def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
 
 def test_an_address_elsewhere_is_not_gone_to(jo, device):
     jo.opens("/sign-in?next=//evil.example")
-    answer = jo.sends_again("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
+    response = jo.sends_again("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
 
-    assert answer.location == "/"
+    assert response.location == "/"
 
 
 def test_challenges_are_bounded_for_one_address(jo, work, change_settings):

@@ -31,12 +31,12 @@ def asked(account, browser=BROWSER):
     return passkeys.creation_options(people.get(account.id), browser=browser)
 
 
-def registers(account, answer, *, name="", browser=BROWSER):
-    return passkeys.register(people.get(account.id), answer, name=name, device="Firefox on Windows", browser=browser)
+def registers(account, response, *, name="", browser=BROWSER):
+    return passkeys.register(people.get(account.id), response, name=name, device="Firefox on Windows", browser=browser)
 
 
-def uses(answer, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
-    read = webauthn_ceremonies.read_authentication(answer)
+def uses(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
+    read = webauthn_ceremonies.read_authentication(response)
     return passkeys.use(read, purpose, browser=browser, person_id=person_id)
 
 
@@ -75,16 +75,16 @@ def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock)
 
 
 @pytest.mark.parametrize(
-    ("differs", "name"),
+    ("overrides", "name"),
     [
         ({}, "Firefox on Windows"),
         ({"attachment": "cross-platform", "transports": ("usb", "nfc")}, "Security key"),
         ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Phone or tablet"),
     ],
 )
-def test_without_a_name_it_is_called_after_its_kind(work, account, origin, differs, name):
+def test_without_a_name_it_is_called_after_its_kind(work, account, origin, overrides, name):
     with work():
-        assert registers(account, Authenticator(origin, **differs).create(asked(account))).name == name
+        assert registers(account, Authenticator(origin, **overrides).create(asked(account))).name == name
 
 
 def test_the_browser_is_told_which_authenticators_have_one_already(work, account, device):
@@ -108,9 +108,9 @@ def test_the_browser_is_told_which_authenticators_have_one_already(work, account
 )
 def test_a_registration_that_is_not_as_asked_adds_nothing(work, account, origin, wrong):
     with work() as session:
-        answer = Authenticator(origin).create(asked(account), **wrong)
+        response = Authenticator(origin).create(asked(account), **wrong)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, answer)
+            registers(account, response)
         assert session.scalars(select(Passkey)).all() == []
 
 
@@ -119,14 +119,14 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
     with work():
         other = an_administrator()
         options = asked(account)
-        answer = device.create(options)
+        response = device.create(options)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, answer, browser="another")
+            registers(account, response, browser="another")
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(other, answer)
-        assert registers(account, answer)
+            registers(other, response)
+        assert registers(account, response)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, answer)
+            registers(account, response)
         for_sign_in = passkeys.sign_in_options(browser=BROWSER)["challenge"]
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, device.create(options | {"challenge": for_sign_in}))
@@ -134,10 +134,10 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
 
 def test_a_challenge_lives_for_ten_minutes(work, account, origin, clock):
     with work():
-        answer = Authenticator(origin).create(asked(account))
+        response = Authenticator(origin).create(asked(account))
         clock.move(timedelta(minutes=10))
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, answer)
+            registers(account, response)
 
 
 def test_a_credential_is_registered_once(work, account, device, origin):
@@ -145,9 +145,9 @@ def test_a_credential_is_registered_once(work, account, device, origin):
         other = an_administrator()
         copy = Authenticator(origin)
         copy.new_id = device.credentials[0].id
-        answer = copy.create(passkeys.creation_options(other, browser=BROWSER))
+        response = copy.create(passkeys.creation_options(other, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyNotAdded):
-            passkeys.register(other, answer, name="", device="", browser=BROWSER)
+            passkeys.register(other, response, name="", device="", browser=BROWSER)
         assert not passkeys.has_any(other.id)
 
 
@@ -155,9 +155,9 @@ def test_a_person_has_at_most_twenty(work, account, origin):
     with work():
         for _ in range(passkeys.MAX_PER_PERSON):
             a_passkey(account.id, origin)
-        answer = Authenticator(origin).create(asked(account))
+        response = Authenticator(origin).create(asked(account))
         with pytest.raises(passkeys.PasskeyNotAdded) as refused:
-            registers(account, answer)
+            registers(account, response)
         assert "You can have 20 passkeys." in refused.value.message
         assert len(passkeys.of_person(account.id)) == passkeys.MAX_PER_PERSON
 
@@ -198,25 +198,25 @@ def test_the_options_of_the_second_step_name_the_persons_own(work, account, devi
 
 def test_a_challenge_of_the_second_step_signs_no_one_in(work, account, device):
     with work():
-        answer = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
+        response = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(answer)
-        answer = device.get(passkeys.sign_in_options(browser=BROWSER))
+            uses(response)
+        response = device.get(passkeys.sign_in_options(browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+            uses(response, passkeys.SECOND_STEP, person_id=account.id)
         options = passkeys.second_step_options(account.id, browser=BROWSER)
-        answer = device.get(options | {"challenge": asked(account)["challenge"]})  # to make a passkey
+        response = device.get(options | {"challenge": asked(account)["challenge"]})  # to make a passkey
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+            uses(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
 def test_another_persons_passkey_is_no_second_step(work, account, device, origin):
     with work():
         other = a_passkey(an_administrator().id, origin)
         options = passkeys.second_step_options(account.id, browser=BROWSER)
-        answer = other.get(options, credential=other.credentials[0])
+        response = other.get(options, credential=other.credentials[0])
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+            uses(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
 def test_a_user_handle_that_is_another_persons_is_refused(work, account, device):
@@ -228,9 +228,9 @@ def test_a_user_handle_that_is_another_persons_is_refused(work, account, device)
 
 def test_of_several_answers_to_one_challenge_one_counts(work, account, device, at_once):
     with work():
-        answer = device.get(passkeys.sign_in_options(browser=BROWSER))
+        response = device.get(passkeys.sign_in_options(browser=BROWSER))
 
-    outcomes = at_once(4, lambda: uses(answer).id)
+    outcomes = at_once(4, lambda: uses(response).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyRefused) for outcome in outcomes) == 3
 

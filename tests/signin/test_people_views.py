@@ -27,11 +27,11 @@ def added(work, clock):
 def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
     _, username, link = added
     jo.sends(link, password=OWN)
-    assert jo.answer.location == "/sign-in"
+    assert jo.response.location == "/sign-in"
     assert not jo.cookie("session")  # a link proves an address; it signs nobody in
 
     jo.opens("/sign-in")
-    assert "Your password is set" in jo.sees
+    assert "Your password is set" in jo.page_text
     assert jo.signs_in(username, OWN).status_code == 303
     assert outbox.all("password_changed") == []  # there was none before
 
@@ -41,11 +41,11 @@ def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
     jo.sends(link, generate="yes")
     password = jo.page.find(id="password").text
 
-    assert jo.answer.status_code == 200
-    assert jo.answer.headers["Cache-Control"] == "no-store"
+    assert jo.response.status_code == 200
+    assert jo.response.headers["Cache-Control"] == "no-store"
     assert jo.page.find(id="username").text == username
     assert jo.opens(link).status_code == 410
-    assert password not in jo.sees
+    assert password not in jo.page_text
     assert jo.signs_in(username, password).status_code == 303
 
 
@@ -63,9 +63,9 @@ def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, 
     jo.sends_again(link, generate="yes")  # the reload of the page that showed it
     second = jo.page.find(id="password").text
     assert second != first
-    assert "no longer works" in jo.sees
+    assert "no longer works" in jo.page_text
     jo.opens(link)  # or the way back to it
-    assert "Did you not see the password?" in jo.sees
+    assert "Did you not see the password?" in jo.page_text
     jo.sends_again(link, generate="yes")
     third = jo.page.find(id="password").text
 
@@ -102,7 +102,7 @@ def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
     assert jo.page.find(id="error-code").text == "link_used"
     with work() as session:
         session.get_one(Administrator, added[0]).password_changed_at = before
-    assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.sees)
+    assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.page_text)
     clock.move(timedelta(minutes=15))
     jo.opens(link_and_password[0])
 
@@ -122,11 +122,11 @@ def test_of_two_reloads_at_once_one_replaces_it(at_once, added, link_and_passwor
 def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added):
     _, _, link = added
     jo.sends(link, password="Oakhill School Al 1")
-    assert jo.answer.status_code == 422
-    assert "easy to guess" in jo.sees
-    assert "Oakhill School Al 1" not in jo.answer.text
+    assert jo.response.status_code == 422
+    assert "easy to guess" in jo.page_text
+    assert "Oakhill School Al 1" not in jo.response.text
     jo.sends(link, password="")
-    assert "let us create one" in jo.sees
+    assert "let us create one" in jo.page_text
 
     assert jo.sends(link, password=OWN).status_code == 303
 
@@ -138,7 +138,7 @@ def test_a_partners_name_is_no_password(jo, added, work):
         a_partner(name="Timetabler")
     jo.sends(added[2], password="Timetabler 7 7 x")
 
-    assert "easy to guess" in jo.sees
+    assert "easy to guess" in jo.page_text
 
 
 def test_looking_at_the_link_spends_nothing(jo, stranger, added):
@@ -170,7 +170,7 @@ def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, added, wor
     jo.sends_again(link, password=OWN)
     stranger.sends_again(link, password="another kettle at midnight")
 
-    assert stranger.answer.status_code == 410
+    assert stranger.response.status_code == 410
     assert jo.signs_in(username, OWN).status_code == 303
 
 
@@ -189,8 +189,8 @@ def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outb
     clock.move(timedelta(days=7))
     jo.opens(link)
     jo.sends_again(jo.page.find("form")["action"])
-    jo.opens(jo.answer.location)
-    assert "Check your e-mail" in jo.sees
+    jo.opens(jo.response.location)
+    assert "Check your e-mail" in jo.page_text
 
     sent = outbox.last("welcome_link")
     assert sent.to == "al@oakhill.example"

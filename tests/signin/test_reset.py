@@ -105,7 +105,7 @@ def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox)
 
 def test_a_guessable_password_is_refused_and_the_reset_goes_on(proven, account):
     proven.sends(CHOOSE, password=account.school)
-    assert proven.answer.status_code == 422
+    assert proven.response.status_code == 422
     assert proven.page.find(id="password-error")
 
     assert proven.sends(CHOOSE, password=NEW).location == "/sign-in"
@@ -133,7 +133,7 @@ class TestTheCode:
         assert stranger.opens(CODE).location == "/reset"
         stranger.sends("/reset", username="2139999")
         stranger.sends(CODE, code=code)
-        assert "not the code" in stranger.sees
+        assert "not the code" in stranger.page_text
 
         assert person_with_code.sends(CODE, code=code).location == CHOOSE
 
@@ -146,10 +146,10 @@ class TestTheCode:
         right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
         for _ in range(5):
             person_with_code.sends(CODE, code=wrong)
-            assert "not the code" in person_with_code.sees
+            assert "not the code" in person_with_code.page_text
         assert outbox.all("account_locked") == []
         person_with_code.sends(CODE, code=right)
-        assert "works for ten minutes and five tries" in person_with_code.sees
+        assert "works for ten minutes and five tries" in person_with_code.page_text
 
         clock.move(timedelta(seconds=5))
         person_with_code.sends(CODE, send_code="yes")
@@ -159,7 +159,7 @@ class TestTheCode:
         clock.move(timedelta(minutes=10))
         person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
-        assert "works for ten minutes and five tries" in person_with_code.sees
+        assert "works for ten minutes and five tries" in person_with_code.page_text
 
     def test_a_new_one_replaces_it(self, person_with_code, outbox, clock):
         first = outbox.last("reset_code").code
@@ -167,7 +167,7 @@ class TestTheCode:
         person_with_code.sends(CODE, send_code="yes")
         second = outbox.last("reset_code").code
         person_with_code.sends(CODE, code=first)
-        assert person_with_code.answer.location == (CHOOSE if first == second else None)
+        assert person_with_code.response.location == (CHOOSE if first == second else None)
 
     def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, person_with_code, outbox, clock):
         for _ in range(4):
@@ -202,7 +202,7 @@ class TestTheCode:
         person_with_code.sends(CODE, code=wrong)
         person_with_code.sends(CODE, code=right)
 
-        assert "After many wrong tries" in person_with_code.sees
+        assert "After many wrong tries" in person_with_code.page_text
         assert outbox.last("account_locked").to == account.email
 
     def test_it_is_not_in_the_database(self, person_with_code, work, outbox):
@@ -254,7 +254,7 @@ class TestWhoCannot:
             hash_before = session.get_one(Administrator, account.id).password_hash
         proven.sends_again(CHOOSE, password=NEW)
 
-        assert proven.answer.location == "/reset"
+        assert proven.response.location == "/reset"
         with work() as session:
             assert session.get_one(Administrator, account.id).password_hash == hash_before
 
@@ -320,7 +320,7 @@ def test_so_does_one_in_a_browser_that_is_known_to_the_person(jo, account, clock
     jo.sends(CODE, code=outbox.last("reset_code").code)
     for _ in range(12):
         jo.signs_in(account.username, "wrong")
-    assert jo.answer.status_code == 429
+    assert jo.response.status_code == 429
     jo.sends(CHOOSE, password=NEW)
 
     assert jo.signs_in(account.username, NEW).status_code == 303

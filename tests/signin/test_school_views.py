@@ -38,7 +38,7 @@ def chooses(jo, estab_id, back="/manage"):
 def test_with_one_school_nothing_is_asked(jo, account, work):
     jo.signs_in(account.username)
     assert jo.opens("/manage").status_code == 200
-    assert "Change school" not in jo.answer.text
+    assert "Change school" not in jo.response.text
     with work() as session:
         assert session.get_one(Membership, (account.id, account.estab_id)).signed_in_at is not None
 
@@ -46,32 +46,32 @@ def test_with_one_school_nothing_is_asked(jo, account, work):
 def test_with_several_the_school_is_asked_before_any_page_of_it(jo, account, second):
     jo.signs_in(account.username)
     jo.opens("/manage")
-    assert jo.answer.location == f"{CHOOSE}?next=/manage"
-    jo.opens(jo.answer.location)
+    assert jo.response.location == f"{CHOOSE}?next=/manage"
+    jo.opens(jo.response.location)
     assert {field["value"] for field in jo.page.find_all("input", {"name": "school"})} == {second[0], account.username}
 
 
 def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account, second, work):
     jo.signs_in(account.username)
     chooses(jo, second[0])
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
     jo.opens("/manage")
-    assert "Jo Bloggs, viewer" in jo.sees
+    assert "Jo Bloggs, viewer" in jo.page_text
     assert jo.page.find("nav").find("a", string="Change school")["href"] == CHOOSE
     chooses(jo, first_of(work, account))
     jo.opens("/manage")
-    assert "Jo Bloggs, owner" in jo.sees
+    assert "Jo Bloggs, owner" in jo.page_text
     assert account.school in jo.page.find("nav").get_text(" ")
 
 
 def test_a_second_click_goes_on_as_the_first_and_a_form_from_before_another_choice_chooses_nothing(jo, account, second):
     jo.signs_in(account.username)
     jo.opens(f"{CHOOSE}?next=/manage/people")
-    page = jo.answer
+    page = jo.response
     for _ in range(2):
-        jo.answer = page
+        jo.response = page
         assert jo.sends_again(f"{CHOOSE}?next=/manage/people", school=second[0]).location == "/manage/people"
-    jo.answer = page
+    jo.response = page
     assert jo.sends_again(f"{CHOOSE}?next=/manage/people", school=account.username).status_code == 400
     assert "Jo Bloggs, viewer" in " ".join(jo.opens("/manage").text.split())
 
@@ -91,19 +91,19 @@ def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, acc
     chooses(jo, first_of(work, account))
     jo.opens(f"{CHOOSE}?next=/manage")
 
-    answer = overtaken(
+    outcome = overtaken(
         lambda: removal.remove(people.membership(account.id, second[1]), by="cli"),
         lambda: jo.sends_again(f"{CHOOSE}?next=/manage", school=second[0]),
     )
 
-    assert answer.status_code in {404, 422}, "refused, or no longer among the choices"
+    assert outcome.status_code in {404, 422}, "refused, or no longer among the choices"
     assert jo.opens("/manage").status_code == 200, "they go on for the other school"
 
 
 def test_nothing_chosen_is_said(jo, account, second):
     jo.signs_in(account.username)
     assert jo.sends(CHOOSE).status_code == 422
-    assert "Choose the school" in jo.sees
+    assert "Choose the school" in jo.page_text
 
 
 def test_a_school_of_others_and_one_that_is_not_open_cannot_be_chosen(jo, account, second, work):
@@ -128,7 +128,7 @@ def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(j
     assert jo.opens("/manage").location == "/sign-in?next=/manage"
     jo.signs_in(account.username)
     jo.opens("/manage")
-    assert account.school in jo.sees
+    assert account.school in jo.page_text
 
 
 def test_a_form_opened_for_one_school_is_not_taken_for_another(jo, account, second, work):
@@ -138,9 +138,9 @@ def test_a_form_opened_for_one_school_is_not_taken_for_another(jo, account, seco
     jo.opens("/mobile/confirm")
     stale = jo.token
     chooses(jo, second[0])
-    jo.answer = jo.web.post("/mobile/confirm", data={"csrf_token": stale, "send-code": "yes"})
-    assert jo.answer.status_code in {303, 400}
-    assert "send" not in (jo.answer.location or "")
+    jo.response = jo.web.post("/mobile/confirm", data={"csrf_token": stale, "send-code": "yes"})
+    assert jo.response.status_code in {303, 400}
+    assert "send" not in (jo.response.location or "")
     with work() as session:
         assert session.query(Entry).filter_by(event=events.SCHOOL_CHOSEN).count() == 2
 
@@ -156,4 +156,4 @@ def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work)
 
 def test_a_stranger_signs_in_first(jo):
     assert jo.opens(CHOOSE).location == "/sign-in?next=/manage"
-    assert parse(jo.answer.text).find("input", {"name": "school"}) is None
+    assert parse(jo.response.text).find("input", {"name": "school"}) is None

@@ -30,22 +30,22 @@ def app_of_jo(work, account, clock):
 def half(jo, account, app_of_jo):
     """Jo has typed the right password and sees the page of the second step."""
     jo.signs_in(account.username, back="/mobile/confirm")
-    jo.opens(jo.answer.location)
+    jo.opens(jo.response.location)
     return jo
 
 
 def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, account, app_of_jo):
-    answer = jo.signs_in(account.username, back="/mobile/confirm")
+    response = jo.signs_in(account.username, back="/mobile/confirm")
 
-    assert (answer.status_code, answer.location) == (303, PAGE)
+    assert (response.status_code, response.location) == (303, PAGE)
     assert jo.cookie("session") is None
     assert not jo.is_signed_in()
 
 
 def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(half, app_of_jo, account, work):
-    answer = half.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
+    response = half.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
 
-    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert half.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).one()
@@ -55,21 +55,21 @@ def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(half, 
 def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(half, app_of_jo):
     half.sends_again(PAGE, code=app_of_jo.wrong)
 
-    assert half.answer.status_code == 422
-    assert "That is not the code that we expect now." in half.sees
+    assert half.response.status_code == 422
+    assert "That is not the code that we expect now." in half.page_text
     assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
 
 
 def test_an_empty_code_is_no_guess(half):
     half.sends_again(PAGE, code=" ")
 
-    assert "Type the six digits your app shows." in half.sees
+    assert "Type the six digits your app shows." in half.page_text
 
 
 def test_a_half_sign_in_works_in_its_browser_only(half, stranger, app_of_jo):
     stranger.opens(PAGE)
 
-    assert stranger.answer.location == "/sign-in?next=/mobile/confirm"
+    assert stranger.response.location == "/sign-in?next=/mobile/confirm"
     assert stranger.sends("/sign-in", csrf_token="x").status_code != 303
     stranger.opens("/sign-in")
     assert stranger.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
@@ -80,7 +80,7 @@ def test_a_half_sign_in_works_for_ten_minutes(half, app_of_jo, clock):
     clock.move(timedelta(minutes=10))
     half.sends_again(PAGE, code=app_of_jo.code())
 
-    assert half.answer.location == "/sign-in?next=/mobile/confirm"
+    assert half.response.location == "/sign-in?next=/mobile/confirm"
     assert "You have ten minutes" in half.opens("/sign-in").text
     assert not half.is_signed_in()
 
@@ -142,7 +142,7 @@ def test_cancel_forgets_what_was_half_done(half, app_of_jo):
 def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
     waiting = "/oauth/authorize?client_id=assembly%26request_uri=urn:x"
     jo.signs_in(account.username, back=waiting)
-    page = jo.answer.location
+    page = jo.response.location
     jo.opens(page)
 
     assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
@@ -153,7 +153,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(half, app_of_jo, account,
     first = half.cookie("session")
     clock.move(STEP)
     half.signs_in(account.username, back="/mobile/confirm")
-    half.opens(half.answer.location)
+    half.opens(half.response.location)
     half.sends_again(PAGE, code=app_of_jo.code())
 
     assert half.cookie("session") != first
@@ -190,15 +190,15 @@ def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
     assert outbox.all("new_device") == []
 
     clock.move(STEP)
-    stranger.opens(stranger.answer.location)
+    stranger.opens(stranger.response.location)
     stranger.sends_again(PAGE, code=app_of_jo.code())
     assert len(outbox.all("new_device")) == 1
 
 
 def test_the_form_of_a_page_that_was_open_too_long_is_asked_for_again(half, app_of_jo):
-    answer = half.web.post(PAGE, data={"code": app_of_jo.code()}, headers={"Sec-Fetch-Site": "same-origin"})
+    response = half.web.post(PAGE, data={"code": app_of_jo.code()}, headers={"Sec-Fetch-Site": "same-origin"})
 
-    assert (answer.status_code, answer.location) == (303, PAGE)
+    assert (response.status_code, response.location) == (303, PAGE)
 
 
 def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, account, app_of_jo, work):
@@ -212,12 +212,12 @@ def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, ac
 def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once(half, account, app_of_jo, outbox):
     for _ in range(9):
         half.sends_again(PAGE, code=app_of_jo.wrong)
-        assert half.answer.status_code == 422
+        assert half.response.status_code == 422
     half.sends_again(PAGE, code=app_of_jo.code())
 
-    assert half.answer.status_code == 429
+    assert half.response.status_code == 429
     assert half.page.find(id="error-code").text == "account_locked"
-    assert int(half.answer.headers["Retry-After"]) > 0
+    assert int(half.response.headers["Retry-After"]) > 0
     assert len(outbox.all("account_locked")) == 1
     assert half.signs_in(account.username).status_code == 429
 

@@ -31,16 +31,16 @@ def device(work, account, origin, clock):
 def half(clock, jo, account, device):
     """Jo has typed the right password and sees the page of the second step."""
     jo.signs_in(account.username, back="/mobile/confirm")
-    jo.opens(jo.answer.location)
+    jo.opens(jo.response.location)
     return jo
 
 
 def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(half, device, account, work):
     assert not half.is_signed_in()
     half.opens(PAGE)
-    answer = half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+    response = half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
 
-    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert half.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession)).one()
@@ -65,7 +65,7 @@ def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
         an_app(colleague.id)
         username = colleague.username
     jo.signs_in(username)
-    jo.opens(jo.answer.location)
+    jo.opens(jo.response.location)
 
     assert jo.page.find("form", id="passkey-form") is None
 
@@ -75,8 +75,8 @@ def test_an_answer_that_is_not_as_asked_is_refused_and_counted(half, device, out
     for _ in range(9):
         half.opens(PAGE)
         half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS), **wrong))
-        assert half.answer.status_code == 422
-        assert "We could not sign you in with that passkey." in half.sees
+        assert half.response.status_code == 422
+        assert "We could not sign you in with that passkey." in half.page_text
     assert not half.is_signed_in()
     half.opens(PAGE)
     assert half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS))).status_code == 429
@@ -86,9 +86,9 @@ def test_an_answer_that_is_not_as_asked_is_refused_and_counted(half, device, out
 def test_another_persons_passkey_is_refused(half, work, origin):
     with work():
         other = a_passkey(an_administrator().id, origin)
-    answer = other.get(options_for(half, OPTIONS), credential=other.credentials[0])
+    response = other.get(options_for(half, OPTIONS), credential=other.credentials[0])
 
-    assert half.sends_again(FORM, passkey=answer).status_code == 422
+    assert half.sends_again(FORM, passkey=response).status_code == 422
     assert not half.is_signed_in()
 
 
@@ -105,25 +105,25 @@ def test_a_copied_passkey_is_refused(half, device, outbox, account):
     half.sends("/sign-out")
     device.credentials[0].sign_count = 0
     half.signs_in(account.username, back="/mobile/confirm")
-    half.opens(half.answer.location)
+    half.opens(half.response.location)
     half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
 
-    assert half.answer.status_code == 422
-    assert "seems to have been copied" in half.sees
+    assert half.response.status_code == 422
+    assert "seems to have been copied" in half.page_text
     assert len(outbox.all("passkey_copied")) == 1
 
 
 def test_without_the_password_no_credential_is_named(stranger, device):
     stranger.opens("/sign-in")
-    answer = stranger.web.post(OPTIONS, headers={"X-CSRFToken": stranger.token})
+    response = stranger.web.post(OPTIONS, headers={"X-CSRFToken": stranger.token})
 
-    assert (answer.status_code, answer.location) == (303, "/sign-in/second-step")
+    assert (response.status_code, response.location) == (303, "/sign-in/second-step")
     assert stranger.sends_again(FORM, passkey="{}").location == "/sign-in?next=/mobile/confirm"
 
 
 def test_after_ten_minutes_the_password_is_asked_for_again(half, device, clock):
-    answer = device.get(options_for(half, OPTIONS))
+    response = device.get(options_for(half, OPTIONS))
     clock.move(timedelta(minutes=10))
 
-    assert half.sends_again(FORM, passkey=answer).location == "/sign-in?next=/mobile/confirm"
+    assert half.sends_again(FORM, passkey=response).location == "/sign-in?next=/mobile/confirm"
     assert not half.is_signed_in()

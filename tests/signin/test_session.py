@@ -37,7 +37,7 @@ def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, ac
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
     jo.signs_in(account.username)
-    (cookie,) = [text for text in jo.answer.headers.getlist("Set-Cookie") if text.startswith("idaas-session=")]
+    (cookie,) = [text for text in jo.response.headers.getlist("Set-Cookie") if text.startswith("idaas-session=")]
 
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
@@ -48,7 +48,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
 
 def test_a_program_on_the_same_machine_with_a_cookie_named_session_does_not_sign_anybody_out(jo, account):
     jo.signs_in(account.username)
-    names = [text.partition("=")[0] for text in jo.answer.headers.getlist("Set-Cookie")]
+    names = [text.partition("=")[0] for text in jo.response.headers.getlist("Set-Cookie")]
     jo.web.set_cookie("session", "of another program on localhost")
     jo.web.set_cookie("form", "of another program on localhost")
 
@@ -61,8 +61,8 @@ def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, wo
     with work(), app.test_request_context(base_url="https://id.example"):
         app.preprocess_request()
         sessions.begin(account.id)
-        answer = app.process_response(app.response_class())
-    cookies = answer.headers.getlist("Set-Cookie")
+        response = app.process_response(app.response_class())
+    cookies = response.headers.getlist("Set-Cookie")
 
     for name in ("__Host-session=", "__Host-device="):
         (cookie,) = [text for text in cookies if text.startswith(name)]
@@ -127,8 +127,8 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
         with work(), app.test_request_context(base_url=runtime.of(app).settings.server.issuer):
             app.preprocess_request()
             sessions.begin(whose, kind=kind)
-            answer = app.process_response(app.response_class())
-        cookie = next(text for text in answer.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
+            response = app.process_response(app.response_class())
+        cookie = next(text for text in response.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
         with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
             found = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
         assert found == (kind, whose, name, estab_id)
@@ -324,13 +324,13 @@ def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, acc
     jo.opens("/manage/account/email")
     clock.move(sessions.LAST_USED_PRECISION)
 
-    answer = overtaken(
+    outcome = overtaken(
         lambda: database.lock(Administrator, account.id),
         lambda: jo.sends_again("/manage/account/email", email="other@oakhill.example"),
         at_last=lambda: sessions.end_all(account.id, "removed"),
     )
 
-    assert answer.status_code == 303
+    assert outcome.status_code == 303
     assert not is_in(jo)
 
 

@@ -43,7 +43,7 @@ def test_it_says_what_sending_the_form_says(jo, added, typed):
         assert jo.sends(f"/{added['link']}", password=typed).status_code == 303
         return
     jo.sends(f"/{added['link']}", password=typed)
-    assert jo.answer.status_code == 422
+    assert jo.response.status_code == 422
     assert body["message"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
@@ -72,9 +72,9 @@ def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work)
     jo.opens("/sign-in")
     with app.app_context():
         subject = strength.seal_subject("adm_nobody")
-    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
 
-    assert answer.json == {"is_accepted": True, "message": strength.GOOD}
+    assert response.json == {"is_accepted": True, "message": strength.GOOD}
 
 
 def test_an_operators_own_name_is_known(jo, work):
@@ -82,26 +82,26 @@ def test_an_operators_own_name_is_known(jo, work):
         operator, _ = operators.add("Sam Featherstonehaugh", "sam@idaas.example")
         subject = strength.seal_subject(operator.id)
     jo.opens("/sign-in")
-    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": "Sam-Featherstonehaugh"})
+    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": "Sam-Featherstonehaugh"})
 
-    assert not answer.json["is_accepted"]
+    assert not response.json["is_accepted"]
 
 
 @pytest.mark.parametrize("subject", ["", "adm_1", "x.y", "test.AAAA", "\N{SNOWMAN}"])
 def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
     jo.opens("/sign-in")
-    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
 
-    assert answer.status_code == 400
-    assert answer.content_type == "application/problem+json"
+    assert response.status_code == 400
+    assert response.content_type == "application/problem+json"
 
 
 def test_another_site_gets_no_answer(jo, added):
     jo.opens(f"/{added['link']}")
-    answer = asks(jo, GOOD, csrf_token="of another site")
+    response = asks(jo, GOOD, csrf_token="of another site")
 
-    assert answer.status_code == 400
-    assert GOOD not in answer.text
+    assert response.status_code == 400
+    assert GOOD not in response.text
 
 
 def test_it_only_answers_posts(web):
@@ -112,12 +112,12 @@ def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, 
     change_settings(server={"log_level": "INFO"})
     jo.opens(f"/{added['link']}")
     hashed = runtime.of(app).passwords.hashed
-    answer = asks(jo, GOOD)
+    response = asks(jo, GOOD)
 
-    assert answer.json["is_accepted"]
+    assert response.json["is_accepted"]
     assert runtime.of(app).passwords.hashed == hashed
     assert GOOD not in capsys.readouterr().out
-    assert "no-store" in answer.headers["Cache-Control"]
+    assert "no-store" in response.headers["Cache-Control"]
     with work():
         assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
 

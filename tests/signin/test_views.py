@@ -24,9 +24,9 @@ def assembly_asks(change_ports, jo):
 
 
 def test_signing_in_leads_to_where_one_was_going(jo, account):
-    answer = jo.signs_in(account.username, back="/mobile/confirm")
+    response = jo.signs_in(account.username, back="/mobile/confirm")
 
-    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert account.school not in jo.opens("/sign-in").text
 
 
@@ -48,25 +48,25 @@ def test_the_fields_and_buttons_have_the_promised_names(jo):
 def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo, assembly_asks):
     jo.opens(f"/sign-in?next={quoted(PENDING)}")
 
-    assert "Assembly wants to connect to your school" in jo.sees
-    assert "Assembly is a service of Example Ltd." in jo.sees
+    assert "Assembly wants to connect to your school" in jo.page_text
+    assert "Assembly is a service of Example Ltd." in jo.page_text
     assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING)}"
-    assert "form-action" not in jo.answer.headers["Content-Security-Policy"]
+    assert "form-action" not in jo.response.headers["Content-Security-Policy"]
 
 
 def test_without_a_partner_nothing_is_said_of_one(jo):
     jo.opens("/sign-in")
 
-    assert "wants to connect" not in jo.sees
+    assert "wants to connect" not in jo.page_text
     assert jo.page.find("a", id="register")["href"] == "/register"
-    assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+    assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
 
 
 def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
     before = runtime.of(app).passwords.hashed
-    answer = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
+    response = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
 
-    assert (answer.status_code, answer.location) == (303, PENDING + "&cancel=1")
+    assert (response.status_code, response.location) == (303, PENDING + "&cancel=1")
     assert runtime.of(app).passwords.hashed == before
 
 
@@ -77,16 +77,16 @@ def test_cancel_without_a_partner_leads_to_our_first_page(jo):
 def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
     jo.signs_in(account.username, "not the password at all")
 
-    assert jo.answer.status_code == 422
-    assert "does not match" in jo.sees
+    assert jo.response.status_code == 422
+    assert "does not match" in jo.page_text
     assert jo.page.find("input", id="username")["value"] == account.username
-    assert "not the password at all" not in jo.answer.text
+    assert "not the password at all" not in jo.response.text
 
 
 def test_nothing_typed_is_asked_for_at_its_field(jo):
     jo.sends("/sign-in", username="", password="")
 
-    assert "Type your Estab ID or your e-mail address." in jo.sees
+    assert "Type your Estab ID or your e-mail address." in jo.page_text
     assert jo.page.find("a", href="#username")
     assert jo.page.find("input", id="username")["aria-invalid"] == "true"
 
@@ -96,14 +96,14 @@ def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
     before = runtime.of(app).passwords.hashed
     jo.sends("/sign-in", username=name, password="whatever it is")
 
-    assert jo.answer.status_code == 422
+    assert jo.response.status_code == 422
     assert runtime.of(app).passwords.hashed == before
 
 
 def test_bytes_that_are_no_text_are_only_a_wrong_name(jo):
     jo.sends("/sign-in", username=b"\xed\xa0\x80", password=b"\xff\xfe")
 
-    assert jo.answer.status_code == 422
+    assert jo.response.status_code == 422
 
 
 def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
@@ -111,9 +111,9 @@ def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
         jo.signs_in(account.username, "wrong every time")
     jo.signs_in(account.username, PASSWORD)
 
-    assert jo.answer.status_code == 429
-    assert 0 < int(jo.answer.headers["Retry-After"]) <= 60
-    assert "no one can sign in to it for a minute" in jo.sees
+    assert jo.response.status_code == 429
+    assert 0 < int(jo.response.headers["Retry-After"]) <= 60
+    assert "no one can sign in to it for a minute" in jo.page_text
     assert jo.page.find(id="error-code").text == "account_locked"
 
 
@@ -125,10 +125,10 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
         session.get_one(Estab, account.estab_id).state = state
 
     jo.signs_in(account.username, "wrong of course")
-    assert message not in jo.sees
+    assert message not in jo.page_text
     jo.signs_in(account.username)
-    assert jo.answer.status_code == 403
-    assert message in jo.sees
+    assert jo.response.status_code == 403
+    assert message in jo.page_text
     assert jo.cookie("session") is None
 
 
@@ -142,11 +142,11 @@ def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, wo
 
 def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
     jo.opens(f"/sign-in?next={quoted('/mobile/confirm')}")
-    answer = jo.web.post("/sign-in?next=/mobile/confirm", data={"username": account.username, "password": PASSWORD})
-    jo.answer = answer
+    response = jo.web.post("/sign-in?next=/mobile/confirm", data={"username": account.username, "password": PASSWORD})
+    jo.response = response
 
-    assert answer.status_code == 400
-    assert "This page had been open for a long time. Please type your password again." in jo.sees
+    assert response.status_code == 400
+    assert "This page had been open for a long time. Please type your password again." in jo.page_text
     assert jo.page.find("input", id="username")["value"] == account.username
     assert jo.sends_again("/sign-in?next=/mobile/confirm", username=account.username, password=PASSWORD).location == (
         "/mobile/confirm"
@@ -171,10 +171,10 @@ def test_a_person_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for
 def test_signing_out_asks_and_then_ends_it(jo, account):
     jo.signs_in(account.username)
     jo.opens("/sign-out")
-    assert "You are signed in as Jo Bloggs" in jo.sees
+    assert "You are signed in as Jo Bloggs" in jo.page_text
 
     jo.sends_again("/sign-out")
-    assert jo.answer.location == "/signed-out"
+    assert jo.response.location == "/signed-out"
     assert not jo.cookie("session")
     jo.opens("/signed-out")
     assert jo.page.find(id="signed-out")

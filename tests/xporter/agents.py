@@ -29,12 +29,13 @@ def the_agents_client() -> str:
     ).id  # fmt: skip
 
 
-def the_api(**differs: Any) -> str:
+def the_api(**overrides: Any) -> str:
     """Register the protected API's client; returns its id."""
     served = frozenset({"endpoint", "school", "students", "attendance"})
     return a_client(
         resource=XPORTER, resource_scopes=served, grant_types=frozenset({"client_credentials"}),
-        client_scopes=frozenset({"reads.report"}), required_scopes=frozenset(), optional_scopes=frozenset(), **differs,
+        client_scopes=frozenset({"reads.report"}), required_scopes=frozenset(), optional_scopes=frozenset(),
+        **overrides,
     ).id  # fmt: skip
 
 
@@ -61,35 +62,35 @@ class Agent(Signer):
         assert self.web
         return self.web.open(PATH, method=method, headers=headers, json=json)
 
-    def reports(self, *, status: int = 200, **differs: Any) -> dict[str, Any]:
+    def reports(self, *, status: int = 200, **overrides: Any) -> dict[str, Any]:
         """A report; returns what it is answered, having checked the status."""
-        answer = self.requests("PUT", json=REPORT | differs)
-        assert answer.status_code == status, answer.text
-        return dict(answer.json)
+        response = self.requests("PUT", json=REPORT | overrides)
+        assert response.status_code == status, response.text
+        return dict(response.json)
 
     def reads_status(self, *, status: int = 200) -> dict[str, Any]:
         """The answer without a report."""
-        answer = self.requests("GET")
-        assert answer.status_code == status, answer.text
-        return dict(answer.json)
+        response = self.requests("GET")
+        assert response.status_code == status, response.text
+        return dict(response.json)
 
     def leaves(self, *, status: int = 204) -> None:
         """Unregister."""
-        answer = self.requests("DELETE")
-        assert answer.status_code == status, answer.text
+        response = self.requests("DELETE")
+        assert response.status_code == status, response.text
 
     def refreshes_token(self) -> TestResponse:
         """Exchange the refresh token, and use the tokens that it gets."""
         assert self.web
-        answer = self.posts(
+        response = self.posts(
             self.web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
         )
-        if answer.status_code == 200:
+        if response.status_code == 200:
             self.token, self.refresh_token = (
-                answer.json["access_token"],
-                answer.json.get("refresh_token", self.refresh_token),
+                response.json["access_token"],
+                response.json.get("refresh_token", self.refresh_token),
             )
-        return answer
+        return response
 
 
 def give_tokens(work: Any, agent: Agent, person_id: str) -> None:

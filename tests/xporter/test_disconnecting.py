@@ -44,7 +44,7 @@ def test_removed_at_the_desk_its_tokens_and_the_agreement_end_at_once(agent, jo,
     assert agent.reports(status=401)["code"] == "invalid_token"
     assert agent.refreshes_token().json["error"] == "invalid_grant"
     assert in_force(work, jo) == []
-    assert "What your school's server sends" not in jo.sees
+    assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
     letter = outbox.last("sharing_stopped")
     assert "has disconnected its server" in letter.subject
@@ -56,8 +56,8 @@ def test_removed_at_the_desk_its_tokens_and_the_agreement_end_at_once(agent, jo,
 def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, work):
     for send in (jo.opens, jo.sends_again):
         jo.opens("/manage")
-        answer = send(f"/manage/sharing/{clients[0]}/stop")
-        assert (answer.status_code, answer.location) == (303, "/manage/endpoint/remove")
+        response = send(f"/manage/sharing/{clients[0]}/stop")
+        assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
     assert in_force(work, jo) == ["active"]
     removes(jo)
     assert in_force(work, jo) == []
@@ -69,7 +69,7 @@ def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, wo
     jo.opens(f"/manage/sharing/{clients[0]}/stop")
     jo.sends_again(f"/manage/sharing/{clients[0]}/stop")
     jo.opens("/manage")
-    assert "Your school has disconnected its server." in jo.sees
+    assert "Your school has disconnected its server." in jo.page_text
     assert in_force(work, jo) == []
 
 
@@ -118,7 +118,7 @@ def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, ag
         jo.opens("/manage")
         jo.sends_again(f"/manage/sharing/{clients[0]}/{step}")
     jo.opens("/manage")
-    assert flash in jo.sees
+    assert flash in jo.page_text
     assert subject in outbox.last(name).subject
     assert "receives" not in outbox.last(name).text
 
@@ -141,8 +141,8 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     assert "renew" not in letter.text
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
-    assert "It sends nothing any more." in jo.sees
-    assert "Renew" not in jo.sees
+    assert "It sends nothing any more." in jo.page_text
+    assert "Renew" not in jo.page_text
     assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
 
 

@@ -38,22 +38,22 @@ def api(work, web, clock):
     token = client.posts(web, "/oauth/token", form).json["access_token"]
 
     def report(*rows, status=204):
-        answer = web.post("/api/reads", json={"reads": rows}, headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == status, answer.text
-        return answer
+        response = web.post("/api/reads", json={"reads": rows}, headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == status, response.text
+        return response
 
     return report
 
 
 @pytest.fixture
 def row(school, partner_id, clock):
-    def make(**differs):
+    def make(**overrides):
         now = clock.now()
         usual = {
             "estab_id": school[0], "client_id": partner_id, "scope": "students", "day": f"{now:%Y-%m-%d}",
             "requests": 3, "records": 300, "last_at": now.isoformat(),
         }  # fmt: skip
-        return usual | differs
+        return usual | overrides
 
     return make
 
@@ -79,7 +79,7 @@ def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, wor
 
 
 @pytest.mark.parametrize(
-    ("differs", "names"),
+    ("overrides", "names"),
     [
         ({"estab_id": "9999999"}, "reads[1].estab_id"),
         ({"client_id": "unknown"}, "reads[1].client_id"),
@@ -96,8 +96,8 @@ def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, wor
         ({"estab_id": "a\0"}, "reads"),
     ],
 )
-def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, work, differs, names):
-    refused = api(row(), row(**differs), status=400).json
+def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, work, overrides, names):
+    refused = api(row(), row(**overrides), status=400).json
     assert (refused["code"], names in refused["detail"]) == ("invalid_request", True), refused["detail"]
     assert stored(work) == []
 

@@ -115,7 +115,7 @@ def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
 @pytest.mark.parametrize(
-    ("differs", "code"),
+    ("overrides", "code"),
     [
         ({"scheme": "Bearer"}, "invalid_token"),
         ({"prove": False}, "invalid_dpop_proof"),
@@ -125,8 +125,8 @@ def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
     ],
     ids=["as a bearer token", "without a proof", "another key", "proof without the token", "proof of another method"],
 )
-def test_a_token_works_with_the_key_it_is_bound_to_alone(agent, method, differs, code):
-    refused = agent.requests(method, json=REPORT if method == "PUT" else None, **differs)
+def test_a_token_works_with_the_key_it_is_bound_to_alone(agent, method, overrides, code):
+    refused = agent.requests(method, json=REPORT if method == "PUT" else None, **overrides)
     assert (refused.status_code, refused.json["code"]) == (401, code)
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")
 

@@ -40,11 +40,11 @@ def shares(work, agent, accepted):
 
 def test_a_school_that_has_named_none_has_that_of_its_server(agent, school, work):
     jo = school(None)
-    assert "Not said yet" in (jo.opens("/manage"), jo.sees)[1]
+    assert "Not said yet" in (jo.opens("/manage"), jo.page_text)[1]
     agent.reports(mis="arbor")
     agent.reports(mis="arbor")
     jo.opens("/manage")
-    assert "System (MIS) Arbor" in jo.sees
+    assert "System (MIS) Arbor" in jo.page_text
     with work():
         assert len(recorded(events.ESTAB_MIS_TOLD)) == 1
 
@@ -55,7 +55,7 @@ def test_services_that_work_with_it_go_on_and_others_stand_still(mis, goes_on, a
     jo = school(None)
     agent.reports(mis=mis)
     jo.opens("/manage")
-    assert ("it does not work with your school's system" in jo.sees) is not goes_on
+    assert ("it does not work with your school's system" in jo.page_text) is not goes_on
     letters = outbox.all("system_changed")
     assert len(letters) == goes_on
     assert all("the program on your school's server recorded that" in letter.text for letter in letters)
@@ -65,11 +65,11 @@ def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, 
     jo = school("sims")
     agent.reports(mis="arbor")
     jo.opens("/manage")
-    assert "System (MIS) SIMS" in jo.sees
-    assert "SERVER-1 reads Arbor, and your school's system is recorded as SIMS." in jo.sees
+    assert "System (MIS) SIMS" in jo.page_text
+    assert "SERVER-1 reads Arbor, and your school's system is recorded as SIMS." in jo.page_text
     jo.opens("/manage/endpoint")
-    assert "This server reads Arbor, and your school's system is recorded as SIMS" in jo.sees
+    assert "This server reads Arbor, and your school's system is recorded as SIMS" in jo.page_text
     jo.sends("/manage/system", mis="arbor")
     jo.opens("/manage")
-    assert "System (MIS) Arbor" in jo.sees
-    assert "Which system does your school use?" not in jo.sees
+    assert "System (MIS) Arbor" in jo.page_text
+    assert "Which system does your school use?" not in jo.page_text

@@ -175,9 +175,9 @@ class Granted:
     def check(self, _request):
         return self.access
 
-    def grant(self, *scopes, **differs):
+    def grant(self, *scopes, **overrides):
         """Grant these scopes, in place of those before."""
-        self.access = replace(self.access, scopes=frozenset(scopes), **differs)
+        self.access = replace(self.access, scopes=frozenset(scopes), **overrides)
 
 
 class NotReporting:

@@ -57,25 +57,25 @@ class Provider:
 
 
 def _answer(body, status=200):
-    answer = requests.Response()
-    answer.status_code, answer._content = status, json.dumps(body).encode()
-    return answer
+    response = requests.Response()
+    response.status_code, response._content = status, json.dumps(body).encode()
+    return response
 
 
-def token(signer=SIGNER, typ="at+jwt", alg="ES256", **differs):
+def token(signer=SIGNER, typ="at+jwt", alg="ES256", **overrides):
     """An access token of the provider's, bound to `KEY`."""
     claims = {
         "iss": ISSUER, "aud": [ISSUER, RESOURCE], "sub": "adm_1", "client_id": "xporter-endpoint", "jti": "1",
         "iat": int(time.time()), "exp": int(time.time()) + 300, "cnf": {"jkt": KEY.thumbprint()},
     }  # fmt: skip
-    return signed(claims | differs, signer, alg, typ=typ)
+    return signed(claims | overrides, signer, alg, typ=typ)
 
 
-def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **differs):
+def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
     claims = {
         "jti": str(time.monotonic_ns()), "htm": method, "htu": RESOURCE + path, "iat": int(time.time()), "ath": ath(of),
     }  # fmt: skip
-    return signed(claims | differs, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
+    return signed(claims | overrides, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
 
 
 def call(api, method="GET", path="/access", *, of=None, headers=None, **options):
@@ -116,13 +116,13 @@ def packed(*lines, complete=(), mis="sims", header=None):
     return gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0)
 
 
-def announced(content, **differs):
+def announced(content, **overrides):
     made_at = datetime.now(UTC).isoformat()
     sound = {
         "id": str(uuid.uuid4()), "mis": "sims", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
         "made_at": made_at,
     }  # fmt: skip
-    return sound | differs
+    return sound | overrides
 
 
 class Endpoint:
@@ -141,9 +141,9 @@ class Endpoint:
     def looks(self, extract_id):
         return call(self.api, path=f"/v1/extracts/{extract_id}").json
 
-    def uploads(self, content, **differs):
+    def uploads(self, content, **overrides):
         """Announce and send the whole extract, which then waits to be checked; returns its id."""
-        document = announced(content, **differs)
+        document = announced(content, **overrides)
         assert self.announces(document).status_code == 201
         assert self.sends(document["id"], 0, content).status_code == 202
         return document["id"]
@@ -153,8 +153,8 @@ class Endpoint:
 
     def delivers(self, *lines, **options):
         """Upload an extract of these lines and have it checked; returns its status."""
-        differs = {name: options.pop(name) for name in ("made_at",) if name in options}
-        extract_id = self.uploads(packed(*lines, **options), mis=options.get("mis", "sims"), **differs)
+        overrides = {name: options.pop(name) for name in ("made_at",) if name in options}
+        extract_id = self.uploads(packed(*lines, **options), mis=options.get("mis", "sims"), **overrides)
         assert self.works() == 1
         return self.looks(extract_id)
 

@@ -73,9 +73,9 @@ def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkey
 def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, monkeypatch):
     monkeypatch.setattr("clients.xporter.storage.STREAMED", 4)
     monkeypatch.setattr("clients.xporter.bulk.MAX_SECONDS", -1)
-    answer = api.get("/v1/students", headers=NDJSON)
-    assert len(answer.text.splitlines()) == 4
-    assert '"total"' not in answer.text
+    response = api.get("/v1/students", headers=NDJSON)
+    assert len(response.text.splitlines()) == 4
+    assert '"total"' not in response.text
 
 
 def test_all_connections_together_are_fewer_than_postgresql_allows_by_default():

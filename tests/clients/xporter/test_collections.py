@@ -17,9 +17,9 @@ from tests.clients.xporter.support import RESOURCE, call, token
 
 
 def read(api, address, **headers):
-    answer = api.get(address.removeprefix(RESOURCE), headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer.json
+    response = api.get(address.removeprefix(RESOURCE), headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json
 
 
 def test_the_school_of_the_token_is_described_by_what_is_granted(api, stored, granted):
@@ -104,16 +104,16 @@ def test_a_change_elsewhere_is_no_change_here(api, stored):
 
 
 @pytest.mark.parametrize(
-    "differs",
+    "overrides",
     [
         {"scopes": frozenset({"students"})},
         {"scopes": frozenset(DATA_SCOPES) - {"staff"}},
         {"client_id": "another"},
     ],
 )
-def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, differs):
+def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, overrides):
     page = read(api, "/v1/students?limit=1")
-    granted.access = replace(granted.access, **differs)
+    granted.access = replace(granted.access, **overrides)
     for address in (page["next"], page["delta"]):
         refused = api.get(address.removeprefix(RESOURCE))
         assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
@@ -179,15 +179,15 @@ def test_the_entity_tag_of_one_page_is_not_that_of_another(api, stored):
     assert len({api.get(f"/v1/students{query}").headers["ETag"] for query in ("", "?limit=1", "?limit=2")}) == 3
 
 
-def lines(answer):
-    return [json.loads(line) for line in answer.text.splitlines()]
+def lines(response):
+    return [json.loads(line) for line in response.text.splitlines()]
 
 
 def test_all_records_come_as_lines(api, stored, monkeypatch):
     monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
-    answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
-    assert answer.mimetype == "application/x-ndjson"
-    *sent, last = lines(answer)
+    response = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
+    assert response.mimetype == "application/x-ndjson"
+    *sent, last = lines(response)
     every = stored.data["students"]
     assert sent == [expected("students", key, record, DATA_SCOPES) for key, record in every.items()]
     assert last["total"] == 3
@@ -323,11 +323,11 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
         return fetched[-1]
 
     monkeypatch.setattr(storage, "page", noted)
-    answer = api.get("/v1/students", headers={"Accept": "application/x-ndjson"}, buffered=False)
-    sent = [next(answer.response) for _ in range(2)]
+    response = api.get("/v1/students", headers={"Accept": "application/x-ndjson"}, buffered=False)
+    sent = [next(response.response) for _ in range(2)]
     assert sum(part.count(b"\n") for part in sent) == 4
     assert sum(len(rows.ids) for rows in fetched) < 9
-    answer.close()  # the reader went away
+    response.close()  # the reader went away
     counts = app.extensions["xporter"].reads._counts
     assert {key.scope: count.records for key, count in counts.items()}["students"] == 4
 

@@ -29,8 +29,8 @@ def count(app, table):
 def test_an_extract_is_announced_sent_and_applied(app, endpoint):
     content = packed(*SOUND, complete=["students"])
     document = announced(content)
-    answer = endpoint.announces(document)
-    assert (answer.status_code, answer.json) == (
+    response = endpoint.announces(document)
+    assert (response.status_code, response.json) == (
         201, {"id": document["id"], "state": "receiving", "offset": 0, "max_piece_bytes": 4 << 20},
     )  # fmt: skip
     half = len(content) // 2
@@ -66,14 +66,14 @@ def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoin
     document = announced(content)
     assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]
     for _ in range(2):
-        answer = endpoint.sends(document["id"], 0, content[:50])
-        assert (answer.status_code, answer.json["offset"]) == (200, 50)
+        response = endpoint.sends(document["id"], 0, content[:50])
+        assert (response.status_code, response.json["offset"]) == (200, 50)
     for _ in range(2):
-        answer = endpoint.sends(document["id"], 50, content[50:])
-        assert (answer.status_code, answer.json["state"]) == (202, "checking")
+        response = endpoint.sends(document["id"], 50, content[50:])
+        assert (response.status_code, response.json["state"]) == (202, "checking")
     assert endpoint.works() == 1
-    answer = endpoint.sends(document["id"], 50, content[50:])
-    assert (answer.status_code, answer.json["state"]) == (200, "applied")
+    response = endpoint.sends(document["id"], 50, content[50:])
+    assert (response.status_code, response.json["state"]) == (200, "applied")
     assert endpoint.announces(document).json["state"] == "applied"
     assert endpoint.works() == 0
 
@@ -84,12 +84,12 @@ def test_another_offset_is_told_where_to_go_on(endpoint):
     endpoint.announces(document)
     endpoint.sends(document["id"], 0, content[:50])
     for offset, piece in ((60, b"x"), (0, b"other bytes"), (40, content[40:60])):
-        answer = endpoint.sends(document["id"], offset, piece)
-        assert (answer.status_code, answer.json["code"], answer.json["offset"]) == (409, "offset_mismatch", 50)
+        response = endpoint.sends(document["id"], offset, piece)
+        assert (response.status_code, response.json["code"], response.json["offset"]) == (409, "offset_mismatch", 50)
 
 
 @pytest.mark.parametrize(
-    ("differs", "status", "code"),
+    ("overrides", "status", "code"),
     [
         ({"id": "1"}, 400, "invalid_request"),
         ({"id": str(uuid.uuid4()).upper()}, 400, "invalid_request"),
@@ -107,23 +107,23 @@ def test_another_offset_is_told_where_to_go_on(endpoint):
         ({"made_at": (datetime.now(UTC) + timedelta(hours=2)).isoformat()}, 400, "invalid_request"),
     ],
 )
-def test_an_announcement_that_is_wrong_is_refused(endpoint, differs, status, code):
-    answer = endpoint.announces(announced(b"x", **differs))
-    assert (answer.status_code, answer.json["code"]) == (status, code)
+def test_an_announcement_that_is_wrong_is_refused(endpoint, overrides, status, code):
+    response = endpoint.announces(announced(b"x", **overrides))
+    assert (response.status_code, response.json["code"]) == (status, code)
 
 
 def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
     for body in (b"", b"[]", b"{", b"\xff", b"null"):
-        answer = call(endpoint.api, "POST", "/v1/extracts", data=body)
-        assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+        response = call(endpoint.api, "POST", "/v1/extracts", data=body)
+        assert (response.status_code, response.json["code"]) == (400, "invalid_request")
     document = announced(b"abc")
     endpoint.announces(document)
     for offset, piece, headers in (
         ("-1", b"a", {}), ("x", b"a", {}), ("", b"a", {}), ("0", b"", {}), ("0", b"abcd", {}), ("9" * 13, b"a", {}),
         ("0", b"a", {"Content-Type": "text/plain"}),
     ):  # fmt: skip
-        answer = endpoint.sends(document["id"], offset, piece, **headers)
-        assert (answer.status_code, answer.json["code"]) == (400, "invalid_request"), (offset, piece)
+        response = endpoint.sends(document["id"], offset, piece, **headers)
+        assert (response.status_code, response.json["code"]) == (400, "invalid_request"), (offset, piece)
     assert endpoint.sends(document["id"], 0, b"x" * ((4 << 20) + 1)).json["code"] == "too_large"
     assert endpoint.sends(str(uuid.uuid4()), 0, b"a").json["code"] == "not_found"
     assert endpoint.looks(document["id"])["offset"] == 0
@@ -132,8 +132,8 @@ def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
 def test_the_same_id_for_another_file_is_refused(endpoint):
     document = announced(b"abc")
     endpoint.announces(document)
-    answer = endpoint.announces(document | {"sha256": "0" * 64})
-    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    response = endpoint.announces(document | {"sha256": "0" * 64})
+    assert (response.status_code, response.json["code"]) == (409, "conflict")
 
 
 def test_another_school_sees_nothing_of_an_extract(endpoint, provider):
@@ -155,9 +155,9 @@ def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
     ):  # fmt: skip
         provider.introspection = introspection
         endpoint.app.extensions["xporter"].tokens._introspected.clear()
-        answer = endpoint.announces(document)
-        assert (answer.status_code, answer.json["code"]) == (403, code)
-        assert "WWW-Authenticate" in answer.headers
+        response = endpoint.announces(document)
+        assert (response.status_code, response.json["code"]) == (403, code)
+        assert "WWW-Authenticate" in response.headers
 
 
 def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):

@@ -58,7 +58,7 @@ def answers(api, collection):
     yield [json.loads(line) for line in streamed.text.splitlines()][:-1], [streamed.text]
 
     single = [api.get(f"/v1/{collection}/{record['id']}") for record in paged]
-    yield [answer.json for answer in single], [answer.text for answer in single]
+    yield [response.json for response in single], [response.text for response in single]
 
 
 def test_no_answer_holds_what_is_not_granted_and_all_that_is_granted_is_there(api, app, granted):
@@ -92,10 +92,10 @@ def test_no_delta_holds_what_is_not_granted_and_all_that_is_granted_is_there(api
         again = {collection: dict(records) for collection, records in stored.data.items()}
         stored.put(again)
         for collection, delta in deltas.items():
-            answer = api.get(delta.removeprefix(RESOURCE))
+            response = api.get(delta.removeprefix(RESOURCE))
             wanted = [expected(collection, key, record, scopes) for key, record in again[collection].items()]
-            assert answer.json[collection] == wanted
-            assert not leaked(answer.text, scopes)
+            assert response.json[collection] == wanted
+            assert not leaked(response.text, scopes)
 
     check()
 
@@ -116,9 +116,9 @@ def must_show(resource, scopes):
 
 
 def all_files(api, scopes):
-    with api.get("/ims/oneroster/v1p2/csv") as answer:
-        assert answer.status_code == (200 if scopes else 403)
-        content = answer.data
+    with api.get("/ims/oneroster/v1p2/csv") as response:
+        assert response.status_code == (200 if scopes else 403)
+        content = response.data
     if not scopes:
         return ""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -134,12 +134,12 @@ def test_oneroster_shows_what_is_granted_and_nothing_else(api, app, granted):
         granted.grant(*scopes)
         wanted = set()
         for name, resource in RESOURCES.items():
-            answer = api.get(f"/ims/oneroster/rostering/v1p2/{name}")
+            response = api.get(f"/ims/oneroster/rostering/v1p2/{name}")
             is_open = not resource.needs or any({SCOPE_OF[one] for one in all_} <= scopes for all_ in resource.needs)
-            assert answer.status_code == (200 if is_open and scopes else 403)
-            assert not leaked(answer.text, scopes)
-            if answer.status_code == 200:
-                assert must_show(resource, scopes) <= shown_in(answer.text), name
+            assert response.status_code == (200 if is_open and scopes else 403)
+            assert not leaked(response.text, scopes)
+            if response.status_code == 200:
+                assert must_show(resource, scopes) <= shown_in(response.text), name
                 wanted |= must_show(resource, scopes)
         text = all_files(api, scopes)
         assert not leaked(text, scopes)

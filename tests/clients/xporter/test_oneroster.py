@@ -14,9 +14,9 @@ BASE = "/ims/oneroster/rostering/v1p2"
 
 
 def get(api, path):
-    answer = api.get(f"{BASE}/{path}")
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = api.get(f"{BASE}/{path}")
+    assert response.status_code == 200, response.text
+    return response
 
 
 def ref(kind, path, sourced_id):
@@ -156,11 +156,11 @@ def test_the_members_of_classes_need_the_classes(api, stored, granted):
 
 def test_pages_have_the_total_and_links(api, app, granted):
     Stored(app, a_school(pupils=7))
-    answer = get(api, "students?limit=3&offset=3&sort=sourcedId")
-    assert [user["sourcedId"] for user in answer.json["users"]] == [f"student-{n:04}" for n in (3, 4, 5)]
-    assert answer.headers["X-Total-Count"] == "7"
+    response = get(api, "students?limit=3&offset=3&sort=sourcedId")
+    assert [user["sourcedId"] for user in response.json["users"]] == [f"student-{n:04}" for n in (3, 4, 5)]
+    assert response.headers["X-Total-Count"] == "7"
     at = f"{RESOURCE}{BASE}/students?sort=sourcedId&limit=3&offset="
-    assert answer.headers["Link"] == ", ".join(
+    assert response.headers["Link"] == ", ".join(
         f'<{at}{offset}>; rel="{name}"' for name, offset in (("first", 0), ("last", 6), ("prev", 0), ("next", 6))
     )
     assert "next" not in get(api, "students?limit=3&offset=6").headers["Link"]
@@ -229,27 +229,27 @@ def test_fields_select(api, stored):
     ],
 )
 def test_errors_are_those_of_oneroster(api, stored, path, status, minor):
-    answer = api.get(f"{BASE}/{path}")
-    assert answer.status_code == status
-    assert answer.mimetype == "application/json"
-    assert (answer.json["imsx_codeMajor"], answer.json["imsx_severity"]) == ("failure", "error")
-    [field] = answer.json["imsx_CodeMinor"]["imsx_codeMinorField"]
+    response = api.get(f"{BASE}/{path}")
+    assert response.status_code == status
+    assert response.mimetype == "application/json"
+    assert (response.json["imsx_codeMajor"], response.json["imsx_severity"]) == ("failure", "error")
+    [field] = response.json["imsx_CodeMinor"]["imsx_codeMinorField"]
     assert field["imsx_codeMinorFieldValue"] == minor
 
 
 def test_refusals_have_their_challenge(api, stored, granted):
     granted.grant("staff")
-    answer = api.get(f"{BASE}/classes")
-    assert (answer.status_code, answer.json["imsx_description"].partition(":")[0]) == (403, "insufficient_scope")
-    assert 'scope="classes"' in answer.headers["WWW-Authenticate"]
+    response = api.get(f"{BASE}/classes")
+    assert (response.status_code, response.json["imsx_description"].partition(":")[0]) == (403, "insufficient_scope")
+    assert 'scope="classes"' in response.headers["WWW-Authenticate"]
     granted.grant("staff", estab_status="unverified")
     assert api.get(f"{BASE}/teachers").json["imsx_description"].startswith("school_unverified")
 
 
 def archive(api):
-    with api.get("/ims/oneroster/v1p2/csv") as answer:
-        assert (answer.status_code, answer.mimetype) == (200, "application/zip")
-        content = answer.data
+    with api.get("/ims/oneroster/v1p2/csv") as response:
+        assert (response.status_code, response.mimetype) == (200, "application/zip")
+        content = response.data
     with zipfile.ZipFile(io.BytesIO(content)) as files:
         return {name: list(csv.reader(io.StringIO(files.read(name).decode()))) for name in files.namelist()}
 
@@ -309,6 +309,6 @@ def test_a_term_at_the_end_of_time_is_none_of_oneroster(api, stored):
 def test_a_filter_of_any_length_is_answered_quickly(api, stored):
     began = time.process_time()
     for text in ("title='" + "' " * 20_000, "title='" + "'" + " " * 40_000 + "x", "title='a' AND " * 5_000):
-        answer = api.get("/ims/oneroster/rostering/v1p2/terms", query_string={"filter": text})
-        assert answer.status_code == 400
+        response = api.get("/ims/oneroster/rostering/v1p2/terms", query_string={"filter": text})
+        assert response.status_code == 400
     assert time.process_time() - began < 2

@@ -121,12 +121,12 @@ def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted
     send, accepted = provider.request, []
 
     def refuse_bad(method, url, **options):
-        answer = send(method, url, **options)
+        response = send(method, url, **options)
         if url.endswith("/api/reads"):
             clients = [row["client_id"] for row in options["json"]["reads"]]
-            answer.status_code = 422 if "bad" in clients else 204
+            response.status_code = 422 if "bad" in clients else 204
             accepted.extend(clients if "bad" not in clients else [])
-        return answer
+        return response
 
     monkeypatch.setattr(provider, "request", refuse_bad)
     reads.report()

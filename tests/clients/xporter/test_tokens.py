@@ -15,10 +15,10 @@ METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
 
 def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
-    answer = call(api)
+    response = call(api)
     school = {"estab_id": ESTAB, "estab_status": "verified"}
-    assert (answer.status_code, answer.json["school"], answer.json["areas"]) == (200, school, ["endpoint"])
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert (response.status_code, response.json["school"], response.json["areas"]) == (200, school, ["endpoint"])
+    assert response.headers["Cache-Control"] == "no-store"
     [(_, sent)] = [request for request in provider.requests if request[0] == "/introspect"]
     assert "client_assertion" in sent
     assert "client_secret" not in sent
@@ -62,8 +62,8 @@ def test_each_token_is_introspected_for_itself(api, provider):
     ],
 )
 def test_a_token_that_is_wrong_is_refused_before_the_provider_is_asked(api, provider, wrong, problem):
-    answer = call(api, of=token(**wrong))
-    assert (answer.status_code, answer.json["code"]) == (401, problem)
+    response = call(api, of=token(**wrong))
+    assert (response.status_code, response.json["code"]) == (401, problem)
     assert provider.times("/introspect") == 0
 
 
@@ -142,16 +142,16 @@ def test_every_challenge_refers_to_the_metadata(api, provider):
 )
 def test_a_token_of_sharing_that_is_not_in_force_is_told_why(api, provider, status, problem, http):
     provider.introspection = {"active": False, "authorisation_status": status}
-    answer = call(api)
-    assert (answer.status_code, answer.json["code"]) == (http, problem)
-    assert "WWW-Authenticate" in answer.headers
+    response = call(api)
+    assert (response.status_code, response.json["code"]) == (http, problem)
+    assert "WWW-Authenticate" in response.headers
 
 
 def test_nothing_is_answered_while_the_provider_is_unreachable(api, provider):
     assert call(api).status_code == 200
     provider.introspection = None
-    answer = call(api, of=token(jti="another"))
-    assert (answer.status_code, answer.json["code"], answer.headers["Retry-After"]) == (
+    response = call(api, of=token(jti="another"))
+    assert (response.status_code, response.json["code"], response.headers["Retry-After"]) == (
         503, "temporarily_unavailable", "5",
     )  # fmt: skip
 

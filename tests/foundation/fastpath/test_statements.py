@@ -44,13 +44,13 @@ OF = Statement(Secret, select(TABLE).where(TABLE.c.digest == bindparam("by_diges
 TRY = WriteStatement(update(TABLE).where(TABLE.c.digest == bindparam("by_digest")).values(tries=TABLE.c.tries + 1))
 
 
-def add(secret="the secret", **differs):
+def add(secret="the secret", **overrides):
     values = {
         "digest": crypto.digest(secret), "purpose": "probe", "person_id": "adm_1", "value": None, "tries": 0,
         "created_at": clock.now(), "expires_at": clock.now() + timedelta(hours=1), "used_at": None,
         "superseded_at": None,
     }  # fmt: skip
-    ADD.run(**(values | differs))
+    ADD.run(**(values | overrides))
 
 
 def test_what_is_written_is_read_again_as_it_was(work):

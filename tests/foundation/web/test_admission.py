@@ -75,9 +75,9 @@ def hashing(monkeypatch):
     blocked.unblocked.set()
 
 
-def signs_in(browser, **typed):
+def signs_in(browser, **fields):
     token = parse(browser.get("/sign-in").text).find("input", attrs={"name": "csrf_token"})
-    form = {"username": "Nobody & Söhne", "password": PASSWORD, "csrf_token": token["value"]} | typed
+    form = {"username": "Nobody & Söhne", "password": PASSWORD, "csrf_token": token["value"]} | fields
     return browser.post("/sign-in?next=/manage", data=form)
 
 
@@ -100,10 +100,10 @@ def crowd(app, new_browser, hashing):
 
 
 def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_served(app, settings, web, crowd):
-    answer = signs_in(web)
+    response = signs_in(web)
 
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) == busy_page.RETRY_AFTER_SECONDS
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) == busy_page.RETRY_AFTER_SECONDS
     for path in ("/healthz", "/readyz", "/sign-in", "/oauth/jwks", "/register?q=oakhill"):
         assert a_browser(app, settings).get(path).status_code == 200, path
     assert set(crowd()) == {422}  # there is no such user name
@@ -111,14 +111,14 @@ def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_se
 
 
 def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
-    answer = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
+    response = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
 
-    page = parse(answer.text)
+    page = parse(response.text)
     hidden_fields = {field["name"]: field["value"] for field in page.select("form input[type=hidden]")}
     assert hidden_fields["username"] == '<b>"Ann" & Söhne'
     assert hidden_fields["sign-in"] == ""
     assert "password" not in hidden_fields
-    assert PASSWORD not in answer.text
+    assert PASSWORD not in response.text
     password = page.find("input", id="password")
     assert password["type"] == "password"
     assert "value" not in password.attrs
@@ -149,10 +149,10 @@ def test_the_page_has_the_same_headers_as_any_other(web, crowd):
     ],
 )
 def test_a_form_that_cannot_be_parsed_is_left_out(web, crowd, body, kind):
-    answer = web.post("/sign-in", data=body, content_type=kind)
+    response = web.post("/sign-in", data=body, content_type=kind)
 
-    assert answer.status_code == 503
-    assert "try-again" in answer.text
+    assert response.status_code == 503
+    assert "try-again" in response.text
 
 
 def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):

@@ -31,24 +31,24 @@ def test_pages_refer_to_versioned_files(web):
 def test_a_relative_address_in_a_style_sheet_is_versioned_too(web, address):
     font = re.search(r'url\("(vendor/[^"]+\.woff2)"\)', web.get(address).text)[1]
 
-    answer = web.get(f"{address.rpartition('/')[0]}/{font}")
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, FOREVER)
+    response = web.get(f"{address.rpartition('/')[0]}/{font}")
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, FOREVER)
 
 
 @pytest.mark.parametrize("path", ["/static/app.css", "/static/v-000000000000/app.css"])
 def test_any_other_version_serves_the_file_with_revalidation(web, path):
-    answer = web.get(path)
+    response = web.get(path)
 
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
-    again = web.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-cache")
+    again = web.get(path, headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
 
 
 def test_a_missing_file_is_not_cached(web, address):
-    answer = web.get(f"{address}.missing")
+    response = web.get(f"{address}.missing")
 
-    assert answer.status_code == 404
-    assert "immutable" not in answer.headers["Cache-Control"]
+    assert response.status_code == 404
+    assert "immutable" not in response.headers["Cache-Control"]
 
 
 def test_a_changed_content_or_name_changes_the_version(tmp_path):
@@ -62,8 +62,8 @@ def test_a_changed_content_or_name_changes_the_version(tmp_path):
 
 def test_search_suggestions_may_be_cached_by_any_cache(web):
     web.get("/sign-in")  # which leaves a cookie
-    answer = web.get("/schools/search.json?q=oakhill")
+    response = web.get("/schools/search.json?q=oakhill")
 
-    assert "Vary" not in answer.headers
-    assert answer.headers["Cache-Control"].startswith("public")
-    assert "Set-Cookie" not in answer.headers
+    assert "Vary" not in response.headers
+    assert response.headers["Cache-Control"].startswith("public")
+    assert "Set-Cookie" not in response.headers

@@ -20,8 +20,8 @@ class Contact(contact_fields.EmailForm):
 
 @pytest.fixture
 def filled(app):
-    def fill(**differs):
-        with app.test_request_context(method="POST", data=GOOD | differs):
+    def fill(**overrides):
+        with app.test_request_context(method="POST", data=GOOD | overrides):
             form = Contact(meta={"csrf": False})
             form.validate()
             return form

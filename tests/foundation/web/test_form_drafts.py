@@ -68,17 +68,17 @@ def post_after_session_ended(jo, path, clock, **fields):
         jo.opens("/sign-out")
     sent = {"csrf_token": jo.token} | fields
     clock.move(SESSION_ENDED)
-    jo.answer = jo.web.post(path, data=sent, headers=SAME_ORIGIN)
-    assert jo.answer.status_code == 303
-    assert jo.answer.location.startswith("/sign-in?next=/")
-    return sign_in_and_return(jo, jo.answer.location, jo.facts["username"])
+    jo.response = jo.web.post(path, data=sent, headers=SAME_ORIGIN)
+    assert jo.response.status_code == 303
+    assert jo.response.location.startswith("/sign-in?next=/")
+    return sign_in_and_return(jo, jo.response.location, jo.facts["username"])
 
 
 def sign_in_and_return(jo, sign_in, username):
     jo.opens(sign_in)
-    assert "You had been signed out, so nothing was sent." in jo.sees
+    assert "You had been signed out, so nothing was sent." in jo.page_text
     jo.sends_again(sign_in, username=username, password=PASSWORD)
-    return jo.opens(jo.answer.location)
+    return jo.opens(jo.response.location)
 
 
 def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(app, jo, url_arguments, clock):
@@ -94,10 +94,10 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
         if "POST" in rule.methods and view.open_to in {"person", "own_account"}:
             arguments = {name: url_arguments[name] for name in rule.arguments}
             path = app.url_map.bind("localhost").build(rule.endpoint, arguments, method="POST")
-            answer = post_after_session_ended(jo, path, clock, anything="typed")
-            if answer.status_code == 303:  # a later step, for which nothing waits: back to the page that begins it
-                answer = jo.opens(answer.location)
-            assert answer.status_code == 200, path
+            response = post_after_session_ended(jo, path, clock, anything="typed")
+            if response.status_code == 303:  # a later step, for which nothing waits: back to the page that begins it
+                response = jo.opens(response.location)
+            assert response.status_code == 200, path
             paths.append(path)
     assert len(paths) >= 6
 
@@ -107,14 +107,14 @@ def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_argu
     post_after_session_ended(jo, path, clock, area=["attendance"])
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": False, "attendance": True}
-    assert "has not been sent yet" in jo.sees
+    assert "has not been sent yet" in jo.page_text
     with work():
         assert "students.sen" in authorise.current(jo.facts["estab_id"])[0].scopes
 
     jo.sends_again(path, area="attendance")
-    assert jo.answer.location == "/manage"
+    assert jo.response.location == "/manage"
     jo.opens(path)
-    assert "has not been sent yet" not in jo.sees  # the form has been accepted
+    assert "has not been sent yet" not in jo.page_text  # the form has been accepted
 
 
 def test_a_draft_without_any_ticked_box_is_shown_so(jo, url_arguments, clock):
@@ -131,7 +131,7 @@ def test_a_radio_button_is_selected_again_and_the_join_request_is_undecided(jo, 
 
 def test_a_button_without_a_page_of_its_own_redirects_to_the_page_that_shows_it(jo, url_arguments, clock, work):
     post_after_session_ended(jo, f"/manage/sharing/{url_arguments['client_id']}/pause", clock)
-    assert jo.answer.request.path == "/manage"
+    assert jo.response.request.path == "/manage"
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "active"
 
@@ -148,7 +148,7 @@ def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, 
     clock.move(SESSION_ENDED)
     back = jo.web.post(path, data=sent, headers=SAME_ORIGIN).location
     sign_in_and_return(jo, back, username)
-    assert "has not been sent yet" not in jo.sees
+    assert "has not been sent yet" not in jo.page_text
     assert not jo.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
@@ -201,11 +201,11 @@ def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, work):
     person.opens("/device")
     person.opens("/sign-in")
     sent = {"csrf_token": "of long ago", "username": "3124567", "password": "typed"}
-    answer = web.post("/operate/sign-in", data=sent | {"email": "sam@idaas.example"}, headers=SAME_ORIGIN)
-    assert answer.location == "/operate/sign-in"
+    response = web.post("/operate/sign-in", data=sent | {"email": "sam@idaas.example"}, headers=SAME_ORIGIN)
+    assert response.location == "/operate/sign-in"
     person.opens("/operate/sign-in")
     assert person.page.find(id="email")["value"] == "sam@idaas.example"
-    assert "open for a long time, so nothing was sent" in person.sees
+    assert "open for a long time, so nothing was sent" in person.page_text
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", None])
@@ -213,10 +213,10 @@ def test_a_form_from_another_site_is_not_saved(web, site, work):
     person = Person(web)
     person.opens("/operate/sign-in")
     headers = {"Sec-Fetch-Site": site} if site else {}
-    answer = web.post("/operate/sign-in", data={"email": "evil@evil.example"}, headers=headers)
-    assert answer.status_code == 400
+    response = web.post("/operate/sign-in", data={"email": "evil@evil.example"}, headers=headers)
+    assert response.status_code == 400
     person.opens("/operate/sign-in")
-    assert "evil" not in person.answer.text
+    assert "evil" not in person.response.text
     with work() as session:
         assert session.scalars(select(KeptForm)).all() == []
 

@@ -25,34 +25,34 @@ def error_response(built, app):
 
 
 def test_a_refusal_shows_its_text_and_logs_its_reason(error_response):
-    answer = error_response(SampleRefusal(reason="adm_1 is a viewer"))
+    response = error_response(SampleRefusal(reason="adm_1 is a viewer"))
 
-    assert answer.status_code == 403
-    assert b"Please come back tomorrow." in answer.data
-    assert b"adm_1" not in answer.data
-    assert b'id="error-code"' in answer.data
+    assert response.status_code == 403
+    assert b"Please come back tomorrow." in response.data
+    assert b"adm_1" not in response.data
+    assert b'id="error-code"' in response.data
 
 
 def test_a_program_gets_a_problem_document(error_response):
-    answer = error_response(SampleRefusal(reason="adm_1 is a viewer"), Accept="application/json")
+    response = error_response(SampleRefusal(reason="adm_1 is a viewer"), Accept="application/json")
 
-    assert answer.mimetype == "application/problem+json"
-    assert answer.get_json()["detail"] == "Please come back tomorrow."
-    assert "adm_1" not in answer.get_data(as_text=True)
+    assert response.mimetype == "application/problem+json"
+    assert response.get_json()["detail"] == "Please come back tomorrow."
+    assert "adm_1" not in response.get_data(as_text=True)
 
 
 def test_busy_has_retry_after(error_response):
-    answer = error_response(Busy(retry_after=7))
+    response = error_response(Busy(retry_after=7))
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
 
 
 def test_an_unreachable_database_is_reported_as_temporary(error_response):
-    answer = error_response(OperationalError("SELECT secret", {}, Exception("gone")))
+    response = error_response(OperationalError("SELECT secret", {}, Exception("gone")))
 
-    assert answer.status_code == 503
-    assert "Retry-After" in answer.headers
-    assert b"SELECT" not in answer.data
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+    assert b"SELECT" not in response.data
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/register/details?school=1", "/oauth/authorize"])
@@ -63,11 +63,11 @@ def test_an_error_page_shows_who_is_signed_in(app, web, work, monkeypatch, path)
     monkeypatch.setattr(app, "testing", False)
     monkeypatch.setattr(Engine, "connect", unreachable)
 
-    answer = web.get(path)
+    response = web.get(path)
 
-    assert answer.status_code == 503
-    assert "Retry-After" in answer.headers
-    assert b"We cannot reach our records" in answer.data
+    assert response.status_code == 503
+    assert "Retry-After" in response.headers
+    assert b"We cannot reach our records" in response.data
 
 
 def test_a_missing_page_needs_no_database(app, web, work, monkeypatch):
@@ -89,38 +89,38 @@ def test_a_signed_in_person_gets_an_error_page_without_the_database(web, monkeyp
     monkeypatch.setattr(Engine, "connect", unreachable)
     web.set_cookie("idaas-session", "whatever it is")
 
-    answer = web.get(path)
+    response = web.get(path)
 
-    assert answer.status_code == 503
-    assert b'id="error-code"' in answer.data
+    assert response.status_code == 503
+    assert b'id="error-code"' in response.data
 
 
 def test_an_internal_error_shows_no_traceback(error_response):
-    answer = error_response(ZeroDivisionError("division by zero"))
+    response = error_response(ZeroDivisionError("division by zero"))
 
-    assert answer.status_code == 500
-    assert b"division" not in answer.data
-    assert b"Traceback" not in answer.data
+    assert response.status_code == 500
+    assert b"division" not in response.data
+    assert b"Traceback" not in response.data
 
 
 def test_a_missing_page_says_what_to_do(web):
-    answer = web.get("/nowhere")
+    response = web.get("/nowhere")
 
-    assert answer.status_code == 404
-    assert b"Page not found" in answer.data
+    assert response.status_code == 404
+    assert b"Page not found" in response.data
 
 
 def test_the_wrong_method_names_the_allowed_ones(web):
-    answer = web.delete("/healthz")
+    response = web.delete("/healthz")
 
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["Allow"]
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
 
 
 def test_hostile_paths_are_inert(web):
-    answer = web.get("/%3Cscript%3Ealert(1)%3C/script%3E")
+    response = web.get("/%3Cscript%3Ealert(1)%3C/script%3E")
 
-    assert b"<script>alert" not in answer.data
+    assert b"<script>alert" not in response.data
 
 
 def test_routes_for_operators_do_not_exist_for_others(app):

@@ -84,10 +84,10 @@ def test_a_path_with_control_characters_is_not_found(web, path):
 
 
 def test_a_post_without_a_csrf_token_changes_nothing_and_says_so(web):
-    answer = web.post("/sign-in", data={"username": "3124567", "password": "whatever it is"})
+    response = web.post("/sign-in", data={"username": "3124567", "password": "whatever it is"})
 
-    assert answer.status_code == 400
-    assert "session" not in "".join(answer.headers.getlist("Set-Cookie")).replace("form=", "")
+    assert response.status_code == 400
+    assert "session" not in "".join(response.headers.getlist("Set-Cookie")).replace("form=", "")
 
 
 def test_a_form_that_is_too_large_is_refused(web):

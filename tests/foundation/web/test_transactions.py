@@ -41,10 +41,10 @@ def modes(app):
             seen.append(bool(connection.get_execution_options().get("autocommit")))
 
         try:
-            answer = call()
+            response = call()
         finally:
             event.remove(engine, "before_cursor_execute", _note)
-        return answer, seen
+        return response, seen
 
     return watch
 

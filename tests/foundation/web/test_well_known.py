@@ -22,9 +22,9 @@ def with_settings(app, settings, monkeypatch):
 
 
 def test_change_password_redirects_to_the_page_for_that_which_requires_sign_in(web):
-    answer = web.get("/.well-known/change-password")
-    assert (answer.status_code, answer.location) == (303, "/manage/security/password")
-    assert web.get(answer.location).location == "/sign-in?next=/manage/security/password"
+    response = web.get("/.well-known/change-password")
+    assert (response.status_code, response.location) == (303, "/manage/security/password")
+    assert web.get(response.location).location == "/sign-in?next=/manage/security/password"
 
 
 def test_an_unknown_well_known_address_is_not_found(web):
@@ -37,9 +37,9 @@ def test_security_txt_names_the_contact_and_is_never_out_of_date(web, with_setti
         security_contact="mailto:security@idaas.example", security_policy_url="https://idaas.example/security"
     )
     for _ in range(2):
-        answer = web.get("/.well-known/security.txt")
-        assert answer.content_type == "text/plain; charset=utf-8"
-        fields = dict(line.split(": ", 1) for line in answer.text.splitlines())
+        response = web.get("/.well-known/security.txt")
+        assert response.content_type == "text/plain; charset=utf-8"
+        fields = dict(line.split(": ", 1) for line in response.text.splitlines())
         assert fields["Contact"] == "mailto:security@idaas.example"
         assert fields["Policy"] == "https://idaas.example/security"
         assert fields["Canonical"] == f"{settings.server.issuer}/.well-known/security.txt"
