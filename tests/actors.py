@@ -1,7 +1,7 @@
-"""The people of the journeys: they click, type, and remember what the page said.
+"""The people in the browser journeys: they click, type and read pages.
 
-A `SchoolAdmin` sits at a real browser and does only what a person can. A `Partner` is the real thing, served;
-an `Operator` decides as the command does.
+A `SchoolAdmin` sits at a real browser and does only what a person can. A `Partner` is a partner's application that
+is really served; an `Operator` decides as the `idp` command does.
 """
 
 import re
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def typed(self) -> dict[str, str]:
-        """What one may type to find it, by the field it is typed into."""
+        """The search terms that find it, by form field."""
         return {"q": self.name, "postcode": self.postcode, "dfe_number": self.dfe_number, "urn": self.urn}
 
 
@@ -57,7 +57,7 @@ class Partner:
 
 @dataclass(frozen=True)
 class Operator:
-    """Our staff, who check new schools and decide; as the `idp` command does."""
+    """One of our staff, who checks new schools and decides, by the functions that the `idp` command calls."""
 
     work: Work
 
@@ -72,7 +72,7 @@ class Operator:
 
 @dataclass
 class SchoolAdmin:
-    """Somebody in a school's office, at their own browser, who reads their own mail."""
+    """A person in a school's office, with a browser and a mailbox."""
 
     page: Page
     issuer: str
@@ -113,17 +113,17 @@ class SchoolAdmin:
     # Reading
 
     def sees(self, heading: str | re.Pattern[str]) -> None:
-        """The page they are on by now has this heading, and its scripts have run."""
+        """Wait for a page with this heading, and until its scripts have run."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         self.page.wait_for_load_state("domcontentloaded")
 
     def reads(self, *texts: str) -> None:
-        """The page says this."""
+        """The main part of the page contains these texts."""
         for text in texts:
             expect(self.page.locator("main")).to_contain_text(text)
 
     def is_told(self, *faults: str) -> None:
-        """The summary of what is wrong says this."""
+        """The error summary contains these texts."""
         for fault in faults:
             expect(self.page.locator("[data-error-summary]")).to_contain_text(fault)
 
@@ -141,19 +141,19 @@ class SchoolAdmin:
         self.page.goto(self.issuer + path)
 
     def has_an_old_form(self) -> None:
-        """The page was open so long that its form is no longer ours."""
+        """Make the form's CSRF token an old one, as after the page was open for a long time."""
         self.page.evaluate("for (const each of document.getElementsByName('csrf_token')) each.value = 'old'")
 
     # Signing in, from a partner or directly
 
     def starts_at(self, partner: Partner) -> None:
-        """At the partner's front door, on to our sign-in page."""
+        """Open the partner's first page, and go on to our sign-in page."""
         self.page.goto(partner.url)
         self.page.get_by_role("link", name="Sign in with your school account").click()
         self.page.wait_for_load_state()
 
     def signs_in(self, username: str | None = None, password: str | None = None) -> None:
-        """On the sign-in page, with Estab ID and password unless told otherwise."""
+        """On the sign-in page: with Estab ID and password by default."""
         self.page.locator("#username").fill(username or self.estab_id)
         self.page.locator("#password").fill(password or self.password)
         self.page.locator("#sign-in").click()
@@ -166,7 +166,7 @@ class SchoolAdmin:
     # Registering
 
     def finds_school(self, by: str = "q") -> None:
-        """On the search page: the one box or a labelled field, then the school out of what was found."""
+        """On the search page: search by the search box or a labelled field, and choose the school from the results."""
         field = self.page.locator(f"#{by}")
         if not field.is_visible():
             self.page.locator("details:has(#postcode) > summary").click()
@@ -180,7 +180,7 @@ class SchoolAdmin:
         self.sees("Your details")
 
     def chooses_directly(self) -> None:
-        """On the search page: as if the school had been found; the pending request comes along."""
+        """From the search page: open the school's details page directly, keeping the pending request in the address."""
         _, _, pending = self.page.url.partition("?")
         self.goes_to(f"/register/details?school={self.school.id}&{pending}")
         self.sees("Your details")
@@ -209,25 +209,25 @@ class SchoolAdmin:
         self.sees("Sign up")
 
     def proves_it_elsewhere(self) -> str:
-        """The same, in another browser than the one that began; returns the code that is shown there."""
+        """Verify the address in another browser than the one that began; returns the code that is shown there."""
         self.opens_the_mail()
         self.page.locator("#verify").click()
         self.sees("Where do you want to carry on?")
         return self.page.locator("#code").inner_text()
 
     def carries_on_here(self) -> None:
-        """Instead of entering the code where they began."""
+        """Continue in this browser, instead of entering the code in the first one."""
         self.presses("Carry on here instead")
         self.sees("Sign up")
 
     def enters_code(self, code: str) -> None:
-        """Where they began, the code that is shown elsewhere."""
+        """In the first browser: enter the code that the other one shows."""
         self.sees("Enter the code")
         self.page.locator("#code").fill(code)
         self.page.locator("#enter-code").click()
 
     def signs_up(self) -> None:
-        """With the address proved; takes down the username and password."""
+        """Sign up, after the address was verified; keeps the username and password."""
         self.page.locator("#sign-up").click()
         self.sees("Your username and password")
         self.takes_down()
@@ -236,7 +236,7 @@ class SchoolAdmin:
         self.estab_id, self.password = self.page.locator("#credentials output").all_inner_texts()
 
     def registers(self) -> None:
-        """All of it, from the search page on."""
+        """The whole registration, from the search page on."""
         self.chooses_directly()
         self.gives_details()
         self.proves_the_address()
@@ -245,13 +245,13 @@ class SchoolAdmin:
     # Deciding
 
     def authorises(self, *areas: str) -> None:
-        """On the authorisation page: these optional areas too."""
+        """On the authorisation page: allow, with these optional areas too."""
         for area in areas:
             self.page.get_by_role("checkbox", name=area, exact=True).check()
         self.page.locator("#authority").check()
         self.page.locator("#allow").click()
 
     def stands(self, area: str) -> Locator:
-        """At the partner: the word beside one data area."""
+        """On the partner's page: the word beside this data area."""
         heading = self.page.get_by_role("heading", name=area, exact=True)
         return self.page.locator(".areas li").filter(has=heading).locator(".chip")

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def a_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """One for localhost that is its own authority, for a day: its file for clients, and the server's context."""
+    """A self-signed certificate for localhost, valid for a day: its file, for clients, and the server's context."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

@@ -3,9 +3,9 @@
 import shutil
 
 HEADLESS_SHELL = "chromium-headless-shell"
-"""The same engine without what draws windows: the pages' tests take two thirds of the time."""
+"""The same engine without windows: with it, the tests of pages take two thirds of the time."""
 
 
 def program() -> str | None:
-    """Where it is installed: the headless shell, else the whole browser; None where neither is."""
+    """The path of the headless shell, else of the whole browser; None if neither is installed."""
     return shutil.which(HEADLESS_SHELL) or shutil.which("chromium")

@@ -1,4 +1,4 @@
-"""People who sign in with a password and a code: our staff, and those of partners."""
+"""Accounts of people who sign in with a password and a code: our staff, and partners' developers."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,13 +16,13 @@ PASSWORD = "wobbly kettle sings at dusk"
 
 
 def an_operator(email: str = "ops@idaas.example") -> tuple[Operator, str]:
-    """One of our staff, set up, and the seed of their app."""
+    """One of our staff, whose account is set up, and the seed of their authenticator app."""
     operator = Operator(id=crypto.new_id("opr"), name="Op Erator", email=email, email_folded=email)
     return operator, _set_up(operator, OPERATORS)
 
 
 def a_developer(partner: Partner, email: str = "sam@assembly.example", **overrides: Any) -> tuple[Developer, str]:
-    """An owner of the partner's account, set up, and the seed of their app."""
+    """An owner of the partner's account, whose account is set up, and the seed of their authenticator app."""
     values = {"name": "Sam Lee", "is_owner": True, "invited_by": "cli", "invited_at": clock.now()} | overrides
     developer = Developer(id=crypto.new_id("dev"), partner_id=partner.id, email=email, email_folded=email, **values)
     return developer, _set_up(developer, DEVELOPERS)

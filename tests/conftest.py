@@ -1,4 +1,4 @@
-"""What every test stands on: an application, its database, its clock, its outbox.
+"""Fixtures of all tests: the application, its database, its clock, its outbox.
 
 The suite runs on SQLite, and with `TEST_DATABASE=postgresql://…` on a PostgreSQL server, where it makes a
 database of its own. The application is built once; each test gets the database as it was at the start.
@@ -29,7 +29,7 @@ from idp.app import create_app
 from idp.foundation import clock as clocks, database, runtime
 from idp.foundation.fastpath import response_cache
 from idp.foundation.settings import Settings, load
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases
@@ -46,7 +46,7 @@ Work = Callable[[], AbstractContextManager[Session]]
 
 
 def pytest_collection() -> None:
-    """Until all tests are collected, there is no garbage: a quarter of that time went into looking for it."""
+    """Switch garbage collection off while tests are collected: it took a quarter of that time and found nothing."""
     gc.disable()
 
 
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Eight thousand tests are many objects: not to go through them again and again saves a fifteenth of the time."""
+    """Exclude the objects of eight thousand tests from garbage collection, which saves a fifteenth of the time."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -70,8 +70,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Creates the databases of this session of tests."""
-    with open_databases(tmp_path_factory.mktemp("databases")) as opened:
-        yield opened
+    with open_databases(tmp_path_factory.mktemp("databases")) as databases:
+        yield databases
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +98,7 @@ def app(built: Flask, databases: Databases) -> Flask:
 
 
 def forget(app: Flask) -> None:
-    """Empty the caches of what the database held in the test before."""
+    """Empty the caches, which have rows of the test before."""
     with app.app_context():
         registry.forget()
     response_cache.CACHE.of(app).clear()
@@ -120,7 +120,7 @@ def change_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 
 @pytest.fixture
 def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`change_ports(navigation=list)` puts functions in the place of those of higher layers."""
+    """`change_ports(navigation=list)` replaces functions of higher layers until the test is over."""
 
     def change(**ports: Any) -> None:
         built = runtime.of(app)
@@ -131,24 +131,24 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 @pytest.fixture
 def work(app: Flask) -> Work:
-    """`with work() as session:` is one request's worth: a session and a transaction."""
+    """`with work() as session:` is a database session in a transaction, as each request has one (a unit of work)."""
 
     @contextmanager
-    def one() -> Iterator[Session]:
-        with a_request(app):
+    def open_transaction() -> Iterator[Session]:
+        with transaction(app):
             yield database.session()
 
-    return one
+    return open_transaction
 
 
 @pytest.fixture
 def web(app: Flask, settings: Settings) -> FlaskClient:
-    """A browser without eyes: Flask's client at our own address."""
+    """A browser: Flask's test client, at our own address."""
     return a_browser(app, settings)
 
 
 def a_browser(app: Flask, settings: Settings) -> FlaskClient:
-    """Another browser, with cookies of its own."""
+    """Flask's test client as a browser with cookies of its own."""
 
     class Browser(FlaskClient):
         def open(self, *args: Any, **kwargs: Any) -> TestResponse:
@@ -172,14 +172,14 @@ def new_browser(app: Flask, settings: Settings) -> Callable[[], FlaskClient]:
 
 @pytest.fixture
 def clock() -> Iterator[Any]:
-    """The clock stands at half past nine on Monday 2 March 2026, and `clock.move(…)` moves it on."""
+    """The product's clock, stopped at half past nine on Monday 2 March 2026; `clock.move(…)` moves it on."""
     with clocks.fixed(MONDAY):
         yield clocks
 
 
 @pytest.fixture
 def outbox(work: Work) -> Outbox:
-    """What has been written to be sent."""
+    """The messages that the product has queued."""
     return Outbox(work)
 
 
@@ -190,7 +190,7 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
     def run(times: int, job: Callable[[], Any]) -> list[Any]:
         ready, outcomes = threading.Barrier(times), []
 
-        def one() -> None:
+        def run_job() -> None:
             ready.wait(60)
             try:
                 with work():
@@ -199,7 +199,7 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
                 outcome = error
             outcomes.append(outcome)
 
-        threads = [threading.Thread(target=one) for _ in range(times)]
+        threads = [threading.Thread(target=run_job) for _ in range(times)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -213,8 +213,9 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
 def overtaken(work: Work) -> Callable[..., Any]:
     """`overtaken(first, then)` returns the outcome of `then`, which begins before the transaction of `first` commits.
 
-    `first` has done its work by then, all but what is in `at_last`. `then` goes on until it has to wait for it or has
-    ended; exceptions are outcomes. SQLite has one writer at a time: there all of `then` comes after `first`.
+    On PostgreSQL, `then` starts after `first` has run; the transaction of `first` commits when `then` waits for a lock or
+    has ended, and `at_last` runs just before. SQLite has one writer at a time: there `then` runs after `first` has
+    committed. An exception of `then` is its outcome.
     """
 
     def run(first: Callable[[], Any], then: Callable[[], Any], at_last: Callable[[], Any] = lambda: None) -> Any:
@@ -234,10 +235,10 @@ def overtaken(work: Work) -> Callable[..., Any]:
             session.flush()
             thread.start()
             if session.connection().dialect.name == "postgresql":
-                waits = text(
+                count_waiting = text(
                     "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
                 )
-                while thread.is_alive() and not session.scalar(waits):
+                while thread.is_alive() and not session.scalar(count_waiting):
                     thread.join(0.01)
             at_last()
         thread.join(300)
@@ -248,6 +249,6 @@ def overtaken(work: Work) -> Callable[..., Any]:
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A folder for this test alone."""
+    """A folder for this test, deleted after it: `tmp_path` is kept for a while."""
     yield tmp_path
     shutil.rmtree(tmp_path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the audit tests share: entries of their own, and the hands of someone who may remove the guards."""
+"""Fixtures of the audit tests: sealed entries, and statements that run without the database's guards."""
 
 from contextlib import contextmanager
 
@@ -13,7 +13,7 @@ SQLITE_GUARDS = ("audit_entries_only_sealed", "audit_entries_kept", "audit_check
 
 @pytest.fixture
 def sealed(work):
-    """Nine entries, from position 1 on; the database began with those of the keys it was given."""
+    """Nine sealed entries, from position 1 on; the first are about the signing keys of a new database."""
     with work() as session:
         already = session.scalar(text("SELECT count(*) FROM audit_entries"))
         for number in range(9 - already):
@@ -24,7 +24,7 @@ def sealed(work):
 
 @pytest.fixture
 def tamper(app):
-    """`tamper(sql)` does what a thief with the database administrator's password could do."""
+    """`tamper(sql)` runs statements that change the log, as with the database administrator's password."""
 
     @contextmanager
     def unguarded(connection):

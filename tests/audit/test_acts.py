@@ -1,7 +1,6 @@
 """What an act leaves in the audit log: who did it, at which school and client, to what, and what it was.
 
-A verb that records the wrong person, or forgets the school, works as well as before; only a reader of the log would
-notice, years later.
+A function that records the wrong person, or no school, works as well as before; only a reader of the log would notice.
 """
 
 from datetime import timedelta

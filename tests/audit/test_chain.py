@@ -1,4 +1,4 @@
-"""Tampering is found, and named; each time in a real database, its guards removed first."""
+"""Tampering with the log is detected and reported; in a real database, whose guards are removed first."""
 
 import json
 import re
@@ -23,7 +23,7 @@ FORGET = "DELETE FROM audit_details"
 
 @pytest.fixture
 def verified(work, sealed):
-    """The (position, what) of every fault that walking the whole chain finds."""
+    """The (position, kind) of every fault that the whole chain has."""
 
     def walk(**options):
         with work():
@@ -96,7 +96,7 @@ def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, verified, ta
 
 
 def forge_from(work, tamper, position, *, keyed=True):
-    """Link everything from `position` on anew, as someone with our code and our sealing key would."""
+    """Compute all links from `position` on again, as an attacker with our code and our sealing key would."""
     with work() as session:
         key = our_key() if keyed else None
         chained = session.scalars(select(Entry.chained).where(Entry.position == position - 1)).first() or bytes(32)

@@ -1,4 +1,4 @@
-"""The vocabulary and its speakers: nothing is recorded that is not in it, and nothing is in it that is not recorded."""
+"""Every event that is recorded is in the list of events, and every event in the list is recorded somewhere."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Entries are written with the act and never change."""
+"""Entries are written in the transaction of the act, and never change."""
 
 from datetime import UTC, datetime
 

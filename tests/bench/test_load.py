@@ -1,4 +1,4 @@
-"""The load generator: what it sends and counts, and that it hides no stall."""
+"""The load generator: what it sends and counts, and that it reports a stall."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from tests.serving import serving
 
 
 class Server:
-    """Answers with what it was asked, and can be result to keep everybody waiting once."""
+    """Answers each request with the request, and can make all requests wait once."""
 
     def __init__(self):
         self.port = free_port()

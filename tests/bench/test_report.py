@@ -1,4 +1,4 @@
-"""What is told of a run: verdicts, what moved since another, and the page of figures."""
+"""The report about a run: verdicts, changes since another run, and the page of figures."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_without_a_goal_there_is_no_verdict():
 
 @pytest.fixture
 def keep_figures(monkeypatch, scratch):
-    """Keep figures, and say in which file."""
+    """Write figures to a file; returns its path."""
     monkeypatch.setattr(report, "RESULTS", scratch)
 
     def keep(name, **parts) -> Path:

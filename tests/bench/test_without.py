@@ -10,6 +10,6 @@ from bench.without import CHANGES
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_takes_the_place_of_a_fast_path_names_what_is_there(name):
     try:
-        CHANGES[name]()  # fails if what it replaces has another name by now
+        CHANGES[name]()  # fails if a name that it replaces was renamed
     finally:
         patch.stopall()

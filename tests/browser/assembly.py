@@ -1,4 +1,4 @@
-"""The demonstration partner as partners run it: its own process's worth of code, port, folder and keys."""
+"""The demonstration partner, served as partners run it: with a port, a folder and keys of its own."""
 
 import time
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ MAIL_SECONDS = 30.0
 
 @contextmanager
 def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
-    """Register Assembly, or SchoolBooking, at the provider and serve it until the block ends; its address.
+    """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its address.
 
     `overrides` replaces settings of it.
     """
@@ -52,7 +52,7 @@ def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = Fa
 
 
 def register(work: Work, manifest: dict[str, Any]) -> str | None:
-    """Register an application, and its company where that is new; its secret, if it has one."""
+    """Register an application, and its company where that is new; returns its secret, if it has one."""
     with work():
         if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
             website, contact = manifest["client_uri"], manifest["contacts"][0]
@@ -62,7 +62,7 @@ def register(work: Work, manifest: dict[str, Any]) -> str | None:
 
 @contextmanager
 def mail_received(folder: Path, port: int = 0) -> Iterator[int]:
-    """Receive mail by SMTP into the Maildir `folder` until the block ends; the port, a free one unless it is given."""
+    """Receive mail by SMTP into the Maildir `folder` until the block ends; yields the port, by default a free one."""
     port = port or free_port()
     controller = smtp.serve(folder, port)
     try:
@@ -72,7 +72,7 @@ def mail_received(folder: Path, port: int = 0) -> Iterator[int]:
 
 
 def newest_mail(folder: Path, to: str, containing: str) -> str:
-    """The text of the newest mail to an address that contains a text; waits until it has come."""
+    """The text of the newest mail to this address that contains `containing`; waits until there is one."""
     deadline = time.monotonic() + MAIL_SECONDS
     while time.monotonic() < deadline:
         letters = [letter for letter in letters_of(folder) if letter.to == to and containing in letter.text]
@@ -84,7 +84,7 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
 
 @contextmanager
 def an_xporter_served(issuer: str, work: Work, folder: Path) -> Iterator[str]:
-    """Register XporterOnDemand, which has data of schools, and serve it until the block ends; its address."""
+    """Register XporterOnDemand, which has data of schools, and serve it until the block ends; yields its address."""
     port = free_port()
     url = f"http://localhost:{port}"
     register(work, xporter_manifest_at(url))

@@ -1,8 +1,8 @@
-"""A real browser: headless Chromium, looking at the provider and a partner that are really served.
+"""A real browser, headless Chromium, and a provider and a partner that are really served.
 
-One provider and one partner last for the whole run; every test takes schools nobody else has used. Each page
-is looked at by day at a desk and by night on a phone, with axe-core looking too. `PICTURES=1` keeps pictures
-of all four in var/pictures.
+There is one provider and one partner for the whole run; every test takes schools that no other test has used. Pages
+are checked by axe-core in the light scheme at a desk's width and in the dark scheme at a phone's. `PICTURES=1` keeps
+screenshots of all four combinations in var/pictures.
 """
 
 import gc
@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from idp.estabs import accounts
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
@@ -36,35 +36,38 @@ from tests.mail import Outbox
 from tests.serving import a_provider
 
 TIMEOUT_MS = 60_000
-"""Milliseconds until what should happen has not: a busy machine is slow, and nobody waits for what is there."""
+"""Milliseconds until a wait fails. Generous, because a busy machine is slow; a wait ends as soon as its condition
+holds.
+"""
 
 expect.set_options(timeout=TIMEOUT_MS)
 
 WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
-SMALLEST = ViewportSize(width=320, height=256)
-"""A desk's window when everything is four times as large: still no scrolling in two directions (WCAG 1.4.10)."""
+ZOOMED_WINDOW = ViewportSize(width=320, height=256)
+"""A desk's window at a zoom of 400 %, in which a page may not scroll in two directions (WCAG 1.4.10)."""
 
 SCHEMES = ("light", "dark")
 PICTURES_WANTED = bool(os.environ.get("PICTURES"))
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "pictures"
-QUIET = [
+BROWSER_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 AXE = Axe().axe_script
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
-"""Without what axe would preload: it would fetch our @import from where it is not."""
+"""No preloading: axe would fetch our @import from a wrong address."""
 ALL_RULES = {**OPTIONS, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-_LOOKS = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
-RULES_OF_LOOKS = {**OPTIONS, "runOnly": {"type": "rule", "values": _LOOKS}}
+_VISUAL_RULES = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
+VISUAL_RULES = {**OPTIONS, "runOnly": {"type": "rule", "values": _VISUAL_RULES}}
 """The rules whose outcome depends on the colour scheme or on the width; running all again would double the time."""
-SEEN_BY_AXE = {("desk", "light"): ALL_RULES, ("phone", "dark"): RULES_OF_LOOKS}
+AXE_RULES = {("desk", "light"): ALL_RULES, ("phone", "dark"): VISUAL_RULES}
 
-HUNG_UP = "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
-"""Werkzeug's server leaves a static file to the garbage when a browser is closed in the middle of fetching it."""
+IGNORE_OPEN_FILES = "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
+"""Werkzeug's server leaves a static file open for the garbage collector when a browser is closed while it fetches it.
+"""
 
-DRESSED = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(link => link.sheet)"
-"""Its styles have come. A page that leaves by itself never says that it is loaded."""
+STYLES_LOADED = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(link => link.sheet)"
+"""True when the stylesheets are loaded. The load event is no help: a page that redirects by itself never has one."""
 
 AWindow = Callable[..., Page]
 LooksRight = Callable[[Page, str], None]
@@ -74,12 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in str(item.path):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.filterwarnings(HUNG_UP))
+            item.add_marker(pytest.mark.filterwarnings(IGNORE_OPEN_FILES))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _swept() -> Iterator[None]:
-    """Files that were left so (`HUNG_UP`) are found when nobody is charged with them."""
+def _collect_open_files() -> Iterator[None]:
+    """Collect files that were left open (`IGNORE_OPEN_FILES`) after the last test, so that none is blamed for them."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -92,7 +95,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.fail(f"Chromium is not installed (Debian: {installed_chromium.HEADLESS_SHELL})")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=3 * TIMEOUT_MS)
+        browser = playwright.chromium.launch(executable_path=program, args=BROWSER_OPTIONS, timeout=3 * TIMEOUT_MS)
         yield browser
         browser.close()
 
@@ -102,7 +105,7 @@ def provider(databases: Databases) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(databases) as (app, issuer):
         schools = runtime.of(app).settings.schools
-        with a_request(app), files.open_sources(schools.sample, schools.sample_links) as sample:
+        with transaction(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
         yield app, issuer
 
@@ -114,14 +117,14 @@ def issuer(provider: tuple[Flask, str]) -> str:
 
 @pytest.fixture(scope="session")
 def work(provider: tuple[Flask, str]) -> Work:
-    """`with behind() as session:` works on the served provider's own database."""
+    """`with work() as session:` is a transaction on the served provider's database."""
 
     @contextmanager
-    def one() -> Iterator[Session]:
-        with a_request(provider[0]):
+    def open_transaction() -> Iterator[Session]:
+        with transaction(provider[0]):
             yield database.session()
 
-    return one
+    return open_transaction
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +173,7 @@ def operator(work: Work) -> Operator:
 
 @pytest.fixture(scope="session")
 def schools(work: Work) -> Iterator[Entry]:
-    """Open schools of the register without an account, from its end: tests name those at its beginning."""
+    """Open schools without an account, from the end of the register: tests use those at its beginning by name."""
     with work() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
         entries = [
@@ -187,40 +190,40 @@ def schools(work: Work) -> Iterator[Entry]:
 @pytest.fixture
 def a_window(chromium: Browser) -> Iterator[AWindow]:
     """`a_window("phone")` is another browser, with cookies of its own; nothing it shows may log an error."""
-    contexts, faults = [], []
+    contexts, errors = [], []
 
-    def noticed(response: Response) -> None:
+    def record_response(response: Response) -> None:
         if response.status >= 400 and response.request.resource_type != "document":
-            faults.append(f"{response.status} for {response.url}")
+            errors.append(f"{response.status} for {response.url}")
 
-    def complained(message: ConsoleMessage) -> None:
+    def record_console_error(message: ConsoleMessage) -> None:
         if (
             message.type == "error" and "Failed to load resource" not in message.text
-        ):  # `noticed` knows which of those matter
-            faults.append(message.text)
+        ):  # `record_response` decides which of those matter
+            errors.append(message.text)
 
-    def open_one(width: str = "desk", **overrides: Any) -> Page:
+    def open_window(width: str = "desk", **overrides: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **overrides)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
-        context.on("weberror", lambda fault: faults.append(str(fault.error)))
-        context.on("response", noticed)
-        context.on("console", complained)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        context.on("response", record_response)
+        context.on("console", record_console_error)
         return context.new_page()
 
-    yield open_one
+    yield open_window
     for context in contexts:
         context.close()
-    assert faults == [], "the browser's console complains"
+    assert errors == [], "the browser's console complains"
 
 
 @pytest.fixture
 def hold_the_clock() -> Callable[[Page], None]:
-    """`hold_the_clock(page)`: from now on it is the same moment there, until `page.clock.run_for(…)`."""
+    """`hold_the_clock(page)` stops the page's clock until `page.clock.run_for(…)`."""
 
     def hold(page: Page) -> None:
         page.clock.install()
-        page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # it can only go on to a moment, not back
+        page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # the clock can only be set forward
 
     return hold
 
@@ -232,45 +235,45 @@ def page(a_window: AWindow) -> Page:
 
 @pytest.fixture
 def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
-    """`an_admin()` is somebody at a school that has not registered, at a browser of their own."""
+    """`an_admin()` is a person at a school that has not registered, with a browser of their own."""
 
-    def arrives(school: Entry | None = None, *, width: str = "desk", **overrides: Any) -> SchoolAdmin:
+    def make(school: Entry | None = None, *, width: str = "desk", **overrides: Any) -> SchoolAdmin:
         window = overrides.pop("page", None) or a_window(width)
         return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **overrides)
 
-    return arrives
+    return make
 
 
 @pytest.fixture
 def a_member(an_admin: Callable[..., SchoolAdmin], work: Work) -> Callable[..., SchoolAdmin]:
-    """`a_member()` has an account already: the owner's, of a verified school, unless told otherwise."""
+    """`a_member()` has an account already: by default as the owner of a verified school."""
 
-    def arrives(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
+    def make(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
         admin = an_admin(**overrides)
         with work():
             admin.has_account(state=state, role=role)
         return admin
 
-    return arrives
+    return make
 
 
 @pytest.fixture
 def looks_right() -> LooksRight:
-    """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
+    """`looks_right(page, "sign-in")` checks that axe reports no violation and that nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
-        _wait_until(page, DRESSED)
+        _wait_until(page, STYLES_LOADED)
         page.evaluate("document.fonts.ready.then(() => true)")
         assert page.title().strip()
-        usual = page.viewport_size or WIDTHS["desk"]
-        _resize(page, SMALLEST)
+        original_size = page.viewport_size or WIDTHS["desk"]
+        _resize(page, ZOOMED_WINDOW)
         _fits(page, name)
         page.evaluate(AXE)
-        for width, scheme in product(WIDTHS, SCHEMES) if PICTURES_WANTED else SEEN_BY_AXE:
+        for width, scheme in product(WIDTHS, SCHEMES) if PICTURES_WANTED else AXE_RULES:
             _resize(page, WIDTHS[width])
             page.emulate_media(color_scheme=scheme)
             _check(page, name, width, scheme)
-        _resize(page, usual)
+        _resize(page, original_size)
         page.emulate_media(color_scheme="light")
 
     return check
@@ -282,7 +285,7 @@ def _resize(page: Page, size: ViewportSize) -> None:
 
 
 def _wait_until(page: Page, condition: str, argument: object = None) -> None:
-    """Wait for a condition that usually holds: only where it does not is each frame asked about it."""
+    """Wait for a condition that usually holds already: it is polled only where it does not."""
     if not page.evaluate(condition, argument):
         page.wait_for_function(condition, arg=argument)
 
@@ -297,9 +300,9 @@ def _check(page: Page, name: str, width: str, scheme: str) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(PICTURES / f"{name}-{width}-{scheme}.png"), full_page=True)
     _fits(page, name)
-    if rules := SEEN_BY_AXE.get((width, scheme)):
+    if rules := AXE_RULES.get((width, scheme)):
         violations = page.evaluate("rules => axe.run(document, rules).then(({violations}) => violations)", rules)
-        faults = [
-            f"{fault['id']}: {fault['help']}\n  {node['html']}" for fault in violations for node in fault["nodes"]
+        errors = [
+            f"{error['id']}: {error['help']}\n  {node['html']}" for error in violations for node in error["nodes"]
         ]
-        assert not faults, "\n".join([f"axe, {name}, {width}, {scheme}", *faults])
+        assert not errors, "\n".join([f"axe, {name}, {width}, {scheme}", *errors])

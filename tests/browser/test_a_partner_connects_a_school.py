@@ -19,11 +19,11 @@ from tests.browser.assembly import INVITE_CODE, a_partner_served, newest_mail
 
 PASSWORD = "wobbly kettle sings"
 NO_SERVER = "Waiting for your school’s server"
-"""What Assembly says of a verified school whose server has sent nothing."""
+"""The heading at Assembly for a verified school whose server has sent nothing."""
 
 
 class Office:
-    """Somebody in a school office, at a partner's application."""
+    """A person in a school office, who uses a partner's application."""
 
     def __init__(self, page, school, email, mails):
         self.page, self.school, self.email, self.mails = page, school, email, mails
@@ -160,7 +160,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     expect(head.stands("Assessment")).to_have_text("Not shared")
     expect(head.stands("Attendance")).to_have_text("Shared")
 
-    # An added scope asks for review, while the old stands
+    # An added scope needs a review, while the agreement continues
     needs_staff()
     desk.goes_to("/")
     desk.reads("Assembly asks your school to agree to more.")
@@ -209,7 +209,7 @@ def test_without_scripts_the_pages_do_the_same_by_reloading(
     office.page.get_by_role("link", name="Reload this page").click()
     expect(office.status()).to_have_text("School not verified yet")
     operator.verifies(member.estab_id)
-    time.sleep(2.1)  # what is younger is shown without asking
+    time.sleep(2.1)  # a newer state is shown without a request
     office.page.reload()
     expect(office.status()).to_have_text(NO_SERVER)
 

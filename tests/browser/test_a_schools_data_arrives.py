@@ -1,4 +1,4 @@
-"""A school's data, from the code on its server to the end of sharing: the whole way, with the real programs."""
+"""A school's data, from the code on its server to the end of sharing, with the real programs."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ PUPILS = 40
 
 @dataclass
 class Server:
-    """The school's own server, on which the endpoint is installed, and which the MIS exports to."""
+    """The school's server, on which the endpoint is installed, and to which the MIS exports."""
 
     issuer: str
     home: Path
@@ -46,7 +46,7 @@ class Server:
         return output
 
     def registers(self, approve):
-        """Register; `approve` is given the link that the server shows. Returns what the server then says."""
+        """Register; calls `approve` with the link that the server shows. Returns the command's output."""
         process = self.begin("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis / "sims"))
         output = ""
         try:
@@ -63,7 +63,7 @@ class Server:
         return rest
 
     def changes(self, *options):
-        """Something happens in the school: the options of the fictional school's command."""
+        """Change the fictional school, by the options of its command."""
         fictional_school.main([str(self.mis), *options], standalone_mode=False)
 
 
@@ -77,14 +77,14 @@ def server(issuer, work, tmp_path):
 
 @pytest.fixture
 def reads(issuer, partner_folder, partner_resource):
-    """`reads(estab_id, "/v1/students")`: what Assembly gets there now, with the last token that it had."""
+    """`reads(estab_id, "/v1/students")` is the response to Assembly's newest token for this school."""
     settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)
     api = Provider(settings, Keys(settings.key_file))
 
     tokens = {}
 
     def read(estab_id, path):
-        with suppress(connections.NoToken):  # it drops its tokens when it hears that sharing was stopped
+        with suppress(connections.NoToken):  # it drops its tokens when an event says that sharing was stopped
             tokens[estab_id] = connections.access_token(Database(settings.database), api, estab_id)
         response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", tokens[estab_id])
         return response.status_code, response.json()
@@ -94,7 +94,7 @@ def reads(issuer, partner_folder, partner_resource):
 
 @pytest.fixture
 def refused(reads):
-    """`refused(estab_id, "/v1/students")`: waits until Assembly is refused, a second at most; the problem."""
+    """`refused(estab_id, "/v1/students")` waits until Assembly is refused, a second at most; returns the problem."""
 
     def wait(estab_id, path):
         until = time.monotonic() + 1
@@ -150,7 +150,7 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     desk.reads("Connected", "What was sent last")
     looks_right(desk.page, "manage-endpoint-connected")
 
-    # An area is switched off, and is gone from the next answer
+    # An area is switched off, and the next response lacks it
     status, page = reads(head.estab_id, "/v1/attendance")
     assert (status, {"id", "student", "date", "mark"} <= page["attendance"][0].keys()) == (200, True)
     desk.goes_to("/manage/sharing/assembly/change")
@@ -161,7 +161,7 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     status, page = reads(head.estab_id, "/v1/students")
     assert (status, page["total"]) == (200, PUPILS)
 
-    # A pupil leaves, and the changes say so
+    # A pupil leaves, which the list of changes shows
     server.changes("--change", "leaves")
     server.run("once")
     status, changes = reads(head.estab_id, page["delta"])
@@ -175,7 +175,7 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     desk.reads("Your school has stopped sharing with Assembly.")
     assert refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
 
-    # The school's own page says who read what
+    # The school's page shows who read what
     def shown():
         desk.goes_to("/manage/endpoint")
         return desk.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()

@@ -1,4 +1,4 @@
-"""A person changes name, address and number, and undoes what another did, in a real browser."""
+"""A person changes name, address and number, and undoes another person's change, in a real browser."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,4 +1,4 @@
-"""The authorisation page, as a person at a desk and on a phone meets it, and what all pages' layout shares."""
+"""The authorisation page at the widths of a desk and of a phone, and the layout of all pages."""
 
 import pytest
 from playwright.sync_api import expect
@@ -13,7 +13,7 @@ from tests.factories import a_client, a_partner
 
 @pytest.fixture
 def at_the_page(a_member, partner, a_window):
-    """Where Assembly asks for ten areas."""
+    """The authorisation page of a request for ten areas."""
 
     def open_it(width="desk", **overrides):
         admin = a_member(page=a_window(width, **overrides))

@@ -1,4 +1,4 @@
-"""What a school decides at its desk about sharing, in a real browser."""
+"""A school's pages about sharing, in a real browser."""
 
 from datetime import timedelta
 

@@ -122,7 +122,7 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
 
 
 def makes_an_application(page, issuer, looks_right):
-    """Make a sandbox application, look at what there is to see of it, and return its client id."""
+    """Make a sandbox application, look at its pages, and return its client id."""
     page.locator("#make-application").click()
     page.get_by_label("Name").fill("Trial")
     page.get_by_label("Software").select_option("authlib")
@@ -142,7 +142,7 @@ def makes_an_application(page, issuer, looks_right):
 
 
 def signs_in(page, address, email, seed):
-    """Go to a page for people with a code, and sign in on the way."""
+    """Open a page for people who sign in with a code, and sign in on the way."""
     page.goto(address)
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)

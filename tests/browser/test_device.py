@@ -1,4 +1,4 @@
-"""The pages on which a device's code is typed and decided about, in a real browser."""
+"""The pages on which a device's code is typed, and its request allowed or refused, in a real browser."""
 
 from itertools import count
 
@@ -22,7 +22,7 @@ def username(work):
 
 @pytest.fixture
 def device(work, issuer):
-    """`device(scope)` asks for codes; `device.polls(codes)` asks whether somebody has decided."""
+    """`device(scope)` requests codes; `device.polls(codes)` polls for a decision."""
     with work():
         client = a_client(
             client_name="School Connector", grant_types=frozenset({GRANT}),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from tests.browser.assembly import a_partner_served
 from tests.browser.test_keyboard import tab_to
 from tests.factories import PASSWORD, a_client, an_administrator, an_estab, secret_of
@@ -26,12 +26,12 @@ def outside(databases):
 
 @pytest.fixture(scope="module")
 def ours(databases, outside):
-    """Our own, where its accounts may be linked."""
+    """Our provider, at which accounts of the other one may be linked."""
     app, authority = outside
     registered = {"client_id": "school-sign-in", "authority": authority, "issuer": authority, "enabled": True}
     registered["client_secret"] = secret_of("school-sign-in")
     with a_provider(databases, federation={"enabled": True, "microsoft": registered}) as served:
-        with a_request(app):
+        with transaction(app):
             a_client(
                 id="school-sign-in", client_name="School sign-in", grant_types=frozenset({"authorization_code"}),
                 redirect_uris=[f"{served[1]}/sign-in/with/microsoft/return"], optional_scopes=frozenset(),
@@ -41,19 +41,19 @@ def ours(databases, outside):
 
 
 def somebody(app, **overrides):
-    with a_request(app):
+    with transaction(app):
         return an_administrator(an_estab(), **overrides).username
 
 
 @pytest.fixture
 def at_school(ours):
-    """The username here of a person with an account at both."""
+    """The username at our provider of a person with an account at both."""
     return somebody(ours[0], name="Jo Bloggs")
 
 
 @pytest.fixture
 def at_microsoft(outside):
-    """Their username at the provider, which nothing here says is theirs."""
+    """Their username at the other provider, which is not known to ours."""
     return somebody(outside[0], name="Jo Bloggs")
 
 
@@ -64,7 +64,7 @@ def signs_in(page, username):
 
 
 def agrees(page, authority, username):
-    """At the provider, for the first time: sign in, and agree to it."""
+    """At the other provider, for the first time: sign in and agree."""
     page.wait_for_url(f"{authority}/**")
     signs_in(page, username)
     page.click("#allow")
@@ -115,7 +115,7 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 def assembly(ours, folder):
     @contextmanager
     def work():
-        with a_request(ours[0]):
+        with transaction(ours[0]):
             yield
 
     with a_partner_served(ours[1], work, folder) as url:

@@ -132,7 +132,7 @@ def test_a_search_with_too_little_text_asks_for_more(page, box, looks_right):
     looks_right(page, "find-too-little")
 
 
-# Suggestions while typing. `fill` types all at once, so that there is one list; key by key there may be several.
+# Suggestions while typing. `fill` sets the whole text, so there is one list; key by key there may be several.
 
 
 def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks_right):
@@ -222,14 +222,14 @@ def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestio
     for control in page.locator("main a:visible, main button:visible, main summary:visible").all():
         around = control.bounding_box()
         assert around["y"] >= below["y"] + below["height"] - 1 or around["y"] + around["height"] <= below["y"] + 1
-    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)  # where Search always was
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)  # where Search was before
     expect(page.get_by_role("heading", name="found for")).to_be_visible()
     expect(page).to_have_url(re.compile("q=willow"))
 
 
 def test_a_click_meant_for_what_the_list_has_just_moved_chooses_nothing(page, box, suggestions):
     page.clock.install(time=0)
-    page.clock.pause_at(1000)  # from here on time passes only where this says so, however busy the machine is
+    page.clock.pause_at(1000)  # from here on the page's time passes only by `run_for`, however busy the machine is
     box.fill("willow bank")
     page.clock.run_for(200)  # the pause after the last key
     expect(suggestions.first).to_be_visible()

@@ -1,4 +1,4 @@
-"""A person forgot the password, in a real browser, with the text message that comes."""
+"""A person forgot the password: the pages in a real browser, and the code of the text message."""
 
 import pytest
 from playwright.sync_api import expect

@@ -1,18 +1,18 @@
-"""Going back after a form, and reloading what it answered, in a real browser: it never asks to send the form again."""
+"""Going back after a form, and reloading the page after it: a real browser never asks to send the form again."""
 
 from playwright.sync_api import expect
 
 
 def comes_back(page):
-    """Go on to another page, and back; the page must come by itself, and not by sending a form."""
+    """Go to another page and back; the page must be loaded again by GET, without sending a form."""
     page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + "/register")
     page.go_back()
     page.wait_for_load_state("domcontentloaded")
-    assert page.evaluate("location.protocol") == "http:"  # a page of the browser's own has another
+    assert page.evaluate("location.protocol") == "http:"  # a page of the browser itself has another title
 
 
 def reloads(page):
-    """Reload; what is sent for that must be no form."""
+    """Reload; that must send no form."""
     with page.expect_request(lambda sent: sent.is_navigation_request()) as sent:
         page.reload()
     assert sent.value.method == "GET"

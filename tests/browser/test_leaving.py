@@ -79,7 +79,7 @@ def service(work):
 
 
 def arrives(admin, service):
-    """At the third host; at the first when it only led on."""
+    """Whether the browser is at the third host, and the first only redirected."""
     admin.sees("Here at last")
     assert admin.page.url == f"{service.hosts[2]}/end"
 
@@ -104,7 +104,7 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, a_window, ser
 
     admin.page.goto(
         service.link(issuer, response_mode=mode, prompt="login")
-    )  # agreed already: the form leads straight on
+    )  # already agreed: the form redirects at once
     passes(admin.signs_in)
     assert "code" in service.got
 
@@ -158,7 +158,7 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provi
 
 
 def an_id_token(app, work, client_id, admin):
-    """Of another session than this browser's, so that the person is asked first."""
+    """An ID token of another session than this browser's, so that the person is asked first."""
     with work():
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
@@ -171,7 +171,7 @@ def an_id_token(app, work, client_id, admin):
 
 @pytest.mark.parametrize("uri", ["{first}/to-app", f"{APP}:/callback"])
 def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer, uri):
-    """No app is installed here, so the page stays; but the browser did try to open it."""
+    """No app is installed here, so the page stays, but the browser has tried to open it."""
     admin, opened = a_member(), []
     admin.page.on("request", lambda request: opened.append(request.url) if request.url.startswith(APP) else None)
     admin.page.goto(service.link(issuer, redirect_uri=uri.format(first=service.hosts[0])))

@@ -1,4 +1,4 @@
-"""The demo mailbox in a real browser: it notices mail by itself, and its links open beside it."""
+"""The demo mailbox in a real browser: new mail appears by itself, and links open in a new tab."""
 
 import mailbox
 from email.message import EmailMessage

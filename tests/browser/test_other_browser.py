@@ -1,4 +1,4 @@
-"""The link in the mail opened elsewhere, on a telephone say: safe, and nobody is left behind."""
+"""The link in the mail is opened in another browser, on a telephone say: it is safe, and both browsers go on."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 @pytest.fixture
 def waiting(an_admin, partner, hold_the_clock):
-    """Somebody who came from a partner, looks at "Check your e-mail", and whose browser's clock we hold."""
+    """A person who came from a partner, on the page "Check your e-mail"; the clock of the page is stopped."""
     admin = an_admin()
     hold_the_clock(admin.page)
     admin.starts_at(partner)

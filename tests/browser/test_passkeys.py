@@ -59,7 +59,7 @@ def test_the_browser_offers_the_passkey_while_the_page_is_open(a_person):
     admin = a_person()
     adds_a_passkey(admin)
     admin.signs_out_here()
-    admin.goes_to("/sign-in?next=/manage/security")  # nothing is pressed: the authenticator takes the browser's offer
+    admin.goes_to("/sign-in?next=/manage/security")  # the authenticator accepts the browser's suggestion
     admin.sees("Security")
 
 
@@ -84,7 +84,7 @@ def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner)
     admin = a_person()
     adds_a_passkey(admin)
     admin.signs_out_here()
-    admin.starts_at(partner)  # the authenticator takes the browser's offer on the sign-in page
+    admin.starts_at(partner)  # the authenticator accepts the browser's suggestion on the sign-in page
     admin.sees("Authorise sharing with Assembly")
 
 
@@ -106,11 +106,11 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     admin.page.locator("#remove").click()
     admin.reads("The passkey is removed.")
     admin.signs_out_here()
-    admin.goes_to("/sign-in")  # the authenticator has it still, and takes the browser's offer
+    admin.goes_to("/sign-in")  # the authenticator still has it, and accepts the browser's suggestion
     admin.reads("We could not sign you in with that passkey.")
     expect(admin.page.locator(".error-summary")).to_be_focused()
     admin.authenticator.lose()
-    admin.page.wait_for_load_state("networkidle")  # it may have taken the offer of this page, too
+    admin.page.wait_for_load_state("networkidle")  # it may have accepted the suggestion of this page, too
     admin.goes_to("/sign-in?next=/manage/security")
     admin.signs_in()
     admin.sees("Security")

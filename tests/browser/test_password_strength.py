@@ -1,4 +1,4 @@
-"""What a page says of a password while it is typed, and that sending the form says the same without scripts."""
+"""How a page rates a password while it is typed; without scripts, the same after the form was sent."""
 
 import pytest
 from playwright.sync_api import expect

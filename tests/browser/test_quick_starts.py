@@ -1,4 +1,4 @@
-"""Quick starts, as a developer reads them; and the one that runs in a browser alone, taken from its page."""
+"""The pages of quick starts, and the quick start that runs in the browser, taken from its page."""
 
 from playwright.sync_api import expect
 

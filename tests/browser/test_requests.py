@@ -1,4 +1,4 @@
-"""Requests of other partners than the demonstration's: what each asks for has its page, and its way back.
+"""Requests of partners with other parameters than the demonstration's: each leads to its page, and back.
 
 The partners here are served for real, and show by which method the answer came: a browser need not ask a test about
 an address that it was redirected to.
@@ -22,7 +22,7 @@ _numbers = count(1)
 
 
 class PartnerSite:
-    """The callback addresses of these partners, on both loopback addresses, and what was sent to each."""
+    """The callback addresses of these partners, on both loopback addresses, and the requests that each received."""
 
     def __init__(self):
         self.ports = {host: free_port(host) for host in HOSTS}
@@ -54,7 +54,7 @@ class RegisteredPartner:
 
     @property
     def sent(self):
-        """The parameters that came to its callback last; none where nothing came."""
+        """The parameters of the last request to its callback; none before the first."""
         return self._site.sent.get(self.url, {})
 
 
@@ -68,7 +68,7 @@ def partner_site():
 
 @pytest.fixture
 def a_partner_asks(work, partner_site):
-    """`a_partner_asks(…)` is a client registered so, with a callback address of its own."""
+    """`a_partner_asks(…)` is a client with this registration and a callback address of its own."""
 
     def registered(*, name="Timetabler", host="127.0.0.1", **overrides):
         url = partner_site.callback(host)
@@ -100,7 +100,7 @@ def test_a_service_that_only_wants_to_know_who_one_is_needs_no_declaration(
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partner_asks, issuer, host, mode):
-    """`form-action` is applied to where our forms lead in the end, and knows no IPv6 addresses."""
+    """`form-action` is applied to the last address that a form leads to, and cannot name IPv6 addresses."""
     admin = a_member()
     program = a_partner_asks(host=host, token_endpoint_auth_method="none")
     admin.page.goto(program.link(issuer, scope="openid school students", response_mode=mode))
@@ -124,7 +124,7 @@ def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
 
 
 def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_partner_asks, issuer, looks_right):
-    """Seen by a person whose partner does not answer; here it does not even leave, so that all of it comes."""
+    """The page while a partner does not answer; here the browser does not leave it, so that all of it is shown."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())

@@ -10,7 +10,7 @@ from idp.schools.models import School
 
 @pytest.fixture
 def invites(work, outbox, partner):
-    """`invites(somebody)` mails them an invitation of their school, and returns the link."""
+    """`invites(person)` mails that person an invitation of their school, and returns the link."""
 
     def send(admin):
         with work():

@@ -1,4 +1,4 @@
-"""What app.js does, and that it does no more than it should."""
+"""What app.js does and does not do."""
 
 import re
 
@@ -18,21 +18,21 @@ READ = """async expected => {
     }
     return text;
 }"""
-"""What is in the clipboard, as soon as it is what was expected: copying takes a moment."""
+"""The content of the clipboard, after waiting for what is expected: copying takes a moment."""
 
 COUNT_TIMERS = """() => {
     const set = window.setTimeout;
     window.timers = 0;
-    window.setTimeout = (...asked) => { window.timers += 1; return set(...asked); };
+    window.setTimeout = (...rest) => { window.timers += 1; return set(...rest); };
 }"""
 
-LETTERS = re.compile(r"blob:.*|http://[^/?]+/static/[^?]+")
-"""What is fetched whenever it comes: the page's own letters and its mark, and the file made inside the browser."""
+NOT_COUNTED = re.compile(r"blob:.*|http://[^/?]+/static/[^?]+")
+"""Requests that do not count: the page's fonts and icon, and the file made in the browser."""
 
 
 @pytest.fixture
 def registered(an_admin, a_window):
-    """Somebody with their username and password before them, who lets pages use the clipboard."""
+    """A person on the page with the new username and password, whose browser lets pages use the clipboard."""
     admin = an_admin(page=a_window(permissions=["clipboard-read", "clipboard-write"]))
     admin.goes_to("/register")
     admin.registers()
@@ -49,7 +49,7 @@ def test_username_and_password_are_copied_each_by_its_button(registered):
 
 def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):
     page, requests = registered.page, []
-    page.on("request", lambda sent: requests.append(sent.url) if not LETTERS.fullmatch(sent.url) else None)
+    page.on("request", lambda sent: requests.append(sent.url) if not NOT_COUNTED.fullmatch(sent.url) else None)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as a file").click()
 
@@ -99,14 +99,14 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
 
 
 def posts(page):
-    """Every form the page sends from now on."""
+    """A list of every form that the page sends from now on."""
     sent = []
     page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
     return sent
 
 
 def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
-    """Each step that changes something, clicked twice as some people do."""
+    """Each step that changes something, with a double click."""
     admin = an_admin()
     sent = posts(admin.page)
     admin.goes_to("/register")
@@ -198,7 +198,7 @@ def test_the_back_button_after_authorising_leads_back_to_the_partner(a_member, p
 
 @pytest.fixture
 def waiting(an_admin, hold_the_clock):
-    """Somebody who looks at "Check your e-mail", where time passes only as the test says."""
+    """A person on the page "Check your e-mail", whose clock is moved by the test."""
     admin = an_admin()
     hold_the_clock(admin.page)
     admin.goes_to("/register")
@@ -208,8 +208,8 @@ def waiting(an_admin, hold_the_clock):
     return admin
 
 
-def is_ready_to_ask_again(page, times):
-    """The page has taken in what was answered to it so often, and will ask again."""
+def wait_until_next_is_scheduled(page, times):
+    """Wait until the page has processed this number of responses and scheduled the next request."""
     page.wait_for_function("times => window.timers === times", arg=times)
 
 
@@ -223,7 +223,7 @@ def test_waiting_asks_every_three_seconds_and_rests_while_the_page_is_hidden(wai
         with page.expect_response("**/status.json"):
             page.clock.run_for(1)
         assert len(requests) == times
-        is_ready_to_ask_again(page, times)
+        wait_until_next_is_scheduled(page, times)
 
     page.evaluate(HIDE, True)
     page.clock.run_for(60_000)
@@ -242,7 +242,7 @@ def test_waiting_slows_down_while_the_server_does_not_answer(waiting):
     for times, wait in enumerate((3_000, 6_000, 12_000), 1):
         with page.expect_event("requestfailed", lambda sent: sent.url.endswith("status.json")):
             page.clock.run_for(wait)
-        is_ready_to_ask_again(page, times)
+        wait_until_next_is_scheduled(page, times)
     assert len(requests) == 3
 
     page.unroute("**/status.json")

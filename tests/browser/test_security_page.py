@@ -7,12 +7,12 @@ from tests.signin.apps import wait_for_next_code
 
 
 def app_on(page):
-    """The app that has taken down the key on the page."""
+    """An authenticator app with the key that the page shows."""
     return pyotp.TOTP(page.locator("#seed").inner_text().replace(" ", ""))
 
 
 def sets_up_an_app(admin):
-    """From the page Security; returns the app, whose present code is spent."""
+    """Set up an app on the page Security; returns the app, whose current code is used up."""
     admin.goes_to("/manage/security")
     admin.sees("Security")
     admin.page.locator("#set-up-app").click()
@@ -46,7 +46,7 @@ def test_an_app_is_set_up_and_asked_for_at_the_next_sign_in(a_member, a_window, 
     admin.page.locator("#code").press("Enter")
     admin.sees("Security")
 
-    admin.page.go_back()  # to the answer to the wrong code
+    admin.page.go_back()  # the response to the wrong code
     admin.sees("One more step to sign in")
     admin.page.locator("#code").fill("123456")
     admin.page.locator("#sign-in").click()

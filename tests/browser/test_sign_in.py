@@ -1,4 +1,4 @@
-"""The pages of signing in and of the school's desk, in a real browser."""
+"""The pages of signing in and of the signed-in school, in a real browser."""
 
 from datetime import timedelta
 from itertools import count

@@ -1,4 +1,4 @@
-"""How pages look where axe does not look: when something is wrong, with long names."""
+"""How pages look in cases that axe does not check: with errors, and with long names."""
 
 from playwright.sync_api import expect
 
@@ -43,7 +43,7 @@ def test_a_wrong_tick_box_stays_square(an_admin):
 
 
 def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, looks_right):
-    """As long as they may be, without a place to break them."""
+    """Names of the greatest length, without a space at which a line could break."""
     admin = an_admin(name="Wolfeschlegelsteinhausenbergerdorff" * 2, email=f"{'office' * 10}@{'school' * 10}.example")
     admin.goes_to("/register")
     admin.chooses_directly()

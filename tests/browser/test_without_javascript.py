@@ -1,4 +1,4 @@
-"""A browser with scripts switched off: the whole journey works, with one more click here and there."""
+"""A browser without JavaScript: the whole journey works, with a few more clicks."""
 
 import pytest
 from playwright.sync_api import expect
@@ -83,7 +83,7 @@ def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_ad
 
 
 def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_admin, plainly):
-    """The second click of two, when nothing holds it back."""
+    """A double click, which no script prevents."""
     admin = an_admin(page=plainly())
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -99,7 +99,7 @@ def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_a
 
 
 def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, plainly):
-    """An answer that was lost on the way: the page is gone, and with it the password."""
+    """A response that was lost on the way: the page with the password is never shown."""
     admin = an_admin(page=plainly())
     admin.goes_to("/register")
     admin.registers()

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, and the page that each has: what happened, and what to do now."""
+"""Everything that can go wrong in a journey has a page that says what happened and what to do now."""
 
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -12,13 +12,13 @@ from idp.onboarding import verify
 
 @pytest.fixture
 def later():
-    """`with later(hours=1):` the provider's clock is that much ahead."""
+    """`with later(hours=1):` puts the provider's clock ahead."""
     return lambda **by: clock.fixed(clock.now() + timedelta(**by))
 
 
 @pytest.fixture
 def registering(an_admin):
-    """Somebody who waits for our mail."""
+    """A person on the page "Check your e-mail"."""
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -303,7 +303,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, 
     admin = a_member()
     admin.starts_at(partner)
     asked_at = admin.page.url
-    admin.page.wait_for_load_state("networkidle")  # the answer to the script for passkeys sets a cookie, too
+    admin.page.wait_for_load_state("networkidle")  # the response to the passkeys' script sets a cookie, too
     admin.page.context.clear_cookies()
     admin.signs_in()
     admin.is_told("Your browser sent no cookies with that.")

@@ -7,7 +7,7 @@ from playwright.sync_api import CDPSession, Page
 
 
 class VirtualAuthenticator:
-    """Holds passkeys, and answers as a person who is there and whose finger is recognised."""
+    """Holds passkeys, and confirms the presence and the fingerprint of its user."""
 
     def __init__(self, page: Page, *, verifies: bool = True) -> None:
         self._devtools: CDPSession = page.context.new_cdp_session(page)
@@ -20,20 +20,20 @@ class VirtualAuthenticator:
 
     @property
     def passkeys(self) -> Sequence[dict[str, Any]]:
-        """Those it holds, with the counter of each."""
+        """Its passkeys, each with its counter."""
         found: list[dict[str, Any]] = self._send("getCredentials", authenticatorId=self._id)["credentials"]
         return found
 
     def add(self, passkey: dict[str, Any]) -> None:
-        """Give it a passkey of another authenticator."""
+        """Add a passkey of another authenticator."""
         self._send("addCredential", authenticatorId=self._id, credential=passkey)
 
     def recognises(self, is_recognised: bool) -> None:
-        """Whether the person's finger is recognised from now on."""
+        """Set whether the user's fingerprint is recognised from now on."""
         self._send("setUserVerified", authenticatorId=self._id, isUserVerified=is_recognised)
 
     def lose(self) -> None:
-        """The person no longer has it."""
+        """Remove the authenticator, as when a device is lost."""
         self._send("removeVirtualAuthenticator", authenticatorId=self._id)
 
     def _send(self, command: str, **parameters: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Assembly beside a provider that does as it is told, and its mail, really sent."""
+"""Assembly, with a fake provider whose responses a test sets, and its mail, which is really sent."""
 
 import mailbox
 import re
@@ -28,7 +28,7 @@ def provider():
 
 @pytest.fixture(autouse=True)
 def quick_passwords(monkeypatch):
-    """Hashes that cost next to nothing: dozens are made here."""
+    """Use the cheapest password hashes, since these tests make dozens."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(accounts, "_hasher", hasher)
     monkeypatch.setattr(accounts, "_DUMMY_HASH", hasher.hash("a password of no account"))
@@ -53,7 +53,7 @@ def parts(app):
 
 @pytest.fixture
 def mails(tmp_path):
-    """`mails()` sends what waits, and returns all texts that have arrived."""
+    """`mails(parts)` sends the mail that waits, and returns the texts of all that arrived."""
     with mail_received(tmp_path / "maildir") as port:
 
         def arrived(parts):
@@ -66,7 +66,7 @@ def mails(tmp_path):
 
 
 class Person:
-    """Somebody with a browser, at Assembly."""
+    """A person with a browser, at Assembly."""
 
     def __init__(self, app, provider):
         self.web, self.provider = app.test_client(), provider
@@ -79,7 +79,7 @@ class Person:
         return self.web.post(path, data=fields, **HOST)
 
     def sets_out(self, path="/school-account"):
-        """Goes off to the provider, which remembers what was pushed."""
+        """Start a sign-in at the provider, which records the pushed request."""
         return self.opens(path)
 
     def signs_in(self):
@@ -105,7 +105,7 @@ def link_in(text):
 
 
 def without_tokens(page):
-    """A page without what is different each time it is written."""
+    """A page without its CSRF tokens, which differ each time."""
     return re.sub(r'name="csrf_token" value="[^"]*"', "", page)
 
 

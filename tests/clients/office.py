@@ -1,4 +1,4 @@
-"""Somebody at a partner's application and at our pages, by HTTP alone."""
+"""A person who uses a partner's application and our pages, by HTTP, without a browser."""
 
 from urllib.parse import urljoin
 
@@ -9,7 +9,7 @@ from tests.html import parse
 
 
 class Office:
-    """Somebody in a school office: follows links, fills in forms, remembers the page."""
+    """A person in a school office: follows links, fills in forms, and keeps the current page."""
 
     def __init__(self, assembly: str, estab_id: str = "") -> None:
         self.assembly, self.estab_id = assembly, estab_id
@@ -19,7 +19,7 @@ class Office:
         self._shows(self.browser.get(address, timeout=20))
 
     def sends(self, button, **fields):
-        """The form with this button, as it stands on the page, with `typed` in it."""
+        """Send the form with this button, with the values on the page and `fields` in their place."""
         [pressed] = [element for element in self.page.select("button") if element.get_text(strip=True) == button]
         form = pressed.find_parent("form")
         assert form is not None

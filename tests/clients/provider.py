@@ -1,6 +1,6 @@
-"""A provider that does as it is told: right answers, and every wrong one a client has to notice.
+"""A fake provider whose responses a test sets: correct ones, and every wrong one that a client has to detect.
 
-Not ours: the author of a client needs to see it refuse what our own provider would never send.
+It is not our provider, because a client also has to refuse responses that ours never sends.
 """
 
 import json
@@ -25,7 +25,7 @@ AT = "2026-03-02T09:30:00Z"
 
 @dataclass
 class Provider:
-    """Where it is, what it will say next, and what it was asked."""
+    """Its address, its next responses, and the requests that it received."""
 
     issuer: str
     client_id: str = "assembly"
@@ -36,38 +36,41 @@ class Provider:
     scope: str = "openid profile email organisation offline_access"
     withheld: str = "school students attendance"
     claims: dict[str, Any] = field(default_factory=dict)
-    """Put over the claims of the next ID Tokens."""
+    """Changes of the claims of the next ID Tokens."""
     about: dict[str, Any] = field(default_factory=dict)
-    """Put over what userinfo says."""
+    """Changes of the userinfo response."""
     discovery: dict[str, Any] = field(default_factory=dict)
     refuses: dict[str, str] = field(default_factory=dict)
-    """Error by grant type."""
+    """The error of the token endpoint, by grant type."""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
     signs_with: ECKey | None = None
     parameters: dict[str, str] = field(default_factory=dict)
-    """The last authorization request, as it was pushed."""
+    """The parameters of the last pushed authorization request."""
     posted: list[dict[str, str]] = field(default_factory=list)
     """Token requests, with their proofs."""
     proofs: list[dict[str, Any]] = field(default_factory=list)
-    """Claims of all DPoP proofs."""
+    """The claims of all DPoP proofs received."""
     nonce: str = ""
-    """Demanded in proofs, if it is set (RFC 9449 §8)."""
+    """The nonce required in proofs, if set (RFC 9449 §8)."""
     invitations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Those that were made, by idempotency key."""
+    """The invitations that were made, by idempotency key."""
     invitation_state: str = "sent"
     loses: set[str] = field(default_factory=set)
-    """Endpoints whose next answer is lost, after they did what was asked."""
+    """Endpoints whose next response is lost, after the request was carried out."""
     refuses_invitations: dict[str, Any] | None = None
     """The problem document that answers requests for invitations."""
     forwarded_to: dict[str, str] | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    """What the API with the data answers, by the end of the address: `students`, `students?CURSOR`; a number is a
-    status."""
+    """Responses of the API with the data, by the end of the address: `students`, `students?CURSOR`; a number is a
+    status.
+    """
     slow: float = 0.0
-    """Seconds that the token endpoint takes."""
+    """Seconds that the token endpoint waits before it responds."""
 
     def answer(self, **other: str | None) -> str:
-        """Our redirect's query: a code for what was asked last; `other` replaces parameters, None drops them."""
+        """The query of the redirect to the client: a code for the last request; `other` replaces parameters, None drops
+        them.
+        """
         response: dict[str, str | None] = {"code": "a-code", "state": self.parameters["state"], "iss": self.issuer}
         return urlencode({name: value for name, value in (response | other).items() if value is not None})
 
@@ -77,7 +80,7 @@ class Provider:
         return jwt.encode(header, claims, self.signs_with or self.key, algorithms=["ES256"])
 
     def id_token(self, **other: object) -> str:
-        """An ID Token for what was asked last."""
+        """An ID Token for the last authorization request."""
         now = int(time.time())
         claims = {
             "iss": self.issuer, "sub": SUBJECT, "aud": self.client_id, "iat": now, "exp": now + 600,

@@ -1,4 +1,4 @@
-"""Assembly: what a careful client does with right answers, with wrong ones, and with none."""
+"""Assembly: how a careful client handles correct responses, wrong responses, and no response."""
 
 import sqlite3
 import tomllib

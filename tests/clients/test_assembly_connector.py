@@ -1,4 +1,4 @@
-"""Assembly's connector: Grant Access, the status as it follows along, tokens, and being killed in between."""
+"""Assembly's connector: Grant Access, the status as it changes, tokens, and the program killed in between."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def office(person, mails, parts):
 
 @pytest.fixture
 def look_again(monkeypatch):
-    """Every look at the page asks the provider."""
+    """Make each request of the page ask the provider, with nothing cached."""
     monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
 
 
@@ -179,7 +179,7 @@ def test_one_bad_invitation_keeps_no_other_waiting(office, parts, provider, sett
 
 @pytest.fixture
 def connected(provider, settings):
-    """A person of a school that shares, at an application that has an API to read from."""
+    """A person of a school that shares, at an application with the address of the data API."""
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person = Person(create_app(replace(settings, resource=f"{provider.issuer}/data")), provider)
     person.signs_in()
@@ -197,7 +197,7 @@ def a_pupil(number, **options):
 
 
 def a_school_of(pupils, delta="http://unused", **options):
-    """The API's answer for a school with this number of pupils."""
+    """The API's responses for a school with this number of pupils."""
     return {
         "schools/me": {
             "estab_id": ESTAB, "estab_status": "verified", "scopes": ["students"],
@@ -263,7 +263,7 @@ def test_afterwards_only_changes_are_read_and_who_is_gone_is_gone(connected, pro
         "students?three": {"students": [], "deleted": [], "total": 2, "next": None, "delta": f"{at}three"},
     }
     assert "Pupil 0" in connected.opens("/connector").text
-    provider.data["students"] = 500  # not read from the beginning again
+    provider.data["students"] = 500  # it is not read from the beginning again
     for _ in range(2):
         page = connected.opens("/connector").text
         assert "2 <span" in page

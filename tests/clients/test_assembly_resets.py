@@ -14,7 +14,7 @@ FORGOTTEN = "/forgotten-password"
 
 @pytest.fixture
 def sam(person, mails, parts):
-    """Somebody with an account, signed in by password."""
+    """A person with an account, signed in by password."""
     person.signs_up()
     person.presses(link_in(mails(parts)[0]), password=PASSWORD)
     return person
@@ -118,7 +118,7 @@ def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(perso
 
 
 class ChangedMeanwhile:
-    """Changes the account's password at the moment at which a function returns."""
+    """Changes the account's password when a function returns."""
 
     def __init__(self, monkeypatch, parts, link):
         self._patch, self._parts, self._secret = monkeypatch, parts, link.rpartition("/")[2]

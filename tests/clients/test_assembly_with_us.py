@@ -1,4 +1,4 @@
-"""Assembly and our own provider, both served: the whole conversation, without a browser's eyes."""
+"""Assembly and our own provider, both served: all their requests to each other, without a browser."""
 
 from contextlib import contextmanager
 
@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs import accounts, people
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.onboarding import review
 from idp.sharing import authorise
 from tests.browser.assembly import a_partner_served
@@ -25,7 +25,7 @@ def provider(databases):
 def work(provider):
     @contextmanager
     def one():
-        with a_request(provider):
+        with transaction(provider):
             yield database.session()
 
     return one
@@ -40,7 +40,7 @@ def assembly(provider, work, tmp_path_factory):
 
 @pytest.fixture
 def office(work, assembly):
-    """Of a school that has registered and waits to be verified."""
+    """The person of a school that has registered and is not verified yet."""
     with work():
         estab = an_estab(state="unverified")
         review.open_for(estab)

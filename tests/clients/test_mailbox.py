@@ -1,4 +1,4 @@
-"""The demo mailbox: shows what is in a Maildir, and lets no message do anything but be read."""
+"""The demo mailbox: shows the messages of a Maildir; no content of a message can do anything but be read."""
 
 import mailbox
 import smtplib

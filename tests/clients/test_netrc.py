@@ -18,7 +18,7 @@ from tests.serving import serving
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Its address, and the `Authorization` of each request that it received."""
+    """A server's address, and the `Authorization` header of each request that it received."""
     port, app, received = free_port(), Flask("server"), []
     address = f"http://localhost:{port}"
 

@@ -1,4 +1,4 @@
-"""Clients know an address and the standards, and nothing of ours."""
+"""Clients depend on an address and on standards, and on no code of the provider."""
 
 import ast
 from pathlib import Path

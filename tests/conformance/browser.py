@@ -1,7 +1,7 @@
 """A browser that needs no JavaScript: it opens pages, fills in what they ask by the promised names, and stops
 where the partner's addresses begin (protocol.md §3.9).
 
-It is as strict as Chromium where that has surprised people: a form leads only where the page's `form-action`
+It is as strict as Chromium in two points that have surprised people: a form leads only where the page's `form-action`
 lets it, redirects included, and another site's POST brings no cookies along.
 """
 
@@ -21,7 +21,7 @@ MOST = 10
 
 @dataclass(frozen=True)
 class Arrived:
-    """What reached the partner: how, where, and what came along."""
+    """The request that reached the partner: its method, address and parameters."""
 
     method: str
     address: str
@@ -38,7 +38,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Page:
-    """What the browser shows."""
+    """The page that the browser shows."""
 
     url: str
     status: int
@@ -47,21 +47,21 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The words on it, as they are read."""
+        """The text of the page, as a reader sees it."""
         return " ".join((self.soup.find(id="main") or self.soup).get_text(" ").split())
 
     def has(self, control: str) -> bool:
         return self.soup.find(id=control) is not None
 
     def lets_forms_to(self, url: str) -> bool:
-        """Whether its `form-action` allows `url`, and all that may follow: a partner's address redirects on at will."""
+        """Whether the page's `form-action` allows `url` and any address that it may redirect to."""
         rules = [rule.split() for rule in self.headers.get("Content-Security-Policy", "").split(";")]
         allowed = next((rule[1:] for rule in rules if rule and rule[0] == "form-action"), None)
         return allowed is None or ("'self'" in allowed and _origin(url) == _origin(self.url))
 
 
 class Browser:
-    """Somebody's browser. `shown` is its page; there is none once an address below `elsewhere` was reached."""
+    """A person's browser. `shown` is its page; None once an address below `elsewhere` was reached."""
 
     def __init__(self, trust: str, username: str, password: str, *, elsewhere: str | None = None) -> None:
         self.username, self.password, self._partner = username, password, elsewhere
@@ -78,7 +78,7 @@ class Browser:
         return self._on("GET", url)
 
     def posts(self, url: str, form: dict[str, str]) -> Arrived | None:
-        """Send a form of another site: cookies that are `SameSite=Lax` stay at home."""
+        """Send a form of another site: without cookies that are `SameSite=Lax`."""
         self._elsewhere.cookies.clear()
         response = self._elsewhere.post(url, data=form, allow_redirects=False, timeout=20)
         self.session.cookies.update(response.cookies)
@@ -167,7 +167,7 @@ class Browser:
 
 
 def trusting(certificate: str) -> requests.Session:
-    """Speaks to who has this certificate, whatever the environment says of others."""
+    """A session that trusts this certificate, whatever the environment says."""
     session = requests.Session()
     session.trust_env, session.verify = False, certificate
     return session
@@ -184,7 +184,7 @@ def _origin(url: str) -> str:
 
 
 def _fields(form: Any, pressed: Any) -> list[tuple[str, str]]:
-    """What the form sends if nobody types, with the button that was pressed."""
+    """The fields that the form sends unchanged, with the button that was pressed."""
     fields = [
         (element["name"], element.get("value", ""))
         for element in form.find_all("input")

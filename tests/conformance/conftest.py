@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
 from idp.foundation import clock as clocks
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser, trusting
@@ -67,7 +67,7 @@ def served(
     """The application, its issuer, the file of whom to trust, and what `tests.conformance.suite` made."""
     trust, tls = certificate
     with a_provider(databases, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
-        with a_request(app):
+        with transaction(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"
             prepared = prepare.everything(suite.uri.removesuffix("/backchannel_logout"), api)
@@ -209,7 +209,7 @@ def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepa
 
     def made(**overrides: Any) -> RelyingParty:
         sound = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
-        with a_request(served[0]):
+        with transaction(served[0]):
             client = factories.a_client(**{**sound, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])

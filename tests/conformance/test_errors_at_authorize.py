@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests import factories
 from tests.conformance.browser import Browser
@@ -26,7 +26,7 @@ def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
     def made(**of_estab):
-        with a_request(served[0]):
+        with transaction(served[0]):
             person = factories.an_administrator(factories.an_estab(**of_estab))
         return Browser(served[2], person.username, factories.PASSWORD, elsewhere=prepared.suite)
 
@@ -52,7 +52,7 @@ def is_a_page(browser, url, *words):
 @spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
 def test_client_id(served, browser, client, registered):
     gone = registered()
-    with a_request(served[0]):
+    with transaction(served[0]):
         registry.disable(gone.id, by="test")
     for url in (client.asks(client_id=None), client.asks() + "&client_id=x", client.asks(client_id="x"), gone.asks()):
         is_a_page(browser, url, "client_id")

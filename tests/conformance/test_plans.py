@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.outbox import deliver
 from tests.conformance import conditions
 from tests.conformance.player import Suite
@@ -25,14 +25,14 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 @pytest.fixture
 def written(served, prepared):
-    with a_request(served[0]):
+    with transaction(served[0]):
         return plans.everything(prepared)
 
 
 @pytest.fixture
 def reached(served, suite):
     """`reached()` delivers all that is due to go out, and says what came to the suite besides the browser."""
-    work = partial(a_request, served[0])
+    work = partial(transaction, served[0])
     deliver_all(work)  # of other tests
     suite.everything.clear()
 

@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.settings import load
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from tests import factories, postgresql
 from tests.conftest import a_browser
 from tests.databases import PostgresqlDatabases
@@ -82,7 +82,7 @@ def elsewhere():
         databases = PostgresqlDatabases(server.url)
         app = create_app(load(database={"url": databases.new("elsewhere")}))
         databases.prepare(app)
-        with a_request(app):
+        with transaction(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         settings = runtime.of(app).settings
         web = a_browser(app, settings)

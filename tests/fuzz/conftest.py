@@ -11,7 +11,7 @@ from hypothesis.statistics import collector
 
 from idp.foundation import clock as clocks, database
 from idp.foundation.web import security
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser, forget
@@ -69,7 +69,7 @@ def fresh(built, databases) -> Iterator[Callable[[], Any]]:
 
     @contextmanager
     def work() -> Iterator[Any]:
-        with a_request(built):
+        with transaction(built):
             yield database.session()
 
     with clocks.fixed(MONDAY):

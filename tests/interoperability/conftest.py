@@ -12,7 +12,7 @@ from wsgiref.types import WSGIApplication
 import pytest
 import requests
 
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser
@@ -44,7 +44,7 @@ class Scene:
 
     def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **overrides: Any) -> Registered:
         """A client with this redirect URI, and with the scopes `also` besides the usual ones."""
-        with a_request(self.app):
+        with transaction(self.app):
             client = factories.a_client(
                 redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **overrides
             )
@@ -59,7 +59,7 @@ SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
     with a_provider(databases, tls) as (app, issuer):
-        with a_request(app):
+        with transaction(app):
             owner = factories.an_administrator()
             scene = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
         yield scene

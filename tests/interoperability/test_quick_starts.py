@@ -10,7 +10,7 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from idp.developers import quick_starts
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 
@@ -96,7 +96,7 @@ def test_a_proxy_lets_a_person_through(scene, browser, prepared):
 def publishes_what_is_registered(scene, site, folder):
     """The site publishes the public half of its key, and keeps the private half for itself."""
     published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
-    with a_request(scene.app):
+    with transaction(scene.app):
         assert published == registry.find(site.client_id).jwks
     private = json.loads((folder / "private-key.json").read_text("utf-8"))
     assert private["d"] not in json.dumps(published)

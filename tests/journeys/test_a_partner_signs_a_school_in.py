@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 
 from idp.estabs.models import Estab
 from idp.foundation import database
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from tests import factories
 from tests.html import parse
 from tests.serving import a_provider
@@ -109,14 +109,14 @@ class Scene:
     public: str
 
     def becomes(self, state: str) -> None:
-        with a_request(self.app):
+        with transaction(self.app):
             database.session().get_one(Estab, self.estab).state = state
 
 
 @pytest.fixture(scope="module")
 def scene(databases):
     with a_provider(databases) as (app, issuer):
-        with a_request(app):
+        with transaction(app):
             owner = factories.an_administrator(factories.an_estab(state="unverified"))
             uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS]}
             confidential = factories.a_client(**uris)

@@ -266,7 +266,7 @@ class TestSmsGateway:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 Gateway.requests.append((self.path, dict(self.headers), json.loads(body)))
-                self.send_response(Gateway.answer)
+                self.send_response(Gateway.response)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -300,7 +300,7 @@ class TestSmsGateway:
     def test_a_refusal_is_for_good_and_the_rest_is_tried_again(
         self, gateway, posted, row, deliver_all, response, fails
     ):
-        gateway.answer = response
+        gateway.response = response
         message = posted("+447700900123")
         deliver_all()
         assert bool(row(message).failed_at) is fails

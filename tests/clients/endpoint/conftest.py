@@ -16,7 +16,7 @@ def school():
 
 @pytest.fixture(scope="session")
 def exported(school, tmp_path_factory):
-    """The folder with what each MIS exports. Not to be written to."""
+    """The folder with the exports of each MIS; read only."""
     folder = tmp_path_factory.mktemp("mis")
     for mis in exports.EXPORTS:
         exports.write(school, folder / mis, mis)

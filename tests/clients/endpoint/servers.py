@@ -1,6 +1,5 @@
-"""A fake provider and receiver in one, which keep to docs/design/xporter.md, and fail where a test wants it.
-
-They also do what our own servers never do, with which an agent has to cope as well.
+"""A fake provider and receiver, which keep to docs/design/xporter.md, and fail where a test wants it. They also give
+responses that our own servers never give, which an agent has to handle as well.
 """
 
 import gzip
@@ -49,7 +48,7 @@ class Servers:
     forgets_extracts: bool = False
     refuses_extract: str = ""
     fails: dict[str, list[int]] = field(default_factory=dict)
-    """Statuses of the next answers by endpoint, after the request was carried out; 0 leaves the answer as it is."""
+    """Statuses of the next responses by endpoint, after the request was carried out; 0 leaves the response as it is."""
     halts: str = ""
     """The endpoint that does not answer, once: `before piece` is carried out, or `after piece`."""
     reached: threading.Event = field(default_factory=threading.Event)
@@ -250,7 +249,7 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
 
 
 def _is_refresh_token(servers: Servers, token: str) -> bool:
-    """The newest one, or the one before it: its answer may have been lost."""
+    """Whether it is the newest refresh token, or the one before it: the response with the newest may have been lost."""
     number = int(servers.refresh_token[8:])
     return token in {servers.refresh_token, f"refresh-{number - 1}"}
 

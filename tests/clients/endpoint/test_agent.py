@@ -1,4 +1,4 @@
-"""The agent beside a provider and a receiver that keep to the interface, or fail as a test wants."""
+"""The agent, with a provider and a receiver that keep to the interface, or fail as a test wants."""
 
 import errno
 import json
@@ -32,7 +32,7 @@ def servers():
 
 @pytest.fixture
 def mis(exported, tmp_path):
-    """What SIMS exported, to be changed."""
+    """The folder with SIMS's exports, which a test may change."""
     folder = tmp_path / "mis"
     shutil.copytree(exported / "sims", folder)
     return folder
@@ -45,7 +45,7 @@ def home(tmp_path):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """The waits of the program, in seconds, which are recorded and not slept."""
+    """Records the seconds that the program would sleep, and does not sleep."""
     seconds: list[float] = []
     monkeypatch.setattr(cli, "sleep", seconds.append)
     return seconds
@@ -53,7 +53,7 @@ def waits(monkeypatch):
 
 @pytest.fixture
 def command(home, servers, mis):
-    """`command("once")`: the exit status and the output."""
+    """`command("once")` returns the exit status and the output."""
 
     def run(*words, **options):
         if words[0] == "register":
@@ -442,11 +442,11 @@ class TestTokens:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 def _kill_at(monkeypatch, number, moment):
-    """End at request `number`, before it is sent or before its answer is read."""
+    """Raise `Killed` at request `number`, before it is sent or before its response is read."""
     counter = iter(range(1, 1000))
     send = requests.Session.send
 
@@ -460,7 +460,7 @@ def _kill_at(monkeypatch, number, moment):
         return response
 
     monkeypatch.setattr(requests.Session, "send", killed)
-    # A dead process does not clean up either.
+    # A killed process does not clean up either.
     monkeypatch.setattr(homes.Path, "unlink", lambda *_, **__: None)
 
 

@@ -1,4 +1,4 @@
-"""The fictional school: the same by the same seed, no real person's data, and what happens in it."""
+"""The fictional school: equal for equal seeds, without data of real people; and the changes that it can make."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_it_has_as_many_pupils_as_wanted_with_siblings_groups_and_contacts():
 def test_nothing_in_it_can_be_a_real_persons(school):
     for data in school["contacts"].values():
         assert data["email"].endswith(".example")
-        assert re.fullmatch(r"07700 900\d{3}", data["telephone"])  # Ofcom's numbers for drama
+        assert re.fullmatch(r"07700 900\d{3}", data["telephone"])  # telephone numbers that Ofcom reserves for drama
         assert ", ZZ" in data["address"]
     assert all(data["upn"][1:4] == "990" for data in school["students"].values())
 

@@ -1,4 +1,4 @@
-"""Exports that somebody made in order to do harm, and values that the receiver would refuse the whole extract for."""
+"""Exports that an attacker made, and values for which the receiver would refuse the whole extract."""
 
 import json
 import os

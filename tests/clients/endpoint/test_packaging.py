@@ -1,4 +1,4 @@
-"""The endpoint can be given away by itself: what it needs is named, and what it is installed with is sound."""
+"""The endpoint can be distributed by itself: its requirements are complete, and its installation files are valid."""
 
 import ast
 import sys

@@ -1,4 +1,4 @@
-"""Readers: whole schools, wrong rows, missing files, MIS that are busy."""
+"""Readers: whole schools, invalid rows, missing files, and MIS that are busy."""
 
 import contextlib
 import csv
@@ -34,7 +34,7 @@ def test_all_of_a_school_is_read_over_http_in_pages(mis, exported, school, read_
 
 @pytest.fixture
 def sims(exported, tmp_path):
-    """A folder of reports that a test may spoil."""
+    """A folder of reports that a test may change."""
     folder = tmp_path / "sims"
     shutil.copytree(exported / "sims", folder)
     return folder
@@ -355,7 +355,7 @@ def test_another_column_that_is_not_there_is_reported_once(sims, school):
 
 
 class _Rows:
-    """A source of any rows."""
+    """A source whose rows a test sets."""
 
     has_headings = False
 

@@ -1,4 +1,4 @@
-"""The endpoint, our provider and XporterOnDemand, all real: from the code on the screen to the data at the receiver."""
+"""The endpoint, our provider and XporterOnDemand together: from the code on the screen to the data at the receiver."""
 
 import re
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from clients.endpoint.fictional_school import changes, exports, school as fictio
 from clients.xporter import settings as xporter_settings, tables, web
 from clients.xporter.app import create_app
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import transaction as a_request
+from idp.foundation.web.transactions import transaction
 from idp.oidc.tokens import device_codes
 from idp.onboarding import review
 from idp.partners import manifest, registry
@@ -40,7 +40,7 @@ def provider(databases):
 def work(provider):
     @contextmanager
     def one():
-        with a_request(provider):
+        with transaction(provider):
             yield database.session()
 
     return one
@@ -107,7 +107,7 @@ class School:
             return process.output
 
     def runs(self, *words):
-        """A command; the exit status and what it says."""
+        """Run a command; returns the exit status and the output."""
         result = CliRunner().invoke(cli.main, ["--home", str(self.home), *words])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -1,6 +1,5 @@
-"""The program where nothing of POSIX is: the modules and functions that Windows does not have are taken away.
-
-Windows itself is not here; paths stay those of this machine.
+"""The program on Windows, simulated: the modules and functions that Windows does not have are removed. Paths stay those
+of this machine.
 """
 
 import json

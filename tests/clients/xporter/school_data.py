@@ -99,7 +99,7 @@ def a_school(pupils=3):
 
 
 def expected(collection, record_id, record, scopes):
-    """The record as it has to be served under these scopes."""
+    """The expected form of the record under these scopes."""
     granted = {name: value for name, value in record.items() if SCOPE_OF[f"{collection}.{name}"] in scopes}
     return {"id": record_id} | granted
 

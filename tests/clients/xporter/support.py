@@ -79,7 +79,7 @@ def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
 
 
 def call(api, method="GET", path="/access", *, of=None, headers=None, **options):
-    """A request with a sound token and proof."""
+    """A request with a valid token and proof."""
     of = of or token()
     sent = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path.partition("?")[0])}
     return api.open(path, method=method, headers=sent | (headers or {}), **options)
@@ -126,7 +126,7 @@ def announced(content, **overrides):
 
 
 class Endpoint:
-    """The program at a school that sends extracts."""
+    """A fake of the program at a school that sends extracts."""
 
     def __init__(self, app):
         self.app, self.api = app, app.test_client()

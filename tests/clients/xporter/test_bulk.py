@@ -1,4 +1,4 @@
-"""Readers that are slow: through a real socket, of which nothing is read."""
+"""Slow readers: a real socket from which nothing is read."""
 
 import socket
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ NDJSON = {"Accept": "application/x-ndjson"}
 
 @pytest.fixture
 def much(app, granted):
-    """More than sockets hold between two programs."""
+    """More records than the buffers of two sockets hold."""
     return Stored(app, {"students": {f"p{number}": {"upn": "x" * 400_000} for number in range(40)}})
 
 
@@ -40,7 +40,7 @@ def port(app, monkeypatch):
 
 @contextmanager
 def slow_reader(port):
-    """Asks for all pupils, and reads the beginning alone."""
+    """Request all pupils, and read only the beginning of the response."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""For every set of scopes: no answer holds a member that no granted scope names, and all that is granted is there."""
+"""For every set of scopes: a response has all members that a granted scope names, and no other."""
 
 import io
 import json
@@ -18,9 +18,9 @@ LITERALS = {
     "2026-12-18": "terms.ends_on", "2026-12-19": "terms.ends_on", "2026-11-0": "attendance.date",
     "2026-10-09": "assessments.date", "contact-1": "contacts.students",
 }  # fmt: skip
-"""Values that are no marks, and are of one member all the same."""
+"""Values that are not generated texts, but appear in one member only."""
 TRANSLATED = {"staff.role", "contacts.students", "terms.academic_year", "students.year_group", "terms.ends_on"}
-"""Members that OneRoster shows in words of its own, or through another."""
+"""Members that OneRoster shows in its own words, or by way of another member."""
 MARK = re.compile(r"<(\w+\.\w+)/")
 scope_sets = st.frozensets(st.sampled_from(DATA_SCOPES))
 for_every_set = settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
@@ -35,17 +35,17 @@ def visible(collection, scopes):
 
 
 def shown_in(text):
-    """The members whose values stand in an answer."""
+    """The members whose values appear in a response."""
     return {*MARK.findall(text), *(member for literal, member in LITERALS.items() if literal in text)}
 
 
 def leaked(text, scopes):
-    """Those of them that no granted scope names."""
+    """The members in a response that no granted scope names."""
     return {member for member in shown_in(text) if SCOPE_OF[member] not in scopes}
 
 
 def answers(api, collection):
-    """The records of a collection in each form in which they are given out, with the texts of the answers."""
+    """The records of a collection in each form in which they are served, with the texts of the responses."""
     first = api.get(f"/v1/{collection}?limit=2")
     paged, texts, page = list(first.json[collection]), [first.text], first
     while page.json["next"]:
@@ -101,7 +101,7 @@ def test_no_delta_holds_what_is_not_granted_and_all_that_is_granted_is_there(api
 
 
 def must_show(resource, scopes):
-    """The members that a OneRoster resource must show, in their own words, to somebody with these scopes."""
+    """The members that a OneRoster resource must show unchanged under these scopes."""
     granted = {member for member in resource.members if SCOPE_OF[member] in scopes} - TRANSLATED
     if resource.name == "teachers" and "classes" not in scopes:  # by which the one member of staff is a teacher
         return set()

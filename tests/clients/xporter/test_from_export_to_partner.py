@@ -1,4 +1,4 @@
-"""From the export of a school's MIS, through the agent's extract, to what a partner is told has changed."""
+"""From the export of a school's MIS, through the agent's extract, to the changes that a partner reads."""
 
 import csv
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class Export:
 @pytest.fixture
 def export(tmp_path, endpoint, granted):
     program = endpoint.app.extensions["xporter"]
-    program.worker._members = program.fields.members  # all that there are
+    program.worker._members = program.fields.members  # all pupils
     granted.grant(*DATA_SCOPES, "endpoint", jkt="a key")
     return Export(tmp_path, endpoint)
 

@@ -76,7 +76,7 @@ def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, 
     ids=["postgresql", "sqlite"],
 )
 def full(request):
-    """What a driver raises that is used without SQLAlchemy."""
+    """The error of a driver that is used without SQLAlchemy."""
 
     def raises(*_, **__):
         raise request.param

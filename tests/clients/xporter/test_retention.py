@@ -1,4 +1,4 @@
-"""What is kept no longer, and the commands of the program."""
+"""What is deleted and when, and the commands of the program."""
 
 import threading
 import time
@@ -132,7 +132,7 @@ def test_a_wrong_environment_is_reported(command, monkeypatch):
 
 
 def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, database, delete_old):
-    """It may bring a deleted record back, and has read the row that it is about to change."""
+    """The extract may restore a deleted record, and has already read the row that it is about to change."""
     endpoint.delivers(student("1"), student("2"), complete=["students"])
     endpoint.delivers(student("2"), complete=["students"])
     tidying = threading.Thread(target=delete_old, args=(31,))
