@@ -213,9 +213,9 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
 def overtaken(work: Work) -> Callable[..., Any]:
     """`overtaken(first, then)` returns the outcome of `then`, which begins before the transaction of `first` commits.
 
-    On PostgreSQL, `then` starts after `first` has run; the transaction of `first` commits when `then` waits for a lock or
-    has ended, and `at_last` runs just before. SQLite has one writer at a time: there `then` runs after `first` has
-    committed. An exception of `then` is its outcome.
+    On PostgreSQL, `then` starts after `first` has run; the transaction of `first` commits when `then` waits for a
+    lock or has ended, and `at_last` runs just before. SQLite has one writer at a time: there `then` runs after
+    `first` has committed. An exception of `then` is its outcome.
     """
 
     def run(first: Callable[[], Any], then: Callable[[], Any], at_last: Callable[[], Any] = lambda: None) -> Any:

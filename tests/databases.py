@@ -35,7 +35,7 @@ class Databases(ABC):
 
     @abstractmethod
     def restore(self, app: Flask) -> None:
-        """Put the database of `app` back to how `prepare` left it."""
+        """Restore the database of `app` to its state after `prepare`."""
 
     def prepare(self, app: Flask) -> None:
         """Make the tables and the signing keys (an RSA key takes too long to make for every test)."""
@@ -43,17 +43,17 @@ class Databases(ABC):
             db.metadata.create_all(connection)
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
-        with clock.fixed(LONG_AGO), transaction(app):  # whatever time a test says it is, the keys sign already
+        with clock.fixed(LONG_AGO), transaction(app):  # so that the keys sign already at any time that a test sets
             ring.ensure()
         self.remember(app)
 
     @abstractmethod
     def remember(self, app: Flask) -> None:
-        """Remember the database as it is now."""
+        """Store the current content of the database for `restore`."""
 
 
 class SqliteDatabases(Databases):
-    """SQLite: a file, and a copy of it from the start."""
+    """SQLite: a file for each database, and a copy of its first state."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,7 +82,7 @@ class SqliteDatabases(Databases):
 
 
 class PostgresqlDatabases(Databases):
-    """PostgreSQL: databases beside each other, emptied before each test."""
+    """PostgreSQL: databases on one server, whose tables are emptied before each test."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rsplit("/", 1)[0]
@@ -96,7 +96,7 @@ class PostgresqlDatabases(Databases):
         return f"{self.url}/{database}".replace("postgresql://", "postgresql+psycopg://")
 
     def remember(self, app: Flask) -> None:
-        """Keep the few rows there are (keys); tables without rows need no memory."""
+        """Keep the few rows that there are (the signing keys)."""
         with app.app_context():
             tables = db.metadata.sorted_tables
             self.kept = {
@@ -111,7 +111,7 @@ class PostgresqlDatabases(Databases):
             delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
             with db.engine.begin() as connection:
                 connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
-                # TRUNCATE is slow for a few rows, and leaves no thousands of dead ones behind a register.
+                # TRUNCATE is slow for a few rows, but leaves no dead rows behind, of which a register has thousands.
                 if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
                     connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
                 connection.exec_driver_sql(delete_all)

@@ -36,7 +36,7 @@ def metadata(document: dict[str, Any], issuer: str) -> None:
 
 
 def keys(document: dict[str, Any]) -> None:
-    """The keys have distinct `kid`s, are public, and are of a kind that can be used."""
+    """The keys have distinct `kid`s, are public, and are of a supported type."""
     members = document["keys"]
     assert members
     assert all(

@@ -1,8 +1,9 @@
-"""The mirror of the OpenID Foundation's conformance plans: one test per module, over HTTPS, against us as served.
+"""Our copy of the OpenID Foundation's conformance plans: one test for each module, over HTTPS, against the served
+provider.
 
-Each file is a plan: `PLAN` is its name, `MODULE` the name of its modules with {} where the test's own name goes.
-Every test says with `@pytest.mark.spec(specification, section, requirement=…)` what it stands for; `--matrix FILE`
-writes the table of them all with how they went.
+Each file is a plan: `PLAN` is its name, `MODULE` the name of its modules, with {} in the place of the test's name.
+Every test names its requirement by `@pytest.mark.spec(specification, section, requirement=…)`; `--matrix FILE`
+writes a table of all requirements and results.
 """
 
 import ssl
@@ -49,13 +50,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """Of the provider and of the suite: the file of whom to trust, and what serves with it."""
+    """The certificate of the provider and of the suite: its file, which clients trust, and the context of servers."""
     return a_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")
 def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
-    """Where the suite's addresses are: it listens for logout tokens; a browser never gets so far."""
+    """A server at the suite's addresses, which receives logout tokens; browsers stop before they reach it."""
     with a_receiver(f"{SUITE}/backchannel_logout", certificate[1]) as receiver:
         yield receiver
 
@@ -64,7 +65,9 @@ def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
 def served(
     databases: Databases, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
 ) -> Iterator[tuple[Any, str, str, Prepared]]:
-    """The application, its issuer, the file of whom to trust, and what `tests.conformance.suite` made."""
+    """The application, its issuer, the file of its certificate, and the clients that `tests.conformance.suite`
+    registered.
+    """
     trust, tls = certificate
     with a_provider(databases, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with transaction(app):
@@ -80,10 +83,10 @@ def xporter(
     certificate: tuple[Path, ssl.SSLContext],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The address to call at XporterOnDemand, which is served beside us and goes by our clock."""
+    """The address to call at XporterOnDemand, which is served beside the provider and uses its clock."""
     _, issuer, trust, prepared = served
     port, folder = int(prepared.api.rpartition(":")[2]), tmp_path_factory.mktemp("xporter")
-    # Modules look whether a token is over at once; a second passes between two requests of the real suite.
+    # Modules check at once whether a token has ended; in the real suite, a second passes between two requests.
     settings = Settings(issuer, "xporter", prepared.api, port, folder, cache_seconds=0)
     api = create_app(settings, http=trusting(trust), now=lambda: clocks.now().timestamp())
     with serving(api, port, certificate[1]):
@@ -93,7 +96,7 @@ def xporter(
 
 @pytest.fixture
 def provider(served: tuple[Any, str, str, Prepared]) -> Provider:
-    """The provider, whose discovery document and keys each module reads anew."""
+    """The provider; each module reads its discovery document and keys again."""
     return Provider(served[1], served[2])
 
 
@@ -107,9 +110,9 @@ _latest = [datetime.now(UTC)]
 
 @pytest.fixture(autouse=True)
 def wait() -> Iterator[Wait]:
-    """`wait(30)` lets half a minute pass for the provider at once. Otherwise its clock stands still.
+    """`wait(30)` moves the provider's clock on by half a minute. Otherwise it is stopped.
 
-    It never runs backwards from one test to the next, nor stands still: what was agreed before was agreed in the past.
+    It moves on from one test to the next, so that what was agreed in one test is in the past in the next.
     """
     with clocks.fixed(max(datetime.now(UTC), _latest[0] + timedelta(seconds=1))):
         yield lambda seconds: clocks.move(timedelta(seconds=seconds))
@@ -130,7 +133,7 @@ def browser(a_browser: Callable[[], Browser]) -> Browser:
 
 @pytest.fixture
 def response_mode() -> str | None:
-    """What every authorization request of the plan asks for; a plan may have its own."""
+    """The response mode of every authorization request of the plan; a plan may override it."""
     return None
 
 
@@ -205,7 +208,7 @@ def a_registered_client(
 
 @pytest.fixture
 def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> AClient:
-    """`registered(accepted_mis=…)` is another client of the provider's, whose PKCE is off unless told."""
+    """`registered(accepted_mis=…)` is another client of the provider, by default without PKCE."""
 
     def made(**overrides: Any) -> RelyingParty:
         sound = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
@@ -219,5 +222,5 @@ def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepa
 
 @pytest.fixture
 def client(a_client: AClient) -> RelyingParty:
-    """The client of a module that needs one."""
+    """The relying party of a module that needs only one."""
     return a_client()

@@ -21,25 +21,25 @@ from tests.conformance.relying_party import RelyingParty, SignedIn
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SOUND: Any = object()
-"""The default of an assertion or a proof; "" leaves it out."""
+"""Stands for the default assertion or proof; "" leaves it out."""
 
 Key = RSAKey | ECKey
 
 
 def signed(key: Key, alg: str, header: dict[str, Any], claims: dict[str, Any]) -> str:
-    """A JWT of what is not None."""
+    """A signed JWT of the members that are not None."""
     present = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode({"alg": alg, **header}, present, key, algorithms=[alg])
 
 
 def hashed(text: str) -> str:
-    """base64url of its SHA-256: a code challenge, an `ath`."""
+    """The SHA-256 in base64url, as in a code challenge or an `ath`."""
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 @dataclass
 class FapiClient(RelyingParty):
-    """`signer` is the private half of what it registered; `key` is what its tokens are bound to."""
+    """`signer` is the private key of its registration; its tokens are bound to `key`."""
 
     signer: Key = SOUND
     key: Key = field(default_factory=lambda: ECKey.generate_key("P-256"))
@@ -52,20 +52,20 @@ class FapiClient(RelyingParty):
 
     @property
     def uses(self) -> str:
-        """Where its tokens are good for something: userinfo, unless it is told of another resource."""
+        """The resource that it calls with its tokens: userinfo by default."""
         return self.resource or str(self.provider.metadata["userinfo_endpoint"])
 
     def request(self, **overrides: str | None) -> dict[str, str]:
-        """A sound request to push; without `openid` it has no nonce."""
+        """The parameters of a valid request to push; without `openid` it has no nonce."""
         sound = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
         if "openid" not in self.scope.split():
             sound["nonce"] = None  # type: ignore[assignment]
         return super().request(**{**sound, **overrides})
 
-    # What it proves
+    # Assertions and proofs
 
     def assertion(self, *, alg: str | None = None, key: Key | None = None, **overrides: Any) -> str:
-        """A client assertion (RFC 7523 §3), changed; None leaves a claim out."""
+        """A valid client assertion (RFC 7523 §3) with these changes; None leaves a claim out."""
         now = clock.timestamp()
         sound = {
             "iss": self.id, "sub": self.id, "aud": self.provider.issuer, "jti": secrets.token_urlsafe(16),
@@ -79,7 +79,7 @@ class FapiClient(RelyingParty):
         self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str | None = None,
         header: dict[str, Any] | None = None, **overrides: Any,
     ) -> str:  # fmt: skip
-        """A DPoP proof (RFC 9449 §4.2), changed; None leaves a claim or a header member out."""
+        """A valid DPoP proof (RFC 9449 §4.2) with these changes; None leaves a claim or a header member out."""
         key = key or self.key
         alg = alg or ("ES256" if isinstance(key, ECKey) else "PS256")
         sound = {
@@ -100,7 +100,7 @@ class FapiClient(RelyingParty):
     def posts(
         self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND, accept: str = "*/*"
     ) -> requests.Response:
-        """As this client; a proof goes along to the token endpoint unless one is given, or "" for none."""
+        """Send a form as this client, with a new proof to the token endpoint; `proof` replaces it, "" leaves it out."""
         url = self.provider.metadata[f"{endpoint}_endpoint"]
         if proof is SOUND:
             proof = self.proof("POST", url) if endpoint == "token" else ""
@@ -126,7 +126,9 @@ class FapiClient(RelyingParty):
     # Pushing
 
     def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **overrides: str | None) -> requests.Response:
-        """A request to the PAR endpoint (RFC 9126 §2.1); what stands there beside a request object stays outside."""
+        """Send a request to the PAR endpoint (RFC 9126 §2.1); parameters beside a request object are sent outside of
+        it.
+        """
         form = self.request(**overrides)
         if self.signs_requests:
             beside = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
@@ -134,7 +136,7 @@ class FapiClient(RelyingParty):
         return self.posts("pushed_authorization_request", form, assertion=assertion, proof=proof)
 
     def pushes_object(self, text: str) -> requests.Response:
-        """A request object, as it is."""
+        """Push a request object unchanged."""
         return self.posts("pushed_authorization_request", {"request": text})
 
     def request_object(
@@ -145,7 +147,7 @@ class FapiClient(RelyingParty):
         alg: str | None = None,
         **overrides: Any,
     ) -> str:
-        """A sound request in a JWT (RFC 9101 §4), changed; None leaves a claim out."""
+        """A valid request in a JWT (RFC 9101 §4) with these changes; None leaves a claim out."""
         now, key = clock.timestamp(), key or self.signer
         parameters: dict[str, Any] = dict(self.request() if sent is None else sent)
         if "claims" in parameters:
@@ -167,7 +169,7 @@ class FapiClient(RelyingParty):
         return str(response["request_uri"])
 
     def link(self, request_uri: str, **options: str) -> str:
-        """Where the browser is sent: the client and the pushed request, and nothing else unless told."""
+        """The address that the browser is sent to: the client and the pushed request, and these parameters besides."""
         sent = {"client_id": self.id, "request_uri": request_uri, **options}
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 
@@ -187,7 +189,7 @@ class FapiClient(RelyingParty):
         return self.provider.http.get(url, headers=sent, timeout=20)
 
     def reads_with(self, access_token: str, *proofs: str) -> int:
-        """The status of the same with several DPoP headers, which requests cannot send."""
+        """The status of such a request with several DPoP headers, which the library `requests` cannot send."""
         url, session = urlsplit(self.uses), self.provider.http
         trusting = ssl.create_default_context(cafile=str(session.verify))
         with closing(HTTPSConnection(url.netloc, context=trusting, timeout=20)) as connection:
@@ -199,7 +201,7 @@ class FapiClient(RelyingParty):
             return connection.getresponse().status
 
     def is_served(self, response: requests.Response) -> bool:
-        """Whether token and proof were good."""
+        """Whether token and proof were accepted."""
         assert response.status_code in {200, 400, 401}, response.text
         return response.status_code == 200
 

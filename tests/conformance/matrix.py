@@ -1,4 +1,4 @@
-"""The conformance matrix: which requirement of which specification is held by which module, and how it went."""
+"""The conformance matrix: which module tests which requirement of which specification, and its result."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NOT_APPLICABLE = "not_applicable"
 
 @dataclass(frozen=True)
 class Row:
-    """One test."""
+    """The row of one test."""
 
     plan: str
     module: str
@@ -28,7 +28,7 @@ class Row:
 
 
 class Matrix:
-    """Collects rows in the order of the tests, then their outcomes, and writes both down at the end."""
+    """Collects rows in the order of the tests, then their outcomes, and writes the table at the end."""
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)

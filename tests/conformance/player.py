@@ -1,4 +1,4 @@
-"""The suite as `tests.conformance.suite` configures it: its clients and its browser, from a configuration alone."""
+"""The suite's clients and browser, as a configuration of `tests.conformance.suite` describes them."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,7 +26,9 @@ class Player:
         self.visits = [dict(visit) for visit in self.visits]
 
     def goes_to(self, url: str) -> Arrived | None:
-        """Open `url` and do what the first visit that it matches says; what the partner got, or None."""
+        """Open `url` and do the tasks of the first visit that matches it; returns the request that reached the partner,
+        or None.
+        """
         visit = next(
             visit for visit in self.visits if fnmatchcase(url, visit["match"]) and visit.get("match-limit") != 0
         )
@@ -55,7 +57,7 @@ class Player:
                     fields[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
                     arrived, fields = self.browser.presses(control, **fields), {}
-            elif arrived is None:  # wait, and perhaps take a picture; what the suite shows is its own business
+            elif arrived is None:  # wait, and perhaps take a picture; pages of the suite itself are not tested
                 assert verb == "wait"
                 assert re.search(more[1], self.browser.shown.soup.find(id=control).get_text())
                 self.pictures += [control] if len(more) > 2 else []
@@ -67,7 +69,7 @@ class Player:
 
 @dataclass
 class Suite:
-    """One configuration: its `client` and `client2` as the suite creates them, and browsers that follow its script."""
+    """One configuration: its `client` and `client2` as the suite creates them, and browsers that follow its tasks."""
 
     configuration: dict[str, Any]
     provider: Provider

@@ -1,4 +1,6 @@
-"""A relying party as the suite plays one: it asks, redeems, refreshes, and checks the common conditions each time."""
+"""A relying party as the suite has one: it sends authorization requests, redeems, refreshes, and checks the common
+conditions each time.
+"""
 
 import secrets
 from base64 import b64encode
@@ -15,7 +17,7 @@ from tests.conformance.suite.prepare import Credentials
 
 
 class Provider:
-    """The provider under test, as anybody sees it: its issuer, its discovery document and its keys."""
+    """The public side of the provider under test: its issuer, its discovery document and its keys."""
 
     def __init__(self, issuer: str, trust: str) -> None:
         self.issuer, self.http = issuer, trusting(trust)
@@ -29,14 +31,14 @@ class Provider:
         return self.http.get(self.issuer + path, timeout=20)
 
     def post(self, endpoint: str, form: dict[str, Any], headers: dict[str, str] | None = None) -> requests.Response:
-        """A form to one of the endpoints that discovery names."""
+        """Send a form to one of the endpoints that discovery names."""
         url = self.metadata[f"{endpoint}_endpoint"]
         return self.http.post(url, data=form, headers=headers, allow_redirects=False, timeout=20)
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """What a whole flow brought."""
+    """The result of a whole flow."""
 
     code: str
     tokens: dict[str, Any]
@@ -54,9 +56,8 @@ class SignedIn:
 
 @dataclass
 class RelyingParty:
-    """One client of the suite. `always` goes with each authorization request; `last_request` is the latest of them.
-
-    `metadata` is what a client that registered itself was answered.
+    """One client of the suite. `always` has parameters of each authorization request, `last_request` those of the last
+    one. `metadata` is the registration response of a client that registered itself.
     """
 
     provider: Provider
@@ -74,7 +75,9 @@ class RelyingParty:
         return self.credentials.client_id
 
     def request(self, **overrides: str | None) -> dict[str, str]:
-        """A sound authorization request, changed; None leaves a parameter out. It is remembered."""
+        """The parameters of a valid authorization request with these changes; None leaves one out. Stored as
+        `last_request`.
+        """
         sound = {
             "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": "openid",
             "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
@@ -84,13 +87,13 @@ class RelyingParty:
         return self.last_request
 
     def asks(self, **overrides: str | None) -> str:
-        """The address it sends the browser to."""
+        """The address that the client sends the browser to."""
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**overrides))}"
 
-    # What comes back through the browser
+    # Responses through the browser
 
     def hears(self, arrived: Arrived | None) -> dict[str, str]:
-        """An authorization response, in the mode that was asked for, to the address that was named."""
+        """The parameters of an authorization response, which came in the requested mode to the requested address."""
         assert arrived is not None, "no answer came"
         mode, _, signed = self.last_request.get("response_mode", "query").partition(".")
         is_form, is_signed = mode == "form_post", "jwt" in {mode, signed}
@@ -112,7 +115,7 @@ class RelyingParty:
         return parameters
 
     def _opened(self, parameters: dict[str, str]) -> dict[str, str]:
-        """What a signed response holds, which is all that came."""
+        """The claims of a signed response, which has no other parameter."""
         assert set(parameters) == {"response"}
         return conditions.signed_response(
             parameters["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
@@ -130,7 +133,7 @@ class RelyingParty:
     # The back channel
 
     def authenticated(self, form: dict[str, Any], endpoint: str = "token") -> tuple[dict[str, Any], dict[str, str]]:
-        """The form and the headers with which this client proves itself."""
+        """The form and the headers by which this client authenticates."""
         offered = f"{endpoint}_endpoint_auth_methods_supported"
         assert self.method in self.provider.metadata.get(offered, [self.method])
         secret = str(self.credentials.secret)
@@ -140,21 +143,21 @@ class RelyingParty:
         return form, {"Authorization": "Basic " + b64encode(both.encode()).decode()}
 
     def posts(self, endpoint: str, form: dict[str, Any]) -> requests.Response:
-        """As this client, to an endpoint that discovery names."""
+        """Send a form as this client to an endpoint that discovery names."""
         sent = {name: value for name, value in form.items() if value is not None}
         return self.provider.post(endpoint, *self.authenticated(sent, endpoint))
 
     def redeems(self, code: str, **overrides: str | None) -> requests.Response:
-        """At the token endpoint, with a code."""
+        """Redeem a code at the token endpoint."""
         sound = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
         return self.posts("token", {**sound, **overrides})
 
     def refreshes(self, token: str, **overrides: str | None) -> requests.Response:
-        """At the token endpoint, with a refresh token."""
+        """Use a refresh token at the token endpoint."""
         return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides})
 
     def reads(self, access_token: str, how: str = "header") -> requests.Response:
-        """Userinfo, by GET or POST with the token in the header, or in the body."""
+        """Call userinfo, by GET or POST, with the token in the header or in the body."""
         url, bearer = self.provider.metadata["userinfo_endpoint"], {"Authorization": f"Bearer {access_token}"}
         if how == "body":
             return self.provider.post("userinfo", {"access_token": access_token})
@@ -162,7 +165,7 @@ class RelyingParty:
         return self.provider.http.request(method, url, headers=bearer, timeout=20)
 
     def knows(self, tokens: dict[str, Any]) -> dict[str, Any]:
-        """Who it is, by the ID Token that came with these tokens."""
+        """The claims of the ID Token that came with these tokens."""
         issuer = self.provider.issuer
         parameters = conditions.id_token(
             tokens["id_token"], self.provider.keys, alg=self.alg, issuer=issuer, client_id=self.id
@@ -173,7 +176,7 @@ class RelyingParty:
         return parameters
 
     def learns(self, access_token: str, how: str = "header") -> dict[str, Any]:
-        """Who it is, by userinfo."""
+        """The claims of userinfo."""
         response = self.reads(access_token, how)
         assert response.status_code == 200, response.text
         conditions.is_json(response)
@@ -181,10 +184,10 @@ class RelyingParty:
         assert isinstance(parameters["sub"], str)
         return parameters
 
-    # All of it
+    # Whole flows
 
     def completes(self, arrived: Arrived | None, **overrides: Any) -> SignedIn:
-        """From the answer to the person's claims; without `openid` there is no ID Token, and nobody to learn about."""
+        """A flow from the authorization response on, to the person's claims; without `openid` there are none."""
         code = self.gets_code(arrived)
         tokens = conditions.tokens(self.redeems(code, **overrides), self.token_type)
         is_openid = "openid" in self.last_request["scope"].split()
@@ -198,5 +201,5 @@ class RelyingParty:
         return SignedIn(code, tokens, claims, about)
 
     def signs_in(self, browser: Browser, **overrides: str | None) -> SignedIn:
-        """A whole flow, doing what the pages ask."""
+        """A whole flow, in which the browser does what the pages ask."""
         return self.completes(browser.goes_to(self.asks(**overrides)))

@@ -20,7 +20,7 @@ MODULE = "oidcc-{}"
 LOGOUT = "OpenID Connect Back-Channel Logout 1.0"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 SOON = 120.0
-"""Seconds in which a logout token has to have come (protocol.md §3.9)."""
+"""Seconds within which a logout token has to arrive (protocol.md §3.9)."""
 
 spec = pytest.mark.spec
 
@@ -37,9 +37,8 @@ def client(request, a_client, a_registered_client, prepared):
 
 @pytest.fixture
 def delivered(served, suite):
-    """`delivered(sid)` waits until the worker has told of that session, once, and gives what came.
-
-    Sessions of other tests may have ended without a worker to tell of them.
+    """`delivered(sid)` waits until the worker has sent the logout token of that session, once, and returns its claims.
+    Logout tokens of other tests' sessions may arrive as well.
     """
     suite.got.clear()
     stop = threading.Event()
@@ -89,12 +88,12 @@ def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, de
 
 
 def decoded(token):
-    """The claims, not yet verified."""
+    """The claims, without verification."""
     return json.loads(jws.extract_compact(token.encode()).payload)
 
 
 def read(token, client, provider):
-    """The claims of a logout token that is signed like an ID Token, is for this client, and has just been made."""
+    """The claims of a logout token, after checking that it is signed like an ID Token, for this client, and new."""
     header = jws.extract_compact(token.encode()).headers()
     assert header["typ"] == "logout+jwt"
     assert header["alg"] == client.alg

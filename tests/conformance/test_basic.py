@@ -20,7 +20,7 @@ PROFILE = {
     "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
     "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
 }  # fmt: skip
-"""Core §5.4; of these a school's administrator has only some, and discovery says which."""
+"""The claims of OpenID Connect Core §5.4; a school's administrator has only some of them, which discovery lists."""
 ID_TOKEN = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "at_hash", "nonce"}
 EMAIL, PHONE = {"email", "email_verified"}, {"phone_number", "phone_number_verified"}
 
@@ -35,7 +35,7 @@ not_applicable = pytest.mark.not_applicable
 )
 def test_server(client, browser):
     signed_in = client.signs_in(browser)
-    assert set(signed_in.claims) - {"sid"} == ID_TOKEN  # which is there for clients that sign out
+    assert set(signed_in.claims) - {"sid"} == ID_TOKEN  # it exists for clients that sign out
     assert set(signed_in.about) == {"sub"}
     assert signed_in.tokens["scope"] == "openid"
 
@@ -88,7 +88,7 @@ def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
 
 
 def says_at_userinfo(client, browser, scope, standard):
-    """The standard claims of a scope come by userinfo, as far as discovery says we have them, and none else."""
+    """Userinfo has the standard claims of a scope that discovery lists, and no others."""
     signed_in = client.signs_in(browser, scope=f"openid {scope}")
     supported = set(client.provider.metadata["claims_supported"])
     assert set(signed_in.about) - {"sub"} == standard & supported
@@ -185,7 +185,7 @@ def test_prompt_none_logged_in(client, browser, wait):
 
 
 def silently(browser, link):
-    """Nobody is shown anything; an answer by form_post submits itself."""
+    """No page asks anything; a response by form_post submits itself."""
     arrived = browser.opens(link)
     if arrived is None and browser.shown.has("response"):
         arrived = browser.presses("continue")
@@ -277,7 +277,7 @@ def test_ensure_post_request_succeeds(client, browser):
     endpoint = client.provider.metadata["authorization_endpoint"]
     client.completes(browser.continues(browser.posts(endpoint, client.request())))
     wish = client.request(prompt="none")
-    client.completes(browser.continues(browser.posts(endpoint, wish)))  # signed in meanwhile, and recognised
+    client.completes(browser.continues(browser.posts(endpoint, wish)))  # signed in meanwhile
 
 
 @spec(CORE, "9", requirement="client_secret_post")
@@ -286,7 +286,7 @@ def test_server_client_secret_post(a_client, browser):
 
 
 def takes_signed_objects_alone(provider):
-    """What the suite reads before it skips: request objects are supported, unsigned ones are not."""
+    """The suite skips modules by discovery: request objects are supported, unsigned ones are not."""
     assert provider.metadata["request_parameter_supported"] is True
     algs = provider.metadata["request_object_signing_alg_values_supported"]
     assert "RS256" in algs

@@ -1,4 +1,4 @@
-"""Config OP (protocol.md §3.1): what we say of ourselves."""
+"""Config OP (protocol.md §3.1): the discovery document and the keys."""
 
 import re
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ NEEDED = {
     "claim_types_supported": list, "ui_locales_supported": list, "claims_parameter_supported": bool,
     "request_parameter_supported": bool, "request_uri_parameter_supported": bool,
 }  # fmt: skip
-"""OpenID Connect Discovery 1.0 §3: what we publish of it, and of which type."""
+"""The members of OpenID Connect Discovery 1.0 §3 that we publish, and their types."""
 
 REGISTERED = {
     *NEEDED, "service_documentation", "op_policy_uri", "op_tos_uri", "claims_locales_supported",
@@ -39,7 +39,7 @@ REGISTERED = {
     "check_session_iframe", "signed_metadata", "mtls_endpoint_aliases", "protected_resources",
     "tls_client_certificate_bound_access_tokens", "authorization_details_types_supported",
 }  # fmt: skip
-"""IANA's registry of OAuth Authorization Server Metadata, as far as it is of our kind of server."""
+"""The names in IANA's registry of OAuth Authorization Server Metadata that apply to a server like ours."""
 
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """RFC 6749 §3.3."""

@@ -39,7 +39,7 @@ def is_told(client, browser, error, **overrides):
 
 
 def is_a_page(browser, url, *words):
-    """Of ours, for the client's developer to read; and nobody is redirected."""
+    """A page of ours, for the client's developer to read, without a redirect."""
     assert browser.opens(url) is None
     assert browser.shown.status == 400
     assert browser.shown.has("error-code")
@@ -91,7 +91,7 @@ def test_parameters(browser, client):
         is_told(client, browser, "invalid_request", **overrides)
     client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
     state = client.asks(state=None) + "&state=x&state=y"
-    client.is_refused(browser.opens(state), "invalid_request")  # and none of them comes back
+    client.is_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
 
 
 @spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")

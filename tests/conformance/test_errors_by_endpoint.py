@@ -1,4 +1,4 @@
-"""What each endpoint for clients answers when something is wrong (protocol.md §5), endpoint by endpoint."""
+"""The error responses of each endpoint for clients (protocol.md §5), endpoint by endpoint."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ ENDPOINTS = {
     "pushed_authorization_request": {"response_type": "code"}, "revocation": {"token": "x"},
     "device_authorization": {"scope": "openid"},
 }  # fmt: skip
-"""The back channel, and a form for each."""
+"""The endpoints of the back channel, with a valid form for each."""
 REFUSED = {
     "error": "invalid_client",
     "error_description": "client authentication failed; the log of the client, if there is such a client, says why",
@@ -35,7 +35,7 @@ def fapi(a_fapi_client):
 
 
 def call(provider, endpoint, method="POST", **options):
-    """A request as it is written here."""
+    """Send a request with exactly these bytes."""
     return provider.http.request(method, provider.metadata[f"{endpoint}_endpoint"], timeout=20, **options)
 
 
@@ -128,7 +128,7 @@ def test_code(browser, client, a_client):
     for overrides in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
         code = client.gets_code(browser.goes_to(client.asks()))
         refusal(client.redeems(code, **overrides), 400, "invalid_grant")
-        refusal(client.redeems(code), 400, "invalid_grant")  # it is spent
+        refusal(client.redeems(code), 400, "invalid_grant")  # it is used up
     code = client.gets_code(browser.goes_to(client.asks()))
     refusal(a_client("conf-basic-2").redeems(code), 400, "invalid_grant")
     conditions.tokens(client.redeems(code))

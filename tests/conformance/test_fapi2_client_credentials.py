@@ -1,6 +1,6 @@
 """FAPI 2.0 Security Profile Final, client credentials (protocol.md §3.8, the modules marked C): token, then resource.
 
-What is wrong with an assertion or a proof is wrong here too; the modules of that name are taken as they are.
+The modules about wrong assertions and proofs are those of the other plan, unchanged.
 """
 
 import pytest

@@ -1,8 +1,8 @@
 """FAPI 2.0 Message Signing Final with OpenID Connect: all of the Security Profile's plan, with every request signed
 (RFC 9101) and every authorization response too (JARM), and the modules about signed requests.
 
-What a module sends and expects besides is in the plans of the Security Profile, once: the client pushes a request
-object instead of parameters, and `RelyingParty.hears` opens each answer, errors too, and holds it to what JARM demands.
+The modules themselves are those of the Security Profile's plans: here the client pushes a request object instead of
+parameters, and `RelyingParty.hears` verifies each response, errors too, by the rules of JARM.
 """
 
 import pytest
@@ -39,7 +39,7 @@ def signing_other(a_fapi_client, always, prepared):
 
 
 def test_the_modules_sign(client, other):
-    """They are those of the other plans, with these clients."""
+    """The modules of the other plans, with these clients."""
     assert [(fapi_client.id, fapi_client.signs_requests) for fapi_client in (client, other)] == [
         ("conf-signing-1", True),
         ("conf-signing-2", True),
@@ -59,7 +59,9 @@ def test_discovery_of_signing(provider):
         assert set(metadata[f"{algs}_alg_values_supported"]) & ALGS, algs
     assert "authorization_encryption_alg_values_supported" not in metadata
     assert metadata["request_parameter_supported"] is True
-    assert metadata["require_signed_request_object"] is False  # of all clients; those of this plan registered it
+    assert (
+        metadata["require_signed_request_object"] is False
+    )  # the algorithms of all clients; those of this plan registered it
     assert metadata["require_pushed_authorization_requests"] is False
 
 

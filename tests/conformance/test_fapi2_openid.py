@@ -1,5 +1,5 @@
-"""FAPI 2.0 Security Profile Final with OpenID Connect (protocol.md §3.8): all of the plain OAuth plan, and what
-needs an ID Token.
+"""FAPI 2.0 Security Profile Final with OpenID Connect (protocol.md §3.8): all of the plain OAuth plan, and the modules
+that need an ID Token.
 """
 
 import json
@@ -50,7 +50,7 @@ def test_ensure_other_scope_order_succeeds(client, browser):
 def test_test_claims_parameter_identity_claims(client, browser, provider):
     assert provider.metadata["claims_parameter_supported"] is True
     of_the_school = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
-    of_logout = {"sid"}  # and is sent no logout tokens
+    of_logout = {"sid"}  # and receives no logout tokens
     advertised = set(provider.metadata["claims_supported"]) - of_the_school - of_logout
     wish = {name: {"essential": False} for name in sorted(advertised)}
     signed_in = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))

@@ -1,7 +1,7 @@
 """FAPI 2.0 Security Profile Final, as plain OAuth (protocol.md §3.8): `private_key_jwt`, DPoP, unsigned requests.
 
-Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The resource that is
-called is XporterOnDemand here, and userinfo there.
+Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The resource that the
+clients call is XporterOnDemand here, and userinfo there.
 """
 
 import secrets
@@ -24,7 +24,7 @@ spec = pytest.mark.spec
 
 @pytest.fixture
 def scope():
-    """What the plan asks for."""
+    """The scope that the plan requests."""
     return "school"
 
 
@@ -36,7 +36,7 @@ def names():
 
 @pytest.fixture
 def resource(xporter):
-    """What the plan calls."""
+    """The resource that the plan calls."""
     return xporter
 
 
@@ -147,7 +147,7 @@ def test_ensure_mismatched_dpop_jkt_fails(client):
 
 
 def is_bound_elsewhere(client, code):
-    """Redeemed with another key than the code is bound to."""
+    """Whether redeeming with another key than the code is bound to is refused."""
     another = client.proof("POST", token_url(client), key=ECKey.generate_key("P-256"))
     conditions.refusal(client.redeems(code, proof=another), 400, "invalid_grant")
 
@@ -181,7 +181,9 @@ def test_dpop_negative_tests(client, browser):
 
 
 def refuses_wrong_proofs(client, token):
-    """Each at the resource, where the token itself is good before and after; its key could sign by RS256 as well."""
+    """Each wrong proof is refused at the resource, which accepts the token before and after; its key could sign by
+    RS256 as well.
+    """
     url = client.uses
 
     def proof(**overrides):

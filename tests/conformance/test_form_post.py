@@ -1,7 +1,7 @@
 """Form Post OP (protocol.md §3.3): all of Basic OP, with every answer as a form that is posted to the client.
 
-What a module sends and expects is in `test_basic`, once. `RelyingParty.hears` holds each answer, errors too, to the
-mode that was asked for: a POST of a form with nothing in the address.
+The modules themselves are those of `test_basic`. `RelyingParty.hears` checks the mode of each response, errors too:
+a POST of a form with nothing in the address.
 """
 
 import pytest

@@ -1,6 +1,6 @@
-"""What `tests.conformance.suite` writes works: each configuration is played through here, as the suite would.
+"""The configurations that `tests.conformance.suite` writes work: each is carried out here, as the suite would.
 
-Besides what a module waits for, nothing may reach the suite: a request that a module does not expect fails it.
+Nothing but what a module waits for may reach the suite, which fails a module at an unexpected request.
 """
 
 from functools import partial
@@ -31,7 +31,9 @@ def written(served, prepared):
 
 @pytest.fixture
 def reached(served, suite):
-    """`reached()` delivers all that is due to go out, and says what came to the suite besides the browser."""
+    """`reached()` delivers all messages that are due, and returns the requests that reached the suite, except the
+    browser's.
+    """
     work = partial(transaction, served[0])
     deliver_all(work)  # of other tests
     suite.everything.clear()
@@ -50,7 +52,7 @@ def deliver_all(work):
 
 @pytest.fixture
 def suite_of(written, provider, prepared, a_browser, register, xporter):
-    """`suite_of("static.json")` works by that configuration; a client that it does not name registers itself."""
+    """`suite_of("static.json")` is the suite with that configuration; clients that it lacks register themselves."""
 
     def made(file):
         configuration = {**written[file]}
@@ -71,7 +73,7 @@ def suite_of(written, provider, prepared, a_browser, register, xporter):
 
 @pytest.fixture
 def of(suite_of):
-    """The suite by a configuration, and what its clients have to do for the plan."""
+    """The suite with a configuration, and the modules' common steps."""
 
     def made(file, part="client"):
         suite = suite_of(file)
@@ -172,7 +174,7 @@ def test_an_unregistered_redirect_uri_has_its_picture_taken(of, file):
 
 
 def logout_of(client, prepared, module, hint):
-    """What the module sends to the end-session endpoint."""
+    """The parameters that the module sends to the end-session endpoint."""
     away = f"{prepared.suite}/post_logout_redirect"
     sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
     overrides: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.suite`: what the real suite is told."""
+"""`python -m tests.conformance.suite`: the configurations that it writes."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SUITE, API = "https://suite.example/test/a/ours", "https://api.example"
 
 @pytest.fixture
 def prepared(app, work, tmp_path):
-    """`prepared()` runs the command, and gives the configurations it wrote."""
+    """`prepared()` runs the command, and returns the configurations that it wrote."""
     with work():
         factories.a_school()
 
@@ -95,7 +95,7 @@ def config():
 
 
 def test_a_plan_signs_in_often_and_no_session_is_ended_for_that(settings):
-    """One that ends posts a logout token, which reaches the suite in the middle of another module."""
+    """A session that ends posts a logout token, which would reach the suite in the middle of another module."""
     assert settings.session.per_person >= 500
 
 

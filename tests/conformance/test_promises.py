@@ -1,6 +1,6 @@
 """What an automated browser needs (protocol.md §3.9): names of controls that do not change, and no JavaScript.
 
-The conformance suite's browser, and that of anybody who tests against us, is told these names once.
+The conformance suite's browser, and others' tests of our pages, are configured with these names.
 """
 
 import re
@@ -142,11 +142,11 @@ def test_decisions_need_our_own_form(data_client, client, browser, provider):
     assert browser.shown.has("allow"), "nobody has refused"
     browser.opens(provider.metadata["end_session_endpoint"])
     decides_without_token(browser, confirm="yes")
-    client.gets_code(browser.opens(client.asks(prompt="none")))  # nobody has signed out
+    client.gets_code(browser.opens(client.asks(prompt="none")))  # the person is still signed in
 
 
 def decides_without_token(browser, **fields):
-    """Send the form that is shown from a page that could not read its token."""
+    """Send the form of the page without its CSRF token, as another site would."""
     form = browser.shown.soup.find("input", attrs={"name": "csrf_token"}).find_parent("form")
     target = urljoin(browser.shown.url, form.get("action") or browser.shown.url)
     browser.session.post(target, data=fields, allow_redirects=False, timeout=20)

@@ -1,7 +1,7 @@
 """The plans with dynamic registration (protocol.md §3.7): each module again, with a client registered for it.
 
-What a module sends and expects is in its own plan. Here is what the suite registers, what it gets in response, and that
-it deletes its registrations.
+The modules themselves are those of their own plans. Here are the registrations, their responses, and that the suite
+deletes them.
 """
 
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def a_client(request, a_registered_client, keys, prepared, provider):
-    """Registers a new client, as the suite does, in place of the one that a module uses."""
+    """A new client, registered as the suite does, in place of the static one of a module."""
     registrations = []
 
     def registered(client_id="conf-basic-1", **_differs):

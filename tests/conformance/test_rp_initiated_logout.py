@@ -25,7 +25,7 @@ def signed_in(client, browser):
 
 @pytest.fixture
 def away(prepared):
-    """Where the client wants to go afterwards."""
+    """The address at which the client wants the browser afterwards."""
     return f"{prepared.suite}/post_logout_redirect"
 
 
@@ -40,7 +40,7 @@ def leave(provider, browser):
 
 
 def nobody_is_here(client, browser):
-    """No silent sign-in is possible any more."""
+    """Whether a silent sign-in is no longer possible."""
     client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
     return True
 
@@ -116,7 +116,7 @@ def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, away, 
 
 
 def leaves_when_asked(client, browser):
-    """The page asks; nobody is signed out until they say so, and then they are told."""
+    """The page asks; the person is signed out after confirming, and a page says so."""
     assert browser.shown.status == 200
     assert "sign out" in browser.shown.text.lower()
     assert browser.presses("confirm-logout") is None

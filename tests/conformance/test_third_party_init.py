@@ -1,4 +1,4 @@
-"""3rd-Party-Initiated Login OP (protocol.md §3.6): where a client wants its sign-ins begun; https alone."""
+"""3rd-Party-Initiated Login OP (protocol.md §3.6): the address at which a client has its sign-ins begun, https only."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""People at browsers, an account of a school, and a partner's person who is signed in."""
+"""Fixtures: people with browsers, an account of a school, and a partner's developer who is signed in."""
 
 import pytest
 
@@ -12,7 +12,7 @@ __all__ = ["account", "jo", "stranger"]
 
 @pytest.fixture
 def assembly(work, clock):
-    """The id of a partner, in a service that has a register."""
+    """The id of a partner; the service has a school register."""
     with work():
         factories.a_school()
         return factories.a_partner(name="Assembly").id

@@ -1,4 +1,4 @@
-"""A partner's people: invited, signed in with a code, and at their own company's applications only."""
+"""A partner's developers: invitations, signing in with a code, and access to their own company's applications only."""
 
 import json
 from datetime import timedelta
@@ -73,7 +73,7 @@ def sam(jo, partner, work, outbox):
 
 @pytest.fixture
 def al(stranger, partner, work, outbox):
-    """Somebody at Timetabler, signed in."""
+    """A developer of Timetabler, signed in."""
     seed = set_up(stranger, invited(work, outbox, "al@timetabler.example", company="Timetabler"))
     signs_in(stranger, seed, "al@timetabler.example")
     return stranger
@@ -224,7 +224,7 @@ class TestKeys:
 
     @pytest.fixture
     def signer(self, work, partner):
-        """An application that proves itself by a key; its public key."""
+        """Registers an application that authenticates by a key; returns the public key."""
         key = a_key("2026-01")
         with work():
             factories.a_client(

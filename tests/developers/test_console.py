@@ -1,4 +1,4 @@
-"""The console says where a partner stands, what failed, and what is registered already."""
+"""The console shows a partner's progress, failed requests, and what is registered already."""
 
 import base64
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -35,7 +35,7 @@ def request_of(client_id, **overrides):
 
 
 def fails(person, client_id):
-    """A sign-in with a wrong redirect URI begins in this browser; the reference that its page shows."""
+    """Begin a sign-in with a wrong redirect URI in this browser; returns the reference on the error page."""
     query = request_of(client_id, redirect_uri="http://localhost:3000/other")
     person.response = person.web.get("/oauth/authorize", query_string=query)
     return person.response.headers["X-Request-ID"]

@@ -56,7 +56,7 @@ def ops(stranger, work, clock):
 
 
 def asks(developer, client_id, **overrides):
-    """Send the form; the id of the request."""
+    """Send the form; returns the id of the request, or None if there is none."""
     developer.sends(f"/developers/applications/{client_id}/request", version=1, **(TYPED | overrides))
     return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
 
@@ -222,7 +222,7 @@ def decides_again(ops, request_id):
 
 
 def a_request(assembly):
-    """A request of Assembly, made without a page."""
+    """A request of Assembly, made by the function and not by the page."""
     partner = companies.by_id(assembly)
     document = {
         "partner": partner.name, "client_name": "New", "client_uri": "https://assembly.example",

@@ -1,4 +1,4 @@
-"""The partner guide says what the service does: its figures and its refusals are compared with the service."""
+"""The partner guide is correct: its figures and its error responses are compared with the service."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The pages of quick starts: what is filled in, and what is refused. `tests/interoperability` runs their text."""
+"""The pages of quick starts: what is filled in, and what is refused. `tests/interoperability` runs their code."""
 
 import contextlib
 import json
@@ -199,7 +199,7 @@ def test_on_ones_own_machine_it_listens_at_its_address(read):
 class TestKey:
     @pytest.fixture
     def printed(self, read, tmp_path):
-        """What the program that makes the key pair prints."""
+        """The output of the program that makes the key pair."""
         page = read("/quick-starts/authlib-key")
         (tmp_path / "make_key.py").write_text(page.find(id="key-file-1").get_text(), "utf-8")
         program = [sys.executable, "make_key.py"]
@@ -258,7 +258,7 @@ def run_page(page, folder):
 
 
 def redeem(web, method, client_id, key=None):
-    """The answer to a code that does not exist, from a client that authenticates by `method` of Authlib."""
+    """The response to a code that does not exist, from Authlib's client with this authentication `method`."""
     form = "grant_type=authorization_code&code=none&redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Fcallback"
     auth = ClientAuth(client_id, key, method)
     address, headers, body = auth.prepare("POST", f"{ISSUER}/oauth/token", {}, form)

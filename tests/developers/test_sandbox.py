@@ -1,4 +1,4 @@
-"""Sandbox applications and fictional schools meet each other, and nothing real, whichever way it is tried."""
+"""Sandbox applications work with fictional schools only, and fictional schools with sandbox applications only."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ PUBLIC_KEY = json.dumps(trial_keys.public(trial_keys.generate("ES256")))
 
 @pytest.fixture
 def sam(work, assembly):
-    """The id of a person of Assembly."""
+    """The id of a developer of Assembly."""
     with work():
         return a_developer(companies.by_id(assembly), "bo@assembly.example")[0].id
 
@@ -138,7 +138,7 @@ class TestIsolation:
 
 class TestInABrowser:
     def signs_in_at(self, person, client_id, username, password):
-        """Begin a sign-in at the application, and sign in; where the browser is sent then."""
+        """Begin a sign-in at the application, and sign in; returns the address that the browser is then sent to."""
         query = {
             "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile email",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "state": "s",

@@ -1,4 +1,4 @@
-"""The console walks through a real sign-in with a sandbox application, and shows nothing that is secret."""
+"""The console carries out a real sign-in with a sandbox application, and shows no secret."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def trial(work, assembly):
 
 
 def goes_through(developer, client_id, username, scope="openid profile students", button="allow"):
-    """Start, sign in as the school, decide; the path that the browser comes back to."""
+    """Start a trial, sign in as the school, and press the button; returns the path of the callback."""
     developer.opens(f"/developers/applications/{client_id}")
     developer.opens(developer.page.find(id="try-it")["href"])
     developer.sends_again(f"/developers/applications/{client_id}/try-it", scope=scope)
@@ -153,7 +153,7 @@ def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
 
 
 def of_profile(work, trial, security="", overrides=None):
-    """The id of a sandbox application that proves itself so."""
+    """The id of a sandbox application with this kind of authentication."""
     keys = {"keys": [trial_keys.public(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
     with work():
         client, _ = sandbox.make_application(

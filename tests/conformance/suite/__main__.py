@@ -1,9 +1,9 @@
-"""`python -m tests.conformance.suite`: get a test machine ready for the OpenID Foundation's conformance suite.
+"""`python -m tests.conformance.suite`: prepare a test machine for the OpenID Foundation's conformance suite.
 
 * `prepare`     registers the clients, the person and the initial access token of `config/conformance.toml`
 * `plans`       the suite's configurations, with the controls of our pages for its browser
 
-docs/conformance.md says how to go on. The suite's mirror beside this folder starts from `prepare` too.
+docs/conformance.md has the next steps. The tests beside this folder use `prepare` too.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The suite's own configurations: what it is told for each plan, and how its browser works our pages.
+"""The suite's configurations: the settings of each plan, and how its browser operates our pages.
 
-The names of the controls are those of protocol.md §3.9, which `tests/conformance/test_promises.py` holds. A page
-that a module wants to see is shown by overriding that module's browser; its picture is taken when the words are there.
+The names of the controls are those of protocol.md §3.9, which `tests/conformance/test_promises.py` holds. Where a
+module wants a screenshot of a page, its browser is overridden; the screenshot is taken when the words are there.
 """
 
 from typing import Any, Final
@@ -33,7 +33,9 @@ LOGOUT_FAULTS: Final = {
 }
 """Modules of RP-Initiated Logout that end on an error page, and the parameter it names."""
 LOGOUT_CONFIRMED: Final = ("no-params", "only-state")
-"""Those that end signed out, once the person has confirmed it; `no-id-token-hint` wants to see that it is asked."""
+"""Modules that end signed out, after the person has confirmed it; `no-id-token-hint` wants a screenshot of the
+question.
+"""
 PERSONAL: Final = "openid profile email phone offline_access"
 SCHOOLS: Final = "school offline_access"
 """Scopes of the plans with an ID Token, and of those without."""
@@ -95,21 +97,21 @@ def _fapi(prepared: Prepared, names: tuple[str, str], scope: str, resource: str)
 
 
 def _of_people(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
-    """A FAPI plan whose clients ask about the person alone."""
+    """A FAPI plan whose clients request the person's claims only."""
     return _common(prepared, what) | clients | {"override": _fapi_overrides(prepared)}
 
 
 def _of_schools(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
-    """A FAPI plan whose clients ask for a school's data, which needs authority to share."""
+    """A FAPI plan whose clients request a school's data, for which the person confirms their authority."""
     common = _common(prepared, what, school_data=True)
     return common | clients | {"override": _fapi_overrides(prepared, school_data=True)}
 
 
-# Visits: an address that the browser is sent to, and what is done on the pages that follow
+# Visits: an address that the browser is sent to, and its tasks on the pages that follow
 
 
 def _authorize(prepared: Prepared, *before_signing_in: list[Any], school_data: bool = False) -> Visit:
-    """Sign in and agree where that is asked, and arrive at the suite. School data needs the box ticked as well."""
+    """Sign in and agree where a page asks for that, and return to the suite. School data needs a ticked box as well."""
     commands = [
         *before_signing_in,
         ["text", "id", "username", prepared.username],
@@ -132,7 +134,7 @@ def _leave(*tasks: Task) -> Visit:
 
 
 def _shown_at(path: str, *commands: list[Any]) -> Visit:
-    """The browser's way to the authorization endpoint, and what it does on the page that it finds there."""
+    """A visit of the authorization endpoint, and the tasks on its page."""
     return {"match": runtime.url("/oauth/authorize*"), "tasks": [_task("Our page", runtime.url(path), *commands)]}
 
 
@@ -182,7 +184,7 @@ def _error_page(parameter: str) -> Task:
 
 
 def _shows(control: str, words: str) -> list[Any]:
-    """Wait until the control says the words, and take the picture."""
+    """Wait until the control has these words, and take the screenshot."""
     return ["wait", "id", control, WAIT, words, SCREENSHOT]
 
 

@@ -25,7 +25,7 @@ BY: Final = "cli"
 
 
 class NotHere(Refusal):
-    """This service is real."""
+    """This service runs in production."""
 
     code, status, title = "not_here", 403, "Not in production"
     message = "This makes clients and a person for tests, so production refuses it."
@@ -43,7 +43,7 @@ class NoSchool(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one of the suite's clients proves itself by: a secret, or private keys as a JWK Set."""
+    """How one of the suite's clients authenticates: by a secret, or by private keys as a JWK Set."""
 
     client_id: str
     secret: str | None
@@ -52,7 +52,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that the suite has to be told."""
+    """The values that the suite's configurations need."""
 
     suite: str
     api: str
@@ -121,7 +121,7 @@ def _person(about: dict[str, str]) -> tuple[str, str]:
 
 
 def _free_school() -> School:
-    """An open school that has no account; the last ones, because people try the first."""
+    """An open school without an account, from the end of the register: people try those at its beginning."""
     schools: Iterable[School] = session().scalars(select(School).order_by(School.id.desc()).limit(200))
     for school in schools:
         if status.reason_not_to_register(school) is None and accounts.of_school(school.id) is None:
