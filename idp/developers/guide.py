@@ -132,6 +132,8 @@ class Figures:
     """Each scope about school data, and the members of records that it gives."""
     expected_errors: list[str]
     """Errors that are not in the log of failed requests."""
+    logged_problems: list[str]
+    """Those of the API for partners that are in it."""
     most_events: int
     most_references: int
     """References that an entry of the log has."""
@@ -191,7 +193,7 @@ def figures() -> Figures:
             for scope in scopes.catalogue().values()
             if scope.kind == "data"
         ],
-        expected_errors=sorted(failures.EXPECTED),
+        expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
         most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
         cache=duration(discovery.CACHE_SECONDS),

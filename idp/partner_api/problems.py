@@ -106,6 +106,9 @@ def of_refusal(error: Refusal) -> Response:
     """A refusal of ours."""
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     code = error.code if error.code in KINDS else _code_of(error.status)
+    if code in failures.MISTAKES_AT_THE_API:
+        for parameter, fact in error.faults or [_parameter(error.message)]:
+            failures.note(code, parameter, fact)
     after = error.successors if isinstance(error, SchoolNotOpen) else ()
     answer = response(
         code, error.message, status=error.status, faults=error.faults,
@@ -122,6 +125,12 @@ def of_refusal(error: Refusal) -> Response:
     if (seconds := getattr(error, "retry_after", None)) is not None:
         answer.headers["Retry-After"] = str(seconds)
     return answer
+
+
+def _parameter(message: str) -> tuple[str, str]:
+    """The parameter with which the message of a refusal begins, or "", and what is wrong with it."""
+    name, colon, fact = message.partition(": ")
+    return (name, fact) if colon and " " not in name else ("", message)
 
 
 def _other(error: EndpointExists) -> OtherEndpoint:

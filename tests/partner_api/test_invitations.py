@@ -7,6 +7,7 @@ import pytest
 from idp.foundation.database import session
 from idp.invitations import answer
 from idp.invitations.mailing import Recipient
+from idp.partners import journal
 from idp.schools.models import School, SchoolLink
 from tests.factories import a_school
 
@@ -84,6 +85,17 @@ def test_all_that_is_wrong_is_named(invites):
         ({"dfe_number": "2131234"}, "urn"),
     ):
         assert invites(**overrides, status=422)["errors"][0]["field"] == field
+
+
+def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, program, work):
+    invites(contact={"name": "", "email": "al.at.oakhill"}, status=422)
+    invites(urn="999999", status=422)
+    with work():
+        logged = [(event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)]
+    assert {(error, parameter) for error, parameter, _ in logged} == {
+        ("invalid_invitation", "contact.name"), ("invalid_invitation", "contact.email"), ("school_unknown", ""),
+    }  # fmt: skip
+    assert not any("oakhill" in fact for _, _, fact in logged)
 
 
 @pytest.mark.parametrize(

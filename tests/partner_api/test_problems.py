@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from idp.partner_api import problems
+from idp.partners import journal
 from idp.sharing import client_schools
 from tests.html import parse
 
@@ -58,6 +59,16 @@ def test_a_parameter_that_cannot_be_read_is_named(program, is_problem, query, de
         .replace("`", "")
         .startswith(detail)
     )
+
+
+def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(program, work):
+    program.gets(f"{SCHOOLS}?status=open", status=400)
+    program.gets(f"{SCHOOLS}/9999999", status=404)
+    with work():
+        logged = [
+            (event.endpoint, event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)
+        ]
+    assert logged == [("GET /api/schools", "invalid_request", "status", "Invalid enum value 'open'")]
 
 
 def test_a_parameter_that_is_missing_is_named(program, is_problem):

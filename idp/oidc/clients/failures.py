@@ -27,6 +27,10 @@ EXPECTED: Final = frozenset(
      "unmet_authentication_requirements", "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
 )  # fmt: skip
 """Errors that are not mistakes of the client's developers."""
+MISTAKES_AT_THE_API: Final = frozenset(
+    {"invalid_request", "invalid_invitation", "school_unknown", "idempotency_key_reused"}
+)
+"""Problems of the API for partners that are mistakes of the client's developers."""
 ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
 """Parameters that are compared with registered addresses, and the field of those."""
 HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
