@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from clients.xporter import storage, tables
+from clients.xporter.collection_views import ALSO_CALLED
 from clients.xporter.database import MAX_SNAPSHOTS
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
@@ -50,6 +51,14 @@ def test_each_collection_is_served(api, stored, collection):
     records = stored.data[collection]
     assert page[collection] == [expected(collection, key, record, DATA_SCOPES) for key, record in records.items()]
     assert (page["total"], page["next"]) == (len(records), None)
+
+
+@pytest.mark.parametrize(("area", "collection"), ALSO_CALLED.items())
+def test_the_name_of_a_data_area_leads_to_its_collection(api, stored, area, collection):
+    page = read(api, f"/v1/{area}?limit=1")
+    assert page == read(api, f"/v1/{collection}?limit=1")
+    [record] = page[collection]
+    assert read(api, f"/v1/{area}/{record['id']}") == record
 
 
 def test_pages_bring_each_record_once(api, app, granted):
