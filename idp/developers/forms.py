@@ -140,12 +140,6 @@ class SandboxApplication(Form):
     )
     jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
 
-    def validate_security(self, field: SelectField) -> None:
-        """A key, where the software is made for one. Raises `ValidationError`."""
-        software = quick_starts.catalogue().get(self.software.data or "")
-        if software is not None and software.has_key and not field.data:
-            raise ValidationError("This software signs with a key. Choose a key here, and paste its public half below.")
-
     def key_set(self) -> dict[str, Any] | None:
         """As `Keys.key_set`."""
         return jwks.parse(self.jwks.data or "")
@@ -153,10 +147,12 @@ class SandboxApplication(Form):
     def validate_jwks(self, field: TextAreaField) -> None:
         """A key set where it signs, and nothing where it does not. A private key is not shown again."""
         _check_key_set(field)
-        if bool(self.security.data) != bool((field.data or "").strip()):
-            raise ValidationError(
-                "Paste the public half of its key here." if self.security.data else "Leave this empty, or choose a key."
-            )
+        software = quick_starts.catalogue().get(self.software.data or "")
+        signs = bool(self.security.data) or (software is not None and software.has_key)
+        if signs and not (field.data or "").strip():
+            raise ValidationError("It signs with a key. Paste the public half of its key here.")
+        if not signs and (field.data or "").strip():
+            raise ValidationError("This software has a secret. Leave this empty, or choose a key above.")
 
 
 class FictionalSchool(Form):

@@ -92,6 +92,34 @@ AT_TOKEN: Final = (
 )  # fmt: skip
 
 
+AT_DPOP: Final = (
+    Refused(
+        "A request to the authorization endpoint that was not pushed", "invalid_request",
+        "Push it first (PAR). Only a fapi2 application has to.",
+    ),
+    Refused(
+        "A request_uri of ours that has expired, was answered, or is open in another browser", "a page",
+        "The person sees a page, and nothing is sent to your application. Begin again with a new one.",
+    ),
+    Refused(
+        "No proof, to the token endpoint", "invalid_dpop_proof",
+        "Send one with each request. It is required of fapi2 applications, and with dpop_bound_access_tokens.",
+    ),
+    Refused(
+        "A proof for another method or address, an old one, or one that was used", "invalid_dpop_proof",
+        "error_description says what it is. htu is the address in our metadata, even if you call us through a proxy.",
+    ),
+    Refused("A proof without our nonce, where we ask for it", "use_dpop_nonce", "Repeat it with that of DPoP-Nonce."),
+    Refused(
+        "A code with a proof by another key than its request was pushed with", "invalid_grant",
+        "Prove the same key in both. The code can still be redeemed.",
+    ),
+    Refused(
+        "An access token that is bound to a key, as Bearer", "invalid_token",
+        "Send it as DPoP, with a proof. If software sends it by itself, look for its setting for DPoP.",
+    ),
+)  # fmt: skip
+
 AT_DATA: Final = (
     Refused("A token that has expired, or is for something else", "invalid_token", "Refresh, and send the new one."),
     Refused(
@@ -141,6 +169,10 @@ class Figures:
     """The parts of an address that the log compares."""
     log_kept: str
     """How long an entry of the log is kept after its last failure."""
+    pushed_request: str
+    """How long a pushed request waits for a browser."""
+    has_nonces: bool
+    """Whether DPoP proofs must have a nonce of ours."""
     cache: str
     """How long our metadata and keys may be stored."""
     keys_cached: str
@@ -183,7 +215,7 @@ def figures() -> Figures:
         ],
         clocks=[
             ("Your clock may be off by", f"{duration(tokens.skew)} either way"),
-            ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead, and not behind"),
+            ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead; behind, what it signs expires sooner"),
             ("A client assertion may last", f"{duration(client_assertion.MAX_LIFETIME_SECONDS)}, and is taken once"),
             ("A DPoP proof is good for", f"{duration(dpop.MAX_AGE_SECONDS)} after its iat, and is taken once"),
         ],
@@ -196,6 +228,7 @@ def figures() -> Figures:
         expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
         most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
+        pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),
         keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
         keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD),

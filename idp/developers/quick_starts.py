@@ -101,6 +101,11 @@ class QuickStart(BaseModel):
         """Whether it signs with a key instead of having a secret."""
         return bool(self.make_key)
 
+    @property
+    def security(self) -> str:
+        """`private_key_jwt` or `fapi2` if it signs with a key, by what it registers; else empty."""
+        return str(self.registration.get("profile", "private_key_jwt")) if self.has_key else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -174,11 +179,12 @@ def fill_values(client_id: str = "", address: str = "") -> Values:
 
 def render(quick_start: QuickStart, values: Values) -> Rendered:
     """The quick start's registration, files and commands with these values."""
+    tokens, is_fapi2 = runtime.settings().tokens, quick_start.registration.get("profile") == "fapi2"
     context = {
         "issuer": values.issuer, "client_id": values.client_id, "address": values.address,
         "host": values.host, "port": values.port,
         "scopes": (names := _scopes(quick_start)), "scope": " ".join(names),
-        "access_token_minutes": runtime.settings().tokens.access // 60,
+        "access_token_minutes": (tokens.access_fapi2 if is_fapi2 else tokens.access) // 60,
         "assertion_minutes": client_assertion.MAX_LIFETIME_SECONDS // 60,
         "behind_proxy": values.is_behind_proxy,
     }  # fmt: skip

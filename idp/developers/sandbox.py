@@ -75,9 +75,10 @@ def make_application(
 ) -> tuple[Client, str | None]:  # fmt: skip
     """Register a sandbox application for the software chosen, and return its secret, once.
 
-    `security` is `private_key_jwt` or `fapi2` where it signs by one of the keys of `jwks` instead of having a secret.
-    It may ask fictional schools for every scope. Raises `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for
-    the address, and `InvalidClientMetadata` for the name.
+    `security` is `private_key_jwt` or `fapi2` where it signs by one of the keys of `jwks` instead of having a secret;
+    if it is empty, what the software's quick start registers. It may ask fictional schools for every scope. Raises
+    `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for the address, and `InvalidClientMetadata` for the
+    name and the keys.
     """
     advisory_lock("sandbox of a partner", actor.partner_id)
     of_partner = Client.partner_id == actor.partner_id, Client.is_sandbox
@@ -88,12 +89,12 @@ def make_application(
             raise TooManyApplications(reason=actor.partner_id)
     lookalikes.check_name(name, actor.partner_id)
     values = quick_starts.fill_values("", address)
-    registration = quick_starts.render(quick_starts.find(quick_start_id), values).registration
-    if security:
+    quick_start = quick_starts.find(quick_start_id)
+    registration = quick_starts.render(quick_start, values).registration
+    if security := security or quick_start.security:
         registration |= {"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks}
+        registration |= {"profile": "fapi2" if security == "fapi2" else "oidc"}
         registration.pop("jwks_uri", None)
-    if security == "fapi2":
-        registration["profile"] = security
     return registry.register(_manifest(actor, name, registration), by=actor.id, is_sandbox=True)
 
 

@@ -43,7 +43,11 @@ def list_command(partner: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--software", required=True, help="The id of a quick start, such as authlib.")
 @click.option("--address", default=quick_starts.ADDRESS, show_default=True, help="Where it runs, without a path.")
-@click.option("--security", type=click.Choice(["private_key_jwt", "fapi2"]), help="If it signs with a key.")
+@click.option(
+    "--security",
+    type=click.Choice(["private_key_jwt", "fapi2"]),
+    help="If it signs, otherwise than its quick start.",
+)
 @click.option("--jwks", type=click.File(), help="The public half of its key, as a JWK or a key set.")
 @json_option
 @in_transaction
@@ -51,8 +55,8 @@ def add_application(
     partner: str, name: str, software: str, address: str, security: str | None, jwks: TextIO | None, *, as_json: bool
 ) -> None:
     """Make a sandbox application NAME of the company PARTNER. Its secret, if it has one, is shown once."""
-    if bool(security) != bool(jwks):
-        raise click.BadParameter("goes with --jwks", param_hint="--security")
+    if (bool(security) or quick_starts.find(software).has_key) != bool(jwks):
+        raise click.BadParameter("is for software that signs with a key, and needed by it", param_hint="--jwks")
     try:
         keys = key_sets.parse(jwks.read()) if jwks else None
     except ValueError as error:

@@ -113,8 +113,9 @@ def remove_application(client_id: str) -> ResponseReturnValue:
 @security.developer
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def make_application() -> ResponseReturnValue:
-    """Make a sandbox application, and show its secret, once."""
-    person, form = signed_in.developer(), SandboxApplication()
+    """Make a sandbox application, and show its secret, once. A quick start's link fills in software and address."""
+    given = {name: request.args[name] for name in ("software", "address") if request.args.get(name)}
+    person, form = signed_in.developer(), SandboxApplication(data=given)
     form.software.choices = [
         SelectChoice("", "Choose"),
         *(SelectChoice(item.id, f"{item.language}: {item.name}") for item in sandbox.software()),

@@ -13,7 +13,7 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     looks_right(page, "developers")
     page.get_by_role("link", name="Quick starts").click()
     looks_right(page, "quick-starts")
-    page.get_by_role("link", name="openid-client").click()
+    page.get_by_role("link", name="openid-client", exact=True).click()
     page.get_by_label("Client id").fill("assembly")
     page.get_by_label("Address of your application").fill("https://assembly.example")
     page.get_by_role("button", name="Fill in").click()
@@ -25,6 +25,8 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     looks_right(page, "quick-start-refused")
     page.goto(f"{issuer}/developers/quick-starts/authlib-key")
     looks_right(page, "quick-start-with-a-key")
+    page.goto(f"{issuer}/developers/quick-starts/openid-client-fapi2")
+    looks_right(page, "quick-start-fapi2")
 
 
 def test_the_partner_guide_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):

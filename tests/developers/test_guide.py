@@ -2,7 +2,8 @@
 
 import base64
 import json
-from urllib.parse import urlsplit
+from datetime import timedelta
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -10,7 +11,7 @@ from clients.xporter import oneroster, oneroster_views, pages, web as xporter
 from clients.xporter.problems import KINDS
 from idp.developers import guide
 from idp.estabs.models import Administrator
-from idp.foundation import scopes
+from idp.foundation import clock, scopes
 from idp.oidc.clients import failures
 from idp.oidc.errors import CLIENT_REFUSED
 from idp.oidc.incoming import KNOWN
@@ -19,7 +20,7 @@ from idp.sharing import authorise
 from tests import factories
 from tests.html import parse
 from tests.oidc.signing import Signer, jwks, key
-from tests.oidc.support import ISSUER, authorised, page, sent
+from tests.oidc.support import ISSUER, authorised, follow, page, press, sent, sign_in
 from tests.oidc.world import world
 
 __all__ = ["world"]
@@ -121,6 +122,66 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
         assert any("key" in entry.fact for entry in journal.newest(client.id))
 
 
+@pytest.fixture
+def strict(world):
+    """A client of the profile fapi2, with a key for DPoP."""
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
+            dpop_bound_access_tokens=True,
+        )  # fmt: skip
+        return Signer(client.id, dpop_key=key("ES256", 2))
+
+
+def push(web, client):
+    """The address to which a browser is sent once the request is pushed."""
+    pushed = client.posts(web, "/oauth/par", client.parameters()).json
+    return f"/oauth/authorize?{urlencode({'client_id': client.id, 'request_uri': pushed['request_uri']})}"
+
+
+class TestProfile:
+    def test_a_request_that_is_not_pushed_is_refused_as_it_says(self, web, strict):
+        assert sent(web.get(strict.link()))["error"] == of_dpop("A request to the authorization endpoint")
+
+    def test_a_pushed_request_waits_as_long_as_it_says(self, web, strict, text, clock):
+        assert "It has to arrive there within 90 seconds, and works in one browser" in text()
+        late = push(web, strict)
+        assert urlsplit(web.get(push(web, strict)).location).path == "/sign-in"
+        clock.move(timedelta(seconds=90))
+        response = web.get(late)
+        assert (response.status_code, of_dpop("A request_uri of ours")) == (400, "a page")
+        assert page(response).find(id="error-code")
+
+    def test_proofs_are_refused_as_it_says(self, web, world, strict, text, change_settings):
+        answer = follow(web, sign_in(web, follow(web, web.get(push(web, strict))), world.username))
+        code = sent(follow(web, press(web, answer, "allow", authority="y")))["code"]
+        own_key = strict.dpop_key
+
+        def refused(beginning, status=400, *, at=None, **differs):
+            strict.dpop_key, strict.proofs = differs.pop("key", own_key), differs
+            response = strict.reads(web, at, scheme="Bearer") if at else strict.redeems(web, code)
+            assert (response.status_code, response.json["error"]) == (status, of_dpop(beginning))
+            return response
+
+        refused("No proof", key=None)
+        refused("A proof for another method", htm="GET")
+        refused("A proof for another method", iat=int(clock.timestamp()) - 61)
+        refused("A code with a proof by another key", key=key("ES256", 3))
+        strict.dpop_key, strict.proofs = own_key, {}
+        tokens = strict.redeems(web, code).json
+        assert tokens["token_type"] == "DPoP"
+        refused("An access token that is bound", 401, at=tokens["access_token"])
+
+        strict.dpop_key, strict.proofs = key("ES256", 3), {}
+        assert "refresh with a proof by a new key" in text()
+        assert strict.refreshes(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
+
+        assert "We do not ask for a nonce in proofs now" in text()
+        change_settings(tokens={"dpop_nonces": True})
+        assert "We ask for a nonce in each proof." in text()
+        assert "DPoP-Nonce" in refused("A proof without our nonce").headers
+
+
 def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
     for overrides, changes in (
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
@@ -185,6 +246,11 @@ def test_a_duration_has_its_largest_whole_unit(seconds, words):
 
 def of_token(beginning):
     (error,) = [refused.error for refused in guide.AT_TOKEN if refused.sent.startswith(beginning)]
+    return error
+
+
+def of_dpop(beginning):
+    (error,) = [refused.error for refused in guide.AT_DPOP if refused.sent.startswith(beginning)]
     return error
 
 

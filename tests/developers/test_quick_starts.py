@@ -55,7 +55,8 @@ def test_the_software_that_partners_use_has_one():
     assert set(ALL) == {
         "aspnet", "auth-js", "authlib", "authlib-key", "django-allauth", "express-openid-connect", "flask-dance",
         "go-oidc", "league", "mod-auth-openidc", "nimbus", "oauth2-proxy", "oidc-client-ts", "openid-client",
-        "passport", "rust-openidconnect", "social-core", "spring-client", "spring-resource-server",
+        "openid-client-fapi2", "passport", "rust-openidconnect", "social-core", "spring-client",
+        "spring-resource-server",
     }  # fmt: skip
 
 
@@ -211,7 +212,7 @@ class TestKey:
         monkeypatch.setattr(assertion, "time", SimpleNamespace(time=clock.timestamp))
         form = {"name": "Trial", "software": "authlib-key", "address": "http://localhost:3000", "jwks": printed}
         developer.opens("/developers/sandbox/applications/new")
-        developer.sends_again("/developers/sandbox/applications/new", security="private_key_jwt", **form)
+        developer.sends_again("/developers/sandbox/applications/new", security="", **form)
         client_id = developer.page.find(id="client-id").text
         assert developer.page.find(id="client-secret") is None
 
@@ -223,12 +224,13 @@ class TestKey:
         assert too_long.json["error"] == "invalid_client"
         assert "at most 600 are accepted" in too_long.json["error_description"]
 
-    def test_its_software_is_not_made_without_a_key(self, developer, work):
-        form = {"name": "Trial", "software": "authlib-key", "address": "https://assembly.example", "security": ""}
+    @pytest.mark.parametrize("software", ["authlib-key", "openid-client-fapi2"])
+    def test_its_software_is_not_made_without_a_key(self, developer, work, software):
+        form = {"name": "Trial", "software": software, "address": "https://assembly.example", "security": ""}
         developer.opens("/developers/sandbox/applications/new")
         developer.sends_again("/developers/sandbox/applications/new", **form)
         assert developer.response.status_code == 422
-        assert "This software signs with a key." in developer.page_text
+        assert "It signs with a key. Paste the public half" in developer.page_text
         with work():
             assert session().scalars(select(Client)).all() == []
 

@@ -182,6 +182,31 @@ class TestInABrowser:
             assert (client.profile, client.token_endpoint_auth_method) == ("fapi2", "private_key_jwt")
             assert client.jwks == {"keys": [json.loads(PUBLIC_KEY)]}
 
+    def test_a_quick_start_leads_to_the_form_for_its_software(self, developer):
+        developer.opens("/developers/quick-starts/openid-client-fapi2?address=https://assembly.example")
+        developer.opens(developer.page.find(id="make-application")["href"])
+        assert developer.page.find("option", selected=True)["value"] == "openid-client-fapi2"
+        assert developer.page.find(id="address")["value"] == "https://assembly.example"
+
+    @pytest.mark.parametrize(
+        ("software", "security", "profile"),
+        [
+            ("authlib-key", "", "oidc"), ("authlib-key", "fapi2", "fapi2"),
+            ("openid-client-fapi2", "", "fapi2"), ("openid-client-fapi2", "private_key_jwt", "oidc"),
+        ],
+    )  # fmt: skip
+    def test_software_with_a_key_has_its_own_profile_unless_another_is_chosen(
+        self, developer, work, software, security, profile
+    ):
+        developer.opens("/developers/sandbox/applications/new")
+        developer.sends_again(
+            "/developers/sandbox/applications/new", name="Trial", software=software, security=security,
+            address="http://localhost:3000", jwks=PUBLIC_KEY,
+        )  # fmt: skip
+        with work():
+            client = session().get_one(Client, developer.page.find(id="client-id").text)
+            assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
+
     def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, made, stranger, account):
         response = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
         parts = urlsplit(response.location)
@@ -614,11 +639,12 @@ class TestCommands:
     def test_one_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
         (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
         key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
-        made = json.loads(idp("add-application", "Assembly", "Trial", *key, "--security", "private_key_jwt", "--json"))
+        made = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
         assert made["client_secret"] is None
         with work():
             assert registry.find(made["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
-        for wrong in (key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
+        without_key = ["--software", "authlib", *key[2:]]
+        for wrong in (without_key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
             done = CliRunner().invoke(
                 sandbox_cli.commands, ["add-application", "Assembly", "Other", *wrong], obj=lambda: app
             )

@@ -104,7 +104,8 @@ def running(
     """
     quick_start = quick_starts.find(quick_start_id)
     port = free_port()
-    address, client_id = f"http://127.0.0.1:{port}", f"quick-start-{port}"
+    host = "localhost" if quick_start.registration.get("profile") == "fapi2" else "127.0.0.1"
+    address, client_id = f"http://{host}:{port}", f"quick-start-{port}"
     page = quick_start_page(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
     secret, files = registered(scene, page, **makes_key(page, folder)), files_of(page)
     assert files.keys() == set(quick_start.files)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from idp.developers import quick_starts
+from idp.foundation import runtime
 from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
@@ -43,7 +45,7 @@ def prepared(tmp_path_factory):
 
 
 @pytest.mark.parametrize("quick_start_id", WEBSITES)
-def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id):
+def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
     quick_start = quick_starts.find(quick_start_id)
     folder = prepared(quick_start)
     with sites.running(scene, quick_start_id, folder) as site:
@@ -64,6 +66,13 @@ def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id):
         assert browser.shown.text.startswith(f"Signed in as {scene.name}")
 
         if "/refresh" in site.text:
+            browser.opens(f"{site.address}/refresh")
+            assert browser.shown.text == "A new access token"
+
+        if quick_start.registration.get("profile") == "fapi2":
+            demand_nonces(scene, monkeypatch)
+            browser.opens(f"{site.address}/")
+            assert browser.shown.text == f"Signed in as {scene.name}"
             browser.opens(f"{site.address}/refresh")
             assert browser.shown.text == "A new access token"
 
@@ -101,6 +110,15 @@ def publishes_what_is_registered(scene, site, folder):
     private = json.loads((folder / "private-key.json").read_text("utf-8"))
     assert private["d"] not in json.dumps(published)
     assert (folder / "private-key.json").stat().st_mode & 0o077 == 0
+
+
+def demand_nonces(scene, monkeypatch):
+    """From now on a DPoP proof without our nonce is refused (RFC 9449 section 8)."""
+    built = runtime.of(scene.app)
+    tokens = built.settings.tokens.model_copy(update={"dpop_nonces": True})
+    settings = built.settings.model_copy(update={"tokens": tokens})
+    monkeypatch.setitem(scene.app.extensions, runtime.NAME, replace(built, settings=settings))
+    assert "DPoP-Nonce" in requests.get(f"{scene.issuer}/oauth/userinfo", timeout=20).headers
 
 
 def begins(browser, site):
