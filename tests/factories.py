@@ -1,4 +1,4 @@
-"""Plain functions that make what a test needs, with good defaults. Call them inside `work()`."""
+"""Functions that insert rows with valid defaults; keyword arguments override columns. Call them inside `work()`."""
 
 from datetime import date, datetime
 from itertools import count
@@ -17,7 +17,7 @@ PASSWORD = "correct horse battery staple oak hill"
 
 
 def a_school(**overrides: Any) -> School:
-    """A school of the register, open, in Westminster."""
+    """An open school of the register, in Westminster."""
     number = next(_numbers)
     imported = session().scalar(select(RegisterImport).order_by(RegisterImport.id).limit(1))
     if imported is None:
@@ -93,12 +93,12 @@ def a_membership(
     session().flush()
     session().refresh(membership)
     session().refresh(person)
-    _ = person.memberships  # loaded, for tests that go on after the work
+    _ = person.memberships  # loaded, for tests that use it after the transaction
     return membership
 
 
 def a_partner(**overrides: Any) -> Partner:
-    """A company."""
+    """A partner: a company with applications."""
     values: dict[str, Any] = {
         "id": crypto.new_id("par"), "name": f"Assembly {next(_numbers)}", "website": "https://assembly.example",
         "contact_email": "developers@assembly.example", "created_at": clock.now(), "disabled_at": None,

@@ -1,4 +1,4 @@
-"""Pages as tests read them."""
+"""Parse pages."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,5 +8,5 @@ from bs4 import BeautifulSoup
 
 @lru_cache(maxsize=64)
 def parse(html: str) -> Any:
-    """A page or a part of one. A test asks the same page several times: it is parsed once, and is not to be changed."""
+    """The parsed page, or part of one. It is cached, because tests parse a page several times: do not change it."""
     return BeautifulSoup(html, "html.parser")

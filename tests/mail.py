@@ -1,4 +1,4 @@
-"""Reads the messages of the outbox as their recipients would."""
+"""The messages of the outbox, unsealed, as their recipients see them."""
 
 import re
 from collections import Counter
@@ -35,22 +35,22 @@ class Letter:
 
     @property
     def secret(self) -> str:
-        """The last part of that path."""
+        """The secret in its first link: the last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def code(self) -> str:
-        """The six digits in it."""
+        """The six-digit code in it."""
         return str(re.findall(r"\b\d{6}\b", self.text)[0])
 
 
 def path_of(link: str) -> str:
-    """The path of an address of ours, with its query."""
+    """The path and query of a link to the service."""
     return "/" + link.split("/", 3)[3]
 
 
 def counts(work: Callable[[], AbstractContextManager[Session]], *, leave_out: str = "") -> Counter[str]:
-    """How many messages were written from each template, with those that are discarded, but not `leave_out`."""
+    """How many messages were queued for each template, with discarded ones, but without the template `leave_out`."""
     with work() as session:
         return Counter(row.name for row in session.scalars(select(Message)) if row.name != leave_out)
 

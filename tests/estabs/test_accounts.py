@@ -151,7 +151,7 @@ def test_of_two_who_decide_at_once_one_is_told_so(work, at_once):
     assert sum(isinstance(outcome, accounts.WrongState) for outcome in outcomes) == 1
 
 
-# As an operator looks for it
+# Found by what an operator types
 
 
 def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
@@ -162,7 +162,7 @@ def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
             clock.move(timedelta(days=1))
 
         assert accounts.look_up(school.register_id).estab_id == "E000003"
-        assert accounts.look_up("312/4567").estab_id == "3124567"  # an Estab ID comes before a DfE number
+        assert accounts.look_up("312/4567").estab_id == "3124567"  # an Estab ID is looked up before a DfE number
 
 
 def test_of_accounts_of_one_school_the_active_one_is_meant_though_a_newer_one_is_over(work, clock):

@@ -1,4 +1,4 @@
-"""The file of breached passwords: found on disk by bisection, wherever they stand in it."""
+"""The file of breached passwords: each is found by bisection, at any place in the file."""
 
 import hashlib
 import random
@@ -16,7 +16,7 @@ def sha1(password):
 
 @pytest.fixture
 def install(app, scratch, change_settings):
-    """`install(passwords, end="\\n")` writes them as the published file has them, and sets the setting."""
+    """`install(passwords, end="\\n")` writes a file in the published form, and changes the setting to it."""
 
     def write(passwords, end="\r\n", last=True):
         numbers = random.Random(7)
@@ -34,7 +34,7 @@ def install(app, scratch, change_settings):
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 500])
 def test_each_of_them_is_found_and_others_are_not(install, count, end, last):
-    """Lines of all lengths, the first and the last too, with and without a line end after the last."""
+    """Lines of different lengths are found, the first and the last too, with and without a final line end."""
     passwords = [f"password number {number}" for number in range(count)]
     install(passwords, end, last)
 

@@ -1,4 +1,4 @@
-"""The list of common passwords, and runs of keys."""
+"""The list of common passwords, and passwords of neighbouring keys."""
 
 import pytest
 

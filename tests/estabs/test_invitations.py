@@ -36,7 +36,7 @@ def school(work, clock):
 
 @pytest.fixture
 def invited(work, school, outbox, clock):
-    """The secret of the link that Al was sent."""
+    """The secret in the link of the mail to Al."""
     with work():
         invitations.invite(*AL, "admin", by=school.by)
     return outbox.last("invitation").secret
@@ -209,7 +209,7 @@ def test_only_owners_invite_and_only_for_their_own_school(work, school, invited)
 
 
 def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, outbox, clock, monkeypatch):
-    """Neither the number of a day nor the end of what the owner invited, when they are an owner of one no more."""
+    """The daily limit, and the loss of the owner's role, at one school change nothing at the other."""
     monkeypatch.setattr(invitations, "MAX_A_DAY", 2)
     with work():
         jo = people.get(school.owner)
@@ -335,7 +335,7 @@ def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work,
 
 
 def reminded(work, outbox):
-    """The reminders there are after those that are due were sent."""
+    """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all("invitation_reminder")
 

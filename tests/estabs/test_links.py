@@ -1,4 +1,4 @@
-"""A person's link: once, in time, the newest, for its purpose and for nobody else."""
+"""A link works once, until it expires, unless it was replaced, for one purpose and one person."""
 
 from datetime import timedelta
 

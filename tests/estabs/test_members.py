@@ -1,4 +1,4 @@
-"""Changes of who acts for a school. It always keeps an owner who can sign in, also if two decide at once."""
+"""Changes of the people who act for a school. There is always an owner who can sign in, also if two decide at once."""
 
 from dataclasses import dataclass
 
@@ -78,7 +78,7 @@ def test_owners_of_another_school_find_no_one_here(work, ids):
 
 
 def test_what_no_form_offers_is_refused(work, ids):
-    """A role that does not exist, a handover to oneself or to no lower role, and a person who has left meanwhile."""
+    """A role that does not exist, a handover to oneself or without taking a lower role, and a person who has left."""
     with work():
         jo, sam, viewer = (ids.member(who) for who in ("jo", "sam", "viewer"))
         members.remove(viewer, by=jo)
@@ -130,7 +130,7 @@ def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
 
 
 def in_turn(jobs):
-    """A job for `at_once` that is another one in each thread."""
+    """A job for `at_once` that runs another function in each thread."""
 
     def one():
         return jobs.pop()()

@@ -12,7 +12,7 @@ LIFETIME = timedelta(minutes=10)
 
 @pytest.fixture
 def codes(work, clock):
-    """A code for each of two people and two purposes; its digest is both names."""
+    """A code for each of two people and two purposes; its digest is made of both names."""
     with work():
         for person, purpose in ((a, b) for a in ("adm_jo", "adm_al") for b in ("mobile", "other")):
             digest = f"{person} {purpose}".encode()

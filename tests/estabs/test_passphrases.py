@@ -1,4 +1,4 @@
-"""Passphrases that we make: their words, and the ways in which people type them back."""
+"""Generated passphrases: their words, and the ways in which people type them."""
 
 import re
 from math import log2
@@ -16,7 +16,7 @@ AMERICAN = re.compile(
     "[^srp]ize$|[^se]iz(er|ing|ed)$|yz(e|ing)$|colored|flavor|favor|harbor|^gray$|plow|mold|sulf|theater|"
     "(lo|ci|no)meter$|fense$|catalog|pajama|mom$"
 )
-"""How American spellings look; not all of them."""
+"""Patterns of American spelling; not all of them."""
 
 MADE = "kettle-wobbly-dusk-otter-juggle-plum"
 

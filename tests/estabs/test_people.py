@@ -1,4 +1,4 @@
-"""Who acts for a school, and under which names they are found."""
+"""The people who act for a school, and the names by which they are found."""
 
 from datetime import timedelta
 
@@ -43,7 +43,7 @@ def test_the_removed_are_found_no_more(work):
 
 def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
     with work():
-        an_administrator()  # of another school, which does not count
+        an_administrator()  # of another school, so it does not count
         owner = an_administrator(an_estab(estab_id="E123456"))
         colleague = people.add(owner.memberships[0].estab, email="Al@Oakhill.example", **AL)
 
@@ -66,7 +66,7 @@ def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(wo
 def test_whose_account_is_over_signs_in_by_mail_to_the_next_one(work, state):
     with work():
         before = an_administrator(an_estab(state=state), email="office@oakhill.example")
-        a_membership(before, removed_at=clock.now())  # of a school that is open, and that they left
+        a_membership(before, removed_at=clock.now())  # of an open school, which they left
         colleague = an_administrator(an_estab(state=state), email="head@oakhill.example")
         assert people.by_name("office@oakhill.example") is before
 

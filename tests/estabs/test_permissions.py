@@ -1,4 +1,4 @@
-"""What each role may do stands in one table: the documentation for schools shows it, and so does each page."""
+"""One table says what each role may do: pages follow it, and the documentation for schools shows it."""
 
 import re
 

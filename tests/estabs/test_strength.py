@@ -1,4 +1,4 @@
-"""What is said of a password while it is typed: what the policy decides, and a word on how hard it is to guess."""
+"""The rating of a password while it is typed: by the policy, and by how hard it is to guess."""
 
 import time
 
@@ -42,7 +42,7 @@ def test_words_for_each_strength(inside, password, message):
 
 
 def test_the_estimator_never_overrules_the_policy(inside):
-    """It finds this very hard to guess; everyone in town knows it."""
+    """zxcvbn rates such a password as very hard to guess, but it is public."""
     hint = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
 
     assert not hint.is_accepted
@@ -54,8 +54,8 @@ def test_the_estimator_never_overrules_the_policy(inside):
     ["4@8({[<369&#!|10$57%2" * 12, "aA1!" * 64, "qwertyuiop" * 25, "1990" * 64, "a@4e3i1!|l7t+$5" * 17, "é4@(<" * 50],
 )
 def test_no_password_keeps_the_estimator_busy(inside, password):
-    """By itself it took three seconds for the first of them, in a thread that other requests need."""
-    strength.hint(GOOD, ())  # its lists are read
+    """zxcvbn alone took three seconds for the first of these, in a thread that other requests need."""
+    strength.hint(GOOD, ())  # loads its lists
     began = time.process_time()
     strength._is_good(password[: strength.ESTIMATED_LENGTH], ("Oakhill",))
     strength.hint(password[:256], ("Oakhill",))

@@ -1,4 +1,4 @@
-"""A world of its own behind real processes: a database, a school's owner, a partner's client."""
+"""Fixtures for tests with real processes: a database, a school's owner, a partner's client."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,19 +14,21 @@ from tests.processes import an_instance
 __all__ = ["world"]
 
 HOST = {"Host": ISSUER.removeprefix("http://")}
-"""Whichever port it listens on, it is one issuer, whose codes and keys the test's own application shares."""
+"""Requests name the issuer's host, whatever the port: so the served instance and the test's own application are one
+issuer.
+"""
 
 
 @pytest.fixture
 def instance(settings, tmp_path) -> Callable[..., AbstractContextManager[tuple[object, str]]]:
-    """`instance(…)` serves the test's own database from a process of its own, under these settings besides."""
+    """`instance(…)` serves the test's database from a new process, with these settings."""
     environment = {"database__url": settings.database.url, "server__issuer": ISSUER}
     return partial(an_instance, tmp_path / "log", **environment)
 
 
 @pytest.fixture
 def outside() -> Iterator[requests.Session]:
-    """Somebody who calls from outside."""
+    """An HTTP session that calls the served instance under the issuer's host."""
     with requests.Session() as session:
         session.headers.update(HOST)
         yield session

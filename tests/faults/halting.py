@@ -1,4 +1,4 @@
-"""The identity provider, halted for ever while it redeems a code: just before the COMMIT, or just after it.
+"""The identity provider, which stops for ever while it redeems a code: just before the COMMIT, or just after it.
 
 `python -m tests.faults.halting before|after FILE` creates FILE when it has reached that point.
 """
@@ -50,7 +50,7 @@ def main(moment: str, reached: Path) -> None:
 
 
 def _call_before_commit(before_commit: Any) -> None:
-    """Call `before_commit` from the database's driver, so that every kind of commit calls it."""
+    """Have the database's driver call `before_commit`, so that every kind of commit calls it."""
     if db.engine.dialect.name == "sqlite":
 
         @event.listens_for(db.engine, "connect")

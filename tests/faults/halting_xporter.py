@@ -1,4 +1,4 @@
-"""XporterOnDemand, halted for ever while it applies an extract: when all is written, and just before the COMMIT.
+"""XporterOnDemand, which stops for ever while it applies an extract: after the last write, just before the COMMIT.
 
 `python -m tests.faults.halting_xporter FILE` creates FILE when it has reached that point.
 """

@@ -1,4 +1,4 @@
-"""What operators change in one process holds in every other after a second."""
+"""What operators change in one process applies in every other after a second."""
 
 import time
 
@@ -9,7 +9,7 @@ from idp.partners import registry
 
 @pytest.fixture
 def asks(outside, world):
-    """`asks(address)` is a call with the partner's secret: when it was sent, and whether the partner was accepted."""
+    """`asks(address)` sends the partner's secret; returns when that was, and whether it was accepted."""
 
     def ask(address):
         sent = time.monotonic()
@@ -22,7 +22,7 @@ def asks(outside, world):
 
 
 def accepted_after(asks, address, seconds):
-    """Whether a call was accepted that was sent so long after this moment, and one before that."""
+    """Whether any call that is sent more than `seconds` after this moment is accepted."""
     began = time.monotonic()
     calls: list[tuple[float, bool]] = []
     while not calls or calls[-1][0] < began + seconds + 0.5:

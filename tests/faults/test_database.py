@@ -1,4 +1,4 @@
-"""The database busy, or gone and back: the answer is 503 with `Retry-After`, never a 500, and then all is well."""
+"""The database is busy, or away for a while: responses are 503 with `Retry-After`, never 500, until it is back."""
 
 import os
 import resource
@@ -26,7 +26,7 @@ BUSY = (503, True)
 
 
 def answers(outside, address, refreshing):
-    """What each kind of request is answered: its status, and whether it says when to come again."""
+    """The response to each kind of request: its status, and whether it has `Retry-After`."""
     responses = [outside.get(address + path, timeout=60) for path in PATHS]
     responses.append(refreshing(outside, address))
     return [(response.status_code, "Retry-After" in response.headers) for response in responses]
@@ -34,7 +34,7 @@ def answers(outside, address, refreshing):
 
 @pytest.fixture
 def refreshing():
-    """`refreshing(partner, token)` is a call of the token endpoint."""
+    """`refreshing(partner, token)` is a function that refreshes the token."""
 
     def made(partner, token):
         form = {"grant_type": "refresh_token", "refresh_token": token}

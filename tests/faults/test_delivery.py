@@ -1,4 +1,6 @@
-"""The worker killed while it delivers, and a mail server that is away: nothing is lost, and what came twice says so."""
+"""The worker is killed while it delivers, or the mail server is away: nothing is lost, and a repeated message has the
+same id.
+"""
 
 import json
 import threading
@@ -18,7 +20,7 @@ from tests.processes import a_process
 
 @pytest.fixture
 def worker(settings, tmp_path):
-    """`worker(…)` runs `idp worker` in a process of its own, under these settings besides."""
+    """`worker(…)` runs `idp worker` in a new process, with these settings."""
 
     def run(**settings_):
         return a_process("idp.cli", "worker", log=tmp_path / "log", database__url=settings.database.url, **settings_)
@@ -36,7 +38,7 @@ def row(work):
 
 
 class Gateway(ThreadingHTTPServer):
-    """Takes text messages; the first it answers only when it is told to, as if the line were slow."""
+    """A gateway for text messages, which responds to the first one only when a test lets it."""
 
     daemon_threads = True
 
@@ -62,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Quiet."""
+        """Log no requests."""
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_
 
 
 class Letters(Taker):
-    """What a mail server took."""
+    """The messages that a mail server received."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The worker killed while it pushes events: the next one sends them again, in order, each with its `jti`."""
+"""The worker is killed while it pushes events: the next one sends them again, in order, each with the same `jti`."""
 
 import threading
 
@@ -16,7 +16,7 @@ from tests.processes import a_process
 
 @pytest.fixture
 def worker(settings, tmp_path):
-    """`worker()` runs `idp worker` in a process of its own."""
+    """`worker()` runs `idp worker` in a new process."""
 
     def run():
         overrides = {"database__url": settings.database.url, "outbox__interval": 0.05}
@@ -49,7 +49,7 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
             assert len(waiting) == 3, "nothing of the round was recorded"
             stream = opened.get_one(EventStream, client_id)
             assert stream.leased_by is not None
-            stream.leased_until = stream.due_at  # as if it had ended
+            stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:
             process.until(lambda: _delivered(work) == 3)
         taken = [claims["jti"] for claims in endpoint.taken]

@@ -1,4 +1,4 @@
-"""A partner's application killed at every step of connecting a school, and the provider and its worker too."""
+"""A partner's application, the provider or its worker is killed, at every step of connecting a school."""
 
 import re
 import sqlite3
@@ -25,7 +25,7 @@ EMAIL, OWN_PASSWORD = "office@willowbank.example", "wobbly kettle sings"
 
 @pytest.fixture
 def provider(settings, tmp_path):
-    """`with provider():` serves it at one address, as often as it is started."""
+    """`with provider():` serves the provider, always at the same address."""
     port = free_port()
 
     @contextmanager
@@ -50,7 +50,7 @@ def worker(settings, tmp_path, provider):
 
 @pytest.fixture
 def assembly(tmp_path, monkeypatch, provider):
-    """`with assembly():` serves it, likewise; it does not ask for changes by itself."""
+    """`with assembly():` serves Assembly, always at the same address; it does not poll for changes by itself."""
     port, smtp_port = free_port(), free_port()
     for name, value in {
         "ISSUER": provider.url, "PORT": port, "DATA": tmp_path / "assembly", "SMTP": f"localhost:{smtp_port}",
@@ -136,7 +136,7 @@ def _status(file, estab_id):
 
 
 def _make_all_due(file):
-    """So that nobody waits for the next attempt."""
+    """Make all messages due, so that no test waits for the next attempt."""
     with closing(sqlite3.connect(file, timeout=10)) as database, database:
         database.execute("UPDATE mails SET due_at = 0")
 

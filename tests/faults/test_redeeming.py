@@ -1,4 +1,4 @@
-"""The server killed while it redeems a code: the code is unspent, or it is spent and its tokens are there."""
+"""The server is killed while it redeems a code: the code is unused, or it is used and its tokens exist."""
 
 import threading
 from contextlib import suppress
@@ -13,7 +13,7 @@ from tests.oidc.support import authorised
 
 @pytest.fixture
 def killed(instance, outside, world, web, tmp_path):
-    """`killed("before")` is a code whose redemption was ended so, just before or just after the COMMIT."""
+    """`killed("before")` is a code; the server was killed while it redeemed it, just before or after the COMMIT."""
 
     def redeem(address, code):
         with suppress(requests.ConnectionError):

@@ -1,4 +1,4 @@
-"""Redis, where several processes share their limits: shared, away, hanging, and back (performance.md §8)."""
+"""Redis, through which several processes share their limits: in use, away, hanging, and back (performance.md §8)."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from tests.processes import an_instance, under
 pytestmark = pytest.mark.redis
 LIMITED = "/set-up/of-nobody"
 SPARED = 30
-"""Calls of it a minute that an address has."""
+"""How many calls of it an address may make in a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def prepared(databases):
 
 @pytest.fixture(scope="module")
 def two(server, prepared, tmp_path_factory):
-    """Two of us, one database, one Redis."""
+    """Two instances with one database and one Redis."""
     folder, (url, _) = tmp_path_factory.mktemp("shared"), prepared
     environment = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
     with an_instance(folder / "one.log", **environment) as one, an_instance(folder / "two.log", **environment) as two:
@@ -54,7 +54,7 @@ def two(server, prepared, tmp_path_factory):
 
 @pytest.fixture
 def ask(two):
-    """`ask(4)`: the statuses of four calls, at one server and at the other in turn."""
+    """`ask(4)` is the statuses of four calls, at the two servers in turn."""
 
     def statuses(times):
         return [requests.get(two[number % 2][1] + LIMITED, timeout=60).status_code for number in range(times)]
@@ -63,7 +63,7 @@ def ask(two):
 
 
 def guess(address, username):
-    """A wrong password: the status of the answer."""
+    """Sign in with a wrong password; returns the status."""
     with requests.Session() as browser:
         page = parse(browser.get(f"{address}/sign-in", timeout=60).text)
         token = page.find("input", {"name": "csrf_token"})["value"]
@@ -72,7 +72,7 @@ def guess(address, username):
 
 
 def times_away(two):
-    """How often each has found Redis away; a machine may be so busy that it seems so."""
+    """How often each server logged that Redis is away, which a busy machine may cause as well."""
     return [process.output.count("storage unreachable") for process, _ in two]
 
 
@@ -100,7 +100,7 @@ def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all
 
 def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, two, ask):
     for process, address in two:
-        server.forget()  # what the other has counted
+        server.forget()  # which the other server has counted
         process.until(
             lambda address=address: requests.get(address + LIMITED, timeout=60).status_code and server.knows_something()
         )

@@ -1,4 +1,4 @@
-"""A crowd at the sign-in page, and idle connections: programs and `/healthz` are answered all the same."""
+"""Many people sign in at once, and connections are idle: programs and `/healthz` still get responses."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ CROWD = 60
 
 
 class Hanging(ThreadingHTTPServer):
-    """A partner's `jwks_uri`, which answers nobody until `goes_on` is set."""
+    """A partner's `jwks_uri`, which does not respond until `goes_on` is set."""
 
     daemon_threads = True
 
@@ -48,14 +48,14 @@ def hanging():
 
 @pytest.fixture
 def slow(instance):
-    """An instance that hashes as slowly as in production, on two threads."""
+    """An instance with password hashes as slow as in production, on two threads."""
     with instance(environment="development", server__threads=2) as (process, address):
         yield process, address
 
 
 @pytest.fixture
 def signs_in(outside, slow):
-    """`signs_in(number)` types a wrong password: its answer."""
+    """`signs_in(number)` sends a wrong password; returns the response."""
     page = outside.get(slow[1] + "/sign-in", timeout=60)
     token = parse(page.text).find("input", attrs={"name": "csrf_token"})["value"]
     cookies = outside.cookies.get_dict()
@@ -94,7 +94,7 @@ def test_idle_connections_do_not_block_others(slow):
     host, port = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
     asks = f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode()
     with ExitStack() as stack:
-        for _ in range(200):  # a proxy keeps some for each of its own workers
+        for _ in range(200):  # a proxy keeps some for each of its workers
             line = stack.enter_context(socket.create_connection((host, port), 60))
             line.sendall(asks)
             assert line.recv(1000).startswith(b"HTTP/1.1 200 ")

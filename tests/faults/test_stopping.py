@@ -17,11 +17,11 @@ from tests.ports import free_port
 from tests.processes import a_process
 
 MAX_STOP_SECONDS = 35.0
-"""Seconds that a stop may take."""
+"""The seconds within which the process must have stopped."""
 
 
 def seconds_to_stop(process):
-    """Send SIGTERM, and return how many seconds the stop took; no process of it is left."""
+    """Send SIGTERM; returns the seconds until the process ended, after checking that no child is left."""
     began = time.monotonic()
     process.popen.send_signal(signal.SIGTERM)
     process.popen.wait(MAX_STOP_SECONDS * 3)
@@ -33,7 +33,7 @@ def seconds_to_stop(process):
 
 @pytest.fixture
 def start(settings, tmp_path):
-    """`with start() as process:` has just started it."""
+    """`with start() as process:` starts a server."""
 
     @contextmanager
     def run(**overrides):
@@ -76,7 +76,7 @@ def test_it_stops_while_a_worker_is_replaced(start, instance, after):
 
 @contextmanager
 def a_half_sent_request(address):
-    """With an idle connection open."""
+    """Open a connection with half a request, and an idle one."""
     place = urlsplit(address).hostname, urlsplit(address).port
     with socket.create_connection(place, 60) as idle, socket.create_connection(place, 60) as half:
         idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
@@ -88,7 +88,7 @@ def a_half_sent_request(address):
 def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
     """Both take `STOP_TIMEOUT_SECONDS`, so they are tested at the same time."""
     with instance() as (waiting, address), instance() as (stuck, _), a_half_sent_request(address):
-        os.kill(int(children(stuck)[0]), signal.SIGSTOP)  # it no longer notices anything
+        os.kill(int(children(stuck)[0]), signal.SIGSTOP)  # a stopped process handles no signal
         with ThreadPoolExecutor() as pool:
             took = list(pool.map(seconds_to_stop, (waiting, stuck)))
 

@@ -1,4 +1,4 @@
-"""XporterOnDemand killed between two pieces of an extract, and while it applies one; and two extracts at once."""
+"""XporterOnDemand is killed between two pieces of an extract, or while it applies one; and two extracts at once."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ from tests.serving import serving
 
 @pytest.fixture
 def provider():
-    """The issuer, at which every token of its key is the token of a school's endpoint."""
+    """A fake issuer, for which every token that its key signed is the token of a school's endpoint."""
     port, app = free_port(), Flask("provider")
     issuer = f"http://localhost:{port}"
     documents = {
@@ -42,7 +42,7 @@ def provider():
 
 
 class Program:
-    """XporterOnDemand at one address, started as often as a test wants it."""
+    """Serves XporterOnDemand, always at the same address."""
 
     def __init__(self, issuer, folder):
         port = free_port()
@@ -144,7 +144,7 @@ def at_once(*jobs):
 
 
 def upload(database, *lines, made_at=None, complete=("students",)):
-    """An extract that waits to be checked; its id."""
+    """Send an extract, which then waits to be checked; returns its id."""
     content, now = packed(*lines, complete=complete), time.time()
     document = announced(content)
     one = Announcement(document["id"], "sims", len(content), document["sha256"], made_at or now)

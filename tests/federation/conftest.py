@@ -1,4 +1,4 @@
-"""Somebody at a browser, and the two providers, which stand in on this machine."""
+"""A person with a browser, and fakes of the two providers."""
 
 import re
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def account(work):
 
 
 class Visitor(Person):
-    """Goes to a provider and comes back."""
+    """A person who goes to a provider and comes back."""
 
     def sets_out(self, name, back=""):
         """Presses the provider's button on the sign-in page; returns where the browser is sent."""

@@ -1,4 +1,4 @@
-"""`idp doctor` says whether the providers that are switched on answer."""
+"""`idp doctor` reports whether the enabled providers respond."""
 
 from flask import Response
 

@@ -1,4 +1,4 @@
-"""Signing in with an account of another provider, over HTTP; every fault that a provider can have is a page."""
+"""Signing in with an account of another provider, over HTTP; every fault of a provider leads to an error page."""
 
 import json
 import re
@@ -218,14 +218,15 @@ FAULTS = {
 
 @pytest.fixture
 def logged(caplog):
-    """`logged()`: the fields of each line that was logged. structlog's own capture misses loggers that were used before
-    logging was configured last, as it is for each application of a test."""
+    """`logged()`: the fields of each line that was logged. structlog's capture misses loggers that were used before the
+    newest configuration, which each application makes.
+    """
     caplog.set_level("INFO")
     return lambda: [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 
 class TestFaults:
-    """Whatever is wrong: no one is signed in, the page is plain, the log says why, and it is never a 500."""
+        """No one is signed in, the page explains the fault, the log has the reason, and the status is never 500."""
 
     @pytest.fixture
     def linked(self, both, account, link):
@@ -248,7 +249,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
     def test_a_token_of_another_issuer_than_googles(self, jo, both, account, link, work, iss):
-        """All accounts of Google have one issuer, which is stored with them: no `tid` says that it is another's."""
+        """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
         both["google"].overrides["iss"] = iss
         jo.goes_and_returns("google", both["google"])

@@ -1,4 +1,4 @@
-"""The brand's colour, whatever it is, can be read."""
+"""Text is legible with any colour of the brand."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""The output of the commands."""
 
 import json
 from datetime import UTC, date, datetime, timedelta, timezone

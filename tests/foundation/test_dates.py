@@ -1,4 +1,4 @@
-"""One way to write a day, by British clocks."""
+"""Days are written in one form, by British time."""
 
 from datetime import UTC, date, datetime
 

@@ -1,4 +1,4 @@
-"""A row that is inserted once: of many at once, on either database, one inserts it."""
+"""Of many threads that insert a row if it is absent, one does; on both databases."""
 
 from datetime import timedelta
 

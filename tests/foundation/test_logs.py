@@ -73,7 +73,7 @@ def test_every_answer_carries_its_request_id(web):
 
 @pytest.fixture
 def written(capsys):
-    """What a service that logs in JSON writes."""
+    """The log of a service that logs in JSON."""
     yield lambda: capsys.readouterr().err
     logs.configure(load())
 

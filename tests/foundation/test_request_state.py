@@ -1,4 +1,4 @@
-"""What a request keeps: one object for each, with the parts of other packages."""
+"""The state of a request: one object for each request, with the parts of other packages."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What an application holds is its own, and each port leads somewhere."""
+"""Values of an application are not shared with another, and each port has a function."""
 
 from dataclasses import fields
 

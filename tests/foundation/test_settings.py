@@ -119,7 +119,7 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
 
 
 def faults_of(**overrides):
-    """What is wrong with settings for production that differ so, a line each."""
+    """The faults of production settings with these overrides, one on each line."""
     merged = {name: {**PRODUCTION[name]} if isinstance(PRODUCTION[name], dict) else PRODUCTION[name]
               for name in PRODUCTION}  # fmt: skip
     for name, values in {"secrets": keys(), **overrides}.items():
@@ -214,7 +214,7 @@ class TestAddresses:
 
 
 class TestProduction:
-    """What would start and not be safe."""
+    """Settings with which the service would start, but not be safe."""
 
     def test_the_keys_of_the_test_suite(self):
         shipped = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
@@ -277,7 +277,7 @@ class TestProduction:
             assert settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
 
     def test_all_faults_are_named_together(self):
-        """Those of one setting, of several together, and of production."""
+        """The faults of one setting, of several together, and of production are reported in one message."""
         one = base(os.urandom(32))
         faults = faults_of(
             server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
@@ -292,7 +292,7 @@ class TestProduction:
             assert any(fault.startswith(f"{name}:") for fault in faults), name
 
     def test_every_number_has_both_bounds(self):
-        """A setting without them was forgotten."""
+        """A number without bounds was forgotten."""
         unbounded = {"throttle.factor"}  # production wants 1
         numbers = set()
         for section, field in settings.Settings.model_fields.items():

@@ -1,4 +1,4 @@
-"""What pages are made of: the layout, the macros, the stylesheet, and the shape of mails and texts."""
+"""The parts of pages: the layout, the macros and the stylesheet; and the layout of mails and text messages."""
 
 import re
 
@@ -24,7 +24,7 @@ class Details(Form):
 
 @pytest.fixture
 def page(app):
-    """Renders `main` in our layout, with a form, as a browser would see it."""
+    """Renders `main` in the layout, with a form; returns the parsed page."""
 
     def rendered(main, form=None, **blocks):
         template_blocks = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())

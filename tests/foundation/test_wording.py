@@ -1,4 +1,4 @@
-"""Phrases that were hard to read aloud for people at schools, and may not come back."""
+"""Phrases that people at schools found hard to understand, and may not come back."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ HARD_PHRASES = (
     "nothing there?", "where you began you can", "need to do nothing", "invite anew", "so often lately", "had us send",
     "it holds at once", "have still to check",
 )  # fmt: skip
-"""In lower case. Markup may stand within a phrase, so they are looked for in the text that a reader sees."""
+"""In lower case. A phrase may contain markup, so they are searched for in the text without it."""
 
 TEMPLATES = sorted(path for path in (ROOT / "idp/templates").rglob("*.*"))
 MODULES = sorted(path for path in (ROOT / "idp").rglob("*.py") if "cli" not in path.stem)

@@ -1,4 +1,4 @@
-"""The README's two commands on a machine that brings Python and an old pip, and nothing else.
+"""The README's two commands on a machine that has Python and an old pip, and nothing else.
 
 They need a package registry, and a minute: `make check` leaves them out, `make test` has a stage for them.
 """
@@ -20,8 +20,9 @@ from tests.processes import TIMEOUT_SECONDS, Process
 ROOT = Path(__file__).resolve().parents[2]
 HELD_BACK = Path(__file__).with_name("held-back.lock")
 SHIPPED_PIPS = {(3, 11): ["22.3", "23.2.1"], (3, 12): ["23.2.1"], (3, 13): ["24.2"], (3, 14): ["25.2"]}
-"""Of those that each Python has brought the oldest, first, and the newest. From 23.3 on
-pip takes a lock as it is (pypa/pip issue 9644)."""
+"""The oldest and the newest pip that each version of Python came with. From 23.3 on, pip accepts our lock (pypa/pip
+issue 9644).
+"""
 PIPS = SHIPPED_PIPS.get(sys.version_info[:2], [])
 
 pytestmark = pytest.mark.installation
@@ -43,7 +44,7 @@ def run(*command, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A clone without an environment; what is not committed yet is in it too."""
+    """A copy of the project without an environment, with changes that are not committed."""
     folder = tmp_path_factory.mktemp("clone")
     names = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
     for name in names:
@@ -64,7 +65,7 @@ def an_environment_with(pip, checkout):
 
 @contextmanager
 def a_demonstration(checkout):
-    """`make demo`, from the command to its instructions, at the addresses it returns; it is stopped at the end."""
+    """Run `make demo` until it prints its instructions; yields the addresses of its sites, and stops it at the end."""
     sites = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT", "XPORTER_PORT")
     ports = {name: str(free_port()) for name in (*sites, "SCHOOLBOOKING_PORT", "MAILBOX_SMTP_PORT")}
     log = checkout / "demo.log"
@@ -87,7 +88,7 @@ def a_demonstration(checkout):
 
 @pytest.fixture(scope="module")
 def demonstrated(checkout):
-    """`make demo`, begun with the oldest pip that this Python ever shipped, and what its sites answered."""
+    """Run `make demo` with the oldest pip that this Python came with; returns the responses of its sites."""
     if not PIPS:
         pytest.skip(f"which pip Python {sys.version_info[0]}.{sys.version_info[1]} shipped first is not known here")
     an_environment_with(PIPS[0], checkout)

@@ -1,7 +1,7 @@
-"""Relying parties as they are installed, on their own addresses, against us as served over HTTPS.
+"""Relying parties as they are installed, at their own addresses, with our provider served over HTTPS.
 
 Each is configured with issuer, client id and secret as its documentation says; nothing in it is
-replaced. A person's browser walks between the two.
+replaced. A person's browser goes from one to the other.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from tests.serving import a_provider, serving
 
 @dataclass(frozen=True)
 class Registered:
-    """A client: what an operator gives to its partner."""
+    """A registered client, as its partner knows it."""
 
     client_id: str
     secret: str
@@ -80,7 +80,7 @@ def browser(scene: Scene) -> Browser:
 
 @pytest.fixture
 def visitor(scene: Scene) -> Callable[[str], Browser]:
-    """The same person, for a partner that has no server: the browser stops below the address."""
+    """`visitor(address)` is a browser for a partner without a server: it stops at addresses below this one."""
     return lambda address: Browser(scene.trust, scene.username, factories.PASSWORD, elsewhere=address)
 
 

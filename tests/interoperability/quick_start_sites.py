@@ -1,4 +1,4 @@
-"""Quick starts as their pages show them, written to a folder and run. Nothing is added but what is named here.
+"""Quick starts as their pages show them, written to a folder and run. All additions to them are in this module.
 
 Packages are locked in folders beside this file. A quick start is left out where its language, or the registry of its
 packages, is not available.
@@ -36,7 +36,7 @@ UNAVAILABLE = (
     "403 Forbidden", "404 Not Found", "requires go >=", "Could not transfer artifact", "Could not find artifact",
     "not resolve host",
 )  # fmt: skip
-"""Parts of the messages of npm, go, mvn and composer that packages, or a newer Go, cannot be fetched."""
+"""Parts of the messages of npm, go, mvn and composer when packages, or a newer Go, cannot be fetched."""
 
 JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
 
@@ -206,7 +206,7 @@ def _answers(address: str) -> bool:
 
 
 def _java(scene: Scene) -> dict[str, str]:
-    """Java trusts what it trusts on this machine, for Maven, and the provider."""
+    """A trust store for Java: the machine's certificates, for Maven, and the provider's."""
     store = Path(scene.trust).parent / "trust.jks"
     if not scene.trust or shutil.which("keytool") is None or not JAVA_TRUST.exists():
         return {}

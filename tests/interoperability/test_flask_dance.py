@@ -9,7 +9,7 @@ SCOPE = "openid profile email offline_access"
 
 
 def relying_party(registered):
-    """It authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
+    """A blueprint that authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
     about = registered.metadata
     app = Flask("flask_dance_rp")
     app.secret_key = "a secret of this app"

@@ -88,7 +88,7 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
         assert "@" in email
 
         expire_id_token(browser)
-        browser.opens(f"{at}/")  # to us with prompt=none, and back
+        browser.opens(f"{at}/")  # to the provider with prompt=none, and back
         assert browser.shown.text == email
         assert is_renewed(browser)
 
@@ -99,7 +99,7 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
 
 
 def signs_out(browser, at):
-    """Django's own form has to be posted; then to us with a hint, and back."""
+    """Django's form is posted; then the browser goes to the provider with a hint, and back."""
     token = browser.session.cookies.get(settings.CSRF_COOKIE_NAME)
     headers = {"X-CSRFToken": token, "Referer": f"{at}/"}
     out = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)

@@ -20,7 +20,7 @@ AT = "https://calls-an-api.example"
 CALLBACK = f"{AT}/callback"
 SLOW_AS_WELL = os.environ.get("QUICK_STARTS") == "all"
 RUN = [one for one in quick_starts.catalogue().values() if SLOW_AS_WELL or not one.is_slow]
-"""Those of which a page says that our tests do not run them are left out where something is missing, which is said."""
+"""Quick starts whose pages say that our tests do not run them; skipped where a program is missing."""
 REFUSED = "the person chose not to go on"
 WEBSITES = [one.id for one in RUN if one.language != "Proxies" and one.environment and one.start]
 
@@ -103,7 +103,7 @@ def test_a_proxy_lets_a_person_through(scene, browser, prepared):
 
 
 def publishes_what_is_registered(scene, site, folder):
-    """The site publishes the public half of its key, and keeps the private half for itself."""
+    """The site publishes its public key, and not its private key."""
     published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
     with transaction(scene.app):
         assert published == registry.find(site.client_id).jwks
@@ -122,7 +122,7 @@ def demand_nonces(scene, monkeypatch):
 
 
 def begins(browser, site):
-    """Go where a sign-in begins, and press the button there if the site asks first."""
+    """Open the page at which a sign-in begins, and press its button if there is one."""
     browser.opens(f"{site.address}{site.quick_start.start}")
     presses_its_form(browser, site)
 
@@ -205,6 +205,6 @@ def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path
 
 
 def presses_what_comes_back(browser):
-    """The form by which an answer is posted to the site."""
+    """Press the button of the form by which a response is posted to the site."""
     if browser.shown.has("response"):
         browser.presses("continue")

@@ -58,7 +58,7 @@ def state(work, ids, invitation_id):
 
 
 def the_school_authorises(ids):
-    """An owner of an estab of the school does, at this moment."""
+    """Have a new owner of the school authorise the client."""
     estab = session().query(states.Estab).filter_by(school_id=ids[1]).one_or_none()
     estab = estab or an_estab(session().get_one(School, ids[1]))
     owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids[0])
@@ -176,7 +176,7 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
     with pytest.raises(invite.TooManyInvitations) as open_ones:
         send(email="c@oakhill.example")
     assert "wait for an answer" in open_ones.value.message
-    assert send("key", email="b@oakhill.example")  # the same again is no further one
+    assert send("key", email="b@oakhill.example")  # the same key: the same invitation
     with work():
         invite.cancel(ids[0], first)
     send(email="c@oakhill.example")

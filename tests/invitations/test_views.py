@@ -56,7 +56,7 @@ def status(work, ids):
 
 
 def press(visitor, button, **fields):
-    """Press a button, and return the answer without following it anywhere."""
+    """Press a button; returns the response, without following a redirect."""
     sent = visitor.page.fields(button) | fields
     return visitor.client.post(urlsplit(visitor.page.path).path, data=sent)
 
@@ -194,7 +194,7 @@ def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader
     assert "has been passed on several times" in page.text
     assert len(outbox.all("partner_invitation_forwarded")) == answer.MAX_FORWARDS
     reader.opens(outbox.last("partner_invitation_forwarded").path)
-    assert press(reader, "yes").status_code == 303  # the refused tries did not use the link up
+    assert press(reader, "yes").status_code == 303  # refused attempts do not use the link up
 
 
 def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, work, monkeypatch):

@@ -49,7 +49,7 @@ def test_the_lease_of_a_worker_that_died_expires(work):
     clocks.move(MINUTE)
     with work():
         assert take("two")
-        lease.finish("sweep", worker="one", every=HOUR)  # it was only slow, and has nothing to say any more
+        lease.finish("sweep", worker="one", every=HOUR)  # the first worker was slow, and no longer has the lease
     clocks.move(MINUTE)
     with work():
         assert take("three")

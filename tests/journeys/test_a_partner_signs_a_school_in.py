@@ -1,4 +1,4 @@
-"""A partner signs a school in: Authlib's own client library, discovery and all, against the service as it is served."""
+"""A partner signs a school in: with Authlib's client library and discovery, at the served provider."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ SCOPE = "openid profile email organisation offline_access school students attend
 
 @dataclass
 class Browser:
-    """Somebody's browser: opens pages, fills in forms, stops where the partner's own pages begin."""
+    """A person's browser: opens pages, fills in forms, and stops at addresses of the partner."""
 
     session: requests.Session = field(default_factory=requests.Session)
     page: requests.Response | None = None
@@ -60,7 +60,7 @@ class Browser:
 
 
 class RelyingParty:
-    """The partner, with nothing of ours but the issuer's address and its own registration."""
+    """The partner, which knows only the issuer's address and its own registration."""
 
     def __init__(self, issuer: str, client_id: str, secret: str | None) -> None:
         self.about = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
@@ -138,7 +138,9 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     assert about["sub"] == claims["sub"]
     assert about["organisation"]["name"].startswith("Oakhill School")
     assert about["estab_status"] == "unverified"
-    assert token["scope"] == "openid profile email organisation offline_access"  # data waits for our check
+    assert (
+        token["scope"] == "openid profile email organisation offline_access"
+    )  # school data is withheld until we have verified the school
 
     scene.becomes("verified")
     refreshed = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])

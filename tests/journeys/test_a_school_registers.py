@@ -19,14 +19,14 @@ SAM = JO | {"name": "Sam Smith", "email": "sam@willowbank.example"}
 
 @pytest.fixture
 def register_of_schools(work, settings):
-    """The fictional register; Willow Bank Primary School, 312/4567, is in it."""
+    """Import the fictional register, which has Willow Bank Primary School, 312/4567."""
     with work(), files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
         refresh.run(sample)
 
 
 @pytest.fixture
 def pending(work):
-    """Where a partner's request waits."""
+    """The address of a partner's pending request."""
     with work():
         return f"/oauth/authorize?client_id={a_client().id}&request_uri=urn:ietf:params:oauth:request_uri:abc"
 
@@ -42,7 +42,7 @@ def phone(new_browser):
 
 
 def finds(visitor, **fields):
-    """From the search to the details of the one school found."""
+    """Search for a school, and choose the only result; returns the page of details."""
     visitor.presses("search" if "q" in fields else "search-by-number", **fields)
     page = visitor.page
     choice = page.soup.find("input", {"name": "school"})

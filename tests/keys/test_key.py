@@ -41,7 +41,7 @@ def test_a_number_is_written_with_its_leading_zeros(work):
     with work():
         signing_input, good = next(
             signature for signature in iter(signed, None) if signature[1][32] == 0
-        )  # one of 256 begins with it
+        )  # so does one of 256 signatures
 
         assert verified(signing_input, good)
         assert not verified(signing_input, good[:32] + good[33:])

@@ -1,4 +1,4 @@
-"""What we sign, what we verify, and what partners see."""
+"""The keys that sign and verify, and those that are published."""
 
 import hmac
 import json
@@ -120,7 +120,7 @@ def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock
         with pytest.raises(ring.BadToken):
             ring.verify(token, typ="at+jwt", algs=("RS256",))
         checked.clear()
-        ring.forget()  # the keys are read again, and each may be another by then
+        ring.forget()  # the keys are read again, and may have changed
         ring.verify(token, typ="at+jwt")
         assert len(checked) == 1
         clock.move(timedelta(seconds=600))
@@ -140,7 +140,7 @@ def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
 
 
 class TestRefused:
-    """Every one of these is signed as well as its forger could."""
+    """Each forgery has the best signature that an attacker could make."""
 
     @pytest.fixture(autouse=True)
     def _work(self, work, clock):

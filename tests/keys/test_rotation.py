@@ -16,7 +16,7 @@ from idp.keys.cli import commands
 from idp.keys.models import SigningKey
 
 PUBLISH_BEFORE = 600
-LONGEST = 600 + 60 + 30  # a token's life, the skew, and how long a process may not know of the successor
+LONGEST = 600 + 60 + 30  # a token's lifetime, the clock skew, and the time until every process has read the new key
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A token that we join and sign ourselves is what joserfc would have made, and what it verifies."""
+"""A token of our own serialisation is equal to joserfc's, and joserfc verifies it."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_header_and_claims_are_written_as_joserfc_writes_them(alg, key):
 
 
 def test_an_es256_signature_has_its_full_length():
-    """A number below 2^248 is filled up with zeros (RFC 7518 §3.4): one in 128 signatures has such a number."""
+    """A number below 2^248 is padded with zeros (RFC 7518 §3.4); one in 128 signatures has such a number."""
     key = ECKey.generate_key("P-256")
     signatures = {len(compact_jws.sign({"alg": "ES256"}, {"n": n}, key).split(".")[2]) for n in range(600)}
     assert signatures == {86}

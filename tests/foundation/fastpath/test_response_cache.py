@@ -1,4 +1,4 @@
-"""Keys and metadata, as every partner's every host asks for them."""
+"""Cached responses: keys and metadata."""
 
 import pytest
 

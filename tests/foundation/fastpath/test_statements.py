@@ -126,7 +126,7 @@ def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
 
 
 def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(work):
-    """OpenTelemetry's instrumentation notes its span on the context before, and ends that span after."""
+    """OpenTelemetry's instrumentation stores its span on the context before a statement, and ends it afterwards."""
     before: list[str] = []
     after = []
     with work():
@@ -186,7 +186,7 @@ def restarted(app):
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as outside:
         outside.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
-        while outside.scalar(text(f"SELECT count(*) {others}")):  # they are told to end, and end soon after
+        while outside.scalar(text(f"SELECT count(*) {others}")):  # they end soon after the command
             pass
     yield
     engine.dispose()

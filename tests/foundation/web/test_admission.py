@@ -83,7 +83,7 @@ def signs_in(browser, **fields):
 
 @pytest.fixture
 def crowd(app, new_browser, hashing):
-    """As many people sign in as may wait, all blocked; `crowd()` unblocks them and returns their status codes."""
+    """As many people sign in as may wait, and all are blocked; `crowd()` unblocks them and returns their statuses."""
     count = HASHING + admission.MAX_HASHING_QUEUE
     browsers = [new_browser() for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
@@ -158,7 +158,7 @@ def test_a_form_that_cannot_be_parsed_is_left_out(web, crowd, body, kind):
 def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):
     monkeypatch.setattr(
         admission.ADMISSION.of(app).busy_page._refusals, "_logged_at", float("-inf")
-    )  # the test before has just logged
+    )  # the test before has just logged this
     for _ in range(3):
         signs_in(web, username="somebody@oakhill.example")
     logged = str([record.msg for record in caplog.records])

@@ -1,4 +1,4 @@
-"""What people type is checked kindly, kept as they typed it, and cleaned."""
+"""Contact fields: common forms are accepted, errors keep what was typed, and values are normalised."""
 
 import pytest
 from wtforms import EmailField, StringField, TelField
@@ -11,7 +11,7 @@ GOOD = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700
 
 
 class Contact(contact_fields.EmailForm):
-    """All of these fields."""
+    """A form with all contact fields."""
 
     name = StringField(filters=[contact_fields.one_line], validators=[contact_fields.person_name])
     email = EmailField(validators=[contact_fields.email_address])

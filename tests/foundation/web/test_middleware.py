@@ -54,7 +54,7 @@ def test_the_entry_of_our_outermost_proxy_is_used(remote_address, hops, sent, fr
 
 
 def test_with_forwarded_no_other_spelling_of_the_header_is_used(remote_address):
-    """`Forwarded` has no hyphen, so no name with an underscore becomes the same one on its way to us."""
+    """`Forwarded` has no hyphen, so no header with an underscore gets the same name in the WSGI environment."""
     forged = {"HTTP_X_FORWARDED_FOR": "6.6.6.6", "HTTP_X_REAL_IP": "6.6.6.6"}
 
     assert remote_address(1, "Forwarded", HTTP_FORWARDED="for=192.0.2.1", **forged) == "192.0.2.1"

@@ -30,7 +30,7 @@ def test_the_next_network_counts_by_itself(counted):
 
 
 def test_an_ipv4_address_counts_the_same_however_it_is_written(counted):
-    """A server that listens on both sees the mapped form (RFC 4291 §2.5.5.2)."""
+    """A server for IPv4 and IPv6 sees the mapped form (RFC 4291 §2.5.5.2)."""
     assert counted("::ffff:192.0.2.1") == counted("192.0.2.1")
     assert counted("::ffff:192.0.2.1") != counted("::ffff:192.0.2.2")
 
