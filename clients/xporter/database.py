@@ -88,7 +88,7 @@ class Database:
         begin = "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         in_transaction = self.is_sqlite or not one_statement
         snapshot = self._snapshots.take()
-        is_sound = False
+        is_usable = False
         try:
             if in_transaction:
                 snapshot.execute(begin)
@@ -97,9 +97,9 @@ class Database:
             finally:
                 if in_transaction:
                     snapshot.execute("ROLLBACK")
-                is_sound = True
+                is_usable = True
         finally:
-            self._snapshots.release(snapshot, is_sound=is_sound)
+            self._snapshots.release(snapshot, is_usable=is_usable)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -141,7 +141,7 @@ class Snapshot:
         self.connection.execute(text)
 
     @property
-    def is_sound(self) -> bool:
+    def is_usable(self) -> bool:
         """Whether the server has not ended it: then there would be something to read, though nothing was asked."""
         return self._arrived is None or not (self.connection.closed or self._arrived.poll(0))
 
@@ -162,7 +162,7 @@ class _Snapshots:
                     snapshot = self._idle.pop()
                 except IndexError:  # another thread was first
                     break
-                if snapshot.is_sound:
+                if snapshot.is_usable:
                     return snapshot
                 snapshot.connection.close()
             return Snapshot(self._engine)
@@ -170,10 +170,10 @@ class _Snapshots:
             self._places.release()
             raise
 
-    def release(self, snapshot: Snapshot, *, is_sound: bool) -> None:
+    def release(self, snapshot: Snapshot, *, is_usable: bool) -> None:
         """Keep it for the next; close it unless its transaction was ended."""
         try:
-            if is_sound:
+            if is_usable:
                 self._idle.append(snapshot)
             else:
                 snapshot.connection.close()

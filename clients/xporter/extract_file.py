@@ -126,7 +126,7 @@ class ExtractFile:
                     if size > len(b"\r\n") or not raw.isspace():
                         yield number, raw
         except (OSError, EOFError, zlib.error) as error:
-            raise _Unreadable(number + 1, f"The file is not sound gzip ({type(error).__name__}).") from None
+            raise _Unreadable(number + 1, f"The file is not valid gzip ({type(error).__name__}).") from None
         if number == 0:
             raise _Unreadable(1, "The file is empty.")
 

@@ -124,10 +124,10 @@ class ChangedMeanwhile:
         self._patch, self._parts, self._secret = monkeypatch, parts, link.rpartition("/")[2]
 
     def after(self, module, name):
-        sound = getattr(module, name)
+        original = getattr(module, name)
 
         def and_then(*args, **named):
-            result = sound(*args, **named)
+            result = original(*args, **named)
             resets.choose(self._parts.database, self._secret, NEW)
             return result
 

@@ -144,8 +144,8 @@ def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) 
     def made(client_id: str = "conf-basic-1", **overrides: Any) -> RelyingParty:
         always = {"response_mode": response_mode} if response_mode else {}
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
-        sound = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
-        return RelyingParty(provider, prepared.clients[client_id], **{**sound, **overrides})
+        defaults = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
+        return RelyingParty(provider, prepared.clients[client_id], **{**defaults, **overrides})
 
     return made
 
@@ -162,8 +162,8 @@ def a_fapi_client(provider: Provider, prepared: Prepared, signers: dict[str, Any
     """`a_fapi_client("conf-fapi-1", scope="openid")` is the client of that name, with a new key to bind tokens to."""
 
     def made(client_id: str, **overrides: Any) -> FapiClient:
-        sound = {"redirect_uri": f"{prepared.suite}/callback", "signer": signers[client_id]}
-        return FapiClient(provider, prepared.clients[client_id], **{**sound, **overrides})
+        defaults = {"redirect_uri": f"{prepared.suite}/callback", "signer": signers[client_id]}
+        return FapiClient(provider, prepared.clients[client_id], **{**defaults, **overrides})
 
     return made
 
@@ -173,12 +173,12 @@ def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.R
     """`register(client_name="x")` registers a client as the suite does, with its initial access token or another."""
 
     def sent(token: str = prepared.initial_token, /, **overrides: Any) -> requests.Response:
-        sound = {
+        defaults = {
             "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
             "redirect_uris": [f"{prepared.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
             "contacts": ["certification@openid.example"],
         }  # fmt: skip
-        metadata = {name: value for name, value in {**sound, **overrides}.items() if value is not None}
+        metadata = {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
         authorised = {"Authorization": f"Bearer {token}"}
         url = provider.metadata["registration_endpoint"]
         return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
@@ -211,9 +211,9 @@ def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepa
     """`registered(accepted_mis=…)` is another client of the provider, by default without PKCE."""
 
     def made(**overrides: Any) -> RelyingParty:
-        sound = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
+        defaults = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
         with transaction(served[0]):
-            client = factories.a_client(**{**sound, **overrides})
+            client = factories.a_client(**{**defaults, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])
 

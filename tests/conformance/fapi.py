@@ -20,7 +20,7 @@ from tests.conformance import conditions
 from tests.conformance.relying_party import RelyingParty, SignedIn
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-SOUND: Any = object()
+DEFAULT: Any = object()
 """Stands for the default assertion or proof; "" leaves it out."""
 
 Key = RSAKey | ECKey
@@ -41,7 +41,7 @@ def hashed(text: str) -> str:
 class FapiClient(RelyingParty):
     """`signer` is the private key of its registration; its tokens are bound to `key`."""
 
-    signer: Key = SOUND
+    signer: Key = DEFAULT
     key: Key = field(default_factory=lambda: ECKey.generate_key("P-256"))
     scope: str = "openid"
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -57,23 +57,23 @@ class FapiClient(RelyingParty):
 
     def request(self, **overrides: str | None) -> dict[str, str]:
         """The parameters of a valid request to push; without `openid` it has no nonce."""
-        sound = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
+        defaults = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
         if "openid" not in self.scope.split():
-            sound["nonce"] = None  # type: ignore[assignment]
-        return super().request(**{**sound, **overrides})
+            defaults["nonce"] = None  # type: ignore[assignment]
+        return super().request(**{**defaults, **overrides})
 
     # Assertions and proofs
 
     def assertion(self, *, alg: str | None = None, key: Key | None = None, **overrides: Any) -> str:
         """A valid client assertion (RFC 7523 §3) with these changes; None leaves a claim out."""
         now = clock.timestamp()
-        sound = {
+        defaults = {
             "iss": self.id, "sub": self.id, "aud": self.provider.issuer, "jti": secrets.token_urlsafe(16),
             "iat": now, "nbf": now, "exp": now + 60,
         }  # fmt: skip
         key = key or self.signer
         public_key = key.as_dict(private=False)
-        return signed(key, alg or public_key["alg"], {"kid": public_key["kid"]}, {**sound, **overrides})
+        return signed(key, alg or public_key["alg"], {"kid": public_key["kid"]}, {**defaults, **overrides})
 
     def proof(
         self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str | None = None,
@@ -82,13 +82,13 @@ class FapiClient(RelyingParty):
         """A valid DPoP proof (RFC 9449 §4.2) with these changes; None leaves a claim or a header member out."""
         key = key or self.key
         alg = alg or ("ES256" if isinstance(key, ECKey) else "PS256")
-        sound = {
+        defaults = {
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": clock.timestamp(),
             "ath": hashed(token) if token else None,
         }  # fmt: skip
         header_members = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
         present = {name: value for name, value in header_members.items() if value is not None}
-        return signed(key, alg, present, {**sound, **overrides})
+        return signed(key, alg, present, {**defaults, **overrides})
 
     @property
     def jkt(self) -> str:
@@ -98,13 +98,19 @@ class FapiClient(RelyingParty):
     # The back channel
 
     def posts(
-        self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND, accept: str = "*/*"
+        self,
+        endpoint: str,
+        form: dict[str, Any],
+        *,
+        assertion: str = DEFAULT,
+        proof: str = DEFAULT,
+        accept: str = "*/*",
     ) -> requests.Response:
         """Send a form as this client, with a new proof to the token endpoint; `proof` replaces it, "" leaves it out."""
         url = self.provider.metadata[f"{endpoint}_endpoint"]
-        if proof is SOUND:
+        if proof is DEFAULT:
             proof = self.proof("POST", url) if endpoint == "token" else ""
-        if assertion is SOUND:
+        if assertion is DEFAULT:
             assertion = self.assertion()
         proven = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion} if assertion else {}
         sent = {"client_id": self.id, **proven, **form}
@@ -112,12 +118,12 @@ class FapiClient(RelyingParty):
         return self.provider.post(endpoint, {name: value for name, value in sent.items() if value is not None}, headers)
 
     def redeems(self, code: str, **overrides: Any) -> requests.Response:
-        sound = {
+        defaults = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
         how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
-        return self.posts("token", {**sound, **overrides}, **how)
+        return self.posts("token", {**defaults, **overrides}, **how)
 
     def refreshes(self, token: str, **overrides: Any) -> requests.Response:
         how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
@@ -125,7 +131,7 @@ class FapiClient(RelyingParty):
 
     # Pushing
 
-    def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **overrides: str | None) -> requests.Response:
+    def pushes(self, *, assertion: str = DEFAULT, proof: str = DEFAULT, **overrides: str | None) -> requests.Response:
         """Send a request to the PAR endpoint (RFC 9126 §2.1); parameters beside a request object are sent outside of
         it.
         """
@@ -152,10 +158,10 @@ class FapiClient(RelyingParty):
         parameters: dict[str, Any] = dict(self.request() if sent is None else sent)
         if "claims" in parameters:
             parameters["claims"] = json.loads(parameters["claims"])
-        sound = {"iss": self.id, "aud": self.provider.issuer, "iat": now, "nbf": now, "exp": now + 300}
+        defaults = {"iss": self.id, "aud": self.provider.issuer, "iat": now, "nbf": now, "exp": now + 300}
         public_key = key.as_dict(private=False)
         header = {"typ": "oauth-authz-req+jwt", "kid": public_key["kid"]}
-        return signed(key, alg or public_key["alg"], header, {**parameters, **sound, **overrides})
+        return signed(key, alg or public_key["alg"], header, {**parameters, **defaults, **overrides})
 
     def pushed(self, **overrides: Any) -> str:
         """The `request_uri` of a request that was accepted."""
@@ -179,11 +185,11 @@ class FapiClient(RelyingParty):
     # The resource
 
     def reads(
-        self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = SOUND, **headers: str
+        self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = DEFAULT, **headers: str
     ):
         """The resource by GET, with the token in the header; `proof` may be several."""
         url = self.uses
-        if proof is SOUND:
+        if proof is DEFAULT:
             proof = self.proof("GET", url, token=access_token)
         sent = {"Authorization": f"{scheme} {access_token}", **({"DPoP": proof} if proof else {}), **headers}
         return self.provider.http.get(url, headers=sent, timeout=20)

@@ -78,12 +78,12 @@ class RelyingParty:
         """The parameters of a valid authorization request with these changes; None leaves one out. Stored as
         `last_request`.
         """
-        sound = {
+        defaults = {
             "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": "openid",
             "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
             **self.always,
         }  # fmt: skip
-        self.last_request = {name: value for name, value in {**sound, **overrides}.items() if value is not None}
+        self.last_request = {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
         return self.last_request
 
     def asks(self, **overrides: str | None) -> str:
@@ -149,8 +149,8 @@ class RelyingParty:
 
     def redeems(self, code: str, **overrides: str | None) -> requests.Response:
         """Redeem a code at the token endpoint."""
-        sound = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
-        return self.posts("token", {**sound, **overrides})
+        defaults = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
+        return self.posts("token", {**defaults, **overrides})
 
     def refreshes(self, token: str, **overrides: str | None) -> requests.Response:
         """Use a refresh token at the token endpoint."""

@@ -76,10 +76,10 @@ def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
 
 @spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
 def test_redirect_uri(browser, client):
-    sound = client.redirect_uri
+    valid = client.redirect_uri
     is_a_page(browser, client.asks(redirect_uri=None), "redirect_uri")
-    is_a_page(browser, client.asks() + f"&redirect_uri={quote_plus(sound)}", "redirect_uri")
-    for uri in (f"{sound}/", f"{sound}?x=1", sound.upper(), f"{sound}#x", "javascript:alert(1)", "https://x.example"):
+    is_a_page(browser, client.asks() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
+    for uri in (f"{valid}/", f"{valid}?x=1", valid.upper(), f"{valid}#x", "javascript:alert(1)", "https://x.example"):
         is_a_page(browser, client.asks(redirect_uri=uri), "redirect_uri")
 
 
@@ -110,17 +110,17 @@ def test_pushing(browser, a_client):
 def test_request_objects(browser, registered, signers):
     key = signers["conf-fapi-2"]
     client = registered(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
-    sound = {"iss": client.id, "aud": client.provider.issuer, "exp": now() + 60, **client.request(prompt="none")}
+    valid = {"iss": client.id, "aud": client.provider.issuer, "exp": now() + 60, **client.request(prompt="none")}
     wrong = (
         {"iss": "x"}, {"iss": None}, {"aud": "https://x.example"}, {"aud": None}, {"exp": now() - 120},
         {"nbf": now() + 120}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
         {"client_id": "x"},
     )  # fmt: skip
-    objects = [signed(key, "ES256", {}, sound | request_object) for request_object in wrong]
-    objects += [f"{segment({'alg': 'none'})}.{segment(sound)}.", "x", signed(key, "ES256", {}, sound)[:-4] + "AAAA"]
+    objects = [signed(key, "ES256", {}, valid | request_object) for request_object in wrong]
+    objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
         is_told(client, browser, "invalid_request_object", request=request_object)
-    good = client.asks(request=signed(key, "ES256", {}, {**sound, "state": "within"}), state="within")
+    good = client.asks(request=signed(key, "ES256", {}, {**valid, "state": "within"}), state="within")
     client.is_refused(browser.opens(good), "login_required")
 
 

@@ -91,11 +91,11 @@ def standing_in(*, has_tenants: bool = True) -> Iterator[StandingIn]:
     @app.get("/.well-known/openid-configuration")
     def metadata() -> Response:
         url = provider.url
-        sound = {
+        valid = {
             "issuer": provider.issuer, "authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token",
             "jwks_uri": f"{url}/keys",
         }  # fmt: skip
-        return jsonify(sound | provider.metadata)
+        return jsonify(valid | provider.metadata)
 
     @app.get("/keys")
     def keys() -> Response:

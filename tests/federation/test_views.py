@@ -226,7 +226,7 @@ def logged(caplog):
 
 
 class TestFaults:
-        """No one is signed in, the page explains the fault, the log has the reason, and the status is never 500."""
+    """No one is signed in, the page explains the fault, the log has the reason, and the status is never 500."""
 
     @pytest.fixture
     def linked(self, both, account, link):

@@ -24,7 +24,9 @@ _DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
 
 def check(response: Any, registered: Collection[str] = (), secrets: Collection[str] = ()) -> None:
-    """It is no 5xx, redirects to us or a `registered` URI alone, has a body of its type, and none of the `secrets`."""
+    """Check a response: no 5xx, redirects only to us or a `registered` URI, a body of its type, and none of the
+    `secrets`.
+    """
     assert response.status_code < 500, (response.status_code, response.text)
     if (location := response.headers.get("Location")) is not None:
         _check_location(location, registered)
@@ -64,7 +66,7 @@ def _check_location(location: str, registered: Collection[str]) -> None:
 
 def _check_body(response: Any) -> None:
     if response.mimetype in {"application/json", "application/problem+json"}:
-        if response.data:  # none to HEAD
+        if response.data:  # no body in a response to HEAD
             body = json.loads(response.data, parse_constant=_reject_constant)
             if isinstance(body, dict) and "error" in body:
                 assert _DESCRIPTION.fullmatch(body.get("error_description", "")), body
@@ -91,7 +93,7 @@ class LogRecorder(logging.Handler):
         self.lines.append(self.format(record))
 
     def check(self, secrets: Collection[str]) -> None:
-        """Since the last check no traceback has been logged, and none of the `secrets`."""
+        """Check that since the last call no traceback has been logged, and none of the `secrets`."""
         lines, self.lines = self.lines, []
         assert not [line for line in lines if "Traceback" in line], lines
         leaking = [line for line in lines for secret in secrets if secret in line]

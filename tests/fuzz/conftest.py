@@ -1,4 +1,4 @@
-"""One application and one small world for each file of fuzzers: nothing is put back between examples."""
+"""One application with a few rows for each file of fuzzers; the database is not restored between examples."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials",
 
 
 @dataclass(repr=False)
-class Ground:
+class FuzzTarget:
     """A school whose owner is signed in at `web`, and clients of every kind."""
 
     app: Any
@@ -37,17 +37,17 @@ class Ground:
     signer: signing.Signer
     initial_token: str
     tokens: dict[str, Any]
-    """What the partner was given once, for good."""
+    """The token response of the partner, made once."""
     registration: dict[str, Any]
     session: str
-    """What the cookie of `web` holds that says who is signed in."""
+    """The value of the session cookie of `web`."""
 
     def _repr_pretty_(self, printer: Any, _cycle: Any) -> None:
-        printer.text("ground")  # of what Hypothesis tells, it would be most
+        printer.text("target")  # its full text would be most of Hypothesis's output
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no answer may hold, because none that is fuzzed is the answer to it; nor may the log."""
+        """Secrets that no response may contain, since no fuzzed request is entitled to them; nor may the log."""
         tokens = (self.tokens["access_token"], self.tokens["refresh_token"])
         own = (self.registration["client_secret"], self.initial_token, self.session)
         return (str(self.partner.secret), factories.PASSWORD, *tokens, *own)
@@ -57,13 +57,13 @@ class Ground:
         return a_browser(self.app, self.settings)
 
     def code(self) -> str:
-        """A code that nobody has redeemed."""
+        """A new code, not redeemed."""
         return authorised(self.web, self.partner, self.username)["code"]
 
 
 @pytest.fixture(scope="module")
 def fresh(built, databases) -> Iterator[Callable[[], Any]]:
-    """The database as at the start, once for the file; `with fresh() as session:` is one request's worth."""
+    """Restores the database once for the file; `with fresh() as session:` is a transaction, like `work`."""
     databases.restore(built)
     forget(built)
 
@@ -77,7 +77,7 @@ def fresh(built, databases) -> Iterator[Callable[[], Any]]:
 
 
 @pytest.fixture(scope="module")
-def ground(fresh, built, settings) -> Iterator[Ground]:
+def target(fresh, built, settings) -> Iterator[FuzzTarget]:
     with fresh() as session:
         username = factories.an_administrator().username
         partner = Partner(factories.a_client(grant_types=GRANTS, client_scopes=frozenset({"schools.list"})).id)
@@ -94,7 +94,7 @@ def ground(fresh, built, settings) -> Iterator[Ground]:
     with recorded_log() as log:
         code = authorised(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
-        yield Ground(
+        yield FuzzTarget(
             built, settings, web, fresh, log, username, partner, signer, initial, tokens, registration,
             web.get_cookie(security.cookie_name(settings, "session")).value,
         )  # fmt: skip
@@ -106,7 +106,7 @@ class Tally:
     tried = 0
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)  # within Hypothesis's own, which collects for its statistics
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside Hypothesis's own wrapper, which collects for its statistics
 def pytest_runtest_call():
     limit: Any = collector.value
 
@@ -120,9 +120,8 @@ def pytest_runtest_call():
 
 
 def pytest_collection_modifyitems(config, items):
-    """For long, in another order each time: what is last in its file must not be what is always cut short.
-
-    What is sound comes first: a fuzzer may spend it.
+    """In long runs, shuffle the fuzzers, so that it is not always the same one that is cut short at the end. Ordinary
+    tests come first, because a fuzzer may use up what they need.
     """
     if CHOSEN == "long":
         random.Random(config.getoption("--hypothesis-seed")).shuffle(items)

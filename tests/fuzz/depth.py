@@ -1,7 +1,8 @@
-"""How long the fuzzers try: briefly, and the same each time, in the suite; for long, and differently, by `make fuzz`.
+"""How many examples the fuzzers try: few, and the same each time, in the suite; many, and different ones, by `make
+fuzz`.
 
-The profile is the environment's `HYPOTHESIS_PROFILE`. It is put on each test by `deep`, and never made the default,
-because that would be the default of every other test too.
+The environment's `HYPOTHESIS_PROFILE` names the profile. `deep` applies it to single tests: a default profile would
+apply to all other tests too.
 """
 
 import os
@@ -19,6 +20,8 @@ CHOSEN = os.environ.get("HYPOTHESIS_PROFILE", "short")
 
 
 def deep(share: float = 1.0) -> settings:
-    """The chosen profile, with `share` of its examples: less for what is slow, more for what is quick."""
+    """The chosen profile, with its number of examples multiplied by `share`: below 1 for slow tests, above 1 for quick
+    ones.
+    """
     chosen = settings.get_profile(CHOSEN)
     return settings(chosen, max_examples=max(2, int(chosen.max_examples * share)))

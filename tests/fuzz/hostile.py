@@ -1,4 +1,4 @@
-"""What a hostile caller sends: sound requests, and what becomes of them when somebody tampers."""
+"""Requests of a hostile caller: valid requests, changed in random ways."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from hypothesis import strategies as st
 
 CANARY = "<zq9>"
-"""Never to be seen like this on a page."""
+"""A text that no page may contain unescaped."""
 EVIL = "https://evil.example/cb"
 FORM = "application/x-www-form-urlencoded"
 Pairs = tuple[tuple[str, str], ...]
@@ -42,17 +42,17 @@ TYPES = (
 )  # fmt: skip
 
 odd = st.one_of(st.sampled_from(ODD), st.text(max_size=30))
-"""Text that a parser may stumble on."""
+"""Texts that parsers may handle wrongly."""
 header = st.one_of(
     st.sampled_from(AUTHORIZATIONS), st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=40)
 )
-"""A header's value, as far as HTTP lets it pass."""
+"""The value of a header, without characters that HTTP forbids."""
 _leaf = st.one_of(
     st.none() | st.booleans(), odd, st.floats(),
     st.sampled_from([0, -1, 2**63, 10**400, -(10**400), 1e308, float("nan"), float("inf"), float("-inf")]),
 )  # fmt: skip
 anything = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd, inner, max_size=3))
-"""Whatever JSON can say, and what Python's JSON can say besides."""
+"""Any JSON value, and the values that only Python's JSON parser accepts."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _encoded(pairs: Pairs) -> str:
 
 @st.composite
 def tampered(draw: st.DrawFn, sent: Sent) -> Sent:
-    """`sent`, changed in up to three ways."""
+    """`sent` with up to three changes."""
     ways = draw(st.lists(st.sampled_from(_WAYS), min_size=1, max_size=3))
     for way in ways:
         sent = way(draw, sent)
@@ -124,7 +124,7 @@ def _mistype(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 def _spoil(draw: st.DrawFn, sent: Sent) -> Sent:
-    """Something odd before, within or behind a sound value."""
+    """A valid value with an odd text before, within or after it."""
 
     def change(pairs: list[tuple[str, str]]) -> Pairs:
         if pairs:
@@ -143,7 +143,7 @@ def _add(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 def _elsewhere(draw: st.DrawFn, sent: Sent) -> Sent:
-    """Query and body change places, or are both."""
+    """Swap query and body, or send the parameters in both."""
     both = draw(st.booleans())
     return replace(sent, query=sent.query + sent.form, form=sent.form if both else ())
 

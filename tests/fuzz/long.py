@@ -1,6 +1,5 @@
-"""The fuzzers for as long as one likes: `make fuzz MINUTES=60`. Each file has its share of the time, in rounds.
-
-Each round has a seed of its own, which is told, so that what was found can be found again by the command shown.
+"""Run the fuzzers for a given time: `make fuzz MINUTES=60`. Each file has an equal share of the time, in rounds. Each
+round has its own seed, which is printed with the command that repeats it.
 """
 
 import os
@@ -14,13 +13,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LAST = 30.0
-"""Seconds that a round may go on when its file's time is up, so that what it is on to can be told."""
+"""Seconds that a round may continue after its file's time is up, to report a failure that it is examining."""
 ENOUGH = 10
-"""Rounds that found something, of one file: the next would find it again."""
+"""The number of failed rounds after which a file is not continued: the next would probably fail in the same way."""
 
 
 def main(minutes: float) -> int:
-    """Fuzz; how many rounds found something. What one file takes too long, those after it have less."""
+    """Run all files; returns the number of failed rounds. Files after one that takes too long have less time."""
     tests, until = sorted(HERE.glob("test_*.py")), time.monotonic() + minutes * 60
     failures = tried = 0
     for number, test in enumerate(tests):
@@ -36,34 +35,36 @@ def main(minutes: float) -> int:
 
 
 def _fuzzed(test: Path, until: float) -> tuple[int, int, int]:
-    """Rounds of one file until its time is up, one at least: examples, rounds that found something, rounds."""
+    """Run rounds of one file until its time is up, at least one; returns the numbers of examples, failed rounds, and
+    rounds.
+    """
     examples = failed = rounds = 0
     while rounds == 0 or (time.monotonic() < until and failed < ENOUGH):
         rounds += 1
-        tried, is_sound = _round(test, secrets.randbelow(2**32), max(0.0, until - time.monotonic()) + LAST)
-        examples, failed = examples + tried, failed + (not is_sound)
+        tried, passed = _round(test, secrets.randbelow(2**32), max(0.0, until - time.monotonic()) + LAST)
+        examples, failed = examples + tried, failed + (not passed)
     return examples, failed, rounds
 
 
 def _round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
-    """One run of a file, ended when its time is up: how many examples it tried, and whether it found nothing."""
+    """Run a file once, and end it when its time is up; returns the number of examples, and whether all passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--show-capture=no", "-p", "no:cacheprovider"]
     command += [f"--hypothesis-seed={seed}", os.path.relpath(test)]
     environment = os.environ | {"HYPOTHESIS_PROFILE": "long"}
     run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         output, _ = run.communicate(timeout=seconds)
-        is_sound = run.returncode == 0
+        passed = run.returncode == 0
     except subprocess.TimeoutExpired:
-        output, is_sound = _ended(run), True
-    if not is_sound:
+        output, passed = _ended(run), True
+    if not passed:
         print(f"{output}\nAgain: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
     tally = re.search(r"^(\d+) examples$", output, re.MULTILINE)
-    return int(tally[1]) if tally else 0, is_sound
+    return int(tally[1]) if tally else 0, passed
 
 
 def _ended(run: subprocess.Popen[str]) -> str:
-    """Interrupt a round, as Ctrl-C would; what it had to say."""
+    """Interrupt a round, as Ctrl-C does; returns its output."""
     run.send_signal(signal.SIGINT)
     try:
         return run.communicate(timeout=LAST)[0]

@@ -12,114 +12,114 @@ from idp.outbox.models import Message
 from idp.signin import operators
 from idp.signin.code_accounts import OPERATORS
 from tests import factories
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.pages import OWN, Opened, an_email, form, local
 from tests.oidc.support import follow
 from tests.onboarding.visitor import Page
 
 
-def details(ground: Ground) -> Opened:
-    """Name, address and number."""
-    with ground.work():
+def details(target: FuzzTarget) -> Opened:
+    """The form with name, address and number."""
+    with target.work():
         school = factories.a_school().id
     fields = {"name": "Jo Bloggs", "email": an_email(), "mobile": "07700 900123", "declaration": "y"}
-    return form(ground.browser(), f"/register/details?school={school}", "sign-up", **fields)
+    return form(target.browser(), f"/register/details?school={school}", "sign-up", **fields)
 
 
-def _registering(ground: Ground) -> tuple[Any, Any, str]:
-    """A browser, the page that asks to check the mail, and the path of the mail's link."""
-    web, sent = details(ground)
+def _registering(target: FuzzTarget) -> tuple[Any, Any, str]:
+    """A browser, the page "Check your e-mail", and the path of the link in the mail."""
+    web, sent = details(target)
     page = follow(web, sent.by(web))
-    return web, page, _mailed(ground, dict(sent.form)["email"])
+    return web, page, _mailed(target, dict(sent.form)["email"])
 
 
-def _mailed(ground: Ground, email: str) -> str:
-    with ground.work() as session:
+def _mailed(target: FuzzTarget, email: str) -> str:
+    with target.work() as session:
         newest = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
         texts = [post.unseal(row).text for row in newest]
     return local(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
 
 
-def resend(ground: Ground) -> Opened:
-    """The mail once more."""
-    web, page, _ = _registering(ground)
+def resend(target: FuzzTarget) -> Opened:
+    """The form that sends the mail again."""
+    web, page, _ = _registering(target)
     return form(web, page, "resend")
 
 
-def correct(ground: Ground) -> Opened:
-    """Or to another address."""
-    web, page, _ = _registering(ground)
+def correct(target: FuzzTarget) -> Opened:
+    """The form that sends the mail to another address."""
+    web, page, _ = _registering(target)
     return form(web, page, "correct", email=an_email())
 
 
-def verify(ground: Ground) -> Opened:
-    """The link in the mail."""
-    web, _, link = _registering(ground)
+def verify(target: FuzzTarget) -> Opened:
+    """The form behind the link in the mail."""
+    web, _, link = _registering(target)
     return form(web, link, "verify")
 
 
-def not_me(ground: Ground) -> Opened:
-    """The link in a mail that somebody else caused."""
-    return form(ground.browser(), _registering(ground)[2], "not-me")
+def not_me(target: FuzzTarget) -> Opened:
+    """The form behind a link by which a person says that they did not ask for the mail."""
+    return form(target.browser(), _registering(target)[2], "not-me")
 
 
-def another_link(ground: Ground) -> Opened:
-    """A link that does not work any more."""
-    web, page, link = _registering(ground)
+def another_link(target: FuzzTarget) -> Opened:
+    """The form that asks for a new link, in place of one that was superseded."""
+    web, page, link = _registering(target)
     _, sent = form(web, page, "correct", email=an_email())
     sent.by(web)
     return form(web, web.get(link), "new-link")
 
 
-def sign_up(ground: Ground) -> Opened:
-    """The form again, the address verified."""
-    web, sent = verify(ground)
+def sign_up(target: FuzzTarget) -> Opened:
+    """The form that signs up, after the address was verified."""
+    web, sent = verify(target)
     return form(web, follow(web, sent.by(web)), "sign-up", declaration="y")
 
 
-def own_password(ground: Ground) -> Opened:
-    """A password of one's own in place of the one shown."""
-    web, sent = sign_up(ground)
+def own_password(target: FuzzTarget) -> Opened:
+    """The form in which a person chooses another password than the one shown."""
+    web, sent = sign_up(target)
     return form(web, sent.by(web), "own-password", password=OWN)
 
 
 # Our staff
 
 
-def add_school(ground: Ground) -> Opened:
-    """A further school for a person who is signed in."""
-    with ground.work():
+def add_school(target: FuzzTarget) -> Opened:
+    """The form in which a signed-in person registers a further school."""
+    with target.work():
         school, email = factories.a_school().id, an_email()
         factories.an_administrator(email=email, username=email.partition("@")[0])
-    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
+    web, sent = form(target.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
     sent.by(web)
     return form(web, f"/register/add?school={school}", "add-school", declaration="y")
 
 
-def set_up(ground: Ground) -> Opened:
-    """The first button of an operator's link."""
-    with ground.work():
+def set_up(target: FuzzTarget) -> Opened:
+    """The first form behind an operator's link."""
+    with target.work():
         link = local(operators.add("Sam", an_email())[1])
-    return form(ground.browser(), link, "begin")
+    return form(target.browser(), link, "begin")
 
 
-def finish_set_up(ground: Ground) -> Opened:
-    """Password and app."""
-    web, sent = set_up(ground)
+def finish_set_up(target: FuzzTarget) -> Opened:
+    """The second form behind that link, with password and app."""
+    web, sent = set_up(target)
     page = sent.by(web)
     seed = Page(page).value("seed").replace(" ", "")
     return form(web, page, "finish", password=OWN, code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 
-def operator_sign_in(ground: Ground) -> Opened:
-    """With what nobody has."""
+def operator_sign_in(target: FuzzTarget) -> Opened:
+    """The operators' sign-in form, with credentials that do not exist."""
     fields = {"email": an_email(), "password": OWN, "code": "123456"}
-    return form(ground.browser(), "/operate/sign-in", "sign-in", **fields)
+    return form(target.browser(), "/operate/sign-in", "sign-in", **fields)
 
 
-def an_operator(ground: Ground) -> Any:
+def an_operator(target: FuzzTarget) -> Any:
     """An operator's browser, signed in."""
-    with ground.work() as session:
+    with target.work() as session:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
         operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN), clock.now()
@@ -128,12 +128,12 @@ def an_operator(ground: Ground) -> Any:
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())
     fields = {"email": email, "password": OWN, "code": code}
-    web, sent = form(ground.browser(), "/operate/sign-in", "sign-in", **fields)
+    web, sent = form(target.browser(), "/operate/sign-in", "sign-in", **fields)
     assert sent.by(web).status_code == 303
     return web
 
 
-FORMS: dict[str, Callable[[Ground], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
     step.__name__.replace("_", " "): step
     for step in (
         details, resend, correct, verify, not_me, another_link, sign_up, own_password, add_school, set_up,

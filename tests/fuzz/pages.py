@@ -1,4 +1,4 @@
-"""Every page with a form, opened by somebody for whom it is, and the form as its button would send it.
+"""Every page with a form, opened by a person who may see it, and the form as its button would send it.
 
 Those of people who have no account yet, and of our staff, are in `newcomers`; those of second steps in `second_steps`.
 """
@@ -20,7 +20,7 @@ from idp.sharing import authorise
 from idp.signin import email_change, reset, undo_changes
 from idp.signin.models import Guesses, PasswordReset
 from tests import factories
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.hostile import Sent
 from tests.oidc.devices import GRANT, Device, enter
 from tests.oidc.support import Partner, authorised, follow
@@ -32,7 +32,7 @@ OWN = "wobbly kettle sings at dusk"
 _numbers = count(1)
 
 Opened = tuple[Any, Sent]
-"""A browser, and what pressing the button there sends."""
+"""A browser, and the request that pressing the button sends."""
 
 
 def form(web: Any, opened: Any, button: str, **values: str) -> Opened:
@@ -50,193 +50,193 @@ def local(address: str) -> str:
 
 
 def an_email() -> str:
-    """An address that nobody has yet."""
+    """An e-mail address without an account."""
     return f"somebody{next(_numbers)}@oakhill.example"
 
 
-def _client(ground: Ground, **overrides: Any) -> Partner:
-    with ground.work():
+def _client(target: FuzzTarget, **overrides: Any) -> Partner:
+    with target.work():
         return Partner(factories.a_client(**overrides).id)
 
 
 # Signing in and out
 
 
-def sign_in(ground: Ground) -> Opened:
-    """With a partner waiting."""
-    _forget_guesses(ground)
-    web = ground.browser()
-    return form(web, ground.partner.link(), "sign-in", username=ground.username, password=factories.PASSWORD)
+def sign_in(target: FuzzTarget) -> Opened:
+    """The sign-in form on the way to a partner."""
+    _forget_guesses(target)
+    web = target.browser()
+    return form(web, target.partner.link(), "sign-in", username=target.username, password=factories.PASSWORD)
 
 
-def sign_out(ground: Ground) -> Opened:
-    """Of a person who signed in for that."""
-    return form(_somebody(ground)[0], "/sign-out", "sign-out")
+def sign_out(target: FuzzTarget) -> Opened:
+    """The form that signs out, of a person who is signed in for it."""
+    return form(_somebody(target)[0], "/sign-out", "sign-out")
 
 
-def log_out(ground: Ground) -> Opened:
-    """As a client asks."""
-    return form(_somebody(ground)[0], f"/oauth/logout?client_id={ground.partner.id}", "confirm-logout")
+def log_out(target: FuzzTarget) -> Opened:
+    """The question whether to sign out, after a client's valid request."""
+    return form(_somebody(target)[0], f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
 
 
-def log_out_anyway(ground: Ground) -> Opened:
-    """As a client asks badly."""
-    return form(_somebody(ground)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
+def log_out_anyway(target: FuzzTarget) -> Opened:
+    """The question whether to sign out, after a client's invalid request."""
+    return form(_somebody(target)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
 
 
-def _forget_guesses(ground: Ground) -> None:
-    """The clock stands still, and what was locked would stay so."""
-    with ground.work() as session:
+def _forget_guesses(target: FuzzTarget) -> None:
+    """Delete the counts of wrong guesses: the clock is stopped, so a locked account would stay locked."""
+    with target.work() as session:
         session.query(Guesses).delete()
 
 
-def _somebody(ground: Ground, **overrides: Any) -> tuple[Any, str]:
-    """Another school's owner, signed in at a browser of their own, and their name."""
-    with ground.work():
+def _somebody(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
+    """The owner of another school, signed in with a browser of their own, and their username."""
+    with target.work():
         username = factories.an_administrator(**overrides).username
-    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert sent.by(web).status_code == 303
     return web, username
 
 
-# What partners ask
+# Requests of partners
 
 
-def consent(ground: Ground) -> Opened:
+def consent(target: FuzzTarget) -> Opened:
     """The authorisation page."""
-    link = _client(ground).link()
-    return form(ground.web, link, "allow", authority="y", area="attendance")
+    link = _client(target).link()
+    return form(target.web, link, "allow", authority="y", area="attendance")
 
 
-def viewer(ground: Ground) -> Opened:
-    """The page for those who may only look."""
-    web, _ = _somebody(ground, role="viewer")
-    return form(web, _client(ground).link(), "deny")
+def viewer(target: FuzzTarget) -> Opened:
+    """The authorisation page of a viewer."""
+    web, _ = _somebody(target, role="viewer")
+    return form(web, _client(target).link(), "deny")
 
 
-def mis(ground: Ground) -> Opened:
-    """Which system the school uses, which is not the one it told us."""
-    with ground.work() as session:
-        current = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab.mis
+def mis(target: FuzzTarget) -> Opened:
+    """The page that asks for the school's MIS, because the client does not accept the one that is stored."""
+    with target.work() as session:
+        current = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab.mis
     other = "arbor" if current == "sims" else "sims"
-    return form(ground.web, _client(ground, accepted_mis={other}).link(), "continue", mis=other)
+    return form(target.web, _client(target, accepted_mis={other}).link(), "continue", mis=other)
 
 
-def device_code(ground: Ground) -> Opened:
-    """Where a device's code is typed."""
-    return form(ground.web, "/device", "continue", user_code=_device(ground, ground.partner).codes["user_code"])
+def device_code(target: FuzzTarget) -> Opened:
+    """The form in which a device's code is typed."""
+    return form(target.web, "/device", "continue", user_code=_device(target, target.partner).codes["user_code"])
 
 
-def device(ground: Ground) -> Opened:
-    """A device of a partner with whom nothing is agreed yet."""
-    asks = _device(ground, _client(ground, grant_types=frozenset({"refresh_token", GRANT})))
-    return form(ground.web, enter(ground.web, asks.codes["user_code"]), "allow", authority="y")
+def device(target: FuzzTarget) -> Opened:
+    """The page of a device whose partner the school has no agreement with."""
+    asks = _device(target, _client(target, grant_types=frozenset({"refresh_token", GRANT})))
+    return form(target.web, enter(target.web, asks.codes["user_code"]), "allow", authority="y")
 
 
-def device_again(ground: Ground) -> Opened:
-    """A device of a partner with whom it is."""
-    authorised(ground.web, ground.partner, ground.username)
-    return form(ground.web, enter(ground.web, _device(ground, ground.partner).codes["user_code"]), "allow")
+def device_again(target: FuzzTarget) -> Opened:
+    """The page of a device whose partner the school has an agreement with."""
+    authorised(target.web, target.partner, target.username)
+    return form(target.web, enter(target.web, _device(target, target.partner).codes["user_code"]), "allow")
 
 
-def _device(ground: Ground, partner: Partner) -> Device:
-    _forget_guesses(ground)
-    asks = Device(ground.browser(), partner)
+def _device(target: FuzzTarget, partner: Partner) -> Device:
+    _forget_guesses(target)
+    asks = Device(target.browser(), partner)
     asks.asks()
     return asks
 
 
-# The school's desk
+# The school's pages
 
 
-def stop(ground: Ground) -> Opened:
+def stop(target: FuzzTarget) -> Opened:
     """Stop sharing."""
-    return form(ground.web, f"/manage/sharing/{_shared(ground)}/stop", "stop")
+    return form(target.web, f"/manage/sharing/{_shared(target)}/stop", "stop")
 
 
-def change(ground: Ground) -> Opened:
+def change(target: FuzzTarget) -> Opened:
     """Change what is shared."""
-    return form(ground.web, f"/manage/sharing/{_shared(ground)}/change", "save", area="attendance")
+    return form(target.web, f"/manage/sharing/{_shared(target)}/change", "save", area="attendance")
 
 
-def pause(ground: Ground) -> Opened:
-    """Pause: the button stands on the first page."""
-    client = _shared(ground)
-    _, sent = form(ground.web, f"/manage/sharing/{client}/stop", "stop")
-    return ground.web, Sent("POST", f"/manage/sharing/{client}/pause", form=sent.form)
+def pause(target: FuzzTarget) -> Opened:
+    """Pause sharing, by the button on the first page."""
+    client = _shared(target)
+    _, sent = form(target.web, f"/manage/sharing/{client}/stop", "stop")
+    return target.web, Sent("POST", f"/manage/sharing/{client}/pause", form=sent.form)
 
 
-def resume(ground: Ground) -> Opened:
-    """And resume."""
-    web, sent = pause(ground)
+def resume(target: FuzzTarget) -> Opened:
+    """Resume sharing."""
+    web, sent = pause(target)
     sent.by(web)
     return web, Sent("POST", sent.path.replace("/pause", "/resume"), form=sent.form)
 
 
-def _shared(ground: Ground) -> str:
-    """A client that the school shares with."""
-    with ground.work() as session:
+def _shared(target: FuzzTarget) -> str:
+    """The id of a client that the school shares with."""
+    with target.work() as session:
         client = factories.a_client()
-        owner = session.query(Administrator).filter_by(username=ground.username).one()
+        owner = session.query(Administrator).filter_by(username=target.username).one()
         until = authorise.default_end(client)
         how = {"agreement": client.agreement_version, "until": until, "second_step": True}
         authorise.give(client, client.scopes, by=owner.memberships[0], **how)
         return client.id
 
 
-def join(ground: Ground) -> Opened:
-    """Somebody asks to join."""
-    with ground.work() as session:
-        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
+def join(target: FuzzTarget) -> Opened:
+    """The owner's page of a request to join."""
+    with target.work() as session:
+        estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         email = an_email()
         assert completed(a_registration(estab.school, email=email)) == "joining"
         request_id = session.query(JoinRequest).filter_by(email=email).one().id
-    return form(ground.web, f"/join/{request_id}", "approve", role="viewer")
+    return form(target.web, f"/join/{request_id}", "approve", role="viewer")
 
 
-def text_code(ground: Ground) -> Opened:
-    """Confirming a mobile: the code is sent."""
-    return form(_somebody(ground)[0], "/mobile/confirm", "send-code")
+def text_code(target: FuzzTarget) -> Opened:
+    """Confirm a mobile number: the form that sends the code."""
+    return form(_somebody(target)[0], "/mobile/confirm", "send-code")
 
 
-def mobile_code(ground: Ground) -> Opened:
-    """And typed."""
-    web, sent = text_code(ground)
+def mobile_code(target: FuzzTarget) -> Opened:
+    """Confirm a mobile number: the form in which the code is typed."""
+    web, sent = text_code(target)
     return form(web, follow(web, sent.by(web)), "confirm", code="123456")
 
 
-def welcome(ground: Ground) -> Opened:
-    """The first password of somebody who was added."""
-    return form(ground.browser(), _welcome(ground), "choose", password=OWN)
+def welcome(target: FuzzTarget) -> Opened:
+    """The form for the first password of a person who was added."""
+    return form(target.browser(), _welcome(target), "choose", password=OWN)
 
 
-def welcome_made(ground: Ground) -> Opened:
-    """Or one that we make."""
-    return form(ground.browser(), _welcome(ground), "generate")
+def welcome_made(target: FuzzTarget) -> Opened:
+    """The same page's form for a generated password."""
+    return form(target.browser(), _welcome(target), "generate")
 
 
-def _welcome(ground: Ground) -> str:
-    with ground.work() as session:
-        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
+def _welcome(target: FuzzTarget) -> str:
+    with target.work() as session:
+        estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
         return local(links.issue_welcome_url(person))
 
 
-def forgotten(ground: Ground) -> Opened:
-    """Somebody asks for a new password."""
-    return form(ground.browser(), "/reset", "send", username=ground.username)
+def forgotten(target: FuzzTarget) -> Opened:
+    """The form that asks for a new password."""
+    return form(target.browser(), "/reset", "send", username=target.username)
 
 
-def reset_code(ground: Ground) -> Opened:
-    """And types a code."""
-    web, sent = forgotten(ground)
+def reset_code(target: FuzzTarget) -> Opened:
+    """The form in which the code is typed."""
+    web, sent = forgotten(target)
     return form(web, follow(web, sent.by(web)), "continue", code="123456")
 
 
-def new_password(ground: Ground) -> Opened:
-    """And chooses one: of a person made for that."""
-    web = ground.browser()
-    with ground.work() as session:
+def new_password(target: FuzzTarget) -> Opened:
+    """The form for the new password, of a person made for it."""
+    web = target.browser()
+    with target.work() as session:
         person = factories.an_administrator(username=f"reset{next(_numbers)}", mobile_confirmed_at=clock.now())
         current = reset.of_browser(reset.begin(person.username, device=None))
         secret = crypto.new_secret()
@@ -246,179 +246,179 @@ def new_password(ground: Ground) -> Opened:
     return form(web, "/reset/password", "choose", password=OWN)
 
 
-def new_password_by_link(ground: Ground) -> Opened:
-    """Or by a link of our staff."""
-    with ground.work():
+def new_password_by_link(target: FuzzTarget) -> Opened:
+    """The form for a new password behind a link of our staff."""
+    with target.work():
         person = factories.an_administrator(username=f"link{next(_numbers)}")
         secret = links.issue(person.id, links.RESET, timedelta(hours=1), value=person.email_folded)
-    return form(ground.browser(), f"/reset/link/{secret}", "choose", password=OWN)
+    return form(target.browser(), f"/reset/link/{secret}", "choose", password=OWN)
 
 
-def account_name(ground: Ground) -> Opened:
-    """A person changes their name."""
-    return form(_somebody(ground)[0], "/manage/account/name", "save", name="Jo Bloggs")
+def account_name(target: FuzzTarget) -> Opened:
+    """The form that changes a person's name."""
+    return form(_somebody(target)[0], "/manage/account/name", "save", name="Jo Bloggs")
 
 
-def account_email(ground: Ground) -> Opened:
-    """Or their address."""
-    return form(_somebody(ground)[0], "/manage/account/email", "send", email=an_email())
+def account_email(target: FuzzTarget) -> Opened:
+    """The form that changes their e-mail address."""
+    return form(_somebody(target)[0], "/manage/account/email", "send", email=an_email())
 
 
-def account_new_email(ground: Ground) -> Opened:
-    """And opens the link that was sent to the new one."""
-    web, username = _somebody(ground)
-    with ground.work() as session:
+def account_new_email(target: FuzzTarget) -> Opened:
+    """The form behind the link that was sent to the new address."""
+    web, username = _somebody(target)
+    with target.work() as session:
         person_id = session.query(Administrator).filter_by(username=username).one().id
         secret = links.issue(person_id, email_change.PURPOSE, timedelta(hours=1), value=an_email())
     return form(web, f"/manage/account/email/{secret}", "confirm")
 
 
-def account_mobile(ground: Ground) -> Opened:
-    """Or their number."""
-    return form(_somebody(ground)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
+def account_mobile(target: FuzzTarget) -> Opened:
+    """The form that changes their mobile number."""
+    return form(_somebody(target)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
 
 
-def account_mobile_code(ground: Ground) -> Opened:
-    """And types the code that was sent to it."""
-    web, sent = account_mobile(ground)
+def account_mobile_code(target: FuzzTarget) -> Opened:
+    """The form in which the code for the new number is typed."""
+    web, sent = account_mobile(target)
     return form(web, follow(web, sent.by(web)), "confirm", code="123456")
 
 
-def colleague_reset(ground: Ground) -> Opened:
-    """An owner has a link sent to somebody who forgot the password."""
-    return form(ground.web, f"/manage/people/{_colleague(ground)}/reset", "send")
+def colleague_reset(target: FuzzTarget) -> Opened:
+    """The form by which an owner sends a colleague a link to choose a password."""
+    return form(target.web, f"/manage/people/{_colleague(target)}/reset", "send")
 
 
-def colleague_lost_factor(ground: Ground) -> Opened:
-    """Or says that they lost their telephone."""
-    return form(ground.web, f"/manage/people/{_colleague(ground)}/lost-factor", "start")
+def colleague_lost_factor(target: FuzzTarget) -> Opened:
+    """The form by which an owner reports that a colleague lost their second factor."""
+    return form(target.web, f"/manage/people/{_colleague(target)}/lost-factor", "start")
 
 
-def _colleague(ground: Ground) -> str:
-    """Somebody of the same school, with an authenticator app."""
-    with ground.work() as session:
+def _colleague(target: FuzzTarget) -> str:
+    """The id of another person of the school, who has an authenticator app."""
+    with target.work() as session:
         session.query(Guesses).delete()
-        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
+        estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         person = factories.an_administrator(estab, username=f"colleague{next(_numbers)}", role="admin")
         an_app(person.id)
         return person.id
 
 
-def undo(ground: Ground) -> Opened:
-    """Somebody undoes it all."""
-    with ground.work():
+def undo(target: FuzzTarget) -> Opened:
+    """The form behind a link that undoes changes."""
+    with target.work():
         link = undo_changes.issue(factories.an_administrator(username=f"undo{next(_numbers)}"))
-    return form(ground.browser(), local(link), "undo")
+    return form(target.browser(), local(link), "undo")
 
 
 # The people of a school
 
 
-def _owner(ground: Ground) -> Membership:
-    """How the owner who is signed in at `ground.web` acts for the school. Within work."""
-    person = people.by_name(ground.username)
+def _owner(target: FuzzTarget) -> Membership:
+    """The membership of the owner who is signed in at `target.web`; call inside `work()`."""
+    person = people.by_name(target.username)
     assert person is not None
     return person.memberships[0]
 
 
-def _viewer_here(ground: Ground) -> str:
+def _viewer_here(target: FuzzTarget) -> str:
     """The id of a viewer of the owner's school."""
-    with ground.work():
+    with target.work():
         email = an_email()
         facts = {"role": "viewer", "email": email, "username": email.partition("@")[0]}
-        return factories.an_administrator(_owner(ground).estab, **facts).id
+        return factories.an_administrator(_owner(target).estab, **facts).id
 
 
-def _invitation(ground: Ground) -> tuple[str, str]:
+def _invitation(target: FuzzTarget) -> tuple[str, str]:
     """The id of an invitation, and the path of its link."""
-    with ground.work() as session:
+    with target.work() as session:
         email, secret = an_email(), crypto.new_secret()
-        session.query(PersonInvitation).delete()  # not to run into the limits
-        invited = invitations.invite("Al Bloggs", email, "viewer", by=_owner(ground))
+        session.query(PersonInvitation).delete()  # so as not to reach the limits
+        invited = invitations.invite("Al Bloggs", email, "viewer", by=_owner(target))
         invited.digest = crypto.digest(secret)
         return invited.id, f"/invitation/{secret}"
 
 
-def people_invite(ground: Ground) -> Opened:
+def people_invite(target: FuzzTarget) -> Opened:
     """Invite a person to act for the school."""
-    _invitation(ground)
+    _invitation(target)
     fields = {"name": "Bo Bloggs", "email": an_email(), "role": "viewer"}
-    return form(ground.web, "/manage/people/invite", "send", **fields)
+    return form(target.web, "/manage/people/invite", "send", **fields)
 
 
-def people_resend(ground: Ground) -> Opened:
+def people_resend(target: FuzzTarget) -> Opened:
     """Send a new link; the button is on the page People."""
-    return _button_of_an_invitation(ground, "resend")
+    return _button_of_an_invitation(target, "resend")
 
 
-def people_cancel(ground: Ground) -> Opened:
+def people_cancel(target: FuzzTarget) -> Opened:
     """Take an invitation back."""
-    return _button_of_an_invitation(ground, "cancel")
+    return _button_of_an_invitation(target, "cancel")
 
 
-def _button_of_an_invitation(ground: Ground, which: str) -> Opened:
-    invitation_id, _ = _invitation(ground)
-    _, sent = form(ground.web, "/manage/people/leave", "leave")
-    return ground.web, Sent("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=sent.form)
+def _button_of_an_invitation(target: FuzzTarget, which: str) -> Opened:
+    invitation_id, _ = _invitation(target)
+    _, sent = form(target.web, "/manage/people/leave", "leave")
+    return target.web, Sent("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=sent.form)
 
 
-def people_role(ground: Ground) -> Opened:
+def people_role(target: FuzzTarget) -> Opened:
     """Give a colleague another role."""
-    return form(ground.web, f"/manage/people/{_viewer_here(ground)}/role", "change", role="admin")
+    return form(target.web, f"/manage/people/{_viewer_here(target)}/role", "change", role="admin")
 
 
-def people_remove(ground: Ground) -> Opened:
+def people_remove(target: FuzzTarget) -> Opened:
     """Remove a colleague."""
-    return form(ground.web, f"/manage/people/{_viewer_here(ground)}/remove", "remove")
+    return form(target.web, f"/manage/people/{_viewer_here(target)}/remove", "remove")
 
 
-def people_leave(ground: Ground) -> Opened:
+def people_leave(target: FuzzTarget) -> Opened:
     """A viewer leaves."""
-    return form(_somebody(ground, role="viewer")[0], "/manage/people/leave", "leave")
+    return form(_somebody(target, role="viewer")[0], "/manage/people/leave", "leave")
 
 
-def people_hand_over(ground: Ground) -> Opened:
+def people_hand_over(target: FuzzTarget) -> Opened:
     """An owner hands over to a colleague."""
-    web, colleague = _somebody(ground)
-    with ground.work() as session:
+    web, colleague = _somebody(target)
+    with target.work() as session:
         estab = session.query(Administrator).filter_by(username=colleague).one().memberships[0].estab
         email = an_email()
         new_owner = factories.an_administrator(estab, role="admin", email=email, username=email.partition("@")[0]).id
     return form(web, "/manage/people/hand-over", "hand-over", person=new_owner, role="viewer")
 
 
-def invitation_new(ground: Ground) -> Opened:
+def invitation_new(target: FuzzTarget) -> Opened:
     """A person without an account accepts."""
-    return form(ground.browser(), _invitation(ground)[1], "accept", mobile="07700 900124")
+    return form(target.browser(), _invitation(target)[1], "accept", mobile="07700 900124")
 
 
-def invitation_accept(ground: Ground) -> Opened:
+def invitation_accept(target: FuzzTarget) -> Opened:
     """A person who has an account, and is signed in, accepts."""
-    web, colleague = _somebody(ground)
-    _, path = _invitation(ground)
-    with ground.work() as session:
+    web, colleague = _somebody(target)
+    _, path = _invitation(target)
+    with target.work() as session:
         invited = session.query(PersonInvitation).one()
         person = session.query(Administrator).filter_by(username=colleague).one()
         invited.email, invited.email_folded = person.email, person.email_folded
     return form(web, path, "accept")
 
 
-def invitation_password_link(ground: Ground) -> Opened:
-    """Accepted, and left before a password was chosen."""
-    _, path = _invitation(ground)
-    with ground.work():
+def invitation_password_link(target: FuzzTarget) -> Opened:
+    """The form for the password, of a person who has accepted an invitation."""
+    _, path = _invitation(target)
+    with target.work():
         invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
-    return form(ground.browser(), path, "send-link")
+    return form(target.browser(), path, "send-link")
 
 
-def invitation_sign_out(ground: Ground) -> Opened:
-    """Another person than the one who was invited signs out."""
-    return form(_somebody(ground)[0], _invitation(ground)[1], "sign-out")
+def invitation_sign_out(target: FuzzTarget) -> Opened:
+    """The form by which another person than the invited one signs out."""
+    return form(_somebody(target)[0], _invitation(target)[1], "sign-out")
 
 
-def _invitation_of_a_school(ground: Ground) -> str:
-    """The path of the link of an invitation that the partner had us send."""
-    with ground.work() as session:
+def _invitation_of_a_school(target: FuzzTarget) -> str:
+    """The path of the link in a partner's invitation of a school."""
+    with target.work() as session:
         partner = registry.client(factories.a_client().id)
         assert partner is not None
         request = invite.Request(factories.a_school(), "Al Bloggs", an_email(), frozenset({"students"}))
@@ -428,23 +428,23 @@ def _invitation_of_a_school(ground: Ground) -> str:
         return f"/invitations/{secret}"
 
 
-def school_invitation_yes(ground: Ground) -> Opened:
-    """A reader of a partner's invitation may decide, and goes on to the partner."""
-    return form(ground.browser(), _invitation_of_a_school(ground), "yes")
+def school_invitation_yes(target: FuzzTarget) -> Opened:
+    """The form by which a reader of a partner's invitation goes on to the partner."""
+    return form(target.browser(), _invitation_of_a_school(target), "yes")
 
 
-def school_invitation_declined(ground: Ground) -> Opened:
-    """It is not for them."""
-    return form(ground.browser(), _invitation_of_a_school(ground), "not-for-us")
+def school_invitation_declined(target: FuzzTarget) -> Opened:
+    """The form by which a reader declines a partner's invitation."""
+    return form(target.browser(), _invitation_of_a_school(target), "not-for-us")
 
 
-def school_invitation_passed_on(ground: Ground) -> Opened:
-    """Somebody else decides."""
-    path = f"{_invitation_of_a_school(ground)}/pass-on"
-    return form(ground.browser(), path, "pass-on", name="Bo Bloggs", email=an_email(), disclose="y")
+def school_invitation_passed_on(target: FuzzTarget) -> Opened:
+    """The form by which a reader passes a partner's invitation on."""
+    path = f"{_invitation_of_a_school(target)}/pass-on"
+    return form(target.browser(), path, "pass-on", name="Bo Bloggs", email=an_email(), disclose="y")
 
 
-FORMS: dict[str, Callable[[Ground], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
     step.__name__.replace("_", " "): step
     for step in (
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,

@@ -10,98 +10,98 @@ from idp.foundation import clock
 from idp.signin import passkeys, recovery_codes, session as sessions
 from idp.signin.models import BrowserSession
 from tests import factories
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.pages import Opened, form
 from tests.onboarding.visitor import Page
 from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey
 
 
-def _signed_in(ground: Ground, *, factor: str | None = None) -> tuple[Any, str]:
-    """An owner at a browser of their own, and their id; with a `factor`, they have signed in with it."""
-    with ground.work():
+def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, str]:
+    """An owner with a browser of their own, and their id; with a `factor`, they have signed in with it."""
+    with target.work():
         person = factories.an_administrator()
         username, person_id = person.username, person.id
-    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert sent.by(web).status_code == 303
     if factor is not None:
-        with ground.work() as database:
-            an_app(person_id) if factor == "app" else a_passkey(person_id, ground.settings.server.issuer)
+        with target.work() as database:
+            an_app(person_id) if factor == "app" else a_passkey(person_id, target.settings.server.issuer)
             signed_in = update(BrowserSession).where(BrowserSession.person_id == person_id)
             database.execute(signed_in.values(acr=sessions.MULTI, amr=sessions.PASSWORD_AND_CODE))
     return web, person_id
 
 
-def _half_signed_in(ground: Ground) -> tuple[Any, str]:
+def _half_signed_in(target: FuzzTarget) -> tuple[Any, str]:
     """A browser in which the right password was typed, and a recovery code of that person, who has an app."""
-    with ground.work() as database:
+    with target.work() as database:
         person = factories.an_administrator(mobile_confirmed_at=clock.now())
         an_app(person.id)
         username, code = person.username, recovery_codes.make(person)[0]
         database.flush()
-    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert sent.by(web).location.startswith("/sign-in/second-step")
     return web, code
 
 
-def second_step(ground: Ground) -> Opened:
-    """A code of the app, which is not known here."""
-    return form(_half_signed_in(ground)[0], "/sign-in/second-step", "sign-in", code="123456")
+def second_step(target: FuzzTarget) -> Opened:
+    """The form for a code of the app; the code is a wrong one."""
+    return form(_half_signed_in(target)[0], "/sign-in/second-step", "sign-in", code="123456")
 
 
-def recovery_code(ground: Ground) -> Opened:
-    """A recovery code in its place."""
-    web, code = _half_signed_in(ground)
+def recovery_code(target: FuzzTarget) -> Opened:
+    """The form for a recovery code in place of it."""
+    web, code = _half_signed_in(target)
     return form(web, "/sign-in/recovery-code", "sign-in", code=code)
 
 
-def lost_factor(ground: Ground) -> Opened:
-    """The app is lost: a code is texted."""
-    return form(_half_signed_in(ground)[0], "/sign-in/lost-factor", "send-code")
+def lost_factor(target: FuzzTarget) -> Opened:
+    """The form that reports a lost app, for which a code is texted."""
+    return form(_half_signed_in(target)[0], "/sign-in/lost-factor", "send-code")
 
 
-def set_up_app(ground: Ground) -> Opened:
-    """Set up an authenticator app."""
-    web, _ = _signed_in(ground)
+def set_up_app(target: FuzzTarget) -> Opened:
+    """The form that sets up an authenticator app."""
+    web, _ = _signed_in(target)
     page = web.get("/manage/security/app")
     seed = Page(page).value("seed").replace(" ", "")
     return form(web, page, "finish", code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 
-def remove_app(ground: Ground) -> Opened:
+def remove_app(target: FuzzTarget) -> Opened:
     """Remove it."""
-    return form(_signed_in(ground, factor="app")[0], "/manage/security/app/remove", "remove")
+    return form(_signed_in(target, factor="app")[0], "/manage/security/app/remove", "remove")
 
 
-def make_recovery_codes(ground: Ground) -> Opened:
+def make_recovery_codes(target: FuzzTarget) -> Opened:
     """Make a new set of recovery codes."""
-    return form(_signed_in(ground, factor="app")[0], "/manage/security/recovery-codes", "make")
+    return form(_signed_in(target, factor="app")[0], "/manage/security/recovery-codes", "make")
 
 
-def rename_passkey(ground: Ground) -> Opened:
+def rename_passkey(target: FuzzTarget) -> Opened:
     """Give a passkey another name."""
-    web, path = _passkey(ground)
+    web, path = _passkey(target)
     return form(web, f"{path}/rename", "save", name="The office's computer")
 
 
-def remove_passkey(ground: Ground) -> Opened:
+def remove_passkey(target: FuzzTarget) -> Opened:
     """Remove a passkey."""
-    web, path = _passkey(ground)
+    web, path = _passkey(target)
     return form(web, f"{path}/remove", "remove")
 
 
-def _passkey(ground: Ground) -> tuple[Any, str]:
-    web, person_id = _signed_in(ground, factor="passkey")
-    with ground.work():
+def _passkey(target: FuzzTarget) -> tuple[Any, str]:
+    web, person_id = _signed_in(target, factor="passkey")
+    with target.work():
         return web, f"/manage/security/passkeys/{passkeys.of_person(person_id)[0].id}"
 
 
-def require_of_everyone(ground: Ground) -> Opened:
+def require_of_everyone(target: FuzzTarget) -> Opened:
     """Require a second step of everyone at the school."""
-    return form(_signed_in(ground, factor="app")[0], "/manage/security/everyone", "require")
+    return form(_signed_in(target, factor="app")[0], "/manage/security/everyone", "require")
 
 
-FORMS: dict[str, Callable[[Ground], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
     step.__name__.replace("_", " "): step
     for step in (
         second_step, recovery_code, lost_factor, set_up_app, remove_app, make_recovery_codes, rename_passkey,

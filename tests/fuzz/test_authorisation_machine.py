@@ -1,4 +1,4 @@
-"""A school's agreement, given, changed, paused, resumed, withdrawn and left to end, in any order and by anybody."""
+"""A school's agreement: given, changed, paused, resumed, withdrawn and expired, in any order and by any person."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ usual = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.union)
 
 
 class Sharing(RuleBasedStateMachine):
-    """One school and one client; `stands` is what we think of the agreement: None, "active" or "paused"."""
+    """One school and one client; `stands` is the expected state of the agreement: None, "active" or "paused"."""
 
     work: Any = None
 
@@ -46,7 +46,7 @@ class Sharing(RuleBasedStateMachine):
             self.stranger = factories.an_administrator(password="short").id
 
     def decides(self, do, by=None):
-        """Let somebody decide; whether it was done."""
+        """Call a function that decides; returns whether it succeeded."""
         try:
             with self.work() as session:
                 do(

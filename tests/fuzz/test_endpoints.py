@@ -1,4 +1,4 @@
-"""Whatever is sent to an endpoint of the protocol, the answer is one of ours, and tells nobody's secret."""
+"""For any request to an endpoint of the protocol, the response is a valid one of ours and contains no secret."""
 
 import json
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from hypothesis import given, strategies as st
 
 from idp.foundation import database
 from tests.fuzz import answers
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import Sent, anything, odd, tampered
-from tests.fuzz.written import watching
+from tests.fuzz.recorded_writes import recorded_writes
 from tests.oidc import devices, registering
 from tests.oidc.support import CALLBACK
 
@@ -23,59 +23,59 @@ REGISTERED = {
 }  # fmt: skip
 
 
-def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[Ground], Sent]:
-    def sent(ground: Ground) -> Sent:
-        filled = {name: value.format(**ground.tokens) for name, value in form.items()}
-        return Sent("POST", path, form=tuple(filled.items()), headers={} if bare else ground.partner.basic)
+def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[FuzzTarget], Sent]:
+    def sent(target: FuzzTarget) -> Sent:
+        filled = {name: value.format(**target.tokens) for name, value in form.items()}
+        return Sent("POST", path, form=tuple(filled.items()), headers={} if bare else target.partner.basic)
 
     return sent
 
 
-def _asks(ground: Ground, **options: str) -> tuple[tuple[str, str], ...]:
-    return tuple((ground.partner.parameters() | {"claims": '{"userinfo":{"name":null}}'} | options).items())
+def _asks(target: FuzzTarget, **options: str) -> tuple[tuple[str, str], ...]:
+    return tuple((target.partner.parameters() | {"claims": '{"userinfo":{"name":null}}'} | options).items())
 
 
-SOUND: dict[str, Callable[[Ground], Sent]] = {
-    "authorize": lambda ground: Sent("GET", "/oauth/authorize", query=_asks(ground)),
-    "authorize by post": lambda ground: Sent("POST", "/oauth/authorize", form=_asks(ground, response_mode="form_post")),
-    "authorize silently": lambda ground: Sent("GET", "/oauth/authorize", query=_asks(ground, prompt="none")),
-    "par": lambda ground: Sent("POST", "/oauth/par", form=_asks(ground), headers=ground.partner.basic),
-    "code": lambda ground: replace(
-        _posted("/oauth/token", grant_type="authorization_code", redirect_uri=CALLBACK)(ground),
+VALID: dict[str, Callable[[FuzzTarget], Sent]] = {
+    "authorize": lambda target: Sent("GET", "/oauth/authorize", query=_asks(target)),
+    "authorize by post": lambda target: Sent("POST", "/oauth/authorize", form=_asks(target, response_mode="form_post")),
+    "authorize silently": lambda target: Sent("GET", "/oauth/authorize", query=_asks(target, prompt="none")),
+    "par": lambda target: Sent("POST", "/oauth/par", form=_asks(target), headers=target.partner.basic),
+    "code": lambda target: replace(
+        _posted("/oauth/token", grant_type="authorization_code", redirect_uri=CALLBACK)(target),
         form=(
-            ("grant_type", "authorization_code"), ("code", ground.code()), ("redirect_uri", CALLBACK),
-            ("code_verifier", ground.partner.verifier),
+            ("grant_type", "authorization_code"), ("code", target.code()), ("redirect_uri", CALLBACK),
+            ("code_verifier", target.partner.verifier),
         ),
     ),
     "refresh": _posted("/oauth/token", grant_type="refresh_token", refresh_token="{refresh_token}", scope="openid"),
     "client credentials": _posted("/oauth/token", grant_type="client_credentials", scope="schools.list"),
     "device": _posted("/oauth/device_authorization", scope="openid school"),
-    "poll": lambda ground: _posted(
+    "poll": lambda target: _posted(
         "/oauth/token", grant_type=devices.GRANT,
-        device_code=devices.Device(ground.web, ground.partner).asks().json["device_code"],
-    )(ground),
+        device_code=devices.Device(target.web, target.partner).asks().json["device_code"],
+    )(target),
     "introspect": _posted("/oauth/introspect", token="{access_token}", token_type_hint="access_token"),
-    "userinfo": lambda ground: Sent(
-        "GET", "/oauth/userinfo", headers=registering.bearer(ground.tokens["access_token"])
+    "userinfo": lambda target: Sent(
+        "GET", "/oauth/userinfo", headers=registering.bearer(target.tokens["access_token"])
     ),
     "userinfo by form": _posted("/oauth/userinfo", bare=True, access_token="{access_token}"),
-    "logout": lambda ground: Sent(
+    "logout": lambda target: Sent(
         "GET", "/oauth/logout",
         query=(
-            ("id_token_hint", ground.tokens["id_token"]), ("client_id", ground.partner.id), ("state", "a-state"),
+            ("id_token_hint", target.tokens["id_token"]), ("client_id", target.partner.id), ("state", "a-state"),
             ("post_logout_redirect_uri", "https://assembly.example/signed-out"),
         ),
     ),
-    "device page": lambda ground: Sent("GET", "/device", query=(("user_code", "WDJB-MJHT"),)),
-    "jwks": lambda _ground: Sent("GET", "/oauth/jwks"),
-    "discovery": lambda _ground: Sent("GET", "/.well-known/openid-configuration"),
-    "authorization server": lambda _ground: Sent("GET", "/.well-known/oauth-authorization-server"),
-    "own registration": lambda ground: Sent(
-        "GET", registering.path_of(ground.registration),
-        headers=registering.bearer(ground.registration["registration_access_token"]),
+    "device page": lambda target: Sent("GET", "/device", query=(("user_code", "WDJB-MJHT"),)),
+    "jwks": lambda _target: Sent("GET", "/oauth/jwks"),
+    "discovery": lambda _target: Sent("GET", "/.well-known/openid-configuration"),
+    "authorization server": lambda _target: Sent("GET", "/.well-known/oauth-authorization-server"),
+    "own registration": lambda target: Sent(
+        "GET", registering.path_of(target.registration),
+        headers=registering.bearer(target.registration["registration_access_token"]),
     ),
 }  # fmt: skip
-"""A sound request to each endpoint. Revocation is below: what it is sent is spent."""
+"""A valid request to each endpoint. Revocation has its own test, because it ends the token that it gets."""
 PAGES = (
     "/", "/register", "/register/details", "/schools/search.json", "/sign-in", "/sign-out", "/signed-out", "/device",
     "/oauth/consent", "/oauth/mis", "/oauth/logout", "/mobile/confirm", "/register/next-steps", "/operate/sign-in",
@@ -84,57 +84,58 @@ LASTING = {
     "administrators", "authorisations", "browser_sessions", "clients", "client_secrets", "estabs", "operators",
     "outbox", "refresh_families", "registration_tokens", "sharing_decisions", "signing_keys", "session_clients",
 }  # fmt: skip
-"""What a refused request must not touch. That it came may be noted, and a code or a proof is spent by its first use."""
+"""Tables that a refused request must not change. It may be logged, and a code or a proof is used up by its first use.
+"""
 ANSWERED = {"poll": {400}}
-"""What a sound one is answered, where that is not 200, 201 or 303."""
+"""The statuses of valid requests where they are not 200, 201 or 303."""
 
 
 @pytest.fixture
-def asking(ground, request):
-    """The browser that asks: signing out must not take the others' session along."""
-    return ground.browser() if request.node.callspec.params["endpoint"] == "logout" else ground.web
+def asking(target, request):
+    """The browser that sends the request: another one where it signs out, so that the other tests stay signed in."""
+    return target.browser() if request.node.callspec.params["endpoint"] == "logout" else target.web
 
 
-@pytest.mark.parametrize("endpoint", SOUND)
-def test_what_is_sound_is_answered(ground, asking, endpoint):
-    response = SOUND[endpoint](ground).by(asking)
+@pytest.mark.parametrize("endpoint", VALID)
+def test_what_is_valid_is_answered(target, asking, endpoint):
+    response = VALID[endpoint](target).by(asking)
     assert response.status_code in ANSWERED.get(endpoint, {200, 201, 303}), response.text
-    answers.check(response, REGISTERED, _nobodys(ground, endpoint))
+    answers.check(response, REGISTERED, _nobodys(target, endpoint))
 
 
-def _nobodys(ground: Ground, endpoint: str) -> tuple[str, ...]:
-    """Secrets that this endpoint's answer may not hold: all, but what it gives to its owner."""
-    own = {ground.registration["client_secret"]} if endpoint == "own registration" else set()
-    return tuple(secret for secret in ground.secrets if secret not in own)
+def _nobodys(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
+    """Secrets that this endpoint's responses may not contain: all, except those that it returns to their owner."""
+    own = {target.registration["client_secret"]} if endpoint == "own registration" else set()
+    return tuple(secret for secret in target.secrets if secret not in own)
 
 
-@pytest.mark.parametrize("endpoint", SOUND)
+@pytest.mark.parametrize("endpoint", VALID)
 @deep(0.25)
 @given(data=st.data())
-def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
-    asking = ground.browser() if endpoint == "logout" else ground.web
-    sent = data.draw(tampered(SOUND[endpoint](ground)))
-    with watching(database.ENGINES.of(ground.app).transactional) as written:
+def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
+    asking = target.browser() if endpoint == "logout" else target.web
+    sent = data.draw(tampered(VALID[endpoint](target)))
+    with recorded_writes(database.ENGINES.of(target.app).transactional) as writes:
         response = sent.by(asking)
-    answers.check(response, REGISTERED, _nobodys(ground, endpoint))
-    ground.log.check(ground.secrets)
-    assert response.status_code < 400 or not written.tables & LASTING, (response.status_code, written.tables)
+    answers.check(response, REGISTERED, _nobodys(target, endpoint))
+    target.log.check(target.secrets)
+    assert response.status_code < 400 or not writes.tables & LASTING, (response.status_code, writes.tables)
 
 
 @deep(0.5)
 @given(data=st.data())
-def test_revocation_is_answered(ground, data):
-    sound = Sent(
+def test_revocation_is_answered(target, data):
+    valid = Sent(
         "POST", "/oauth/revoke", form=(("token", data.draw(odd)), ("token_type_hint", "refresh_token")),
-        headers=ground.partner.basic,
+        headers=target.partner.basic,
     )  # fmt: skip
-    answers.check(data.draw(tampered(sound)).by(ground.web), REGISTERED, ground.secrets)
-    ground.log.check(ground.secrets)
+    answers.check(data.draw(tampered(valid)).by(target.web), REGISTERED, target.secrets)
+    target.log.check(target.secrets)
 
 
 @deep(0.6)
 @given(data=st.data())
-def test_whatever_is_registered_is_answered(ground, data):
+def test_whatever_is_registered_is_answered(target, data):
     metadata = registering.metadata()
     known = sorted(
         {*metadata, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
@@ -142,60 +143,60 @@ def test_whatever_is_registered_is_answered(ground, data):
     for name in data.draw(st.lists(st.sampled_from(known), max_size=3)):
         metadata[name] = data.draw(anything)
     metadata |= data.draw(st.dictionaries(odd, anything, max_size=2))
-    sound = Sent(
-        "POST", "/oauth/register", headers=registering.bearer(ground.initial_token),
+    valid = Sent(
+        "POST", "/oauth/register", headers=registering.bearer(target.initial_token),
         body=json.dumps(metadata).encode(), content_type="application/json",
     )  # fmt: skip
-    answers.check(sound.by(ground.web), REGISTERED, ground.secrets)
+    answers.check(valid.by(target.web), REGISTERED, target.secrets)
     own = replace(
-        sound, method="PUT", path=registering.path_of(ground.registration),
-        headers=registering.bearer(ground.registration["registration_access_token"]),
-        body=json.dumps(metadata | {"client_id": ground.registration["client_id"]}).encode(),
+        valid, method="PUT", path=registering.path_of(target.registration),
+        headers=registering.bearer(target.registration["registration_access_token"]),
+        body=json.dumps(metadata | {"client_id": target.registration["client_id"]}).encode(),
     )  # fmt: skip
-    answers.check(own.by(ground.web), REGISTERED, ground.secrets)
-    ground.log.check(ground.secrets)
+    answers.check(own.by(target.web), REGISTERED, target.secrets)
+    target.log.check(target.secrets)
 
 
 @deep()
 @given(name=odd)
-def test_no_request_reveals_another_clients_registration(ground, name):
+def test_no_request_reveals_another_clients_registration(target, name):
     path = "/oauth/register/" + quote(name, errors="surrogatepass")
     for method in ("GET", "PUT", "DELETE"):
-        response = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)
-        answers.check(response, REGISTERED, ground.secrets)
+        response = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(target.web)
+        answers.check(response, REGISTERED, target.secrets)
         assert response.status_code >= 300, response.text
 
 
 @deep(0.5)
 @given(data=st.data())
-def test_whatever_is_typed_to_sign_in_is_answered(ground, data):
-    web = ground.browser()
+def test_whatever_is_typed_to_sign_in_is_answered(target, data):
+    web = target.browser()
     csrf_field = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
-    fields = (("username", data.draw(odd | st.just(ground.username))), ("password", data.draw(odd)))
-    sound = Sent(
+    fields = (("username", data.draw(odd | st.just(target.username))), ("password", data.draw(odd)))
+    valid = Sent(
         "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *fields)
     )
-    answers.check(data.draw(tampered(sound)).by(web), (), ground.secrets)
-    ground.log.check(ground.secrets)
+    answers.check(data.draw(tampered(valid)).by(web), (), target.secrets)
+    target.log.check(target.secrets)
 
 
 @pytest.mark.parametrize("path", PAGES)
 @deep(0.15)
 @given(data=st.data())
-def test_whatever_a_page_is_asked_for_it_is_answered(ground, path, data):
+def test_whatever_a_page_is_asked_for_it_is_answered(target, path, data):
     names = (
         "q", "school", "show", "choose", "next", "postcode", "urn", "dfe_number", "user_code", "request_uri",
         "client_id", "login_hint", "id_token_hint", "state", "post_logout_redirect_uri",
     )  # fmt: skip
     value = odd | st.integers(-(2**65), 2**65).map(str)
     query = data.draw(st.lists(st.tuples(st.sampled_from(names) | odd, value), max_size=4))
-    answers.check(Sent("GET", path, query=tuple(query)).by(ground.web), (), ground.secrets)
-    ground.log.check(ground.secrets)
+    answers.check(Sent("GET", path, query=tuple(query)).by(target.web), (), target.secrets)
+    target.log.check(target.secrets)
 
 
 @deep(0.5)
 @given(data=st.data())
-def test_whatever_is_typed_on_the_devices_page_is_answered(ground, data):
-    csrf_field = devices.page(ground.web.get("/device")).find("input", {"name": "csrf_token"})
+def test_whatever_is_typed_on_the_devices_page_is_answered(target, data):
+    csrf_field = devices.page(target.web.get("/device")).find("input", {"name": "csrf_token"})
     form = (("csrf_token", csrf_field["value"]), ("user_code", data.draw(odd)))
-    answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(ground.web), REGISTERED, ground.secrets)
+    answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(target.web), REGISTERED, target.secrets)

@@ -1,6 +1,6 @@
-"""Whatever stands at a client's `jwks_uri`, and however it is sent: an assertion is believed by its own key, or not.
+"""For any document at a client's `jwks_uri`, sent in any way, an assertion is accepted only by the client's key.
 
-And at its `sector_identifier_uri`, the other address of a stranger's that we fetch from.
+Likewise for its `sector_identifier_uri`, the other address of a stranger that we fetch from.
 """
 
 import gzip
@@ -45,7 +45,7 @@ DOCUMENTS: tuple[bytes, ...] = (
     b"\xef\xbb\xbf" + json.dumps({"keys": [OWN]}).encode(), b'{"keys":[NaN,Infinity]}', b"<html>", b" " * 70_000,
     json.dumps({"keys": [OWN | {"kid": f"ec-{number}"} for number in range(2, 22)]}).encode(),
 )  # fmt: skip
-SOUND = b"HTTP/1.1 200 OK\r\n\r\n"
+VALID = b"HTTP/1.1 200 OK\r\n\r\n"
 HEADERS: tuple[bytes, ...] = (
     b"Content-Type: text/html", b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999999999",
     b"Content-Length: \xb2", b"Content-Length: 1\r\nContent-Length: 2", b"Transfer-Encoding: chunked",
@@ -84,53 +84,53 @@ def server():
 
 @dataclass
 class Asked:
-    """Both assertions of a new client: signed by its key, and by a secret that its key set names."""
+    """The responses to two assertions of a new client: signed by its key, and by a secret that its key set has."""
 
     by_its_key: Any
     by_a_secret: Any
 
 
-def _asks(ground: Any, server: Any) -> Asked:
-    with ground.work():
+def _asks(target: Any, server: Any) -> Asked:
+    with target.work():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks_uri=server.url, grant_types=GRANTS,
             client_scopes=frozenset({"schools.list"}),
         )  # fmt: skip
         signer = Signer(client.id)
     requests = [
-        signer.posts(ground.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
+        signer.posts(target.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
         for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED, header={"kid": "ec-1"}))
     ]
     for response in requests:
-        answers.check(response, (), ground.secrets)
-    ground.log.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
+        answers.check(response, (), target.secrets)
+    target.log.check((*target.secrets, PRIVATE, b64(SHARED.raw_value)))
     assert requests[1].status_code == 401
     return Asked(*requests)
 
 
-def test_a_sound_key_set_is_believed(ground, server):
-    server.response = SOUND + json.dumps({"keys": [OWN]}).encode()
-    assert _asks(ground, server).by_its_key.status_code == 200
+def test_a_valid_key_set_is_believed(target, server):
+    server.response = VALID + json.dumps({"keys": [OWN]}).encode()
+    assert _asks(target, server).by_its_key.status_code == 200
 
 
 @pytest.mark.parametrize("number", range(len(DOCUMENTS)))
-def test_a_document_that_is_no_key_set_is_a_refusal(ground, server, number):
-    server.response = SOUND + DOCUMENTS[number]
-    _asks(ground, server)
+def test_a_document_that_is_no_key_set_is_a_refusal(target, server, number):
+    server.response = VALID + DOCUMENTS[number]
+    _asks(target, server)
 
 
 @pytest.mark.parametrize("number", range(len(HEADS)))
-def test_however_it_is_sent(ground, server, number):
+def test_however_it_is_sent(target, server, number):
     for body in BODIES:
         server.response = HEADS[number] + body
-        _asks(ground, server)
+        _asks(target, server)
 
 
 @deep(1.5)
-@given(head=st.sampled_from(HEADS), body=document, sound=st.booleans())
-def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(ground, server, head, body, sound):
-    server.response = (SOUND if sound else head) + body
-    if _asks(ground, server).by_its_key.status_code == 200:
+@given(head=st.sampled_from(HEADS), body=document, valid=st.booleans())
+def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(target, server, head, body, valid):
+    server.response = (VALID if valid else head) + body
+    if _asks(target, server).by_its_key.status_code == 200:
         assert OWN["x"].encode() in body.replace(b"\x00", b"")
         assert PRIVATE.encode() not in body
 
@@ -141,25 +141,25 @@ listed = st.builds(
 )  # fmt: skip
 
 
-def _registers(ground: Any, server: Any) -> Any:
-    with ground.work():
-        token = registering.an_initial_token()  # of another partner each time, which needs another name
+def _registers(target: Any, server: Any) -> Any:
+    with target.work():
+        token = registering.an_initial_token()  # each of another partner, which needs another name
     named = f"Reports {crypto.new_id('name')[5:]}"
-    response = registering.Registrar(ground.web, token).registers(client_name=named, sector_identifier_uri=server.url)
-    answers.check(response, (), ground.secrets)
-    ground.log.check(ground.secrets)
+    response = registering.Registrar(target.web, token).registers(client_name=named, sector_identifier_uri=server.url)
+    answers.check(response, (), target.secrets)
+    target.log.check(target.secrets)
     return response
 
 
-def test_a_sound_list_of_addresses_counts(ground, server):
-    server.response = SOUND + json.dumps(registering.METADATA["redirect_uris"]).encode()
-    response = _registers(ground, server)
+def test_a_valid_list_of_addresses_counts(target, server):
+    server.response = VALID + json.dumps(registering.METADATA["redirect_uris"]).encode()
+    response = _registers(target, server)
     assert response.status_code == 201, response.text
 
 
 @deep()
-@given(head=st.sampled_from(HEADS), body=document | listed, sound=st.booleans())
-def test_whatever_list_there_is_counts_only_where_it_names_every_address(ground, server, head, body, sound):
-    server.response = (SOUND if sound else head) + body
-    response = _registers(ground, server)
+@given(head=st.sampled_from(HEADS), body=document | listed, valid=st.booleans())
+def test_whatever_list_there_is_counts_only_where_it_names_every_address(target, server, head, body, valid):
+    server.response = (VALID if valid else head) + body
+    response = _registers(target, server)
     assert response.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body

@@ -1,4 +1,4 @@
-"""JWTs that are forged, or written so that two readers may read two things: ours, and those that clients sign."""
+"""Forged and ambiguous JWTs: ours, and those that clients sign."""
 
 import hmac
 import json
@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import JWKRegistry
 
 from idp.keys import ring
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.test_jwts import HOSTILE, PLACES, TAKEN, is_believed, refused_or_answered, signed
 from tests.oidc.signing import ALL, b64, bare, key
 
@@ -20,13 +20,13 @@ REFUSING: dict[str, Callable[[Any], bool]] = {
     "access token": lambda answer: answer.status_code == 401,
     "introspected": lambda answer: answer.json == {"active": False},
 }
-"""How each place says that it is none of ours."""
+"""How each endpoint refuses a token that is not valid."""
 
 
-def _published(ground: Ground) -> list[bytes]:
-    """What might be taken for a shared secret: our public keys, in every way to write them."""
+def _published(target: FuzzTarget) -> list[bytes]:
+    """Texts that might be used as a shared secret: our public keys, in every serialisation."""
     secrets = [b"", b"\0" * 32]
-    for jwk in ground.web.get("/oauth/jwks").json["keys"]:
+    for jwk in target.web.get("/oauth/jwks").json["keys"]:
         public = JWKRegistry.import_key(jwk)
         secrets += [json.dumps(jwk).encode(), json.dumps(jwk, separators=(",", ":")).encode(), jwk["kid"].encode()]
         secrets += [public.as_pem(private=False), public.as_pem(private=False).strip(), public.as_der(private=False)]
@@ -34,17 +34,17 @@ def _published(ground: Ground) -> list[bytes]:
 
 
 def _reheaded(token: str, **header: Any) -> str:
-    """The claims of `token` under another header; None leaves a member out."""
+    """The claims of `token` with a changed header; None leaves a member out."""
     head, claims, _ = token.split(".")
     new_header = json.loads(urlsafe_b64decode(head + "==")) | header
     new_header = {name: value for name, value in new_header.items() if value is not None}
     return f"{b64(json.dumps(new_header).encode())}.{claims}"
 
 
-def _forged(ground: Ground, token: str) -> Iterator[str]:
+def _forged(target: FuzzTarget, token: str) -> Iterator[str]:
     for alg in ("HS256", "HS384", "HS512"):
         text = _reheaded(token, alg=alg)
-        for secret in _published(ground):
+        for secret in _published(target):
             yield f"{text}.{b64(hmac.digest(secret, text.encode(), alg.replace('HS', 'sha')))}"
     other_key = key("ES256", 9)
     more: tuple[dict[str, Any], ...] = (
@@ -68,34 +68,34 @@ def _forged(ground: Ground, token: str) -> Iterator[str]:
         ("introspected", "access_token"),
     ],
 )  # fmt: skip
-def test_a_forged_token_is_never_accepted(ground, where, which):
-    genuine = ground.tokens[which]
-    for forged in _forged(ground, genuine):
+def test_a_forged_token_is_never_accepted(target, where, which):
+    genuine = target.tokens[which]
+    for forged in _forged(target, genuine):
         if forged != genuine:
-            response = PLACES[where](ground, forged)
-            refused_or_answered(ground, response)
+            response = PLACES[where](target, forged)
+            refused_or_answered(target, response)
             assert REFUSING[where](response), forged
 
 
 @pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
-def test_a_token_of_one_kind_is_not_accepted_as_another(ground, where, which):
-    response = PLACES[where](ground, ground.tokens[which])
-    refused_or_answered(ground, response)
+def test_a_token_of_one_kind_is_not_accepted_as_another(target, where, which):
+    response = PLACES[where](target, target.tokens[which])
+    refused_or_answered(target, response)
     assert REFUSING[where](response)
 
 
 @pytest.mark.parametrize("where", REFUSING)
-def test_a_logout_token_is_nothing_else(ground, where):
-    """It says who, to whom, and by whom it is signed; its type says that it is for ending a session."""
-    claims = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
-    with ground.work():
+def test_a_logout_token_is_nothing_else(target, where):
+    """It has subject, audience and issuer; its type makes it a logout token."""
+    claims = json.loads(urlsafe_b64decode(target.tokens["id_token"].split(".")[1] + "=="))
+    with target.work():
         token = ring.sign(claims, alg="RS256", typ="logout+jwt")
-    response = PLACES[where](ground, token)
-    refused_or_answered(ground, response)
+    response = PLACES[where](target, token)
+    refused_or_answered(target, response)
     assert REFUSING[where](response)
 
 
-# What a parser of JSON may understand in two ways
+# JSON that parsers may read in two ways
 
 
 SAID_TWICE = (
@@ -117,12 +117,12 @@ def _as_written(head: str, claims: str) -> str:
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_what_is_said_twice_is_refused_or_means_one_thing(ground, kind):
-    sound, header, take = TAKEN[kind]
+def test_what_is_said_twice_is_refused_or_means_one_thing(target, kind):
+    valid, header, take = TAKEN[kind]
     rest = json.dumps({name: value for name, value in header.items() if value is not None})[1:]
     rest = f",{rest}" if len(rest) > 1 else rest
     for twice in SAID_TWICE:
-        claims = json.dumps(sound(ground))
+        claims = json.dumps(valid(target))
         for body in (
             f"{{{twice},{claims[1:]}",
             f"{claims[:-1]},{twice}}}",
@@ -130,22 +130,22 @@ def test_what_is_said_twice_is_refused_or_means_one_thing(ground, kind):
             f"{claims}{{}}",
             f"\ufeff{claims}",
         ):
-            response = take(ground, _as_written(f'{{"alg":"ES256"{rest}', body))
-            refused_or_answered(ground, response)
+            response = take(target, _as_written(f'{{"alg":"ES256"{rest}', body))
+            refused_or_answered(target, response)
             assert "evil.example" not in (response.location or "")
     for head in HEADS:
-        refused_or_answered(ground, take(ground, _as_written(head + rest, json.dumps(sound(ground)))))
+        refused_or_answered(target, take(target, _as_written(head + rest, json.dumps(valid(target)))))
 
 
 @pytest.mark.parametrize("kind", ["client assertion", "proof"])
-def test_the_same_jwt_written_another_way_is_the_same(ground, kind):
-    """base64url has spare bits at its end, and some decoders pass over padding and blanks."""
-    sound, header, take = TAKEN[kind]
-    jwt = signed(sound(ground), header)
-    assert is_believed(take(ground, jwt))
+def test_the_same_jwt_written_another_way_is_the_same(target, kind):
+    """base64url has unused bits at its end, and some decoders ignore padding and blanks."""
+    valid, header, take = TAKEN[kind]
+    jwt = signed(valid(target), header)
+    assert is_believed(take(target, jwt))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     spare = [jwt[:-1] + alphabet[alphabet.index(jwt[-1]) ^ bit] for bit in (1, 2, 3)]
     for other in (jwt, *spare, jwt + "=", jwt + "==", jwt + "\n", " " + jwt, jwt + ".", jwt.replace(".", "=.")):
-        response = take(ground, other.replace("\n", "%0a") if kind == "proof" else other)
-        refused_or_answered(ground, response)
+        response = take(target, other.replace("\n", "%0a") if kind == "proof" else other)
+        refused_or_answered(target, response)
         assert not is_believed(response), other

@@ -1,4 +1,4 @@
-"""Whatever a JWT says or looks like, wherever it is taken, it is refused or believed, and never our undoing."""
+"""Any JWT, at every place that takes one, is refused or accepted, and never causes an error."""
 
 import gzip
 import hmac
@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from idp.foundation import clock
 from tests.fuzz import answers
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import CANARY, anything, odd
 from tests.fuzz.test_endpoints import REGISTERED
@@ -22,15 +22,15 @@ from tests.oidc.support import ISSUER
 Claims = dict[str, Any]
 
 
-def _assertion(ground: Ground) -> Claims:
-    return {"iss": ground.signer.id, "sub": ground.signer.id, "aud": ISSUER, "jti": b64(_number()), **_times()}
+def _assertion(target: FuzzTarget) -> Claims:
+    return {"iss": target.signer.id, "sub": target.signer.id, "aud": ISSUER, "jti": b64(_number()), **_times()}
 
 
-def _object(ground: Ground) -> Claims:
-    return {"iss": ground.signer.id, "aud": ISSUER, **_times(), **ground.signer.parameters()}
+def _object(target: FuzzTarget) -> Claims:
+    return {"iss": target.signer.id, "aud": ISSUER, **_times(), **target.signer.parameters()}
 
 
-def _proof(_ground: Ground) -> Claims:
+def _proof(_target: FuzzTarget) -> Claims:
     return {"jti": b64(_number()), "htm": "POST", "htu": ISSUER + "/oauth/token", "iat": _times()["iat"]}
 
 
@@ -44,34 +44,34 @@ def _number(made: list[int] = [0]) -> bytes:  # noqa: B006  it counts
     return made[0].to_bytes(8)
 
 
-def _to_token(ground: Ground, jwt: str) -> Any:
+def _to_token(target: FuzzTarget, jwt: str) -> Any:
     form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": jwt}
-    return ground.web.post("/oauth/token", data=form)
+    return target.web.post("/oauth/token", data=form)
 
 
-def _to_authorize(ground: Ground, jwt: str) -> Any:
-    asks = ground.signer.parameters(state=None) | {"request": jwt}
-    return ground.web.get("/oauth/authorize", query_string=asks)
+def _to_authorize(target: FuzzTarget, jwt: str) -> Any:
+    asks = target.signer.parameters(state=None) | {"request": jwt}
+    return target.web.get("/oauth/authorize", query_string=asks)
 
 
-def _to_par(ground: Ground, jwt: str) -> Any:
-    return ground.signer.posts(ground.web, "/oauth/par", {"request": jwt, "client_id": ground.signer.id})
+def _to_par(target: FuzzTarget, jwt: str) -> Any:
+    return target.signer.posts(target.web, "/oauth/par", {"request": jwt, "client_id": target.signer.id})
 
 
-def _as_proof(ground: Ground, jwt: str) -> Any:
+def _as_proof(target: FuzzTarget, jwt: str) -> Any:
     form = {"grant_type": "client_credentials"}
-    return ground.web.post("/oauth/token", data=form, headers=ground.partner.basic | {"DPoP": jwt})
+    return target.web.post("/oauth/token", data=form, headers=target.partner.basic | {"DPoP": jwt})
 
 
-TAKEN: dict[str, tuple[Callable[[Ground], Claims], dict[str, Any], Callable[[Ground, str], Any]]] = {
+TAKEN: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[[FuzzTarget, str], Any]]] = {
     "client assertion": (_assertion, {}, _to_token),
     "request object": (_object, {}, _to_authorize),
     "pushed request object": (_object, {}, _to_par),
     "proof": (_proof, {"typ": "dpop+jwt", "jwk": bare(key("ES256")), "kid": None}, _as_proof),
 }
-"""What a client signs: its claims, its header, and where it is taken."""
+"""The JWTs that a client signs: their claims, their header, and the endpoint that takes them."""
 PUBLISHED = json.dumps(bare(key("ES256"))).encode()
-"""What everybody knows of the client's key; it must not do for a shared one."""
+"""Public values of the client's key, which must not work as a shared key."""
 HOSTILE: dict[str, dict[str, Any]] = {
     "none": {"alg": "none"}, "mixed none": {"alg": "nOnE"}, "no alg": {"alg": None}, "HS256": {"alg": "HS256"},
     "number": {"alg": 5}, "list": {"alg": ["ES256"]}, "PBES2": {"alg": "PBES2-HS256+A128KW", "p2c": 10**9},
@@ -94,71 +94,71 @@ TIMES: tuple[Any, ...] = (
 
 
 def is_believed(response: Any) -> bool:
-    """Whether what the JWT says was acted on."""
+    """Whether the JWT was accepted."""
     return response.status_code in {200, 201} or (response.status_code == 303 and "error=" not in response.location)
 
 
-def refused_or_answered(ground: Ground, response: Any) -> None:
-    """Everything that any answer has to be."""
-    answers.check(response, REGISTERED, ground.secrets)
-    ground.log.check(ground.secrets)
+def refused_or_answered(target: FuzzTarget, response: Any) -> None:
+    """Check what holds for every response."""
+    answers.check(response, REGISTERED, target.secrets)
+    target.log.check(target.secrets)
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_what_is_sound_is_believed(ground, kind):
+def test_what_is_valid_is_believed(target, kind):
     claims, header, take = TAKEN[kind]
-    response = take(ground, signed(claims(ground), header))
+    response = take(target, signed(claims(target), header))
     assert is_believed(response), response.text
 
 
 @pytest.mark.parametrize("head", HOSTILE)
 @pytest.mark.parametrize("kind", TAKEN)
-def test_a_hostile_header_is_refused(ground, kind, head):
+def test_a_hostile_header_is_refused(target, kind, head):
     claims, header, take = TAKEN[kind]
-    text, _, by_ours = signed(claims(ground), header | HOSTILE[head]).rpartition(".")
+    text, _, by_ours = signed(claims(target), header | HOSTILE[head]).rpartition(".")
     by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
     for signature in (by_ours, by_published, "AA"):
-        response = take(ground, f"{text}.{signature}")
-        refused_or_answered(ground, response)
+        response = take(target, f"{text}.{signature}")
+        refused_or_answered(target, response)
         assert not is_believed(response), (head, response.text)
-    refused_or_answered(ground, take(ground, f"{text}."))
+    refused_or_answered(target, take(target, f"{text}."))
 
 
 @pytest.mark.parametrize("kind", TAKEN)
 @deep(0.4)
 @given(data=st.data())
-def test_whatever_is_claimed_is_answered(ground, kind, data):
-    sound, header, take = TAKEN[kind]
-    claims = sound(ground)
+def test_whatever_is_claimed_is_answered(target, kind, data):
+    valid, header, take = TAKEN[kind]
+    claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
         claims[name] = data.draw(st.sampled_from(TIMES) if name in _times() else anything)
     more = st.sampled_from(["nonce", "max_age", "claims", "exp", "ath", "resource", "prompt", "dpop_jkt"])
     claims |= data.draw(st.dictionaries(odd | more, anything, max_size=2))
-    refused_or_answered(ground, take(ground, signed(claims, header)))
+    refused_or_answered(target, take(target, signed(claims, header)))
 
 
 @pytest.mark.parametrize("kind", TAKEN)
 @deep(0.4)
 @given(data=st.data())
-def test_whatever_the_header_says_is_answered(ground, kind, data):
-    sound, header, take = TAKEN[kind]
+def test_whatever_the_header_says_is_answered(target, kind, data):
+    valid, header, take = TAKEN[kind]
     names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
     head = header | data.draw(st.dictionaries(names | odd, anything, max_size=2))
     if isinstance(head.get("jwk"), dict) and "jwk" in header:
         members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "key_ops", "kid"])
         head["jwk"] = header["jwk"] | data.draw(st.dictionaries(members, anything, max_size=2))
-    refused_or_answered(ground, take(ground, signed(sound(ground), head)))
+    refused_or_answered(target, take(target, signed(valid(target), head)))
 
 
-PLACES: dict[str, Callable[[Ground, str], Any]] = {
+PLACES: dict[str, Callable[[FuzzTarget, str], Any]] = {
     **{kind: take for kind, (_, _, take) in TAKEN.items()},
-    "hint to sign out": lambda ground, jwt: ground.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
-    "hint": lambda ground, jwt: ground.web.get(ground.partner.link(id_token_hint=jwt)),
-    "access token": lambda ground, jwt: ground.web.get("/oauth/userinfo", headers=registering.bearer(jwt)),
-    "introspected": lambda ground, jwt: ground.partner.posts(ground.web, "/oauth/introspect", {"token": jwt}),
-    "revoked": lambda ground, jwt: ground.partner.posts(ground.web, "/oauth/revoke", {"token": jwt}),
+    "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
+    "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
+    "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer(jwt)),
+    "introspected": lambda target, jwt: target.partner.posts(target.web, "/oauth/introspect", {"token": jwt}),
+    "revoked": lambda target, jwt: target.partner.posts(target.web, "/oauth/revoke", {"token": jwt}),
 }  # fmt: skip
-"""Wherever a text is taken for a JWT."""
+"""Any text, at every place that takes a JWT."""
 
 
 def _nested(depth: int) -> str:
@@ -178,29 +178,29 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("where", PLACES)
-def test_whatever_is_no_jwt_is_answered(ground, where):
+def test_whatever_is_no_jwt_is_answered(target, where):
     for shape in SHAPES:
-        refused_or_answered(ground, PLACES[where](ground, shape))
+        refused_or_answered(target, PLACES[where](target, shape))
 
 
 @pytest.mark.parametrize("where", ["hint to sign out", "hint", "access token", "introspected"])
 @deep(0.5)
 @given(data=st.data())
-def test_our_own_tokens_altered_are_answered(ground, where, data):
-    ours = ground.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
+def test_our_own_tokens_altered_are_answered(target, where, data):
+    ours = target.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
     at = data.draw(st.integers(0, len(ours)))
     altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
-    response = PLACES[where](ground, altered)
-    refused_or_answered(ground, response)
+    response = PLACES[where](target, altered)
+    refused_or_answered(target, response)
     assert where != "access token" or altered == ours or response.status_code in {400, 401}
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_text_that_cannot_be_written_down_is_answered_wherever_it_stands(ground, kind):
-    """JSON can say half of a surrogate pair, which UTF-8 cannot, and NUL, which PostgreSQL cannot keep."""
-    sound, header, take = TAKEN[kind]
-    for name in (*sound(ground), "claims", "login_hint", "resource", "max_age"):
+def test_text_that_cannot_be_written_down_is_answered_wherever_it_stands(target, kind):
+    """JSON can have a lone surrogate, which UTF-8 cannot encode, and NUL, which PostgreSQL cannot store."""
+    valid, header, take = TAKEN[kind]
+    for name in (*valid(target), "claims", "login_hint", "resource", "max_age"):
         for value in ("\ud800", "a\0b", {"\ud800": {"\ud800": None}}, ["\ud800"]):
-            refused_or_answered(ground, take(ground, signed(sound(ground) | {name: value}, header)))
+            refused_or_answered(target, take(target, signed(valid(target) | {name: value}, header)))
     for name in ("kid", "typ", "x"):
-        refused_or_answered(ground, take(ground, signed(sound(ground), header | {name: "\ud800"})))
+        refused_or_answered(target, take(target, signed(valid(target), header | {name: "\ud800"})))

@@ -1,4 +1,4 @@
-"""The outbox, in any order of writing, delivering, failing, waiting and retrying: each leaves once, or not at all."""
+"""The outbox, with any order of queueing, delivering, failing, waiting and retrying: a message is sent at most once."""
 
 import contextlib
 from datetime import timedelta
@@ -18,7 +18,7 @@ OUTCOMES = (None, None, None, Later("busy"), Refused("no such number"), Unreacha
 
 
 class Outbox(RuleBasedStateMachine):
-    """Messages, and a way out that does what the rule before it said."""
+    """Messages, and a channel whose next outcome the preceding rule has set."""
 
     work: Any = None
 

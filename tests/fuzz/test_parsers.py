@@ -1,4 +1,4 @@
-"""Every parser, on whatever there is: it reads, or refuses in its own words, and what it reads it reads again."""
+"""Every parser, with any input: it returns a value or raises its own error, and it reads again what it wrote."""
 
 import base64
 import contextlib
@@ -29,10 +29,10 @@ from tests.oidc.registering import METADATA
 from tests.partners.manifests import a_manifest
 from tests.schools.conftest import SAMPLE
 
-SOUND_URI = "https://assembly.example/callback"
+VALID_URI = "https://assembly.example/callback"
 some_uri = st.one_of(
     odd,
-    st.builds(lambda at, text: SOUND_URI[:at] + text + SOUND_URI[at:], st.integers(0, len(SOUND_URI)), odd),
+    st.builds(lambda at, text: VALID_URI[:at] + text + VALID_URI[at:], st.integers(0, len(VALID_URI)), odd),
     st.from_regex(r"\A(https?|uk\.example):/{0,3}[a-z0-9.@:\[\]%\\-]{0,20}(/[a-z.%2e;]{0,8}){0,3}\Z"),
 )
 postcodes = st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z")
@@ -41,7 +41,7 @@ HEADING = ",".join(gias.LABELS)
 
 @pytest.fixture(scope="module")
 def here(fresh):
-    """Within a request's worth of work, for what reads settings or the database."""
+    """A transaction, for parsers that read settings or the database."""
     with fresh():
         yield
 

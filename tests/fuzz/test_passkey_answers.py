@@ -1,4 +1,4 @@
-"""What a browser sends as an authenticator's answer: read or refused, never a fault, accepted only as it was made."""
+"""An authenticator's response as a browser sends it: never an internal error, and accepted only if it is unchanged."""
 
 import json
 
@@ -30,7 +30,7 @@ BINARY = ("clientDataJSON", "attestationObject", "authenticatorData", "signature
 
 @st.composite
 def tampered(draw, valid):
-    """An answer with one thing about it changed: a member, or some bytes within one."""
+    """A response with one change: of a member, or of some bytes within one."""
     response = json.loads(valid)
     inside = draw(st.booleans())
     part = response["response"] if inside else response
@@ -49,7 +49,7 @@ def tampered(draw, valid):
 
 
 def reads(kind, text):
-    """The answer as it was read, and verified as far as it gets; None where it was refused."""
+    """The response as parsed and verified; None where it was refused."""
     try:
         read = READERS[kind](text)
         return read.verify() if kind == "register" else read.verify(b"\xa1\x01\x02")
@@ -60,32 +60,32 @@ def reads(kind, text):
 @pytest.mark.parametrize("kind", READERS)
 @deep()
 @given(data=st.data())
-def test_whatever_is_sent_is_read_or_refused(ground, kind, data):
-    with ground.work():
+def test_whatever_is_sent_is_read_or_refused(target, kind, data):
+    with target.work():
         reads(kind, data.draw(odd | tampered(VALID[kind]) | anything.map(json.dumps)))
 
 
 @deep()
 @given(key=st.binary(max_size=120))
-def test_whatever_a_stored_key_looks_like_it_verifies_nothing(ground, key):
-    with ground.work(), pytest.raises(webauthn_ceremonies.UnacceptableAnswer):
+def test_whatever_a_stored_key_looks_like_it_verifies_nothing(target, key):
+    with target.work(), pytest.raises(webauthn_ceremonies.UnacceptableAnswer):
         webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 
 
 @deep(0.2)
 @given(data=st.data())
-def test_an_answer_that_was_tampered_with_signs_no_one_in(ground, data):
-    person = Person(ground.browser())
-    with ground.work():
+def test_an_answer_that_was_tampered_with_signs_no_one_in(target, data):
+    person = Person(target.browser())
+    with target.work():
         account = factories.an_administrator().id
-        device = a_passkey(account, ground.settings.server.issuer)
+        device = a_passkey(account, target.settings.server.issuer)
     person.opens("/sign-in?next=/manage")
     valid = device.get(options_for(person))
     sent = data.draw(tampered(valid))
     response = person.sends_again(FORM, passkey=sent)
 
-    answers.check(response, REGISTERED, ground.secrets)
-    if response.status_code == 303:  # what does not matter was changed, such as the list of extensions
+    answers.check(response, REGISTERED, target.secrets)
+    if response.status_code == 303:  # the change was of something that does not matter, such as the list of extensions
         assert essential(sent) == essential(valid)
     else:
         assert response.status_code == 422
@@ -98,10 +98,10 @@ def essential(text):
 
 @deep(0.2)
 @given(data=st.data())
-def test_a_registration_that_was_tampered_with_adds_only_what_it_says(ground, data):
-    with ground.work():
+def test_a_registration_that_was_tampered_with_adds_only_what_it_says(target, data):
+    with target.work():
         person = factories.an_administrator()
-        device = Authenticator(ground.settings.server.issuer)
+        device = Authenticator(target.settings.server.issuer)
         valid = device.create(passkeys.creation_options(person, browser=BROWSER))
         sent = data.draw(tampered(valid))
         try:

@@ -1,4 +1,6 @@
-"""Whatever a mail server, a gateway or a client answers to what we send, the worker goes on; each letter is settled."""
+"""With any response of a mail server, a gateway or a client, the worker continues, and each message is sent, failed, or
+due again.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -47,7 +49,7 @@ REPLIES = (
     b"55\xb2 x\r\n",
 )
 mail = st.lists(st.sampled_from(REPLIES), max_size=8).map(b"".join)
-sound = st.tuples(
+valid = st.tuples(
     st.sampled_from(REPLIES[:1]),
     *[st.sampled_from(REPLIES[1:3])] * 3,
     st.sampled_from(REPLIES),
@@ -63,7 +65,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def ways(built, server, settings):
-    """The ways out, each to the server that says what it likes."""
+    """The channels, each connected to a server with random responses."""
     port = urlsplit(server.url).port
     mine = settings.model_copy(
         update={
@@ -82,7 +84,7 @@ def ways(built, server, settings):
 
 
 def _settled(fresh, write, kind):
-    """Write a letter and deliver it: it has left, has failed, or is due again. Then it is of no interest any more."""
+    """Queue a message and deliver it: it was sent, has failed, or is due again. Then delete it."""
     with fresh():
         message = write()
     with recorded_log() as log:
@@ -97,7 +99,7 @@ def _settled(fresh, write, kind):
 
 
 @deep()
-@given(message=mail | sound)
+@given(message=mail | valid)
 def test_whatever_a_mail_server_says(fresh, ways, server, message):
     server.response, server.speaks_first = message, True
     about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}

@@ -1,6 +1,6 @@
-"""Registering a school: any step in any order, in two browsers, back, twice, with odd words typed.
+"""Registering a school: any steps in any order, in two browsers, with the back button, repeated, with odd texts typed.
 
-Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whichever of them is first (S27).
+No step leads to an internal error, and a school gets one estab, in whichever browser it is completed (S27).
 """
 
 import re
@@ -28,7 +28,7 @@ from tests.onboarding.visitor import Page
 
 USUAL = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
 MAIN = {"Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Verify your e-mail": "verify"}
-"""The button that goes on, by the page's heading."""
+"""The main button of each page, by the page's heading."""
 something = st.dictionaries(st.sampled_from([*USUAL, "email", "q", "csrf_token"]), odd, max_size=2)
 ODD_PLACES = (
     "/register", "/register/details", "/register/details?school=0", "/register/details?school=99999999999999999999",
@@ -38,7 +38,7 @@ ODD_PLACES = (
 
 
 class Registering(RuleBasedStateMachine):
-    """Two browsers, and a school of its own for each run."""
+    """Two browsers, and a new school for each run."""
 
     app: Any = None
     settings: Any = None
@@ -85,7 +85,7 @@ class Registering(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), whose=st.integers(0, 1))
     def go_on(self, which, whose):
-        """What the page asks for: fill it in and press its main button."""
+        """Fill in the page and press its main button."""
         page = self.seen[which][-1]
         button = page.soup.find("button", id=MAIN.get(page.title, "sign-up")) or page.soup.select_one("main button")
         if button is not None:
@@ -101,7 +101,7 @@ class Registering(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
     def open_something(self, which, number, elsewhere):
-        """An address seen in either browser, or an odd one."""
+        """Open an address seen in either browser, or an odd one."""
         places = [page.path for page in self.seen[1 - which if elsewhere else which]] + [*ODD_PLACES, self.start]
         self._opens(which, places[number % len(places)])
 
@@ -111,7 +111,7 @@ class Registering(RuleBasedStateMachine):
             self._opens(which, links[-1 - number % len(links)])
 
     def _links(self):
-        """Where the mails of this run lead, oldest first."""
+        """Open a link of the mails of this run."""
         with self.work() as session:
             written = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
             texts = [post.unseal(row).text for row in written.order_by(Message.created_at, Message.id)]

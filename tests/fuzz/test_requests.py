@@ -1,4 +1,4 @@
-"""Whatever method, headers, cookies and kind of body an address is asked with, the answer is one of ours."""
+"""For any method, headers, cookies and type of body, the response of an address is a valid one of ours."""
 
 import re
 from dataclasses import replace
@@ -10,16 +10,16 @@ from hypothesis import given, strategies as st
 from idp.foundation import database, runtime
 from idp.foundation.web import security
 from tests.fuzz import answers
-from tests.fuzz.conftest import Ground
+from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, FORM, TYPES, Sent, header, odd
+from tests.fuzz.recorded_writes import recorded_writes
 from tests.fuzz.test_endpoints import REGISTERED
-from tests.fuzz.written import watching
 from tests.oidc import registering
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "LINK", "X" * 99)
 ELSEWHERE = "elsewhere.example"
-"""Nobody's address: where it comes back, a header led us there."""
+"""An unused host: a response that contains it was influenced by a header."""
 MISLEADING = (
     "X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
     "X-Forwarded-Server", "Forwarded", "X-Original-URL", "X-Rewrite-URL", "X-Host", "X-Real-IP", "Via", "Referer",
@@ -60,32 +60,32 @@ BODIES = (
 types = st.sampled_from([*TYPES, FORM, FORM, "multipart/form-data; boundary=x", "application/problem+json"])
 
 
-def _rules(ground: Ground) -> list[Any]:
-    """All but the files that are as they are."""
-    rules = (rule for rule in ground.app.url_map.iter_rules() if rule.endpoint != "static")
+def _rules(target: FuzzTarget) -> list[Any]:
+    """All rules of addresses, except static files."""
+    rules = (rule for rule in target.app.url_map.iter_rules() if rule.endpoint != "static")
     return sorted(rules, key=lambda rule: (rule.rule, rule.endpoint))
 
 
-def _path(ground: Ground, rule: Any) -> str:
-    """An address that the rule matches; where there is something to find, one that finds it."""
+def _path(target: FuzzTarget, rule: Any) -> str:
+    """An address that the rule matches, with the id of a row where it takes one."""
     if rule.endpoint == "onboarding.old_address.redirect_to_registration":
         return "/XodRegister/School"
-    values = {"client_id": ground.partner.id}
+    values = {"client_id": target.partner.id}
     return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
 
 
-def _checked(ground: Ground, response: Any) -> None:
-    answers.check(response, REGISTERED, ground.secrets)
-    ground.log.check(ground.secrets)
+def _checked(target: FuzzTarget, response: Any) -> None:
+    answers.check(response, REGISTERED, target.secrets)
+    target.log.check(target.secrets)
 
 
-def test_every_address_answers_the_methods_it_has_and_no_other(ground):
-    addresses = ground.app.url_map.bind(runtime.of(ground.app).settings.server.host_name)
-    for path in {_path(ground, rule) for rule in _rules(ground)}:
+def test_every_address_answers_the_methods_it_has_and_no_other(target):
+    addresses = target.app.url_map.bind(runtime.of(target.app).settings.server.host_name)
+    for path in {_path(target, rule) for rule in _rules(target)}:
         has = set(addresses.allowed_methods(path))
         for method in METHODS:
-            response = Sent(method, path).by(ground.browser())
-            _checked(ground, response)
+            response = Sent(method, path).by(target.browser())
+            _checked(target, response)
             if method not in has:
                 assert response.status_code == 405, (method, path, response.status_code)
                 assert set(response.headers["Allow"].split(", ")) == has
@@ -93,64 +93,64 @@ def test_every_address_answers_the_methods_it_has_and_no_other(ground):
                 assert not response.data
 
 
-WRITTEN_BY_LOOKING = {
-    # Whether the disk takes what is written cannot be seen by reading: the row stays as it was.
+WRITTEN_BY_GET = {
+    # The health check writes to see whether the disk has room; the row stays the same.
     "/readyz": {"alembic_version"},
-    # The secret that the page shows as a QR code; it is no factor until a code of it was typed.
+    # The secret in the QR code, which is no factor until a code of it was typed.
     "/manage/security/app": {"authenticator_apps"},
 }
 
 
-def test_looking_changes_nothing(ground):
-    with ground.app.app_context():
-        engine = database.ENGINES.of(ground.app).transactional
-    for web in (ground.web, ground.browser()):
-        for rule in _rules(ground):
+def test_looking_changes_nothing(target):
+    with target.app.app_context():
+        engine = database.ENGINES.of(target.app).transactional
+    for web in (target.web, target.browser()):
+        for rule in _rules(target):
             for method in ("GET", "HEAD", "OPTIONS"):
-                with watching(engine) as written:
-                    Sent(method, _path(ground, rule)).by(web)
-                assert written.tables <= WRITTEN_BY_LOOKING.get(rule.rule, set()), (method, rule.rule)
+                with recorded_writes(engine) as writes:
+                    Sent(method, _path(target, rule)).by(web)
+                assert writes.tables <= WRITTEN_BY_GET.get(rule.rule, set()), (method, rule.rule)
 
 
 @deep(2)
 @given(data=st.data())
-def test_whatever_kind_of_body_comes_it_is_answered(ground, data):
-    rule = data.draw(st.sampled_from(_rules(ground)))
+def test_whatever_kind_of_body_comes_it_is_answered(target, data):
+    rule = data.draw(st.sampled_from(_rules(target)))
     method = data.draw(st.sampled_from(["POST", "POST", "POST", *METHODS]))
-    sent = Sent(method, _path(ground, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(types))
+    sent = Sent(method, _path(target, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(types))
     if data.draw(st.booleans()):
-        sent = replace(sent, headers=ground.partner.basic)
-    _checked(ground, sent.by(ground.browser()))
+        sent = replace(sent, headers=target.partner.basic)
+    _checked(target, sent.by(target.browser()))
 
 
 @deep(2)
 @given(data=st.data())
-def test_whatever_headers_come_they_are_answered(ground, data):
-    rule = data.draw(st.sampled_from(_rules(ground)))
+def test_whatever_headers_come_they_are_answered(target, data):
+    rule = data.draw(st.sampled_from(_rules(target)))
     names = data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True))
     headers = {name: data.draw(st.sampled_from(VALUES[name]) | header) for name in names}
     method = data.draw(st.sampled_from(sorted(rule.methods)))
-    web = data.draw(st.sampled_from([ground.web, ground.browser()]))
-    _checked(ground, Sent(method, _path(ground, rule), headers=headers).by(web))
+    web = data.draw(st.sampled_from([target.web, target.browser()]))
+    _checked(target, Sent(method, _path(target, rule), headers=headers).by(web))
 
 
 @deep(4)
 @given(name=st.sampled_from(MISLEADING), value=st.sampled_from(LEADING), data=st.data())
-def test_no_header_leads_elsewhere(ground, name, value, data):
-    """Who answers, and where links and redirects lead, is for the settings to say (security.md rule 2)."""
-    paths = [_path(ground, rule) for rule in _rules(ground) if "GET" in rule.methods]
-    path = data.draw(st.sampled_from([*paths, ground.partner.link(prompt="none")]))
-    response = data.draw(st.sampled_from([ground.web, ground.browser()])).get(path, headers={name: value})
-    _checked(ground, response)
+def test_no_header_leads_elsewhere(target, name, value, data):
+    """Hosts in links and redirects come from the settings alone (security.md rule 2)."""
+    paths = [_path(target, rule) for rule in _rules(target) if "GET" in rule.methods]
+    path = data.draw(st.sampled_from([*paths, target.partner.link(prompt="none")]))
+    response = data.draw(st.sampled_from([target.web, target.browser()])).get(path, headers={name: value})
+    _checked(target, response)
     assert ELSEWHERE not in f"{response.headers}{response.text}"
     assert name != "Host" or response.status_code == 400 or path in security.HEALTH_PATHS
 
 
 @deep()
 @given(value=header | st.sampled_from(LEADING))
-def test_no_host_but_ours_is_answered(ground, value):
-    response = ground.browser().get("/sign-in", headers={"Host": value})
-    _checked(ground, response)
+def test_no_host_but_ours_is_answered(target, value):
+    response = target.browser().get("/sign-in", headers={"Host": value})
+    _checked(target, response)
     assert response.status_code == 400 or value.strip() == "localhost:5000"
 
 
@@ -164,41 +164,41 @@ COOKIES = (
 @given(
     planted=st.lists(st.tuples(st.sampled_from(COOKIES), header), max_size=4), path=st.sampled_from(["/", "/sign-in"])
 )
-def test_forged_cookies_sign_no_one_in(ground, planted, path):
+def test_forged_cookies_sign_no_one_in(target, planted, path):
     text = "; ".join(f"{name}={value}" for name, value in planted)
-    response = ground.app.test_client().get(path, base_url=ground.settings.server.issuer, headers={"Cookie": text})
-    _checked(ground, response)
+    response = target.app.test_client().get(path, base_url=target.settings.server.issuer, headers={"Cookie": text})
+    _checked(target, response)
     assert "Sign out" not in response.text
 
 
 @deep()
 @given(at=st.integers(0, 200), instead=odd)
-def test_altered_cookies_sign_no_one_in(ground, at, instead):
-    name = security.cookie_name(ground.settings, "session")
-    ours = ground.web.get_cookie(name).value
+def test_altered_cookies_sign_no_one_in(target, at, instead):
+    name = security.cookie_name(target.settings, "session")
+    ours = target.web.get_cookie(name).value
     altered = f"{ours[:at]}{instead}{ours[at + 1 :]}".encode("utf-8", "replace").decode("latin-1")
     altered = re.sub(r"[\r\n]", "", altered)
     headers = {"Cookie": f"{name}={altered}"}
-    response = ground.app.test_client().get("/sign-out", base_url=ground.settings.server.issuer, headers=headers)
-    _checked(ground, response)
+    response = target.app.test_client().get("/sign-out", base_url=target.settings.server.issuer, headers=headers)
+    _checked(target, response)
     assert altered.strip().startswith(ours) or response.status_code == 303
 
 
 @deep()
 @given(parts=st.lists(odd, min_size=1, max_size=3))
-def test_whatever_address_is_asked_for_it_is_answered(ground, parts):
+def test_whatever_address_is_asked_for_it_is_answered(target, parts):
     path = "/" + "/".join(parts)
     for method in ("GET", "POST"):
-        response = ground.web.open(quote(path, errors="surrogatepass"), method=method)
-        _checked(ground, response)
-        response = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(ground.web)
-        _checked(ground, response)
+        response = target.web.open(quote(path, errors="surrogatepass"), method=method)
+        _checked(target, response)
+        response = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(target.web)
+        _checked(target, response)
 
 
-def test_a_registration_can_only_be_read_with_its_own_token(ground):
-    path = registering.path_of(ground.registration)
-    for token in (ground.initial_token, ground.tokens["access_token"], ground.tokens["refresh_token"]):
+def test_a_registration_can_only_be_read_with_its_own_token(target):
+    path = registering.path_of(target.registration)
+    for token in (target.initial_token, target.tokens["access_token"], target.tokens["refresh_token"]):
         for method in ("GET", "PUT", "DELETE"):
             headers = registering.bearer(token)
-            response = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(ground.web)
+            response = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(target.web)
             assert response.status_code == 401, response.text

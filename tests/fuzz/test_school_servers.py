@@ -1,4 +1,4 @@
-"""What a school's server and XporterOnDemand send to us, and what is sent to XporterOnDemand, with sound tokens."""
+"""Requests of schools' servers and of XporterOnDemand to us, and requests to XporterOnDemand, with valid tokens."""
 
 import json
 import uuid
@@ -36,7 +36,7 @@ def server(built, settings, fresh):
 
 @pytest.fixture(scope="module")
 def reporter(server, fresh):
-    """The headers with which XporterOnDemand reports reads, and a sound row."""
+    """The headers with which XporterOnDemand reports reads, and a valid row."""
     with fresh() as session:
         client = Partner(agents.the_api())
         estab = session.get_one(factories.Administrator, server.person_id).memberships[0].estab.estab_id
@@ -51,7 +51,7 @@ def reporter(server, fresh):
 
 
 def spoiled(draw, document):
-    """The document, with members that are something else, more or fewer."""
+    """The document with members changed, added or removed."""
     document = dict(document)
     for name in draw(st.lists(st.sampled_from(sorted(document)), max_size=3)):
         document[name] = draw(anything)
@@ -72,11 +72,11 @@ def test_whatever_a_schools_server_reports_is_answered(server, method, data):
             if isinstance(report.get(name), dict) and report[name] and data.draw(st.booleans()):
                 report[name] = spoiled(data.draw, report[name])
     headers = {"Authorization": f"DPoP {server.token}", "DPoP": server.proof(method, agents.PATH, server.token)}
-    sound = Sent(
+    valid = Sent(
         method, agents.PATH, headers=headers, body=json.dumps(report).encode(), content_type="application/json"
     )  # fmt: skip
-    # Its end comes only without a proof: the others need the registration.
-    sent = replace(sound, headers=headers | {"DPoP": data.draw(odd)}) if method == "DELETE" else sound
+    # It is deleted only without a proof, because the other requests need the registration.
+    sent = replace(valid, headers=headers | {"DPoP": data.draw(odd)}) if method == "DELETE" else valid
     answers.check(_by(sent, server.web) if data.draw(st.booleans()) else _by(data.draw(tampered(sent)), server.web))
 
 
@@ -101,7 +101,7 @@ def _by(sent, web):
 
 
 class Api:
-    """XporterOnDemand with a school's data, where every token is sound and has all scopes."""
+    """XporterOnDemand with a school's data, which accepts every token and grants it all scopes."""
 
     def __init__(self, folder):
         file = folder / "xporter.sqlite3"
@@ -119,11 +119,11 @@ class Api:
         self.web = self.app.test_client()
         self.page = self.web.get("/v1/students?limit=2").json
 
-    def sound(self, name):
-        """The sound request of this name."""
+    def valid(self, name):
+        """The valid request of this name."""
         if name not in CURSORS:
-            return SOUND[name]
-        return replace(SOUND[name], query=tuple(parse_qsl(urlsplit(self.page[CURSORS[name]]).query)))
+            return VALID[name]
+        return replace(VALID[name], query=tuple(parse_qsl(urlsplit(self.page[CURSORS[name]]).query)))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def api(tmp_path_factory):
 
 
 ROSTER = "/ims/oneroster/rostering/v1p2"
-SOUND = {
+VALID = {
     "pages": Sent("GET", "/v1/students", query=(("limit", "2"),)),
     "narrowed": Sent(
         "GET", "/v1/attendance",
@@ -168,7 +168,7 @@ SOUND = {
     "metadata": Sent("GET", "/.well-known/oauth-protected-resource"),
     "problem": Sent("GET", "/problems/not_found"),
 }  # fmt: skip
-"""A sound request to each address of XporterOnDemand; `Api.sound` adds what only its answers tell."""
+"""A valid request to each address of XporterOnDemand; `Api.valid` adds values that come from its responses."""
 CURSORS = {"next page": "next", "changes": "delta"}
 """The member of a page whose address has the query of these requests."""
 READABLE = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
@@ -183,21 +183,21 @@ def _check(response):
     response.close()
 
 
-@pytest.mark.parametrize("address", SOUND)
+@pytest.mark.parametrize("address", VALID)
 def test_a_request_that_is_not_tampered_with_is_accepted(api, address):
     if address == "piece":
-        api.sound("announce").by(api.web)
-    response = api.sound(address).by(api.web)
+        api.valid("announce").by(api.web)
+    response = api.valid(address).by(api.web)
     assert response.status_code < 400, response.text
     response.close()
 
 
-@pytest.mark.parametrize("address", SOUND)
+@pytest.mark.parametrize("address", VALID)
 @deep(0.6)
 @given(data=st.data())
 def test_whatever_is_sent_to_the_api_with_schools_data_is_answered(api, address, data):
-    sound = api.sound(address)
+    valid = api.valid(address)
     if address == "announce":
-        sound = replace(sound, body=json.dumps(spoiled(data.draw, json.loads(sound.body))).encode())
-    _check(_by(sound, api.web))
-    _check(_by(data.draw(tampered(sound)), api.web))
+        valid = replace(valid, body=json.dumps(spoiled(data.draw, json.loads(valid.body))).encode())
+    _check(_by(valid, api.web))
+    _check(_by(data.draw(tampered(valid)), api.web))

@@ -1,7 +1,7 @@
-"""Codes and refresh tokens, in any order: asked for, redeemed, refreshed, replayed, revoked, withdrawn, left to end.
+"""Codes and refresh tokens: requested, redeemed, refreshed, replayed, revoked, withdrawn and expired, in any order.
 
-At most one lineage lives of each code, the dead stay dead, and no token ever says more than was asked, agreed to
-and registered (security.md S14, S15, S36).
+Each code has at most one valid lineage, ended lineages stay ended, and no token has more scopes than were requested,
+agreed to and registered (security.md S14, S15, S36).
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ some = st.frozensets(st.sampled_from(sorted(ALL | {"staff"})))
 
 @dataclass
 class Lineage:
-    """A code, and all that came of it."""
+    """A code, and the tokens that came from it."""
 
     code: str
     requested: frozenset[str]
@@ -44,23 +44,23 @@ class Lineage:
 
 
 class Tokens(RuleBasedStateMachine):
-    """A signed-in school, and a client of its own for each run."""
+    """A signed-in school, and a new client for each run."""
 
-    ground = None
+    target = None
     rotates = False
 
     def __init__(self):
         super().__init__()
         self.lines, self.partner = [], None
-        with self.ground.work():
+        with self.target.work():
             client = factories.a_client(
                 required_scopes=REQUIRED, optional_scopes=OPTIONAL, rotate_refresh_tokens=self.rotates
             )
             self.partner = Partner(client.id)
-            owner = session().query(Administrator).filter_by(username=self.ground.username).one()
+            owner = session().query(Administrator).filter_by(username=self.target.username).one()
             self.owner, self.estab = owner.id, owner.memberships[0].estab_id
 
-    # What may happen
+    # Rules
 
     @rule(optional=st.frozensets(st.sampled_from(sorted(OPTIONAL))), ticked=st.booleans())
     def ask(self, optional, ticked):
@@ -68,7 +68,7 @@ class Tokens(RuleBasedStateMachine):
         requested = REQUIRED | optional
         areas = tuple(sorted(optional)) if ticked else ()
         params = authorised(
-            self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(requested))
+            self.target.web, self.partner, self.target.username, *areas, scope=" ".join(sorted(requested))
         )
         assert params.keys() == {"code", "state", "iss"}, params
         self.lines.append(Lineage(params["code"], requested, clock.now(), self.partner.verifier))
@@ -77,7 +77,7 @@ class Tokens(RuleBasedStateMachine):
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
     def redeem(self, data, verifier):
         line = data.draw(st.sampled_from(self.lines))
-        response = self.partner.redeems(self.ground.web, line.code, code_verifier=verifier or line.verifier)
+        response = self.partner.redeems(self.target.web, line.code, code_verifier=verifier or line.verifier)
         is_late = clock.now() - line.at >= timedelta(seconds=120)
         if line.is_redeemed:
             line.is_dead = True
@@ -99,7 +99,7 @@ class Tokens(RuleBasedStateMachine):
         line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
         token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
         requested = " ".join(sorted(scope)) if scope else None
-        response = self.partner.refreshes(self.ground.web, token, scope=requested)
+        response = self.partner.refreshes(self.target.web, token, scope=requested)
         if response.status_code == 200:
             assert not line.is_dead, "a dead lineage refreshed"
             if token != line.refresh[-1]:
@@ -118,7 +118,7 @@ class Tokens(RuleBasedStateMachine):
     def revoke(self, data):
         line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
         token = data.draw(st.sampled_from(line.refresh))
-        assert self.partner.posts(self.ground.web, "/oauth/revoke", {"token": token}).status_code == 200
+        assert self.partner.posts(self.target.web, "/oauth/revoke", {"token": token}).status_code == 200
         line.is_dead = True
 
     @rule(seconds=st.sampled_from([1, 15, 70, 130, 700, 86_400]))
@@ -127,7 +127,7 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["withdraw", "withdraw", "pause", "resume"]))
     def decide(self, what):
-        with self.ground.work() as session:
+        with self.target.work() as session:
             agreed = authorise.current(self.estab)
             mine = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
             if not mine or (mine[0].state == "paused") != (what == "resume"):
@@ -141,7 +141,7 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(ticked=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
     def change(self, ticked):
-        with self.ground.work() as session:
+        with self.target.work() as session:
             if (agreed := self._agreement()) is not None:
                 scopes = REQUIRED & agreed.offered | ticked & agreed.offered
                 authorise.change(
@@ -152,11 +152,11 @@ class Tokens(RuleBasedStateMachine):
     def narrow_the_client(self, left):
         self._register(left)
 
-    # What has to hold
+    # Invariants
 
     @invariant()
     def one_family_of_each_code_and_none_of_the_dead(self):
-        with self.ground.work() as session:
+        with self.target.work() as session:
             for line in self.lines:
                 code = session.get_one(Code, crypto.digest(line.code))
                 families = session.query(RefreshFamily).filter_by(lineage=code.lineage).all()
@@ -168,13 +168,13 @@ class Tokens(RuleBasedStateMachine):
         for line in self.lines:
             if line.is_dead and line.access:
                 parameters = {"token": line.access[-1]}
-                response = self.partner.posts(self.ground.web, "/oauth/introspect", parameters)
+                response = self.partner.posts(self.target.web, "/oauth/introspect", parameters)
                 assert response.json == {"active": False}
 
     def _received(self, line, tokens, requested):
-        """Token ⊆ request ⊆ authorisation ⊆ client, and what is kept for later."""
+        """Scopes: token ⊆ request ⊆ authorisation ⊆ client; and those that are stored for later."""
         granted = frozenset(tokens["scope"].split())
-        with self.ground.work() as session:
+        with self.target.work() as session:
             agreed, client = self._agreement(), session.get_one(Client, self.partner.id)
             assert granted <= requested
             assert granted <= agreed.scopes
@@ -190,14 +190,14 @@ class Tokens(RuleBasedStateMachine):
         ).one_or_none()  # fmt: skip
 
     def _may_use(self):
-        """Whether an agreement is in force, so that a sound token has to work."""
-        with self.ground.work():
+        """Whether an agreement is in force, so that a valid token has to work."""
+        with self.target.work():
             agreed = self._agreement()
             return agreed is not None and agreed.state == "active"
 
     def _restore_client(self):
         self._register(OPTIONAL)
-        with self.ground.work() as session:
+        with self.target.work() as session:
             agreed = self._agreement()
             if agreed is not None and agreed.state == "paused":
                 authorise.resume(
@@ -205,15 +205,15 @@ class Tokens(RuleBasedStateMachine):
                 )
 
     def _register(self, optional):
-        with self.ground.work() as session:
+        with self.target.work() as session:
             session.get_one(Client, self.partner.id).optional_scopes = optional
             registry.forget(self.partner.id)
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_one_lineage_of_each_code_and_never_more_than_was_agreed(ground, rotates):
+def test_one_lineage_of_each_code_and_never_more_than_was_agreed(target, rotates):
     class Here(Tokens):
         pass
 
-    Here.ground, Here.rotates = ground, rotates
+    Here.target, Here.rotates = target, rotates
     run_state_machine_as_test(Here, settings=deep(0.4))

@@ -152,7 +152,7 @@ def test_whatever_body_comes_or_does_not(wire, what):
 
 
 def test_a_connection_that_begins_with_http_2_is_refused(wire):
-    """Proxies speak HTTP/1.1 to us; what nobody needs is not open to strangers."""
+    """Proxies send us HTTP/1.1; a protocol that is not needed is not offered."""
     empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     response = wire.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, timeout=2)
     assert response == b"" or response.startswith(b"HTTP/1.1 400 ")
@@ -160,7 +160,7 @@ def test_a_connection_that_begins_with_http_2_is_refused(wire):
 
 
 def test_a_client_that_disconnects_early_does_not_affect_others(wire):
-    """An answer that nobody takes any more is a signal to the process, which must not end it."""
+    """Writing a response to a closed connection raises a signal, which must not end the process."""
     for _ in range(5):
         sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM + BODIES["too short"]
         wire.exchange(sent)
@@ -168,7 +168,7 @@ def test_a_client_that_disconnects_early_does_not_affect_others(wire):
     wire.assert_healthy()
 
 
-sound = st.sampled_from(
+valid = st.sampled_from(
     [
         b"GET /sign-in HTTP/1.1\r\nHOST\r\n",
         b"GET /oauth/jwks HTTP/1.1\r\nHOST\r\n",
@@ -180,7 +180,7 @@ sound = st.sampled_from(
 
 
 @deep()
-@given(sent=sound, at=st.integers(0, 200), cut=st.integers(0, 12), instead=st.binary(max_size=12), ends=st.booleans())
+@given(sent=valid, at=st.integers(0, 200), cut=st.integers(0, 12), instead=st.binary(max_size=12), ends=st.booleans())
 def test_whatever_bytes_are_lost_or_come_between(wire, sent, at, cut, instead, ends):
     sent = sent.replace(b"HOST", wire.host)
     altered = sent[:at] + instead + sent[at + cut :]

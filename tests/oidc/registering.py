@@ -26,7 +26,7 @@ class Registrar:
     token: str
 
     def registers(self, **overrides: Any) -> Any:
-        """POST of sound metadata; None leaves a member out."""
+        """POST of valid metadata; None leaves a member out."""
         return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer(self.token))
 
     def registered(self, **overrides: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Registrar:
 
 
 def metadata(**overrides: Any) -> dict[str, Any]:
-    """Sound metadata, changed."""
+    """Valid metadata, changed."""
     return {name: value for name, value in (METADATA | overrides).items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Clients that sign: assertions, request objects and DPoP proofs, sound unless told otherwise."""
+"""Clients that sign: assertions, request objects and DPoP proofs, valid unless told otherwise."""
 
 import base64
 import hashlib
@@ -65,15 +65,15 @@ class Signer(Partner):
         return key(self.alg)
 
     def assertion(self, **overrides: Any) -> str:
-        """A sound assertion."""
+        """A valid assertion."""
         now = int(clock.now().timestamp())
         header, with_key = overrides.pop("header", {}), overrides.pop("key", self.key)
         alg = overrides.pop("alg", self.alg)
-        sound = {
+        defaults = {
             "iss": self.id, "sub": self.id, "aud": ISSUER, "jti": secrets.token_urlsafe(16), "iat": now,
             "exp": now + 60,
         }  # fmt: skip
-        return signed(sound | overrides, with_key, alg, **header)
+        return signed(defaults | overrides, with_key, alg, **header)
 
     def posts(
         self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
@@ -85,16 +85,16 @@ class Signer(Partner):
         return web.post(path, data=sent, headers=headers)
 
     def proof(self, method: str, path: str, token: str | None = None, **overrides: Any) -> str:
-        """A sound DPoP proof."""
+        """A valid DPoP proof."""
         with_key, header = overrides.pop("key", self.dpop_key), overrides.pop("header", {})
         alg = overrides.pop("alg", "ES256")
-        sound = {
+        defaults = {
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": ISSUER + path,
             "iat": int(clock.now().timestamp()),
             "ath": ath(token) if token else None,
         }  # fmt: skip
         head = {"typ": "dpop+jwt", "jwk": bare(with_key), "kid": None} | header
-        return signed(sound | overrides, with_key, alg, **head)
+        return signed(defaults | overrides, with_key, alg, **head)
 
     def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
         """Userinfo, with a proof."""

@@ -33,13 +33,13 @@ class Partner:
         self.secret = self.secret or secret_of(self.id)
 
     def parameters(self, **overrides: str | None) -> dict[str, str]:
-        """A sound authorization request; None leaves a parameter out."""
+        """A valid authorization request; None leaves a parameter out."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
-        sound = {
+        defaults = {
             "response_type": "code", "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": self.scope,
             "state": "a-state", "nonce": "a-nonce", "code_challenge": challenge, "code_challenge_method": "S256",
         }  # fmt: skip
-        return {name: value for name, value in {**sound, **overrides}.items() if value is not None}
+        return {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
 
     def link(self, **overrides: str | None) -> str:
         """Where it sends the browser."""
@@ -52,11 +52,11 @@ class Partner:
 
     def redeems(self, web: FlaskClient, code: str, **overrides: str | None) -> TestResponse:
         """At the token endpoint, with its code."""
-        sound = {
+        defaults = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
-        return self.posts(web, "/oauth/token", {**sound, **overrides})
+        return self.posts(web, "/oauth/token", {**defaults, **overrides})
 
     def refreshes(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
         """At the token endpoint, with its refresh token."""

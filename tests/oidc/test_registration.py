@@ -470,8 +470,8 @@ def test_a_put_that_needs_a_secret_gets_one(registrar, work):
 )  # fmt: skip
 def test_an_invalid_put_changes_nothing(registrar, wrong):
     registration = registrar.registered()
-    sound = metadata(client_id=registration["client_id"], client_name="New") | wrong
-    body = {name: value for name, value in sound.items() if value is not None}
+    valid = metadata(client_id=registration["client_id"], client_name="New") | wrong
+    body = {name: value for name, value in valid.items() if value is not None}
     response = registrar.manages(registration, "PUT", json=body)
     assert response.status_code == 400, response.json
     assert registrar.manages(registration).json["client_name"] == METADATA["client_name"]

@@ -46,8 +46,8 @@ class Provider:
         if path == "/jwks":
             return _answer({"keys": [key.as_dict(private=False) | {"use": "sig"} for key in self.keys]})
         if path == "/introspect":
-            sound = {"active": True, "scope": "endpoint", "estab_id": ESTAB, "estab_status": "verified"}
-            return _answer(sound | self.introspection)
+            defaults = {"active": True, "scope": "endpoint", "estab_id": ESTAB, "estab_status": "verified"}
+            return _answer(defaults | self.introspection)
         if path == "/token":
             return _answer({"access_token": "our-own", "expires_in": 300})
         return _answer(self.documents.get(path), 404 if path not in self.documents else 200)
@@ -118,11 +118,11 @@ def packed(*lines, complete=(), mis="sims", header=None):
 
 def announced(content, **overrides):
     made_at = datetime.now(UTC).isoformat()
-    sound = {
+    defaults = {
         "id": str(uuid.uuid4()), "mis": "sims", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
         "made_at": made_at,
     }  # fmt: skip
-    return sound | overrides
+    return defaults | overrides
 
 
 class Endpoint:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from clients.xporter import extracts, tables
 from tests.clients.xporter.support import ESTAB, announced, call, line, packed, student
 
-SOUND = (
+VALID_LINES = (
     line("year_groups", "7", name="Year 7"),
     student("1", "Ada", year_group="7", birth_date="2014-05-01", free_school_meals=True, allergies=["nuts"]),
     student("2", "Ben", year_group="7"),
@@ -27,7 +27,7 @@ def count(app, table):
 
 
 def test_an_extract_is_announced_sent_and_applied(app, endpoint):
-    content = packed(*SOUND, complete=["students"])
+    content = packed(*VALID_LINES, complete=["students"])
     document = announced(content)
     response = endpoint.announces(document)
     assert (response.status_code, response.json) == (
@@ -49,7 +49,7 @@ def test_an_extract_is_announced_sent_and_applied(app, endpoint):
 
 
 def test_references_are_given_out_as_ids_of_our_own(endpoint):
-    endpoint.delivers(*reversed(SOUND))
+    endpoint.delivers(*reversed(VALID_LINES))
     ids = endpoint.ids("students")
     [contact] = endpoint.stored("contacts").values()
     assert contact["students"] == [{"student": ids["Ada"], "relationship": "Mother", "priority": 1}]
@@ -62,7 +62,7 @@ def test_references_are_given_out_as_ids_of_our_own(endpoint):
 
 
 def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoint):
-    content = packed(*SOUND)
+    content = packed(*VALID_LINES)
     document = announced(content)
     assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoin
 
 
 def test_another_offset_is_told_where_to_go_on(endpoint):
-    content = packed(*SOUND)
+    content = packed(*VALID_LINES)
     document = announced(content)
     endpoint.announces(document)
     endpoint.sends(document["id"], 0, content[:50])
@@ -248,7 +248,7 @@ def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
     [b"plain text", packed(student("1"))[:-9], packed(student("1")) + b"more", gzip.compress(b"", mtime=0)],
     ids=["plain", "cut off", "longer", "empty"],
 )
-def test_a_file_that_is_not_sound_gzip_is_refused(endpoint, content):
+def test_a_file_that_is_not_valid_gzip_is_refused(endpoint, content):
     extract_id = endpoint.uploads(content)
     endpoint.works()
     assert endpoint.looks(extract_id)["code"] == "invalid_content"
@@ -278,9 +278,9 @@ def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_s
 
 
 def test_an_extract_that_says_the_same_changes_nothing(endpoint):
-    endpoint.delivers(*SOUND, complete=["students"])
+    endpoint.delivers(*VALID_LINES, complete=["students"])
     version, before = endpoint.version(), endpoint.stored("students")
-    state = endpoint.delivers(*SOUND, complete=["students"])
+    state = endpoint.delivers(*VALID_LINES, complete=["students"])
     assert state["counts"]["students"] == {"added": 0, "changed": 0, "removed": 0, "total": 2}
     assert (endpoint.version(), endpoint.stored("students")) == (version, before)
 
@@ -311,11 +311,11 @@ KEPT = {"collection": "students", "key": "2", "kept": True}
 
 
 def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
-    endpoint.delivers(*SOUND, complete=["students"])
+    endpoint.delivers(*VALID_LINES, complete=["students"])
     before, version = endpoint.stored("students"), endpoint.version()
     mark = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
 
-    state = endpoint.delivers(*SOUND[:2], KEPT, mark, complete=["students"])
+    state = endpoint.delivers(*VALID_LINES[:2], KEPT, mark, complete=["students"])
 
     assert (state["state"], state["counts"]["students"]["removed"]) == ("applied", 0)
     assert endpoint.stored("students") == before
@@ -328,7 +328,7 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
     members = line("classes", "m1", name="Maths", students=["1", "2"])
     contact = line("contacts", "c2", name="Una Roe", students=[{"student": "2"}])
 
-    state = endpoint.delivers(*SOUND[:2], KEPT, own, members, contact, complete=["students", "attendance"])
+    state = endpoint.delivers(*VALID_LINES[:2], KEPT, own, members, contact, complete=["students", "attendance"])
 
     assert (state["state"], state["problems"]) == ("applied", [])
     [ada] = endpoint.stored("students")
@@ -438,7 +438,7 @@ def test_a_refused_extract_of_another_system_deletes_nothing(endpoint):
 
 
 def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
-    endpoint.delivers(*SOUND)
+    endpoint.delivers(*VALID_LINES)
     endpoint.announces(announced(b"abc"))
     provider.introspection = {"estab_status": "unverified"}
     endpoint.app.extensions["xporter"].tokens._introspected.clear()
@@ -451,7 +451,7 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
     from clients.xporter.problems import Problem
 
     worker = app.extensions["xporter"].worker
-    sound = worker._members
+    original = worker._members
 
     def unknown():
         raise Problem("temporarily_unavailable")
@@ -460,7 +460,7 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
     extract_id = endpoint.uploads(packed(student("1")))
     endpoint.works()
     assert endpoint.looks(extract_id)["state"] == "checking"
-    monkeypatch.setattr(worker, "_members", sound)
+    monkeypatch.setattr(worker, "_members", original)
     monkeypatch.setattr(worker, "_now", lambda: time.time() + 6)
     endpoint.works()
     assert endpoint.looks(extract_id)["state"] == "applied"
@@ -469,12 +469,12 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
 def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waiting(app, endpoint, monkeypatch):
     worker, later = app.extensions["xporter"].worker, [time.time()]
     monkeypatch.setattr(worker, "_now", lambda: later[0])
-    sound = worker._check
+    original = worker._check
 
     def check(extract, content):
         if extract.id == broken:
             raise MemoryError
-        return sound(extract, content)
+        return original(extract, content)
 
     monkeypatch.setattr(worker, "_check", check)
     broken = endpoint.uploads(packed(student("1")))
