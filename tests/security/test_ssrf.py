@@ -169,6 +169,33 @@ def test_no_part_of_an_answer_may_be_dripped(what):
     assert took < 10
 
 
+@pytest.mark.parametrize("pause", [0, 1.5], ids=["at once", "after the first deadline"])
+def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pause):
+    def answer(listener):
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            connection.recv(65_536)
+            for byte in DRIPPED["headers"]:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.2)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        event = {"body": b"an event", "content_type": "text/plain", "headers": {}}
+        with fetch.keep_open(f"http://127.0.0.1:{listener.getsockname()[1]}/", IMPATIENT) as connection:
+            assert connection.post(**event).status == 202
+            time.sleep(pause)
+            began = time.monotonic()
+            with pytest.raises(fetch.FetchFailed):
+                connection.post(**event)
+            took = time.monotonic() - began
+        thread.join(5)
+    assert took < 10
+
+
 def test_a_length_that_is_no_number_announces_nothing():
     with raw_server() as server:
         server.response = OK + b"Content-Length: \xb2\r\n\r\nabc"

@@ -224,6 +224,8 @@ class _Deadline:
         self._socket: socket.socket | None = None
         self._changed = threading.Condition()
         self._until: float | None = None
+        self._wakes_at: float | None = None
+        """When the thread looks next by itself. Waking it for each request would be two more switches of threads a request."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -232,7 +234,8 @@ class _Deadline:
         """The block may take at most this number of seconds in all."""
         with self._changed:
             self._until = time.monotonic() + seconds
-            self._changed.notify()
+            if self._wakes_at is None or self._wakes_at > self._until:
+                self._changed.notify()
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
@@ -268,6 +271,7 @@ class _Deadline:
                 if left is not None and left <= 0:
                     self._cut()
                     left = None
+                self._wakes_at = None if left is None else self._until
                 self._changed.wait(left)
 
     def _cut(self) -> None:
