@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from . import __version__, extract, readers
-from .errors import AgentError, ExtractFailed, Unreachable
+from .errors import AgentError, ExtractFailed, SharingInterrupted, Unreachable
 from .extract import Extract
 from .home import Pending
 from .session import Session
@@ -64,7 +64,7 @@ class Agent:
     accept_fewer: bool = False
     """Send an extract even if it has far fewer people than the one before."""
     logged_status: str = ""
-    """The status of the school that was last logged as the reason for sending nothing."""
+    """The reason for sending nothing that was logged last: the status of the school, or the code of an error."""
 
     def report(self, *, replaces: bool = False) -> dict[str, Any]:
         """Report in; returns the provider's answer. Raises what `Provider.report` does."""
@@ -119,6 +119,9 @@ class Agent:
                 log.warning("%s", error)
                 wait = max(backoff, error.retry_after or 0)
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+            except SharingInterrupted as error:
+                self._log_once(error.code, str(error))
+                wait = float(self.session.state.report_every_seconds)
             except AgentError as error:
                 if error.exit_status == 3:  # a person at this server is needed
                     raise
@@ -138,10 +141,14 @@ class Agent:
         if status == "verified":
             self.logged_status = ""
             return True
-        if status != self.logged_status:
-            log.warning(WAITING.get(status, WAITING["unverified"]))
-            self.logged_status = status
+        self._log_once(status, WAITING.get(status, WAITING["unverified"]))
         return False
+
+    def _log_once(self, reason: str, words: str) -> None:
+        """Log why nothing is sent, unless that was the reason before."""
+        if reason != self.logged_status:
+            log.warning(words)
+            self.logged_status = reason
 
     def _is_due(self) -> bool:
         state = self.session.state
@@ -219,7 +226,7 @@ class Agent:
 
     def _store_error(self, fault: AgentError) -> None:
         """Store the error, for `status` and for the school's page."""
-        if isinstance(fault, SchoolUnverified):
+        if isinstance(fault, SchoolUnverified | SharingInterrupted):
             return
         log.warning("%s", fault)
         error = _error(fault.code, f"{fault.message} {fault.remedy}", self.now())

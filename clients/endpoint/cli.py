@@ -20,10 +20,19 @@ from . import __version__, logs, readers
 from .agent import WAITING, Agent, Silent
 from .connection import require_safe
 from .dpop import Key
-from .errors import AgentError, BadSettings, EndpointExists, NotRegistered, Refused, RegistrationEnded, Unreachable
+from .errors import (
+    AgentError,
+    BadSettings,
+    EndpointExists,
+    NotRegistered,
+    Refused,
+    RegistrationEnded,
+    SharingInterrupted,
+    Unreachable,
+)  # fmt: skip
 from .home import Home, State
 from .provider import CodeExpired, Provider, Tokens
-from .session import Session
+from .session import INTERRUPTED, Session
 from .terminal import Terminal, show_code
 
 log = logging.getLogger(__name__)
@@ -286,7 +295,9 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
         yield "Wrong values", f"{state.problem_count:,}; problems.txt lists them by file and row"
     if abs(state.clock_off_seconds) >= 60:
         yield "Clock", f"off by {state.clock_off_seconds} seconds: please set it (time service)"
-    if state.estab_status in WAITING:
+    if state.endpoint_state == INTERRUPTED:
+        yield "Waiting", str(SharingInterrupted())
+    elif state.estab_status in WAITING:
         yield "Waiting", WAITING[state.estab_status]
     if state.last_error:
         yield "Wrong", f"{state.last_error['message']} (code {state.last_error['code']}, {state.last_error['at']})"

@@ -66,6 +66,18 @@ class RegistrationEnded(AgentError):
         )
 
 
+class SharingInterrupted(AgentError):
+    """The school has paused this server, or is suspended: the tokens work again afterwards."""
+
+    code = "interrupted"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The school has paused this server on its page, or is suspended, so nothing is sent.",
+            "When the school resumes, it goes on by itself.",
+        )
+
+
 class EndpointExists(AgentError):
     """Another server of the school is registered."""
 

@@ -8,16 +8,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from .connection import Connection
 from .dpop import Key
-from .errors import NotRegistered, Refused, RegistrationEnded
+from .errors import NotRegistered, Refused, RegistrationEnded, SharingInterrupted
 from .home import Home, State
 from .provider import Provider, Tokens
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED: Final = "interrupted"
+"""The state of an endpoint whose tokens do not work for now; the next report that is taken replaces it."""
 EARLY_SECONDS: Final = 60
 """How long before it expires an access token is replaced."""
 ResultT = TypeVar("ResultT")
@@ -47,12 +49,14 @@ class Session:
     def call(self, function: Callable[[str], ResultT]) -> ResultT:
         """Call `function` with an access token, and again with a new one after an answer of 401.
 
-        Raises `NotRegistered`, `RegistrationEnded`.
+        Raises `NotRegistered`, `RegistrationEnded`, `SharingInterrupted`.
         """
         token = self._access_token()
         try:
             return function(token)
         except Refused as error:
+            if error.error == "authorisation_paused":
+                self._interrupt(error)
             if error.status != 401:
                 raise
             log.info("The access token was not accepted (%s); a new one is requested.", error.error)
@@ -84,3 +88,13 @@ class Session:
         except RegistrationEnded:
             self.save(access_token="", refresh_token="")
             raise
+        except Refused as error:
+            if error.error == "access_denied":
+                self._interrupt(error)
+            raise
+
+    def _interrupt(self, error: Refused) -> NoReturn:
+        """Note it for `status`, and raise `SharingInterrupted`."""
+        if self.state.endpoint_state != INTERRUPTED:
+            self.save(endpoint_state=INTERRUPTED)
+        raise SharingInterrupted from error

@@ -87,7 +87,8 @@ AT_TOKEN: Final = (
     ),
     Refused(
         "A refresh token of a school that has paused sharing", "access_denied",
-        "Keep the token, and try again later: it works when the school resumes.",
+        "Keep the token, and try again later: it works when the school resumes. So it is where the school has named a "
+        "system (MIS) that your application does not accept, and where its account is suspended.",
     ),
 )  # fmt: skip
 

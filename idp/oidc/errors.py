@@ -10,8 +10,8 @@ only where it helps and is no secret (names of scopes, `aud`, `htu`), and only t
 * StaleRequest               a page: the pending request is expired, spent, or of another browser
 """
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, InvalidScopeError
@@ -19,13 +19,19 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, Invali
 from idp.foundation import descriptions
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import UnknownScope
+from idp.sharing.live import Interruption
 
 OAuthError: TypeAlias = OAuth2Error
 """Authlib's base class of all these, for packages that do not import Authlib."""
 CLIENT_REFUSED = "client authentication failed; the log of the client, if there is such a client, says why"
 """One text for every reason (security.md rule 5)."""
-PAUSED = "the school has paused sharing; tokens work again when the school resumes"
-"""At the token endpoint and at userinfo, so that a client can tell a pause from the end."""
+INTERRUPTED: Final[Mapping[Interruption, str]] = {
+    "paused": "the school has paused sharing; tokens work again when the school resumes",
+    "other_system": "the school has named a system (MIS) that this client does not accept; tokens work again when it "
+    "names another",
+    "suspended": "the account of the school is suspended; tokens work again when that ends",
+}
+"""At the token endpoint and at userinfo, so that a client can tell an interruption from the end."""
 Scheme = Literal["Bearer", "DPoP"]
 """How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
 
@@ -58,14 +64,16 @@ def invalid_grant(fact: str) -> InvalidGrantError:
     return InvalidGrantError(description=fact)
 
 
-class Paused(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """The school has paused sharing, which is not its end: at `invalid_grant` clients throw their refresh token away.
+class Interrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """Sharing is interrupted, which is not its end: at `invalid_grant` clients throw their refresh token away.
 
     RFC 8628 §3.5 has this code at the token endpoint for a person who says no.
     """
 
     error = "access_denied"
-    description = f"refresh_token: {PAUSED}"
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__(description=f"refresh_token: {INTERRUPTED[interruption]}")
 
 
 class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no types

@@ -6,7 +6,7 @@ disabling take effect at once.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
@@ -16,6 +16,9 @@ from idp.foundation.fastpath.statements import Statement
 from idp.partners import registry
 from idp.partners.models import Client, Partner
 from idp.sharing.models import Authorisation
+
+Interruption: TypeAlias = Literal["paused", "other_system", "suspended"]
+"""By the school; because the client does not accept the school's system; or by our staff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,17 @@ class State:
         return agreed - withheld
 
     @property
-    def is_paused(self) -> bool:
-        """Whether the school has paused it, and it would be in force otherwise."""
-        return self.paused_at is not None and replace(self, paused_at=None).is_live
+    def interruption(self) -> Interruption | None:
+        """Why it is not in force for the time being; None if it is in force, or would not be without that either."""
+        is_suspended = self.estab_state == "suspended"
+        estab_state = "verified" if is_suspended else self.estab_state
+        if not replace(self, paused_at=None, accepted_mis=frozenset(), estab_state=estab_state).is_live:
+            return None
+        if is_suspended:
+            return "suspended"
+        if self.paused_at is not None:
+            return "paused"
+        return "other_system" if self.accepted_mis and self.mis not in self.accepted_mis else None
 
     @property
     def why_not_live(self) -> Literal["paused", "expired"] | None:

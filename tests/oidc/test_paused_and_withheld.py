@@ -6,6 +6,7 @@ from sqlalchemy import select
 from idp.estabs.models import Administrator, Estab
 from idp.outbox.models import Message
 from idp.partners import journal
+from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.oidc.support import authorised, follow, page, press, sent, sign_in
 
@@ -67,6 +68,25 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
     again = partner.refreshes(web, tokens["refresh_token"])
     assert again.status_code == 200, again.json
     assert again.json["scope"] == tokens["scope"]
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "words"),
+    [
+        (lambda world: world.change(Client, world.partner.id, accepted_mis=frozenset({"arbor"})), "system (MIS)"),
+        (lambda world: world.change(Estab, world.estab, state="suspended"), "suspended"),
+    ],
+    ids=["another system", "suspended"],
+)
+def test_what_interrupts_sharing_otherwise_is_no_end_either(web, world, tokens, interrupt, words):
+    interrupt(world)
+    refused = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert (refused["error"], words in refused["error_description"]) == ("access_denied", True)
+    assert words in userinfo(web, tokens)["error_description"]
+
+    world.change(Client, world.partner.id, accepted_mis=frozenset())
+    world.change(Estab, world.estab, state="verified")
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_userinfo_during_a_pause_is_refused_as_such_and_works_after_it(web, world, tokens, decides, log):

@@ -17,7 +17,7 @@ from idp.foundation import database, request_state
 from idp.foundation.web import middleware, transactions
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.errors import NotToBeRedirected, Paused
+from idp.oidc.errors import Interrupted, NotToBeRedirected
 from idp.oidc.incoming import KNOWN, Request
 from idp.partners import journal, registry
 from idp.partners.journal import Failure
@@ -81,7 +81,7 @@ def _add(error: str, parameter: str, fact: str) -> None:
 
 def note_error(error: OAuth2Error) -> None:
     """Note an OAuth error."""
-    if isinstance(error, Paused):  # has the code `access_denied`, which is expected otherwise
+    if isinstance(error, Interrupted):  # has the code `access_denied`, which is expected otherwise
         _add(error.error, *reason(error))
     else:
         note(error.error, *reason(error))

@@ -177,7 +177,7 @@ def _is_paused(request: CheckedRequest) -> bool:
     signed_in = session.current()
     estab_id = signed_in.estab_id if signed_in else None
     agreement = live.current(estab_id, request.client.id) if estab_id else None
-    return agreement is not None and agreement.is_paused
+    return agreement is not None and agreement.interruption == "paused"
 
 
 def _error_response(server: Server, request: Request, error: OAuth2Error) -> Response:

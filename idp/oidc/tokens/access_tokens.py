@@ -176,8 +176,9 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return client_id, "was revoked"
     state = live.state(payload["authorisation"]) if "authorisation" in payload else None
-    is_paused = state is not None and state.is_paused
-    return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
+    interruption = state.interruption if state is not None else None
+    ended = "the authorisation that it was issued under is not in force"
+    return client_id, ended if interruption is None else errors.INTERRUPTED[interruption]
 
 
 def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "withdrawn", "expired"] | None:

@@ -45,6 +45,8 @@ class Servers:
     """Whether the endpoint was replaced or removed, while its access token is still valid."""
     wanted: bool = False
     revoked: bool = False
+    paused: bool = False
+    """Whether the school has paused this server."""
     forgets_extracts: bool = False
     refuses_extract: str = ""
     fails: dict[str, list[int]] = field(default_factory=dict)
@@ -171,6 +173,8 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
             if decision:
                 return jsonify(error=decision), 400
             servers.refresh_token = "refresh-0"
+        elif servers.paused:
+            return jsonify(error="access_denied", error_description="refresh_token: the school has paused sharing"), 400
         elif servers.revoked or not _is_refresh_token(servers, request.form["refresh_token"]):
             return jsonify(error="invalid_grant"), 400
         elif servers.rotates and request.form["refresh_token"] == servers.refresh_token:

@@ -404,6 +404,23 @@ class TestTokens:
         assert command("status")[0] == 3
         assert home.load().refresh_token == ""
 
+    def test_while_the_school_has_paused_the_server_it_waits_and_says_so(
+        self, command, servers, registered, home, waits, caplog
+    ):
+        servers.paused, servers.tokens, others = True, {"another"}, servers.tokens
+
+        status, output = command("once")
+
+        assert (status, "goes on by itself" in output, "tell support" in output) == (1, True, False)
+        assert "The school has paused this server" in command("status")[1]
+        rounds = iter([False, False, False, True])
+        agent_of(home, waits).run(lambda: next(rounds, True))
+        assert caplog.text.count("has paused this server") == 1
+
+        servers.paused, servers.tokens = False, others
+        assert command("once")[0] == 0
+        assert "paused" not in command("status")[1]
+
     def test_a_replaced_endpoint_says_to_register_again(self, command, servers, registered):
         servers.ended = True
 

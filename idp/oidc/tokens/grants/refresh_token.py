@@ -32,12 +32,12 @@ class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authl
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         """The token, if this client may use it and its authorisation stands; raises `invalid_grant` saying why not.
 
-        While it is paused nothing is used up.
+        While it is interrupted nothing is used up.
         """
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
-        if state is not None and state.is_paused:
-            raise errors.Paused
+        if state is not None and (interruption := state.interruption) is not None:
+            raise errors.Interrupted(interruption)
         if state is None or not state.allowed(presented.family.basis.scopes):
             raise errors.invalid_grant("refresh_token: the authorisation it belongs to is not in force")
         self.request.basis = presented.family.basis
