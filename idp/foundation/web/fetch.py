@@ -225,7 +225,7 @@ class _Deadline:
         self._changed = threading.Condition()
         self._until: float | None = None
         self._wakes_at: float | None = None
-        """When the thread looks next by itself. Waking it for each request would be two more switches of threads a request."""
+        """When the thread looks next by itself. Waking it for each request would be two more switches of threads."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
