@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MUTANT = re.compile(r"\.x[_ǁ].*$")
 """The part of a mutant's name behind its module's."""
 SELECTIONS = {"estabs": ["tests/estabs", "tests/signin"]}
-"""The tests of a package, where they are not `tests/<package>`; what it records is looked at in `RECORDED` besides."""
+"""The tests of a package, where they are not `tests/<package>`; `RECORDED`, about the audit log, is added to all."""
 RECORDED = "tests/audit/test_acts.py"
 
 
@@ -48,11 +48,11 @@ def main(patterns: list[str], tests: list[str]) -> int:
     packages = sorted({path.parts[1] for path in files})
 
     os.chdir(ROOT)
-    shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be taken for these
+    shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be mixed with these
     config().only_mutate = [str(path) for path in files]
     of_packages = [item for package in packages for item in SELECTIONS.get(package, [f"tests/{package}"])]
     config().pytest_add_cli_args_test_selection = tests or [*of_packages, RECORDED]
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases that wait for no disk are quicker
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases in memory are quicker
     with tempfile.TemporaryDirectory(prefix="idp-mutants-", dir=memory) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         mutmut._run([row if MUTANT.search(row) else f"{dotted(path)}.x*" for path, row in files.items()], 1)

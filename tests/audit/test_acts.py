@@ -24,7 +24,7 @@ from tests.audit_entries import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.oidc.registering import METADATA
-from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made
+from tests.onboarding.registrations import OTHERS, OURS, a_registration, complete, details, generated_password
 from tests.partners.manifests import a_manifest
 
 # Estabs
@@ -191,8 +191,8 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
     with work():
         verify.accept_proof(secret, OURS)
         registration = signup.find_in_browser(registration_id, OURS)
-        signup.complete(registration, details(email="jo@oakhill.example"), made(), browser=OURS)
-        first_credentials.replace(registration, OURS, made())
+        signup.complete(registration, details(email="jo@oakhill.example"), generated_password(), browser=OURS)
+        first_credentials.replace(registration, OURS, generated_password())
         owner = signup.owner(registration)
 
         stranger = ("stranger", None, None, registration_id)
@@ -233,9 +233,9 @@ def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, c
         owner = an_administrator(email="owner@oakhill.example")
         estab = owner.memberships[0].estab
         registration = a_registration(estab.school, email="sam@oakhill.example")
-        completed(registration)
+        complete(registration)
         other = a_registration(estab.school, email="al@oakhill.example")
-        completed(other)
+        complete(other)
         first, second = session().scalars(select(JoinRequest).order_by(JoinRequest.email.desc()))
         person = join.approve(first, "viewer", by=owner.memberships[0])
         join.decline(second, by=owner.memberships[0])

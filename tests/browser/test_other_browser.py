@@ -16,7 +16,7 @@ def waiting(an_admin, partner, hold_the_clock):
     return admin
 
 
-def is_nobody(admin):
+def is_signed_out(admin):
     """Nobody is signed in in this browser."""
     admin.goes_to("/")
     admin.sees("Sign in")
@@ -44,7 +44,7 @@ def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(waiting, 
     waiting.sees(waiting.school.name)
     elsewhere.page.reload()
     elsewhere.sees("Carry on in the other browser")
-    is_nobody(elsewhere)
+    is_signed_out(elsewhere)
 
 
 def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_nothing(
@@ -59,7 +59,7 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     assert elsewhere.page.get_by_role("link", name="Continue to Assembly").count() == 0
 
     onwards = elsewhere.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
-    is_nobody(elsewhere)
+    is_signed_out(elsewhere)
     elsewhere.page.goto(onwards)
     elsewhere.sees("Sign in")
     elsewhere.reads("Assembly wants to connect to your school")

@@ -5,13 +5,13 @@ from playwright.sync_api import expect
 
 
 @pytest.fixture
-def plainly(a_window):
+def new_page_without_scripts(a_window):
     """A browser that runs no scripts."""
     return lambda: a_window(java_script_enabled=False)
 
 
-def test_the_whole_journey_works_without_scripts(an_admin, plainly, partner, operator):
-    admin = an_admin(page=plainly())
+def test_the_whole_journey_works_without_scripts(an_admin, new_page_without_scripts, partner, operator):
+    admin = an_admin(page=new_page_without_scripts())
     admin.starts_at(partner)
     admin.follows("Register your school")
     admin.finds_school("q")
@@ -39,13 +39,15 @@ def test_the_whole_journey_works_without_scripts(an_admin, plainly, partner, ope
     admin.sees(admin.school.name)
 
 
-def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(an_admin, plainly, partner):
-    admin = an_admin(page=plainly())
+def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(
+    an_admin, new_page_without_scripts, partner
+):
+    admin = an_admin(page=new_page_without_scripts())
     admin.starts_at(partner)
     admin.follows("Register your school")
     admin.chooses_directly()
     admin.gives_details()
-    elsewhere = admin.at(plainly())
+    elsewhere = admin.at(new_page_without_scripts())
     first = elsewhere.proves_it_elsewhere()
     expect(elsewhere.page.get_by_role("button", name="Copy")).to_have_count(0)
 
@@ -63,12 +65,12 @@ def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(an_a
     admin.sees("Authorise sharing with Assembly")
 
 
-def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_admin, plainly):
-    admin = an_admin(page=plainly())
+def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_admin, new_page_without_scripts):
+    admin = an_admin(page=new_page_without_scripts())
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
-    elsewhere = admin.at(plainly())
+    elsewhere = admin.at(new_page_without_scripts())
     elsewhere.proves_it_elsewhere()
     admin.follows("I have opened the link: carry on")
     for _ in range(5):
@@ -82,9 +84,9 @@ def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_ad
     admin.sees("Sign up")
 
 
-def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_admin, plainly):
+def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_admin, new_page_without_scripts):
     """A double click, which no script prevents."""
-    admin = an_admin(page=plainly())
+    admin = an_admin(page=new_page_without_scripts())
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
@@ -98,9 +100,9 @@ def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_a
     second.reads(admin.estab_id)
 
 
-def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, plainly):
+def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, new_page_without_scripts):
     """A response that was lost on the way: the page with the password is never shown."""
-    admin = an_admin(page=plainly())
+    admin = an_admin(page=new_page_without_scripts())
     admin.goes_to("/register")
     admin.registers()
     never_seen = admin.password
@@ -111,7 +113,7 @@ def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, plai
     admin.takes_down()
     assert admin.password != never_seen
 
-    elsewhere = admin.at(plainly())
+    elsewhere = admin.at(new_page_without_scripts())
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in(password=never_seen)
     elsewhere.is_told("does not match")

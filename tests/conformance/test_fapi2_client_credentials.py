@@ -40,7 +40,7 @@ def gets(client, **options):
     return client.posts("token", {"grant_type": "client_credentials", **options}, **proven)
 
 
-def works(client, **options):
+def used_token(client, **options):
     """The token, once it has been used."""
     token_response = conditions.tokens(gets(client, **options), "DPoP")
     assert set(token_response) == {"access_token", "token_type", "expires_in", "scope"}
@@ -59,7 +59,7 @@ def test_discovery_end_point_verification(provider):
 
 @spec("RFC 6749", "4.4", requirement="Two clients get tokens of their own, bound to their keys, and no refresh token")
 def test_happy_flow(client, other):
-    mine, theirs = works(client), works(other)
+    mine, theirs = used_token(client), used_token(other)
     assert client.reads(theirs).status_code in {400, 401}
     for accepted in ("application/json; charset=utf-8", "*/*"):
         assert client.reaches(mine, Accept=accepted)
@@ -73,29 +73,29 @@ def test_happy_flow(client, other):
 
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
 def test_access_token_type_header_case_sensitivity(client):
-    assert client.reaches(works(client), scheme="dPOP")
+    assert client.reaches(used_token(client), scheme="dPOP")
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
 def test_check_dpop_proof_nbf_exp(client):
     now = conditions.now()
-    works(client, proof=client.proof("POST", token_url(client), nbf=now - 10, exp=now + 300))
+    used_token(client, proof=client.proof("POST", token_url(client), nbf=now - 10, exp=now + 300))
 
 
 @spec(DPOP, "4.3", requirement="A proof that is ten seconds old is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client):
-    works(client, proof=client.proof("POST", token_url(client), iat=conditions.now() - 10))
+    used_token(client, proof=client.proof("POST", token_url(client), iat=conditions.now() - 10))
 
 
 @spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client):
-    works(client, proof=client.proof("POST", token_url(client), iat=conditions.now() + 10))
+    used_token(client, proof=client.proof("POST", token_url(client), iat=conditions.now() + 10))
 
 
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
 def test_dpop_negative_tests(client):
     client.key = RSAKey.generate_key(2048)
-    refuses_wrong_proofs(client, works(client))
+    refuses_wrong_proofs(client, used_token(client))
 
 
 @spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")

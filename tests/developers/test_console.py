@@ -34,7 +34,7 @@ def request_of(client_id, **overrides):
     }  # fmt: skip
 
 
-def fails(person, client_id):
+def begin_failing_sign_in(person, client_id):
     """Begin a sign-in with a wrong redirect URI in this browser; returns the reference on the error page."""
     query = request_of(client_id, redirect_uri="http://localhost:3000/other")
     person.response = person.web.get("/oauth/authorize", query_string=query)
@@ -48,7 +48,7 @@ def steps_done(developer):
 
 class TestFailedRequests:
     def test_the_page_of_a_wrong_redirect_uri_leads_to_its_entry_in_the_log(self, developer, trial, stranger):
-        reference = fails(stranger, trial)
+        reference = begin_failing_sign_in(stranger, trial)
         link = stranger.page.find(id="failed-requests")["href"]
         assert reference in stranger.page_text
         stranger.opens(link)
@@ -61,13 +61,13 @@ class TestFailedRequests:
         assert "differs in path" in developer.page_text
 
     def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
-        fails(stranger, trial)
+        begin_failing_sign_in(stranger, trial)
         known = stranger.page.find(id="failed-requests").parent.get_text()
-        fails(stranger, "client_that_is_not_there")
+        begin_failing_sign_in(stranger, "client_that_is_not_there")
         assert stranger.page.find(id="failed-requests").parent.get_text() == known
 
     def test_each_of_several_failures_of_the_same_kind_is_found(self, developer, trial, stranger):
-        references = [fails(stranger, trial) for _ in range(3)]
+        references = [begin_failing_sign_in(stranger, trial) for _ in range(3)]
         for reference in references:
             developer.opens(f"/developers/failed-requests?reference={reference.upper()}")
             assert "3 times since" in developer.page_text
@@ -75,26 +75,26 @@ class TestFailedRequests:
         assert developer.page.find(id="log").find_next("section").get_text().count(references[0]) == 1
 
     def test_only_the_newest_references_are_kept(self, developer, trial, stranger):
-        references = [fails(stranger, trial) for _ in range(12)]
+        references = [begin_failing_sign_in(stranger, trial) for _ in range(12)]
         for reference, is_there in ((references[0], False), (references[2], True), (references[-1], True)):
             developer.opens(f"/developers/failed-requests?reference={reference}")
             assert ("12 times since" in developer.page_text) is is_there
 
     def test_what_failed_just_now_stands_before_the_addresses(self, developer, trial, stranger):
-        fails(stranger, trial)
+        begin_failing_sign_in(stranger, trial)
         developer.opens(f"/developers/applications/{trial}")
         headings = [heading.get("id") for heading in developer.page.select("h2[id]")]
         assert headings.index("log") < headings.index("addresses")
 
     @pytest.mark.parametrize("reference", ["%", "0123456789abcdef", "x" * 60, "' or 1=1"])
     def test_another_reference_finds_nothing(self, developer, trial, stranger, reference):
-        fails(stranger, trial)
+        begin_failing_sign_in(stranger, trial)
         developer.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
         assert "None of your applications has it" in developer.page_text
         assert "http://localhost:3000/other" not in developer.page_text
 
     def test_another_partners_people_do_not_find_it(self, trial, stranger, work, new_browser):
-        reference = fails(stranger, trial)
+        reference = begin_failing_sign_in(stranger, trial)
         with work():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())

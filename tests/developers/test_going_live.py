@@ -47,7 +47,7 @@ def live(work, assembly):
 
 
 @pytest.fixture
-def ops(stranger, work, clock):
+def operator(stranger, work, clock):
     """One of our staff, signed in."""
     with work():
         _, seed = an_operator()
@@ -61,14 +61,14 @@ def asks(developer, client_id, **overrides):
     return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
 
 
-def decides(ops, request_id, **fields):
-    ops.opens(f"/operate/requests/{request_id}")
-    version = ops.page.find(id="version")["value"]
-    ops.sends_again(f"/operate/requests/{request_id}", version=version, **fields)
-    return ops.response
+def decides(operator, request_id, **fields):
+    operator.opens(f"/operate/requests/{request_id}")
+    version = operator.page.find(id="version")["value"]
+    operator.sends_again(f"/operate/requests/{request_id}", version=version, **fields)
+    return operator.response
 
 
-def test_a_sandbox_application_goes_live(developer, ops, trial, work, outbox):
+def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbox):
     developer.opens(f"/developers/applications/{trial}")
     developer.opens(developer.page.find(id="ask")["href"])
     assert developer.page.find(id="client_name")["value"] == "Trial"
@@ -76,11 +76,11 @@ def test_a_sandbox_application_goes_live(developer, ops, trial, work, outbox):
     developer.opens("/developers/requests")
     assert "waiting" in developer.page_text
 
-    ops.opens("/operate/requests")
-    ops.opens(ops.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
+    operator.opens("/operate/requests")
+    operator.opens(operator.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
     for words in ("Showing teachers who is absent today.", "2026-11", "To list them.", "Authorise sharing with"):
-        assert words in ops.page_text
-    assert decides(ops, request_id, approve="yes").status_code == 303
+        assert words in operator.page_text
+    assert decides(operator, request_id, approve="yes").status_code == 303
 
     with work():
         registered = registry.find(session().get_one(RegistrationRequest, request_id).client_id)
@@ -103,10 +103,10 @@ def test_a_sandbox_application_goes_live(developer, ops, trial, work, outbox):
         assert registry.secret_matches(registry.client(new_id), secret)
 
 
-def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, ops, trial, outbox, work):
+def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, operator, trial, outbox, work):
     request_id = asks(developer, trial)
-    assert decides(ops, request_id, decline="yes", reason=" ").status_code == 422
-    assert decides(ops, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
+    assert decides(operator, request_id, decline="yes", reason=" ").status_code == 422
+    assert decides(operator, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
     assert "Leave students out, please." in outbox.last("registration_declined").text
     developer.opens(f"/developers/requests/{request_id}")
     assert "Leave students out, please." in developer.page_text
@@ -114,15 +114,15 @@ def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, o
         assert [client.id for client in session().scalars(select(Client))] == [trial]
 
 
-def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(developer, ops, live, work):
+def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(developer, operator, live, work):
     request_id = asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
     with work():
         assert "staff" not in registry.find(live).optional_scopes
         registry.change({**manifest.of_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
-    ops.opens(f"/operate/requests/{request_id}")
-    assert "redirect_uris" not in ops.page_text
-    assert "What differs from what is registered now" in ops.page_text
-    assert decides(ops, request_id, approve="yes").status_code == 303
+    operator.opens(f"/operate/requests/{request_id}")
+    assert "redirect_uris" not in operator.page_text
+    assert "What differs from what is registered now" in operator.page_text
+    assert decides(operator, request_id, approve="yes").status_code == 303
     with work():
         client = registry.find(live)
         assert "staff" in client.optional_scopes
@@ -130,14 +130,14 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(d
         assert client.agreement_version == "2026-11"
 
 
-def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(developer, ops, live, work):
+def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(developer, operator, live, work):
     request_id = asks(developer, live)
-    ops.opens(f"/operate/requests/{request_id}")
+    operator.opens(f"/operate/requests/{request_id}")
     with work():
         registry.bump_version(registry.find(live))
-    ops.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
-    assert "changed since this page was opened" in ops.page_text
-    assert ops.page.find(id="version")["value"] == "2"
+    operator.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
+    assert "changed since this page was opened" in operator.page_text
+    assert operator.page.find(id="version")["value"] == "2"
     with work():
         assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
@@ -206,19 +206,19 @@ class TestAuthorisation:
         )
         assert response.status_code == 404
 
-    def test_a_request_is_withdrawn_and_then_not_approved(self, developer, ops, trial, work):
+    def test_a_request_is_withdrawn_and_then_not_approved(self, developer, operator, trial, work):
         request_id = asks(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
-        assert decides_again(ops, request_id) == 422
+        assert decides_again(operator, request_id) == 422
         with work():
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
 
 
-def decides_again(ops, request_id):
-    ops.opens("/sign-out")
-    ops.sends_again(f"/operate/requests/{request_id}", version=0, approve="yes")
-    return ops.response.status_code
+def decides_again(operator, request_id):
+    operator.opens("/sign-out")
+    operator.sends_again(f"/operate/requests/{request_id}", version=0, approve="yes")
+    return operator.response.status_code
 
 
 def a_request(assembly):
@@ -352,9 +352,9 @@ class TestPrefilled:
         assert fields["kind_attendance"] == "optional"
         assert fields.get("kind_staff", "") == ""
 
-    def test_a_declined_request_is_not_typed_twice(self, developer, ops, trial):
+    def test_a_declined_request_is_not_typed_twice(self, developer, operator, trial):
         request_id = asks(developer, trial, client_name="Trial")
-        decides(ops, request_id, decline="yes", reason="Leave students out, please.")
+        decides(operator, request_id, decline="yes", reason="Leave students out, please.")
         fields = self.fields(developer, trial)
         assert fields["purpose"] == TYPED["purpose"]
         assert fields["why_attendance"] == "To show who is absent."
@@ -363,9 +363,9 @@ class TestPrefilled:
 
 
 class TestFirstSecret:
-    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, developer, ops, trial, work, outbox):
+    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, developer, operator, trial, work, outbox):
         request_id = asks(developer, trial)
-        decides(ops, request_id, approve="yes")
+        decides(operator, request_id, approve="yes")
         with work():
             new_id = session().get_one(RegistrationRequest, request_id).client_id
             assert registry.secrets_of(new_id) == []
@@ -388,7 +388,7 @@ class TestFirstSecret:
 
 
 class TestMailToOurStaff:
-    def test_new_requests_are_in_one_mail_and_told_once(self, developer, ops, trial, live, work, outbox):
+    def test_new_requests_are_in_one_mail_and_told_once(self, developer, operator, trial, live, work, outbox):
         asks(developer, trial)
         asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
         for _ in range(2):
@@ -399,7 +399,7 @@ class TestMailToOurStaff:
         assert "Assembly asks to change Assembly Live" in letter.text
         assert "/operate/requests" in letter.text
 
-    def test_one_that_was_withdrawn_is_not_told(self, developer, ops, trial, work, outbox):
+    def test_one_that_was_withdrawn_is_not_told(self, developer, operator, trial, work, outbox):
         request_id = asks(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
@@ -414,7 +414,7 @@ class TestMailToOurStaff:
         worker.notify_requests(work)
         assert len(outbox.all("registration_requested")) == 1
 
-    def test_of_two_workers_one_writes(self, developer, ops, trial, work, outbox, at_once):
+    def test_of_two_workers_one_writes(self, developer, operator, trial, work, outbox, at_once):
         asks(developer, trial)
         at_once(4, request_notices.mail_due)
         assert len(outbox.all("registration_requested")) == 1

@@ -40,7 +40,7 @@ def sam(work, assembly):
 
 
 @pytest.fixture
-def made(work, sam):
+def sandbox_ids(work, sam):
     """The ids of a sandbox application and of a fictional school of Assembly."""
     with work():
         person = session().get_one(Developer, sam)
@@ -60,49 +60,49 @@ def gives(client, estab):
 
 
 class TestIsolation:
-    def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, made, work):
-        client_id, estab_id = made
+    def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, sandbox_ids, work):
+        client_id, estab_id = sandbox_ids
         with work():
             gives(registry.find(client_id), session().get_one(Estab, estab_id))
 
-    def test_a_real_school_never_authorises_a_sandbox_application(self, made, work):
+    def test_a_real_school_never_authorises_a_sandbox_application(self, sandbox_ids, work):
         with work():
             real = factories.an_administrator(factories.an_estab()).memberships[0].estab
             with pytest.raises(FictionalAndReal):
-                gives(registry.find(made[0]), real)
+                gives(registry.find(sandbox_ids[0]), real)
 
-    def test_a_fictional_school_never_authorises_a_live_application(self, made, work):
+    def test_a_fictional_school_never_authorises_a_live_application(self, sandbox_ids, work):
         with work():
             live = factories.a_client(registry.partner("Assembly"))
             with pytest.raises(FictionalAndReal):
-                gives(live, session().get_one(Estab, made[1]))
+                gives(live, session().get_one(Estab, sandbox_ids[1]))
 
-    def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, made, work):
+    def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, sandbox_ids, work):
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")
             with pytest.raises(FictionalAndReal):
-                gives(client, session().get_one(Estab, made[1]))
+                gives(client, session().get_one(Estab, sandbox_ids[1]))
 
-    def test_people_of_one_never_act_for_the_other(self, made, work):
+    def test_people_of_one_never_act_for_the_other(self, sandbox_ids, work):
         with work():
-            fiction = session().get_one(Estab, made[1])
+            fiction = session().get_one(Estab, sandbox_ids[1])
             real = factories.an_administrator(factories.an_estab())
             with pytest.raises(people.FictionalPerson):
                 people.join(real, fiction, role="admin")
             with pytest.raises(people.FictionalPerson):
                 accounts.register_for(fictional.owner(fiction).id, factories.a_school())
 
-    def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, made, work):
+    def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, sandbox_ids, work):
         with work():
-            school = session().get_one(Estab, made[1]).school
+            school = session().get_one(Estab, sandbox_ids[1]).school
             assert school.dfe_number.startswith("999")
             for text in (school.name, "Fictional", school.dfe_number, "Nowhere"):
                 assert search.find(text).results == ()
             assert not school.is_open
             assert accounts.search("Fictional") == []
 
-    def test_our_staff_have_nothing_to_check(self, made, work):
+    def test_our_staff_have_nothing_to_check(self, sandbox_ids, work):
         with work():
             assert review.queue() == []
 
@@ -114,21 +114,21 @@ class TestIsolation:
             {"resource": "https://api.example/", "resource_scopes": ["school"]},
         ],
     )
-    def test_a_sandbox_application_is_no_api_and_acts_for_no_one_but_people(self, made, work, names):
+    def test_a_sandbox_application_is_no_api_and_acts_for_no_one_but_people(self, sandbox_ids, work, names):
         with work(), pytest.raises(InvalidClientMetadata):
-            registry.change({**manifest.of_client(registry.find(made[0])), **names})
+            registry.change({**manifest.of_client(registry.find(sandbox_ids[0])), **names})
         with work():
-            assert registry.find(made[0]).is_sandbox
+            assert registry.find(sandbox_ids[0]).is_sandbox
 
-    def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, made, work):
+    def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, sandbox_ids, work):
         with work():
-            client = registry.find(made[0])
+            client = registry.find(sandbox_ids[0])
             assert scopes.operators_only(client.required_scopes | client.optional_scopes) == frozenset()
             assert "attendance" in client.optional_scopes
 
-    def test_localhost_is_for_sandbox_applications_alone_in_production(self, made, work, monkeypatch):
+    def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, work, monkeypatch):
         with work():
-            document = manifest.of_client(registry.find(made[0]))
+            document = manifest.of_client(registry.find(sandbox_ids[0]))
             in_production = runtime.settings().model_copy(update={"environment": "production"})
             monkeypatch.setattr(runtime, "settings", lambda: in_production)
             manifest.parse_manifest(document, is_sandbox=True)
@@ -207,15 +207,15 @@ class TestInABrowser:
             client = session().get_one(Client, developer.page.find(id="client-id").text)
             assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
 
-    def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, made, stranger, account):
-        response = self.signs_in_at(stranger, made[0], account.username, factories.PASSWORD)
+    def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, sandbox_ids, stranger, account):
+        response = self.signs_in_at(stranger, sandbox_ids[0], account.username, factories.PASSWORD)
         parts = urlsplit(response.location)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
         assert parse_qs(parts.query)["error"] == ["access_denied"]
 
-    def test_the_sign_in_page_says_that_it_is_a_test(self, made, stranger):
+    def test_the_sign_in_page_says_that_it_is_a_test(self, sandbox_ids, stranger):
         query = {
-            "response_type": "code", "client_id": made[0], "redirect_uri": CALLBACK, "scope": "openid",
+            "response_type": "code", "client_id": sandbox_ids[0], "redirect_uri": CALLBACK, "scope": "openid",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "prompt": "create",
         }  # fmt: skip
         response = stranger.web.get("/oauth/authorize", query_string=query)
@@ -224,10 +224,10 @@ class TestInABrowser:
         assert "Trial" not in stranger.page_text
 
     @pytest.fixture
-    def alex(self, made, stranger, work):
+    def alex(self, sandbox_ids, stranger, work):
         """The person of the fictional school, signed in."""
         with work():
-            owner = fictional.owner(session().get_one(Estab, made[1]))
+            owner = fictional.owner(session().get_one(Estab, sandbox_ids[1]))
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
             username = owner.username
         stranger.sends("/sign-in", username=username, password=factories.PASSWORD)
@@ -255,9 +255,9 @@ class TestInABrowser:
         assert alex.opens("/manage/security").status_code == 200
         assert [link.text for link in alex.page.select("nav.account a")] == ["Your school", "Security", "Sign out"]
 
-    def test_nothing_is_ever_sent_to_them(self, made, work):
+    def test_nothing_is_ever_sent_to_them(self, sandbox_ids, work):
         with work():
-            gives(registry.find(made[0]), session().get_one(Estab, made[1]))
+            gives(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         with work():
             receipt = session().scalars(select(Message).where(Message.name == "sharing_receipt")).one()
             assert (receipt.recipient, receipt.sealed) == (None, None)
@@ -265,36 +265,38 @@ class TestInABrowser:
 
 
 class TestConsole:
-    def test_the_applications_are_listed_with_their_state_and_what_can_be_done(self, developer, made, work, assembly):
+    def test_the_applications_are_listed_with_their_state_and_what_can_be_done(
+        self, developer, sandbox_ids, work, assembly
+    ):
         with work():
             factories.a_client(companies.by_id(assembly), id="live", client_name="Live Connector")
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
         developer.opens("/developers/sandbox")
-        for place in (f"/developers/applications/{made[0]}", f"/developers/applications/{made[0]}/try-it",
-                      f"/developers/sandbox/applications/{made[0]}/remove"):  # fmt: skip
+        for place in (f"/developers/applications/{sandbox_ids[0]}", f"/developers/applications/{sandbox_ids[0]}/try-it",
+                      f"/developers/sandbox/applications/{sandbox_ids[0]}/remove"):  # fmt: skip
             assert developer.page.find("main").find("a", href=place), place
-        assert f"Trial (sandbox) works Client id {made[0]}" in developer.page_text
+        assert f"Trial (sandbox) works Client id {sandbox_ids[0]}" in developer.page_text
         assert "Live Connector" not in developer.page_text
         assert "Theirs" not in developer.page_text
         with work():
-            registry.disable(made[0], by="cli")
+            registry.disable(sandbox_ids[0], by="cli")
         developer.opens("/developers/sandbox")
         assert "Trial (sandbox) disabled by us" in developer.page_text
-        assert developer.page.find(id=f"try-{made[0]}") is None
-        developer.opens(f"/developers/sandbox/applications/{made[0]}/remove")
-        developer.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
+        developer.opens(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
+        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
         developer.opens("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in developer.page_text
 
-    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, made, work):
+    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, work):
         with work():
-            document = manifest.of_client(registry.find(made[0]))
+            document = manifest.of_client(registry.find(sandbox_ids[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
         developer.opens("/developers/sandbox")
-        assert developer.page.find(id=f"try-{made[0]}") is None
+        assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
 
-    def test_no_more_are_offered_than_there_can_be(self, developer, made, monkeypatch):
+    def test_no_more_are_offered_than_there_can_be(self, developer, sandbox_ids, monkeypatch):
         assert developer.opens("/developers/sandbox").status_code == 200
         assert developer.page.find(id="make-application")
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
@@ -326,9 +328,9 @@ class TestConsole:
         with work():
             assert accounts.find(username).is_verified
 
-    def test_a_new_password_replaces_the_former(self, developer, made, stranger, work):
+    def test_a_new_password_replaces_the_former(self, developer, sandbox_ids, stranger, work):
         with work():
-            estab_id = session().get_one(Estab, made[1]).estab_id
+            estab_id = session().get_one(Estab, sandbox_ids[1]).estab_id
         developer.opens("/developers/sandbox")
         developer.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
         password = developer.page.find(id="password").text
@@ -390,16 +392,16 @@ class TestConsole:
 
 
 class TestRemoving:
-    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, made, work, stranger):
-        developer.opens(f"/developers/applications/{made[0]}")
+    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, work, stranger):
+        developer.opens(f"/developers/applications/{sandbox_ids[0]}")
         developer.opens(developer.page.find(id="remove-application")["href"])
-        developer.sends_again(f"/developers/sandbox/applications/{made[0]}/remove")
+        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
         assert developer.response.location == "/developers/applications"
         developer.opens("/developers/applications")
-        assert made[0] not in developer.response.text
-        assert developer.opens(f"/developers/applications/{made[0]}").status_code == 404
+        assert sandbox_ids[0] not in developer.response.text
+        assert developer.opens(f"/developers/applications/{sandbox_ids[0]}").status_code == 404
         with work():
-            client = registry.find(made[0])
+            client = registry.find(sandbox_ids[0])
             assert not client.enabled
             assert registry.secrets_of(client.id) == []
             journal.record(client.id, journal.Failure("POST /oauth/token", "invalid_client", "", "removed"))
@@ -418,9 +420,9 @@ class TestRemoving:
         with work():
             assert registry.find(live).enabled
 
-    def test_a_removed_school_signs_in_no_more(self, developer, made, work, stranger):
+    def test_a_removed_school_signs_in_no_more(self, developer, sandbox_ids, work, stranger):
         with work():
-            estab = session().get_one(Estab, made[1])
+            estab = session().get_one(Estab, sandbox_ids[1])
             owner, estab_id = fictional.owner(estab), estab.estab_id
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
@@ -437,21 +439,21 @@ class TestRemoving:
         developer.opens("/developers/sandbox")
         assert estab_id not in developer.response.text
 
-    def test_it_asks_with_all_that_ends_with_a_school(self, developer, made, work):
+    def test_it_asks_with_all_that_ends_with_a_school(self, developer, sandbox_ids, work):
         with work():
-            estab = session().get_one(Estab, made[1])
+            estab = session().get_one(Estab, sandbox_ids[1])
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
         developer.opens(path)
         assert "It has authorised no application" in developer.page_text
         with work():
-            gives(registry.find(made[0]), session().get_one(Estab, made[1]))
+            gives(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         developer.opens(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
         with work():
-            assert current(made[1], made[0]).is_live
+            assert current(sandbox_ids[1], sandbox_ids[0]).is_live
         developer.sends_again(path)
         with work():
-            assert not current(made[1], made[0]).is_live
+            assert not current(sandbox_ids[1], sandbox_ids[0]).is_live
         assert developer.opens(path).status_code == 404
 
     def test_another_partners_are_not_removed(self, developer, work):
@@ -473,9 +475,9 @@ class TestRemoving:
 
             def make():
                 client, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
-                made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
+                sandbox_ids = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
                 sandbox.remove_application(person, client.id)
-                sandbox.remove_school(person, made.estab.estab_id)
+                sandbox.remove_school(person, sandbox_ids.estab.estab_id)
 
             make()
             with pytest.raises(sandbox.TooManyApplications):
@@ -487,7 +489,7 @@ class TestRemoving:
 
 
 class TestUnused:
-    def test_what_no_one_uses_is_removed_two_weeks_after_a_mail(self, made, work, outbox, clock):
+    def test_what_no_one_uses_is_removed_two_weeks_after_a_mail(self, sandbox_ids, work, outbox, clock):
         worker.remove_unused(work)
         assert outbox.all("sandbox_unused") == []
         clock.move(timedelta(days=167))
@@ -497,47 +499,47 @@ class TestUnused:
         assert "Trial (sandbox)" in letter.text
         assert "Fictional Primary School 1" in letter.text
         with work():
-            assert registry.find(made[0]).enabled
+            assert registry.find(sandbox_ids[0]).enabled
         clock.move(timedelta(days=15))
         worker.remove_unused(work)
         with work():
-            assert registry.find(made[0]).removed_at is not None
-            assert session().get_one(Estab, made[1]).state == "closed"
+            assert registry.find(sandbox_ids[0]).removed_at is not None
+            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_what_is_used_after_the_mail_stays(self, made, work, outbox, clock):
+    def test_what_is_used_after_the_mail_stays(self, sandbox_ids, work, outbox, clock):
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         with work():
-            milestones.note(registry.find(made[0]), "token")
-            people.of_estab(made[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids[0]), "token")
+            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         clock.move(timedelta(days=15))
         worker.remove_unused(work)
         with work():
-            assert registry.find(made[0]).removed_at is None
-            assert session().get_one(Estab, made[1]).state == "verified"
+            assert registry.find(sandbox_ids[0]).removed_at is None
+            assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
 
-    def test_a_mail_from_before_the_last_use_does_not_count(self, made, work, outbox, clock, monkeypatch):
+    def test_a_mail_from_before_the_last_use_does_not_count(self, sandbox_ids, work, outbox, clock, monkeypatch):
         monkeypatch.setattr(unused, "_period", lambda: timedelta(days=30))
         clock.move(timedelta(days=17))
         worker.remove_unused(work)
         clock.move(timedelta(days=1))
         with work():
-            milestones.note(registry.find(made[0]), "token")
-            people.of_estab(made[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids[0]), "token")
+            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         for days in (17, 13):
             clock.move(timedelta(days=days))
             worker.remove_unused(work)
             assert len([letter for letter in outbox.all("sandbox_unused") if letter.to == "bo@assembly.example"]) == 2
             with work():
-                assert registry.find(made[0]).removed_at is None
-                assert session().get_one(Estab, made[1]).state == "verified"
+                assert registry.find(sandbox_ids[0]).removed_at is None
+                assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
         clock.move(timedelta(days=2))
         worker.remove_unused(work)
         with work():
-            assert registry.find(made[0]).removed_at is not None
-            assert session().get_one(Estab, made[1]).state == "closed"
+            assert registry.find(sandbox_ids[0]).removed_at is not None
+            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_what_is_used_while_it_is_about_to_be_removed_stays(self, made, work, clock, monkeypatch):
+    def test_what_is_used_while_it_is_about_to_be_removed_stays(self, sandbox_ids, work, clock, monkeypatch):
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         clock.move(timedelta(days=15))
@@ -545,22 +547,22 @@ class TestUnused:
 
         def used_afterwards(*args, **named):
             ids = find(*args, **named)
-            milestones.note(registry.find(made[0]), "token")
-            people.of_estab(made[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids[0]), "token")
+            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
             return ids
 
         monkeypatch.setattr(sandbox_clients, "unused", used_afterwards)
-        monkeypatch.setattr(fictional, "unused", lambda *_, **__: [made[1]])
+        monkeypatch.setattr(fictional, "unused", lambda *_, **__: [sandbox_ids[1]])
         worker.remove_unused(work)
         with work():
-            assert registry.find(made[0]).removed_at is None
-            assert session().get_one(Estab, made[1]).state == "verified"
+            assert registry.find(sandbox_ids[0]).removed_at is None
+            assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
 
-    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(self, made, sam, work, clock, monkeypatch):
+    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(self, sandbox_ids, sam, work, clock, monkeypatch):
         with work():
             person = session().get_one(Developer, sam)
             other, _ = sandbox.make_application(person, name="Other", quick_start_id="authlib", address="")
-            first, second = sorted([made[0], other.id])
+            first, second = sorted([sandbox_ids[0], other.id])
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         clock.move(timedelta(days=15))
@@ -576,9 +578,11 @@ class TestUnused:
         worker.remove_unused(work)
         with work():
             assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
-            assert session().get_one(Estab, made[1]).state == "closed"
+            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(self, made, work, outbox, clock, monkeypatch):
+    def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(
+        self, sandbox_ids, work, outbox, clock, monkeypatch
+    ):
         def fails(*_, **__):
             raise RuntimeError("no mail")
 
@@ -589,10 +593,10 @@ class TestUnused:
         clock.move(timedelta(days=15))
         worker.remove_unused(work)
         with work():
-            assert registry.find(made[0]).removed_at is None
+            assert registry.find(sandbox_ids[0]).removed_at is None
         assert outbox.all("sandbox_unused")
 
-    def test_of_several_workers_one_mails(self, made, work, outbox, clock, at_once):
+    def test_of_several_workers_one_mails(self, sandbox_ids, work, outbox, clock, at_once):
         clock.move(timedelta(days=167))
         assert at_once(4, unused.mail_due) == [None] * 4
         assert sorted(letter.to for letter in outbox.all("sandbox_unused")) == [
@@ -621,9 +625,9 @@ class TestCommands:
         return run
 
     def test_they_make_use_and_remove_both(self, idp, assembly, work):
-        made = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
+        sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
         school = json.loads(idp("add-school", "Assembly", "--unverified", "--json"))
-        assert made["client_secret"]
+        assert sandbox_ids["client_secret"]
         assert school["password"]
         listed = json.loads(idp("list", "Assembly", "--json"))
         assert [(row["kind"], row["state"]) for row in listed] == [("application", "works"), ("school", "unverified")]
@@ -632,17 +636,17 @@ class TestCommands:
         assert again["password"] != school["password"]
         with work():
             assert accounts.find(school["estab_id"]).is_verified
-        idp("remove-application", "Assembly", made["client_id"])
+        idp("remove-application", "Assembly", sandbox_ids["client_id"])
         idp("remove-school", "Assembly", school["estab_id"])
         assert json.loads(idp("list", "Assembly", "--json")) == []
 
     def test_one_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
         (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
         key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
-        made = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
-        assert made["client_secret"] is None
+        sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
+        assert sandbox_ids["client_secret"] is None
         with work():
-            assert registry.find(made["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
+            assert registry.find(sandbox_ids["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
         without_key = ["--software", "authlib", *key[2:]]
         for wrong in (without_key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
             done = CliRunner().invoke(
@@ -650,9 +654,11 @@ class TestCommands:
             )
             assert done.exit_code != 0, done.output
 
-    def test_another_companys_application_is_not_removed(self, made, app, work):
+    def test_another_companys_application_is_not_removed(self, sandbox_ids, app, work):
         with work():
             factories.a_partner(name="Timetabler")
-        done = CliRunner().invoke(sandbox_cli.commands, ["remove-application", "Timetabler", made[0]], obj=lambda: app)
+        done = CliRunner().invoke(
+            sandbox_cli.commands, ["remove-application", "Timetabler", sandbox_ids[0]], obj=lambda: app
+        )
         assert done.exit_code == 1
         assert "no sandbox application" in done.output

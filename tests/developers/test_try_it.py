@@ -37,7 +37,7 @@ def trial(work, assembly):
         return ids, made.username
 
 
-def goes_through(developer, client_id, username, scope="openid profile students", button="allow"):
+def run_trial(developer, client_id, username, scope="openid profile students", button="allow"):
     """Start a trial, sign in as the school, and press the button; returns the path of the callback."""
     developer.opens(f"/developers/applications/{client_id}")
     developer.opens(developer.page.find(id="try-it")["href"])
@@ -60,7 +60,7 @@ def goes_through(developer, client_id, username, scope="openid profile students"
 @pytest.mark.parametrize("kind", [0, 1], ids=["with a secret", "public"])
 def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, work, kind):
     client_id, username = trial[0][kind], trial[1]
-    path = goes_through(developer, client_id, username)
+    path = run_trial(developer, client_id, username)
     assert developer.response.status_code == 200
     assert "All of it went well" in developer.page_text
     assert len(developer.page.select("section.card")) == 7
@@ -93,8 +93,8 @@ PROFILES = {
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_an_application_is_tried_as_its_profile_has_it(developer, trial, work, profile):
-    client_id = of_profile(work, trial, **profile)
-    path = goes_through(developer, client_id, trial[1])
+    client_id = make_application(work, trial, **profile)
+    path = run_trial(developer, client_id, trial[1])
     assert "All of it went well" in developer.page_text, developer.page_text
     titles = [heading.get_text() for heading in developer.page.select("section.card h2")]
     is_pushed = profile.get("security") == "fapi2"
@@ -111,7 +111,7 @@ def test_an_application_is_tried_as_its_profile_has_it(developer, trial, work, p
 
 
 def test_every_claim_of_a_token_is_explained(developer, trial, work):
-    goes_through(developer, of_profile(work, trial, security="fapi2"), trial[1])
+    run_trial(developer, make_application(work, trial, security="fapi2"), trial[1])
     steps = developer.page.select("section.card:has(details)")
     assert len(steps) == 3
     for step in steps:
@@ -121,7 +121,7 @@ def test_every_claim_of_a_token_is_explained(developer, trial, work):
 
 
 def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial, work):
-    client_id = of_profile(work, trial, security="fapi2")
+    client_id = make_application(work, trial, security="fapi2")
     developer.opens(f"/developers/applications/{client_id}/try-it")
     developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid nothing")
     assert developer.response.location == trial_secrets.CALLBACK
@@ -133,7 +133,7 @@ def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial,
 
 
 def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_applications_alone(developer, trial, work, clock):
-    client_id = of_profile(work, trial, security="private_key_jwt")
+    client_id = make_application(work, trial, security="private_key_jwt")
     developer.opens(f"/developers/applications/{client_id}/try-it")
     developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid")
     with work():
@@ -152,7 +152,7 @@ def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
             trial_keys.add("live", [trial_keys.generate("ES256")], by="dev_1")
 
 
-def of_profile(work, trial, security="", overrides=None):
+def make_application(work, trial, security="", overrides=None):
     """The id of a sandbox application with this kind of authentication."""
     keys = {"keys": [trial_keys.public(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
     with work():
@@ -166,13 +166,13 @@ def of_profile(work, trial, security="", overrides=None):
 
 
 def test_a_school_that_refuses_is_explained(developer, trial):
-    goes_through(developer, trial[0][0], trial[1], button="deny")
+    run_trial(developer, trial[0][0], trial[1], button="deny")
     assert "access_denied" in developer.page_text
     assert "Not all of it went well" in developer.page_text
 
 
 def test_another_browser_learns_nothing_from_the_address(developer, trial, stranger):
-    path = goes_through(developer, trial[0][0], trial[1])
+    path = run_trial(developer, trial[0][0], trial[1])
     assert stranger.opens(path).status_code == 410
 
 

@@ -17,7 +17,7 @@ def reason(password, about=()):
 
 
 @pytest.fixture
-def inside(app):
+def app_context(app):
     with app.app_context():
         yield
 
@@ -39,12 +39,12 @@ def about():
     )
 
 
-def test_twelve_characters_are_enough_and_eleven_are_not(inside):
+def test_twelve_characters_are_enough_and_eleven_are_not(app_context):
     assert credentials.rejection_reason("qvxzkwjphbnm") is None
     assert reason("qvxzkwjphbn").startswith("Use at least 12 characters.")
 
 
-def test_256_characters_are_taken_and_one_more_is_not(inside):
+def test_256_characters_are_taken_and_one_more_is_not(app_context):
     words = "wobbly kettle sings at dusk under pale umbrella while forty-one quiet badgers count turnips "
     longest = (words * 3)[:256]
 
@@ -52,7 +52,7 @@ def test_256_characters_are_taken_and_one_more_is_not(inside):
     assert reason(longest + "x") == "Use at most 256 characters."
 
 
-def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(inside):
+def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(app_context):
     assert credentials.rejection_reason("oakhill-qvxzkwjp", ("Oakhill",)) is None
     assert reason("oakhill-qvxzkwj", ("Oakhill",)).startswith("Too much of this password")
 
@@ -69,16 +69,16 @@ def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(in
         "wobblykettles" * 2,
     ],
 )
-def test_good_ones_are_taken_as_they_are(inside, about, password):
+def test_good_ones_are_taken_as_they_are(app_context, about, password):
     assert credentials.rejection_reason(password, about) is None
 
 
 @pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
-def test_short_ones_are_refused(inside, password):
+def test_short_ones_are_refused(app_context, password):
     assert "at least 12" in reason(password)
 
 
-def test_what_is_longer_than_we_ever_hash_is_refused(inside):
+def test_what_is_longer_than_we_ever_hash_is_refused(app_context):
     assert credentials.rejection_reason("kettle drums at dusk " * 12) is None
     assert "at most 256" in reason("kettle drums at dusk " * 13)
 
@@ -99,7 +99,7 @@ def test_what_is_longer_than_we_ever_hash_is_refused(inside):
         "letmein12345",
     ],
 )
-def test_what_everybody_uses_is_refused(inside, password):
+def test_what_everybody_uses_is_refused(app_context, password):
     assert "Very many people" in reason(password)
 
 
@@ -126,11 +126,11 @@ def test_what_everybody_uses_is_refused(inside, password):
         "x!x!x!x!x!x!x!x!",
     ],
 )
-def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(inside, about, password):
+def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(app_context, about, password):
     assert "easy to guess" in reason(password, about)
 
 
-def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(inside, about):
+def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(app_context, about):
     assert credentials.rejection_reason("Primary kettle", about)
     assert credentials.rejection_reason("Primary kettle drum", about) is None
 

@@ -11,7 +11,7 @@ GOOD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def inside(app):
+def app_context(app):
     with app.app_context():
         yield
 
@@ -37,11 +37,11 @@ def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
         ("", strength.SHORT),
     ],
 )
-def test_words_for_each_strength(inside, password, message):
+def test_words_for_each_strength(app_context, password, message):
     assert strength.hint(password, ()).message == message
 
 
-def test_the_estimator_never_overrules_the_policy(inside):
+def test_the_estimator_never_overrules_the_policy(app_context):
     """zxcvbn rates such a password as very hard to guess, but it is public."""
     hint = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
 
@@ -53,7 +53,7 @@ def test_the_estimator_never_overrules_the_policy(inside):
     "password",
     ["4@8({[<369&#!|10$57%2" * 12, "aA1!" * 64, "qwertyuiop" * 25, "1990" * 64, "a@4e3i1!|l7t+$5" * 17, "é4@(<" * 50],
 )
-def test_no_password_keeps_the_estimator_busy(inside, password):
+def test_no_password_keeps_the_estimator_busy(app_context, password):
     """zxcvbn alone took three seconds for the first of these, in a thread that other requests need."""
     strength.hint(GOOD, ())  # loads its lists
     began = time.process_time()
@@ -63,7 +63,7 @@ def test_no_password_keeps_the_estimator_busy(inside, password):
     assert time.process_time() - began < 0.5
 
 
-def test_a_subject_is_sealed_and_nothing_else_is_one(inside):
+def test_a_subject_is_sealed_and_nothing_else_is_one(app_context):
     sealed = strength.seal_subject("adm_somebody")
 
     assert strength.unseal_subject(sealed) == "adm_somebody"

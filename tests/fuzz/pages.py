@@ -24,7 +24,7 @@ from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.hostile import Sent
 from tests.oidc.devices import GRANT, Device, enter
 from tests.oidc.support import Partner, authorised, follow
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.onboarding.visitor import Page
 from tests.signin.apps import an_app
 
@@ -189,7 +189,7 @@ def join(target: FuzzTarget) -> Opened:
     with target.work() as session:
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         email = an_email()
-        assert completed(a_registration(estab.school, email=email)) == "joining"
+        assert complete(a_registration(estab.school, email=email)) == "joining"
         request_id = session.query(JoinRequest).filter_by(email=email).one().id
     return form(target.web, f"/join/{request_id}", "approve", role="viewer")
 

@@ -111,7 +111,7 @@ class Sharing(RuleBasedStateMachine):
         clock.move(timedelta(days=days))
 
     @invariant()
-    def it_stands_as_we_think(self):
+    def state_is_as_expected(self):
         is_live = self.stands == "active" and not self.is_over
         with self.work() as session:
             rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()

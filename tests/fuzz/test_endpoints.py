@@ -23,10 +23,10 @@ REGISTERED = {
 }  # fmt: skip
 
 
-def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[FuzzTarget], Sent]:
+def _posted(path: str, *, without_kid: bool = False, **form: str) -> Callable[[FuzzTarget], Sent]:
     def sent(target: FuzzTarget) -> Sent:
         filled = {name: value.format(**target.tokens) for name, value in form.items()}
-        return Sent("POST", path, form=tuple(filled.items()), headers={} if bare else target.partner.basic)
+        return Sent("POST", path, form=tuple(filled.items()), headers={} if without_kid else target.partner.basic)
 
     return sent
 
@@ -58,7 +58,7 @@ VALID: dict[str, Callable[[FuzzTarget], Sent]] = {
     "userinfo": lambda target: Sent(
         "GET", "/oauth/userinfo", headers=registering.bearer(target.tokens["access_token"])
     ),
-    "userinfo by form": _posted("/oauth/userinfo", bare=True, access_token="{access_token}"),
+    "userinfo by form": _posted("/oauth/userinfo", without_kid=True, access_token="{access_token}"),
     "logout": lambda target: Sent(
         "GET", "/oauth/logout",
         query=(
@@ -91,14 +91,14 @@ ANSWERED = {"poll": {400}}
 
 
 @pytest.fixture
-def asking(target, request):
+def browser(target, request):
     """The browser that sends the request: another one where it signs out, so that the other tests stay signed in."""
     return target.browser() if request.node.callspec.params["endpoint"] == "logout" else target.web
 
 
 @pytest.mark.parametrize("endpoint", VALID)
-def test_what_is_valid_is_answered(target, asking, endpoint):
-    response = VALID[endpoint](target).by(asking)
+def test_what_is_valid_is_answered(target, browser, endpoint):
+    response = VALID[endpoint](target).by(browser)
     assert response.status_code in ANSWERED.get(endpoint, {200, 201, 303}), response.text
     answers.check(response, REGISTERED, _nobodys(target, endpoint))
 
@@ -113,10 +113,10 @@ def _nobodys(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
 @deep(0.25)
 @given(data=st.data())
 def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
-    asking = target.browser() if endpoint == "logout" else target.web
+    browser = target.browser() if endpoint == "logout" else target.web
     sent = data.draw(tampered(VALID[endpoint](target)))
     with recorded_writes(database.ENGINES.of(target.app).transactional) as writes:
-        response = sent.by(asking)
+        response = sent.by(browser)
     answers.check(response, REGISTERED, _nobodys(target, endpoint))
     target.log.check(target.secrets)
     assert response.status_code < 400 or not writes.tables & LASTING, (response.status_code, writes.tables)

@@ -16,7 +16,7 @@ from tests.fuzz.depth import deep
 from tests.fuzz.hostile import CANARY, anything, odd
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
-from tests.oidc.signing import ALL, ASSERTION, b64, bare, key
+from tests.oidc.signing import ALL, ASSERTION, b64, key, without_kid
 from tests.oidc.support import ISSUER
 
 Claims = dict[str, Any]
@@ -67,10 +67,10 @@ TAKEN: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[
     "client assertion": (_assertion, {}, _to_token),
     "request object": (_object, {}, _to_authorize),
     "pushed request object": (_object, {}, _to_par),
-    "proof": (_proof, {"typ": "dpop+jwt", "jwk": bare(key("ES256")), "kid": None}, _as_proof),
+    "proof": (_proof, {"typ": "dpop+jwt", "jwk": without_kid(key("ES256")), "kid": None}, _as_proof),
 }
 """The JWTs that a client signs: their claims, their header, and the endpoint that takes them."""
-PUBLISHED = json.dumps(bare(key("ES256"))).encode()
+PUBLISHED = json.dumps(without_kid(key("ES256"))).encode()
 """Public values of the client's key, which must not work as a shared key."""
 HOSTILE: dict[str, dict[str, Any]] = {
     "none": {"alg": "none"}, "mixed none": {"alg": "nOnE"}, "no alg": {"alg": None}, "HS256": {"alg": "HS256"},

@@ -45,7 +45,7 @@ class Outbox(RuleBasedStateMachine):
             self.expires[post.sms("mobile_code", to="+447700900123", expires=expires, code="123456")] = expires
 
     @rule()
-    def write_and_think_better_of_it(self):
+    def queue_and_roll_back(self):
         with contextlib.suppress(ZeroDivisionError), self.work():
             post.sms("mobile_code", to="+447700900123", code="123456")
             raise ZeroDivisionError
@@ -74,7 +74,7 @@ class Outbox(RuleBasedStateMachine):
                 )
 
     @invariant()
-    def each_left_once_and_is_wiped(self):
+    def each_is_sent_once_and_wiped(self):
         assert len(set(self.left)) == len(self.left)
         with self.work() as session:
             rows = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}

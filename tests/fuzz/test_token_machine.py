@@ -155,7 +155,7 @@ class Tokens(RuleBasedStateMachine):
     # Invariants
 
     @invariant()
-    def one_family_of_each_code_and_none_of_the_dead(self):
+    def each_code_has_at_most_one_live_family(self):
         with self.target.work() as session:
             for line in self.lines:
                 code = session.get_one(Code, crypto.digest(line.code))
@@ -164,7 +164,7 @@ class Tokens(RuleBasedStateMachine):
                 assert len(families) == bool(line.refresh)
 
     @invariant()
-    def the_dead_stay_dead(self):
+    def ended_lineages_stay_ended(self):
         for line in self.lines:
             if line.is_dead and line.access:
                 parameters = {"token": line.access[-1]}

@@ -259,7 +259,7 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
 
 @pytest.fixture
 def join_request_id(work, jo):
-    """A request of Jo, who is signed in, to join an unverified school; our staff decide it."""
+    """A request of Jo, who is signed in, to join an unverified school, about which our staff decide."""
     with work() as database:
         estab = an_estab(state="unverified")
         person = database.get_one(Administrator, jo.id)

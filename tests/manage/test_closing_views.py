@@ -1,4 +1,4 @@
-"""A school that closes reads so at its desk, and the school that follows goes on with what it shared."""
+"""A school that closes is told so on its page, and its successor can continue what it shared."""
 
 from datetime import date, timedelta
 
@@ -14,7 +14,7 @@ from tests.signin.person import Person
 
 @pytest.fixture
 def schools(work, new_browser, clock):
-    """The owners of Oak Hill, which has closed, and of the academy that follows it."""
+    """The owners of Oak Hill, which has closed, and of the academy that is its successor."""
     with work():
         owners = [an_administrator(an_estab(a_school(name=name))) for name in ("Oak Hill", "Oak Hill Academy")]
         old, new = (owner.memberships[0] for owner in owners)

@@ -1,7 +1,8 @@
-"""An owner helps a colleague who cannot sign in: by a link to choose a password, or the wait for a lost factor."""
+"""An owner helps a colleague who cannot sign in: by a link to choose a password, or by starting the recovery of a lost
+factor.
+"""
 
 # ruff: noqa: F811  fixtures of another package are parameters here
-
 from datetime import timedelta
 
 import pytest
@@ -14,13 +15,13 @@ from tests.factories import a_membership, an_administrator, an_estab
 from tests.signin.apps import an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 NEW = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
 def sam(clock, account, work):
-    """The id of Jo's colleague, who has a confirmed number and an admin's role."""
+    """The id of Jo's colleague, an administrator with a confirmed number."""
     with work() as session:
         estab = session.get_one(Estab, account.estab_id)
         return an_administrator(
@@ -169,7 +170,7 @@ class TestLostFactor:
 class TestBoth:
     @pytest.fixture(autouse=True)
     def _with_factor(self, app_of_sam):
-        """So that there is something to recover."""
+        """Give the colleague an app, so that there is a factor to recover."""
 
     def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
         owner.opens(page(account.id))

@@ -32,7 +32,7 @@ def jo(web, work, clock):
 
 @pytest.fixture
 def connected(jo, work):
-    """Make the school's server, which may differ."""
+    """Insert the school's server, with these columns."""
 
     def make(**overrides):
         now = clocks.now()
@@ -50,7 +50,7 @@ def connected(jo, work):
 
 
 def sends(jo, path):
-    """Send the form of the page in front of them, and open the page that follows."""
+    """Send the form of the current page, and open the page that it leads to."""
     jo.sends_again(path, endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
     jo.opens(jo.response.location)
 
@@ -88,7 +88,7 @@ def test_the_advice_is_about_codes_that_the_program_has():
 
 
 def upload_note():
-    """The code of what is noted when only a part of the MIS could be read."""
+    """The error code when only a part of the MIS could be read."""
     return re.search(r'_error\("([a-z_]+)", pending.note', Path(agent.__file__).read_text("utf-8")).group(1)
 
 

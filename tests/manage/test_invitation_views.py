@@ -15,7 +15,7 @@ OWN = "wobbly kettle sings at dusk"
 
 @pytest.fixture
 def jo(work, clock):
-    """Ids of the owner who invites, and of the school."""
+    """The ids of the owner who invites, and of the school."""
     with work():
         owner = an_administrator(name="Jo Bloggs", username="jo", email="jo@oakhill.example").memberships[0]
         return owner.person_id, owner.estab_id, owner.estab.name
@@ -54,7 +54,7 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
     al.opens("/manage")
     assert jo[2] in al.page_text
     assert "Alan Bloggs" in al.page_text
-    assert "How to install it" in al.page_text  # an administrator's task
+    assert "How to install it" in al.page_text  # something that only an administrator may do
 
 
 def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_browser):
@@ -96,7 +96,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
     assert al.response.location == link
     with work():
-        assert people.membership(known, jo[1]) is None  # signing in decides nothing
+        assert people.membership(known, jo[1]) is None  # signing in does not accept it
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
         assert text in al.page_text

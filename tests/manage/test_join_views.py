@@ -7,7 +7,7 @@ import pytest
 from idp.estabs.models import Administrator
 from idp.onboarding.models import JoinRequest
 from tests.factories import PASSWORD, a_membership, an_administrator
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.onboarding.visitor import Visitor
 
 
@@ -31,9 +31,9 @@ def owner(work, clock):
 
 @pytest.fixture
 def join_page(work, owner):
-    """The address of the page of a request to join the owner's school."""
+    """The address of the owner's page about a request to join the school."""
     with work() as database:
-        completed(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
+        complete(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
         return f"/join/{database.query(JoinRequest).one().id}"
 
 

@@ -1,7 +1,6 @@
 """The page Security: an account of another provider is linked and unlinked by its own person, and by no one else."""
 
 # ruff: noqa: F811  fixtures of another folder
-
 from datetime import timedelta
 
 import pytest
@@ -23,7 +22,7 @@ from tests.federation.conftest import account, both, google, jo, link, microsoft
 from tests.federation.standing_in import TENANT
 from tests.signin.apps import an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 HOME = "/manage/security"
 LINK, UNLINK = f"{HOME}/accounts/microsoft/link", f"{HOME}/accounts/microsoft/unlink"
 
@@ -39,13 +38,13 @@ def signed_in(jo, account, provider):
     return jo
 
 
-def begins(person):
+def start_linking(person):
     person.opens(HOME)
     return person.sends_again(LINK)
 
 
-def links(person, provider):
-    return person.comes_back("microsoft", provider.authorizes(begins(person).location))
+def complete_linking(person, provider):
+    return person.comes_back("microsoft", provider.authorizes(start_linking(person).location))
 
 
 def accounts(work):
@@ -63,7 +62,7 @@ def test_switched_off_the_page_says_nothing_of_it(jo, account):
 
 
 def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, work, outbox):
-    location = begins(signed_in).location
+    location = start_linking(signed_in).location
     assert "prompt=select_account" in location
     response = signed_in.comes_back("microsoft", provider.authorizes(location))
 
@@ -94,7 +93,7 @@ def test_an_account_is_shown_by_the_first_of_its_names_that_can_be(signed_in, pr
     provider.overrides["preferred_username"] = "jo.bell"
     for email in ("", 7, "jo\n@oakhill.example"):
         provider.overrides["email"] = email
-        assert links(signed_in, provider).location == HOME
+        assert complete_linking(signed_in, provider).location == HOME
         with work() as session:
             assert session.query(LinkedAccount).one().shown_as == "jo.bell"
             assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
@@ -128,16 +127,16 @@ def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, accou
 
 
 def test_linking_twice_is_no_fault(signed_in, provider, account, work):
-    first = provider.authorizes(begins(signed_in).location)
-    second = provider.authorizes(begins(signed_in).location)
+    first = provider.authorizes(start_linking(signed_in).location)
+    second = provider.authorizes(start_linking(signed_in).location)
     assert signed_in.comes_back("microsoft", first).location == HOME
     assert signed_in.comes_back("microsoft", second).location == HOME
     assert len(accounts(work)) == 1
 
 
 def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, work):
-    first = provider.authorizes(begins(signed_in).location)
-    second = provider.authorizes(begins(signed_in).location)
+    first = provider.authorizes(start_linking(signed_in).location)
+    second = provider.authorizes(start_linking(signed_in).location)
     signed_in.comes_back("microsoft", first)
     provider.overrides["sub"] = "another"
     assert signed_in.comes_back("microsoft", second).status_code == 409
@@ -149,7 +148,7 @@ def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, 
     with work():
         other = an_administrator().id
     link(other)
-    response = links(signed_in, provider)
+    response = complete_linking(signed_in, provider)
 
     assert response.status_code == 409
     assert "linked to somebody else" in signed_in.page.find("h1").text
@@ -177,7 +176,7 @@ def test_the_account_of_a_removed_person_is_free_again(signed_in, provider, acco
     link(other)
     with work() as session:
         session.get_one(Administrator, other).removed_at = clocks.now()
-    assert links(signed_in, provider).location == HOME
+    assert complete_linking(signed_in, provider).location == HOME
     assert [row[0] for row in accounts(work)] == [account.id]
 
     with work() as session:
@@ -190,7 +189,7 @@ def test_the_account_of_a_removed_person_is_free_again(signed_in, provider, acco
 def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, account, link, clock, work):
     link(account.id)
     clock.move(timedelta(minutes=6))
-    assert begins(signed_in).location.startswith("/sign-in?next=/manage/security")
+    assert start_linking(signed_in).location.startswith("/sign-in?next=/manage/security")
     assert signed_in.opens(UNLINK).location.startswith("/sign-in?next=")
     assert len(accounts(work)) == 1
 
@@ -199,7 +198,7 @@ def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, 
     link(account.id)
     stranger.goes_and_returns("microsoft", provider)
 
-    response = begins(stranger)
+    response = start_linking(stranger)
 
     assert response.location.startswith("/sign-in?next=/manage/security")
     assert "please sign in with your password before you change this" in stranger.opens(response.location).text
@@ -223,14 +222,14 @@ def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account
 
 
 def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, work):
-    response = provider.authorizes(begins(signed_in).location)
+    response = provider.authorizes(start_linking(signed_in).location)
     signed_in.signs_in(account.username, back="/x")
     assert signed_in.comes_back("microsoft", response).status_code == 410
     assert accounts(work) == []
 
 
 def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(signed_in, provider, work):
-    response = provider.authorizes(begins(signed_in).location)
+    response = provider.authorizes(start_linking(signed_in).location)
     with work():
         other = an_administrator().username
     signed_in.signs_in(other, back="/x")
@@ -239,7 +238,7 @@ def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(si
 
 
 def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
-    state = provider.authorizes(begins(signed_in).location)["state"]
+    state = provider.authorizes(start_linking(signed_in).location)["state"]
     assert signed_in.comes_back("microsoft", {"error": "access_denied", "state": state}).location == HOME
     assert "Nothing was changed." in signed_in.opens(HOME).text
 

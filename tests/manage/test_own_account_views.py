@@ -1,7 +1,6 @@
 """A person's own password and sessions, at the page Security."""
 
 # ruff: noqa: F811  fixtures, imported
-
 from datetime import timedelta
 
 import pytest
@@ -20,7 +19,7 @@ from tests.signin.authenticator import a_passkey, options_for
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 from tests.signin.person import Person
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 NEW = "wobbly kettle sings at dusk"
 CHANGE, SESSIONS = "/manage/security/password", "/manage/security/sessions"
 
@@ -94,7 +93,7 @@ class TestChangingThePassword:
         assert runtime.of(app).passwords.hashed == hashed
 
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
-        """S30: this browser is known, so its guesses are counted apart from strangers'; here and there together."""
+        """S30: guesses in a known browser are counted apart from those in others, on both pages together."""
         for _ in range(5):
             signed_in.signs_in(account.username, "wrong", back=CHANGE)
             changes(signed_in, current="wrong")

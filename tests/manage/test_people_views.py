@@ -9,7 +9,7 @@ from idp.estabs.models import Estab
 from idp.onboarding.models import JoinRequest
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, a_membership, an_administrator, an_estab
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.signin.person import Person
 
 AL = {"name": "Al Bloggs", "email": "al@oakhill.example", "role": "viewer"}
@@ -38,7 +38,7 @@ def member(work, new_browser, estab_id):
 
 
 def cards(person, part="people"):
-    """What each card of a list on the page People says."""
+    """The text of each card of a list on the page People."""
     person.opens(PEOPLE)
     return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
 
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
 def test_a_request_to_join_is_linked(member, work, estab_id):
     jo = member("jo", "owner")
     with work() as session:
-        completed(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
+        complete(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
         person_id = session.query(JoinRequest).one().id
     assert "Jo Bloggs a…@oakhill.example" in cards(jo, "asking")[0]
     assert jo.page.select_one("#asking a")["href"] == f"/join/{person_id}"
@@ -143,7 +143,7 @@ def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(mem
     assert al.opens(PEOPLE).status_code == 200
     jo.opens(f"{PEOPLE}/invite")
     assert jo.sends_again(remove).location == PEOPLE  # pressed twice
-    for page in ("role", "remove", "reset", "lost-factor"):  # open in another tab since before
+    for page in ("role", "remove", "reset", "lost-factor"):  # opened in another tab before
         assert jo.opens(f"{PEOPLE}/{vi.facts['id']}/{page}").location == PEOPLE, page
         assert "This person no longer acts for your school." in jo.opens(PEOPLE).text
     with work() as session:

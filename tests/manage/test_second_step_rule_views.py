@@ -20,7 +20,7 @@ EVERYONE = "/manage/security/everyone"
 
 @pytest.fixture
 def colleague(clock, work, account):  # noqa: F811
-    """An administrator of the same school, without a second step; their username and address."""
+    """An administrator of the same school, without a second step."""
     with work() as session:
         person = an_administrator(
             session.get_one(Estab, account.estab_id), role="admin", username="sam", name="Sam Low"

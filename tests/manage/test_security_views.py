@@ -12,7 +12,7 @@ from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import App, an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 STEP = timedelta(seconds=30)
 SET_UP, REMOVE = "/manage/security/app", "/manage/security/app/remove"
 

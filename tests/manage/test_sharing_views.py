@@ -112,8 +112,10 @@ def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
 
 class TestReview:
     @pytest.fixture
-    def asked(self, jo, work):
-        """The page, where Timetabler needs staff now, and would like the timetable and what is specially protected."""
+    def review_path(self, jo, work):
+        """The path of the review: Timetabler now requires staff, and asks for the timetable and specially protected
+        data as options.
+        """
         with work():
             client = registry.find(jo.facts["client"])
             client.required_scopes |= {"staff"}
@@ -130,54 +132,54 @@ class TestReview:
     def fields(self, jo):
         return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
-    def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, asked, work):
+    def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, review_path, work):
         jo.opens("/manage")
         assert "Timetabler asks for more" in jo.page_text
-        assert jo.page.find("a", string="Look at it and decide")["href"] == asked
-        jo.opens(asked)
+        assert jo.page.find("a", string="Look at it and decide")["href"] == review_path
+        jo.opens(review_path)
         for words in ("cannot work fully without this. Staff.", "New: what you can choose to share", "version 2027"):
             assert words in jo.page_text
         assert "Agreed to now School details, Pupils" in jo.page_text
-        jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes")
+        jo.sends_again(review_path, **self.fields(jo), area="timetable", agree="yes")
         assert jo.response.status_code == 422
         assert "Tick the box if you have authority" in jo.response.text
         assert jo.page.find("input", id="area-timetable").has_attr("checked")
-        jo.sends_again(asked, **self.fields(jo), area="timetable", agree="yes", authority="y")
+        jo.sends_again(review_path, **self.fields(jo), area="timetable", agree="yes", authority="y")
         assert jo.response.location == "/manage"
         assert {"staff", "timetable"} <= self.scopes(jo, work)
         jo.opens("/manage")
         assert "Your school has agreed to it: Timetabler." in jo.page_text
         assert "asks for more" not in jo.page_text
 
-    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, asked, work):
+    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, review_path, work):
         before = self.scopes(jo, work)
-        jo.opens(asked)
-        jo.sends_again(asked, **self.fields(jo), decline="yes")
+        jo.opens(review_path)
+        jo.sends_again(review_path, **self.fields(jo), decline="yes")
         assert jo.response.location == "/manage"
         assert self.scopes(jo, work) == before
         jo.opens("/manage")
         assert "Your school does not agree to more than before: Timetabler." in jo.page_text
         assert "Declined more Timetabler Jo Bloggs" in jo.page_text
         assert "asks for more" not in jo.page_text
-        assert jo.opens(asked).location == "/manage"
+        assert jo.opens(review_path).location == "/manage"
 
-    def test_specially_protected_data_leads_to_a_second_step(self, jo, asked, work):
-        jo.opens(asked)
+    def test_specially_protected_data_leads_to_a_second_step(self, jo, review_path, work):
+        jo.opens(review_path)
         assert jo.page.find("input", id="area-students.medical").has_attr("disabled")
-        jo.sends_again(asked, **self.fields(jo), area="students.medical", agree="yes", authority="y")
+        jo.sends_again(review_path, **self.fields(jo), area="students.medical", agree="yes", authority="y")
         assert jo.response.status_code == 422
         assert "second step" in jo.page.select_one(".error-summary").text
-        jo.sends_again(asked, **self.fields(jo), second_step="yes")
+        jo.sends_again(review_path, **self.fields(jo), second_step="yes")
         assert jo.response.location.startswith("/manage/security/second-step")
 
-    def test_a_page_that_is_old_decides_nothing(self, jo, asked, work):
-        jo.opens(asked)
+    def test_a_page_that_is_old_decides_nothing(self, jo, review_path, work):
+        jo.opens(review_path)
         fields, before = self.fields(jo), self.scopes(jo, work)
         with work():
             client = registry.find(jo.facts["client"])
             client.required_scopes |= {"classes"}
             registry.bump_version(client)
-        jo.sends_again(asked, **fields, agree="yes", authority="y")
+        jo.sends_again(review_path, **fields, agree="yes", authority="y")
         assert jo.response.location == "/manage"
         assert self.scopes(jo, work) == before
         jo.opens("/manage")

@@ -165,7 +165,7 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     jo.opens(change)
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": True, "attendance": False}
-    assert "Pupils" in jo.page_text  # required: said, and no box
+    assert "Pupils" in jo.page_text  # required: listed, without a checkbox
 
     jo.sends_again(change, area="attendance")
     assert jo.response.location == "/manage"
@@ -251,7 +251,7 @@ def test_no_one_else_decides(jo, shared, new_browser, work, act):
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
 def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work, act):
     jo.sends(f"/manage/sharing/{shared}/stop")
-    jo.opens("/sign-out")  # any page with a form
+    jo.opens("/sign-out")  # any page with a form has the token
     jo.sends_again(f"/manage/sharing/{shared}/{act}")
     assert jo.response.location == "/manage"
 

@@ -1,4 +1,4 @@
-"""What every test of the protocol stands on."""
+"""Fixtures of the tests of the protocol."""
 
 from tests.oidc.world import world
 

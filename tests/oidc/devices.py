@@ -11,7 +11,7 @@ GRANTS = frozenset({GRANT, "refresh_token"})
 
 @dataclass
 class Device:
-    """Asks, shows its code, polls."""
+    """A device: it requests codes, and polls for tokens."""
 
     web: Any
     partner: Partner
@@ -19,13 +19,13 @@ class Device:
     codes: dict[str, Any] = field(default_factory=dict)
 
     def asks(self, **overrides: Any) -> Any:
-        """At the device authorization endpoint."""
+        """Request codes at the device authorization endpoint."""
         response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **overrides})
         self.codes = dict(response.json) if response.status_code == 200 else {}
         return response
 
     def polls(self, **overrides: Any) -> Any:
-        """At the token endpoint."""
+        """Poll the token endpoint."""
         parameters = {"grant_type": GRANT, "device_code": self.codes["device_code"], **overrides}
         return self.partner.posts(self.web, "/oauth/token", parameters)
 
@@ -36,7 +36,7 @@ class Device:
 
 
 def enter(web: Any, code: str, username: str = "") -> Any:
-    """Type a code on the page, signing in first where that is asked."""
+    """Type a code on the page, after signing in if that is necessary."""
     response = follow(web, web.get("/device"))
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, username))
@@ -44,6 +44,6 @@ def enter(web: Any, code: str, username: str = "") -> Any:
 
 
 def decide(web: Any, response: Any, button: str = "allow", **fields: Any) -> Any:
-    """Press a button on the page that asks."""
+    """Press a button on the page that asks for a decision."""
     fields = {"authority": "y", **fields} if page(response).find(id="authority") else fields
     return follow(web, press(web, response, button, **fields))

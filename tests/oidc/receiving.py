@@ -14,7 +14,7 @@ from tests.serving import serving
 
 @dataclass
 class Receiver:
-    """What came in; `answers` are given in turn, and 200 when there are none left."""
+    """The requests received. `answers` are the next statuses; then it responds with 200."""
 
     uri: str
     got: list[dict[str, Any]] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Receiver:
 
 @contextmanager
 def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """Listens until the block ends; over https, as localhost, with `tls`."""
+    """Serve until the block ends; with `tls` over https, as localhost."""
     port, app = free_port(), Flask("receiver")
     receiver = Receiver(f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}")
 
@@ -51,5 +51,5 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
 
 
 def _spoken(connection: Any) -> str | None:
-    """The version of TLS, where it was spoken."""
+    """The version of TLS, if it was used."""
     return connection.version() if isinstance(connection, ssl.SSLSocket) else None

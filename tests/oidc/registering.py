@@ -26,23 +26,23 @@ class Registrar:
     token: str
 
     def registers(self, **overrides: Any) -> Any:
-        """POST of valid metadata; None leaves a member out."""
+        """Register valid metadata with these changes; None leaves a member out."""
         return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer(self.token))
 
     def registered(self, **overrides: Any) -> dict[str, Any]:
-        """The answer of a registration that went well."""
+        """The response of a successful registration."""
         response = self.registers(**overrides)
         assert response.status_code == 201, response.text
         return response.json
 
     def manages(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
-        """With the registration's own token."""
+        """Send a request with the registration's own token."""
         headers = bearer(made["registration_access_token"])
         return self.web.open(path_of(made), method=method, headers=headers, **kwargs)
 
 
 def metadata(**overrides: Any) -> dict[str, Any]:
-    """Valid metadata, changed."""
+    """Valid metadata with these changes."""
     return {name: value for name, value in (METADATA | overrides).items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Clients that sign: assertions, request objects and DPoP proofs, valid unless told otherwise."""
+"""Clients that sign: assertions, request objects and DPoP proofs, valid by default."""
 
 import base64
 import hashlib
@@ -34,16 +34,18 @@ def _made(kind: str, number: int) -> Any:
 
 
 def jwks(*keys: Any) -> dict[str, Any]:
-    """Their public halves."""
+    """The JWK Set of their public keys."""
     return {"keys": [key.as_dict(private=False) for key in keys]}
 
 
 def signed(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> str:
-    """A compact JWS; None in `claims` or `header` leaves a member out."""
+    """A compact JWS; members of `claims` or `header` that are None are left out."""
     head = {"alg": alg, "kid": with_key.as_dict(private=False).get("kid"), **header}
     body = {name: value for name, value in claims.items() if value is not None}
     head = {name: value for name, value in head.items() if value is not None}
-    text = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"  # by hand: joserfc would refuse some
+    text = (
+        f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"  # without joserfc, which would refuse some
+    )
     return f"{text}.{b64(ALL.get_alg(alg).sign(text.encode(), with_key))}"
 
 
@@ -78,7 +80,7 @@ class Signer(Partner):
     def posts(
         self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
     ) -> TestResponse:
-        """A form on the back channel, as this client, with a proof where it has a key for one."""
+        """Send a form on the back channel as this client, with a DPoP proof if it has a key."""
         data = {"client_assertion_type": ASSERTION, "client_assertion": assertion or self.assertion(), **form}
         sent = {name: value for name, value in data.items() if value is not None}
         headers = {"DPoP": self.proof("POST", path, **self.proofs)} if self.dpop_key else {}
@@ -93,11 +95,11 @@ class Signer(Partner):
             "iat": int(clock.now().timestamp()),
             "ath": ath(token) if token else None,
         }  # fmt: skip
-        head = {"typ": "dpop+jwt", "jwk": bare(with_key), "kid": None} | header
+        head = {"typ": "dpop+jwt", "jwk": without_kid(with_key), "kid": None} | header
         return signed(defaults | overrides, with_key, alg, **head)
 
     def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
-        """Userinfo, with a proof."""
+        """Call userinfo with a DPoP proof."""
         headers = {
             "Authorization": f"{scheme} {token}",
             "DPoP": self.proof("GET", "/oauth/userinfo", token, **overrides),
@@ -105,8 +107,8 @@ class Signer(Partner):
         return web.get("/oauth/userinfo", headers=headers)
 
 
-def bare(with_key: Any) -> dict[str, Any]:
-    """The public key without a name."""
+def without_kid(with_key: Any) -> dict[str, Any]:
+    """The public key without its `kid`."""
     return {name: value for name, value in with_key.as_dict(private=False).items() if name != "kid"}
 
 

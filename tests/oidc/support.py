@@ -1,4 +1,4 @@
-"""A partner and a browser, for tests of the protocol: they ask, press and remember what came back."""
+"""A partner and a browser, for tests of the protocol."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ ISSUER = "http://localhost:5000"
 
 @dataclass
 class Partner:
-    """A client's side of the protocol. `asks` are the parameters it sends, changed at will."""
+    """A client's side of the protocol."""
 
     id: str
     secret: str | None = None
@@ -33,7 +33,7 @@ class Partner:
         self.secret = self.secret or secret_of(self.id)
 
     def parameters(self, **overrides: str | None) -> dict[str, str]:
-        """A valid authorization request; None leaves a parameter out."""
+        """The parameters of a valid authorization request with these changes; None leaves one out."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
         defaults = {
             "response_type": "code", "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": self.scope,
@@ -42,7 +42,7 @@ class Partner:
         return {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
 
     def link(self, **overrides: str | None) -> str:
-        """Where it sends the browser."""
+        """The address to which it sends the browser."""
         return "/oauth/authorize?" + urlencode(self.parameters(**overrides))
 
     @property
@@ -51,7 +51,7 @@ class Partner:
         return {"Authorization": "Basic " + base64.b64encode(f"{self.id}:{self.secret}".encode()).decode()}
 
     def redeems(self, web: FlaskClient, code: str, **overrides: str | None) -> TestResponse:
-        """At the token endpoint, with its code."""
+        """Redeem a code at the token endpoint."""
         defaults = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
@@ -59,11 +59,11 @@ class Partner:
         return self.posts(web, "/oauth/token", {**defaults, **overrides})
 
     def refreshes(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
-        """At the token endpoint, with its refresh token."""
+        """Use a refresh token at the token endpoint."""
         return self.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **options})
 
     def posts(self, web: FlaskClient, path: str, form: dict[str, str | None]) -> TestResponse:
-        """A form on the back channel, as this client."""
+        """Send a form on the back channel as this client."""
         data = {name: value for name, value in form.items() if value is not None}
         if self.secret == "none":
             return web.post(path, data={"client_id": self.id, **data})
@@ -71,7 +71,7 @@ class Partner:
 
 
 def page(response: TestResponse) -> Any:
-    """What a browser shows."""
+    """The page that a browser shows."""
     return parse(response.text)
 
 
@@ -96,7 +96,7 @@ def press(web: FlaskClient, response: TestResponse, button: str, **fields: str |
 
 
 def address(response: TestResponse) -> str:
-    """The path a response was the answer to, its query letter for letter."""
+    """The path of the request of a response, with its query unchanged."""
     return response.request.full_path.rstrip("?")
 
 
@@ -108,7 +108,7 @@ def follow(web: FlaskClient, response: TestResponse) -> TestResponse:
 
 
 def is_local(location: str) -> bool:
-    """Whether a redirect stays with us."""
+    """Whether a redirect leads to our own host."""
     return location.startswith(("/", ISSUER))
 
 
@@ -118,7 +118,7 @@ def sign_in(web: FlaskClient, response: TestResponse, username: str, password: s
 
 
 def sent(response: TestResponse) -> dict[str, str]:
-    """What the partner got at its redirect URI."""
+    """The parameters that the partner received at its redirect URI."""
     assert response.status_code == 303, (response.status_code, page(response).get_text(" ", strip=True))
     assert not is_local(response.location), response.location
     pairs = parse_qsl(urlsplit(response.location).query, keep_blank_values=True)
@@ -132,7 +132,7 @@ def query_of(location: str) -> dict[str, str]:
 
 
 def authorisation_page(web: FlaskClient, partner: Partner, username: str, **overrides: str | None) -> TestResponse:
-    """Where the partner's link leads a person who signs in on the way where asked."""
+    """The page that a partner's link leads to, after signing in if that is necessary."""
     response = follow(web, web.get(partner.link(**overrides)))
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, username))
@@ -140,7 +140,7 @@ def authorisation_page(web: FlaskClient, partner: Partner, username: str, **over
 
 
 def set_up_app(web: FlaskClient, response: TestResponse) -> TestResponse:
-    """From the page that offers both kinds of second step, by setting an app up, to where the person came from."""
+    """Set up an authenticator app from the page that offers both kinds of second step; returns the page after it."""
     response = web.get(page(response).find(id="set-up-app")["href"])
     app = App(page(response).find(id="seed").text.replace(" ", ""))
     response = follow(web, press(web, response, "finish", code=app.code()))
@@ -157,7 +157,7 @@ def jwt_header(token: str) -> dict[str, Any]:
 def authorised(
     web: FlaskClient, partner: Partner, username: str, *areas: str, **overrides: str | None
 ) -> dict[str, str]:
-    """All the way: link, sign in where asked, authorise where asked; what the partner got."""
+    """The whole flow, with sign-in and authorisation if necessary; returns the parameters that the partner received."""
     response = authorisation_page(web, partner, username, **overrides)
     if page(response).find(id="allow"):
         response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))

@@ -1,4 +1,4 @@
-"""What the protocol leaves in the audit log: which client it was, at which school, and which code or token."""
+"""Entries of the protocol in the audit log: the client, the school, and the code or token."""
 
 import pytest
 from sqlalchemy import select
@@ -21,7 +21,7 @@ def tokens(web, world, code):
 
 @pytest.fixture
 def family(world, tokens):
-    """Id and lineage of what the tokens came from."""
+    """The id and the lineage of the code that the tokens came from."""
     with world.work() as session:
         return session.execute(select(RefreshFamily.id, RefreshFamily.lineage)).one()
 

@@ -1,4 +1,4 @@
-"""The dispatcher: refuse, or ask for the next missing thing, or answer."""
+"""The authorization endpoint's dispatcher: it refuses, asks for the next thing that is missing, or responds."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ def test_the_second_sign_in_shows_no_page(web, world):
     response = web.get(world.partner.link(state="second"))
     assert sent(response)["state"] == "second"
     with world.work() as session:
-        assert session.query(AuthorizationRequest).count() == 1  # what needs no page needs no row
+        assert session.query(AuthorizationRequest).count() == 1  # a request without a page needs no row
 
 
 def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
@@ -48,7 +48,9 @@ def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
 
 
 def leads_to_the_partner(response):
-    """Chromium holds `form-action` against every address a form's answer redirects to, the partner's next ones too."""
+    """Chromium applies `form-action` to every address that a form's response redirects to, and the partner's next ones
+    too.
+    """
     assert "Assembly wants to connect to your school" in response.text
     assert "form-action" not in response.headers["Content-Security-Policy"]
 
@@ -98,7 +100,7 @@ def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
 
 @pytest.mark.parametrize("pushed", [False, True])
 def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_browser, world, pushed):
-    """Neither request brought a cookie, so each answer gave one, and the browser has both now."""
+    """Neither request had a cookie, so each response set one, and the browser has both."""
 
     def link(state):
         if not pushed:
@@ -251,7 +253,7 @@ def test_prompt_login_asks_again_and_cannot_loop(web, world, clock):
     clock.move(timedelta(minutes=1))
     response = follow(web, web.get(world.partner.link(prompt="login")))
     assert page(response).find(id="sign-in")
-    response = follow(web, web.get(query_of(response.request.url)["next"]))  # not by going round the page
+    response = follow(web, web.get(query_of(response.request.url)["next"]))  # nor by leaving the page out
     assert page(response).find(id="sign-in")
     assert "code" in sent(follow(web, sign_in(web, response, world.username)))
 
@@ -301,7 +303,7 @@ def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(
 MULTI = insisting(values=["phr", "urn:idaas:acr:multi"])
 
 
-def said_of(world, web, response_parameters):
+def id_token_claims(world, web, response_parameters):
     claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
     return claims["acr"], claims["amr"]
 
@@ -319,7 +321,7 @@ def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_co
     response = follow(web, web.get(page(response).find(id="not-now")["href"]))
     params = sent(follow(web, press(web, response, "allow", authority="y")))
 
-    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
 
 
 @pytest.mark.usefixtures("clock")
@@ -336,7 +338,7 @@ def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(we
     response = follow(web, web.get(page(response).find(id="not-now")["href"]))
     params = sent(follow(web, press(web, response, "allow", authority="y")))
 
-    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
+    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):
@@ -359,7 +361,7 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
     response = follow(web, sign_in(web, response, world.username))
     params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
 
-    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
     assert "code" in sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
 
 
@@ -370,7 +372,10 @@ WISHES = [
     {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
     {"claims": json.dumps({"id_token": {"acr": {"value": MULTI_ACR}}})},
     {"claims": insisting(), "acr_values": MULTI_ACR},
-    {"claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}), "acr_values": MULTI_ACR},  # no list: no wish
+    {
+        "claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}),
+        "acr_values": MULTI_ACR,
+    },  # not a list, so it is ignored
 ]
 """Voluntary requests for a second step (OpenID Connect Core §3.1.2.1 and §5.5.1.1)."""
 NO_WISHES = [
@@ -388,23 +393,23 @@ def test_a_second_step_that_is_wished_for_is_asked_of_a_person_who_has_one(web, 
     with work():
         app = an_app(people.by_name(world.username).id)
     for wish in NO_WISHES:
-        assert said_of(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
+        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
     for wish in WISHES:
         assert web.get(world.partner.link(**wish)).location.startswith("/sign-in?"), wish
     clock.move(timedelta(seconds=30))
     response = follow(web, web.get(world.partner.link(**WISHES[0])))
     response = follow(web, sign_in(web, response, world.username))
     params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
-    assert said_of(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
     for wish in WISHES + NO_WISHES:
-        assert said_of(world, web, sent(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, wish
+        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, wish
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_for(web, world, clock):
     authorised(web, world.partner, world.username)
     for wish in WISHES:
-        assert said_of(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
+        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
 
     clock.move(timedelta(minutes=2))
     response = follow(web, web.get(world.partner.link(max_age="60", **WISHES[0])))

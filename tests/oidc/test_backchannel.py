@@ -1,4 +1,4 @@
-"""Clients hear that a browser session has ended (OpenID Connect Back-Channel Logout 1.0)."""
+"""Clients are told that a browser session has ended (OpenID Connect Back-Channel Logout 1.0)."""
 
 import json
 from datetime import timedelta
@@ -29,7 +29,7 @@ def partner(world, receiver):
 
 
 def signed_in(web, partner, world, **overrides):
-    """The tokens of a sign-in, and what its ID Token says."""
+    """The tokens of a sign-in, and the claims of its ID Token."""
     tokens = partner.redeems(web, authorised(web, partner, world.username, **overrides)["code"]).json
     return tokens, world.claims(tokens["id_token"], "JWT")
 

@@ -143,7 +143,7 @@ def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
 
 
 def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
-    """The challenge was lost on the way: without it any client that has the code could redeem it."""
+    """The challenge was lost on the way: without it, any client that has the code could redeem it."""
     partner = world.new_partner(require_pkce=False)
     refused = sent(web.get(partner.link(code_challenge=None)))
     assert (refused["error"], refused["error_description"].partition(":")[0]) == ("invalid_request", "code_challenge")

@@ -48,7 +48,7 @@ def asks(web, partner, **overrides):
 
 
 def accepted(response):
-    """Past the client's authentication, whatever comes next."""
+    """Whether the client was authenticated, whatever error came next."""
     return response.status_code == 200 or response.json["error"] != "invalid_client"
 
 
@@ -79,7 +79,7 @@ def test_fapi2_accepts_only_the_strict_algorithms(web, strict, alg, good):
 
 @pytest.mark.parametrize(("profile", "ahead", "behind"), [("oidc", 60, 60), ("fapi2", 15, 0)])
 def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, clock, profile, ahead, behind):
-    """`exp` as late as it may be, by a clock that is as far off as it may be."""
+    """The latest `exp` that is accepted, by a clock with the greatest difference that is accepted."""
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
     assert refused(asks(web, partner, exp=exp + 1))
@@ -112,7 +112,7 @@ def test_a_registered_algorithm_is_the_only_one(web, make):
 @pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
 @pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
 def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named):
-    """A library that begins to write the newer one (RFC 9864) need not be registered anew."""
+    """A library that begins to use the newer name (RFC 9864) need not be registered again."""
     public = key("EdDSA").as_dict(private=False) | ({} if named is None else {"alg": named})
     partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
     for alg in ("EdDSA", "Ed25519"):
@@ -142,7 +142,7 @@ def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
 def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
-    """JSON can say half of a surrogate pair; the log of failures must not fall over what it cannot look up."""
+    """JSON can contain a lone surrogate, which the log of failures must be able to handle."""
     assert refused(asks(web, partner, iss=name, sub=name))
 
 
@@ -160,7 +160,9 @@ def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
     "overrides", [{"exp": float("nan")}, {"exp": float("inf")}, {"iat": -(10**400)}, {"nbf": float("nan")}]
 )
 def test_a_time_out_of_range_is_refused(web, partner, overrides):
-    """NaN is neither past nor far ahead: such an assertion would be good for ever, and its jti is kept for minutes."""
+    """NaN is neither in the past nor in the future: such an assertion would be valid for ever, but its jti is kept for
+    minutes.
+    """
     assert refused(asks(web, partner, **overrides))
 
 
@@ -216,7 +218,7 @@ def test_a_client_secret_jwt_is_accepted(web, world, make):
     partner, secret = with_secret(world, make)
     assert accepted(asks(web, partner, alg="HS256", key=secret))
     assert refused(asks(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
-    assert refused(asks(web, partner))  # signed by a key: not its method
+    assert refused(asks(web, partner))  # signed by a key, which is not its method
 
 
 def test_hs256_with_a_public_key_is_refused(web, partner):
@@ -225,7 +227,7 @@ def test_hs256_with_a_public_key_is_refused(web, partner):
 
 
 class KeyServer:
-    """A partner's `jwks_uri`, and how often it was asked."""
+    """A server of a partner's `jwks_uri`, which counts its requests."""
 
     def __init__(self):
         self.body, self.fetches, self.answers = json.dumps(KEYS).encode(), 0, threading.Event()
@@ -263,7 +265,7 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
     assert keys.fetches == 1
 
     keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-    assert refused(asks(web, partner, key=key("ES256", 2)))  # asked a moment ago
+    assert refused(asks(web, partner, key=key("ES256", 2)))  # fetched a moment ago
     assert keys.fetches == 1
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     assert accepted(asks(web, partner, key=key("ES256", 2)))
@@ -271,7 +273,7 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
 
 
 class TestKeysThatEnd:
-    """What a partner publishes counts, and how long without it is bounded."""
+    """Only published keys are accepted, and cached keys are used for a bounded time without the server."""
 
     @pytest.fixture
     def partner(self, web, make, keys):
@@ -342,7 +344,7 @@ def all_ask(new_browser, partner, times, **overrides):
 
 
 def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
-    """Nobody can make us hammer a partner's server by sending much at once."""
+    """Many requests at once do not cause many requests to a partner's server."""
     keys.answers.clear()
     partner = make(jwks=None, jwks_uri=keys.uri)
     threading.Timer(0.5, keys.answers.set).start()
@@ -351,7 +353,7 @@ def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
 
 
 def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
-    """Anyone who knows a client's name can name a key that does not exist: that must not hold every thread."""
+    """Anyone can name a client's key that does not exist; that must not block every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)

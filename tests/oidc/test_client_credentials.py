@@ -1,4 +1,4 @@
-"""Client credentials (RFC 6749 §4.4): the client for itself."""
+"""Client credentials (RFC 6749 §4.4): a token for the client itself."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Asking a colleague to decide about sharing: the mail they get, and what the page and its answers give away."""
+"""Asking a colleague to decide about sharing: the mail to them, and that pages do not reveal who has an account."""
 
 from datetime import timedelta
 

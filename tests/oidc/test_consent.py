@@ -1,4 +1,4 @@
-"""What a school is shown before it authorises sharing, and what comes of each answer."""
+"""The page on which a school authorises sharing, and the result of each button."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Devices that show a code, and people who type it (RFC 8628)."""
+"""Device authorization: devices that show a code, and people who type it (RFC 8628)."""
 
 import re
 from dataclasses import replace
@@ -122,7 +122,7 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     response = follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
     soup = page(follow(web, sign_in(web, response, world.username)))
     assert soup.find(id="area-attendance").has_attr("checked")
-    assert not soup.find(id="authority").has_attr("checked")  # declared anew
+    assert not soup.find(id="authority").has_attr("checked")  # declared again
     assert device.polls().json["error"] == "authorization_pending"
 
 
@@ -147,7 +147,7 @@ def test_polling_too_often_is_slowed_down_and_the_interval_stays_longer(clock, d
 
 
 def test_a_poll_one_second_early_is_accepted(clock, device):
-    """A timer of five seconds does not keep them to the millisecond."""
+    """A timer of five seconds is not exact to the millisecond."""
     for _ in range(3):
         assert device.polls().json["error"] == "authorization_pending"
         clock.move(timedelta(seconds=4))

@@ -1,4 +1,4 @@
-"""The metadata document says what is true, and nothing else."""
+"""The metadata document is true and complete."""
 
 from datetime import timedelta
 
@@ -55,7 +55,7 @@ def test_the_advertised_authentication_methods_work_at_their_endpoints(web, worl
         assert ("none" in methods) == (response.status_code != 401), name
 
 
-@pytest.mark.usefixtures("clock")  # before the world is made
+@pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
     assert "openid" in metadata["scopes_supported"]
     with world.work():  # some are specially protected
@@ -79,7 +79,7 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, m
     assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(metadata["acr_values_supported"]))))
 
 
-@pytest.mark.usefixtures("clock")  # before the world is made
+@pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, metadata, clock):
     def reached(response_parameters):
         claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
@@ -157,7 +157,7 @@ def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, sign
 def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata):
     for endpoint, path in (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke")):
         for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
-            if alg != "HS256":  # by a secret: test_client_assertion has one
+            if alg != "HS256":  # by a secret: test_client_assertion tests it
                 form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
                 response = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
                 assert response.status_code != 401, (endpoint, alg)
@@ -184,7 +184,7 @@ def test_every_advertised_signing_algorithm_is_used_where_registered(web, world,
 
 
 def test_every_member_of_the_document_has_a_test(metadata):
-    """What no other test compares is a constant that the specification demands of what others test."""
+    """Members that no other test compares are constants of the specification."""
     constant = {
         "issuer": ISSUER, "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["public", "pairwise"], "claim_types_supported": ["normal"],

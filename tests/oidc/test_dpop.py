@@ -1,4 +1,4 @@
-"""DPoP (RFC 9449): tokens bound to a key, and proofs that are good once, here and now."""
+"""DPoP (RFC 9449): tokens bound to a key, and proofs that are valid once, for one request, for a short time."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from idp.keys import jwts
 from idp.oidc.clients import dpop
 from idp.oidc.models import Seen
 from tests import factories
-from tests.oidc.signing import Signer, bare, jwks, key, thumbprint
+from tests.oidc.signing import Signer, jwks, key, thumbprint, without_kid
 from tests.oidc.support import ISSUER, authorised
 
 ONE, TWO = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
@@ -51,7 +51,7 @@ def test_a_proof_binds_the_tokens(web, world, partner, tokens):
 
 @pytest.mark.parametrize("bits", [2048, 4096])
 def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
-    """joserfc by itself takes headers of 512 characters."""
+    """joserfc's default limit for headers is 512 characters."""
     large = RSAKey.generate_key(bits)
     partner.dpop_key, partner.proofs = large, {"alg": "PS256"}
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
@@ -80,7 +80,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     bound.dpop_key = TWO
     failed(bound.redeems(web, code), "invalid_grant")  # bound to the key of the push
     bound.dpop_key = ONE
-    assert bound.redeems(web, code).json["token_type"] == "DPoP"  # and not spent by either
+    assert bound.redeems(web, code).json["token_type"] == "DPoP"  # and neither uses it up
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
         {"htu": "http://localhost:5001/oauth/token"}, {"htu": "http://localhost/oauth/token"},
         {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""},
         {"iat": None}, {"iat": "now"}, {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
-        {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": bare(TWO)}}, {"header": {"jwk": "x"}},
+        {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": without_kid(TWO)}}, {"header": {"jwk": "x"}},
         {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
 )  # fmt: skip
@@ -271,7 +271,7 @@ def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens,
     assert answer.status_code == 200
     assert answer.headers["DPoP-Nonce"]
     clock.move(timedelta(minutes=5))
-    answer = partner.reads(web, token, nonce=nonce)  # that of the window before
+    answer = partner.reads(web, token, nonce=nonce)  # the nonce of the window before
     assert answer.status_code == 200
     assert answer.headers["DPoP-Nonce"] != nonce
     clock.move(timedelta(minutes=5))
@@ -289,6 +289,6 @@ def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     """A client that sends many of them would fill our memory."""
     jwts.header.cache_clear()
     dpop._proof_key.cache_clear()
-    partner.proofs = {"header": {"jwk": bare(ONE) | {"x5t": "A" * 2000}}}
+    partner.proofs = {"header": {"jwk": without_kid(ONE) | {"x5t": "A" * 2000}}}
     assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
     assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (1, 0)  # the assertion's own

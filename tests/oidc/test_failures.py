@@ -315,7 +315,7 @@ def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, client
 
 
 def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, client_log):
-    """SQLite has one writer: what reading the page began would keep the journal waiting for its own request."""
+    """SQLite has one writer: a transaction that the page began would make the journal wait for its own request."""
     authorised(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert only(client_log(world.partner)).parameter == "redirect_uri"
@@ -328,7 +328,7 @@ def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, clien
 
 
 def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, client_log, new_browser):
-    """Two transactions that touch the same rows in different orders would stop each other on PostgreSQL."""
+    """Two transactions that lock the same rows in different orders would deadlock on PostgreSQL."""
     with work():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()

@@ -1,4 +1,4 @@
-"""Claims that a client is registered to find in its ID Tokens too, because its software never asks userinfo."""
+"""Claims that a client is registered to have in its ID Tokens too, because its software does not call userinfo."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662): to the client it was issued to, and to no one else."""
+"""Introspection (RFC 7662): by the client that the token was issued to, and by no other."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, 
     body = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
     assert body["active"] is True
     assert body["scope"] == tokens["scope"]
-    assert "token_type" not in body  # RFC 6749 §5.1 knows those of access tokens alone
+    assert "token_type" not in body  # RFC 6749 §5.1 defines this member for access tokens only
 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
@@ -94,7 +94,7 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
             "typ": "token-introspection+jwt",
         }
         with world.work(), pytest.raises(ring.BadToken, match="when it ends"):
-            ring.verify(response.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
+            ring.verify(response.text, typ="token-introspection+jwt")  # records that are kept as a proof do not expire
         with world.work():
             claims = ring.verify_hint(response.text, typ="token-introspection+jwt")
         assert set(claims) == {"iss", "aud", "iat", "token_introspection"}

@@ -1,4 +1,4 @@
-"""What a client's developer is told of a mistake: which parameter, what was sent, what is expected."""
+"""The messages to a client's developer about a mistake: the parameter, what was sent, and what is expected."""
 
 import base64
 from datetime import timedelta
@@ -19,7 +19,7 @@ OTHER = "https://assembly.example/other"
 
 @pytest.fixture
 def newest_fact(work):
-    """`newest_fact(partner)` is what the newest line of the client's log says: its parameter and the fact."""
+    """`newest_fact(partner)` is the parameter and the fact in the newest line of the client's log."""
 
     def read(partner):
         with work():
@@ -40,7 +40,7 @@ def signer(world, clock):
 
 
 def description(response):
-    """What the client is told; every word of it printable ASCII, and nothing that would have to be escaped."""
+    """The `error_description` for the client, after checking that all its characters are allowed."""
     description = response.json["error_description"]
     assert descriptions.sanitise(description) == description
     return description
@@ -109,7 +109,7 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
     ],
 )  # fmt: skip
 def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, form, name, reason):
-    """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
+    """Nothing is removed: a value after "code:" is removed only where it could be a secret."""
     with recorded_log() as log:
         response = web.post("/oauth/token", data=form, headers=world.partner.basic)
     assert response.status_code in {400, 401}

@@ -1,4 +1,4 @@
-"""What is told when it is our trouble, and when it is too often: programs in JSON, people on a page."""
+"""Responses to internal errors and to too many requests: JSON for programs, a page for people."""
 
 import pytest
 from sqlalchemy.exc import OperationalError

@@ -1,4 +1,4 @@
-"""Pairwise subjects: a person is somebody else to each sector (OpenID Connect Core §8.1)."""
+"""Pairwise subjects: a person has another subject in each sector (OpenID Connect Core §8.1)."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
     assert world.person not in json.dumps([mine, theirs])
     for token in ("id_token", "access_token"):
         for claim in mine[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
-            if not claim.startswith("estab_"):  # the school is told to both, and agreed to it
+            if not claim.startswith("estab_"):  # both are told the school, which agreed to it
                 assert mine[token][claim] != theirs[token][claim], claim
 
 

@@ -1,4 +1,4 @@
-"""What a partner is told while a school has paused sharing, and of what was agreed but is withheld."""
+"""Responses to a partner while a school has paused sharing, or while scopes that were agreed to are withheld."""
 
 import pytest
 from sqlalchemy import select
@@ -34,7 +34,7 @@ def decides(world):
 
 @pytest.fixture
 def log(world):
-    """What the client's log says of its failures."""
+    """The failures in the client's log."""
 
     def read():
         with world.work():

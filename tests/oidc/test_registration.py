@@ -1,4 +1,4 @@
-"""Clients that register themselves and look after their registration (RFC 7591, RFC 7592)."""
+"""Clients that register themselves and manage their registration (RFC 7591, RFC 7592)."""
 
 import http.server
 import json
@@ -23,7 +23,7 @@ NEW_EACH_TIME = re.compile(r"[\w-]{40,}")
 
 
 def in_brief(wrong):
-    """A case's name, without the keys that are new in every run (the workers have to agree on names)."""
+    """A name for a case, without keys, which are new in every run: pytest's workers need equal names."""
     return NEW_EACH_TIME.sub("…", str(wrong))
 
 
@@ -37,7 +37,7 @@ def registrar(web, work):
 
 
 def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(web, registrar):
-    """Registering a method says how the client means to send its secret; it pins nothing. A manifest can."""
+    """A registered method says how the client will send its secret, and does not exclude the other; a manifest can."""
     registration = registrar.registered(token_endpoint_auth_method="client_secret_basic")
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": METADATA["redirect_uris"][0]}
     by_post = {"client_id": registration["client_id"], "client_secret": registration["client_secret"]}
@@ -373,7 +373,7 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
         assert session.query(Client).count() == 3
 
 
-# Looking after it
+# Managing a registration
 
 
 def test_a_client_reads_its_registration(registrar):

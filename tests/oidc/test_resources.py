@@ -1,4 +1,4 @@
-"""Protected APIs beside us (RFC 8707): whom tokens are for, and who may ask about them."""
+"""Protected APIs of others (RFC 8707): the audience of tokens, and who may introspect them."""
 
 from datetime import timedelta
 
@@ -104,7 +104,7 @@ def test_client_credentials_may_name_an_api(web, world, api):
 
 @pytest.fixture
 def token(web, world, api, clock):
-    """A token of the school's for `DATA`."""
+    """An access token for the school's data at `DATA`."""
     return tokens_of(web, world, scope="openid school students offline_access")["access_token"]
 
 

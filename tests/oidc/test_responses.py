@@ -1,4 +1,4 @@
-"""The one writer of answers: query and form_post, with state and iss, errors too."""
+"""Authorization responses: query and form_post, with state and iss, errors too."""
 
 import pytest
 

@@ -18,7 +18,7 @@ from tests.oidc.support import authorisation_page, authorised, follow, page, pre
 from tests.signin.apps import an_app
 
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
-pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 
 
 def consent_page(web, world, partner=None, **overrides):
@@ -30,7 +30,7 @@ def sen(response):
 
 
 def goes_to_set_up(web, response):
-    """From the button on a page to the page that offers both kinds of second step."""
+    """Press the button on a page; returns the page that offers both kinds of second step."""
     response = follow(web, press(web, response, "second-step"))
     assert page(response).find("h1").text == "Set up a second step"
     return response
@@ -115,7 +115,7 @@ def test_the_verb_itself_refuses(world, work):
 
 
 def with_an_agreement(world, *left_out):
-    """All was agreed to before, by somebody who had a second step, except what is left out."""
+    """Give an agreement to all scopes of the client except `left_out`, with a second step."""
     with world.work() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         authorise.give(
@@ -135,7 +135,7 @@ def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):
     follow(web, sign_in(web, web.get("/sign-in"), world.username))
     change = f"/manage/sharing/{world.partner.id}/change"
     assert not sen(web.get(change)).has_attr("disabled")
-    press(web, web.get(change), "save", area=["students.sen"])  # takes attendance away: what was agreed to stays
+    press(web, web.get(change), "save", area=["students.sen"])  # removes attendance; the rest of the agreement stays
     assert "students.sen" in agreed(world)
     press(web, web.get(change), "save", area=[])
     assert "students.sen" not in agreed(world)

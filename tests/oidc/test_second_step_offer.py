@@ -8,7 +8,7 @@ from idp.estabs.models import Membership
 from tests.oidc.support import authorisation_page, follow, page, press, sent, set_up_app
 from tests.signin.apps import an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 SCOPE = "openid profile school students attendance"
 
 

@@ -1,4 +1,4 @@
-"""A person who acts for two schools: what is agreed, and every token, names the one that they chose."""
+"""A person who acts for two schools: the agreement and every token are for the one that they chose."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def second(world):
 
 
 def chooses(web, world, second, **overrides):
-    """From the partner's link to the page that asks the second school."""
+    """Follow the partner's link; returns the authorisation page of the second school."""
     response = follow(web, web.get(world.partner.link(scope=SCOPE, **overrides)))
     response = follow(web, sign_in(web, response, world.username))
     assert page(response).find("h1").text == "Which school are you acting for?"
@@ -74,7 +74,7 @@ def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second)
 
 
 def authorises_for(web, world, second, *boxes):
-    """On the page of the second school, with these boxes for other schools."""
+    """Authorise on the page of the second school, with these boxes for other schools ticked."""
     asking = chooses(web, world, second)
     return sent(follow(web, press(web, asking, "allow", authority="y", also=list(boxes))))
 
@@ -105,7 +105,7 @@ def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_
     tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
     with world.work() as session:
-        assert session.query(Authorisation).count() == 2  # those of the review
+        assert session.query(Authorisation).count() == 2  # the boxes of the review
 
 
 def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):

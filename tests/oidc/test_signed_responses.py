@@ -1,4 +1,4 @@
-"""Signed authorization responses (JARM): every answer in one JWT, errors too."""
+"""Signed authorization responses (JARM): every response is one JWT, errors too."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
 
 
 def parameters_of(world, response, partner, mode):
-    """What the one parameter of a signed answer says; it came as `mode` wants it, and from us to this client."""
+    """The claims of a signed response, after checking its mode, issuer and audience."""
     if mode == "form_post.jwt":
         form = page(response).find("form", id="response")
         assert (form["method"], form["action"]) == ("post", CALLBACK)

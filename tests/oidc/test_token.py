@@ -154,7 +154,7 @@ def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
 
 
 def proves_itself(web, partner, by):
-    """The answer to a refresh with an unknown token, which only a client that proved itself gets."""
+    """The response to a refresh with an unknown token, which only an authenticated client gets."""
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
     if by == "client_secret_basic":
         return web.post("/oauth/token", data=form, headers=partner.basic)
@@ -377,7 +377,7 @@ def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(we
 def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock, seconds):
     partner, first = public
     response = partner.refreshes(web, first).json
-    if seconds == 0:  # the successor has been used: the old one is nobody's any more
+    if seconds == 0:  # the successor has been used, so the old one is invalid
         latest = partner.refreshes(web, response["refresh_token"]).json
     else:
         clock.move(timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""Userinfo: what the scopes cover, as things stand now."""
+"""Userinfo: the claims that the scopes cover, with current values."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A school, its owner, and a partner's client, for every test of the protocol."""
+"""The fixture `world`: a school, its owner, and a partner's client, for tests of the protocol."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from tests.oidc.support import Partner
 
 @dataclass(frozen=True)
 class World:
-    """Who there is, and ways to change it."""
+    """A school's owner and a partner's client, and functions that change them."""
 
     work: Any
     estab: str

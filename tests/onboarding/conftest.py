@@ -1,4 +1,4 @@
-"""People at browsers, and a school for them to register."""
+"""Fixtures: people with browsers, and a school for them to register."""
 
 import pytest
 
@@ -15,13 +15,13 @@ def school(work):
 
 @pytest.fixture
 def office(web):
-    """Somebody in the school's office."""
+    """The browser of a person in the school's office."""
     return Visitor(web)
 
 
 @pytest.fixture
 def phone(new_browser):
-    """The same person's telephone: another browser."""
+    """The browser of the same person's telephone."""
     return Visitor(new_browser())
 
 

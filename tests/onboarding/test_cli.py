@@ -1,4 +1,4 @@
-"""`idp onboarding`: what an operator types, and what it answers."""
+"""`idp onboarding`: its arguments and its output."""
 
 import json
 from datetime import timedelta
@@ -11,7 +11,7 @@ from idp.estabs import accounts
 from idp.estabs.models import Administrator
 from idp.onboarding.models import JoinRequest
 from tests.factories import a_membership, a_school, an_administrator
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def estab_id(work, clock):
     """A school that has just registered."""
     with work():
         school = a_school(dfe_number="3124567", name="Oak Hill School", head_teacher="Ms A Head")
-        completed(a_registration(school))
+        complete(a_registration(school))
     return "3124567"
 
 
@@ -54,7 +54,7 @@ def test_the_queue_shows_when_each_school_is_due_and_what_is_overdue(idp, estab_
 
 def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_id, work, clock):
     with work():
-        completed(a_registration(accounts.find(estab_id).school, email="sam@oakhill.example"))
+        complete(a_registration(accounts.find(estab_id).school, email="sam@oakhill.example"))
     requests = [row for row in json.loads(idp("onboarding", "queue", "--json").output) if row["kind"] == "join"]
     assert [(row["due"][:10], row["overdue"]) for row in requests] == [("2026-03-04", False)]
 
@@ -88,7 +88,7 @@ def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, 
 )
 def test_a_case_shows_the_website_as_a_link_to_follow(idp, work, clock, website, host, shown):
     with work():
-        completed(a_registration(a_school(dfe_number="3124567", website=website, website_host=host)))
+        complete(a_registration(a_school(dfe_number="3124567", website=website, website_host=host)))
 
     assert f"  website       {shown}\n" in idp("onboarding", "show", "3124567").output
 
@@ -124,7 +124,7 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
 
 def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
     with work() as database:
-        completed(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
+        complete(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
         request_id = database.query(JoinRequest).one().id
     assert request_id not in idp("onboarding", "queue").output
     assert idp("onboarding", "join", "decline", request_id).exit_code == 1

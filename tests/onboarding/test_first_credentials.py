@@ -1,4 +1,4 @@
-"""The password is shown once; replacing it unseen is for the browser that signed up, and for a short while."""
+"""The password is shown once; only the browser that signed up can replace it unseen, for a short time."""
 
 from datetime import timedelta
 
@@ -9,14 +9,14 @@ from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.onboarding import first_credentials
 from idp.onboarding.models import Registration
-from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, made
+from tests.onboarding.registrations import OTHERS, OURS, a_registration, complete, generated_password
 
 
 @pytest.fixture
 def registration(work, clock):
     with work():
         registration = a_registration()
-        completed(registration)
+        complete(registration)
         return registration
 
 
@@ -105,4 +105,4 @@ def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):
 
         assert first_credentials.rejection_reason(person, "oakhill-school-london")
         assert first_credentials.rejection_reason(person, "short")
-        assert first_credentials.rejection_reason(person, made().password + " of my own") is None
+        assert first_credentials.rejection_reason(person, generated_password().password + " of my own") is None

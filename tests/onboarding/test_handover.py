@@ -1,4 +1,4 @@
-"""Where a registration goes on after its link was pressed in another browser: one place, chosen once."""
+"""A registration whose link was opened in another browser continues in one of the two, which is chosen once."""
 
 from datetime import timedelta
 
@@ -10,12 +10,12 @@ from idp.onboarding import handover, signup, verify
 from idp.onboarding.models import Registration
 from tests.conftest import MONDAY
 from tests.factories import a_school
-from tests.onboarding.makes import OTHERS, OURS, a_registration, details, made
+from tests.onboarding.registrations import OTHERS, OURS, a_registration, details, generated_password
 
 
 @pytest.fixture
 def pressed(work, outbox, clock):
-    """The id of a registration of `OURS` whose link was pressed in `OTHERS`."""
+    """The id of a registration that began in `OURS` and whose link was pressed in `OTHERS`."""
     with work():
         registration_id = a_registration().id
     with work():
@@ -33,7 +33,7 @@ def another_than(code):
 
 
 def tries(work, known, typed):
-    """Type a code where the registration began; what came of it."""
+    """Enter a code in the browser in which the registration began; returns the outcome."""
     with work():
         try:
             handover.enter(signup.find_in_browser(known, OURS), OURS, typed)
@@ -62,7 +62,7 @@ def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, press
     assert steps(work, pressed) == ["enter_code", "show_code"]
     for browser in (OURS, OTHERS):
         with pytest.raises(signup.ContinuesElsewhere), work():
-            signup.complete(signup.find_in_browser(pressed, browser), details(), made(), browser=browser)
+            signup.complete(signup.find_in_browser(pressed, browser), details(), generated_password(), browser=browser)
 
 
 @pytest.mark.parametrize("written", ["{}", " {} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "wide"])
@@ -75,7 +75,7 @@ def test_the_code_brings_the_browser_that_began_on(work, pressed, written):
     assert shown(work, pressed) is None
     with work():
         registration = signup.find_in_browser(pressed, OURS)
-        assert signup.complete(registration, details(), made(), browser=OURS) == "registered"
+        assert signup.complete(registration, details(), generated_password(), browser=OURS) == "registered"
 
 
 def test_going_on_there_instead_ends_the_code(work, pressed):
@@ -234,7 +234,7 @@ def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowher
 
 
 def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed, clock):
-    """Of the same person, begun and verified in the same browsers."""
+    """Another registration of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
         known = signup.begin(a_school(), details(), browser=OURS, return_to=None).id

@@ -1,4 +1,6 @@
-"""A request to join goes to the owners, then to our staff; it is decided once, and nobody learns who they are."""
+"""A request to join goes to the owners, then to our staff; it is decided once, and the applicant does not learn who the
+owners are.
+"""
 
 from datetime import timedelta
 
@@ -12,7 +14,7 @@ from idp.onboarding.models import JoinRequest
 from idp.outbox.models import Message
 from tests.conftest import MONDAY
 from tests.factories import an_administrator, an_estab
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 
 SAM = {"email": "sam@oakhill.example"}
 
@@ -27,7 +29,7 @@ def owner(work, clock):
 def join_request_id(work, owner):
     """A request of Jo Bloggs to join the owner's school."""
     with work() as database:
-        assert completed(a_registration(database.merge(owner).memberships[0].estab.school, **SAM)) == "joining"
+        assert complete(a_registration(database.merge(owner).memberships[0].estab.school, **SAM)) == "joining"
         return database.query(JoinRequest).one().id
 
 
@@ -41,7 +43,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
         estab = database.merge(owner).memberships[0].estab
         an_administrator(estab, email="second@oakhill.example", username="second")
         an_administrator(estab, email="viewer@oakhill.example", username="viewer", role="viewer")
-        completed(a_registration(estab.school, **SAM))
+        complete(a_registration(estab.school, **SAM))
         request_id = database.query(JoinRequest).one().id
 
     letters = outbox.all("join_request")
@@ -58,7 +60,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
 def test_asking_again_bothers_no_one_a_second_time(work, owner, join_request_id, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
-        assert completed(a_registration(school, email="SAM@oakhill.example")) == "joining"
+        assert complete(a_registration(school, email="SAM@oakhill.example")) == "joining"
         assert database.query(JoinRequest).count() == 1
 
     assert len(outbox.all("join_request")) == 1
@@ -110,7 +112,7 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
         for email in ("sam@oakhill.example", "al@oakhill.example"):
-            completed(a_registration(school, email=email))
+            complete(a_registration(school, email=email))
         for request, decide in zip(join_requests(database), ("approve", "decline"), strict=True):
             me = database.get_one(Administrator, owner.id)
             join.approve(request, "admin", by=me.memberships[0]) if decide == "approve" else join.decline(
@@ -162,7 +164,7 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
         estab.state = "unverified"
         for email in emails:
             clock.move(timedelta(minutes=1))
-            completed(a_registration(estab.school, email=email))
+            complete(a_registration(estab.school, email=email))
         database.query(JoinRequest).where(JoinRequest.email == emails[2]).one().expires_at = MONDAY
     with work():
         assert [join_request.email for join_request in join.requests_for_staff()] == [emails[2], *emails[:2]]
@@ -216,7 +218,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
     with work() as database:
         squatter = database.merge(owner)
         squatter.memberships[0].estab.state = "unverified"
-        assert completed(a_registration(squatter.memberships[0].estab.school, **SAM)) == "joining"
+        assert complete(a_registration(squatter.memberships[0].estab.school, **SAM)) == "joining"
         request_id = database.query(JoinRequest).one().id
     assert outbox.all("join_request") == []
 
@@ -225,7 +227,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
         me, request = decides(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
-    with work() as database:  # also once it is verified: the request was never the owners'
+    with work() as database:  # also after it is verified: the request was never for the owners
         database.merge(owner).memberships[0].estab.state = "verified"
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
 
@@ -272,7 +274,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
     with work() as database:
         owner = database.merge(owner)
         owner.memberships[0].removed_at = clock.now()
-        completed(a_registration(owner.memberships[0].estab.school, **SAM))
+        complete(a_registration(owner.memberships[0].estab.school, **SAM))
         database.flush()
 
         assert len(join.requests_for_staff()) == 1
@@ -282,7 +284,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
 def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(work, owner, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
-        assert completed(a_registration(school, email="Owner@oakhill.example")) == "member"
+        assert complete(a_registration(school, email="Owner@oakhill.example")) == "member"
         assert database.query(JoinRequest).count() == 0
     assert outbox.all("join_request") == []
 
@@ -293,7 +295,7 @@ def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyo
         an_administrator(an_estab(), **SAM)
         an_administrator(estab, email="al@oakhill.example", username="al", removed_at=MONDAY)
         for email in ("sam@oakhill.example", "al@oakhill.example"):
-            assert completed(a_registration(estab.school, email=email)) == "joining"
+            assert complete(a_registration(estab.school, email=email)) == "joining"
     assert len(outbox.all("join_request")) == 2
 
 
@@ -304,7 +306,7 @@ def test_an_open_request_is_one_persons_at_one_school(work, owner, join_request_
             (other.school, SAM["email"]),
             (database.merge(owner).memberships[0].estab.school, "al@oakhill.example"),
         ):
-            assert completed(a_registration(school, email=email)) == "joining"
+            assert complete(a_registration(school, email=email)) == "joining"
         assert database.query(JoinRequest).count() == 3
     assert sorted(letter.to for letter in outbox.all("join_request")) == [
         "head@elm.example", "owner@oakhill.example", "owner@oakhill.example",
@@ -318,7 +320,7 @@ def join_requests(database):
 def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_id):
     with work() as database:
         me = database.merge(owner)
-        completed(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
+        complete(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
         request_ids = [
             join.of_owner(me.memberships[0], known).id for known in sorted(one.id for one in join_requests(database))
         ]
@@ -335,5 +337,5 @@ def test_a_person_who_was_declined_may_ask_again(work, owner, join_request_id, o
     with work() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
-        assert completed(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
+        assert complete(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
     assert len(outbox.all("join_request")) == 2

@@ -1,4 +1,4 @@
-"""90 days after an account was rejected, its number and the reason are all that is left of it."""
+"""90 days after an account was rejected, only its Estab ID and the reason are kept."""
 
 from datetime import timedelta
 
@@ -14,22 +14,22 @@ from idp.foundation.database import db
 from idp.onboarding import review
 from idp.onboarding.models import Review
 from tests.factories import a_school
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 
 PERSONAL = ("Jo Bloggs", "office@oakhill.example", "447700900123", "Nobody there knew her")
 
 
 @pytest.fixture
 def rejected(work, clock):
-    """A school was registered, telephoned and rejected."""
+    """Register, telephone and reject a school."""
     with work():
-        completed(a_registration(a_school(dfe_number="3124567")))
+        complete(a_registration(a_school(dfe_number="3124567")))
         review.note("3124567", "Nobody there knew her", by="cli")
         review.reject("3124567", "Your school says that it did not register.", by="cli")
 
 
 def holding(work, word):
-    """The tables that still have the word in any column, apart from messages, which have a time of their own."""
+    """The tables that have the word in any column, except messages, which are deleted by another rule."""
     elsewhere = {"outbox", "operators", "schools"}
     with work() as session:
         return [
@@ -78,7 +78,7 @@ def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work,
     clock.move(timedelta(days=91))
     with work() as session:
         school = session.scalars(select(Estab)).one().school
-        completed(a_registration(school))
+        complete(a_registration(school))
     worker.erase_rejected(work)
     worker.erase_rejected(work)
     with work() as session:
@@ -92,7 +92,7 @@ def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work,
 
 def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, work, clock):
     with work():
-        completed(a_registration(a_school(dfe_number="3124568"), email="sam@field.example"))
+        complete(a_registration(a_school(dfe_number="3124568"), email="sam@field.example"))
         review.note("3124568", "Sam Field answered the telephone", by="cli")
     clock.move(timedelta(days=91))
     worker.clean(work)
@@ -106,7 +106,7 @@ def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, w
 
 def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
     with work():
-        completed(a_registration(a_school(dfe_number="3124567")))
+        complete(a_registration(a_school(dfe_number="3124567")))
     clock.move(timedelta(days=1000))
     worker.erase_rejected(work)
     assert "administrators" in holding(work, "Jo Bloggs")

@@ -1,4 +1,4 @@
-"""Our staff check every new school: in order, against the register, with notes; and decide once."""
+"""Our staff check every new school: in order, with the register's details and notes; and decide once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,14 +13,14 @@ from idp.onboarding.models import Review
 from idp.outbox.models import Message
 from tests.audit_entries import recorded
 from tests.factories import a_school, an_estab
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 
 
 @pytest.fixture
 def estab_id(work, clock):
     """A school that has just registered."""
     with work() as database:
-        completed(a_registration(a_school(dfe_number="3124567", name="Oak Hill School")))
+        complete(a_registration(a_school(dfe_number="3124567", name="Oak Hill School")))
         return database.query(Estab).one().estab_id
 
 
@@ -71,7 +71,7 @@ def test_a_case_is_decided_once(work, estab_id, at_once, outbox):
 def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(work, clock):
     with work():
         for number, nation in ((1, "England"), (2, "Scotland"), (3, "England")):
-            completed(a_registration(a_school(name=f"School {number}", country=nation), email=f"a{number}@s.example"))
+            complete(a_registration(a_school(name=f"School {number}", country=nation), email=f"a{number}@s.example"))
             clock.move(timedelta(days=1))
     clock.move(timedelta(hours=1))
     with work():
@@ -131,7 +131,7 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
         review.ask(estab_id, "Who is your head teacher?", by="cli")
         review.verify(estab_id, by="cli")
     with work():
-        completed(a_registration(a_school(dfe_number="3124568", name="Elm School"), email="a@elm.example"))
+        complete(a_registration(a_school(dfe_number="3124568", name="Elm School"), email="a@elm.example"))
         review.reject("3124568", "Nobody there knows you.", by="cli")
 
     question, verified, rejected = (outbox.last(f"school_{name}") for name in ("question", "verified", "rejected"))

@@ -7,13 +7,13 @@ from idp.estabs.models import Administrator
 from idp.foundation import runtime
 from idp.onboarding import review
 from tests.factories import PASSWORD
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.onboarding.visitor import Visitor
 
 
 @pytest.fixture
-def as_(app, new_browser):
-    """`as_(person)` is a browser in which this person is signed in."""
+def sign_in_as(app, new_browser):
+    """`sign_in_as(person)` is a browser in which this person is signed in."""
 
     def sign_in(person):
         visitor = Visitor(new_browser())
@@ -23,13 +23,13 @@ def as_(app, new_browser):
     return sign_in
 
 
-def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, settings):
+def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, sign_in_as, clock, settings):
     with work() as database:
-        completed(a_registration())
+        complete(a_registration())
         person = database.query(Administrator).one()
         person.password_hash, person.password_is_ours = runtime.passwords().hash(PASSWORD), False
         estab_id = person.memberships[0].estab.estab_id
-    page = as_(person).opens("/register/next-steps")
+    page = sign_in_as(person).opens("/register/next-steps")
 
     assert page.link("confirm-mobile").startswith("/mobile/confirm")
     assert page.link("installer") == settings.service.installer_url
@@ -41,7 +41,7 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, se
 
     with work():
         review.verify(accounts.find(estab_id).estab_id, by="cli")
-    assert "not yet verified" not in as_(person).opens("/register/next-steps").text
+    assert "not yet verified" not in sign_in_as(person).opens("/register/next-steps").text
 
 
 def test_next_steps_need_a_sign_in_and_come_back(office, app):

@@ -9,13 +9,21 @@ from idp.estabs.models import Administrator, Estab
 from idp.onboarding import signup
 from idp.onboarding.models import JoinRequest, Registration, Review
 from tests.factories import a_client, a_membership, a_school, an_administrator, an_estab
-from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
+from tests.onboarding.registrations import (
+    OTHERS,
+    OURS,
+    a_registration,
+    complete,
+    details,
+    generated_password,
+    verify_address,
+)
 
 
 def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(work, outbox, clock):
     with work() as database:
         registration = a_registration(a_school(dfe_number="3124567"))
-        assert completed(registration) == "registered"
+        assert complete(registration) == "registered"
 
         estab, owner = database.query(Estab).one(), database.query(Administrator).one()
         assert (estab.estab_id, estab.state) == ("3124567", "unverified")
@@ -24,13 +32,13 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(wor
             "owner",
             "office@oakhill.example",
         )
-        assert owner.password_hash == made().hash
+        assert owner.password_hash == generated_password().hash
         assert registration.administrator_id == owner.id
         assert database.query(Review).one().estab_id == estab.id
 
     letter = outbox.last("school_registered")
     assert "Wednesday 4 March 2026" in letter.text
-    assert made().password not in letter.text
+    assert generated_password().password not in letter.text
 
 
 def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(work, clock):
@@ -56,7 +64,7 @@ def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_s
     with work():
         registrations = [a_registration(email=f"office{number}@oakhill.example") for number in range(3)]
         for registration in registrations:
-            completed(registration)
+            complete(registration)
 
         for registration in registrations:
             person = people.get(registration.administrator_id)
@@ -68,12 +76,12 @@ def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_s
 def test_of_many_clicks_at_once_one_registers(work, at_once):
     with work() as database:
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         registration_id = registration.id
 
     def press():
         registration = signup.find_in_browser(registration_id, OURS)
-        return signup.complete(registration, details(), made(), browser=OURS)
+        return signup.complete(registration, details(), generated_password(), browser=OURS)
 
     outcomes = at_once(8, press)
 
@@ -88,13 +96,13 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
         school, both = a_school(), []
         for browser, email in ((OURS, "jo@oakhill.example"), (OTHERS, "sam@oakhill.example")):
             registration = signup.begin(school, details(email=email), browser=browser, return_to=None)
-            proved(registration, browser)
+            verify_address(registration, browser)
             both.append((registration.id, browser))
 
     def press():
         known, browser = both.pop()
         registration = signup.find_in_browser(known, browser)
-        return signup.complete(registration, details(email=registration.email), made(), browser=browser)
+        return signup.complete(registration, details(email=registration.email), generated_password(), browser=browser)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
     with work() as database:
@@ -107,7 +115,7 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
         registration_id = a_registration().id
 
     with pytest.raises(signup.NotVerifiedYet), work():
-        signup.complete(signup.find_in_browser(registration_id, OURS), details(), made(), browser=OURS)
+        signup.complete(signup.find_in_browser(registration_id, OURS), details(), generated_password(), browser=OURS)
     with work() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
@@ -116,14 +124,14 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
 def test_an_expired_registration_is_neither_continued_nor_completed(work, clock):
     with work():
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         registration_id = registration.id
     clock.move(timedelta(days=7))
 
     with pytest.raises(signup.RegistrationExpired), work():
         signup.find_in_browser(registration_id, OURS)
     with pytest.raises(signup.RegistrationExpired), work() as database:
-        signup.complete(database.get_one(Registration, registration_id), details(), made(), browser=OURS)
+        signup.complete(database.get_one(Registration, registration_id), details(), generated_password(), browser=OURS)
 
 
 def test_a_stranger_learns_nothing_about_a_registration(work):
@@ -155,7 +163,7 @@ def test_coming_back_with_another_address_proves_that_one(work, outbox, clock):
     with work():
         school = a_school()
         first = a_registration(school)
-        proved(first)
+        verify_address(first)
         clock.move(timedelta(minutes=1))
         second = a_registration(school, email="right@oakhill.example", name="Jo B")
 
@@ -200,12 +208,12 @@ def test_a_school_about_to_close_may_still_register(work):
 def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
     with work():
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         registration.school.status_code = "2"
         registration_id = registration.id
 
     with pytest.raises(signup.CannotRegister), work() as database:
-        signup.complete(database.get_one(Registration, registration_id), details(), made(), browser=OURS)
+        signup.complete(database.get_one(Registration, registration_id), details(), generated_password(), browser=OURS)
 
 
 def test_a_rejected_school_registers_again_under_another_estab_id(work):
@@ -213,7 +221,7 @@ def test_a_rejected_school_registers_again_under_another_estab_id(work):
         school = a_school(dfe_number="3124567")
         an_estab(school, state="rejected")
 
-        assert completed(a_registration(school)) == "registered"
+        assert complete(a_registration(school)) == "registered"
         estab = accounts.of_school(school.id)
         assert estab is not None
         assert estab.estab_id != "3124567"
@@ -223,7 +231,7 @@ def test_someone_who_acts_for_another_school_signs_in_to_this_one_by_username(wo
     with work() as database:
         elsewhere = an_administrator(email="office@oakhill.example")
         registration = a_registration()
-        completed(registration)
+        complete(registration)
 
         owner = database.get_one(Administrator, registration.administrator_id)
         assert owner.sign_in_email is None

@@ -1,4 +1,4 @@
-"""The link: one registration, one address, once, for an hour, and only the newest."""
+"""The link verifies one address for one registration, once, within an hour, and only the newest link works."""
 
 from datetime import timedelta
 
@@ -10,12 +10,12 @@ from idp.onboarding import signup, verify
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox.models import Message
 from tests.factories import a_school
-from tests.onboarding.makes import OTHERS, OURS, a_registration, details
+from tests.onboarding.registrations import OTHERS, OURS, a_registration, details
 
 
 @pytest.fixture
 def secret(work, outbox, clock):
-    """What stands in the link of a registration that has just been sent its mail."""
+    """The secret in the link of a registration whose mail has just been sent."""
     with work():
         a_registration()
     return newest(outbox)

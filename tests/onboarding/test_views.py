@@ -126,7 +126,7 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     page = office.presses("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text
-    fresh = page.value("passphrase")  # a refused one costs nobody their way in: the page still offers one that works
+    fresh = page.value("passphrase")  # after a refused password, the page shows a new one that works
     assert "The password that we showed you before no longer" in page.text
     with work() as database:
         stored = database.query(Administrator).one().password_hash
@@ -135,7 +135,9 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
 
     with work():
         a_partner(name="Timetabler")
-    assert office.presses("own-password", password="Timetabler4ever").status == 422  # no secret: everybody may know it
+    assert (
+        office.presses("own-password", password="Timetabler4ever").status == 422
+    )  # the name of a partner, which is public
 
     page = office.presses("own-password", password="purple otters juggle marmalade")
     assert page.title == "Next steps"
@@ -308,7 +310,7 @@ def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone
     assert page.soup.find(id="name")["value"] == "Sam Smith"
     assert page.soup.find(id="email")["value"] == "office@oakhill.example"
     assert page.soup.find(id="declaration").has_attr("checked")
-    the_one(work)  # what could not be begun has left nothing behind
+    the_one(work)  # a registration that could not begin leaves nothing behind
 
     clock.move(timedelta(hours=1))
     assert "check-email" in phone.presses("sign-up").path
@@ -345,7 +347,7 @@ def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
 
     assert phone.presses("not-me").title == "Thank you for telling us"
     for visitor, path in ((office, waiting.path), (phone, link(outbox)), (office, link(outbox))):
-        page = visitor.opens(path)  # it stays stopped, and says so
+        page = visitor.opens(path)  # it stays stopped, and the page says so
         assert page.status == 410
         assert page.title == "This registration has been stopped"
         assert "new-link" not in page.response.text

@@ -1,4 +1,4 @@
-"""Somebody at a browser without eyes: opens pages, fills in forms, presses buttons, remembers what was said."""
+"""A person with a browser: opens pages, fills in forms, presses buttons, and keeps the current page."""
 
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -12,7 +12,7 @@ from tests.html import parse
 
 
 class Page:
-    """What came back, after following redirects on our own host."""
+    """A response, after following redirects on our own host."""
 
     def __init__(self, response: TestResponse) -> None:
         self.response = response
@@ -22,7 +22,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What a reader sees of the content, with single blanks."""
+        """The text of the main part, with single blanks."""
         return " ".join((self.soup.find("main") or self.soup).get_text(" ").split())
 
     @property
@@ -31,7 +31,7 @@ class Page:
         return " ".join(heading.get_text(" ").split()) if heading else ""
 
     def link(self, label: str) -> str:
-        """Where the link with this id, or these words, leads."""
+        """The address of the link with this id or text."""
         for element in self.soup.find_all("a"):
             if element.get("id") == label or label in element.get_text(" "):
                 return str(element["href"])
@@ -45,13 +45,13 @@ class Page:
 
     @property
     def polls(self) -> str:
-        """What the page left open asks, to notice by itself what happens elsewhere."""
+        """The address that the open page polls, to notice what happens in another browser."""
         element = self.soup.select_one("[data-poll-url]")
         assert element is not None, f"{self.title!r} does not ask"
         return str(element["data-poll-url"])
 
     def form_of(self, button: str) -> tuple[Tag, Tag]:
-        """The button with this id, or these words, and its form."""
+        """The button with this id or text, and its form."""
         for element in self.soup.find_all("button"):
             if element.get("id") == button or button in element.get_text(" "):
                 form = element.find_parent("form")
@@ -60,7 +60,7 @@ class Page:
         raise AssertionError(f"no button {button!r} on {self.title!r}: {self.text}")
 
     def fields(self, button: str) -> dict[str, Any]:
-        """What pressing this button would send as the page stands."""
+        """The fields that pressing this button would send."""
         pressed, form = self.form_of(button)
         sent: dict[str, Any] = {}
         for field in form.find_all("input"):
@@ -87,19 +87,19 @@ class Visitor:
         return self.page
 
     def presses(self, button: str, **fields: Any) -> Page:
-        """Fill in what is `typed` and press a button; None unticks."""
+        """Fill in these fields and press a button; None unticks."""
         before = self.page
         sent = before.fields(button) | fields
         _, form = before.form_of(button)
         return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
 
     def signs_in(self, username: str) -> Page:
-        """With the password of every person of `tests.factories`."""
+        """Sign in with the password of the people of `tests.factories`."""
         self.opens("/sign-in")
         return self.presses("sign-in", username=username, password=PASSWORD)
 
     def sends(self, before: Page, form: Tag, sent: dict[str, Any]) -> Page:
-        """Send a form as it is."""
+        """Send these fields, whatever the page shows."""
         path = urljoin(before.path, str(form.get("action") or before.path))
         method = str(form.get("method", "get")).lower()
         if method == "post":

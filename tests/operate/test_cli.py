@@ -1,4 +1,4 @@
-"""`idp estabs`, and who acts: what an operator types, and what the audit log then says."""
+"""`idp estabs`, and commands about members: their arguments, and their entries in the audit log."""
 
 import json
 from dataclasses import replace
@@ -177,7 +177,7 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak
         operator.set_up_at = clocks.now()
     output = idp("estabs", "restore", "E123456", code=1).stderr
     assert "idp --as EMAIL" in output
-    idp("estabs", "show", "E123456")  # looking needs no name
+    idp("estabs", "show", "E123456")  # commands that only read need no name
     idp("--as", "sam@idaas.example", "estabs", "restore", "E123456")
     assert newest(work, "estab.state_changed").actor.startswith("opr_")
 

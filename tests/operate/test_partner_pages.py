@@ -1,4 +1,4 @@
-"""Our staff look after partners' people on pages, as `idp developers` does."""
+"""The pages on which our staff manage partners' developers, as `idp developers` does."""
 
 import pytest
 

@@ -88,7 +88,7 @@ def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp,
 
 
 def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, new_browser, clock):
-    """Neither name had ten guesses, so no sign-in says so; the account is locked."""
+    """The account is locked, although neither of its names had ten guesses, so the sign-in page does not say so."""
     for name in [jo, "jo@oakhill.example"] * 5:
         Person(new_browser()).signs_in(name, "wrong")
     assert jo in idp("people", "locked")

@@ -1,4 +1,4 @@
-"""What an import changed about schools with an account is told to our staff, once."""
+"""Our staff are told once what an import of the register changed about schools with an account."""
 
 from datetime import date, timedelta
 
@@ -25,7 +25,9 @@ def sam(work, clock):
 
 @pytest.fixture
 def changed(work, clock):
-    """`changed(kind, details, state="verified")`: an import changed a school whose account is in that state."""
+    """`changed(kind, details, state="verified")` records a change by an import, of a school whose account is in that
+    state.
+    """
 
     def change(kind, details=None, state="verified", times=1, **school):
         with work() as session:
@@ -42,7 +44,7 @@ def changed(work, clock):
     return change
 
 
-def untold(work):
+def count_unreported(work):
     with work() as session:
         return len(session.scalars(select(SchoolChange).where(SchoolChange.told_at.is_(None))).all())
 
@@ -79,13 +81,13 @@ def test_what_concerns_no_account_is_put_down_without_a_mail(sam, changed, work,
     changed(kind, details, state)
     worker.notify_register_changes(work)
     assert outbox.all("register_changes") == []
-    assert untold(work) == 0
+    assert count_unreported(work) == 0
 
 
 def test_without_an_operator_to_notify_it_waits(changed, work, outbox):
     changed("closed")
     worker.notify_register_changes(work)
-    assert untold(work) == 1
+    assert count_unreported(work) == 1
 
 
 def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, outbox):
@@ -93,7 +95,7 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
     changed("added", times=7)
     changed("left", name="Oak Hill School")
     worker.notify_register_changes(work)
-    assert untold(work) == 0
+    assert count_unreported(work) == 0
     assert "left the register" in outbox.last("register_changes").text
 
 

@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 
 class Server:
-    """Takes mail, or answers as the test says: `answers[address]` to RCPT, `after_data` to the message."""
+    """Accepts mail, or gives responses that a test sets: `answers[address]` to RCPT, `after_data` to the message."""
 
     def __init__(self):
         self.taken = []
@@ -53,7 +53,7 @@ class Server:
 
 @pytest.fixture
 def serving():
-    """`serving(**options)` starts a mail server and gives it with its port."""
+    """`serving(**options)` starts a mail server; returns its handler, which has its port."""
     running = []
 
     def start(handler=None, **options):
@@ -85,7 +85,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _templates(app, monkeypatch):
-    """Two messages of our own, so that these tests do not depend on the words of others."""
+    """Two messages of these tests, so that they do not depend on the product's templates."""
     ours = DictLoader(
         {
             "mail/hello.txt": '{% extends "mail/base.txt" %}{% block subject %}Hello {{ name }}{% endblock %}'
@@ -100,7 +100,7 @@ def _templates(app, monkeypatch):
 
 @pytest.fixture
 def posted(work):
-    """`posted("jo@oakhill.example")` posts a mail, `posted("+44…")` a text message; gives the id."""
+    """`posted("jo@oakhill.example")` queues a mail, `posted("+44…")` a text message; returns the id."""
 
     def write(to="jo@oakhill.example", **overrides):
         with work():
@@ -113,7 +113,7 @@ def posted(work):
 
 @pytest.fixture
 def row(work):
-    """`row(id)` is the message as it stands."""
+    """`row(id)` is the row of a message."""
 
     def read(message_id):
         with work() as session:
@@ -124,7 +124,7 @@ def row(work):
 
 @pytest.fixture
 def deliver_all(work):
-    """Delivers what is due, of both kinds."""
+    """`deliver_all()` delivers the mails and text messages that are due."""
 
     def run():
         return deliver.run_once(work, "email") + deliver.run_once(work, "sms")

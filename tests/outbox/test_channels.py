@@ -1,4 +1,4 @@
-"""The ways out, each for real: an SMTP server, a text gateway, a Maildir, standard output."""
+"""The channels, each with a real receiver: an SMTP server, a text gateway, a Maildir, standard output."""
 
 import json
 import mailbox
@@ -19,7 +19,7 @@ PASSWORD = "of the mail server"
 
 
 def authenticated(server, session, envelope, mechanism, data):
-    """For aiosmtpd: one name, one password."""
+    """An authenticator for aiosmtpd: accepts one username and password."""
     return AuthResult(success=(data.login, data.password) == (b"us", PASSWORD.encode()), handled=False)
 
 
@@ -53,7 +53,7 @@ class TestSmtp:
         with work() as session:
             message_row = session.get(Message, sent).sealed
         deliver_all()
-        with work() as session:  # as if the worker had died before it wrote down that this was sent
+        with work() as session:  # as if the worker had died before it stored that this was sent
             message = session.get(Message, sent)
             message.sent_at, message.sealed, message.recipient = None, message_row, "jo@oakhill.example"
         deliver_all()
@@ -257,7 +257,7 @@ class TestConsole:
 class TestSmsGateway:
     @pytest.fixture
     def gateway(self, change_settings):
-        """A gateway that answers `answer` and remembers what it was asked."""
+        """A gateway that responds with `response` and keeps the requests that it received."""
 
         class Gateway(BaseHTTPRequestHandler):
             requests: ClassVar[list[tuple[str, dict[str, str], dict[str, str]]]] = []

@@ -13,7 +13,7 @@ from idp.outbox import channels, deliver
 from idp.outbox.letter import Later, Refused, Unreachable
 from idp.outbox.models import Message
 
-pytestmark = pytest.mark.usefixtures("clock")  # it stands, and is moved on by `clocks.move`
+pytestmark = pytest.mark.usefixtures("clock")  # it is stopped, and moved on by `clocks.move`
 
 
 class FakeChannel:

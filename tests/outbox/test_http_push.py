@@ -1,4 +1,4 @@
-"""Events pushed to clients: what an answer means, and that a client who hangs keeps only its own waiting."""
+"""Events pushed to clients: the meaning of responses, and that a client that hangs delays only its own events."""
 
 from datetime import timedelta
 

@@ -32,7 +32,7 @@ RECEIPT_TOKEN = "a bearer token of thirty-two characters"
 
 @pytest.fixture
 def provider():
-    """An HTTP server that answers `status` with `body`, waits `delay`, or hangs up; keeps what it was asked."""
+    """An HTTP server that responds with `status` and `body`, waits `delay`, or hangs up; keeps the requests."""
     state = SimpleNamespace(requests=[], status=201, body=b"{}", hangs_up=False, waits=threading.Event(), slow=False)
 
     class Handler(BaseHTTPRequestHandler):
@@ -220,7 +220,7 @@ class TestEveryProvider:
 
 
 def signature(url, fields, token=TOKEN):
-    """As Twilio signs."""
+    """The signature of a request as Twilio makes it."""
     signed = url + "".join(f"{name}{fields[name]}" for name in sorted(fields))
     return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
@@ -253,7 +253,7 @@ def by_gateway(web, message, status, error="handset is off", **forged):
     ids=["twilio", "notify", "gateway"],
 )
 def receipt(request, web, posted, deliver_all):
-    """A message that the provider took, and what sends its receipt."""
+    """A message that the provider accepted, and a function that sends its receipt."""
     name, send, delivered, failed, why = request.param
     request.getfixturevalue(name)
     message = posted(NUMBER)
@@ -326,7 +326,7 @@ class TestReceipts:
         assert row(mail).failed_at is None
 
     def test_one_that_comes_before_the_worker_has_recorded_the_sending(self, receipt, row, work):
-        """The provider was quicker: the worker then finds it recorded."""
+        """The receipt arrives before the worker has stored the response: the worker then finds it recorded."""
         with work() as session:
             message = session.get(Message, receipt.message)
             message.sent_at = None

@@ -1,4 +1,4 @@
-"""A partner's program, schools that authorised its application, and what it gets when it asks."""
+"""Fixtures: a partner's program that calls the API, and schools that authorised its application."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,7 @@ AGREED = frozenset({"openid", "organisation", "offline_access", "school", "stude
 
 @dataclass
 class Program:
-    """A client by itself: its token, and its requests with it."""
+    """A client without a user: its token, and its requests with it."""
 
     partner: Partner
     web: FlaskClient
@@ -31,7 +31,7 @@ class Program:
         return self
 
     def gets(self, path: str, *, status: int = 200, **headers: str) -> TestResponse:
-        """What it gets, having checked the status."""
+        """GET a path; returns the response, after checking the status."""
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         response = self.web.get(path, headers={**own, **headers})
         assert response.status_code == status, response.text
@@ -60,7 +60,7 @@ def program(new_program) -> Program:
 
 @pytest.fixture
 def authorised(work, clock):
-    """Have a new school authorise a program's application; returns who did."""
+    """Have a new school authorise a program's application; returns the school's owner."""
 
     def make(program: Program, name: str, agreed: frozenset[str] = AGREED, *, days: int = 365, **overrides: Any) -> Any:
         from idp.partners import registry

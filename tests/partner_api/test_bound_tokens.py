@@ -1,4 +1,4 @@
-"""A token that is bound to a key works with its proof alone, here as at userinfo (RFC 9449 §7)."""
+"""A token that is bound to a key works only with a proof, as at userinfo (RFC 9449 §7)."""
 
 import pytest
 from joserfc.jwk import ECKey

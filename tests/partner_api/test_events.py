@@ -1,4 +1,4 @@
-"""A client that cannot receive events asks for them (RFC 8936), and has one sent to see that they arrive."""
+"""A client that cannot receive events polls for them (RFC 8936), and can request one for verification."""
 
 import json
 
@@ -16,7 +16,7 @@ from tests.partner_events.receiving import names, verified
 
 @pytest.fixture
 def polls(program):
-    """`polls(ack=[…])` is the answer to a request for events, whose tokens are verified."""
+    """`polls(ack=[…])` is the response to a poll, whose tokens are verified."""
     program.signs_in("events")
 
     def ask(client=program, *, status=200, **document):

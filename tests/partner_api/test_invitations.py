@@ -1,4 +1,4 @@
-"""`/api/invitations`: a partner's program invites schools, and reads what came of it."""
+"""`/api/invitations`: a partner's program invites schools, and reads the state of the invitations."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def program(new_program, work):
 
 @pytest.fixture
 def posts(program):
-    """`posts(path, document)` sends a document, or nothing, and returns the answer, having checked the status."""
+    """`posts(path, document)` sends a document, or no body; returns the response, after checking the status."""
 
     def post(path=PATH, document=None, *, by=program, status=200, **headers):
         own = {"Authorization": f"Bearer {by.token}", **headers}

@@ -16,7 +16,7 @@ from tests.html import parse
 from tests.serving import a_provider
 
 SEMANTIC = [positive_data_acceptance]
-"""A document of the right form is refused all the same, with 422, where it names a school that does not exist."""
+"""A document with a valid form is refused with 422 where it names a school that does not exist."""
 
 
 @pytest.fixture(scope="module")

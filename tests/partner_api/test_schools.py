@@ -1,4 +1,4 @@
-"""`GET /api/schools`: which schools authorised a client, and how each stands."""
+"""`GET /api/schools`: the schools that authorised a client, and the state of each."""
 
 from datetime import timedelta
 
@@ -120,7 +120,9 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
 
 @pytest.fixture
 def closes(program, authorised, work, clock):
-    """`closes("Old School")`: it has closed, a successor goes on with its agreement; returns its Estab ID."""
+    """`closes("Old School")` closes the school, whose agreement continues at a successor; returns the successor's Estab
+    ID.
+    """
 
     def close(name):
         owner = authorised(program, name)

@@ -77,7 +77,7 @@ class School:
 
 @pytest.fixture
 def a_school(work, client_id):
-    """`a_school()` is a verified school that may decide about the client."""
+    """`a_school()` is a new verified school, which can decide about the client."""
 
     def make(**overrides):
         with work():
@@ -103,7 +103,7 @@ def keys(work):
 
 @pytest.fixture
 def push(work):
-    """`push()` delivers what is due, in both lanes, and returns how many events were."""
+    """`push()` delivers the events that are due, in both lanes; returns how many there were."""
 
     def run(*lanes):
         return sum(deliver.run_once(work, lane) for lane in lanes or ("prompt", "troubled"))
@@ -112,8 +112,8 @@ def push(work):
 
 
 @pytest.fixture
-def tell(work, client_id):
-    """`tell("subject", "state")` records an event about a subject; returns its `jti`."""
+def record_event(work, client_id):
+    """`record_event("subject", "state")` records an event about a subject; returns its `jti`."""
 
     def write(subject="one", state="", client=client_id):
         with work():
@@ -125,7 +125,7 @@ def tell(work, client_id):
 
 @pytest.fixture
 def row(work):
-    """`row(jti)` is the event as it stands."""
+    """`row(jti)` is the row of an event."""
 
     def read(event_id):
         with work() as opened:
@@ -136,7 +136,7 @@ def row(work):
 
 @pytest.fixture
 def stream(work, client_id):
-    """`stream()` is how far the delivery is."""
+    """`stream()` is the row with the state of the client's delivery."""
 
     def read(client=client_id):
         with work() as opened:

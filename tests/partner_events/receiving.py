@@ -1,4 +1,4 @@
-"""A partner's endpoint for events, served on this machine, which verifies tokens as RFC 8935 has it."""
+"""A partner's endpoint for events, served on this machine, which verifies tokens as RFC 8935 requires."""
 
 import json
 import threading
@@ -17,16 +17,18 @@ Response = int | tuple[int, dict[str, str]]
 
 @dataclass
 class Endpoint:
-    """What arrived, in order. `respond` may say something else than 202, by the claims, which are not stored then."""
+    """The events received, in order. `respond` returns another status than 202 by the claims, which are then not
+    stored.
+    """
 
     url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
     taken: list[dict[str, Any]] = field(default_factory=list)
-    """The claims of the tokens that were taken."""
+    """The claims of the tokens that were accepted."""
     respond: Callable[[dict[str, Any]], Response] = lambda _claims: 202
     connections: int = 0
     closes: bool = False
-    """Whether it closes the connection after each response without saying so."""
+    """Whether it closes the connection after each response without a `Connection: close` header."""
 
     def claims(self, keys: dict[str, Any]) -> dict[str, Any]:
         """The claims of the last token, verified with the keys that we publish."""
@@ -34,7 +36,7 @@ class Endpoint:
 
 
 def verified(token: str, keys: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims, after the signature."""
+    """The header and the claims, after verifying the signature."""
     decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=["RS256", "ES256"])
     return decoded.header, decoded.claims
 
@@ -46,7 +48,7 @@ def names(claims: list[dict[str, Any]]) -> list[str]:
 
 @contextmanager
 def an_endpoint() -> Iterator[Endpoint]:
-    """Listens until the block ends."""
+    """Serve until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

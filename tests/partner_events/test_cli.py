@@ -31,9 +31,9 @@ def findings(work):
     return read
 
 
-def test_streams_and_events_are_listed_without_what_they_say(idp, tell, push, endpoint, client_id):
+def test_streams_and_events_are_listed_without_what_they_say(idp, record_event, push, endpoint, client_id):
     assert idp("list", client_id).stdout == "There is no such event.\n"
-    jti = tell("one", "what it says")
+    jti = record_event("one", "what it says")
     [stream] = json.loads(idp("streams", "--json").stdout)
     assert (stream["client_id"], stream["way"], stream["waiting"]) == (client_id, "pushed", 1)
     assert stream["address"] == endpoint.url
@@ -45,8 +45,8 @@ def test_streams_and_events_are_listed_without_what_they_say(idp, tell, push, en
     assert "what it says" not in shown
 
 
-def test_replay_delivers_named_events_or_all_since_a_moment(idp, tell, push, endpoint, client_id):
-    first, _ = tell("one", "1"), tell("one", "2")
+def test_replay_delivers_named_events_or_all_since_a_moment(idp, record_event, push, endpoint, client_id):
+    first, _ = record_event("one", "1"), record_event("one", "2")
     push()
     assert idp("replay", client_id, first).exit_code == 0
     push()
@@ -57,8 +57,8 @@ def test_replay_delivers_named_events_or_all_since_a_moment(idp, tell, push, end
 
 
 @pytest.mark.parametrize("words", [[], ["evt_unknown"], ["evt_x", "--since", "2026-01-01"]])
-def test_a_replay_of_nothing_says_so(idp, tell, client_id, words):
-    tell()
+def test_a_replay_of_nothing_says_so(idp, record_event, client_id, words):
+    record_event()
     result = idp("replay", client_id, *words)
     assert result.exit_code != 0
     assert "event" in result.stderr.lower()
@@ -72,22 +72,22 @@ def test_verify_sends_an_event(idp, push, endpoint, client_id):
 
 
 def test_the_header_is_set_from_a_file_or_the_keyboard_and_removed_and_never_shown(
-    idp, tell, push, endpoint, client_id, scratch
+    idp, record_event, push, endpoint, client_id, scratch
 ):
     file = scratch / "header"
     file.write_text("Bearer from-a-file\n")
     assert idp("event-header", client_id, "--file", str(file), group=clients).exit_code == 0
-    tell()
+    record_event()
     push()
     typed = idp("event-header", client_id, group=clients, input="Bearer typed\n")
     assert "typed" not in typed.stdout
-    tell()
+    record_event()
     push()
     shown = idp("show", client_id, group=clients).stdout
     assert "is set, and not shown" in shown
     assert "Bearer" not in shown
     idp("event-header", client_id, "--remove", group=clients)
-    tell()
+    record_event()
     push()
     headers = [request["headers"].get("Authorization") for request in endpoint.requests]
     assert headers == ["Bearer from-a-file", "Bearer typed", None]
@@ -101,9 +101,9 @@ def test_a_header_that_cannot_be_sent_is_refused(idp, client_id, header, scratch
     assert "visible ASCII" in result.stderr
 
 
-def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, tell, push, endpoint, clock):
+def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, record_event, push, endpoint, clock):
     assert findings() == [("ok", "reach the partners", "")]
-    tell()
+    record_event()
     clock.move(timedelta(minutes=6))
     [(level, message, do)] = findings()
     assert level == "warning"
@@ -121,15 +121,17 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, tell
     assert "are not tried" in findings()[0][1]
 
 
-def test_doctor_names_refusals_and_clients_that_do_not_ask(work, findings, tell, push, endpoint, clock, client_id):
+def test_doctor_names_refusals_and_clients_that_do_not_ask(
+    work, findings, record_event, push, endpoint, clock, client_id
+):
     endpoint.respond = lambda _claims: (400, {"err": "invalid_audience"})
-    tell()
+    record_event()
     push()
     assert "have refused 1 events" in findings()[0][1]
     clock.move(timedelta(days=2))
     with work():
         session().get_one(Client, client_id).events_method = event_types.POLL
-    tell()
+    record_event()
     assert findings() == [("ok", "reach the partners", "")]
     clock.move(timedelta(days=2))
     assert "has not fetched them" in findings()[0][1]

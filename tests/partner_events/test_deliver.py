@@ -1,4 +1,4 @@
-"""Pushing events: in order for each subject, again where that helps, and no client waits for another's endpoint."""
+"""Pushing events: in order for each subject, again where that can help, and no client waits for another's endpoint."""
 
 import contextlib
 import socket
@@ -21,8 +21,8 @@ def states(endpoint):
     return [next(iter(claims["events"].values())).get("state", "") for claims in endpoint.taken]
 
 
-def test_events_arrive_in_order_over_and_over(tell, push, endpoint, row, stream):
-    event_ids = [tell(f"subject {number % 3}", str(number)) for number in range(60)]
+def test_events_arrive_in_order_over_and_over(record_event, push, endpoint, row, stream):
+    event_ids = [record_event(f"subject {number % 3}", str(number)) for number in range(60)]
     assert push() == 50
     assert push() == 10
     assert states(endpoint) == [str(number) for number in range(60)]
@@ -32,9 +32,9 @@ def test_events_arrive_in_order_over_and_over(tell, push, endpoint, row, stream)
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500])
-def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(tell, push, endpoint, row, clock, status):
+def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(record_event, push, endpoint, row, clock, status):
     endpoint.respond = lambda _claims: status
-    event_id = tell()
+    event_id = record_event()
     push()
     assert row(event_id).delivered_at is row(event_id).failed_at is None
     assert str(status) in row(event_id).last_error
@@ -47,13 +47,13 @@ def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(tell, push, end
 
 
 @pytest.mark.parametrize("error", ["invalid_request", "invalid_issuer", "invalid_audience", "of its own"])
-def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(tell, push, endpoint, row, error):
+def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(record_event, push, endpoint, row, error):
     endpoint.respond = lambda claims: (400, {"err": error, "description": "no\nthanks"}) if not endpoint.taken else 202
-    refused = tell("school", "first")
+    refused = record_event("school", "first")
     endpoint.respond = lambda claims: (
         (400, {"err": error, "description": "no\nthanks"}) if claims["jti"] == refused else 202
     )
-    tell("school", "second")
+    record_event("school", "second")
     push()
     assert row(refused).failed_at is not None
     assert row(refused).last_error == f"the endpoint answered 400 {error}: no thanks"
@@ -61,9 +61,9 @@ def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(tell
 
 
 @pytest.mark.parametrize("error", ["invalid_key", "authentication_failed", "access_denied"])
-def test_an_error_that_does_not_blame_the_event_is_tried_again(tell, push, endpoint, row, clock, error):
+def test_an_error_that_does_not_blame_the_event_is_tried_again(record_event, push, endpoint, row, clock, error):
     endpoint.respond = lambda _claims: (400, {"err": error})
-    event_id = tell()
+    event_id = record_event()
     push()
     assert row(event_id).failed_at is None
     endpoint.respond = lambda _claims: 202
@@ -72,14 +72,14 @@ def test_an_error_that_does_not_blame_the_event_is_tried_again(tell, push, endpo
     assert row(event_id).delivered_at is not None
 
 
-def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(tell, push, endpoint, clock):
-    bad = tell("bad", "1")
-    tell("bad", "2")
-    tell("good", "3")
+def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(record_event, push, endpoint, clock):
+    bad = record_event("bad", "1")
+    record_event("bad", "2")
+    record_event("good", "3")
     endpoint.respond = lambda claims: 500 if claims["jti"] == bad else 202
     push()
-    tell("bad", "4")
-    tell("good", "5")
+    record_event("bad", "4")
+    record_event("good", "5")
     push()
     assert states(endpoint) == ["3", "5"]
     endpoint.respond = lambda _claims: 202
@@ -89,12 +89,12 @@ def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(t
 
 
 def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
-    work, tell, push, stream, clock, client_id
+    work, record_event, push, stream, clock, client_id
 ):
     with work():
         session().get_one(Client, client_id).events_endpoint_url = f"http://127.0.0.1:{free_port()}/"
     for number in range(5):
-        tell(str(number))
+        record_event(str(number))
     waits = []
     for _ in range(8):
         assert push() == 5
@@ -106,37 +106,37 @@ def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
     assert stream().failures == 8
 
 
-def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(tell, push, endpoint, stream):
+def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(record_event, push, endpoint, stream):
     endpoint.respond = lambda _claims: 500
     for number in range(10):
-        tell(str(number))
+        record_event(str(number))
     push()
     assert len(endpoint.requests) == 3
     assert stream().failures == 1
 
 
 def test_a_client_whose_endpoint_hangs_delays_no_one_else(
-    change_settings, work, tell, push, endpoint, other_endpoint, streaming, app
+    change_settings, work, record_event, push, endpoint, other_endpoint, streaming, app
 ):
     change_settings(fetch={"timeout": 1.5})
     released = threading.Event()
     endpoint.respond = lambda _claims: released.wait(20) and 202
-    tell()
+    record_event()
     hanging = threading.Thread(target=push, args=("prompt",))
     hanging.start()
     _until(lambda: endpoint.requests)
-    tell(client=streaming(other_endpoint.url))
+    record_event(client=streaming(other_endpoint.url))
     assert push("prompt") == 1, "the other client's, at once"
     assert len(other_endpoint.taken) == 1
     hanging.join()
     released.set()
-    tell(client=streaming(other_endpoint.url))
+    record_event(client=streaming(other_endpoint.url))
     assert push("prompt") == 1, "the one that hangs waits in its own lane"
 
 
-def test_two_workers_at_once_send_each_event_once(work, tell, endpoint):
+def test_two_workers_at_once_send_each_event_once(work, record_event, endpoint):
     for number in range(30):
-        tell(f"subject {number % 3}", str(number))
+        record_event(f"subject {number % 3}", str(number))
 
     def round_():
         return deliver.run_once(work, "prompt")
@@ -150,9 +150,9 @@ def test_two_workers_at_once_send_each_event_once(work, tell, endpoint):
 
 
 def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_ended(
-    work, tell, push, endpoint, clock, client_id
+    work, record_event, push, endpoint, clock, client_id
 ):
-    tell()
+    record_event()
     with work():
         assert deliver._lease("prompt") is not None
     assert push() == 0
@@ -160,8 +160,8 @@ def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_e
     assert push() == 1
 
 
-def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, tell, stream, clock):
-    tell()
+def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, record_event, stream, clock):
+    record_event()
     with work():
         late = deliver._lease("prompt")
     clock.move(timedelta(minutes=5))
@@ -172,18 +172,20 @@ def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, tel
     assert stream().leased_by == second.lease
 
 
-def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(work, tell, push, endpoint, client_id):
+def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(
+    work, record_event, push, endpoint, client_id
+):
     with work():
         registry.disable(client_id, by="cli")
-    tell()
+    record_event()
     assert push() == 0
     with work():
         registry.enable(client_id, by="cli")
     assert push() == 1
 
 
-def test_waiting_events_go_to_the_new_address(work, tell, push, endpoint, other_endpoint, client_id):
-    tell()
+def test_waiting_events_go_to_the_new_address(work, record_event, push, endpoint, other_endpoint, client_id):
+    record_event()
     with work():
         session().get_one(Client, client_id).events_endpoint_url = other_endpoint.url
     push()
@@ -191,37 +193,37 @@ def test_waiting_events_go_to_the_new_address(work, tell, push, endpoint, other_
 
 
 def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_address(
-    work, tell, push, endpoint, other_endpoint, client_id
+    work, record_event, push, endpoint, other_endpoint, client_id
 ):
     with work():
         event_streams.set_authorization(client_id, "Bearer very-secret", by="cli")
-    tell()
+    record_event()
     push()
     assert endpoint.requests[0]["headers"]["Authorization"] == "Bearer very-secret"
     with work():
         client = session().get_one(Client, client_id)
         assert "very-secret" not in client.events_authorization
         registry.apply(client, {"events_endpoint_url": other_endpoint.url}, by="cli")
-    tell()
+    record_event()
     push()
     assert "Authorization" not in other_endpoint.requests[0]["headers"]
 
 
-def test_an_address_that_is_not_public_gets_nothing(change_settings, tell, push, endpoint, stream):
+def test_an_address_that_is_not_public_gets_nothing(change_settings, record_event, push, endpoint, stream):
     change_settings(fetch={"allow_loopback": False})
-    tell()
+    record_event()
     push()
     assert endpoint.requests == []
     assert "not https" in stream().last_error
 
 
 def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
-    work, tell, push, endpoint, other_endpoint, streaming, stream, client_id
+    work, record_event, push, endpoint, other_endpoint, streaming, stream, client_id
 ):
     with work():
         session().get_one(Client, client_id).events_authorization = "sealed with a key that is gone"
-    tell()
-    tell(client=streaming(other_endpoint.url))
+    record_event()
+    record_event(client=streaming(other_endpoint.url))
     assert [push("prompt"), push("prompt"), push("prompt")] == [1, 1, 0]
     assert len(other_endpoint.taken) == 1
     assert endpoint.requests == []
@@ -229,8 +231,8 @@ def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
     assert stream().failures == 1
 
 
-def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work, tell, push, endpoint, row):
-    broken, good = tell("one"), tell("two", "good")
+def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work, record_event, push, endpoint, row):
+    broken, good = record_event("one"), record_event("two", "good")
     with work() as opened:
         opened.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
     push()
@@ -241,22 +243,22 @@ def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work,
 
 
 def test_an_endpoint_that_is_slow_waits_beside_those_that_are_away_until_it_is_prompt_again(
-    tell, push, endpoint, stream, monkeypatch
+    record_event, push, endpoint, stream, monkeypatch
 ):
     monkeypatch.setattr(deliver, "SLOW_SECONDS", 0.0)
-    tell("one", "1")
+    record_event("one", "1")
     push("prompt")
     assert stream().is_slow
-    tell("one", "2")
+    record_event("one", "2")
     assert push("prompt") == 0
     monkeypatch.undo()
     assert push("troubled") == 1
-    tell("one", "3")
+    record_event("one", "3")
     assert push("prompt") == 1
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_the_rules_are_those_for_addresses_of_partners(change_settings, tell, push, monkeypatch):
+def test_the_rules_are_those_for_addresses_of_partners(change_settings, record_event, push, monkeypatch):
     change_settings(fetch={"operator_private_hosts": ("gateway.internal",), "partner_private_hosts": ("own.internal",)})
     hosts = []
 
@@ -265,14 +267,14 @@ def test_the_rules_are_those_for_addresses_of_partners(change_settings, tell, pu
         raise ZeroDivisionError
 
     monkeypatch.setattr(fetch, "keep_open", keep_open)
-    tell()
+    record_event()
     with pytest.raises(ZeroDivisionError):
         push()
     assert hosts == [{"own.internal"}]
 
 
-def test_a_stream_is_left_where_it_is_when_the_worker_stops(work, tell, endpoint, stream):
-    tell()
+def test_a_stream_is_left_where_it_is_when_the_worker_stops(work, record_event, endpoint, stream):
+    record_event()
     deliver.run_once(work, "prompt", stopping=lambda: True)
     assert endpoint.requests == []
     assert stream().leased_until is None
@@ -287,19 +289,21 @@ def _until(condition):
         time.sleep(0.01)
 
 
-def test_events_go_over_one_connection_which_is_opened_again_where_the_server_has_closed_it(tell, push, endpoint):
+def test_events_go_over_one_connection_which_is_opened_again_where_the_server_has_closed_it(
+    record_event, push, endpoint
+):
     for number in range(10):
-        tell(str(number))
+        record_event(str(number))
     push()
     assert endpoint.connections == 1
     endpoint.closes = True
     for number in range(10):
-        tell(str(number))
+        record_event(str(number))
     push()
     assert len(endpoint.taken) == 20
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, streaming, tell, push, stream):
+def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, streaming, record_event, push, stream):
     change_settings(fetch={"timeout": 0.5})
 
     def drip(connection):
@@ -313,7 +317,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, str
         thread.start()
         client_id = streaming(f"http://127.0.0.1:{server.getsockname()[1]}/")
         began = time.monotonic()
-        tell(client=client_id)
+        record_event(client=client_id)
         push()
         thread.join(20)
     assert time.monotonic() - began < 10

@@ -1,4 +1,4 @@
-"""What a school decides is told to the client it concerns, and to nobody else."""
+"""A school's decision is sent as an event to the client that it is about, and to no other."""
 
 from datetime import timedelta
 

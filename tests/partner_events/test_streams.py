@@ -1,4 +1,4 @@
-"""Operators and developers see how far the delivery is, and have events delivered again."""
+"""Operators and developers see the state of the delivery, and can have events delivered again."""
 
 import threading
 from datetime import timedelta
@@ -15,13 +15,13 @@ from tests.factories import a_client
 from tests.partner_events.test_deliver import states
 
 
-def test_a_stream_says_what_waits_and_since_when_and_why(work, tell, push, endpoint, client_id, clock):
+def test_a_stream_says_what_waits_and_since_when_and_why(work, record_event, push, endpoint, client_id, clock):
     began = clock.now()
-    tell("one", "1")
+    record_event("one", "1")
     clock.move(timedelta(minutes=1))
     endpoint.respond = lambda _claims: 503
     push()
-    tell("two", "2")
+    record_event("two", "2")
     with work():
         stream = streams.of_client(client_id)
         assert (stream.waiting, stream.waiting_since, stream.refused) == (2, began, 0)
@@ -33,9 +33,9 @@ def test_a_stream_says_what_waits_and_since_when_and_why(work, tell, push, endpo
         assert streams.newest(client_id, only="delivered") == []
 
 
-def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, tell, push, endpoint, client_id):
+def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, record_event, push, endpoint, client_id):
     endpoint.respond = lambda _claims: (400, {"err": "invalid_request"})
-    jti = tell("one", "1")
+    jti = record_event("one", "1")
     push()
     endpoint.respond = lambda _claims: 202
     with work():
@@ -47,12 +47,12 @@ def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, tell, p
         assert (entry.client, entry.facts["count"]) == (client_id, 1)
 
 
-def test_all_events_since_a_moment_are_delivered_again_in_order(work, tell, push, endpoint, client_id, clock):
-    tell("one", "0")
+def test_all_events_since_a_moment_are_delivered_again_in_order(work, record_event, push, endpoint, client_id, clock):
+    record_event("one", "0")
     clock.move(timedelta(hours=1))
     since = clock.now()
     for number in range(1, 4):
-        tell("one", str(number))
+        record_event("one", str(number))
     push()
     endpoint.taken.clear()
     with work():
@@ -61,8 +61,8 @@ def test_all_events_since_a_moment_are_delivered_again_in_order(work, tell, push
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_events_of_another_client_are_not_replayed(work, tell, streaming, push, endpoint, client_id):
-    jti = tell(client=streaming(endpoint.url))
+def test_events_of_another_client_are_not_replayed(work, record_event, streaming, push, endpoint, client_id):
+    jti = record_event(client=streaming(endpoint.url))
     push()
 
     def replay():
@@ -74,8 +74,8 @@ def test_events_of_another_client_are_not_replayed(work, tell, streaming, push, 
     assert push() == 0
 
 
-def test_a_replay_while_a_round_is_under_way_is_not_lost(work, tell, push, endpoint, client_id, row):
-    jti, began, goes_on = tell(), threading.Event(), threading.Event()
+def test_a_replay_while_a_round_is_under_way_is_not_lost(work, record_event, push, endpoint, client_id, row):
+    jti, began, goes_on = record_event(), threading.Event(), threading.Event()
 
     def respond(_claims):
         began.set()
@@ -105,11 +105,11 @@ def test_a_client_without_events_has_no_stream(work):
         of_none()
 
 
-def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, tell, clock):
-    old = tell()
+def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, record_event, clock):
+    old = record_event()
     clock.move(timedelta(days=13))
     for _ in range(5):
-        tell()
+        record_event()
     bound = KeepNewest(PartnerEvent.number, 3, per=PartnerEvent.client_id)
     clock.move(timedelta(days=1, seconds=1))
     cleaning.clean(work, retention.RETENTION)

@@ -1,4 +1,4 @@
-"""A manifest for tests to spoil, and the documented example for a client with a secret."""
+"""A valid manifest, which tests change, and the documented example for a client with a secret."""
 
 from typing import Any
 

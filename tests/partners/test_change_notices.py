@@ -1,4 +1,4 @@
-"""A partner's contact and people hear of each change of a secret, a key or an address, also of those that we make."""
+"""A partner's contact and developers are told of each change of a secret, a key or an address, also by our staff."""
 
 from datetime import timedelta
 

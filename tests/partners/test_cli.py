@@ -22,7 +22,7 @@ def example(scratch):
 
 @pytest.fixture
 def idp(app):
-    """`idp("clients", "list")` runs the command and gives its result."""
+    """`idp("clients", "list")` runs the command; returns its result."""
 
     def run(group, *arguments):
         return CliRunner().invoke({"partners": partners, "clients": clients}[group], arguments, obj=lambda: app)
@@ -32,7 +32,7 @@ def idp(app):
 
 @pytest.fixture
 def registered(idp, example):
-    """The example is registered; its client_id and secret."""
+    """Register the example; returns its client_id and secret."""
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
     result = idp("clients", "register", example, "--json")
     assert result.exit_code == 0, result.output

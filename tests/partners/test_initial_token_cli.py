@@ -13,7 +13,7 @@ from tests import factories
 
 @pytest.fixture
 def idp(app):
-    """`idp("list")` runs the command and gives its result."""
+    """`idp("list")` runs the command; returns its result."""
 
     def run(*arguments):
         return CliRunner().invoke(clients, ["initial-token", *arguments], obj=lambda: app)

@@ -1,4 +1,4 @@
-"""Which initial access tokens register a client, up to the second they end."""
+"""Which initial access tokens can register a client, until the second at which they expire."""
 
 from datetime import timedelta
 
@@ -14,46 +14,46 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def token(work, clock):
-    """Its id and secret; good for two clients and a day."""
+    """The id and the secret of an initial access token for two clients, valid for a day."""
     with work():
         allowed = {"scopes": {"required": ["openid"]}, "most": 2}
         row, secret = initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=DAY, by="cli")
         return row.id, secret
 
 
-def stands(work, token):
-    """What is said of the token, whether it is taken, and whether one more client is."""
+def token_state(work, token):
+    """The state that is shown of the token, whether it is accepted, and whether it can register one more client."""
     with work() as database:
         state = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
         return state, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
 
 
 def test_it_registers_as_many_clients_as_it_says(work, token):
-    assert stands(work, token) == ("usable", True, True)
-    assert stands(work, token) == ("usable", True, True)
-    assert stands(work, token) == ("used up", False, False)
+    assert token_state(work, token) == ("usable", True, True)
+    assert token_state(work, token) == ("usable", True, True)
+    assert token_state(work, token) == ("used up", False, False)
 
 
 def test_it_ends_at_its_time_and_not_a_second_before(work, token, clock):
     clock.move(DAY - timedelta(seconds=1))
-    assert stands(work, token) == ("usable", True, True)
+    assert token_state(work, token) == ("usable", True, True)
     clock.move(timedelta(seconds=1))
-    assert stands(work, token) == ("expired", False, False)
+    assert token_state(work, token) == ("expired", False, False)
 
 
 def test_it_ends_when_it_is_revoked(work, token):
     with work():
         initial_tokens.revoke(token[0], by="cli")
-    assert stands(work, token) == ("revoked", False, False)
+    assert token_state(work, token) == ("revoked", False, False)
 
 
 def test_it_rests_while_its_partner_is_disabled(work, token):
     with work():
         registry.switch_partner("Assembly", on=False)
-    assert stands(work, token) == ("partner disabled", False, False)
+    assert token_state(work, token) == ("partner disabled", False, False)
     with work():
         registry.switch_partner("Assembly", on=True)
-    assert stands(work, token) == ("usable", True, True)
+    assert token_state(work, token) == ("usable", True, True)
 
 
 def test_a_registration_is_held_to_what_the_operator_said(work, token):

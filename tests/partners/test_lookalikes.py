@@ -1,7 +1,6 @@
-"""Names that look like one another, and whose they are."""
+"""Names that look like the name of another partner or client."""
 
 # ruff: noqa: RUF001  letters of other scripts are what this is about
-
 import pytest
 
 from idp.partners import lookalikes

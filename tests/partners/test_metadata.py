@@ -1,4 +1,4 @@
-"""What a client says about itself (RFC 7591, OpenID Connect Registration), right and wrong."""
+"""Client metadata (RFC 7591, OpenID Connect Registration), valid and invalid."""
 
 import json
 from typing import Any

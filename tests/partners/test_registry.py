@@ -1,4 +1,4 @@
-"""Who our clients are, as requests see them and as operators change them."""
+"""The registry of clients, as requests read it and as operators change it."""
 
 from datetime import timedelta
 

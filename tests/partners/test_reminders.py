@@ -1,4 +1,4 @@
-"""Partners hear, once, that a former secret or an initial access token expires soon."""
+"""Partners are told once that a former secret or an initial access token expires soon."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
 def sent(work, outbox, name):
-    """The reminders there are after those that are due were sent."""
+    """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all(name)
 

@@ -1,4 +1,4 @@
-"""Several hosts, one sector: the document says which."""
+"""Several hosts in one sector, as the document at `sector_identifier_uri` lists them."""
 
 import http.server
 import json

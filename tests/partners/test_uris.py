@@ -109,7 +109,7 @@ def test_after_signing_out_an_app_of_the_persons_own_can_be_reached():
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1/out", "http://127.0.0.1:8000/out", "http://[::1]/out"])
 def test_after_signing_out_an_app_on_the_persons_own_machine_can_be_reached(uri):
-    """As it is after signing in (RFC 8252 §7.3)."""
+    """As for redirect URIs, a loopback address may be http (RFC 8252 §7.3)."""
     production = {"local": False}
     assert uris.after_logout(uri, **APP | production)
     for kind in (WEB, APP | {"profile": "fapi2"}):

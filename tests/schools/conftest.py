@@ -40,8 +40,8 @@ def sample() -> list[Row]:
 
 
 @pytest.fixture
-def take(work, tmp_path) -> Callable[..., Summary]:
-    """`take(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
+def import_register(work, tmp_path) -> Callable[..., Summary]:
+    """`import_register(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
 
     def one(content: list[Row] | bytes | None = None, *, links=None, name="edubasealldata.csv", **options) -> Summary:
         path = SAMPLE if content is None else tmp_path / name
@@ -58,9 +58,9 @@ def take(work, tmp_path) -> Callable[..., Summary]:
 
 
 @pytest.fixture
-def register(take, clock) -> Summary:
+def register(import_register, clock) -> Summary:
     """The sample register and its links, imported."""
-    return take(links=SAMPLE_LINKS)
+    return import_register(links=SAMPLE_LINKS)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def site(change_settings):
 def fetched(app, site, clock):
     """The newest register, as (address, schools in it, whether links came with it)."""
 
-    def take():
+    def import_register():
         with (
             app.app_context(),
             download.newest() as downloaded,
@@ -66,7 +66,7 @@ def fetched(app, site, clock):
         ):
             return downloaded.address, sources.schools.size, sources.links is not None
 
-    return take
+    return import_register
 
 
 def test_todays_file_is_taken_with_its_links(site, fetched):

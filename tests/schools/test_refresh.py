@@ -54,11 +54,11 @@ def test_the_first_import_adds_every_school_and_records_no_change(register, work
         assert (noted.rows, noted.added, noted.details["links"]) == (300, 300, 17)
 
 
-def test_importing_the_same_file_again_writes_only_the_import_itself(register, take, work):
+def test_importing_the_same_file_again_writes_only_the_import_itself(register, import_register, work):
     with work() as database:
         before = everything(database)
 
-    again = take(links=SAMPLE_LINKS)
+    again = import_register(links=SAMPLE_LINKS)
 
     with work() as database:
         assert everything(database) == before
@@ -66,13 +66,13 @@ def test_importing_the_same_file_again_writes_only_the_import_itself(register, t
     assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
 
 
-def test_importing_the_same_file_again_takes_few_statements(register, take, app):
+def test_importing_the_same_file_again_takes_few_statements(register, import_register, app):
     statements = []
     with app.app_context():
         engine = db.engine
     event.listen(engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
     try:
-        take()
+        import_register()
     finally:
         event.remove(engine, "before_cursor_execute", listener)
 
@@ -80,26 +80,28 @@ def test_importing_the_same_file_again_takes_few_statements(register, take, app)
     assert not [statement for statement in statements if "schools" in statement and not statement.startswith("SELECT")]
 
 
-def test_the_same_schools_in_another_order_change_nothing(register, take, sample, changes):
+def test_the_same_schools_in_another_order_change_nothing(register, import_register, sample, changes):
     header = list(reversed([label for label in sample[0] if label != "RSCRegion (name)"]))
 
-    again = take(csv_of(sample, encoding="utf-8-sig", header=header))
+    again = import_register(csv_of(sample, encoding="utf-8-sig", header=header))
 
     assert (again.added, again.changed, again.left) == (0, 0, 0)
     assert changes() == []
 
 
-def test_a_school_new_in_the_register_is_added_and_recorded(register, take, sample, row_of, changes):
-    summary = take([*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}])
+def test_a_school_new_in_the_register_is_added_and_recorded(register, import_register, sample, row_of, changes):
+    summary = import_register(
+        [*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}]
+    )
 
     assert summary.added == 1
     assert changes() == [("900999", "added", {})]
 
 
-def test_a_change_says_what_was_and_what_is(register, take, sample, row_of, changes, work):
+def test_a_change_says_what_was_and_what_is(register, import_register, sample, row_of, changes, work):
     row_of(WILLOW_BANK).update(EstablishmentName="Weeping Willow Academy", CloseDate="31-08-2026")
 
-    summary = take(sample)
+    summary = import_register(sample)
 
     assert summary.changed == 1
     assert changes() == [
@@ -113,52 +115,54 @@ def test_a_change_says_what_was_and_what_is(register, take, sample, row_of, chan
         assert school(WILLOW_BANK).name_key == "weeping willow academy"
 
 
-def test_a_changed_name_is_found_and_the_old_one_is_not(register, take, sample, row_of, work):
+def test_a_changed_name_is_found_and_the_old_one_is_not(register, import_register, sample, row_of, work):
     row_of(WILLOW_BANK).update(EstablishmentName="Weepingxyz Academy")
 
-    take(sample)
+    import_register(sample)
 
     with work():
         assert [result.school.register_id for result in search.find("weepingxyz").results] == [WILLOW_BANK]
         assert WILLOW_BANK not in [result.school.register_id for result in search.find("willow bank primary").results]
 
 
-def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(register, take, sample, row_of, changes, work):
+def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(
+    register, import_register, sample, row_of, changes, work
+):
     row_of(WILLOW_BANK).update({"HeadLastName": "Newcomer", "LastChangedDate": "01-05-2024"})
 
-    assert take(sample).changed == 0
+    assert import_register(sample).changed == 0
     assert changes() == []
     with work():
         assert "Newcomer" in school(WILLOW_BANK).head_teacher
 
 
-def test_closing_and_reopening_are_recorded_as_such(register, take, sample, row_of, changes):
+def test_closing_and_reopening_are_recorded_as_such(register, import_register, sample, row_of, changes):
     closed = {"EstablishmentStatus (code)": "2", "EstablishmentStatus (name)": "Closed", "CloseDate": "28-02-2026"}
     opened = {name: row_of(WILLOW_BANK)[name] for name in closed}
 
     row_of(WILLOW_BANK).update(closed)
-    summary = take(sample)
+    summary = import_register(sample)
     assert (summary.closed, summary.changed) == (1, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "closed")]
 
     row_of(WILLOW_BANK).update(opened)
-    summary = take(sample)
+    summary = import_register(sample)
     assert (summary.reopened, summary.changed) == (1, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "reopened")]
 
 
-def test_a_proposal_to_close_is_not_a_closure(register, take, sample, row_of, work):
+def test_a_proposal_to_close_is_not_a_closure(register, import_register, sample, row_of, work):
     row_of(WILLOW_BANK).update({"EstablishmentStatus (code)": "3", "CloseDate": "31-08-2030"})
 
-    assert take(sample).closed == 0
+    assert import_register(sample).closed == 0
     with work():
         assert school(WILLOW_BANK).is_open
 
 
 def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
-    register, take, sample, row_of, changes, work
+    register, import_register, sample, row_of, changes, work
 ):
-    summary = take([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
+    summary = import_register([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
 
     assert summary.left == 1
     assert changes() == [(WILLOW_BANK, "left", {})]
@@ -168,13 +172,15 @@ def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
         assert not school(WILLOW_BANK).is_open
 
 
-def test_a_school_that_left_the_register_stays_marked_until_it_returns(register, take, sample, changes, work):
+def test_a_school_that_left_the_register_stays_marked_until_it_returns(
+    register, import_register, sample, changes, work
+):
     without = [row for row in sample if row["URN"] != WILLOW_BANK]
-    take(without)
-    assert take(without).left == 0
+    import_register(without)
+    assert import_register(without).left == 0
     assert changes() == []
 
-    summary = take(sample)
+    summary = import_register(sample)
 
     assert (summary.returned, summary.added, summary.changed) == (1, 0, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "returned")]
@@ -182,45 +188,47 @@ def test_a_school_that_left_the_register_stays_marked_until_it_returns(register,
         assert school(WILLOW_BANK).left_register_on is None
 
 
-def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accepted(register, take, sample, work):
+def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accepted(
+    register, import_register, sample, work
+):
     half = [row | {"LastChangedDate": "30-04-2024"} for row in sample[:150]]
 
     with refused(r"lacks \d+ of our \d+ open schools.*--accept-shrink"):
-        take(half)
+        import_register(half)
     with work() as database:
         assert database.scalar(select(func.count()).where(School.left_register_on.isnot(None))) == 0
 
-    assert take(half, accept_shrink=True).left == 150
+    assert import_register(half, accept_shrink=True).left == 150
 
 
-def test_a_refusal_half_way_changes_nothing(register, take, sample, row_of, work):
+def test_a_refusal_half_way_changes_nothing(register, import_register, sample, row_of, work):
     with work() as database:
         before = everything(database)
     row_of(WILLOW_BANK)["EstablishmentName"] = "Changed Before The Fault"
     sample[-1]["URN"] = "rubbish"
 
     with refused("Line 301"):
-        take(sample)
+        import_register(sample)
 
     with work() as database:
         assert everything(database) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 
-def test_a_file_with_only_a_header_is_refused(register, take, sample):
+def test_a_file_with_only_a_header_is_refused(register, import_register, sample):
     with refused("a heading and no schools"):
-        take(csv_of(sample).split(b"\r\n")[0] + b"\r\n")
+        import_register(csv_of(sample).split(b"\r\n")[0] + b"\r\n")
 
 
-def test_a_file_with_an_older_date_in_its_name_is_refused(register, take, sample):
-    take(sample, name="edubasealldata20260301.csv")
+def test_a_file_with_an_older_date_in_its_name_is_refused(register, import_register, sample):
+    import_register(sample, name="edubasealldata20260301.csv")
 
     with refused("of 28 February 2026, older than the one imported last, of 1 March 2026"):
-        take(sample, name="edubasealldata20260228.csv")
-    take(sample, name="edubasealldata20260301.csv")
+        import_register(sample, name="edubasealldata20260228.csv")
+    import_register(sample, name="edubasealldata20260301.csv")
 
 
-def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, take, sample, work):
+def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, import_register, sample, work):
     with work() as database:
         newest = database.scalars(select(RegisterImport)).one()
         assert newest.dated == newest.newest_change_on
@@ -228,22 +236,22 @@ def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, take, sa
         row["LastChangedDate"] = "01-01-2020"
 
     with refused("of 1 January 2020, older"):
-        take(sample)
+        import_register(sample)
 
 
-def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, take, sample):
-    take(sample, name="edubasealldata20260301.csv")
+def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, import_register, sample):
+    import_register(sample, name="edubasealldata20260301.csv")
 
-    take(sample)
+    import_register(sample)
 
 
-def test_a_dry_run_reports_changes_and_makes_none(register, take, sample, row_of, work):
+def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sample, row_of, work):
     with work() as database:
         before = everything(database), database.scalar(select(func.count()).select_from(Entry))
     row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
     gone = [row for row in sample if row["URN"] != BIRCH_GREEN]
 
-    summary = take([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
+    summary = import_register([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
 
     assert (summary.added, summary.changed, summary.left, summary.dry_run) == (1, 1, 1, True)
     with work() as database:
@@ -251,19 +259,19 @@ def test_a_dry_run_reports_changes_and_makes_none(register, take, sample, row_of
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 
-def test_irregular_values_are_counted_and_listed(take, sample, row_of):
+def test_irregular_values_are_counted_and_listed(import_register, sample, row_of):
     row_of(WILLOW_BANK).update({"OpenDate": "never", "TypeOfEstablishment (code)": "99"})
 
-    summary = take(sample)
+    summary = import_register(sample)
 
     assert (summary.unknown_codes, summary.repairs) == (1, 1)
     assert sorted(oddity.label for oddity in summary.oddities) == ["OpenDate", "TypeOfEstablishment (code)"]
 
 
-def test_progress_is_reported(take):
+def test_progress_is_reported(import_register):
     seen = []
 
-    take(progress=lambda rows, share: seen.append((rows, share)))
+    import_register(progress=lambda rows, share: seen.append((rows, share)))
 
     assert seen[-1] == (300, 1.0)
 
@@ -275,14 +283,14 @@ def test_an_import_is_in_the_audit_log(register, work):
     assert (entry.actor, entry.facts["rows"]) == ("cli", 300)
 
 
-def test_words_are_counted_and_deleted_with_their_last_school(register, take, sample, row_of, work):
+def test_words_are_counted_and_deleted_with_their_last_school(register, import_register, sample, row_of, work):
     row_of(WILLOW_BANK)["EstablishmentName"] = "Zyzzyva Primary School"
-    take(sample)
+    import_register(sample)
     with work() as database:
         assert database.scalars(select(SearchWord).where(SearchWord.word == "zyzzyva")).one().schools == 1
 
     row_of(WILLOW_BANK)["EstablishmentName"] = "Willow Bank Primary School"
-    take(sample)
+    import_register(sample)
     with work() as database:
         assert database.scalar(select(SearchWord).where(SearchWord.word == "zyzzyva")) is None
         orphans = text("SELECT count(*) FROM word_trigrams WHERE word_id NOT IN (SELECT id FROM search_words)")
@@ -293,7 +301,9 @@ def test_words_are_counted_and_deleted_with_their_last_school(register, take, sa
         assert set(index.load().values()) == set(its_words)
 
 
-def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_while_empty(register, take, work):
+def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_while_empty(
+    register, import_register, work
+):
     with work():
         if session().get_bind().dialect.name != "postgresql":
             pytest.skip("only PostgreSQL plans with statistics")
@@ -301,7 +311,7 @@ def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_wh
             session().execute(delete(table))
     with work():  # what autovacuum does during an import, when pages are full of rows that it cannot see
         session().execute(text("ANALYZE schools, search_words, school_words, word_trigrams"))
-    take(links=SAMPLE_LINKS)
+    import_register(links=SAMPLE_LINKS)
     with work():
         counted = session().execute(text("SELECT reltuples FROM pg_class WHERE relname = 'schools'")).scalar_one()
         assert counted == session().scalar(select(func.count()).select_from(School))
@@ -322,21 +332,21 @@ def test_links_are_stored_once_for_both_directions(register, work):
     }  # fmt: skip
 
 
-def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(register, take, work):
+def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(register, import_register, work):
     fewer = [link for link in rows_of(SAMPLE_LINKS) if BIRCH_GREEN not in link.values()]
 
-    assert take().links is None
-    assert take(links=fewer).links == register.links - 1
+    assert import_register().links is None
+    assert import_register(links=fewer).links == register.links - 1
     with work() as database:
         assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
 
 
 def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(at_once):
-    def take():
+    def import_register():
         with files.open_sources(SAMPLE, SAMPLE_LINKS) as sources:
             return refresh.run(sources)
 
-    outcomes = at_once(2, take)
+    outcomes = at_once(2, import_register)
 
     assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
 

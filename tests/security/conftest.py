@@ -1,4 +1,4 @@
-"""What tests of known vulnerabilities stand on."""
+"""Fixtures of the tests of known vulnerabilities."""
 
 from tests.oidc.world import world
 

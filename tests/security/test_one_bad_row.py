@@ -27,11 +27,11 @@ from idp.schools.models import School
 from idp.signin import factor_recovery
 from tests.audit.conftest import tamper
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
-from tests.schools.conftest import sample, take
+from tests.schools.conftest import import_register, sample
 from tests.signin.apps import an_app
 from tests.test_worker import a_proof, a_registration
 
-__all__ = ["sample", "take", "tamper"]
+__all__ = ["import_register", "sample", "tamper"]
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ class TestAuditChain:
 
 
 class TestRegister:
-    def test_a_line_that_no_school_can_be_made_of_keeps_no_other(self, take, sample, monkeypatch, work):
+    def test_a_line_that_no_school_can_be_made_of_keeps_no_other(self, import_register, sample, monkeypatch, work):
         made = gias.school
 
         def fails(line):
@@ -116,15 +116,15 @@ class TestRegister:
             return made(line)
 
         monkeypatch.setattr(gias, "school", fails)
-        first = take(sample)
+        first = import_register(sample)
         assert (first.rows, first.added) == (300, 299)
         assert [(odd.kind, odd.urn) for odd in first.oddities if odd.kind == "left_out"] == [("left_out", "900001")]
         monkeypatch.setattr(gias, "school", made)
-        assert take(sample).added == 1
+        assert import_register(sample).added == 1
         monkeypatch.setattr(gias, "school", fails)
         for row in sample:
             row["EstablishmentName"] += " II"
-        second = take(sample)
+        second = import_register(sample)
         assert (second.changed, second.left) == (299, 0)
         with work() as session:
             names = session.scalars(select(School.name).where(School.name.not_like("% II"))).all()
@@ -226,12 +226,12 @@ class TestNotices:
 
 class TestJobs:
     def test_a_job_whose_row_is_wrong_keeps_no_other(self, work, todo, monkeypatch, caplog):
-        take, done = lease.take, []
+        import_register, done = lease.take, []
 
         def wrong(name, **options):
             if name == worker.JOBS[0].name:
                 raise ValueError("its row is wrong")
-            return take(name, **options)
+            return import_register(name, **options)
 
         monkeypatch.setattr(lease, "take", wrong)
         monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))

@@ -20,7 +20,7 @@ NETWORK, ELSEWHERE = "192.0.2.{}", "198.51.100.{}"
 
 
 @pytest.fixture(autouse=True)
-def few_names(change_settings):
+def low_limits(change_settings):
     """Twenty names for a network in an hour; two while many fail over all networks, which is at forty."""
     change_settings(throttle={"factor": 1, "network_names": 20, "widespread_names": 40})
 

@@ -13,7 +13,7 @@ from tests.oidc.support import authorised, follow, page, press, query_of, sent, 
 from tests.oidc.world import world  # noqa: F401  a fixture
 from tests.signin.apps import an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 SET_UP = "/manage/security/second-step"
 
 

@@ -27,7 +27,7 @@ def office(web):
 
 
 @pytest.fixture
-def begun(office, work):
+def registration_id(office, work):
     """A registration whose mail has just been sent; its id."""
     with work():
         a_school(id=SCHOOL, dfe_number="3124567")
@@ -38,11 +38,11 @@ def begun(office, work):
 
 
 @pytest.fixture
-def verified(office, begun, outbox):
+def verified(office, registration_id, outbox):
     """The same, the address verified in this browser."""
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
-    return begun
+    return registration_id
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def counts(work):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_before_verifying_every_page_is_the_one_that_waits(office, begun, page):
-    assert office.opens(f"/register/{begun}{page}").title == "Check your e-mail"
+def test_before_verifying_every_page_is_the_one_that_waits(office, registration_id, page):
+    assert office.opens(f"/register/{registration_id}{page}").title == "Check your e-mail"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -79,8 +79,8 @@ def test_after_signing_up_every_page_says_so(office, completed, page):
     assert office.opens(f"/register/{completed}{page}").title == "Your school is registered"
 
 
-def test_signing_up_before_verifying_makes_nothing(office, begun, work):
-    response = posts(office, f"/register/{begun}/sign-up", **JO)
+def test_signing_up_before_verifying_makes_nothing(office, registration_id, work):
+    response = posts(office, f"/register/{registration_id}/sign-up", **JO)
 
     assert "Check your e-mail" in response.text
     assert counts(work) == (0, 0)
@@ -125,7 +125,7 @@ def test_the_second_form_cannot_smuggle_in_another_address(office, verified, wor
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
-@pytest.mark.parametrize("state", ["begun", "verified", "completed"])
+@pytest.mark.parametrize("state", ["registration_id", "verified", "completed"])
 def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, new_browser, work):
     known, before = request.getfixturevalue(state), counts(work)
     stranger = Visitor(new_browser())
@@ -137,7 +137,7 @@ def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request
     assert counts(work) == before
 
 
-def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, outbox, new_browser):
+def test_the_browser_that_only_verified_never_becomes_signed_in(office, registration_id, outbox, new_browser):
     phone = Visitor(new_browser())
     phone.opens(outbox.last("verify_email").links[0])
     phone.presses("verify")
@@ -146,8 +146,8 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, o
     assert phone.presses("sign-up").value("estab-id") == "3124567"
     assert phone.opens("/register/next-steps").path.startswith("/sign-in")
     assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
-    assert "new-password" not in office.opens(f"/register/{begun}/done").response.text
-    assert posts(office, f"/register/{begun}/new-password").status_code == 410
+    assert "new-password" not in office.opens(f"/register/{registration_id}/done").response.text
+    assert posts(office, f"/register/{registration_id}/new-password").status_code == 410
 
 
 @pytest.mark.parametrize("action", POSTS)
@@ -192,7 +192,7 @@ class TestPasswordReset:
             return person.id, person.username, person.password_hash
 
     @pytest.fixture
-    def proven(self, jo, account, outbox):
+    def after_code(self, jo, account, outbox):
         jo.sends("/reset", username=account[1])
         jo.sends("/reset/code", code=outbox.last("reset_code").code)
         return jo
@@ -218,30 +218,32 @@ class TestPasswordReset:
         assert self.is_unchanged(work, account)
 
     @pytest.mark.parametrize("step", ["", *STEPS])
-    def test_an_empty_form_stays_where_it_is(self, proven, account, work, step):
+    def test_an_empty_form_stays_where_it_is(self, after_code, account, work, step):
         if step == "/reset/code":
-            proven.sends("/reset", username=account[1])
-        proven.sends(step or "/reset")
+            after_code.sends("/reset", username=account[1])
+        after_code.sends(step or "/reset")
 
-        assert proven.response.status_code == 422
+        assert after_code.response.status_code == 422
         assert self.is_unchanged(work, account)
 
-    def test_the_code_typed_twice_leads_to_the_password(self, proven, outbox):
-        proven.opens("/reset/password")
+    def test_the_code_typed_twice_leads_to_the_password(self, after_code, outbox):
+        after_code.opens("/reset/password")
 
-        assert proven.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
-        assert proven.opens("/reset/code").location == "/reset/password"
+        assert after_code.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
+        assert after_code.opens("/reset/code").location == "/reset/password"
 
-    def test_once_it_is_done_every_step_leads_to_signing_in(self, proven, account, work):
-        proven.sends("/reset/password", password=NEW)
+    def test_once_it_is_done_every_step_leads_to_signing_in(self, after_code, account, work):
+        after_code.sends("/reset/password", password=NEW)
         for path in self.STEPS:
-            assert proven.opens(path).location == "/sign-in"
-        proven.opens("/reset")
-        assert proven.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
-        proven.signs_in(account[1], NEW)
-        assert proven.cookie("session")
+            assert after_code.opens(path).location == "/sign-in"
+        after_code.opens("/reset")
+        assert (
+            after_code.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
+        )
+        after_code.signs_in(account[1], NEW)
+        assert after_code.cookie("session")
 
-    def test_another_browser_begins_at_the_beginning(self, proven, account, new_browser, work, outbox):
+    def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, work, outbox):
         stranger = Person(new_browser())
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/password", password=NEW).location == "/reset"
@@ -257,14 +259,14 @@ class TestPasswordReset:
 
         assert thief.get("/reset/password").location == "/reset"
 
-    def test_after_its_time_it_begins_again(self, proven, account, work, clock):
-        proven.opens("/reset/password")
+    def test_after_its_time_it_begins_again(self, after_code, account, work, clock):
+        after_code.opens("/reset/password")
         clock.move(timedelta(minutes=15))
 
-        assert proven.sends_again("/reset/password", password=NEW).location == "/reset"
-        assert "took too long" in " ".join(proven.opens("/reset").text.split())
+        assert after_code.sends_again("/reset/password", password=NEW).location == "/reset"
+        assert "took too long" in " ".join(after_code.opens("/reset").text.split())
         assert self.is_unchanged(work, account)
 
-    def test_without_a_token_of_this_browser_nothing_happens(self, proven, account, work):
-        assert proven.web.post("/reset/password", data={"password": NEW}).status_code == 400
+    def test_without_a_token_of_this_browser_nothing_happens(self, after_code, account, work):
+        assert after_code.web.post("/reset/password", data={"password": NEW}).status_code == 400
         assert self.is_unchanged(work, account)

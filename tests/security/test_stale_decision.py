@@ -23,7 +23,15 @@ from idp.signin import devices, mobile
 from idp.signin.models import KnownDevice
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
-from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
+from tests.onboarding.registrations import (
+    OTHERS,
+    OURS,
+    a_registration,
+    complete,
+    details,
+    generated_password,
+    verify_address,
+)
 
 VICTIM = "head@victim.example"
 
@@ -36,7 +44,7 @@ def change_in_database(row, **values):
     connection().execute(update(table).where(key == getattr(row, key.name)).values(**values))
 
 
-def one_of(verbs):
+def call_next_of(verbs):
     """A function that calls the next of these each time."""
 
     def act():
@@ -68,7 +76,7 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         registration = signup.find_in_browser(registration_id, OURS)
         assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
         with pytest.raises(signup.NotVerifiedYet):
-            signup.complete(registration, details(email=VICTIM), made(), browser=OURS)
+            signup.complete(registration, details(email=VICTIM), generated_password(), browser=OURS)
 
 
 def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
@@ -85,29 +93,29 @@ def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work
 def test_only_the_address_that_was_verified_gets_an_account(work, changed):
     with work():
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         typed = details(email=changed.get("email", registration.email))
         change_in_database(registration, **changed)
         with pytest.raises(signup.NotVerifiedYet):
-            signup.complete(registration, typed, made(), browser=OURS)
+            signup.complete(registration, typed, generated_password(), browser=OURS)
 
 
 def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
     with work():
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         change_in_database(registration, continues_in=OTHERS)
         with pytest.raises(signup.ContinuesElsewhere):
-            signup.complete(registration, details(), made(), browser=OURS)
+            signup.complete(registration, details(), generated_password(), browser=OURS)
 
 
 def test_without_a_browser_nothing_is_completed(work):
     with work():
         registration = a_registration()
-        proved(registration)
+        verify_address(registration)
         change_in_database(registration, continues_in=None)
         with pytest.raises(signup.ContinuesElsewhere):
-            signup.complete(registration, details(), made(), browser=None)
+            signup.complete(registration, details(), generated_password(), browser=None)
 
 
 @pytest.mark.parametrize("verb", ["correct", "change_address", "stop", "resend"])
@@ -149,7 +157,9 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
         faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
         with pytest.raises(signup.NotVerifiedYet), work():
-            signup.complete(signup.find_in_browser(registration_id, OURS), details(email=VICTIM), made(), browser=OURS)
+            signup.complete(
+                signup.find_in_browser(registration_id, OURS), details(email=VICTIM), generated_password(), browser=OURS
+            )
 
 
 def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, outbox, clock):
@@ -165,9 +175,14 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
             lambda: verify.resend(signup.find_in_browser(registration_id, OURS)),  # noqa: B023
             lambda: verify.send_another(link),  # noqa: B023
             lambda: verify.stop(link),  # noqa: B023
-            lambda: signup.complete(signup.find_in_browser(registration_id, OURS), details(), made(), browser=OURS),  # noqa: B023
+            lambda: signup.complete(
+                signup.find_in_browser(registration_id, OURS),  # noqa: B023
+                details(),
+                generated_password(),
+                browser=OURS,
+            ),
         ]
-        outcomes = at_once(len(todo), one_of(todo))
+        outcomes = at_once(len(todo), call_next_of(todo))
 
         unexpected = [
             outcome for outcome in outcomes if isinstance(outcome, Exception) and not hasattr(outcome, "code")
@@ -209,7 +224,7 @@ def owned(work, clock):
     """A registration that made an owner, whose password may be replaced in `OURS`; its id."""
     with work():
         registration = a_registration()
-        completed(registration)
+        complete(registration)
         clock.move(timedelta(minutes=1))
         return registration.id
 
@@ -219,7 +234,7 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, cloc
         registration = signup.find_in_browser(owned, OURS)
         change_in_database(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
-            lambda: first_credentials.replace(registration, OURS, made()),
+            lambda: first_credentials.replace(registration, OURS, generated_password()),
             lambda: first_credentials.set_own(registration, OURS, "h"),
         ):  # fmt: skip
             with pytest.raises(first_credentials.TooLateToCollect):
@@ -231,7 +246,7 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
 
     def act():
         verb, registration = both.pop(), signup.find_in_browser(owned, OURS)
-        getattr(first_credentials, verb)(registration, OURS, made() if verb == "replace" else "own")
+        getattr(first_credentials, verb)(registration, OURS, generated_password() if verb == "replace" else "own")
 
     outcomes = at_once(4, act)
 
@@ -345,7 +360,7 @@ def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, at_once, 
         estab_id = review.open_for(an_administrator(an_estab(state="unverified")).memberships[0].estab).estab.estab_id
     both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
 
-    outcomes = at_once(2, one_of(both))
+    outcomes = at_once(2, call_next_of(both))
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1, outcomes
     assert len(outbox.all("school_verified")) + len(outbox.all("school_rejected")) == 1
@@ -356,7 +371,7 @@ def join_request_and_owner(work, clock):
     """A request to join a verified school: its id and its owner's."""
     with work() as database:
         owner = an_administrator(email="owner@oakhill.example")
-        completed(a_registration(owner.memberships[0].estab.school, email="sam@oakhill.example"))
+        complete(a_registration(owner.memberships[0].estab.school, email="sam@oakhill.example"))
         return database.query(JoinRequest).one().id, owner.id
 
 
@@ -401,13 +416,15 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
         both = []
         for browser in (OURS, OTHERS):
             begun = signup.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
-            proved(begun, browser)
+            verify_address(begun, browser)
             both.append((begun.id, browser))
 
     def press():
         known, browser = both.pop()
         registration = signup.find_in_browser(known, browser)
-        return signup.complete(registration, details(email="sam@oakhill.example"), made(), browser=browser)
+        return signup.complete(
+            registration, details(email="sam@oakhill.example"), generated_password(), browser=browser
+        )
 
     assert at_once(2, press) == ["joining", "joining"]
     assert len(outbox.all("join_request")) == 1

@@ -39,7 +39,7 @@ def todo(app, settings):
 
 
 @pytest.fixture
-def few(monkeypatch):
+def low_limits(monkeypatch):
     """The bounds of the protocol's rows, small enough to reach."""
     monkeypatch.setattr(bounds, "MAX_OF_A_NETWORK", 5)
     monkeypatch.setattr(bounds, "MAX_OF_A_CLIENT", 8)
@@ -97,7 +97,7 @@ class TestRequests:
         web.get(link)
         assert rows(world.work, AuthorizationRequest) <= 1
 
-    def test_an_address_has_so_many_and_the_oldest_go(self, new_browser, world, few, clock):
+    def test_an_address_has_so_many_and_the_oldest_go(self, new_browser, world, low_limits, clock):
         browsers = [new_browser() for _ in range(8)]
         places = []
         for browser in browsers:
@@ -110,22 +110,22 @@ class TestRequests:
         assert browsers[-1].get(places[-1]).status_code == 303
         assert other.get(elsewhere).status_code == 303
 
-    def test_answered_ones_count_too(self, web, world, few):
+    def test_answered_ones_count_too(self, web, world, low_limits):
         for _ in range(9):
             assert "login_required" in web.get(world.partner.link(prompt="none")).location
         assert rows(world.work, AuthorizationRequest) <= 5
 
-    def test_all_addresses_of_a_network_are_one(self, new_browser, world, few):
+    def test_all_addresses_of_a_network_are_one(self, new_browser, world, low_limits):
         for number in range(9):
             new_browser().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
         assert rows(world.work, AuthorizationRequest) == 5
 
-    def test_a_client_has_so_many_from_however_many_addresses(self, new_browser, world, few):
+    def test_a_client_has_so_many_from_however_many_addresses(self, new_browser, world, low_limits):
         for number in range(12):
             new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
         assert rows(world.work, AuthorizationRequest) == 8
 
-    def test_strangers_do_not_push_out_what_a_client_pushed(self, new_browser, world, few):
+    def test_strangers_do_not_push_out_what_a_client_pushed(self, new_browser, world, low_limits):
         pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
             new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
@@ -134,12 +134,12 @@ class TestRequests:
         )
         assert response.status_code == 303
 
-    def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, few):
+    def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, low_limits):
         for _ in range(12):
             world.partner.posts(web, "/oauth/par", world.partner.parameters())
         assert rows(world.work, AuthorizationRequest) == 8
 
-    def test_a_public_client_counts_as_a_stranger(self, web, world, few):
+    def test_a_public_client_counts_as_a_stranger(self, web, world, low_limits):
         public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
             assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
@@ -149,14 +149,14 @@ class TestRequests:
 class TestDeviceCodes:
     GRANTS = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"})
 
-    def test_an_address_has_so_many(self, web, world, few):
+    def test_an_address_has_so_many(self, web, world, low_limits):
         device = world.new_partner(token_endpoint_auth_method="none", grant_types=self.GRANTS)
         for _ in range(9):
             response = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert response.status_code == 200
         assert rows(world.work, DeviceCode) == 5
 
-    def test_a_client_that_authenticates_has_so_many(self, web, world, few):
+    def test_a_client_that_authenticates_has_so_many(self, web, world, low_limits):
         device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
             assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200

@@ -45,7 +45,7 @@ from idp.signin import (
 )
 from idp.signin.models import FactorRecovery, KnownDevice, Passkey
 from tests import factories
-from tests.onboarding import makes
+from tests.onboarding import registrations
 from tests.signin import authenticator
 
 HOSTILE = "Your refund is waiting at evil-bank.example"
@@ -93,19 +93,26 @@ def an_owner() -> Administrator:
 
 
 def a_registration() -> None:
-    makes.a_registration(name=HOSTILE, mobile=HOSTILE)
+    registrations.a_registration(name=HOSTILE, mobile=HOSTILE)
 
 
 def a_school_completed_with_a_message() -> None:
-    registration = makes.a_registration(name=HOSTILE)
+    registration = registrations.a_registration(name=HOSTILE)
     registration.name = HOSTILE
-    makes.proved(registration)
-    makes.signup.complete(registration, makes.details(name=HOSTILE), makes.made(), browser=makes.OURS)
+    registrations.verify_address(registration)
+    registrations.signup.complete(
+        registration,
+        registrations.details(name=HOSTILE),
+        registrations.generated_password(),
+        browser=registrations.OURS,
+    )
 
 
 def a_request_to_join() -> JoinRequest:
     owner = an_owner()
-    makes.completed(makes.a_registration(owner.memberships[0].estab.school, name=HOSTILE, email="b@oakhill.example"))
+    registrations.complete(
+        registrations.a_registration(owner.memberships[0].estab.school, name=HOSTILE, email="b@oakhill.example")
+    )
     join_request = session().scalars(select(JoinRequest)).one()
     join_request.name = HOSTILE
     return join_request
@@ -116,12 +123,12 @@ def a_joiner() -> None:
 
 
 def a_school_added() -> None:
-    add_school.complete(factories.a_school(), an_owner(), browser=makes.OURS, return_to=None)
+    add_school.complete(factories.a_school(), an_owner(), browser=registrations.OURS, return_to=None)
 
 
 def a_joiner_with_an_account() -> None:
     school, person = an_owner().memberships[0].estab.school, an_owner()
-    add_school.complete(school, person, browser=makes.OURS, return_to=None)
+    add_school.complete(school, person, browser=registrations.OURS, return_to=None)
     join.approve(session().scalars(select(JoinRequest)).one(), "admin", by="cli")
 
 

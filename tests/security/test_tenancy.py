@@ -34,7 +34,7 @@ from idp.xporter.models import Endpoint
 from tests import factories
 from tests.oidc.devices import GRANTS, Device
 from tests.oidc.support import Partner, follow, page
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.signin.authenticator import a_passkey
 from tests.signin.person import Person
 
@@ -91,7 +91,7 @@ def renews(world, _person):
     return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
 
 
-def asks_for_more(world, _person):
+def requires_more(world, _person):
     client_id = shares(world, _person)
     with world.work() as database:
         client = database.get_one(Client, client_id)
@@ -197,7 +197,7 @@ def asks_to_join(world, _person):
     with world.work() as database:
         school = database.get_one(Estab, world.estab).school
         number = database.query(JoinRequest).count()
-        completed(a_registration(school, email=f"sam{number}@oakhill.example"))
+        complete(a_registration(school, email=f"sam{number}@oakhill.example"))
         join_requests = database.scalars(
             select(JoinRequest).order_by(JoinRequest.created_at.desc(), JoinRequest.id)
         ).all()
@@ -313,8 +313,8 @@ ACTS = {
     ("manage.pause_sharing", "POST"): Act(on_sharing("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.renew", "GET"): Act(on_sharing("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.sharing.review", "GET"): Act(asks_for_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
-    ("manage.sharing.review", "POST"): Act(asks_for_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.sharing.review", "GET"): Act(requires_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.sharing.review", "POST"): Act(requires_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
     ("manage.system.change", "POST"): Act(names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
     ("manage.endpoint.home", "GET"): Act(at("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),

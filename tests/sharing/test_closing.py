@@ -76,19 +76,19 @@ def world(work, clock):
         return World()
 
 
-def told(work, outbox):
+def closing_mails(work, outbox):
     worker.tell_closing(work)
     return outbox.all("school_closing")
 
 
 class TestTelling:
     def test_owners_are_told_once_and_nothing_moves(self, work, world, outbox):
-        [letter] = told(work, outbox)
+        [letter] = closing_mails(work, outbox)
         assert letter.to == world.old.email
         assert "Oak Hill has closed in the national register" in letter.subject
         assert "closed on 28 February 2026" in letter.text
         assert "It was followed by Oak Hill Academy." in letter.text
-        assert len(told(work, outbox)) == 1
+        assert len(closing_mails(work, outbox)) == 1
         with work():
             assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}
             assert authorise.current(world.estab("new")) == []
@@ -97,25 +97,25 @@ class TestTelling:
     def test_what_is_announced_is_told_and_the_closure_again(self, work, world, outbox, clock):
         with work():
             closes(world.estab("old"), "3", date(2026, 8, 31))
-        assert "is about to close" in told(work, outbox)[0].subject
+        assert "is about to close" in closing_mails(work, outbox)[0].subject
         clock.move(DAY)
         with work():
             closes(world.estab("old"))
-        assert "has closed" in told(work, outbox)[1].subject
+        assert "has closed" in closing_mails(work, outbox)[1].subject
 
     def test_a_school_that_opens_again_is_told_of_when_it_closes_again(self, work, world, outbox):
-        assert len(told(work, outbox)) == 1
+        assert len(closing_mails(work, outbox)) == 1
         with work():
             closes(world.estab("old"), "1", None)
-        assert len(told(work, outbox)) == 1
+        assert len(closing_mails(work, outbox)) == 1
         with work():
             closes(world.estab("old"))
-        assert len(told(work, outbox)) == 2
+        assert len(closing_mails(work, outbox)) == 2
 
     def test_an_account_that_is_not_open_is_not_told(self, work, world, outbox):
         with work():
             world.member("old").estab.state = "closed"
-        assert told(work, outbox) == []
+        assert closing_mails(work, outbox) == []
 
     def test_two_workers_tell_once(self, work, world, outbox, at_once):
         assert not [outcome for outcome in at_once(4, closures.tell_due) if isinstance(outcome, Exception)]

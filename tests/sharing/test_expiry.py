@@ -21,7 +21,7 @@ from tests.factories import a_client, an_administrator, an_estab
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
-def given(days=365, owner=None, **client):
+def give_agreement(days=365, owner=None, **client):
     """An agreement for this number of days."""
     owner, service = owner or an_administrator(), a_client(authorisation_days=days, **client)
     return authorise.give(
@@ -33,7 +33,7 @@ def given(days=365, owner=None, **client):
 @pytest.fixture
 def agreement(work, clock):
     with work():
-        return given()
+        return give_agreement()
 
 
 def sent(work, outbox, name="sharing_expires"):
@@ -95,7 +95,7 @@ class TestReminders:
     @pytest.mark.parametrize(("days", "reminders"), [(60, 2), (59, 1), (14, 1), (13, 0), (1, 0)])
     def test_a_short_agreement_has_fewer(self, work, clock, outbox, days, reminders):
         with work():
-            given(days)
+            give_agreement(days)
         for _ in range(days):
             sent(work, outbox)
             clock.move(DAY)
@@ -128,7 +128,7 @@ class TestReminders:
 
     def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, work, clock, outbox):
         with work():
-            agreement = given(events_method=event_types.POLL)
+            agreement = give_agreement(events_method=event_types.POLL)
             authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
         for days in (340, 26):
             clock.move(days * DAY)
@@ -156,13 +156,13 @@ class TestReminders:
         with work():
             owner = an_administrator()
             for _ in range(5):
-                given(owner=owner)
+                give_agreement(owner=owner)
         clock.move(340 * DAY)
         assert len(sent(work, outbox)) == 5
 
     def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, clock, outbox, monkeypatch, caplog):
         with work():
-            given()
+            give_agreement()
             bad = by_of(agreement).person.email
         email = post.email
 
@@ -208,7 +208,7 @@ class TestRenewal:
 
     def test_a_short_agreement_is_renewed_in_its_second_half(self, work, clock):
         with work():
-            short = given(20)
+            short = give_agreement(20)
         clock.move(10 * DAY - SECOND)
         with pytest.raises(renewal.NotYet), work():
             renew(short)
@@ -251,7 +251,7 @@ class TestRenewal:
 
     def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, work, clock):
         with work():
-            agreement = given(accepted_mis=frozenset({"sims"}))
+            agreement = give_agreement(accepted_mis=frozenset({"sims"}))
             by_of(agreement).estab.mis = "arbor"
         clock.move(340 * DAY)
         with pytest.raises(mis.MisNotAccepted), work():

@@ -20,10 +20,10 @@ DATA = frozenset({"school", "students", "attendance"})
 @pytest.fixture
 def agreed(work, clock):
     with work():
-        return given(a_client(), an_administrator())
+        return give_agreement(a_client(), an_administrator())
 
 
-def given(client, by, what=IDENTITY | DATA):
+def give_agreement(client, by, what=IDENTITY | DATA):
     until = authorise.default_end(client)
     how = {"agreement": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, what, by=by.memberships[0], **how)
@@ -61,7 +61,7 @@ def test_an_unknown_agreement_allows_nothing(work):
 def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_asking_again(work, clock):
     with work():
         owner = an_administrator(an_estab(state="unverified"))
-        agreed = given(a_client(), owner)
+        agreed = give_agreement(a_client(), owner)
         assert allowed(agreed) == IDENTITY
         owner.memberships[0].estab.state = "verified"
         session().flush()
@@ -115,7 +115,7 @@ def test_a_changed_agreement_keeps_earlier_tokens_valid_and_never_widens_them(wo
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
-        newer = given(client, giver, (IDENTITY | DATA | {"students.sen"}) - {"attendance"})
+        newer = give_agreement(client, giver, (IDENTITY | DATA | {"students.sen"}) - {"attendance"})
 
         assert state_of(agreed).id == newer.id
         assert allowed(agreed, agreed.scopes) == IDENTITY | DATA - {"attendance"}
@@ -126,9 +126,9 @@ def test_a_withdrawn_agreement_stays_ended_when_the_school_agrees_again(work, ag
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
-        changed = given(client, giver)
+        changed = give_agreement(client, giver)
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
-        anew = given(client, giver)
+        anew = give_agreement(client, giver)
 
         assert authorise.is_standing(anew.id)
         assert authorise.state(agreed.id) is None
@@ -141,11 +141,11 @@ def test_the_newest_agreement_of_a_school_and_client_counts(work, agreed, others
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
         for _ in range(others):
-            given(client, giver)  # a line of two, then over
+            give_agreement(client, giver)  # a line of two, then over
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
             assert live.current(agreed.estab_id, agreed.client_id) is None
-            given(client, giver)
-        newest = given(client, giver)
+            give_agreement(client, giver)
+        newest = give_agreement(client, giver)
 
         assert live.current(agreed.estab_id, agreed.client_id).id == newest.id
         assert live.current(agreed.estab_id, a_client().id) is None

@@ -32,13 +32,13 @@ def names(owner, code):
     mis.set_by_school(code, by=session().get_one(Administrator, owner).memberships[0])
 
 
-def standing(owner):
+def live_by_service(owner):
     """What is in force, by the service."""
     rows = authorise.current(session().get_one(Administrator, owner).memberships[0].estab_id)
     return {row.client.client_name: live.state(row.id).is_live for row in rows}
 
 
-def told(work):
+def sent_events(work):
     with work():
         rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number)).all()
         clients = {row.id: row.client_name for row in session().scalars(select(Client))}
@@ -49,14 +49,14 @@ def test_what_does_not_work_with_it_stands_still_and_owners_and_partners_are_tol
     with work():
         names(owner, "arbor")
     with work():
-        assert standing(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
+        assert live_by_service(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
         history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
         assert history[0].what == "unsupported"
     [letter] = outbox.all("system_changed")
     assert "uses another system now: Arbor" in letter.subject
     assert "- Timetabler" in letter.text
     assert "SchoolBooking" not in letter.text
-    assert told(work) == [("Timetabler", "sharing-paused")]
+    assert sent_events(work) == [("Timetabler", "sharing-paused")]
 
 
 def test_it_stands_again_when_the_system_is_changed_back(work, owner, outbox, clock):
@@ -66,10 +66,10 @@ def test_it_stands_again_when_the_system_is_changed_back(work, owner, outbox, cl
     with work():
         names(owner, "sims")
     with work():
-        assert set(standing(owner).values()) == {True}
+        assert set(live_by_service(owner).values()) == {True}
     letter = outbox.last("system_changed")
     assert "they receive again what your school agreed to" in letter.text
-    assert {event for _, event in told(work)} == {"sharing-paused", "sharing-resumed"}
+    assert {event for _, event in sent_events(work)} == {"sharing-paused", "sharing-resumed"}
 
 
 def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
@@ -84,4 +84,4 @@ def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
 def test_the_same_system_again_is_no_change(work, owner, outbox):
     with work():
         names(owner, "sims")
-    assert outbox.all("system_changed") == told(work) == []
+    assert outbox.all("system_changed") == sent_events(work) == []

@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 ORDINARY = frozenset({"attendance", "assessment"})
 
 
-def given(owner=None, client=None, **overrides):
+def give_agreement(owner=None, client=None, **overrides):
     """An agreement to all that is required, without the optional areas."""
     owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **overrides)
     return authorise.give(
@@ -33,7 +33,7 @@ def given(owner=None, client=None, **overrides):
 @pytest.fixture
 def agreement(work, clock):
     with work():
-        return given()
+        return give_agreement()
 
 
 def registers(agreement, *, required=(), optional=(), **overrides):
@@ -91,7 +91,7 @@ class TestWhatIsReviewed:
 
     def test_what_is_shared_already_may_come_to_be_required(self, work):
         with work():
-            agreed = given()
+            agreed = give_agreement()
             ticked = agreed.scopes | {"attendance"}
             authorise.change(agreed.estab_id, agreed.client_id, ticked, by=by_of(agreed))
             registers(agreed, required={"attendance"})
@@ -182,7 +182,7 @@ class TestAgreeing:
 
     def test_specially_protected_data_needs_a_second_step_and_what_was_agreed_before_does_not(self, work):
         with work():
-            agreed = given(required_scopes=frozenset({"openid", "students.sen"}))
+            agreed = give_agreement(required_scopes=frozenset({"openid", "students.sen"}))
             registers(agreed, required={"staff"}, optional={"students.medical"})
         with pytest.raises(protected_data.SecondStepNeeded), work():
             agree(agreed, "students.medical")
@@ -306,14 +306,14 @@ class TestMails:
         with work():
             client = session().get_one(Client, agreement.client_id)
             for _ in range(4):
-                given(an_administrator(), client)
+                give_agreement(an_administrator(), client)
             registers(agreement, required={"staff"})
         assert not [outcome for outcome in at_once(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert len({letter.to for letter in mailed(work, outbox)}) == len(outbox.all("sharing_review")) == 5
 
     def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, outbox, monkeypatch, caplog):
         with work():
-            given(an_administrator(), session().get_one(Client, agreement.client_id))
+            give_agreement(an_administrator(), session().get_one(Client, agreement.client_id))
             bad = by_of(agreement).person.email
             registers(agreement, required={"staff"})
         email = post.email

@@ -10,7 +10,7 @@ from idp.signin import authenticator_app
 from idp.signin.models import AuthenticatorApp
 from tests.signin.apps import App, an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 STEP = timedelta(seconds=30)
 
 

@@ -16,7 +16,7 @@ NEW_EMAIL, NEW_NUMBER = "new@oakhill.example", "+447700900999"
 
 
 @pytest.fixture
-def inside(clock, jo, account, work):
+def jo_with_mobile(clock, jo, account, work):
     """Jo, with a confirmed number, signed in."""
     with work() as session:
         person = session.get_one(Administrator, account.id)
@@ -26,7 +26,7 @@ def inside(clock, jo, account, work):
     return jo
 
 
-def stored(work, account):
+def stored_account(work, account):
     with work() as session:
         return session.get_one(Administrator, account.id)
 
@@ -41,51 +41,51 @@ def changes_mobile(jo, outbox):
     return jo.sends(CODE, code=outbox.last("mobile_code").code)
 
 
-def test_the_account_says_what_we_know(inside, account):
-    inside.opens(HOME)
+def test_the_account_says_what_we_know(jo_with_mobile, account):
+    jo_with_mobile.opens(HOME)
 
     for text in ("Jo Bloggs", account.email, "07700 900123", account.username):
-        assert text in inside.page_text
+        assert text in jo_with_mobile.page_text
 
 
-def test_a_name_is_changed(inside, account, work):
-    assert inside.sends(HOME + "/name", name="Jo Smith").location == HOME
-    assert stored(work, account).name == "Jo Smith"
-    assert inside.sends(HOME + "/name", name="www.evil.example").status_code == 422
+def test_a_name_is_changed(jo_with_mobile, account, work):
+    assert jo_with_mobile.sends(HOME + "/name", name="Jo Smith").location == HOME
+    assert stored_account(work, account).name == "Jo Smith"
+    assert jo_with_mobile.sends(HOME + "/name", name="www.evil.example").status_code == 422
 
 
 @pytest.mark.parametrize("page", [EMAIL, MOBILE])
-def test_a_person_who_signed_in_long_ago_signs_in_again_first(inside, page, clock):
-    inside.opens(page)
-    assert inside.response.status_code == 200
+def test_a_person_who_signed_in_long_ago_signs_in_again_first(jo_with_mobile, page, clock):
+    jo_with_mobile.opens(page)
+    assert jo_with_mobile.response.status_code == 200
     clock.move(timedelta(minutes=6))
 
-    assert inside.opens(page).location.startswith("/sign-in?")
+    assert jo_with_mobile.opens(page).location.startswith("/sign-in?")
 
 
 class TestEmail:
-    def test_the_new_one_is_verified_and_the_old_one_is_told(self, inside, account, work, outbox):
-        assert inside.sends(EMAIL, email=NEW_EMAIL).location == HOME
+    def test_the_new_one_is_verified_and_the_old_one_is_told(self, jo_with_mobile, account, work, outbox):
+        assert jo_with_mobile.sends(EMAIL, email=NEW_EMAIL).location == HOME
         assert outbox.last("confirm_address").to == NEW_EMAIL
-        assert stored(work, account).email == account.email
+        assert stored_account(work, account).email == account.email
 
         link = outbox.last("confirm_address").path
-        assert NEW_EMAIL in inside.opens(link).text
-        assert inside.web.head(link).status_code == 200
-        assert stored(work, account).email == account.email, "a mail scanner has opened it, and changed nothing"
-        assert inside.sends(link).location == HOME
-        assert stored(work, account).sign_in_email == NEW_EMAIL
+        assert NEW_EMAIL in jo_with_mobile.opens(link).text
+        assert jo_with_mobile.web.head(link).status_code == 200
+        assert stored_account(work, account).email == account.email, "a mail scanner has opened it, and changed nothing"
+        assert jo_with_mobile.sends(link).location == HOME
+        assert stored_account(work, account).sign_in_email == NEW_EMAIL
         assert outbox.last("email_changed").to == account.email
-        assert inside.opens(link).status_code == 410
+        assert jo_with_mobile.opens(link).status_code == 410
 
-    def test_it_signs_in_from_then_on_and_the_old_one_does_not(self, inside, account, outbox, stranger):
-        changes_email(inside, outbox)
+    def test_it_signs_in_from_then_on_and_the_old_one_does_not(self, jo_with_mobile, account, outbox, stranger):
+        changes_email(jo_with_mobile, outbox)
 
         assert stranger.signs_in(account.email).status_code == 422
         assert stranger.signs_in(NEW_EMAIL).status_code == 303
 
-    def test_only_the_signed_in_person_can_use_the_link(self, inside, stranger, account, work, outbox):
-        inside.sends(EMAIL, email=NEW_EMAIL)
+    def test_only_the_signed_in_person_can_use_the_link(self, jo_with_mobile, stranger, account, work, outbox):
+        jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
         link = outbox.last("confirm_address").path
         assert stranger.opens(link).location.startswith("/sign-in?next=/manage/account/email/")
         with work():
@@ -95,63 +95,67 @@ class TestEmail:
         stranger.opens(EMAIL)
         assert stranger.sends_again(link).status_code == 404
 
-        assert stored(work, account).email == account.email
+        assert stored_account(work, account).email == account.email
 
-    def test_the_pages_do_not_tell_whether_an_address_signs_in_elsewhere(self, inside, account, work, outbox, clock):
+    def test_the_pages_do_not_tell_whether_an_address_signs_in_elsewhere(
+        self, jo_with_mobile, account, work, outbox, clock
+    ):
         with work():
             taken = an_administrator(email="taken@oakhill.example").email
         seen = []
         for address in (NEW_EMAIL, taken):
             clock.move(timedelta(seconds=1))
-            inside.sends(EMAIL, email=address)
-            seen.append((inside.response.status_code, inside.response.location))
-            seen.append(inside.opens(HOME).text.replace(address, "ADDRESS"))
+            jo_with_mobile.sends(EMAIL, email=address)
+            seen.append((jo_with_mobile.response.status_code, jo_with_mobile.response.location))
+            seen.append(jo_with_mobile.opens(HOME).text.replace(address, "ADDRESS"))
             assert outbox.last("confirm_address").to == address
         assert seen[0] == seen[2]
         assert "ADDRESS" in seen[1]
 
-    def test_an_address_that_signs_in_another_person_stays_theirs(self, inside, account, work, outbox, stranger):
+    def test_an_address_that_signs_in_another_person_stays_theirs(
+        self, jo_with_mobile, account, work, outbox, stranger
+    ):
         with work():
             other = an_administrator(email="taken@oakhill.example").id
-        changes_email(inside, outbox, "taken@oakhill.example")
+        changes_email(jo_with_mobile, outbox, "taken@oakhill.example")
 
-        inside.opens(HOME)
-        assert f"so here sign in as {account.username}" in inside.page_text
-        person = stored(work, account)
+        jo_with_mobile.opens(HOME)
+        assert f"so here sign in as {account.username}" in jo_with_mobile.page_text
+        person = stored_account(work, account)
         assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
         with work() as session:
             assert session.get_one(Administrator, other).sign_in_email == "taken@oakhill.example"
 
-    def test_five_links_are_sent_an_hour_and_only_the_newest_works(self, inside, outbox, clock):
+    def test_five_links_are_sent_an_hour_and_only_the_newest_works(self, jo_with_mobile, outbox, clock):
         for number in range(5):
             clock.move(timedelta(seconds=1))
-            inside.sends(EMAIL, email=f"new{number}@oakhill.example")
-        inside.sends(EMAIL, email="new5@oakhill.example")
+            jo_with_mobile.sends(EMAIL, email=f"new{number}@oakhill.example")
+        jo_with_mobile.sends(EMAIL, email="new5@oakhill.example")
 
-        assert "at most five links" in inside.page_text
+        assert "at most five links" in jo_with_mobile.page_text
         sent = outbox.all("confirm_address")
         assert len(sent) == 5
-        assert inside.opens(sent[0].path).status_code == 410
-        assert inside.opens(sent[4].path).status_code == 200
+        assert jo_with_mobile.opens(sent[0].path).status_code == 410
+        assert jo_with_mobile.opens(sent[4].path).status_code == 200
 
     @pytest.mark.parametrize("address", ["", "no address", "own"])
-    def test_what_cannot_be_is_refused_and_kept(self, inside, account, outbox, address):
+    def test_what_cannot_be_is_refused_and_kept(self, jo_with_mobile, account, outbox, address):
         address = account.email.upper() if address == "own" else address
-        inside.sends(EMAIL, email=address)
+        jo_with_mobile.sends(EMAIL, email=address)
 
-        assert inside.response.status_code == 422
-        assert inside.page.find(id="email")["value"] == address
+        assert jo_with_mobile.response.status_code == 422
+        assert jo_with_mobile.page.find(id="email")["value"] == address
         assert outbox.all("confirm_address") == []
 
-    def test_links_to_choose_a_password_die_with_the_old_address(self, inside, account, work, outbox, stranger):
+    def test_links_to_choose_a_password_die_with_the_old_address(self, jo_with_mobile, account, work, outbox, stranger):
         with work() as session:
             reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called.")
-        changes_email(inside, outbox)
+        changes_email(jo_with_mobile, outbox)
 
         assert stranger.opens(outbox.last("reset_link").path).status_code == 404
 
-    def test_of_two_clicks_at_once_one_changes_it(self, inside, at_once, account, outbox, work):
-        inside.sends(EMAIL, email=NEW_EMAIL)
+    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, at_once, account, outbox, work):
+        jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
         secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
         outcomes = at_once(
             4, lambda: email_change.confirm(secret, database_session().get_one(Administrator, account.id))
@@ -179,14 +183,14 @@ class TestEmail:
 
 
 class TestMobile:
-    def test_the_new_one_is_confirmed_and_both_are_told(self, inside, account, work, outbox, clock):
-        assert inside.sends(MOBILE, mobile="07700 900999").location == CODE
+    def test_the_new_one_is_confirmed_and_both_are_told(self, jo_with_mobile, account, work, outbox, clock):
+        assert jo_with_mobile.sends(MOBILE, mobile="07700 900999").location == CODE
         assert outbox.last("mobile_code").to == NEW_NUMBER
-        assert inside.sends(CODE, code="1").status_code == 422
-        assert stored(work, account).mobile == "+447700900123"
+        assert jo_with_mobile.sends(CODE, code="1").status_code == 422
+        assert stored_account(work, account).mobile == "+447700900123"
 
-        assert inside.sends_again(CODE, code=outbox.last("mobile_code").code).location == HOME
-        person = stored(work, account)
+        assert jo_with_mobile.sends_again(CODE, code=outbox.last("mobile_code").code).location == HOME
+        person = stored_account(work, account)
         assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
         assert outbox.last("mobile_changed").to == account.email
         assert [mail.to for mail in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
@@ -194,16 +198,16 @@ class TestMobile:
         assert [mail.to for mail in mails] == ["+447700900123"]
         assert len(mails[0].text) <= 160
 
-    def test_an_old_one_that_was_never_confirmed_is_not_told(self, inside, account, work, outbox):
+    def test_an_old_one_that_was_never_confirmed_is_not_told(self, jo_with_mobile, account, work, outbox):
         with work() as session:
             session.get_one(Administrator, account.id).mobile_confirmed_at = None
-        changes_mobile(inside, outbox)
+        changes_mobile(jo_with_mobile, outbox)
 
-        assert stored(work, account).mobile == NEW_NUMBER
+        assert stored_account(work, account).mobile == NEW_NUMBER
         assert outbox.all("number_changed") == []
 
-    def test_for_a_day_it_cannot_reset_the_password(self, inside, account, outbox, stranger, clock):
-        changes_mobile(inside, outbox)
+    def test_for_a_day_it_cannot_reset_the_password(self, jo_with_mobile, account, outbox, stranger, clock):
+        changes_mobile(jo_with_mobile, outbox)
         stranger.sends("/reset", username=account.username)
         assert outbox.all("reset_code") == []
 
@@ -211,43 +215,43 @@ class TestMobile:
         stranger.sends("/reset", username=account.username)
         assert outbox.last("reset_code").to == NEW_NUMBER
 
-    def test_a_reset_by_the_old_one_ends_with_the_change(self, inside, account, outbox, stranger):
+    def test_a_reset_by_the_old_one_ends_with_the_change(self, jo_with_mobile, account, outbox, stranger):
         stranger.sends("/reset", username=account.username)
         stranger.sends("/reset/code", code=outbox.last("reset_code").code)
-        changes_mobile(inside, outbox)
+        changes_mobile(jo_with_mobile, outbox)
 
         stranger.sends("/reset/password", password="wobbly kettle sings at dusk")
         assert outbox.all("password_changed") == []
 
-    def test_a_code_to_confirm_is_none_to_change(self, inside, account, work, outbox):
-        inside.sends(MOBILE, mobile="07700 900999")
+    def test_a_code_to_confirm_is_none_to_change(self, jo_with_mobile, account, work, outbox):
+        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
         with work() as session, pytest.raises(mobile.CodeExpired):
             mobile.confirm(session.get_one(Administrator, account.id), code)
 
-        assert stored(work, account).mobile == "+447700900123"
+        assert stored_account(work, account).mobile == "+447700900123"
 
-    def test_three_codes_an_hour_for_both_together(self, inside, outbox, clock):
+    def test_three_codes_an_hour_for_both_together(self, jo_with_mobile, outbox, clock):
         for _ in range(3):
             clock.move(timedelta(seconds=1))
-            inside.sends(MOBILE, mobile="07700 900999")
-        inside.sends(MOBILE, mobile="07700 900999")
+            jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
 
-        assert "at most three codes an hour" in inside.page_text
+        assert "at most three codes an hour" in jo_with_mobile.page_text
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
-    def test_what_cannot_be_is_refused_and_kept(self, inside, outbox, number):
-        inside.sends(MOBILE, mobile=number)
+    def test_what_cannot_be_is_refused_and_kept(self, jo_with_mobile, outbox, number):
+        jo_with_mobile.sends(MOBILE, mobile=number)
 
-        assert inside.response.status_code == 422
-        assert inside.page.find(id="mobile")["value"] == number
+        assert jo_with_mobile.response.status_code == 422
+        assert jo_with_mobile.page.find(id="mobile")["value"] == number
         assert outbox.all() == []
 
-    def test_without_a_code_waiting_the_page_leads_back(self, inside):
-        assert inside.opens(CODE).location == HOME
+    def test_without_a_code_waiting_the_page_leads_back(self, jo_with_mobile):
+        assert jo_with_mobile.opens(CODE).location == HOME
 
-    def test_a_code_is_good_once(self, inside, at_once, account, outbox):
-        inside.sends(MOBILE, mobile="07700 900999")
+    def test_a_code_is_good_once(self, jo_with_mobile, at_once, account, outbox):
+        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
         confirms = at_once(
             4, lambda: mobile_change.confirm(database_session().get_one(Administrator, account.id), code)
@@ -257,59 +261,61 @@ class TestMobile:
 
 
 class TestUndo:
-    def test_the_old_address_undoes_it_without_signing_in(self, inside, account, work, outbox, stranger):
-        changes_email(inside, outbox)
+    def test_the_old_address_undoes_it_without_signing_in(self, jo_with_mobile, account, work, outbox, stranger):
+        changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         assert account.email in stranger.opens(link).text
-        assert stored(work, account).email == NEW_EMAIL, "opening it changes nothing"
+        assert stored_account(work, account).email == NEW_EMAIL, "opening it changes nothing"
 
         stranger.sends(link)
         assert "has its former address and number again" in stranger.page_text
-        person = stored(work, account)
+        person = stored_account(work, account)
         assert (person.email, person.sign_in_email) == (account.email, account.email)
         with work() as session:
             assert {row.why_ended for row in session.query(BrowserSession)} == {"changes_undone"}
         assert outbox.last("changes_undone").to == account.email
         assert stranger.opens(link).status_code == 410
 
-    def test_the_old_number_undoes_it(self, inside, account, work, outbox, stranger):
-        changes_mobile(inside, outbox)
+    def test_the_old_number_undoes_it(self, jo_with_mobile, account, work, outbox, stranger):
+        changes_mobile(jo_with_mobile, outbox)
         stranger.sends(outbox.last("number_changed").path)
 
-        person = stored(work, account)
+        person = stored_account(work, account)
         assert person.mobile == "+447700900123"
         assert person.mobile_changed_at is None
         assert mobile.number_for_resets(person) == "+447700900123"
 
-    def test_the_first_link_undoes_everything_since(self, inside, account, work, outbox, stranger, clock):
+    def test_the_first_link_undoes_everything_since(self, jo_with_mobile, account, work, outbox, stranger, clock):
         """Of somebody who took over the account, and changed the address twice and then the number."""
-        changes_email(inside, outbox, "thief@evil.example")
+        changes_email(jo_with_mobile, outbox, "thief@evil.example")
         clock.move(timedelta(minutes=1))
-        changes_email(inside, outbox, "thief2@evil.example")
+        changes_email(jo_with_mobile, outbox, "thief2@evil.example")
         clock.move(timedelta(minutes=1))
-        changes_mobile(inside, outbox)
+        changes_mobile(jo_with_mobile, outbox)
         first, second = (mail.path for mail in outbox.all("email_changed"))
         stranger.sends(second)
-        assert stored(work, account).email == "thief@evil.example"
+        assert stored_account(work, account).email == "thief@evil.example"
         stranger.sends(first)
 
-        person = stored(work, account)
+        person = stored_account(work, account)
         assert (person.email, person.mobile) == (account.email, "+447700900123")
         for letter in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
             assert stranger.opens(letter.path).status_code == 410
 
-    def test_what_was_begun_since_is_revoked(self, inside, account, outbox, stranger, clock):
-        changes_email(inside, outbox)
+    def test_what_was_begun_since_is_revoked(self, jo_with_mobile, account, outbox, stranger, clock):
+        changes_email(jo_with_mobile, outbox)
         clock.move(timedelta(minutes=1))
-        inside.sends(EMAIL, email="another@evil.example")
+        jo_with_mobile.sends(EMAIL, email="another@evil.example")
         pending = outbox.last("confirm_address").path
         stranger.sends(outbox.last("email_changed").path)
-        inside.signs_in(account.username, PASSWORD)
+        jo_with_mobile.signs_in(account.username, PASSWORD)
 
-        assert inside.opens(pending).status_code == 410
+        assert jo_with_mobile.opens(pending).status_code == 410
 
-    def test_of_a_person_who_was_removed_nothing_is_undone(self, inside, account, work, outbox, stranger, clock):
-        changes_email(inside, outbox)
+    def test_of_a_person_who_was_removed_nothing_is_undone(
+        self, jo_with_mobile, account, work, outbox, stranger, clock
+    ):
+        changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.opens(link)
         with work() as session:
@@ -317,19 +323,19 @@ class TestUndo:
 
         assert stranger.sends_again(link).status_code == 404
         assert stranger.opens(link).status_code == 404
-        assert stored(work, account).email == NEW_EMAIL
+        assert stored_account(work, account).email == NEW_EMAIL
 
-    def test_after_seven_days_it_cannot_be_undone(self, inside, account, work, outbox, stranger, clock):
-        changes_email(inside, outbox)
+    def test_after_seven_days_it_cannot_be_undone(self, jo_with_mobile, account, work, outbox, stranger, clock):
+        changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.opens(link)
         clock.move(timedelta(days=7))
 
         assert stranger.sends_again(link).status_code == 410
-        assert stored(work, account).email == NEW_EMAIL
+        assert stored_account(work, account).email == NEW_EMAIL
 
-    def test_of_two_clicks_at_once_one_undoes_it(self, inside, at_once, outbox):
-        changes_email(inside, outbox)
+    def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, at_once, outbox):
+        changes_email(jo_with_mobile, outbox)
         secret = outbox.last("email_changed").links[0].rpartition("/")[2]
         outcomes = at_once(4, lambda: undo_changes.undo(secret))
 

@@ -13,7 +13,7 @@ from idp.signin.models import BrowserSession, FactorRecovery
 from tests.factories import an_administrator
 from tests.signin.apps import an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 LOST, STEP = "/sign-in/lost-factor", "/sign-in/second-step"
 HALF_A_MINUTE = timedelta(seconds=30)
 
@@ -29,18 +29,18 @@ def app_of_jo(clock, work, account):
 
 
 @pytest.fixture
-def half(jo, account, app_of_jo):
+def at_second_step(jo, account, app_of_jo):
     """Jo has typed the right password."""
     jo.signs_in(account.username)
     return jo
 
 
 @pytest.fixture
-def started(half, outbox):
+def started(at_second_step, outbox):
     """Jo has typed the code of the text message as well."""
-    half.sends(LOST, send_code="yes")
-    half.sends(LOST, code=outbox.last("mobile_code").code)
-    return half
+    at_second_step.sends(LOST, send_code="yes")
+    at_second_step.sends(LOST, code=outbox.last("mobile_code").code)
+    return at_second_step
 
 
 def notices(outbox):
@@ -72,17 +72,17 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
     assert outbox.last("factors_recovered").to == account.email
 
 
-def test_the_text_message_says_what_the_code_is_for(half, outbox):
+def test_the_text_message_says_what_the_code_is_for(at_second_step, outbox):
     """A person whose password was stolen must not take it for a code to confirm their number."""
-    half.sends(LOST, send_code="yes")
+    at_second_step.sends(LOST, send_code="yes")
 
     assert "to sign in without your lost phone or key" in outbox.last("mobile_code").text
     assert "confirm this number" not in outbox.last("mobile_code").text
 
 
-def test_the_page_of_the_second_step_leads_there(half):
-    assert half.opens(STEP).text.count(LOST) == 1
-    assert half.opens(STEP + "?next=/manage/x").text.count(f"{LOST}?next=/manage/x") == 1
+def test_the_page_of_the_second_step_leads_there(at_second_step):
+    assert at_second_step.opens(STEP).text.count(LOST) == 1
+    assert at_second_step.opens(STEP + "?next=/manage/x").text.count(f"{LOST}?next=/manage/x") == 1
 
 
 def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, work, outbox, clock):
@@ -155,33 +155,35 @@ class TestHowItIsStarted:
             jo.opens("/sign-in")
         assert outbox.all() == []
 
-    def test_no_wait_begins_without_the_code(self, half, work, account, outbox):
-        half.sends(LOST, code="123456")
-        assert half.response.status_code == 422
-        half.sends(LOST, send_code="yes")
+    def test_no_wait_begins_without_the_code(self, at_second_step, work, account, outbox):
+        at_second_step.sends(LOST, code="123456")
+        assert at_second_step.response.status_code == 422
+        at_second_step.sends(LOST, send_code="yes")
         wrong = f"{(int(outbox.last('mobile_code').code) + 1) % 1_000_000:06}"
-        half.sends(LOST, code=wrong)
-        assert "not the code" in half.page_text
+        at_second_step.sends(LOST, code=wrong)
+        assert "not the code" in at_second_step.page_text
 
         with work() as session:
             assert session.query(FactorRecovery).all() == []
 
-    def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, half, stranger, outbox):
-        half.sends(LOST, send_code="yes")
+    def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, at_second_step, stranger, outbox):
+        at_second_step.sends(LOST, send_code="yes")
         stranger.opens("/sign-in")
 
         assert stranger.sends_again(LOST, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
 
     @pytest.mark.parametrize("why", ["unconfirmed", "changed"])
-    def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(self, half, account, work, clock, outbox, why):
+    def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(
+        self, at_second_step, account, work, clock, outbox, why
+    ):
         with work() as session:
             person = session.get_one(Administrator, account.id)
             person.mobile_confirmed_at = None if why == "unconfirmed" else clock.now()
             person.mobile_changed_at = clock.now() if why == "changed" else None
-        half.opens(LOST)
-        assert "has no mobile number that we can send a code to" in half.page_text
-        half.opens("/sign-in")
-        half.sends_again(LOST, send_code="yes")
+        at_second_step.opens(LOST)
+        assert "has no mobile number that we can send a code to" in at_second_step.page_text
+        at_second_step.opens("/sign-in")
+        at_second_step.sends_again(LOST, send_code="yes")
 
         assert outbox.all() == []
 

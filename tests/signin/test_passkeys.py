@@ -27,7 +27,7 @@ def device(work, account, origin, clock):
         return a_passkey(account.id, origin)
 
 
-def asked(account, browser=BROWSER):
+def creation_options(account, browser=BROWSER):
     return passkeys.creation_options(people.get(account.id), browser=browser)
 
 
@@ -42,7 +42,7 @@ def uses(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None)
 
 def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, account):
     with work():
-        options = asked(account)
+        options = creation_options(account)
 
     assert options["rp"]["id"] == "localhost"
     assert options["authenticatorSelection"]["residentKey"] == "required"
@@ -54,7 +54,7 @@ def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, 
 
 def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(work, account):
     with work():
-        challenge = asked(account)["challenge"]
+        challenge = creation_options(account)["challenge"]
 
     assert len(unb64(challenge)) == 32
     with work() as session:
@@ -64,7 +64,7 @@ def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(work, account):
 def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock):
     device = Authenticator(origin, transports=("internal", "hybrid"), backed_up=True)
     with work():
-        registers(account, device.create(asked(account)), name="My laptop")
+        registers(account, device.create(creation_options(account)), name="My laptop")
 
     with work() as session:
         row = session.scalars(select(Passkey)).one()
@@ -84,12 +84,12 @@ def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock)
 )
 def test_without_a_name_it_is_called_after_its_kind(work, account, origin, overrides, name):
     with work():
-        assert registers(account, Authenticator(origin, **overrides).create(asked(account))).name == name
+        assert registers(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
 
 
 def test_the_browser_is_told_which_authenticators_have_one_already(work, account, device):
     with work():
-        [descriptors] = asked(account)["excludeCredentials"]
+        [descriptors] = creation_options(account)["excludeCredentials"]
 
     assert descriptors == {"id": b64(device.credentials[0].id), "type": "public-key", "transports": ["internal"]}
 
@@ -108,7 +108,7 @@ def test_the_browser_is_told_which_authenticators_have_one_already(work, account
 )
 def test_a_registration_that_is_not_as_asked_adds_nothing(work, account, origin, wrong):
     with work() as session:
-        response = Authenticator(origin).create(asked(account), **wrong)
+        response = Authenticator(origin).create(creation_options(account), **wrong)
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, response)
         assert session.scalars(select(Passkey)).all() == []
@@ -118,7 +118,7 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
     device = Authenticator(origin)
     with work():
         other = an_administrator()
-        options = asked(account)
+        options = creation_options(account)
         response = device.create(options)
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, response, browser="another")
@@ -134,7 +134,7 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
 
 def test_a_challenge_lives_for_ten_minutes(work, account, origin, clock):
     with work():
-        response = Authenticator(origin).create(asked(account))
+        response = Authenticator(origin).create(creation_options(account))
         clock.move(timedelta(minutes=10))
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, response)
@@ -155,7 +155,7 @@ def test_a_person_has_at_most_twenty(work, account, origin):
     with work():
         for _ in range(passkeys.MAX_PER_PERSON):
             a_passkey(account.id, origin)
-        response = Authenticator(origin).create(asked(account))
+        response = Authenticator(origin).create(creation_options(account))
         with pytest.raises(passkeys.PasskeyNotAdded) as refused:
             registers(account, response)
         assert "You can have 20 passkeys." in refused.value.message
@@ -205,7 +205,7 @@ def test_a_challenge_of_the_second_step_signs_no_one_in(work, account, device):
         with pytest.raises(passkeys.PasskeyRefused):
             uses(response, passkeys.SECOND_STEP, person_id=account.id)
         options = passkeys.second_step_options(account.id, browser=BROWSER)
-        response = device.get(options | {"challenge": asked(account)["challenge"]})  # to make a passkey
+        response = device.get(options | {"challenge": creation_options(account)["challenge"]})  # to make a passkey
         with pytest.raises(passkeys.PasskeyRefused):
             uses(response, passkeys.SECOND_STEP, person_id=account.id)
 

@@ -32,13 +32,13 @@ def person_with_code(jo, account, clock):
 
 
 @pytest.fixture
-def proven(person_with_code, outbox):
+def after_code(person_with_code, outbox):
     """Jo has typed the code."""
     person_with_code.sends(CODE, code=outbox.last("reset_code").code)
     return person_with_code
 
 
-def stored(work, model=PasswordReset):
+def stored_reset(work, model=PasswordReset):
     with work() as session:
         return session.query(model).all()
 
@@ -58,19 +58,19 @@ def test_the_code_and_a_new_password_lead_to_signing_in(jo, account, outbox, clo
     assert jo.cookie("session")
 
 
-def test_the_old_password_is_gone(proven, account, stranger):
-    proven.sends(CHOOSE, password=NEW)
+def test_the_old_password_is_gone(after_code, account, stranger):
+    after_code.sends(CHOOSE, password=NEW)
 
     assert stranger.signs_in(account.username, PASSWORD).status_code == 422
 
 
-def test_a_second_factor_is_asked_for_as_always(proven, account, work):
+def test_a_second_factor_is_asked_for_as_always(after_code, account, work):
     with work():
         an_app(account.id)
-    proven.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW)
 
-    assert proven.signs_in(account.username, NEW).location.startswith("/sign-in/second-step")
-    assert proven.cookie("session") is None
+    assert after_code.signs_in(account.username, NEW).location.startswith("/sign-in/second-step")
+    assert after_code.cookie("session") is None
 
 
 @pytest.mark.parametrize("name", ["username", "email"])
@@ -80,20 +80,20 @@ def test_any_name_of_the_account_will_do(jo, account, outbox, name):
     assert outbox.last("reset_code").to == "+447700900123"
 
 
-def test_everyone_signed_in_is_signed_out(proven, account, stranger, work, clock):
+def test_everyone_signed_in_is_signed_out(after_code, account, stranger, work, clock):
     stranger.signs_in(account.username)
-    proven.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW)
 
-    assert [row.why_ended for row in stored(work, BrowserSession)] == ["password_reset"]
+    assert [row.why_ended for row in stored_reset(work, BrowserSession)] == ["password_reset"]
     assert stranger.opens("/manage").location.startswith("/sign-in")
 
 
-def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox):
+def test_the_person_and_the_other_owners_are_told(after_code, account, work, outbox):
     with work() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
         an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
-    proven.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW)
 
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset").to == "+447700900123"
@@ -103,12 +103,12 @@ def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox)
     assert "Jo Bloggs" in mails.text
 
 
-def test_a_guessable_password_is_refused_and_the_reset_goes_on(proven, account):
-    proven.sends(CHOOSE, password=account.school)
-    assert proven.response.status_code == 422
-    assert proven.page.find(id="password-error")
+def test_a_guessable_password_is_refused_and_the_reset_goes_on(after_code, account):
+    after_code.sends(CHOOSE, password=account.school)
+    assert after_code.response.status_code == 422
+    assert after_code.page.find(id="password-error")
 
-    assert proven.sends(CHOOSE, password=NEW).location == "/sign-in"
+    assert after_code.sends(CHOOSE, password=NEW).location == "/sign-in"
 
 
 def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
@@ -206,7 +206,7 @@ class TestTheCode:
         assert outbox.last("account_locked").to == account.email
 
     def test_it_is_not_in_the_database(self, person_with_code, work, outbox):
-        (row,) = stored(work)
+        (row,) = stored_reset(work)
 
         assert row.number == "+447700900123"
         assert outbox.last("reset_code").code.encode() not in row.code_digest
@@ -242,8 +242,8 @@ class TestWhoCannot:
         assert outbox.last("reset_code")
 
     @pytest.mark.parametrize("change", ["number", "password", "removed"])
-    def test_what_changed_meanwhile_ends_the_reset(self, proven, account, work, clock, change):
-        proven.opens(CHOOSE)
+    def test_what_changed_meanwhile_ends_the_reset(self, after_code, account, work, clock, change):
+        after_code.opens(CHOOSE)
         clock.move(timedelta(seconds=1))
         values = {
             "number": {"mobile": "+447700900999"}, "password": {"password_changed_at": clock.now()},
@@ -252,15 +252,15 @@ class TestWhoCannot:
         with work() as session:
             session.query(Administrator).filter_by(id=account.id).update(values)
             hash_before = session.get_one(Administrator, account.id).password_hash
-        proven.sends_again(CHOOSE, password=NEW)
+        after_code.sends_again(CHOOSE, password=NEW)
 
-        assert proven.response.location == "/reset"
+        assert after_code.response.location == "/reset"
         with work() as session:
             assert session.get_one(Administrator, account.id).password_hash == hash_before
 
 
-def test_of_two_clicks_at_once_one_sets_the_password(at_once, proven, account, work):
-    secret = proven.cookie("reset")
+def test_of_two_clicks_at_once_one_sets_the_password(at_once, after_code, account, work):
+    secret = after_code.cookie("reset")
     outcomes = at_once(4, lambda: reset.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1
@@ -303,13 +303,13 @@ def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_c
         assert reset.of_browser(first) is None
 
 
-def test_a_lock_by_wrong_passwords_ends_with_the_reset(proven, account, stranger):
+def test_a_lock_by_wrong_passwords_ends_with_the_reset(after_code, account, stranger):
     for _ in range(12):
         stranger.signs_in(account.username, "wrong")
-    proven.sends(CHOOSE, password=NEW)
-    proven.signs_in(account.username, NEW)
+    after_code.sends(CHOOSE, password=NEW)
+    after_code.signs_in(account.username, NEW)
 
-    assert proven.cookie("session")
+    assert after_code.cookie("session")
 
 
 def test_so_does_one_in_a_browser_that_is_known_to_the_person(jo, account, clock, outbox):

@@ -13,7 +13,7 @@ from idp.signin.models import BrowserSession, HalfSignIn
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import an_app
 
-pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 STEP = timedelta(seconds=30)
 PAGE = "/sign-in/second-step?next=/mobile/confirm"
 
@@ -27,7 +27,7 @@ def app_of_jo(work, account, clock):
 
 
 @pytest.fixture
-def half(jo, account, app_of_jo):
+def at_second_step(jo, account, app_of_jo):
     """Jo has typed the right password and sees the page of the second step."""
     jo.signs_in(account.username, back="/mobile/confirm")
     jo.opens(jo.response.location)
@@ -42,31 +42,31 @@ def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, ac
     assert not jo.is_signed_in()
 
 
-def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(half, app_of_jo, account, work):
-    response = half.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
+def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(at_second_step, app_of_jo, account, work):
+    response = at_second_step.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
-    assert half.is_signed_in()
+    assert at_second_step.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "otp", "mfa"}), sessions.MULTI)
 
 
-def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(half, app_of_jo):
-    half.sends_again(PAGE, code=app_of_jo.wrong)
+def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(at_second_step, app_of_jo):
+    at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
 
-    assert half.response.status_code == 422
-    assert "That is not the code that we expect now." in half.page_text
-    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
-
-
-def test_an_empty_code_is_no_guess(half):
-    half.sends_again(PAGE, code=" ")
-
-    assert "Type the six digits your app shows." in half.page_text
+    assert at_second_step.response.status_code == 422
+    assert "That is not the code that we expect now." in at_second_step.page_text
+    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
 
 
-def test_a_half_sign_in_works_in_its_browser_only(half, stranger, app_of_jo):
+def test_an_empty_code_is_no_guess(at_second_step):
+    at_second_step.sends_again(PAGE, code=" ")
+
+    assert "Type the six digits your app shows." in at_second_step.page_text
+
+
+def test_a_half_sign_in_works_in_its_browser_only(at_second_step, stranger, app_of_jo):
     stranger.opens(PAGE)
 
     assert stranger.response.location == "/sign-in?next=/mobile/confirm"
@@ -76,31 +76,31 @@ def test_a_half_sign_in_works_in_its_browser_only(half, stranger, app_of_jo):
     assert not stranger.is_signed_in()
 
 
-def test_a_half_sign_in_works_for_ten_minutes(half, app_of_jo, clock):
+def test_a_half_sign_in_works_for_ten_minutes(at_second_step, app_of_jo, clock):
     clock.move(timedelta(minutes=10))
-    half.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
-    assert half.response.location == "/sign-in?next=/mobile/confirm"
-    assert "You have ten minutes" in half.opens("/sign-in").text
-    assert not half.is_signed_in()
+    assert at_second_step.response.location == "/sign-in?next=/mobile/confirm"
+    assert "You have ten minutes" in at_second_step.opens("/sign-in").text
+    assert not at_second_step.is_signed_in()
 
 
-def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
-    secret = half.cookie("second-step")
-    half.sends_again(PAGE, code=app_of_jo.code())
-    half.sends("/sign-out")
-    half.web.set_cookie("idaas-second-step", secret)
+def test_a_half_sign_in_works_once(at_second_step, app_of_jo, clock, account):
+    secret = at_second_step.cookie("second-step")
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.sends("/sign-out")
+    at_second_step.web.set_cookie("idaas-second-step", secret)
     clock.move(STEP)
-    half.opens("/sign-in")
+    at_second_step.opens("/sign-in")
 
-    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not half.is_signed_in()
+    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not at_second_step.is_signed_in()
 
 
 def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
-    half, app_of_jo, account, new_browser, at_once, work
+    at_second_step, app_of_jo, account, new_browser, at_once, work
 ):
-    token, cookies = half.token, {name: half.cookie(name) for name in ("second-step", "form")}
+    token, cookies = at_second_step.token, {name: at_second_step.cookie(name) for name in ("second-step", "form")}
     code = app_of_jo.code()
 
     def send():
@@ -114,29 +114,31 @@ def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
         assert len(session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).all()) == 1
 
 
-def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(half, app_of_jo, account, clock, overtaken):
+def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(
+    at_second_step, app_of_jo, account, clock, overtaken
+):
     clock.move(timedelta(seconds=1))
 
     def change():  # as `own_password` does, in another browser
         password.change(people.get(account.id), "a hash", by=account.id)
         sessions.end_all(account.id, "password_changed")
 
-    overtaken(change, lambda: half.sends_again(PAGE, code=app_of_jo.code()))
+    overtaken(change, lambda: at_second_step.sends_again(PAGE, code=app_of_jo.code()))
 
-    assert not half.is_signed_in()
-
-
-def test_going_back_after_signing_in_goes_on_to_where_one_was_going(half, app_of_jo):
-    half.sends_again(PAGE, code=app_of_jo.code())
-
-    assert half.opens(PAGE).location == "/mobile/confirm"
-    assert half.opens(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
+    assert not at_second_step.is_signed_in()
 
 
-def test_cancel_forgets_what_was_half_done(half, app_of_jo):
-    assert half.sends_again(PAGE, cancel="yes").location == "/"
-    half.opens("/sign-in")
-    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+def test_going_back_after_signing_in_goes_on_to_where_one_was_going(at_second_step, app_of_jo):
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+
+    assert at_second_step.opens(PAGE).location == "/mobile/confirm"
+    assert at_second_step.opens(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
+
+
+def test_cancel_forgets_what_was_half_done(at_second_step, app_of_jo):
+    assert at_second_step.sends_again(PAGE, cancel="yes").location == "/"
+    at_second_step.opens("/sign-in")
+    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
 
 
 def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
@@ -148,44 +150,44 @@ def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
     assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
 
 
-def test_the_session_is_new_and_the_one_before_is_dead(half, app_of_jo, account, clock, work):
-    half.sends_again(PAGE, code=app_of_jo.code())
-    first = half.cookie("session")
+def test_the_session_is_new_and_the_one_before_is_dead(at_second_step, app_of_jo, account, clock, work):
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    first = at_second_step.cookie("session")
     clock.move(STEP)
-    half.signs_in(account.username, back="/mobile/confirm")
-    half.opens(half.response.location)
-    half.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.signs_in(account.username, back="/mobile/confirm")
+    at_second_step.opens(at_second_step.response.location)
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
-    assert half.cookie("session") != first
-    half.web.set_cookie("idaas-session", first)
-    assert not half.is_signed_in()
+    assert at_second_step.cookie("session") != first
+    at_second_step.web.set_cookie("idaas-session", first)
+    assert not at_second_step.is_signed_in()
 
 
-def test_a_password_that_changed_meanwhile_ends_what_was_half_done(half, app_of_jo, account, work, clock):
+def test_a_password_that_changed_meanwhile_ends_what_was_half_done(at_second_step, app_of_jo, account, work, clock):
     clock.move(STEP)
     with work() as session:
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
 
-    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not half.is_signed_in()
+    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not at_second_step.is_signed_in()
 
 
 @pytest.mark.parametrize("what", ["removed", "suspended"])
-def test_a_person_who_may_no_longer_act_is_not_signed_in(half, app_of_jo, account, work, what):
+def test_a_person_who_may_no_longer_act_is_not_signed_in(at_second_step, app_of_jo, account, work, what):
     with work() as session:
         if what == "removed":
             session.get_one(Administrator, account.id).removed_at = clocks.now()
         else:
             session.get_one(Estab, account.estab_id).state = "suspended"
 
-    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not half.is_signed_in()
+    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not at_second_step.is_signed_in()
 
 
 def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
-    half, stranger, account, app_of_jo, outbox, clock
+    at_second_step, stranger, account, app_of_jo, outbox, clock
 ):
-    half.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
     stranger.signs_in(account.username, back="/mobile/confirm")
     assert outbox.all("new_device") == []
 
@@ -195,8 +197,8 @@ def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
     assert len(outbox.all("new_device")) == 1
 
 
-def test_the_form_of_a_page_that_was_open_too_long_is_asked_for_again(half, app_of_jo):
-    response = half.web.post(PAGE, data={"code": app_of_jo.code()}, headers={"Sec-Fetch-Site": "same-origin"})
+def test_the_form_of_a_page_that_was_open_too_long_is_asked_for_again(at_second_step, app_of_jo):
+    response = at_second_step.web.post(PAGE, data={"code": app_of_jo.code()}, headers={"Sec-Fetch-Site": "same-origin"})
 
     assert (response.status_code, response.location) == (303, PAGE)
 
@@ -209,17 +211,19 @@ def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, ac
     assert jo.cookie("second-step") is None
 
 
-def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once(half, account, app_of_jo, outbox):
+def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once(
+    at_second_step, account, app_of_jo, outbox
+):
     for _ in range(9):
-        half.sends_again(PAGE, code=app_of_jo.wrong)
-        assert half.response.status_code == 422
-    half.sends_again(PAGE, code=app_of_jo.code())
+        at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
+        assert at_second_step.response.status_code == 422
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
-    assert half.response.status_code == 429
-    assert half.page.find(id="error-code").text == "account_locked"
-    assert int(half.response.headers["Retry-After"]) > 0
+    assert at_second_step.response.status_code == 429
+    assert at_second_step.page.find(id="error-code").text == "account_locked"
+    assert int(at_second_step.response.headers["Retry-After"]) > 0
     assert len(outbox.all("account_locked")) == 1
-    assert half.signs_in(account.username).status_code == 429
+    assert at_second_step.signs_in(account.username).status_code == 429
 
 
 def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_of_jo):
@@ -231,10 +235,10 @@ def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_
     assert jo.signs_in(account.username).status_code == 429
 
 
-def test_a_complete_sign_in_forgets_the_guesses(half, app_of_jo, account, work):
+def test_a_complete_sign_in_forgets_the_guesses(at_second_step, app_of_jo, account, work):
     for _ in range(5):
-        half.sends_again(PAGE, code=app_of_jo.wrong)
-    half.sends_again(PAGE, code=app_of_jo.code())
+        at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
+    at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
     with work() as session:
         counters = guesses.key("name", account.username), guesses.key("account", account.id)

@@ -28,35 +28,35 @@ def device(work, account, origin, clock):
 
 
 @pytest.fixture
-def half(clock, jo, account, device):
+def at_second_step(clock, jo, account, device):
     """Jo has typed the right password and sees the page of the second step."""
     jo.signs_in(account.username, back="/mobile/confirm")
     jo.opens(jo.response.location)
     return jo
 
 
-def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(half, device, account, work):
-    assert not half.is_signed_in()
-    half.opens(PAGE)
-    response = half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(at_second_step, device, account, work):
+    assert not at_second_step.is_signed_in()
+    at_second_step.opens(PAGE)
+    response = at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
-    assert half.is_signed_in()
+    assert at_second_step.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "user", "mfa"}), sessions.MULTI)
 
 
-def test_the_page_offers_what_the_person_has(half, account, work):
-    assert half.page.find("form", id="passkey-form")
-    assert half.page.find(id="code") is None
-    assert half.page.find(id="cancel")
+def test_the_page_offers_what_the_person_has(at_second_step, account, work):
+    assert at_second_step.page.find("form", id="passkey-form")
+    assert at_second_step.page.find(id="code") is None
+    assert at_second_step.page.find(id="cancel")
     with work():
         an_app(account.id)
-    half.opens(PAGE)
-    assert half.page.find("form", id="passkey-form")
-    assert half.page.find(id="code")
-    assert len(half.page.find_all(id="cancel")) == 1
+    at_second_step.opens(PAGE)
+    assert at_second_step.page.find("form", id="passkey-form")
+    assert at_second_step.page.find(id="code")
+    assert len(at_second_step.page.find_all(id="cancel")) == 1
 
 
 def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
@@ -71,45 +71,45 @@ def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
 
 
 @pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}, {"rp_id": "evil.example"}])
-def test_an_answer_that_is_not_as_asked_is_refused_and_counted(half, device, outbox, wrong):
+def test_an_answer_that_is_not_as_asked_is_refused_and_counted(at_second_step, device, outbox, wrong):
     for _ in range(9):
-        half.opens(PAGE)
-        half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS), **wrong))
-        assert half.response.status_code == 422
-        assert "We could not sign you in with that passkey." in half.page_text
-    assert not half.is_signed_in()
-    half.opens(PAGE)
-    assert half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS))).status_code == 429
+        at_second_step.opens(PAGE)
+        at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS), **wrong))
+        assert at_second_step.response.status_code == 422
+        assert "We could not sign you in with that passkey." in at_second_step.page_text
+    assert not at_second_step.is_signed_in()
+    at_second_step.opens(PAGE)
+    assert at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS))).status_code == 429
     assert len(outbox.all("account_locked")) == 1
 
 
-def test_another_persons_passkey_is_refused(half, work, origin):
+def test_another_persons_passkey_is_refused(at_second_step, work, origin):
     with work():
         other = a_passkey(an_administrator().id, origin)
-    response = other.get(options_for(half, OPTIONS), credential=other.credentials[0])
+    response = other.get(options_for(at_second_step, OPTIONS), credential=other.credentials[0])
 
-    assert half.sends_again(FORM, passkey=response).status_code == 422
-    assert not half.is_signed_in()
-
-
-def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(half, device):
-    alone = device.get(options_for(half, "/sign-in/passkey-options.json"))
-    assert half.sends_again(FORM, passkey=alone).status_code == 422
-    step = device.get(options_for(half, OPTIONS))
-    assert half.sends_again("/sign-in/passkey", passkey=step).status_code == 422
-    assert not half.is_signed_in()
+    assert at_second_step.sends_again(FORM, passkey=response).status_code == 422
+    assert not at_second_step.is_signed_in()
 
 
-def test_a_copied_passkey_is_refused(half, device, outbox, account):
-    half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
-    half.sends("/sign-out")
+def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(at_second_step, device):
+    alone = device.get(options_for(at_second_step, "/sign-in/passkey-options.json"))
+    assert at_second_step.sends_again(FORM, passkey=alone).status_code == 422
+    step = device.get(options_for(at_second_step, OPTIONS))
+    assert at_second_step.sends_again("/sign-in/passkey", passkey=step).status_code == 422
+    assert not at_second_step.is_signed_in()
+
+
+def test_a_copied_passkey_is_refused(at_second_step, device, outbox, account):
+    at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
+    at_second_step.sends("/sign-out")
     device.credentials[0].sign_count = 0
-    half.signs_in(account.username, back="/mobile/confirm")
-    half.opens(half.response.location)
-    half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+    at_second_step.signs_in(account.username, back="/mobile/confirm")
+    at_second_step.opens(at_second_step.response.location)
+    at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
 
-    assert half.response.status_code == 422
-    assert "seems to have been copied" in half.page_text
+    assert at_second_step.response.status_code == 422
+    assert "seems to have been copied" in at_second_step.page_text
     assert len(outbox.all("passkey_copied")) == 1
 
 
@@ -121,9 +121,9 @@ def test_without_the_password_no_credential_is_named(stranger, device):
     assert stranger.sends_again(FORM, passkey="{}").location == "/sign-in?next=/mobile/confirm"
 
 
-def test_after_ten_minutes_the_password_is_asked_for_again(half, device, clock):
-    response = device.get(options_for(half, OPTIONS))
+def test_after_ten_minutes_the_password_is_asked_for_again(at_second_step, device, clock):
+    response = device.get(options_for(at_second_step, OPTIONS))
     clock.move(timedelta(minutes=10))
 
-    assert half.sends_again(FORM, passkey=response).location == "/sign-in?next=/mobile/confirm"
-    assert not half.is_signed_in()
+    assert at_second_step.sends_again(FORM, passkey=response).location == "/sign-in?next=/mobile/confirm"
+    assert not at_second_step.is_signed_in()

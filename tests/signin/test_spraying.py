@@ -15,7 +15,7 @@ HERE = "192.0.2.1"
 
 
 @pytest.fixture(autouse=True)
-def few_names(change_settings):
+def low_limits(change_settings):
     """Twenty names for a network in an hour; two while many fail over all networks, which is at four."""
     change_settings(throttle={"factor": 1, "network_names": 20, "widespread_names": 4})
 

@@ -114,7 +114,7 @@ class School:
         return result.exit_code, result.output
 
 
-def stored(receiver, estab_id):
+def count_stored(receiver, estab_id):
     """How many records of each collection the receiver has of a school."""
     query = (
         select(tables.records.c.collection, func.count())
@@ -132,14 +132,16 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, 
     assert f"registered for the school {school.estab_id}" in school.registers()
     status, output = school.runs("once")
     assert status == 0, output
-    assert stored(receiver, school.estab_id) == {name: len(records) for name, records in school.records.records.items()}
+    assert count_stored(receiver, school.estab_id) == {
+        name: len(records) for name, records in school.records.records.items()
+    }
 
     # A pupil leaves, and one joins
     changes.apply(school.records, "leaves")
     changes.apply(school.records, "joins")
     exports.write(school.records, school.mis, "sims")
     assert school.runs("once")[0] == 0
-    assert stored(receiver, school.estab_id)["students"] == 12
+    assert count_stored(receiver, school.estab_id)["students"] == 12
     status, output = school.runs("status")
     assert (status, "connected" in output) == (0, True)
 
@@ -152,7 +154,7 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, 
     school.home = tmp_path / "second"
 
     assert school.runs("unregister", "--delete-data")[0] == 0
-    assert stored(receiver, school.estab_id) == {}
+    assert count_stored(receiver, school.estab_id) == {}
 
 
 def test_a_school_that_is_not_verified_sends_nothing_until_it_is(work, issuer, receiver, tmp_path):
@@ -160,11 +162,11 @@ def test_a_school_that_is_not_verified_sends_nothing_until_it_is(work, issuer, r
 
     assert "not verified yet" in school.registers()
     assert "not verified yet" in school.runs("once")[1]
-    assert stored(receiver, school.estab_id) == {}
+    assert count_stored(receiver, school.estab_id) == {}
 
     with work():
         review.verify(school.estab_id, by="cli")
 
     status, output = school.runs("once")
     assert status == 0, output
-    assert stored(receiver, school.estab_id)["students"] == 12
+    assert count_stored(receiver, school.estab_id)["students"] == 12

@@ -15,7 +15,7 @@ from idp.foundation.web.forms import Form
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
 from tests.factories import PASSWORD, a_client, an_administrator
-from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.registrations import a_registration, complete
 from tests.signin.apps import an_app
 from tests.signin.person import Person
 
@@ -50,7 +50,7 @@ def url_arguments(jo, work):
             client, client.required_scopes | {"students.sen"}, by=owner.memberships[0], agreement="1",
             until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
         )  # fmt: skip
-        completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
+        complete(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
         join_request = session.scalars(select(JoinRequest.id)).one()
         invited = invitations.invite("Al Bloggs", "al@oakhill.example", "viewer", by=owner.memberships[0])
         colleague = an_administrator(owner.memberships[0].estab, username="forgetful", role="admin").id
