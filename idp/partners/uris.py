@@ -34,7 +34,8 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
     host = _host(parts)
     if parts.scheme == "http":
         if profile == "fapi2" and not (local and host == "localhost"):
-            raise ValueError("must be https for the profile fapi2")
+            also = ", or http://localhost with a port," if local else ""
+            raise ValueError(f"must be https{also} for the profile fapi2")
         if host not in LOOPBACK and not (local and host == "localhost"):
             raise ValueError("must be https, or http on 127.0.0.1 or [::1]")
     return uri

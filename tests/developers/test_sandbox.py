@@ -350,7 +350,10 @@ class TestConsole:
             ({"security": "fapi2", "jwks": '{"kty": "EC"}'}, "has a key that cannot be read"),
             ({"security": "fapi2", "jwks": '{"kty": "EC", "d": "x"}'}, "There is a private key in this"),
             ({"jwks": '{"kty": "EC"}'}, "Leave this empty"),
-            ({"security": "fapi2", "jwks": PUBLIC_KEY, "address": "http://127.0.0.1:3000"}, "must be https"),
+            (
+                {"security": "fapi2", "jwks": PUBLIC_KEY, "address": "http://127.0.0.1:3000"},
+                "The address must be https, or http://localhost with a port, for the profile fapi2.",
+            ),
         ],
     )
     def test_what_cannot_be_made_is_explained_and_kept(self, developer, work, fields, why):

@@ -69,6 +69,10 @@ def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, mo
             browser.opens(f"{site.address}/refresh")
             assert browser.shown.text == "A new access token"
 
+        if quick_start_id in {"openid-client", "openid-client-fapi2"}:
+            browser.opens(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
+            assert 'unexpected "state"' in browser.shown.text, "why its own check failed is to be read"
+
         if quick_start.registration.get("profile") == "fapi2":
             demand_nonces(scene, monkeypatch)
             browser.opens(f"{site.address}/")
