@@ -60,7 +60,8 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
 
     A known address uses up the code as well: otherwise a code with one use would tell whether an address is known.
     """
-    wrong_code = {"code": "This invite code is unknown, has been used, or has expired"}
+    is_missing = "Enter the invite code that we have sent to your school"
+    wrong_code = {"code": "This invite code is unknown, has been used, or has expired" if code.strip() else is_missing}
     faults = {} if invite_codes.works(database, code) else wrong_code
     try:
         address = normal(email)

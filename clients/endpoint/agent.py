@@ -228,7 +228,6 @@ class Agent:
         """Store the error, for `status` and for the school's page."""
         if isinstance(fault, SchoolUnverified | SharingInterrupted):
             return
-        log.warning("%s", fault)
         error = _error(fault.code, f"{fault.message} {fault.remedy}", self.now())
         try:
             self.session.save(last_error=error, remedy=fault.remedy)

@@ -198,7 +198,11 @@ def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
             raise NotRegistered
         logs.begin(home.log, to_screen=to_screen)
         home.clean(keep=state.pending.file if state.pending else None)
-        yield Agent(Session(home, state), sleep=sleep)
+        try:
+            yield Agent(Session(home, state), sleep=sleep)
+        except AgentError as error:
+            log.error("%s (code %s)", error, error.code)  # noqa: TRY400  plain words, without a traceback
+            raise
 
 
 def _check_source(settings: dict[str, Any]) -> None:

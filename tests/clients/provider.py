@@ -32,6 +32,7 @@ class Provider:
     verification: str = "unverified"
     connection: str = "connected"
     mis_accepted: bool = True
+    closing: str = ""
     status: str = "active"
     scope: str = "openid profile email organisation offline_access"
     withheld: str = "school students attendance"
@@ -113,6 +114,7 @@ class Provider:
             "connection": self.connection, "mis_accepted": self.mis_accepted, "scope": self.scope,
             "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
             "until": "2027-03-02T09:30:00Z", "changed_at": AT,
+            **({"closing": self.closing} if self.closing else {}),
             **({"withdrawn_at": AT} if self.status == "withdrawn" else {}),
             "register": {"name": "Willow Bank Primary School", "urn": URN},
         }  # fmt: skip

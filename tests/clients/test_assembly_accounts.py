@@ -92,6 +92,7 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
     ("fields", "fault"),
     [
         ({"code": "nonsense"}, "unknown, has been used, or has expired"),
+        ({"code": ""}, "Enter the invite code"),
         ({"email": "office"}, "Enter an e-mail address"),
         ({"password": "short"}, "12 to 200 characters"),
         ({"terms": ""}, "accept the terms of service"),

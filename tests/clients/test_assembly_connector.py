@@ -323,6 +323,16 @@ def test_paused_sharing_is_noticed_by_the_refusal(connected, provider, monkeypat
 
 @pytest.mark.usefixtures("look_again")
 @pytest.mark.usefixtures("look_again")
+@pytest.mark.parametrize(("closing", "words"), [("announced", "is going to close"), ("closed", "has closed")])
+def test_a_school_that_closes_reads_what_becomes_of_sharing(connected, provider, closing, words):
+    assert "national register" not in connected.opens("/connector/status").text
+    provider.closing = closing
+    page = connected.opens("/connector/status").text
+    assert words in page
+    assert ">Connected<" in page
+
+
+@pytest.mark.usefixtures("look_again")
 def test_a_system_that_the_application_does_not_accept_is_said_until_it_is_corrected(connected, provider):
     provider.mis_accepted, provider.connection = False, "paused"
     page = connected.opens("/connector/status").text

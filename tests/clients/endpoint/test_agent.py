@@ -401,6 +401,7 @@ class TestTokens:
 
         assert status == 3
         assert "run the command register again" in output
+        assert "registration of this server has ended" in (home.log / "endpoint.log").read_text()
         assert command("status")[0] == 3
         assert home.load().refresh_token == ""
 
@@ -413,6 +414,8 @@ class TestTokens:
 
         assert (status, "goes on by itself" in output, "tell support" in output) == (1, True, False)
         assert "The school has paused this server" in command("status")[1]
+        assert "nothing is sent" in (home.log / "endpoint.log").read_text()
+        caplog.clear()
         rounds = iter([False, False, False, True])
         agent_of(home, waits).run(lambda: next(rounds, True))
         assert caplog.text.count("has paused this server") == 1
