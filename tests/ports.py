@@ -11,8 +11,8 @@ atexit.register(_reserved.close)
 def free_port(host: str = "127.0.0.1") -> int:
     """A port of `host` without a listener, reserved for this process, its children and its threads.
 
-    A socket stays bound to it and never listens: no other program is given the port meanwhile, as its own or to
-    call from, and servers, which say SO_REUSEADDR, may listen on it.
+    A socket stays bound to it and never listens: the system gives the port to no other program, and servers, which
+    set SO_REUSEADDR, may listen on it.
     """
     reserved = _reserved.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

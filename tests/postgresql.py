@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, on a free port, gone afterwards: for the suite and the benchmarks."""
+"""A temporary PostgreSQL server on a free port, for the suite and the benchmarks."""
 
 import os
 import pwd
@@ -13,10 +13,10 @@ from pathlib import Path
 from tests.ports import free_port
 
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-"""For tests: nothing has to survive."""
+"""Settings for tests, whose data need not survive a crash."""
 
 ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=600")
-"""On its port alone: a socket's path may be too long for the system."""
+"""Settings to listen on a port only: a socket's path may be too long for the system."""
 
 
 def programs() -> Path | None:
@@ -29,7 +29,7 @@ def programs() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """Its programs, its folder and its port. PostgreSQL will not run as root: then it is the user `postgres`."""
+    """Its programs, folder and port. PostgreSQL does not run as root, so root runs it as the user `postgres`."""
 
     at: Path
     folder: Path
@@ -42,20 +42,20 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def make(self) -> None:
-        """Make an empty one, which is not running yet."""
+        """Create an empty database cluster, without starting it."""
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and return when it accepts connections."""
         options = " ".join(f"-c {setting}" for setting in (*ALONE, *self.settings))
         log = str(self.folder / "log")
         self._run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"-p {self.port} {options}", "start")
 
     def stop(self) -> None:
-        """As if the machine had lost its power."""
+        """Stop the server at once, as if the machine had lost power."""
         self._run("pg_ctl", "-m", "immediate", "-t", "300", "stop")
 
     def _run(self, program: str, *words: str) -> None:
@@ -66,7 +66,7 @@ class Server:
 
 @contextmanager
 def running(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
-    """One that runs until the block ends."""
+    """A server that runs until the block ends."""
     server = Server(at, Path(tempfile.mkdtemp(prefix="idp-postgresql-")), settings)
     try:
         server.make()
@@ -81,6 +81,6 @@ def running(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
 
 @contextmanager
 def a_server(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
-    """The address of one that runs until the block ends."""
+    """The address of a server that runs until the block ends."""
     with running(at, settings) as server:
         yield server.url

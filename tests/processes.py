@@ -28,7 +28,7 @@ class Process:
 
     @property
     def output(self) -> str:
-        """Its output so far."""
+        """The output so far."""
         return self.log.read_text("utf-8", "replace")
 
     def kill(self) -> None:
@@ -54,14 +54,14 @@ def eventually(happens: Callable[[], Any]) -> None:
 
 
 def under(**settings: object) -> dict[str, str]:
-    """The environment of a program of ours under these settings (`database__url=…`)."""
+    """The environment of a program of ours with these settings (`database__url=…`)."""
     environment = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
     return os.environ | {"IDP_CONFIG": "config/test.toml"} | environment
 
 
 @contextmanager
 def a_process(*words: str, log: Path, **settings: object) -> Iterator[Process]:
-    """`python -m words`, under these settings (`database__url=…`), until the block ends."""
+    """Run `python -m words` with these settings (`database__url=…`) until the block ends."""
     with log.open("wb") as to:
         popen = subprocess.Popen(
             [sys.executable, "-m", *words], cwd=ROOT, env=under(**settings),
@@ -79,7 +79,7 @@ def a_process(*words: str, log: Path, **settings: object) -> Iterator[Process]:
 def an_instance(
     log: Path, *, program: tuple[str, ...] = ("idp.cli", "serve"), port: int = 0, **settings: object
 ) -> Iterator[tuple[Process, str]]:
-    """The identity provider, served by `idp serve` unless told otherwise, and its address."""
+    """Run the identity provider, by `idp serve` unless `program` is another; yields its process and its address."""
     port = port or free_port()
     address = f"http://localhost:{port}"
     settings = {"server__port": port, "server__issuer": address} | settings

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 @dataclass
 class RawServer:
-    """A server that sends one response, in chunks of `chunk` bytes with a pause of `pause` seconds between them.
+    """A server that sends one response, in chunks of `chunk_size` bytes with a pause of `delay` seconds after each.
 
-    It waits for a request, unless it `speaks_first`, as a mail server does.
+    It waits for a request first, unless it `speaks_first`, as a mail server does.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""A Redis server of our own, on a free port, gone afterwards: for the limits that several processes share."""
+"""A temporary Redis server on a free port, for the limits that several processes share."""
 
 import shutil
 import signal
@@ -15,17 +15,17 @@ from redis.exceptions import RedisError
 from tests.ports import free_port
 
 TIMEOUT_SECONDS = 60.0
-"""Seconds until it has to answer."""
+"""Seconds within which the server has to respond after its start."""
 
 
 def program() -> str | None:
-    """Redis's server, or None where it is not installed."""
+    """The path of Redis's server, or None where it is not installed."""
     return shutil.which("redis-server")
 
 
 @dataclass
 class Server:
-    """Where it is; it can be stopped, hung and started again, and forgets everything when it stops."""
+    """A server that can be stopped, suspended and started again; it loses its data when it stops."""
 
     folder: str
     port: int = field(default_factory=free_port)
@@ -33,11 +33,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        """As the setting `throttle.storage` has it."""
+        """The value for the setting `throttle.storage`."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the server, and return when it responds."""
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": "", "appendonly": "no"}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen([str(program()), *options], stdout=subprocess.DEVNULL)
@@ -48,23 +48,23 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Gone at once."""
+        """Kill the server."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def hang(self) -> None:
-        """It takes connections, as the kernel does for it, and answers nothing."""
+        """Suspend the server: the kernel still accepts connections for it, and no command gets a response."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def knows_something(self) -> bool:
-        """Whether anything has been counted here."""
+        """Whether the server has any data."""
         with Redis(port=self.port) as asking:
             return bool(asking.dbsize())
 
     def forget(self) -> None:
-        """Everything."""
+        """Delete all data."""
         with Redis(port=self.port) as asking:
             asking.flushall()
 
@@ -78,7 +78,7 @@ class Server:
 
 @contextmanager
 def a_server() -> Iterator[Server]:
-    """One that runs until the block ends."""
+    """A server that runs until the block ends."""
     with tempfile.TemporaryDirectory(prefix="idp-redis-") as folder:
         server = Server(folder)
         server.start()

@@ -1,4 +1,4 @@
-"""Whether a test that a page or a table names exists: `tests/signin/test_reset.py::TestTheCode::test_it_works`."""
+"""Check references to tests in documents, such as `tests/signin/test_reset.py::TestTheCode::test_it_works`."""
 
 import ast
 from functools import cache
@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @cache
 def names_in(path: str) -> frozenset[str]:
-    """The tests and classes of tests in a file below the project's root, as pytest names them; none without it."""
+    """The tests and test classes in a file below the project's root, as pytest names them; none if there is no such
+    file.
+    """
     try:
         module = ast.parse((ROOT / path).read_text("utf-8"))
     except OSError:

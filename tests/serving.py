@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 
 class Quiet(WSGIRequestHandler):
-    """Says nothing for each request."""
+    """Writes no line for each request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -47,7 +47,7 @@ def serving(
 def a_provider(
     databases: Databases, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **overrides: dict[str, object]
 ) -> Iterator[tuple[Flask, str]]:
-    """An identity provider of its own, served, over https with `tls`: the application and its issuer.
+    """Serve a new identity provider, with `tls` over https; yields the application and its issuer.
 
     Browsers keep cookies by host, whatever the port: two that one browser uses need a `host` each.
     """

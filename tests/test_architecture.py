@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "idp").rglob("*.py"))
 MODULES = [path for path in SOURCES if "versions" not in path.parts]
 CLIENTS = sorted((ROOT / "clients").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 TEMPLATES = sorted((ROOT / "idp" / "templates").rglob("*.*"))
 
 
@@ -69,27 +70,31 @@ def test_a_module_says_what_it_is_for():
 
 STRUCK_OUT = {
     "able", "_admitted", "again", "ALIVE", "_alone", "anew", "answer_client", "answer_with_cookie",
-    "answered_meanwhile", "anyone_able", "as_made", "as_text", "as_they_are", "ASIDE", "aside", "BEAT", "because",
-    "BEGAN", "BEGINNING", "briskly", "but", "came", "came_at", "chance", "complain", "could_be", "Detour", "detours",
-    "disown", "disown_here", "door", "DRAMA", "dressed", "each", "each_id", "ENCODED_FOR_NOTHING", "_EVERYWHERE",
-    "explained", "FAREWELL", "filled_in", "FOR_ANYBODY", "forget_keys", "ForgottenExtract", "form_of", "give_back",
-    "_give_seed", "go_on", "GOODBYE", "got", "GRACE", "GUARDED", "_HELD_BACK", "_holder", "HOLDS", "HOUSE",
-    "in_a_line", "_in_turn", "_insist", "_inspected", "_instead", "_is_being_told", "is_held_to", "_is_here",
-    "_is_here_already", "is_one_of", "_is_somebody_else", "_is_there", "its", "its_browser", "its_client", "its_key",
-    "keep_here", "_keep_on", "keeps_cookies", "Kept", "kept_requests", "KeptRequests", "known_browser", "known_here",
-    "knows_browser", "last_here", "LAST_RESORT", "LATELY", "LAZY", "_leaves_out", "LEFT_AT_LEAST", "lend", "let_go",
-    "listening", "living", "lone", "_longer", "LONGEST", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON",
-    "LONGEST_WAIT", "_look_for_all", "looked_for_typed", "_made_outside", "ManyNames", "_meant", "meant",
-    "meant_instead", "_mended", "mine", "MISREAD", "MOST", "MOST_BYTES", "MOST_TOLD", "MOST_WORDS", "_must_be",
-    "_name_of_who_may_act", "NOBODY", "_nobody", "_not_too_often", "note_use", "note_version", "_Noted",
-    "_nothing_waits", "_of_bearable_size", "OfNoUse", "OLDEST", "one_at_a_time", "one_by_one", "one_more", "_onwards",
-    "open_ones", "_opened", "_parted", "PATIENCE", "_patiently", "POINTING", "_portless", "remembered",
-    "say_what_was_left_out", "says", "_says_instead", "scrubbed", "settle_secret", "SHARE_WHILE_WIDESPREAD",
-    "SHORTEST", "SHORTEST_RUN", "Shown", "shows_a_secret", "still_due", "_still_wanted", "_take_leave", "_tell_log",
-    "tie", "to_text", "TOLD", "_told", "told", "TOUCH", "_tried", "TURNSTILE", "Turnstile", "TYPED_AGAIN",
-    "typed_again", "under_way", "_understood", "undisguised", "_unforeseen", "_unless_told", "_unless_too_often",
-    "UNTOLD", "_UNTOLD", "UselessExtract", "USUAL", "void", "_waits", "was_and_is", "way_on", "WayOn", "WHY", "why",
+    "answered_meanwhile", "anyone_able", "as_made", "as_text", "as_they_are", "ASIDE", "aside", "asks_for_more",
+    "BEAT", "because", "BEGAN", "BEGINNING", "briskly", "but", "came", "came_at", "chance", "complain",
+    "complained", "could_be", "Detour", "detours", "differs", "disown", "disown_here", "door", "DRAMA", "DRESSED",
+    "dressed", "each", "each_id", "ENCODED_FOR_NOTHING", "_EVERYWHERE", "explained", "FAREWELL", "few_names",
+    "filled_in", "FOR_ANYBODY", "forget_keys", "ForgottenExtract", "form_of", "give_back", "_give_seed", "go_on",
+    "goes_through", "GOODBYE", "got", "GRACE", "Ground", "ground", "GUARDED", "_HELD_BACK", "_holder",
+    "HOLDS", "HOUSE", "HUNG_UP", "in_a_line", "_in_turn", "_insist", "_inspected", "_instead", "_is_being_told",
+    "is_held_to", "_is_here", "_is_here_already", "is_nobody", "is_one_of", "is_ready_to_ask_again",
+    "_is_somebody_else", "is_sound", "_is_there", "it_stands_as_we_think", "its", "its_browser", "its_client",
+    "its_key", "keep_here", "_keep_on", "keeps_cookies", "Kept", "kept_requests", "KeptRequests", "known_browser",
+    "known_here", "knows_browser", "last_here", "LAST_RESORT", "LATELY", "LAZY", "_leaves_out", "LEFT_AT_LEAST",
+    "lend", "let_go", "listening", "living", "lone", "_longer", "LONGEST", "LONGEST_ID", "LONGEST_NAME",
+    "LONGEST_REASON", "LONGEST_WAIT", "_look_for_all", "looked_for_typed", "_made_outside", "ManyNames", "_meant",
+    "meant", "meant_instead", "_mended", "mine", "MISREAD", "MOST", "MOST_BYTES", "MOST_TOLD", "MOST_WORDS",
+    "_must_be", "_name_of_who_may_act", "NOBODY", "_nobody", "_not_too_often", "note_use", "note_version", "_Noted",
+    "_nothing_waits", "noticed", "_of_bearable_size", "OfNoUse", "OLDEST", "one_at_a_time",
+    "one_by_one", "one_more", "_onwards", "open_ones", "_opened", "_parted", "PATIENCE", "_patiently", "plainly",
+    "POINTING", "_portless", "remembered", "said_of", "say_what_was_left_out", "says", "_says_instead",
+    "scrubbed", "settle_secret", "SHARE_WHILE_WIDESPREAD", "SHORTEST", "SHORTEST_RUN", "Shown", "shows_a_secret",
+    "SOUND", "sound", "still_due", "_still_wanted", "_take_leave", "_tell_log", "the_dead_stay_dead", "tie",
+    "to_text", "TOLD", "_told", "told", "TOUCH", "_tried", "TURNSTILE", "Turnstile", "TYPED_AGAIN", "typed_again",
+    "under_way", "_understood", "undisguised", "_unforeseen", "_unless_told", "_unless_too_often", "UNTOLD",
+    "_UNTOLD", "untold", "UselessExtract", "USUAL", "void", "_waits", "was_and_is", "way_on", "WayOn", "WHY", "why",
     "_why_not_again", "why_not_own", "WHYS", "_widespread", "without_token", "working",
+    "write_and_think_better_of_it",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that said nothing to a newcomer; plain ones took their place."""
 
@@ -108,6 +113,9 @@ def test_no_struck_out_name_comes_back():
     struck_out = {
         f"{name(path)}: {named}" for path in [*modules(), *CLIENTS] for named in names_in(path) if named in STRUCK_OUT
     }
+    # A test may do something "again", and a person in it has things that are "mine".
+    elsewhere = STRUCK_OUT - {"again", "mine"}
+    struck_out |= {f"{name(path)}: {named}" for path in TESTS for named in names_in(path) if named in elsewhere}
 
     assert sorted(struck_out) == []
 
@@ -149,7 +157,7 @@ def modules_of_ours(path):
 
 
 def used_names(path):
-    """What a test file takes or replaces (`monkeypatch.setattr`) by a dotted name, and where."""
+    """What a test file uses or replaces (`monkeypatch.setattr`) by a dotted name, and the line."""
     for node in ast.walk(parsed(path)):
         match node:
             case ast.Call(func=ast.Attribute(attr="setattr"), args=[owner, ast.Constant(value=str(attribute)), *_]):
@@ -457,7 +465,7 @@ def test_the_layers_hold():
 
 @pytest.mark.parametrize("forbidden", ["authlib", "flask"])
 def test_a_library_is_kept_out_of_every_module_that_has_no_business_with_it(tmp_path, forbidden):
-    """Plant its import in every module of the tree that has none: each is named, but where it may be known."""
+    """Add its import to every module that has none: each is reported, except where it is allowed."""
     shutil.copytree(ROOT / "idp", tmp_path / "idp", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     planted = set()

@@ -39,7 +39,7 @@ COMMANDS = dict(every(main))
 LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 PROGRAM = str(Path(sys.executable).parent / "idp")
 RUN_ON = {("serve",), ("worker",), ("db", "draft"), ("db", "upgrade"), ("config", "check"), ("conformance", "prepare")}
-"""Excluded: they run until stopped, or write files."""
+"""Commands that are left out: they run until stopped, or write files."""
 
 
 def naming_nothing(command):
@@ -118,7 +118,7 @@ def test_every_command_formats_times_with_one_function():
         assert "%H:%M}" not in file.read_text("utf-8"), f"{file.name}: there is command.when"
 
 
-# As processes of their own
+# In processes of their own
 
 
 @pytest.fixture(scope="module")

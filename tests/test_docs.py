@@ -62,7 +62,7 @@ def resolves(dotted):
 
 
 def found(pattern):
-    """Page and match of `pattern` in every page."""
+    """The matches of `pattern` in every page, each with its page."""
     return [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text("utf-8"))]
 
 
@@ -110,7 +110,7 @@ def parts_of(name):
 
 
 def cited(text: str) -> Iterator[tuple[str, str]]:
-    """Page and part of each citation in `text`; both ends of a range."""
+    """The page and part of each citation in `text`; both ends of a range."""
     for citation in CITATION.finditer(" ".join(text.split())):
         section = "1" if citation["parts"].startswith("rule") else None  # the rules are the items of section 1
         for sign, part in re.findall(r"(§|sections? )?([SB]?\d+(?:\.\d+)*)", citation["parts"]):
@@ -196,7 +196,7 @@ def statements(page: str) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def untested(page: str) -> list[str]:
-    """Statements without a test that exists, which do not say either that they do not apply."""
+    """Statements that name no existing test, and are not marked as not applicable."""
     return [
         f"{name}: {', '.join(tests) or 'no test'}"
         for name, text, tests in statements(page)

@@ -1,4 +1,4 @@
-"""What `make test` does where something it needs is missing."""
+"""What `make test` does where a program that it needs is missing."""
 
 import ast
 import os

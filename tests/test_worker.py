@@ -261,7 +261,7 @@ class TestCleaning:
         clock.move(timedelta(days=2))
         worker.clean(todo)
         with work() as session:
-            assert session.scalars(select(Registration.id)).all() == ["joining"]  # the request says whose it was
+            assert session.scalars(select(Registration.id)).all() == ["joining"]  # the request names its person
         clock.move(timedelta(days=7))
         worker.clean(todo)
         with work() as session:
@@ -317,7 +317,7 @@ class TestCleaning:
     def test_what_expires_is_deleted(self):
         deleted = {rule.model.__tablename__ for rule in worker.RETENTION if isinstance(rule, DeleteAfter)}
         expiring = {name for name, table in db.metadata.tables.items() if "expires_at" in table.columns}
-        assert expiring - deleted == {"client_secrets", "initial_access_tokens"}  # history, and few
+        assert expiring - deleted == {"client_secrets", "initial_access_tokens"}  # kept as history; there are few
 
     def test_a_table_is_kept_altogether_or_cleaned(self):
         kept = {rule.model for rule in worker.RETENTION if isinstance(rule, KeepAll)}

@@ -1,4 +1,4 @@
-"""A worker's start: what would stop its threads later is done before the first requests need it."""
+"""A worker's start: what would block its threads later is done before the first request."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from idp.foundation.setting_types import ROOT
 
 @pytest.fixture(scope="module")
 def started():
-    """Whether a fresh process has the patterns when it has started, its objects, and whether it collects garbage."""
+    """Whether a new process has compiled the patterns and frozen its objects, and whether it collects garbage."""
     start = (
         "import gc, sys, threading, wsgi\n"
         "[each.join() for each in threading.enumerate() if each.name == 'finish-start']\n"

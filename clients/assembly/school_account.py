@@ -115,8 +115,8 @@ def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) ->
         raise Untrusted("ID Token: made for another request")
     if "azp" in claims and claims["azp"] not in claims["aud"]:
         raise Untrusted("ID Token: azp is another client")
-    half = urlsafe_b64encode(sha256(response["access_token"].encode()).digest()[:16]).decode().rstrip("=")
-    if claims.get("at_hash", half) != half:
+    expected = urlsafe_b64encode(sha256(response["access_token"].encode()).digest()[:16]).decode().rstrip("=")
+    if claims.get("at_hash", expected) != expected:
         raise Untrusted("ID Token: came with another access token")
     if not isinstance(claims.get("sub"), str):
         raise Untrusted("ID Token: no sub")

@@ -272,7 +272,7 @@ def _update_schools(lines: Mapping[int, Line], current: _Import) -> None:
 def _change(old: Row[Any], new: Mapping[str, Any], current: _Import) -> tuple[int, str, dict[str, Any]] | None:
     """The change of a school, which is also counted; None if nothing is to be reported."""
     old_values = old._mapping  # noqa: SLF001  its public name
-    differs = {
+    differences = {
         name: [_to_json(old_values[name]), _to_json(value)]
         for name, value in new.items()
         if name not in NOT_REPORTED and old_values[name] != value
@@ -283,10 +283,10 @@ def _change(old: Row[Any], new: Mapping[str, Any], current: _Import) -> tuple[in
         kind = "closed" if new["status_code"] == codes.CLOSED else "reopened"
     else:
         kind = "changed"
-    if kind == "changed" and not differs:
+    if kind == "changed" and not differences:
         return None
     setattr(current.summary, kind, getattr(current.summary, kind) + 1)
-    return old.id, kind, differs
+    return old.id, kind, differences
 
 
 def _to_json(value: object) -> object:

@@ -78,8 +78,8 @@ def end_everywhere(signed_in: SignedIn) -> None:
 
     Sign-ins that wait for a second step end as well. The next sign-in in any browser is one in a new browser.
     """
-    half = HalfSignIn.person_id == signed_in.id, HalfSignIn.used_at.is_(None)
-    session().execute(update(HalfSignIn).where(*half).values(used_at=clock.now()))
+    unused = HalfSignIn.person_id == signed_in.id, HalfSignIn.used_at.is_(None)
+    session().execute(update(HalfSignIn).where(*unused).values(used_at=clock.now()))
     browser_sessions.end_all(signed_in.id, "everywhere")
     devices.forget_all(signed_in.id)
     log.record(events.DEVICES_FORGOTTEN, by=signed_in.id, estab=signed_in.estab_id, subject=signed_in.id)

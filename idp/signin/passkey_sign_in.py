@@ -43,7 +43,7 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     return person
 
 
-def complete(half: HalfSignedIn, answer: str, *, browser: str) -> None:
+def complete(half_signed_in: HalfSignedIn, answer: str, *, browser: str) -> None:
     """Sign in a person whose password was right by a passkey of theirs.
 
     Raises `PasskeyRefused`, and as `second_step.complete` does `guesses.Locked` and `second_step.StepExpired`; the
@@ -53,12 +53,14 @@ def complete(half: HalfSignedIn, answer: str, *, browser: str) -> None:
 
     def prove() -> bool:
         try:
-            passkeys.use(passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half.person_id)
+            passkeys.use(
+                passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half_signed_in.person_id
+            )
         except PasskeyRefused as error:
             refusals.append(error)
         return not refusals
 
     try:
-        second_step.complete(half, prove, METHODS)
+        second_step.complete(half_signed_in, prove, METHODS)
     except second_step.WrongAnswer as wrong_answer:
         raise refusals[0] from wrong_answer

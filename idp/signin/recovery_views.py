@@ -22,8 +22,8 @@ bp = Blueprint("recovery", __name__)
 def lost_factor() -> ResponseReturnValue:
     """Start the wait by a code to the confirmed mobile; for a person who has typed the right password here."""
     return_path = security.local_path(request.args.get("next"))
-    half = second_step.waiting()
-    person = people.get(half.person_id) if half is not None else None
+    half_signed_in = second_step.waiting()
+    person = people.get(half_signed_in.person_id) if half_signed_in is not None else None
     if person is None:
         flash(second_step.StepExpired.message, "info")
         return redirect(url_for("signin.sign_in", next=return_path), 303)

@@ -95,33 +95,38 @@ def waiting() -> HalfSignedIn | None:
     return HalfSignedIn(row.digest, row.person_id, row.amr, row.name_counter, row.created_at, row.provider)
 
 
-def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str]) -> None:
+def complete(half_signed_in: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str]) -> None:
     """Sign the person in if `prove`, which spends what it accepts, returns True; `amr` are its methods (RFC 8176).
 
     Raises `WrongAnswer`, `guesses.Locked` and `StepExpired`. As with `password.check`, the caller must render a page,
     so that the guess is counted.
     """
-    person = people.get_locked(half.person_id)
-    counters = half.name_counter, devices.guess_counter(half.person_id, devices.device_id())
+    person = people.get_locked(half_signed_in.person_id)
+    counters = half_signed_in.name_counter, devices.guess_counter(half_signed_in.person_id, devices.device_id())
     locks = [guesses.count(counter) for counter in counters]
     if not prove():
-        password.note_failure(half.person_id, locks=any(locks))
-        raise WrongAnswer(reason=half.person_id)
-    is_first = claim(HalfSignIn, digest=half.digest, person_id=half.person_id)
-    if not is_first or person is None or not person.may_sign_in or _is_newer(person.password_changed_at, half):
-        raise StepExpired(reason=half.person_id)
+        password.note_failure(half_signed_in.person_id, locks=any(locks))
+        raise WrongAnswer(reason=half_signed_in.person_id)
+    is_first = claim(HalfSignIn, digest=half_signed_in.digest, person_id=half_signed_in.person_id)
+    if (
+        not is_first
+        or person is None
+        or not person.may_sign_in
+        or _is_newer(person.password_changed_at, half_signed_in)
+    ):
+        raise StepExpired(reason=half_signed_in.person_id)
     for counter in counters:
         guesses.forget(counter)
     set_cookie(_cookie(), "")
-    factor_recovery.stop_for(half.person_id)
-    begin_session(half.person_id, half.amr | amr | {"mfa"}, provider=half.provider)
+    factor_recovery.stop_for(half_signed_in.person_id)
+    begin_session(half_signed_in.person_id, half_signed_in.amr | amr | {"mfa"}, provider=half_signed_in.provider)
 
 
 def abandon() -> None:
     """Delete the unfinished sign-in of this browser."""
-    half = waiting()
-    if half is not None:
-        claim(HalfSignIn, digest=half.digest)
+    half_signed_in = waiting()
+    if half_signed_in is not None:
+        claim(HalfSignIn, digest=half_signed_in.digest)
     set_cookie(_cookie(), "")
 
 
@@ -141,9 +146,9 @@ def _begin(person_id: str, amr: frozenset[str], provider: str | None = None) -> 
     sign_ins.record(signed_in, device=device, address=request.remote_addr or "", provider=provider)
 
 
-def _is_newer(password_changed_at: datetime | None, half: HalfSignedIn) -> bool:
+def _is_newer(password_changed_at: datetime | None, half_signed_in: HalfSignedIn) -> bool:
     """Whether the password is another one than that of the first step."""
-    return password_changed_at is not None and password_changed_at > half.created_at
+    return password_changed_at is not None and password_changed_at > half_signed_in.created_at
 
 
 def _cookie() -> str:

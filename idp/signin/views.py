@@ -80,8 +80,8 @@ def _is_browser_known_to_named_person() -> bool:
 
 def _is_browser_known_to_waiting_person() -> bool:
     """The same for the person whose second step waits in this browser."""
-    half, device = second_step.waiting(), devices.device_id()
-    return half is not None and devices.is_known(half.person_id, device)
+    half_signed_in, device = second_step.waiting(), devices.device_id()
+    return half_signed_in is not None and devices.is_known(half_signed_in.person_id, device)
 
 
 def _was_refused(response: Response) -> bool:
@@ -186,11 +186,13 @@ def _second_step(
     if "cancel" in request.form:
         second_step.abandon()
         return redirect(return_paths.cancel_target(return_path), 303)
-    if (half := second_step.waiting()) is None:
+    if (half_signed_in := second_step.waiting()) is None:
         return _no_sign_in_waits(return_path)
     if form.validate_on_submit():
         try:
-            second_step.complete(half, partial(spend, half.person_id, form.code.data), frozenset({"otp"}))
+            second_step.complete(
+                half_signed_in, partial(spend, half_signed_in.person_id, form.code.data), frozenset({"otp"})
+            )
         except second_step.WrongAnswer:  # no rollback of these: the guess is counted
             form.code.errors = [form.wrong]
         except second_step.StepExpired:
@@ -199,7 +201,7 @@ def _second_step(
             return _locked_page(error)
         else:
             return redirect(return_path, 303)
-    return _second_step_page(template, half, form, return_path)
+    return _second_step_page(template, half_signed_in, form, return_path)
 
 
 @bp.post("/sign-in/second-step/passkey-options.json")
@@ -208,9 +210,9 @@ def _second_step(
 @limiter.limit(at_most(30, "minute"))
 def second_step_options() -> ResponseReturnValue:
     """What the second step's script asks the browser for a passkey with, as JSON: one of this person's own."""
-    if (half := second_step.waiting()) is None:
+    if (half_signed_in := second_step.waiting()) is None:
         return redirect(url_for(".take_second_step"), 303)
-    return jsonify(passkeys.second_step_options(half.person_id, browser=browser_store.ensure_browser_id()))
+    return jsonify(passkeys.second_step_options(half_signed_in.person_id, browser=browser_store.ensure_browser_id()))
 
 
 @bp.post("/sign-in/second-step/passkey")
@@ -222,15 +224,15 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
-    if (half := second_step.waiting()) is None:
+    if (half_signed_in := second_step.waiting()) is None:
         return _no_sign_in_waits(return_path)
     answer, browser = request.form.get("passkey", ""), browser_store.browser_id()
     try:
-        passkey_sign_in.complete(half, answer, browser=browser)
+        passkey_sign_in.complete(half_signed_in, answer, browser=browser)
     except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
         form = SecondStep(formdata=None)
         form.form_errors.append(error.message)
-        return _second_step_page("signin/second_step.html", half, form, return_path)
+        return _second_step_page("signin/second_step.html", half_signed_in, form, return_path)
     except second_step.StepExpired:
         return _no_sign_in_waits(return_path)
     except TooManyRequests as error:
@@ -239,11 +241,11 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
 
 
 def _second_step_page(
-    template: str, half: HalfSignedIn, form: SecondStep | RecoveryCode, return_path: str
+    template: str, half_signed_in: HalfSignedIn, form: SecondStep | RecoveryCode, return_path: str
 ) -> ResponseReturnValue:
     page = render_template(
-        template, form=form, kinds=factors.kinds(half.person_id),
-        codes_left=recovery_codes.count_unused(half.person_id), back=return_path,
+        template, form=form, kinds=factors.kinds(half_signed_in.person_id),
+        codes_left=recovery_codes.count_unused(half_signed_in.person_id), back=return_path,
         partner=_requesting_partner(return_path),
     )  # fmt: skip
     return page, 422 if form.errors else 200

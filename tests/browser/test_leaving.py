@@ -34,14 +34,14 @@ class Service:
         self.ports = [free_port() for _ in range(3)]
         self.hosts = [f"http://localhost:{port}" for port in self.ports]
         self.client_id, self.popup_leads_to = "", ""
-        self.got: dict[str, str] = {}
+        self.received: dict[str, str] = {}
         self.app = Flask("service")
         self.app.add_url_rule("/<page>", view_func=self.answer, methods=["GET", "POST"])
 
     def answer(self, page):
         _, second, third = self.hosts
         if page in {"callback", "to-app", "signed-out"}:
-            self.got = request.values.to_dict()
+            self.received = request.values.to_dict()
         match page:
             case "callback" | "signed-out":
                 return redirect(f"{second}/second", 303)
@@ -94,19 +94,19 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, a_window, ser
         if mode == "form_post" and not scripts:
             admin.presses("Continue to Timetabler")
         arrives(admin, service)
-        assert service.got["state"] == "s"
+        assert service.received["state"] == "s"
 
     admin.page.goto(service.link(issuer, response_mode=mode))
     admin.signs_in()
     admin.sees("Authorise sharing with Timetabler")
     passes(admin.authorises)
-    assert "code" in service.got
+    assert "code" in service.received
 
     admin.page.goto(
         service.link(issuer, response_mode=mode, prompt="login")
     )  # already agreed: the form redirects at once
     passes(admin.signs_in)
-    assert "code" in service.got
+    assert "code" in service.received
 
 
 def test_cancel_on_the_sign_in_page_leads_to_the_partner(an_admin, service, issuer):
@@ -114,7 +114,7 @@ def test_cancel_on_the_sign_in_page_leads_to_the_partner(an_admin, service, issu
     admin.page.goto(service.link(issuer))
     admin.page.locator("#cancel").click()
     arrives(admin, service)
-    assert service.got["error"] == "access_denied"
+    assert service.received["error"] == "access_denied"
 
 
 def test_refusing_leads_to_the_partner(a_member, service, issuer):
@@ -123,7 +123,7 @@ def test_refusing_leads_to_the_partner(a_member, service, issuer):
     admin.signs_in()
     admin.page.locator("#deny").click()
     arrives(admin, service)
-    assert service.got["error"] == "access_denied"
+    assert service.received["error"] == "access_denied"
 
 
 def test_a_viewer_returns_to_the_partner(a_member, service, issuer):
@@ -154,7 +154,7 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provi
     admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
     admin.page.locator("#confirm-logout").click()
     arrives(admin, service)
-    assert service.got == {"state": "out"}
+    assert service.received == {"state": "out"}
 
 
 def an_id_token(app, work, client_id, admin):
@@ -179,7 +179,7 @@ def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer,
     with admin.page.expect_event("requestfailed", lambda request: request.url.startswith(APP)):
         admin.authorises()
     parameters = (
-        service.got
+        service.received
         if "first" in uri
         else {name: values[0] for name, values in parse_qs(urlsplit(opened[-1]).query).items()}
     )

@@ -12,7 +12,7 @@ from clients.mailbox.app import create_app
 from tests.browser.assembly import mail_received
 from tests.html import parse
 
-BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+STARTED_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def arrives(folder):
         message["To"], message["From"] = to, "IDaaS <no-reply@idaas.example>"
         if subject:
             message["Subject"] = subject
-        message["Date"] = format_datetime(BEGAN + timedelta(minutes=minutes))
+        message["Date"] = format_datetime(STARTED_AT + timedelta(minutes=minutes))
         message["X-Channel"] = channel
         message.set_content(text)
         if html:

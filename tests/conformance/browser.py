@@ -15,7 +15,7 @@ from tests.html import parse
 
 FORM = "application/x-www-form-urlencoded"
 REDIRECTS = {302, 303}
-MOST = 10
+MAX_REDIRECTS = 10
 """Redirects in a row."""
 
 
@@ -121,7 +121,7 @@ class Browser:
         assert arrived is None, arrived
 
     def _through(self, arrived: Arrived | None) -> Arrived | None:
-        for _ in range(MOST):
+        for _ in range(MAX_REDIRECTS):
             if arrived is not None:
                 return arrived
             if self.shown.has("sign-in"):
@@ -150,7 +150,7 @@ class Browser:
 
     def _after(self, response: requests.Response, pressed_on: Page | None = None) -> Arrived | None:
         """Follow redirects, each of which a form's page has to allow."""
-        for _ in range(MOST):
+        for _ in range(MAX_REDIRECTS):
             if response.status_code not in REDIRECTS:
                 self._page = Page(response.url, response.status_code, response.headers, _soup(response))
                 return None

@@ -109,12 +109,12 @@ class RelyingParty:
             name, _, value = pair.partition("=")
             assert parameters.pop(name) == value
         if is_signed:
-            parameters = self._opened(parameters)
+            parameters = self._verified_response(parameters)
         assert parameters.get("state") == self.last_request.get("state")
         assert parameters["iss"] == self.provider.issuer
         return parameters
 
-    def _opened(self, parameters: dict[str, str]) -> dict[str, str]:
+    def _verified_response(self, parameters: dict[str, str]) -> dict[str, str]:
         """The claims of a signed response, which has no other parameter."""
         assert set(parameters) == {"response"}
         return conditions.signed_response(

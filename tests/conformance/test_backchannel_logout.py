@@ -40,12 +40,12 @@ def delivered(served, suite):
     """`delivered(sid)` waits until the worker has sent the logout token of that session, once, and returns its claims.
     Logout tokens of other tests' sessions may arrive as well.
     """
-    suite.got.clear()
+    suite.requests.clear()
     stop = threading.Event()
     finish = worker.start(served[0], stop)
 
     def of(sid):
-        return [request for request in list(suite.got) if decoded(request["form"]["logout_token"])["sid"] == sid]
+        return [request for request in list(suite.requests) if decoded(request["form"]["logout_token"])["sid"] == sid]
 
     def one(sid):
         until = time.monotonic() + SOON

@@ -262,7 +262,7 @@ class TestKeys:
             assert registry.find("signer").jwks == {"keys": [signer]}
 
     @pytest.mark.parametrize(
-        ("fields", "why"),
+        ("fields", "reason"),
         [
             ({"jwks": "not JSON"}, "not JSON"),
             ({"jwks": "[" * 40_000}, "not JSON"),
@@ -275,10 +275,10 @@ class TestKeys:
             ({"jwks": "", "jwks_uri": "http://assembly.example/jwks"}, "Must be https"),
         ],
     )
-    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, fields, why):
+    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, fields, reason):
         sam.sends(self.PATH, version=1, **fields)
         assert sam.response.status_code == 422
-        assert why in sam.page_text
+        assert reason in sam.page_text
         with work():
             assert registry.find("signer").jwks == {"keys": [signer]}
 

@@ -143,7 +143,7 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(de
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"),
+    ("fields", "reason"),
     [
         ({"purpose": ""}, "Say it in a school’s words"),
         ({"purpose": "short"}, "10 to 500 characters"),
@@ -156,10 +156,10 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(de
         ({"client_name": "IDaaS"}, "look like"),
     ],
 )
-def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work, fields, why):
+def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work, fields, reason):
     assert asks(developer, trial, **fields) is None
     assert developer.response.status_code == 422
-    assert why in developer.page_text
+    assert reason in developer.page_text
     assert developer.page.find(id="agreement_version")["value"] == "2026-11"
     with work():
         assert session().scalars(select(RegistrationRequest)).all() == []

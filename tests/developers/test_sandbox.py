@@ -338,7 +338,7 @@ class TestConsole:
         assert stranger.response.status_code == 303
 
     @pytest.mark.parametrize(
-        ("fields", "why"),
+        ("fields", "reason"),
         [
             ({"name": ""}, "Type a name"),
             ({"software": ""}, "Choose the software"),
@@ -356,11 +356,11 @@ class TestConsole:
             ),
         ],
     )
-    def test_what_cannot_be_made_is_explained_and_kept(self, developer, work, fields, why):
+    def test_what_cannot_be_made_is_explained_and_kept(self, developer, work, fields, reason):
         values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | fields
         developer.sends("/developers/sandbox/applications/new", **values)
         assert developer.response.status_code == 422
-        assert why in developer.page_text
+        assert reason in developer.page_text
         with work():
             assert session().scalars(select(Client)).all() == []
 

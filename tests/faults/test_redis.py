@@ -18,8 +18,8 @@ from tests.html import parse
 from tests.processes import an_instance, under
 
 pytestmark = pytest.mark.redis
-LIMITED = "/set-up/of-nobody"
-SPARED = 30
+LIMITED_PATH = "/set-up/of-nobody"
+CALLS_A_MINUTE = 30
 """How many calls of it an address may make in a minute."""
 
 
@@ -57,7 +57,7 @@ def ask(two):
     """`ask(4)` is the statuses of four calls, at the two servers in turn."""
 
     def statuses(times):
-        return [requests.get(two[number % 2][1] + LIMITED, timeout=60).status_code for number in range(times)]
+        return [requests.get(two[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)]
 
     return statuses
 
@@ -81,8 +81,8 @@ def test_two_processes_count_together(server, two, ask):
     while times_away(two) != before:
         before = times_away(two)
         server.forget()
-        answers = ask(SPARED + 4)
-    assert answers == [404] * SPARED + [429] * 4
+        answers = ask(CALLS_A_MINUTE + 4)
+    assert answers == [404] * CALLS_A_MINUTE + [429] * 4
 
 
 def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all_the_same(server, two, ask, prepared):
@@ -102,7 +102,9 @@ def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a
     for process, address in two:
         server.forget()  # which the other server has counted
         process.until(
-            lambda address=address: requests.get(address + LIMITED, timeout=60).status_code and server.knows_something()
+            lambda address=address: (
+                requests.get(address + LIMITED_PATH, timeout=60).status_code and server.knows_something()
+            )
         )
     before = times_away(two)
     server.hang()
@@ -119,7 +121,7 @@ def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missin
     try:
         environment = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
         with an_instance(tmp_path / "log", **environment) as (_, address):
-            assert requests.get(address + LIMITED, timeout=60).status_code == 404
+            assert requests.get(address + LIMITED_PATH, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
         output = subprocess.run(doctor, cwd=ROOT, env=under(**environment), stdout=subprocess.PIPE, check=False).stdout
         assert [entry["level"] for entry in json.loads(output) if entry["what"] == "limits"] == ["warning"]

@@ -38,7 +38,7 @@ Opened = tuple[Any, Sent]
 def form(web: Any, opened: Any, button: str, **values: str) -> Opened:
     """The form of this button on a page: its path, or the response that shows it."""
     page = Page(follow(web, web.get(opened)) if isinstance(opened, str) else opened)
-    _, fields = page.form_of(button)
+    _, fields = page.button_and_form(button)
     path = urljoin(page.path, str(fields.get("action") or page.path))
     return web, Sent("POST", path, form=tuple((page.fields(button) | values).items()))
 

@@ -26,10 +26,10 @@ from tests.fuzz.depth import deep
 from tests.fuzz.hostile import odd
 from tests.onboarding.visitor import Page
 
-USUAL = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
+VALID_FIELDS = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
 MAIN = {"Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Verify your e-mail": "verify"}
 """The main button of each page, by the page's heading."""
-something = st.dictionaries(st.sampled_from([*USUAL, "email", "q", "csrf_token"]), odd, max_size=2)
+something = st.dictionaries(st.sampled_from([*VALID_FIELDS, "email", "q", "csrf_token"]), odd, max_size=2)
 ODD_PLACES = (
     "/register", "/register/details", "/register/details?school=0", "/register/details?school=99999999999999999999",
     "/register/reg_x", "/register/%00", "/register/verify/x", "/register/verify/%ff%00", "/register/link-sent",
@@ -84,12 +84,12 @@ class Registering(RuleBasedStateMachine):
         self._shows(which, response)
 
     @rule(which=st.integers(0, 1), whose=st.integers(0, 1))
-    def go_on(self, which, whose):
+    def fill_in_and_continue(self, which, whose):
         """Fill in the page and press its main button."""
         page = self.seen[which][-1]
         button = page.soup.find("button", id=MAIN.get(page.title, "sign-up")) or page.soup.select_one("main button")
         if button is not None:
-            self._presses(which, page, button, USUAL | {"email": self.emails[whose]})
+            self._presses(which, page, button, VALID_FIELDS | {"email": self.emails[whose]})
 
     @rule(which=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), fields=something)
     def press_something(self, which, back, number, fields):
@@ -97,7 +97,9 @@ class Registering(RuleBasedStateMachine):
         page = self.seen[which][-1 - back % len(self.seen[which])]
         buttons = page.soup.select("main button")
         if buttons:
-            self._presses(which, page, buttons[number % len(buttons)], USUAL | {"email": self.emails[0]} | fields)
+            self._presses(
+                which, page, buttons[number % len(buttons)], VALID_FIELDS | {"email": self.emails[0]} | fields
+            )
 
     @rule(which=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
     def open_something(self, which, number, elsewhere):

@@ -173,9 +173,9 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
     change_settings(invitations={"max_open": 2, "max_a_day": 3})
     first = send(email="a@oakhill.example")
     send("key", email="b@oakhill.example")
-    with pytest.raises(invite.TooManyInvitations) as open_ones:
+    with pytest.raises(invite.TooManyInvitations) as too_many:
         send(email="c@oakhill.example")
-    assert "wait for an answer" in open_ones.value.message
+    assert "wait for an answer" in too_many.value.message
     assert send("key", email="b@oakhill.example")  # the same key: the same invitation
     with work():
         invite.cancel(ids[0], first)

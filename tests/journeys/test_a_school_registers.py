@@ -107,9 +107,9 @@ def test_a_link_opened_on_a_telephone_continues_at_the_desk(office, phone, outbo
     waiting = office.presses("sign-up", **JO)
     opens_mail(phone, outbox, "office@willowbank.example")
 
-    noticed = office.client.get(waiting.polls).json
-    assert noticed["done"] is True
-    office.opens(noticed["next"])
+    status = office.client.get(waiting.polls).json
+    assert status["done"] is True
+    office.opens(status["next"])
     assert "Somebody opened the link" in office.page.text
     assert office.presses("enter-code", code=phone.page.value("code")).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending

@@ -149,8 +149,8 @@ class TestRefused:
             self.good = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
             yield
 
-    def refuses(self, token, why=".", **options):
-        with pytest.raises(ring.BadToken, match=why):
+    def refuses(self, token, reason=".", **options):
+        with pytest.raises(ring.BadToken, match=reason):
             ring.verify(token, **({"typ": "at+jwt"} | options))
 
     def ours(self, header, body=None):

@@ -16,7 +16,9 @@ from idp.keys.cli import commands
 from idp.keys.models import SigningKey
 
 PUBLISH_BEFORE = 600
-LONGEST = 600 + 60 + 30  # a token's lifetime, the clock skew, and the time until every process has read the new key
+MAX_LIFETIME = (
+    600 + 60 + 30
+)  # a token's lifetime, the clock skew, and the time until every process has read the new key
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +86,7 @@ def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its
         assert old in published()
 
         forever = signed_by(old, 10**9)
-        clock.move(timedelta(seconds=LONGEST - 599 + 1))
+        clock.move(timedelta(seconds=MAX_LIFETIME - 599 + 1))
         assert old not in published()
         with pytest.raises(ring.BadToken, match="no longer"):
             ring.verify(forever, typ="at+jwt")

@@ -171,7 +171,7 @@ def test_a_sign_in_of_long_ago_is_repeated_first_and_the_tick_is_kept(office, jo
 def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
     signs_in(office)
     before = office.opens(f"/register/details?school={school.id}")
-    _, form = before.form_of("add-school")
+    _, form = before.button_and_form("add-school")
     fields = before.fields("add-school") | {"declaration": "y"}
     first = office.sends(before, form, fields)
     assert office.sends(before, form, fields).title == first.title == "Second School is added to your account"

@@ -17,7 +17,7 @@ class Receiver:
     """The requests received. `answers` are the next statuses; then it responds with 200."""
 
     uri: str
-    got: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     everything: list[dict[str, str]] = field(default_factory=list)
     """Method and path of all requests, whatever they were for."""
@@ -25,7 +25,7 @@ class Receiver:
     @property
     def tokens(self) -> list[str]:
         """The logout tokens, in the order they came."""
-        return [request["form"]["logout_token"] for request in self.got]
+        return [request["form"]["logout_token"] for request in self.requests]
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
 
     @app.post(path)
     def take() -> Response:
-        receiver.got.append(
+        receiver.requests.append(
             {"form": request.form.to_dict(), "type": request.mimetype, "query": request.query_string,
              "headers": dict(request.headers), "tls": _spoken(request.environ.get("werkzeug.socket"))}
         )  # fmt: skip

@@ -53,7 +53,7 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
     _, claims = signed_in(web, partner, world)
     sign_out(web)
     assert deliver_all(world.work) == 1
-    (requests,) = receiver.got
+    (requests,) = receiver.requests
     assert requests["form"].keys() == {"logout_token"}
     assert requests["type"] == "application/x-www-form-urlencoded"
     assert requests["query"] == b""
@@ -75,7 +75,7 @@ def test_signing_out_by_the_logout_endpoint_notifies_clients(web, world, partner
     tokens, _ = signed_in(web, partner, world)
     web.get("/oauth/logout", query_string={"id_token_hint": tokens["id_token"]})
     deliver_all(world.work)
-    assert len(receiver.got) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receiver):
@@ -83,7 +83,7 @@ def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receive
     with world.work():
         sessions.end_all(world.person, "staff")
     deliver_all(world.work)
-    assert len(receiver.got) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, partner, receiver):
@@ -167,10 +167,10 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
-    assert len(receiver.got) == 1
+    assert len(receiver.requests) == 1
     clock.move(timedelta(minutes=5))
     deliver_all(world.work)
-    assert len(receiver.got) == 2
+    assert len(receiver.requests) == 2
     with world.work():
         again = ring.verify(receiver.tokens[1], typ="logout+jwt")
         with pytest.raises(ring.BadToken, match="expired"):
@@ -195,7 +195,7 @@ def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partne
     with world.work():
         registry.disable(partner.id, by="cli")
     deliver_all(world.work)
-    assert receiver.got == []
+    assert receiver.requests == []
     assert posted(world.work)[0].failed_at is not None
 
 
@@ -218,7 +218,7 @@ def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, 
     deliver_all(world.work)
     with world.work():
         assert ring.verify(receiver.tokens[0], typ="logout+jwt")["sid"] == first["sid"]
-    assert len(receiver.got) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, world, partner, receiver):
@@ -230,7 +230,7 @@ def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, 
         factories.an_administrator(session.get_one(Estab, world.estab), username="second")
     sign_in(web, web.get("/sign-in?next=/mobile"), "second")
     deliver_all(world.work)
-    assert len(receiver.got) == 1
+    assert len(receiver.requests) == 1
 
 
 def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):

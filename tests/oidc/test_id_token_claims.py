@@ -6,7 +6,7 @@ from idp.estabs.models import Membership
 from idp.sharing.models import Authorisation
 from tests.oidc.support import authorised
 
-USUAL = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "at_hash"}
+DEFAULT_CLAIMS = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "at_hash"}
 WANTED = frozenset({"name", "email", "email_verified", "organisation", "estab_id", "role"})
 
 
@@ -23,25 +23,25 @@ def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     claims = id_token(world, tokens)
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(claims) == USUAL | WANTED
+    assert set(claims) == DEFAULT_CLAIMS | WANTED
     assert {name: claims[name] for name in WANTED} == {name: about[name] for name in WANTED}
     assert claims["name"] == "Jo Bloggs"
 
 
 def test_a_client_that_is_not_registered_for_any_gets_none(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    assert set(id_token(world, tokens)) == USUAL
+    assert set(id_token(world, tokens)) == DEFAULT_CLAIMS
 
 
 def test_only_claims_of_requested_and_agreed_scopes_are_released(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid email")["code"]).json
-    assert set(id_token(world, tokens)) == USUAL | {"email", "email_verified"}
+    assert set(id_token(world, tokens)) == DEFAULT_CLAIMS | {"email", "email_verified"}
 
 
 def test_a_refresh_with_a_narrower_scope_narrows_the_claims(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     again = partner.refreshes(web, tokens["refresh_token"], scope="openid profile").json
-    assert set(id_token(world, again)) - USUAL == {"name"}
+    assert set(id_token(world, again)) - DEFAULT_CLAIMS == {"name"}
 
 
 def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
@@ -50,7 +50,7 @@ def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
         for agreed in session.query(Authorisation).filter_by(client_id=partner.id):
             agreed.scopes = agreed.scopes - {"email", "organisation"}
     again = partner.refreshes(web, tokens["refresh_token"]).json
-    assert set(id_token(world, again)) - USUAL == {"name"}
+    assert set(id_token(world, again)) - DEFAULT_CLAIMS == {"name"}
 
 
 @pytest.mark.parametrize(

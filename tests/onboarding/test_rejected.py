@@ -84,8 +84,8 @@ def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work,
     with work() as session:
         reduced = session.scalars(select(Entry).where(Entry.event == "estab.reduced")).all()
         assert len(reduced) == 1
-        living = accounts.look_up("3124567")
-        assert living.state in {"rejected", "unverified"}
+        account = accounts.look_up("3124567")
+        assert account.state in {"rejected", "unverified"}
         names = session.scalars(select(Administrator.name).order_by(Administrator.name)).all()
         assert names == ["", "Jo Bloggs"]
 

@@ -120,7 +120,7 @@ def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, 
 def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, work):
     page = registers(office, school, outbox)
     shown = page.value("passphrase")
-    _, form = page.form_of("own-password")
+    _, form = page.button_and_form("own-password")
     known = form.find("input", {"type": "text", "autocomplete": "username"})  # a password manager keeps both
     assert known["value"] == page.value("estab-id")
     page = office.presses("own-password", password="oak hill")

@@ -50,7 +50,7 @@ class Page:
         assert element is not None, f"{self.title!r} does not ask"
         return str(element["data-poll-url"])
 
-    def form_of(self, button: str) -> tuple[Tag, Tag]:
+    def button_and_form(self, button: str) -> tuple[Tag, Tag]:
         """The button with this id or text, and its form."""
         for element in self.soup.find_all("button"):
             if element.get("id") == button or button in element.get_text(" "):
@@ -61,7 +61,7 @@ class Page:
 
     def fields(self, button: str) -> dict[str, Any]:
         """The fields that pressing this button would send."""
-        pressed, form = self.form_of(button)
+        pressed, form = self.button_and_form(button)
         sent: dict[str, Any] = {}
         for field in form.find_all("input"):
             ticked = field.get("type") not in {"checkbox", "radio"} or field.has_attr("checked")
@@ -90,7 +90,7 @@ class Visitor:
         """Fill in these fields and press a button; None unticks."""
         before = self.page
         sent = before.fields(button) | fields
-        _, form = before.form_of(button)
+        _, form = before.button_and_form(button)
         return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
 
     def signs_in(self, username: str) -> Page:

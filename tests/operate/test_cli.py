@@ -156,14 +156,14 @@ def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, work):
     assert newest(work, "estab.state_changed").actor == "cli"
 
 
-@pytest.mark.parametrize("why", ["unknown", "disabled", "not set up"])
-def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, why):
+@pytest.mark.parametrize("reason", ["unknown", "disabled", "not set up"])
+def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, reason):
     with work() as session:
-        if why == "disabled":
+        if reason == "disabled":
             session.get_one(Operator, sam).disabled_at = clocks.now()
-        if why == "not set up":
+        if reason == "not set up":
             session.get_one(Operator, sam).set_up_at = None
-    email = "nobody@idaas.example" if why == "unknown" else "sam@idaas.example"
+    email = "nobody@idaas.example" if reason == "unknown" else "sam@idaas.example"
     idp("--as", email, "estabs", "suspend", "E123456", "--reason", "odd", code=1)
     assert state(work) == "verified"
 

@@ -31,13 +31,17 @@ def changed(work, clock):
 
     def change(kind, details=None, state="verified", times=1, **school):
         with work() as session:
-            its = a_school(**school)
+            own_lines = a_school(**school)
             if state:
-                an_estab(its, state=state)
+                an_estab(own_lines, state=state)
             for _ in range(times):
                 session.add(
                     SchoolChange(
-                        school_id=its.id, import_id=its.last_seen_in, kind=kind, details=details or {}, told_at=None
+                        school_id=own_lines.id,
+                        import_id=own_lines.last_seen_in,
+                        kind=kind,
+                        details=details or {},
+                        told_at=None,
                     )
                 )
 

@@ -60,7 +60,7 @@ def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, work, r
     message_id = push(receiver.uri, about="gone")
     turns(work, 1)
     assert row(message_id).failed_at is not None
-    assert receiver.got == []
+    assert receiver.requests == []
 
 
 def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiver, work, row, clock):

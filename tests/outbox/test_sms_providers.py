@@ -254,13 +254,13 @@ def by_gateway(web, message, status, error="handset is off", **forged):
 )
 def receipt(request, web, posted, deliver_all):
     """A message that the provider accepted, and a function that sends its receipt."""
-    name, send, delivered, failed, why = request.param
+    name, send, delivered, failed, reason = request.param
     request.getfixturevalue(name)
     message = posted(NUMBER)
     deliver_all()
     return SimpleNamespace(
         message=message, delivered=lambda: send(web, message, delivered), failed=lambda: send(web, message, failed),
-        sends=lambda *args, **options: send(web, *args, **options), why=why, words=(delivered, failed),
+        sends=lambda *args, **options: send(web, *args, **options), why=reason, words=(delivered, failed),
     )  # fmt: skip
 
 

@@ -14,20 +14,20 @@ SCHOOLS = "/api/schools"
 
 
 @pytest.fixture(scope="module")
-def explained(built):
+def anchors(built):
     """The anchors of the page that explains problems."""
     page = parse(built.test_client().get("/api", base_url="http://localhost:5000").text)
     return {element["id"] for element in page.find_all(id=True)}
 
 
 @pytest.fixture
-def is_problem(explained):
+def is_problem(anchors):
     def check(response, code):
         problem = response.json
         assert response.content_type == "application/problem+json"
         assert (problem["code"], problem["status"]) == (code, response.status_code)
         assert problem["type"] == f"http://localhost:5000/api#{code}"
-        assert code in explained
+        assert code in anchors
         assert problem["title"]
         assert problem["detail"]
         assert problem["request_id"] == response.headers["X-Request-ID"]
@@ -158,5 +158,5 @@ def test_a_fault_of_ours_says_nothing_of_itself(program, is_problem, monkeypatch
     assert "secret" not in refused.text
 
 
-def test_every_kind_of_problem_is_explained(explained):
-    assert set(problems.KINDS) <= explained
+def test_every_kind_of_problem_is_explained(anchors):
+    assert set(problems.KINDS) <= anchors

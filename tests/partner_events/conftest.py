@@ -20,14 +20,14 @@ from tests.partner_events.receiving import an_endpoint
 
 @pytest.fixture
 def endpoint():
-    with an_endpoint() as listening:
-        yield listening
+    with an_endpoint() as listener:
+        yield listener
 
 
 @pytest.fixture
 def other_endpoint():
-    with an_endpoint() as listening:
-        yield listening
+    with an_endpoint() as listener:
+        yield listener
 
 
 @pytest.fixture

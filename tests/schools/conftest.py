@@ -1,4 +1,4 @@
-"""What the tests of the register stand on: the sample, imported, and files made from it."""
+"""Fixtures of the tests of the register: the sample, its import, and files made from it."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ Row = dict[str, str]
 
 
 def rows_of(path: Path) -> list[Row]:
-    """A register or links file, row by row."""
+    """The rows of a register or links file."""
     return list(csv.DictReader(io.StringIO(path.read_bytes().decode("cp1252"), newline="")))
 
 
@@ -65,7 +65,7 @@ def register(import_register, clock) -> Summary:
 
 @contextmanager
 def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
-    """Bytes as the text a file of them is read as."""
+    """The content of a file with these bytes, as the import reads it."""
     path = tmp_path / "some.csv"
     path.write_bytes(content)
     with files.open_sources(path) as sources, sources.schools.text() as text:
@@ -74,7 +74,7 @@ def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
 
 @contextmanager
 def refused(pattern: str) -> Iterator[None]:
-    """The file is refused with a message that matches `pattern`."""
+    """Check that the block refuses a file, with a message that matches `pattern`."""
     with pytest.raises(FileRefused) as refusal:
         yield
     assert re.search(pattern, refusal.value.message), refusal.value.message

@@ -10,7 +10,7 @@ from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, refused
 
 
 class Site:
-    """The register's site: what it has, and what it was asked for."""
+    """A fake of the register's site: its files, and the requests that it received."""
 
     def __init__(self):
         self.has: dict[str, tuple[int, bytes]] = {}
@@ -47,7 +47,7 @@ class Site:
 
 @pytest.fixture
 def site(change_settings):
-    """A site of our own in place of the register's."""
+    """Use a server on this machine in place of the register's site."""
     site = Site()
     change_settings(schools={"download_url": site.url})
     yield site

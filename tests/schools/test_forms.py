@@ -1,4 +1,4 @@
-"""The page that finds a school, as a person without JavaScript sees it."""
+"""The page that finds a school, without JavaScript."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.html import parse
 
 
 class Page:
-    """What the page says, and what is on it."""
+    """The response of the search page, and its elements."""
 
     def __init__(self, response):
         self.status = response.status_code
@@ -16,7 +16,7 @@ class Page:
 
     @property
     def radios(self):
-        """Name of each school that can be chosen, by its id."""
+        """The names of the schools that can be chosen, by id."""
         return {
             radio["value"]: self.html.find("label", {"for": radio["id"]}).get_text(strip=True)
             for radio in self.html.select("input[type=radio][name=school]:not([disabled])")

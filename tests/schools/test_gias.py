@@ -17,7 +17,7 @@ def lines_of(tmp_path):
 
 
 def kept(lines, name):
-    """What is kept of the one line with this name."""
+    """The stored values of the line with this name."""
     return next(gias.school(line)[0] for line in lines if name in line.values)
 
 

@@ -20,7 +20,7 @@ def row_of(sample):
 
 @pytest.fixture
 def changes(work):
-    """What the last import left for the daily job: (URN, kind, details)."""
+    """The changes that the last import recorded for the daily job: (URN, kind, details)."""
 
     def read():
         with work() as database:
@@ -36,7 +36,7 @@ def school(urn):
 
 
 def everything(database):
-    """All that an import may write, but the note that it was read."""
+    """All rows that an import writes, except the record of the import itself."""
     return {
         model.__tablename__: sorted(map(str, database.execute(select(model.__table__))))
         for model in (School, SchoolLink, SchoolChange, SearchWord)
@@ -309,7 +309,7 @@ def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_wh
             pytest.skip("only PostgreSQL plans with statistics")
         for table in (SchoolWord, SearchWord, WordTrigram, School, RegisterImport):
             session().execute(delete(table))
-    with work():  # what autovacuum does during an import, when pages are full of rows that it cannot see
+    with work():  # what autovacuum does during an import, while it cannot see the new rows
         session().execute(text("ANALYZE schools, search_words, school_words, word_trigrams"))
     import_register(links=SAMPLE_LINKS)
     with work():

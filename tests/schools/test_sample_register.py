@@ -1,4 +1,4 @@
-"""config/sample-register.csv is what it promises to be: every kind of school, and nothing real but the LAs."""
+"""config/sample-register.csv has every kind of school, and no real data except local authorities."""
 
 import re
 from collections import Counter

@@ -262,7 +262,7 @@ def are_words(database, schools_of):
 
 
 def test_of_equally_similar_words_the_most_common_is_taken(register, work):
-    """Though the other shares more of its trigrams with what was typed."""
+    """Although the other name shares more trigrams with what was typed."""
     with work() as database:
         are_words(database, {"oakhullq": 1, "oazhullw": 3})
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(

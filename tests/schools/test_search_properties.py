@@ -1,4 +1,4 @@
-"""What holds for every school of the sample and for whatever is typed. The register is imported once for all of it."""
+"""Properties of the search, for every school of the sample and any query. The register is imported once."""
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -13,7 +13,7 @@ TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b
 
 @pytest.fixture(scope="module", autouse=True)
 def the_sample(built, databases):
-    """The sample, imported once for the tests that ask very often."""
+    """Import the sample once for all tests of the file."""
     databases.restore(built)
     with transaction(built), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)

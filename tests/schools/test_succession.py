@@ -10,7 +10,7 @@ from tests.factories import a_school
 
 @pytest.fixture
 def after(register, work):
-    """`after(name)` is the names of what follows the closed school of this name."""
+    """`after(name)` is the names of the successors of the closed school of this name."""
 
     def names(name):
         with work():

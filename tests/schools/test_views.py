@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def typed(register, web):
-    """`asked("…")` is the JSON answer to what has been typed so far."""
+    """`typed("…")` is the response for what has been typed so far."""
     return lambda text: web.get("/schools/search.json", query_string={"q": text})
 
 

@@ -1,4 +1,4 @@
-"""Authlib's traps (protocol.md §4.2), each avoided; a test is named after its line. All run on each update.
+"""Authlib's pitfalls (protocol.md §4.2), each avoided; a test is named after its line. All run on each update.
 
 Those of registration (4, 21) and of device codes (15, 28) stand with their endpoints' tests.
 """
@@ -61,7 +61,7 @@ def test_02_basic_credentials_that_are_no_text_are_refused(web, world):
 
 
 def test_03_plain_http_is_for_the_settings_to_judge(web, world):
-    """Our issuer here is http; Authlib's own request would refuse it, by an error that nobody catches."""
+    """The issuer of tests is http; Authlib's own request class would raise an error for it that is not caught."""
     import flask
     from authlib.oauth2.rfc6749 import InsecureTransportError, OAuth2Request
 
@@ -271,7 +271,7 @@ def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
 
 
 def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
-    """The suite itself ignores this warning, so it is asked for here."""
+    """The suite ignores this warning, so the test enables it."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         jws.JWSRegistry(algorithms=["EdDSA"]).get_alg("EdDSA")
@@ -306,7 +306,7 @@ def test_the_hot_paths_are_one_transaction_of_few_statements(web, world, app, ch
         monkeypatch.setattr(module, "CACHE_SECONDS", 600)
     monkeypatch.setattr(bounds.secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
     partner = world.partner
-    partner.redeems(web, authorised(web, partner, world.username)["code"])  # the process knows clients and keys by now
+    partner.redeems(web, authorised(web, partner, world.username)["code"])  # clients and keys are cached by now
     code = authorised(web, partner, world.username)["code"]
     statements = []
     with app.app_context():

@@ -1,4 +1,6 @@
-"""S38: no page may be read from elsewhere; token and userinfo only from where public clients live (CVE-2026-37977)."""
+"""S38: no page may be read from another origin; token and userinfo only from the origins of public clients
+(CVE-2026-37977).
+"""
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_keys_and_metadata_may_be_read_from_anywhere_with_any_header(web, path):
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Access-Control-Allow-Headers"] == "*"
     assert response.headers["Access-Control-Allow-Methods"] == "GET"
-    for _ in range(2):  # the second is answered from memory
+    for _ in range(2):  # the second is answered from the cache
         assert web.get(path, headers={"Origin": "https://any.example"}).headers["Access-Control-Allow-Origin"] == "*"
 
 
@@ -91,7 +93,7 @@ def test_another_port_of_the_host_is_another_origin(web, world, app_client, orig
 
 
 def test_a_disabled_or_confidential_client_has_no_origin(web, world, app_client):
-    """Its requests are refused in any case; its pages are not to read why."""
+    """Its requests are refused in any case, and its pages may not read the reason."""
     world.new_partner(redirect_uris=["https://secret.example/callback"])
     world.change(Client, app_client.id, enabled=False)
     for origin in (APP, "https://secret.example"):
@@ -105,7 +107,7 @@ def test_a_client_of_a_disabled_partner_has_no_origin(web, world, app_client):
 
 
 def test_what_operators_change_holds_after_a_second(web, world, app_client, monkeypatch):
-    """In every process: another one changed it, so nothing here was dropped."""
+    """In every process: the change is made in another one, so this one's cache is not emptied by it."""
     now = 1000.0
     monkeypatch.setattr(cors.time, "monotonic", lambda: now)
     assert preflight(web, "/oauth/token", APP).headers["Access-Control-Allow-Origin"] == APP

@@ -1,4 +1,4 @@
-"""S30: however a name is written, and whichever way is tried, guesses at one account count together."""
+"""S30: guesses at one account count together, for all spellings of its names and all ways to sign in."""
 
 from concurrent.futures import ThreadPoolExecutor
 

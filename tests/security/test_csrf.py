@@ -1,4 +1,4 @@
-"""S34: another site cannot press our buttons, nor sign somebody in as somebody else."""
+"""S34: another site cannot send our forms, nor sign a person in as somebody else."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def attacker(new_browser):
 
 
 def tokens(jo, attacker):
-    """What a forger can bring: nothing, rubbish, and a token of their own session."""
+    """The tokens that an attacker can send: none, a random one, and one of their own session."""
     attacker.opens("/sign-in")
     return ["", "rubbish", attacker.token]
 
@@ -104,7 +104,7 @@ def test_looking_at_a_page_changes_nothing(jo, work, path):
 
 @pytest.fixture
 def stop(jo, work):
-    """Where a service that Jo's school shares with is stopped; Jo is signed in."""
+    """The path at which sharing with a service is stopped; Jo is signed in."""
     with work() as session:
         client = a_client()
         by, until = session.get_one(Administrator, jo.facts["id"]).memberships[0], clock.now() + timedelta(days=1)

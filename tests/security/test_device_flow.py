@@ -1,4 +1,6 @@
-"""S35: a device gets no more than a person who may decide has seen and agreed to (CVE-2024-52287, CVE-2024-38371)."""
+"""S35: a device gets no more than a person with the right to decide has seen and agreed to (CVE-2024-52287,
+CVE-2024-38371).
+"""
 
 from datetime import timedelta
 

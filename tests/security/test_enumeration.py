@@ -1,4 +1,4 @@
-"""S29: whether somebody has an account here cannot be told from the outside."""
+"""S29: an outsider cannot find out whether a person has an account."""
 
 import re
 
@@ -33,7 +33,7 @@ def browser(new_browser):
 
 
 def seen(person, name):
-    """All of an answer that may not differ, without what differs each time or was typed."""
+    """The parts of a response that must be equal: all, without random values and what was typed."""
     text = person.response.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
     text = text.replace(person.response.headers.get("X-Request-ID") or "no id", "ID")
@@ -45,7 +45,7 @@ def seen(person, name):
 
 
 def attempts(browser, app, name, times=1):
-    """What so many wrong passwords for `name` show, and how many hashes they cost."""
+    """The responses to this number of wrong passwords for `name`, and how many hashes they cost."""
     person, before = browser(), runtime.of(app).passwords.hashed
     answers = []
     for _ in range(times):
@@ -136,7 +136,7 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
 
 
 def resets(browser, app, work, name):
-    """What asking five times for a new password, and 14 wrong codes, show; the hashes and messages they cost."""
+    """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
     person, seen_so_far = browser(), []
     hashed, before = runtime.of(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
     person.sends("/reset", username=name)

@@ -1,6 +1,6 @@
-"""S29: each form that is open to strangers says, costs and sends the same whether there is somebody behind it or not.
+"""S29: each form that is open to strangers shows, costs and sends the same, whether an account exists or not.
 
-Each such route has its line here, or this fails: it is measured below, in another test, or has nothing to tell.
+Each such route has its line here, or this fails: it is measured below, in another test, or depends on no account.
 """
 
 import re
@@ -88,7 +88,7 @@ def existing(work, settings):
 
 
 def an_answer_of(device, options):
-    """Signed for another origin, so that it is wrong whether the credential is known or not."""
+    """A passkey's response for another origin, so that it is wrong whether the credential is known or not."""
     return device.get(options, origin="https://evil.example")
 
 
@@ -118,7 +118,7 @@ def signs_in_with_passkey(person, subject, issuer):
 
 
 def chooses_a_password(person, subject, _issuer):
-    """Without having typed the code."""
+    """Send a new password without having typed the code."""
     yield person.sends("/reset", username=subject.username)
     yield person.opens("/reset/code")
     yield person.sends_again("/reset/password", password=NEW)
@@ -126,7 +126,7 @@ def chooses_a_password(person, subject, _issuer):
 
 
 def uses_link(path, purpose):
-    """A link that is known but of another kind, and one that we never made."""
+    """Use a link of another kind, and one that was never made."""
 
     def act(person, subject, _issuer):
         secret = getattr(subject, purpose, "A" * 43)
@@ -160,7 +160,7 @@ MEASURED = {
 
 
 def open_posts(app):
-    """The routes that take a POST from anybody."""
+    """The routes that accept a POST without signing in."""
     rules = (rule for rule in app.url_map.iter_rules() if "POST" in rule.methods)
     return {rule.rule for rule in rules if app.view_functions[rule.endpoint].open_to == "anyone"}
 
@@ -193,7 +193,7 @@ def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, exi
 
 
 class TestSignedIn:
-    """What an owner could learn of people of other schools."""
+    """What an owner could find out about people of other schools."""
 
     @pytest.fixture
     def owner(self, web, work):

@@ -22,7 +22,7 @@ def owner(web, work, clock):
 
 
 def invitation_of(owner, app, work, address):
-    """What inviting the address shows, step by step, the mails, and the hashes that it costs."""
+    """The responses to inviting the address, step by step, the mails, and how many hashes it costs."""
     hashed, pages = runtime.of(app).passwords.hashed, []
     owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
     pages.append(seen(owner, address))

@@ -1,4 +1,4 @@
-"""S29: registering tells nobody whether a school or an address is known, until the address is proved.
+"""S29: registering does not show whether a school or an address is known, until the address is verified.
 
 Known against unknown: equal pages, headers, mails, and number of hashes.
 """
@@ -58,7 +58,7 @@ class Observed:
 
 @pytest.fixture
 def registers(new_browser, outbox, clock):
-    """Everything somebody sees who registers this school with this address."""
+    """Everything that a person who registers this school with this address can see."""
 
     def run(school, email):
         clock.move(timedelta(minutes=1))
@@ -73,7 +73,7 @@ def twin(number):
 
 @pytest.fixture
 def twins(work, clock):
-    """Two schools that differ in nothing one can see; the first is registered, by an owner."""
+    """Two schools with equal details; the first is registered, by an owner."""
     with work():
         known, unknown = (twin(number) for number in (700_001, 700_002))
         an_administrator(an_estab(known), email="owner@oakhill.example")

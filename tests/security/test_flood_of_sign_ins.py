@@ -1,4 +1,4 @@
-"""Right passwords have a limit too, and so have the notices they cause."""
+"""Sign-ins with the right password are limited too, and so are the notices that they cause."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from idp.signin import password
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
-MOST = 4
+LIMIT = 4
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def stranger(new_browser):
 
 @pytest.fixture
 def four_an_hour(change_settings):
-    change_settings(throttle={"factor": 1, "account_sign_ins": MOST})
+    change_settings(throttle={"factor": 1, "account_sign_ins": LIMIT})
 
 
 def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_again(
     stranger, username, four_an_hour, clock
 ):
-    assert [stranger().signs_in(username).status_code for _ in range(MOST)] == [303] * MOST
+    assert [stranger().signs_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
     clock.move(timedelta(minutes=20))
     person = stranger()
     response = person.signs_in(username)
@@ -52,17 +52,17 @@ def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_aga
 
 
 def test_it_ends_no_session_that_is_there(stranger, username, four_an_hour, clock):
-    people = [stranger() for _ in range(MOST + 2)]
+    people = [stranger() for _ in range(LIMIT + 2)]
     for person in people:
         person.signs_in(username)
 
-    assert [person.opens("/mobile/confirm").status_code for person in people[:MOST]] == [200] * MOST
+    assert [person.opens("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
 
 
 def test_one_persons_limit_does_not_affect_others(stranger, username, four_an_hour, work, clock):
     with work():
         colleague = an_administrator().username
-    for _ in range(MOST + 1):
+    for _ in range(LIMIT + 1):
         stranger().signs_in(username)
 
     assert stranger().signs_in(colleague).status_code == 303
@@ -78,7 +78,7 @@ def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, fou
         except guesses.TooManySignIns:
             return False
 
-    assert sorted(at_once(MOST + 4, signs_in)) == [False] * 4 + [True] * MOST
+    assert sorted(at_once(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
 
 
 def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(stranger, username, outbox, work, clock):

@@ -1,4 +1,4 @@
-"""A page's form comes as a form: the same fields as JSON, or as files, are not read, and break nothing."""
+"""Forms of pages are read as forms only: the same fields as JSON, or as files, are not read, and cause no error."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A client that hangs up ends nothing: writing to a connection that is gone is an error, not the process's end.
+"""A client that hangs up ends no process: writing to a closed connection is an error that is handled.
 
 `tests/fuzz/test_wire.py` does it to a served instance. The worker, which writes to mail servers, is a command too.
 """

@@ -1,6 +1,6 @@
 """S42: a key is published before it signs, stays until its last token dies, then verifies nothing.
 
-Its life is told in tests/keys/test_rotation.py; here is what holds it together with what partners cache.
+tests/keys/test_rotation.py tests the rotation; here it is tested together with partners' caches.
 """
 
 import json
@@ -28,13 +28,13 @@ def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
     response = web.get("/oauth/jwks")
     match = re.search(r"max-age=(\d+)", response.headers["Cache-Control"])
     assert match
-    stale = 2 * shipped["reread"]  # the ring in our processes, and the ready bytes made of it
+    stale = 2 * shipped["reread"]  # the cached key ring, and the cached responses
     assert int(match[1]) + stale < shipped["publish_before"]
 
 
 def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):
     def served():
-        response_cache.CACHE.of(app).clear()  # it goes by another clock
+        response_cache.CACHE.of(app).clear()  # it uses another clock
         return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
 
     with work():

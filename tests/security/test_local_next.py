@@ -1,4 +1,4 @@
-"""S7, on our own pages: wherever `next` points, one stays here."""
+"""S7, on our own pages: for any value of `next`, the browser stays on our host."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""A lock does not tell whose names belong together: it is said of the name that was typed, known or not."""
+"""A lock does not reveal which names belong to one person: it is about the name that was typed, known or not."""
 
 from datetime import timedelta
 
@@ -8,7 +8,12 @@ from idp.estabs.models import Administrator
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.signin.person import Person
 
-NUMBER, OWNER, OTHER, NOBODY = "3124567", "head@oakhill.example", "head@elsewhere.example", "nobody@oakhill.example"
+NUMBER, OWNER, OTHER, UNKNOWN_NAME = (
+    "3124567",
+    "head@oakhill.example",
+    "head@elsewhere.example",
+    "nobody@oakhill.example",
+)
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def owner(work):
 
 @pytest.fixture
 def guesses(new_browser):
-    """`guesses(name, …)` are the answers to these passwords, each typed in a browser of its own."""
+    """`guesses(name, …)` are the responses to these passwords, each typed in a new browser."""
 
     def type_in(name, *passwords):
         return [Person(new_browser()).signs_in(name, password).status_code for password in passwords]
@@ -33,8 +38,8 @@ def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, gue
     guesses(NUMBER, *["wrong"] * 10)
 
     assert guesses(NUMBER, "wrong") == [429], "it is this name that was tried too often"
-    responses = {name: guesses(name, "wrong") for name in (OWNER, OTHER, NOBODY)}
-    assert responses == {OWNER: [422], OTHER: [422], NOBODY: [422]}
+    responses = {name: guesses(name, "wrong") for name in (OWNER, OTHER, UNKNOWN_NAME)}
+    assert responses == {OWNER: [422], OTHER: [422], UNKNOWN_NAME: [422]}
 
 
 def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(
@@ -46,7 +51,7 @@ def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong
     right.signs_in(OWNER, PASSWORD)
     wrong.signs_in(OWNER, "wrong")
 
-    assert right.answer.status_code == wrong.response.status_code == 422
+    assert right.response.status_code == wrong.response.status_code == 422
     assert right.page_text == wrong.page_text
     assert right.cookie("session") is None
 

@@ -1,4 +1,4 @@
-"""S31: a stranger who hammers on an account does not lock its owner out of the computer they always use."""
+"""S31: a stranger's many guesses do not lock an owner out of a browser in which they have signed in before."""
 
 from datetime import timedelta
 

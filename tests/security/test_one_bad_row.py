@@ -1,4 +1,4 @@
-"""S51: a row that cannot be read or deleted is set aside, counted and told; those behind it are served."""
+"""S51: a row that cannot be read or deleted is skipped, counted and reported; the rows after it are processed."""
 
 from contextlib import nullcontext
 from datetime import timedelta
@@ -169,7 +169,7 @@ class TestErasure:
 
 
 class TestNotices:
-    """Of two rows that are due, the first cannot be made a message of."""
+    """Two rows are due; for the first, no message can be made."""
 
     @pytest.fixture
     def fails_for(self, monkeypatch):

@@ -1,4 +1,4 @@
-"""S52: few passwords tried at many accounts, from one network or from many; and no lever against known browsers."""
+"""S52: few passwords tried at many accounts, from one network or from many; known browsers are not affected."""
 
 import logging
 from datetime import timedelta
@@ -53,7 +53,7 @@ def owner(at, username):
 
 
 def spray(at, network, times, first=0):
-    """One wrong password for each of so many names, each from another address of the network; the answers."""
+    """Try a wrong password for each of many names, each from another address of the network."""
     return [
         at(network.format(number % 200)).signs_in(f"office{first + number}@school.example", WRONG).status_code
         for number in range(times)
@@ -102,7 +102,7 @@ def test_right_passwords_are_not_counted(at, work):
 
 class TestManyNetworks:
     @pytest.fixture(autouse=True)
-    def _widespread(self, clock, at):
+    def _fail_in_many_networks(self, clock, at):
         """Twenty names each in two networks, which is the measure for all of them."""
         for number in (1, 2):
             assert spray(at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20

@@ -1,6 +1,6 @@
 """S27: every step first, twice, empty, with an earlier step's state, or in another browser: registering, a reset.
 
-Whatever is asked, the person ends at the step where they are; nothing is made without a verified address.
+After any request, the person is at the same step; nothing is made without a verified address.
 """
 
 from datetime import timedelta

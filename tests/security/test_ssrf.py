@@ -25,7 +25,7 @@ from tests.raw_server import raw_server
 
 
 def a_way(*, ours=(), theirs=(), **overrides):
-    """How partners' addresses are fetched."""
+    """The rules by which partners' addresses are fetched."""
     return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **overrides))
 
 
@@ -139,7 +139,9 @@ def test_a_document_that_is_too_large_is_refused(server):
 
 
 def test_a_byte_now_and_then_does_not_hold_us(server):
-    with pytest.raises(fetch.FetchFailed):  # by our own watch, or because the line was cut: whichever comes first
+    with pytest.raises(
+        fetch.FetchFailed
+    ):  # by our own deadline, or because the connection was closed, whichever comes first
         fetch.get(f"{server}/slow", IMPATIENT)
 
 
@@ -159,7 +161,7 @@ DRIPPED = {
 
 @pytest.mark.parametrize("what", DRIPPED)
 def test_no_part_of_an_answer_may_be_dripped(what):
-    """Each byte comes in time; all of them take a quarter of a minute, and a thread of ours would wait for them."""
+    """Each byte arrives in time, but all of them take a quarter of a minute, for which a thread would wait."""
     began = time.monotonic()
     with raw_server() as server:
         server.response, server.delay, server.chunk_size = DRIPPED[what], 0.2, 1
@@ -210,7 +212,7 @@ def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
 
 
 class TestPrivateHosts:
-    """Two lists: a host that is opened to our own addresses is not opened to those that partners register."""
+    """Two lists: a private host that our own settings may name is not allowed in addresses that partners register."""
 
     HOSTS = Fetch(
         timeout=1, allow_loopback=False, extra_ca="",
@@ -242,7 +244,7 @@ class TestPrivateHosts:
         assert ("not public" in str(fault.value)) is not opened
 
     def test_whose_list_counts_where(self, app, work, monkeypatch, change_settings):
-        """Every place that goes out, and by which rules it does."""
+        """Every function that makes outgoing requests, and the rules that it uses."""
         used = {}
         for name in ("get", "post", "download"):
 

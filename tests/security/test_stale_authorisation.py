@@ -1,6 +1,6 @@
-"""S17, S19: whatever ends the right ends it at once, at every place we are asked (CVE-2026-43983, CVE-2025-64521).
+"""S17, S19: whatever ends an authorisation ends it at once, at every endpoint (CVE-2026-43983, CVE-2025-64521).
 
-Withdraw, pause, expire, suspend, disable, remove the person: the next refresh, userinfo and code exchange know.
+Withdraw, pause, expire, suspend, disable, remove the person: the next refresh, userinfo and code exchange are refused.
 """
 
 from datetime import timedelta

@@ -40,7 +40,7 @@ def todo(app, settings):
 
 @pytest.fixture
 def low_limits(monkeypatch):
-    """The bounds of the protocol's rows, small enough to reach."""
+    """Lower the limits of the protocol's rows, so that tests reach them."""
     monkeypatch.setattr(bounds, "MAX_OF_A_NETWORK", 5)
     monkeypatch.setattr(bounds, "MAX_OF_A_CLIENT", 8)
 

@@ -72,7 +72,7 @@ def an_invitation_reminded_of() -> None:
 
 
 def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:
-    """What an owner does about another person; a third is an owner, too, and is told."""
+    """Actions of an owner about another person; a third person is also an owner, and is told."""
 
     def changed() -> None:
         owner = an_owner().memberships[0]

@@ -110,7 +110,7 @@ def names_another_system(world, _person):
 
 
 def connects(world, path):
-    """School A has a server."""
+    """School A has connected a server."""
     with world.work() as database:
         if (endpoint := endpoints.current(world.estab)) is None:
             endpoint = Endpoint(
@@ -506,7 +506,7 @@ def fresh_token(person):
 
 
 def answered(person, response):
-    """How a response answers: its status where it refuses, else where the person is led in the end."""
+    """The outcome of a response: its status where it refuses, else the address that the person is finally led to."""
     if response.status_code >= 400:
         return response.status_code
     last = follow(person.web, response)

@@ -1,4 +1,4 @@
-"""What a school agrees to, and for how long it holds."""
+"""What a school agrees to, and for how long it is in force."""
 
 from datetime import timedelta
 
@@ -294,7 +294,7 @@ def ticks_all(estab_id, client_id, *, by):
 
 @pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
 def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
-    """What the school agreed with others, and others with the client, stays as it is."""
+    """Agreements of the school with others, and of others with the client, stay as they are."""
     with work():
         other_client, other_school = a_client(), an_administrator()
         others = [

@@ -1,4 +1,6 @@
-"""A school that closes is told of and nothing moves by itself; the school that follows goes on by two decisions."""
+"""Owners are told that a school closes, and nothing changes by itself; its successor continues sharing by two
+decisions.
+"""
 
 from datetime import date, timedelta
 
@@ -126,7 +128,7 @@ class TestReleasing:
     def test_owners_of_both_schools_get_a_mail_without_people(self, work, world, outbox):
         with work():
             world.release()
-            world.release()  # again, it changes nothing
+            world.release()  # repeated, it changes nothing
         [released], [offered] = outbox.all("sharing_released"), outbox.all("sharing_offered")
         assert (released.to, offered.to) == (world.old.email, world.new.email)
         assert "Old Owner" not in offered.text
@@ -146,7 +148,7 @@ class TestReleasing:
             world.release()
 
     def test_a_school_that_is_not_verified_releases_nothing(self, work, world):
-        """Its account may be a stranger's."""
+        """The account of an unverified school may be a stranger's."""
         with work():
             world.member("old").estab.state = "unverified"
         with pytest.raises(continuing.NotReleasable), work():
@@ -174,24 +176,24 @@ class TestReleasing:
 
 class TestWhoIsOffered:
     @pytest.mark.parametrize(
-        "why", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
+        "reason", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
     )
-    def test_no_one_else_learns_anything(self, work, world, why):
+    def test_no_one_else_learns_anything(self, work, world, reason):
         with work():
             world.release()
             member = world.member("new")
-            if why == "unverified":
+            if reason == "unverified":
                 member.estab.state = "unverified"
-            elif why in {"admin", "viewer"}:
-                member.role = why
-            elif why == "announced":
+            elif reason in {"admin", "viewer"}:
+                member.role = reason
+            elif reason == "announced":
                 closes(world.estab("old"), "3", date(2026, 8, 31))
-            elif why == "another school":
+            elif reason == "another school":
                 member = an_administrator().memberships[0]
             else:
                 link = session().scalars(select(SchoolLink)).one()
                 link.since, link.is_succession = (
-                    (date(2026, 9, 1), True) if why == "in the future" else (link.since, False)
+                    (date(2026, 9, 1), True) if reason == "in the future" else (link.since, False)
                 )
             session().flush()
             assert continuing.offers(member) == []

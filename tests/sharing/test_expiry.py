@@ -37,7 +37,7 @@ def agreement(work, clock):
 
 
 def sent(work, outbox, name="sharing_expires"):
-    """The reminders there are after those that are due were sent."""
+    """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all(name)
 
@@ -111,13 +111,13 @@ class TestReminders:
         clock.move(23 * DAY)
         assert len(sent(work, outbox)) == 2
 
-    @pytest.mark.parametrize("why", ["paused", "withdrawn", "school closed", "disabled"])
-    def test_no_one_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, why):
+    @pytest.mark.parametrize("reason", ["paused", "withdrawn", "school closed", "disabled"])
+    def test_no_one_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, reason):
         with work():
-            if why in {"paused", "withdrawn"}:
-                act = authorise.pause if why == "paused" else authorise.withdraw
+            if reason in {"paused", "withdrawn"}:
+                act = authorise.pause if reason == "paused" else authorise.withdraw
                 act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
-            elif why == "disabled":
+            elif reason == "disabled":
                 registry.disable(agreement.client_id, by="cli")
             else:
                 by_of(agreement).estab.state = "closed"

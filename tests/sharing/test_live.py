@@ -1,4 +1,4 @@
-"""What is known about an agreement at every refresh, userinfo, introspection and data request."""
+"""The state of an agreement, which every refresh, userinfo, introspection and data request reads."""
 
 from datetime import timedelta
 
@@ -128,9 +128,9 @@ def test_a_withdrawn_agreement_stays_ended_when_the_school_agrees_again(work, ag
         client = session().get_one(Client, agreed.client_id)
         changed = give_agreement(client, giver)
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
-        anew = give_agreement(client, giver)
+        again = give_agreement(client, giver)
 
-        assert authorise.is_standing(anew.id)
+        assert authorise.is_standing(again.id)
         assert authorise.state(agreed.id) is None
         assert authorise.state(changed.id) is None
 
@@ -141,7 +141,7 @@ def test_the_newest_agreement_of_a_school_and_client_counts(work, agreed, others
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
         for _ in range(others):
-            give_agreement(client, giver)  # a line of two, then over
+            give_agreement(client, giver)  # replaces the agreement before it, and is then withdrawn
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
             assert live.current(agreed.estab_id, agreed.client_id) is None
             give_agreement(client, giver)

@@ -1,4 +1,4 @@
-"""A school names another system: what no longer works with it stands still, and both sides are told."""
+"""A school names another system: sharing with services that do not work with it is paused, and both sides are told."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def names(owner, code):
 
 
 def live_by_service(owner):
-    """What is in force, by the service."""
+    """Whether each service's agreement is in force."""
     rows = authorise.current(session().get_one(Administrator, owner).memberships[0].estab_id)
     return {row.client.client_name: live.state(row.id).is_live for row in rows}
 

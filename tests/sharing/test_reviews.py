@@ -1,4 +1,4 @@
-"""A service that comes to ask for more, or has a new agreement, is reviewed while what was agreed goes on."""
+"""A service that asks for more, or has a new agreement, is reviewed; meanwhile the agreement continues."""
 
 from datetime import timedelta
 
@@ -79,7 +79,7 @@ def mailed(work, outbox):
 
 class TestWhatIsReviewed:
     def test_nothing_is_when_a_school_has_just_agreed(self, work, agreement):
-        """Though the client is registered for an optional area that it has not asked for yet."""
+        """Although the client is registered for an optional area that it has not requested yet."""
         with work():
             assert reviews.of(current(agreement)) is None
 
@@ -286,18 +286,18 @@ class TestMails:
         [_, letter] = mailed(work, outbox)
         assert letter.subject.endswith("to look at its new agreement")
 
-    @pytest.mark.parametrize("why", ["paused", "withdrawn", "over", "school closed", "disabled"])
-    def test_no_one_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, why):
+    @pytest.mark.parametrize("reason", ["paused", "withdrawn", "over", "school closed", "disabled"])
+    def test_no_one_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, reason):
         with work():
-            if why in {"paused", "withdrawn"}:
-                act = authorise.pause if why == "paused" else authorise.withdraw
+            if reason in {"paused", "withdrawn"}:
+                act = authorise.pause if reason == "paused" else authorise.withdraw
                 act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
-            elif why == "school closed":
+            elif reason == "school closed":
                 by_of(agreement).estab.state = "closed"
             registers(agreement, required={"staff"})
-            if why == "disabled":
+            if reason == "disabled":
                 registry.disable(agreement.client_id, by="cli")
-        if why == "over":
+        if reason == "over":
             clock.move(366 * DAY)
         assert mailed(work, outbox) == []
 

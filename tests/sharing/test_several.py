@@ -1,4 +1,4 @@
-"""One review for several schools: each agreement is its own, and what stands in the way of one stops no other."""
+"""One review for several schools: each has its own agreement, and an obstacle at one does not affect the others."""
 
 from datetime import timedelta
 
@@ -147,7 +147,7 @@ def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust):
 
 
 def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust, at_once):
-    """Each person chose another school, and ticked the rest: every school has one agreement in the end."""
+    """Each person acts for another school and ticks the others: in the end, every school has one agreement."""
     with work() as database:
         colleague = an_administrator(database.get_one(Estab, trust[1][2]), username="colleague")
         for estab_id in trust[1][:2]:

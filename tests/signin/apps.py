@@ -9,30 +9,30 @@ from idp.signin import authenticator_app, second_factor
 
 
 class App:
-    """What a person holds in their hand."""
+    """An authenticator app on a person's telephone."""
 
     def __init__(self, seed):
         self.seed, self._codes = seed, pyotp.TOTP(seed)
 
     def code(self, steps=0):
-        """The code it shows now, or that many half minutes later."""
+        """The code that it shows now, or this number of half minutes later."""
         return self._codes.at(clock.timestamp(), counter_offset=steps)
 
     @property
     def wrong(self):
-        """Six digits that are no code of now or of a moment ago."""
+        """Six digits that are not the code of now, nor of the half minute before."""
         return next(code for code in ("000000", "111111", "222222") if code not in {self.code(), self.code(-1)})
 
 
 def an_app(person_id):
-    """An app that this person signs in with from now on, whose present code is spent; call inside `work()`."""
+    """Give this person an app, whose current code is used up; call inside `work()`."""
     app = App(authenticator_app.begin(person_id, "jo@oakhill.example", "ses_of_a_test").seed)
     authenticator_app.finish(person_id, "ses_of_a_test", app.code())
     return app
 
 
 def wait_for_next_code():
-    """Let the half minute end whose code was used; for real clocks."""
+    """Wait for the next half minute, because a code works once; for real clocks."""
     begun = clock.timestamp() // second_factor.STEP
     while clock.timestamp() // second_factor.STEP == begun:
         time.sleep(0.2)

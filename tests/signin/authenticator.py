@@ -40,14 +40,14 @@ class Credential:
 
 
 class Authenticator:
-    """A device that holds passkeys. What it says about itself can be made wrong, one thing at a time."""
+    """A device that holds passkeys. Each part of its responses can be made wrong."""
 
     def __init__(self, origin, *, transports=("internal",), attachment="platform", counts=True, backed_up=False):
         self.origin = origin
         self.transports, self.attachment, self.counts, self.backed_up = transports, attachment, counts, backed_up
         self.credentials = []
         self.new_id = None
-        """The id of the next passkey, where it is not to be a random one."""
+        """The id of the next passkey; by default a random one."""
 
     def create(self, options, *, verified=True, present=True, origin=None, rp_id=None, **client_data):
         """Answer `navigator.credentials.create(options)`, as JSON."""
@@ -119,5 +119,5 @@ def a_passkey(person_id, origin, **overrides):
 
 
 def options_for(person, path="/sign-in/passkey-options.json"):
-    """What the page in front of this person asks the browser for a passkey with."""
+    """The options with which the person's current page asks the browser for a passkey."""
     return person.web.post(path, headers={"X-CSRFToken": person.token}).get_json()

@@ -1,4 +1,4 @@
-"""Somebody at a browser, and an account for them."""
+"""Fixtures: people with browsers, and an account."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ def stranger(new_browser):
 
 @pytest.fixture
 def account(work):
-    """Plain facts about an administrator of a verified school."""
+    """The details of an administrator of a verified school."""
     with work():
         person = an_administrator(an_estab())
         return Account(

@@ -1,4 +1,4 @@
-"""Somebody at a browser, for the tests of signing in: opens pages, and sends the forms that are on them."""
+"""A person with a browser, who opens pages and sends their forms."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.html import parse
 
 
 class Person:
-    """Has a browser with cookies of its own."""
+    """A person with a browser; `response` is the current page's."""
 
     def __init__(self, web, **facts):
         self.web = web
@@ -24,7 +24,7 @@ class Person:
         return self.sends_again(path, **fields)
 
     def sends_again(self, path, **fields):
-        """Send to `path` with the token of the page in front of them."""
+        """Send a form to `path` with the CSRF token of the current page."""
         fields = {name.replace("_", "-") if name == "send_code" else name: value for name, value in fields.items()}
         self.response = self.web.post(path, data={"csrf_token": self.token} | fields)
         return self.response
@@ -40,7 +40,7 @@ class Person:
 
     @property
     def page_text(self):
-        """What the page says, in one line."""
+        """The text of the main part of the page, in one line."""
         return " ".join(self.page.find("main").get_text(" ").split())
 
     def cookie(self, name):
@@ -48,7 +48,7 @@ class Person:
         return value.value if value else None
 
     def is_signed_in(self):
-        """Whether the desk opens."""
+        """Whether the school's first page opens."""
         return self.opens("/manage").status_code == 200
 
     def signs_in(self, username, password=PASSWORD, back=None):

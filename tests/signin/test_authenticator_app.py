@@ -1,4 +1,4 @@
-"""An administrator's authenticator app: its seed, its codes, and what two requests at once may do."""
+"""An administrator's authenticator app: its seed, its codes, and two requests at once."""
 
 from datetime import timedelta
 

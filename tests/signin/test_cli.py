@@ -1,4 +1,4 @@
-"""`idp operators`, as it is typed."""
+"""`idp operators`, as an operator types it."""
 
 import json
 

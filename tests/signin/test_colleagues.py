@@ -1,4 +1,4 @@
-"""Owners who help at the same moment, and an owner who stops being one meanwhile."""
+"""Owners who help a colleague at the same moment, and an owner who loses that role meanwhile."""
 
 import pytest
 

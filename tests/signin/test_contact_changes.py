@@ -286,7 +286,7 @@ class TestUndo:
         assert mobile.number_for_resets(person) == "+447700900123"
 
     def test_the_first_link_undoes_everything_since(self, jo_with_mobile, account, work, outbox, stranger, clock):
-        """Of somebody who took over the account, and changed the address twice and then the number."""
+        """Changes by an attacker who took over the account: the address twice, and then the number."""
         changes_email(jo_with_mobile, outbox, "thief@evil.example")
         clock.move(timedelta(minutes=1))
         changes_email(jo_with_mobile, outbox, "thief2@evil.example")

@@ -1,4 +1,4 @@
-"""Browsers as their owners would call them."""
+"""Names of browsers and systems for people, made from the `User-Agent`."""
 
 import pytest
 

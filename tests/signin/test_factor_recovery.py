@@ -73,7 +73,7 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
 
 
 def test_the_text_message_says_what_the_code_is_for(at_second_step, outbox):
-    """A person whose password was stolen must not take it for a code to confirm their number."""
+    """A person whose password was stolen must not mistake it for a code that confirms their number."""
     at_second_step.sends(LOST, send_code="yes")
 
     assert "to sign in without your lost phone or key" in outbox.last("mobile_code").text
@@ -172,14 +172,14 @@ class TestHowItIsStarted:
 
         assert stranger.sends_again(LOST, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
 
-    @pytest.mark.parametrize("why", ["unconfirmed", "changed"])
+    @pytest.mark.parametrize("reason", ["unconfirmed", "changed"])
     def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(
-        self, at_second_step, account, work, clock, outbox, why
+        self, at_second_step, account, work, clock, outbox, reason
     ):
         with work() as session:
             person = session.get_one(Administrator, account.id)
-            person.mobile_confirmed_at = None if why == "unconfirmed" else clock.now()
-            person.mobile_changed_at = clock.now() if why == "changed" else None
+            person.mobile_confirmed_at = None if reason == "unconfirmed" else clock.now()
+            person.mobile_changed_at = clock.now() if reason == "changed" else None
         at_second_step.opens(LOST)
         assert "has no mobile number that we can send a code to" in at_second_step.page_text
         at_second_step.opens("/sign-in")

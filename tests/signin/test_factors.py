@@ -1,4 +1,4 @@
-"""Second factors: each person's own, and those of people who were removed."""
+"""Second factors: whose they are, and those of people who were removed."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Wrong guesses: ten, then longer and longer locks, and never for good."""
+"""Wrong guesses: after ten there are locks of increasing length, but never a permanent one."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ def counter():
 
 
 def guess(work, counter, times=1):
-    """How many of so many guesses were let through to an answer."""
+    """How many of this number of guesses were checked."""
     answered = 0
     for _ in range(times):
         with work():

@@ -1,4 +1,4 @@
-"""Our own staff: set up once by a link, and never in without a code."""
+"""Our staff: an account is set up once by a link, and no one signs in without a code."""
 
 import time
 from datetime import timedelta
@@ -31,7 +31,7 @@ def code(seed, ahead=0):
 
 
 def set_up(person, link, *, password=PASSWORD):
-    """Go through the pages of the link; the seed that was shown."""
+    """Go through the pages of the link; returns the seed that was shown."""
     person.sends(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
     person.sends_again(link, finish="yes", password=password, code=code(seed))
@@ -108,7 +108,7 @@ def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
     quickly = second_factor.new_seed
 
     def slowly():
-        time.sleep(0.2)  # so that all six are in the middle of it
+        time.sleep(0.2)  # so that all six requests overlap
         return quickly()
 
     monkeypatch.setattr(second_factor, "new_seed", slowly)

@@ -1,4 +1,4 @@
-"""Signing in with a passkey alone, as a browser meets it."""
+"""Signing in with a passkey alone, over HTTP."""
 
 import json
 from datetime import timedelta

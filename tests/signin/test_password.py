@@ -1,4 +1,4 @@
-"""The password itself: checked between two transactions, and made anew when it is out of date."""
+"""The password: checked between two transactions, and hashed again when its hash is out of date."""
 
 from datetime import timedelta
 
@@ -97,7 +97,7 @@ def test_signing_in_is_recorded_with_the_session_and_how(jo, account, work):
 
 
 def test_a_password_does_not_expire(work, account, clock):
-    """ASVS 6.2.10: no one has to change one that is not known to be stolen."""
+    """ASVS 6.2.10: a person has to change only a password that is known to be stolen."""
     clock.move(timedelta(days=5 * 365))
     with work():
         assert password.check(account.username, PASSWORD, device=None, address=None).id == account.id

@@ -33,7 +33,7 @@ def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
     jo.opens("/sign-in")
     assert "Your password is set" in jo.page_text
     assert jo.signs_in(username, OWN).status_code == 303
-    assert outbox.all("password_changed") == []  # there was none before
+    assert outbox.all("password_changed") == []  # there was no password before
 
 
 def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
@@ -59,12 +59,12 @@ def link_and_password(jo, added):
 
 def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, link_and_password, work):
     link, first = link_and_password
-    jo.sends("/sign-in")  # no matter what the browser shows meanwhile
-    jo.sends_again(link, generate="yes")  # the reload of the page that showed it
+    jo.sends("/sign-in")  # whatever the browser has open meanwhile
+    jo.sends_again(link, generate="yes")  # a reload of the page that showed it
     second = jo.page.find(id="password").text
     assert second != first
     assert "no longer works" in jo.page_text
-    jo.opens(link)  # or the way back to it
+    jo.opens(link)  # or going back to it
     assert "Did you not see the password?" in jo.page_text
     jo.sends_again(link, generate="yes")
     third = jo.page.find(id="password").text

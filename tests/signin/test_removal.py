@@ -1,4 +1,4 @@
-"""What ends with a person's membership of a school, and what with their last one."""
+"""What is ended with a person's membership of a school, and with their last one."""
 
 from idp.estabs.models import Membership
 from idp.signin import devices, factors, removal

@@ -214,22 +214,22 @@ class TestTheCode:
 
 
 class TestWhoCannot:
-    @pytest.mark.parametrize("why", ["unconfirmed", "changed", "suspended", "removed"])
-    def test_no_code_is_sent(self, jo, account, work, outbox, clock, why):
+    @pytest.mark.parametrize("reason", ["unconfirmed", "changed", "suspended", "removed"])
+    def test_no_code_is_sent(self, jo, account, work, outbox, clock, reason):
         with work() as session:
             person = session.get_one(Administrator, account.id)
-            if why == "unconfirmed":
+            if reason == "unconfirmed":
                 person.mobile_confirmed_at = None
-            elif why == "changed":
+            elif reason == "changed":
                 person.mobile_changed_at = clock.now() - timedelta(hours=23)
-            elif why == "suspended":
+            elif reason == "suspended":
                 person.memberships[0].estab.state = "suspended"
             else:
                 person.removed_at = person.created_at
         jo.sends("/reset", username=account.username)
 
         assert outbox.all("reset_code") == []
-        if why in {"unconfirmed", "changed"}:
+        if reason in {"unconfirmed", "changed"}:
             assert "no confirmed mobile number" in outbox.last("reset_started").text
         else:
             assert outbox.all() == []

@@ -1,4 +1,4 @@
-"""The second step of a sign-in, as a browser meets it."""
+"""The second step of a sign-in, over HTTP."""
 
 from datetime import timedelta
 

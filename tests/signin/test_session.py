@@ -1,4 +1,4 @@
-"""Browser sessions: one row each, found by a digest, dead when the row says so."""
+"""Browser sessions: one row each, found by a digest, and ended by a change of the row."""
 
 from datetime import timedelta
 
@@ -137,9 +137,9 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
 def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
     with work(), app.test_request_context():
         sid = sessions.begin(account.id).sid
-    for why in ("signed_out", "removed"):
+    for reason in ("signed_out", "removed"):
         with work():
-            sessions.end(sid, why)
+            sessions.end(sid, reason)
         clock.move(timedelta(minutes=1))
 
     (row,) = rows(work, account.id)
@@ -148,7 +148,7 @@ def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
 
 @pytest.fixture
 def ten_each(change_settings):
-    """As many sessions for a person as outside tests."""
+    """Set the limit of sessions for a person to that of production."""
     change_settings(session={"per_person": 10})
 
 

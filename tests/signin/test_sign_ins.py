@@ -1,4 +1,4 @@
-"""The list of a person's sign-ins, by calls; its page is in `tests/manage/test_own_account_views.py`."""
+"""The functions of the list of a person's sign-ins; its page is tested in `tests/manage/test_own_account_views.py`."""
 
 from datetime import timedelta
 

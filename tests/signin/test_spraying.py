@@ -1,4 +1,6 @@
-"""The counters of password spraying, by calls; `tests/security/test_password_spraying.py` tries them from outside."""
+"""The counters of password spraying, by function calls; `tests/security/test_password_spraying.py` tests them over
+HTTP.
+"""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""The address that a page asks while a password is typed: the same answer for everyone; nothing is kept or hashed."""
+"""The address that a page calls while a password is typed: equal responses for everyone, and nothing is stored or
+hashed.
+"""
 
 import pytest
 
@@ -26,7 +28,7 @@ def added(work):
 
 
 def asks(browser, typed, **fields):
-    """What the page in front of them would ask."""
+    """The request that the current page would send."""
     field = browser.page.find("input", {"data-strength": True})
     sent = {"csrf_token": browser.token, "subject": field["data-subject"], "password": typed} | fields
     return browser.web.post(field["data-strength"], data=sent)
@@ -55,7 +57,7 @@ def test_partners_are_known_too(jo, added, work):
 
 
 def test_everyone_gets_the_same_answer(jo, stranger, added, account):
-    """It depends on the page's person alone: not on the browser, nor on who is signed in there."""
+    """The rating depends on the person of the page, not on the browser or who is signed in there."""
     jo.opens(f"/{added['link']}")
     subject = jo.page.find("input", {"data-strength": True})["data-subject"]
     mine = asks(jo, "St Mary's Uxbridge")
@@ -132,7 +134,7 @@ def test_it_may_be_asked_so_often_and_no_more(jo, added, change_settings):
 
 
 def test_every_page_where_a_password_is_chosen_asks_it():
-    """Each such field is the macro's; one that a page writes itself would say nothing."""
+    """Every password field is made by the macro; one that a page wrote itself would have no rating."""
     pages = [path for path in TEMPLATES.rglob("*.html") if path.name != "ui.html"]
     assert [path.name for path in pages if 'autocomplete="new-password"' in path.read_text("utf-8")] == []
     assert len([path for path in pages if "ui.new_password(" in path.read_text("utf-8")]) >= 3

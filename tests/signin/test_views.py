@@ -1,4 +1,4 @@
-"""The sign-in page and the way out, as a browser meets them."""
+"""Signing in and out, over HTTP."""
 
 from datetime import timedelta
 from urllib.parse import quote
@@ -19,7 +19,7 @@ def quoted(path):
 
 @pytest.fixture
 def assembly_asks(change_ports, jo):
-    """A request of Assembly's waits behind this address."""
+    """The address of the sign-in page for a pending request of Assembly."""
     change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
 
 

@@ -1,4 +1,4 @@
-"""Schools' servers, each with a key, and the tokens that a school's administrator lets one have."""
+"""Schools' servers, each with a key, and the tokens that a school's administrator approves."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +41,7 @@ def the_api(**overrides: Any) -> str:
 
 @dataclass
 class Agent(Signer):
-    """The agent's client on one server: it has a key and, once a school approved it, a token."""
+    """The agent on one server: it has a key and, after a school approved it, a token."""
 
     dpop_key: Any = field(default_factory=lambda: ECKey.generate_key("P-256"))
     token: str = ""
@@ -50,12 +50,12 @@ class Agent(Signer):
     person_id: str = ""
 
     def posts(self, web: FlaskClient, path: str, form: dict[str, Any], assertion: str | None = None) -> TestResponse:
-        """A form as a public client, with a proof."""
+        """Send a form as a public client, with a proof."""
         sent = {"client_id": self.id, **form}
         return web.post(path, data=sent, headers={"DPoP": self.proof("POST", path)})
 
     def requests(self, method: str, *, scheme: str = "DPoP", json: Any = None, **proof: Any) -> TestResponse:
-        """A request to `PATH` with its token and a proof, which may differ."""
+        """Send a request to `PATH` with its token and a proof, or others."""
         headers = {"Authorization": f"{scheme} {self.token}"}
         if proof.pop("prove", True):
             headers["DPoP"] = self.proof(method, PATH, self.token, **proof)
@@ -63,19 +63,19 @@ class Agent(Signer):
         return self.web.open(PATH, method=method, headers=headers, json=json)
 
     def reports(self, *, status: int = 200, **overrides: Any) -> dict[str, Any]:
-        """A report; returns what it is answered, having checked the status."""
+        """Send a report; returns the response's document, after checking the status."""
         response = self.requests("PUT", json=REPORT | overrides)
         assert response.status_code == status, response.text
         return dict(response.json)
 
     def reads_status(self, *, status: int = 200) -> dict[str, Any]:
-        """The answer without a report."""
+        """The endpoint's document, without sending a report."""
         response = self.requests("GET")
         assert response.status_code == status, response.text
         return dict(response.json)
 
     def leaves(self, *, status: int = 204) -> None:
-        """Unregister."""
+        """Unregister the endpoint."""
         response = self.requests("DELETE")
         assert response.status_code == status, response.text
 

@@ -23,7 +23,7 @@ def jo(work, clock):
 
 @pytest.fixture
 def new_server(new_browser, clients):
-    """A server that shows a code."""
+    """A server that has requested a code."""
 
     def make() -> Device:
         browser = new_browser()

@@ -1,4 +1,4 @@
-"""A server that is removed: its tokens and the school's agreement end, and what people read is about a server."""
+"""A server that is removed: its tokens and the school's agreement end, and pages and mails speak of a server."""
 
 import itertools
 from datetime import timedelta

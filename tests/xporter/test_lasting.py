@@ -1,4 +1,4 @@
-"""A server works for as long as its school's agreement, and knows until when that is."""
+"""A server works for as long as its school's agreement, and is told when it ends."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from tests.xporter.agents import EXTRACT
 
 
 def lasts_until(agent):
-    """Use the server every month until its tokens end; returns the months."""
+    """Use the server every month until its tokens end; returns the number of months."""
     for month in range(1, 40):
         agent.clock.move(timedelta(days=30))
         agent.on_each_month(month)

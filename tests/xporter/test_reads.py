@@ -31,7 +31,7 @@ def partner_id(work):
 
 @pytest.fixture
 def api(work, web, clock):
-    """The protected API, which reports rows."""
+    """`api(rows)` sends a report as the protected API."""
     with work():
         client = Partner(the_api())
     form = {"grant_type": "client_credentials", "scope": "reads.report"}

@@ -1,4 +1,4 @@
-"""How a school's endpoint stands, for those who are told: partners, operators, and the worker that notices a loss."""
+"""The state of a school's endpoint, as partners and operators see it, and as the worker that notices a loss."""
 
 from datetime import timedelta
 from functools import partial
@@ -26,7 +26,7 @@ AGREED = frozenset({"openid", "school", "students"})
 
 @pytest.fixture
 def program(work, web, agent, clock):
-    """A partner's program, which the agent's school shares with, and which wants to be told of endpoints."""
+    """A partner's program that the agent's school shares with, and that is told of endpoints."""
     with work() as session:
         client = a_client(
             client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}),
@@ -130,8 +130,8 @@ def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, 
     monkeypatch.setattr(lost.notices, "record_endpoint", fails_once)
     look_for_losses(app)
     with work() as session:
-        untold = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
-    assert untold == [bad]
+        unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
+    assert unreported == [bad]
 
 
 @pytest.fixture
