@@ -70,6 +70,8 @@ class Request:
     scopes: frozenset[str]
     mis: str | None = None
     reference: str = ""
+    scope_fault: str = ""
+    """Why its scopes could not be read; empty if they could."""
 
 
 def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = None) -> SchoolInvitation:
@@ -162,10 +164,8 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
         email = contact_fields.parse_email(request.email, whose="their")
     except ValidationError as error:
         faults.append(("contact.email", str(error)))
-    if not request.scopes:
-        faults.append(("scope", "name at least one scope"))
-    elif others := request.scopes - client.scopes:
-        faults.append(("scope", f"this client is not registered for {', '.join(sorted(others))}"))
+    if fault := _scope_fault(client, request):
+        faults.append(("scope", fault))
     if request.mis is not None and request.mis not in mis_catalogue.catalogue():
         faults.append(("mis", f"no such system; there are {', '.join(mis_catalogue.catalogue())}"))
     elif request.mis is not None and not registry.accepts_mis(client, request.mis):
@@ -177,6 +177,16 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
     if faults:
         raise InvalidInvitation(faults)
     return Request(request.school, name, email, request.scopes, request.mis, request.reference)
+
+
+def _scope_fault(client: Snapshot, request: Request) -> str:
+    """What is wrong with its scopes; empty if nothing is."""
+    if request.scope_fault:
+        return request.scope_fault
+    if not request.scopes:
+        return "name at least one scope"
+    others = ", ".join(sorted(request.scopes - client.scopes))
+    return f"this client is not registered for {others}" if others else ""
 
 
 def _digest(key: str | None) -> bytes | None:

@@ -71,15 +71,22 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
     From there the person goes on through your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
     the school or the person is known to us makes no difference to the answer.
     """
+    scope, scope_fault = frozenset[str](), ""
     try:
         scope = scopes.parse(body.scope)
     except scopes.UnknownScope as error:
         names = ", ".join(sorted(error.names))
-        raise invite.InvalidInvitation([("scope", f"{error}: {names}" if names else str(error))]) from error
+        scope_fault = f"{error}: {names}" if names else str(error)
     invitation = invite.invite(
         access.client.registered,
         invite.Request(
-            _school(body), body.contact.name, body.contact.email, scope, mis=body.mis or None, reference=body.reference
+            _school(body),
+            body.contact.name,
+            body.contact.email,
+            scope,
+            mis=body.mis or None,
+            reference=body.reference,
+            scope_fault=scope_fault,
         ),
         idempotency_key=headers.get(KEY),
     )

@@ -79,6 +79,9 @@ def test_all_that_is_wrong_is_named(invites):
     assert problem["code"] == "invalid_invitation"
     assert [error["field"] for error in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
     assert problem["type"].endswith("/api#invalid_invitation")
+    problem = invites(contact=HEAD | {"email": "x"}, scope="school nonsense", status=422)
+    assert [error["field"] for error in problem["errors"]] == ["contact.email", "scope"]
+    assert problem["errors"][1]["detail"] == "does not exist: nonsense"
     for overrides, field in (
         ({"scope": "nonsense"}, "scope"),
         ({"urn": None}, "urn"),
