@@ -86,20 +86,20 @@ class PostgresqlDatabases(Databases):
 
     def __init__(self, url: str) -> None:
         self.url = url.rsplit("/", 1)[0]
-        self.made: list[str] = []
-        self.kept: dict[str, list[dict[str, Any]]] = {}
+        self.created: list[str] = []
+        self.rows_by_table: dict[str, list[dict[str, Any]]] = {}
 
     def new(self, name: str) -> str:
         database = f"test_{name}_{uuid.uuid4().hex[:8]}"
-        self._say(f'CREATE DATABASE "{database}"')
-        self.made.append(database)
+        self._execute(f'CREATE DATABASE "{database}"')
+        self.created.append(database)
         return f"{self.url}/{database}".replace("postgresql://", "postgresql+psycopg://")
 
     def remember(self, app: Flask) -> None:
         """Keep the few rows that there are (the signing keys)."""
         with app.app_context():
             tables = db.metadata.sorted_tables
-            self.kept = {
+            self.rows_by_table = {
                 table.name: [dict(row._mapping) for row in db.session.execute(select(table))] for table in tables
             }
             db.session.rollback()
@@ -116,14 +116,14 @@ class PostgresqlDatabases(Databases):
                     connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
                 connection.exec_driver_sql(delete_all)
                 for table in db.metadata.sorted_tables:
-                    if rows := self.kept.get(table.name):
+                    if rows := self.rows_by_table.get(table.name):
                         connection.execute(insert(table), rows)
 
     def close(self) -> None:
-        for database in self.made:
-            self._say(f'DROP DATABASE "{database}" WITH (FORCE)')
+        for database in self.created:
+            self._execute(f'DROP DATABASE "{database}" WITH (FORCE)')
 
-    def _say(self, statement: str) -> None:
+    def _execute(self, statement: str) -> None:
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
             connection.execute(statement)
 

@@ -14,7 +14,7 @@ TABLES = Path(__file__).with_name("tables.sql")
 
 
 class Database:
-    """The file. Every transaction opens and closes it: there are few, and threads then share nothing."""
+    """The database file. Every transaction opens and closes it: there are few, and threads then share nothing."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

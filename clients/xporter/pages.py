@@ -35,7 +35,7 @@ class View:
 
     @property
     def version(self) -> int:
-        """Of the newest change in the collection."""
+        """The version of the newest change in the collection."""
         return self.state.version if self.state else 0
 
     @property
@@ -45,7 +45,7 @@ class View:
 
     @cached_property
     def bound_to(self) -> bytes:
-        """What its cursors are good for."""
+        """What its cursors are valid for: client, scopes, collection and members."""
         parts = [self.client_id, " ".join(sorted(self.scopes)), self.collection, " ".join(sorted(self.members))]
         return "\0".join(parts).encode()
 
@@ -56,7 +56,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records, and where to go on."""
+    """Records, and the cursors from which to read on."""
 
     records: list[FilteredRecord]
     next: str | None

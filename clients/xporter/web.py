@@ -69,7 +69,7 @@ def configure(app: Flask, parts: Program) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
-    for busy_kind in (TooManySnapshots, exc.TimeoutError):  # no connection was to be had
+    for busy_kind in (TooManySnapshots, exc.TimeoutError):  # all connections were in use
         app.register_error_handler(busy_kind, lambda _: refused(busy()))
     for kind in (exc.DBAPIError, psycopg.Error, sqlite3.Error, OSError):
         app.register_error_handler(kind, _refused_by_disk)
@@ -88,7 +88,7 @@ def configure(app: Flask, parts: Program) -> None:
 
 
 def busy() -> Problem:
-    """What is answered while too much is read at once."""
+    """The refusal while too much is read at once."""
     return Problem("temporarily_unavailable", "Too much is read at once.", retry_after=RETRY_SECONDS)
 
 

@@ -10,14 +10,14 @@ from tests.browser.virtual_authenticator import VirtualAuthenticator
 def a_person(a_member):
     """`a_person()` has signed in with the password, at a browser with a virtual authenticator."""
 
-    def arrives(**overrides):
+    def make(**overrides):
         admin = a_member(**overrides)
         admin.authenticator = VirtualAuthenticator(admin.page)
         admin.goes_to("/sign-in")
         admin.signs_in()
         return admin
 
-    return arrives
+    return make
 
 
 def adds_a_passkey(admin, name="Office computer"):

@@ -24,11 +24,11 @@ def provider(databases):
 @pytest.fixture(scope="module")
 def work(provider):
     @contextmanager
-    def one():
+    def open_transaction():
         with transaction(provider):
             yield database.session()
 
-    return one
+    return open_transaction
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def server(tmp_path, monkeypatch):
     address = f"http://localhost:{port}"
 
     @app.route("/<path:_path>", methods=["GET", "POST"])
-    def answer(_path):
+    def record_request(_path):
         received.append(request.headers.get("Authorization", ""))
         return jsonify(issuer=address, token_endpoint=f"{address}/token", access_token="ours")
 

@@ -141,13 +141,13 @@ def response_mode() -> str | None:
 def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) -> AClient:
     """`a_client("conf-basic-1")` is the relying party of that name."""
 
-    def made(client_id: str = "conf-basic-1", **overrides: Any) -> RelyingParty:
+    def make(client_id: str = "conf-basic-1", **overrides: Any) -> RelyingParty:
         always = {"response_mode": response_mode} if response_mode else {}
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
         defaults = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
         return RelyingParty(provider, prepared.clients[client_id], **{**defaults, **overrides})
 
-    return made
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -161,18 +161,18 @@ def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
 def a_fapi_client(provider: Provider, prepared: Prepared, signers: dict[str, Any]) -> Callable[..., FapiClient]:
     """`a_fapi_client("conf-fapi-1", scope="openid")` is the client of that name, with a new key to bind tokens to."""
 
-    def made(client_id: str, **overrides: Any) -> FapiClient:
+    def make(client_id: str, **overrides: Any) -> FapiClient:
         defaults = {"redirect_uri": f"{prepared.suite}/callback", "signer": signers[client_id]}
         return FapiClient(provider, prepared.clients[client_id], **{**defaults, **overrides})
 
-    return made
+    return make
 
 
 @pytest.fixture
 def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.Response]:
     """`register(client_name="x")` registers a client as the suite does, with its initial access token or another."""
 
-    def sent(token: str = prepared.initial_token, /, **overrides: Any) -> requests.Response:
+    def send(token: str = prepared.initial_token, /, **overrides: Any) -> requests.Response:
         defaults = {
             "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
             "redirect_uris": [f"{prepared.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
@@ -183,7 +183,7 @@ def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.R
         url = provider.metadata["registration_endpoint"]
         return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
 
-    return sent
+    return send
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def a_registered_client(
 ) -> AClient:
     """`a_registered_client(client_name="x")` is a relying party that registered itself just now."""
 
-    def made(**overrides: Any) -> RelyingParty:
+    def make(**overrides: Any) -> RelyingParty:
         response = register(**overrides)
         assert response.status_code == 201, response.text
         registration = response.json()
@@ -203,21 +203,21 @@ def a_registered_client(
             always={"response_mode": response_mode} if response_mode else {},
         )  # fmt: skip
 
-    return made
+    return make
 
 
 @pytest.fixture
 def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> AClient:
     """`registered(accepted_mis=…)` is another client of the provider, by default without PKCE."""
 
-    def made(**overrides: Any) -> RelyingParty:
+    def make(**overrides: Any) -> RelyingParty:
         defaults = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
         with transaction(served[0]):
             client = factories.a_client(**{**defaults, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])
 
-    return made
+    return make
 
 
 @pytest.fixture

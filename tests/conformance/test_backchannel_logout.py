@@ -19,7 +19,7 @@ PLAN = "Back-Channel Logout OP"
 MODULE = "oidcc-{}"
 LOGOUT = "OpenID Connect Back-Channel Logout 1.0"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-SOON = 120.0
+TIMEOUT_SECONDS = 120.0
 """Seconds within which a logout token has to arrive (protocol.md §3.9)."""
 
 spec = pytest.mark.spec
@@ -44,17 +44,17 @@ def delivered(served, suite):
     stop = threading.Event()
     finish = worker.start(served[0], stop)
 
-    def of(sid):
+    def requests_about(sid):
         return [request for request in list(suite.requests) if decoded(request["form"]["logout_token"])["sid"] == sid]
 
-    def one(sid):
-        until = time.monotonic() + SOON
-        while not of(sid) and time.monotonic() < until:
+    def wait_for_request(sid):
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while not requests_about(sid) and time.monotonic() < until:
             time.sleep(0.02)
-        (request,) = of(sid)
+        (request,) = requests_about(sid)
         return request
 
-    yield one
+    yield wait_for_request
     stop.set()
     finish()
 

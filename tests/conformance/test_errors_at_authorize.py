@@ -25,15 +25,15 @@ spec = pytest.mark.spec
 def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
-    def made(**of_estab):
+    def make(**of_estab):
         with transaction(served[0]):
             person = factories.an_administrator(factories.an_estab(**of_estab))
         return Browser(served[2], person.username, factories.PASSWORD, elsewhere=prepared.suite)
 
-    return made
+    return make
 
 
-def is_told(client, browser, error, **overrides):
+def redirects_with_error(client, browser, error, **overrides):
     """At the redirect URI, with `state` and `iss`."""
     client.is_refused(browser.opens(client.asks(**overrides)), error)
 
@@ -88,7 +88,7 @@ def test_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
         client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
     for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
-        is_told(client, browser, "invalid_request", **overrides)
+        redirects_with_error(client, browser, "invalid_request", **overrides)
     client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
     state = client.asks(state=None) + "&state=x&state=y"
     client.is_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
@@ -96,14 +96,16 @@ def test_parameters(browser, client):
 
 @spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
 def test_request_uri_of_others(browser, client):
-    is_told(client, browser, "request_uri_not_supported", request_uri="https://client.example/request")
-    is_told(client, browser, "invalid_request", request_uri="https://client.example/request", request="x.y.z")
+    redirects_with_error(client, browser, "request_uri_not_supported", request_uri="https://client.example/request")
+    redirects_with_error(
+        client, browser, "invalid_request", request_uri="https://client.example/request", request="x.y.z"
+    )
 
 
 @spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
 def test_pushing(browser, a_client):
     client = a_client("conf-fapi-1", alg="ES256")
-    is_told(client, browser, "invalid_request", code_challenge=hashed("x"), code_challenge_method="S256")
+    redirects_with_error(client, browser, "invalid_request", code_challenge=hashed("x"), code_challenge_method="S256")
 
 
 @spec("RFC 9101", "6", requirement="A request object that is not the client's, for us, in time and flat: its own error")
@@ -119,16 +121,16 @@ def test_request_objects(browser, registered, signers):
     objects = [signed(key, "ES256", {}, valid | request_object) for request_object in wrong]
     objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
-        is_told(client, browser, "invalid_request_object", request=request_object)
+        redirects_with_error(client, browser, "invalid_request_object", request=request_object)
     good = client.asks(request=signed(key, "ES256", {}, {**valid, "state": "within"}), state="within")
     client.is_refused(browser.opens(good), "login_required")
 
 
 @spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")
 def test_response_type(browser, client):
-    is_told(client, browser, "invalid_request", response_type=None)
+    redirects_with_error(client, browser, "invalid_request", response_type=None)
     for response_type in ("token", "id_token", "code token", "code id_token", "none"):
-        is_told(client, browser, "unsupported_response_type", response_type=response_type)
+        redirects_with_error(client, browser, "unsupported_response_type", response_type=response_type)
     for mode in ("fragment", "fragment.jwt", "token"):
         url = client.asks(response_mode=mode)
         del client.last_request["response_mode"]  # it is answered in the query
@@ -138,16 +140,16 @@ def test_response_type(browser, client):
 @spec(OAUTH, "4.1.2.1", requirement="response_type not this client's: unauthorized_client")
 def test_response_type_of_the_client(browser, registered):
     device = "urn:ietf:params:oauth:grant-type:device_code"
-    is_told(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
+    redirects_with_error(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
 
 
 @spec("RFC 8707", "2", requirement="scope or resource unknown, or not this client's: invalid_scope, invalid_target")
 def test_scope_and_resource(browser, client):
     for scope in (None, "openid nonsense", "openid staff", "openid schools.list"):
-        is_told(client, browser, "invalid_scope", scope=scope)
+        redirects_with_error(client, browser, "invalid_scope", scope=scope)
     for resource in ("https://x.example", "/x", f"{client.provider.issuer}#x"):
-        is_told(client, browser, "invalid_target", resource=resource)
-    is_told(client, browser, "invalid_authorization_details", authorization_details='[{"type": "x"}]')
+        redirects_with_error(client, browser, "invalid_target", resource=resource)
+    redirects_with_error(client, browser, "invalid_authorization_details", authorization_details='[{"type": "x"}]')
 
 
 @spec("RFC 7636", "4.4.1", requirement="PKCE missing, plain, without its method or of another length: invalid_request")
@@ -155,25 +157,25 @@ def test_pkce(browser, registered):
     client, challenge = registered(require_pkce=True), hashed("x")
     for sent in ({}, {"code_challenge": challenge}, {"code_challenge": challenge, "code_challenge_method": "plain"},
                  {"code_challenge": challenge[1:], "code_challenge_method": "S256"}):  # fmt: skip
-        is_told(client, browser, "invalid_request", **sent)
+        redirects_with_error(client, browser, "invalid_request", **sent)
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt unknown or none with another; max_age, claims unreadable: invalid_request")
 def test_prompt_max_age_and_claims(browser, client):
     for prompt in ("sometimes", "none login"):
-        is_told(client, browser, "invalid_request", prompt=prompt)
+        redirects_with_error(client, browser, "invalid_request", prompt=prompt)
     for age in ("x", "-1", "1.5"):
-        is_told(client, browser, "invalid_request", max_age=age)
+        redirects_with_error(client, browser, "invalid_request", max_age=age)
     for claims in ("x", "[]", '{"userinfo": 5}', '{"id_token": {"name": 5}}'):
-        is_told(client, browser, "invalid_request", claims=claims)
+        redirects_with_error(client, browser, "invalid_request", claims=claims)
 
 
 @spec(CORE, "3.1.2.1", requirement="An id_token_hint not issued by us, or for another client: invalid_request")
 def test_id_token_hint(browser, client, a_client):
     signed_in = client.signs_in(browser)
     for hint in ("x.y.z", signed_in.access_token):
-        is_told(client, browser, "invalid_request", id_token_hint=hint)
-    is_told(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
+        redirects_with_error(client, browser, "invalid_request", id_token_hint=hint)
+    redirects_with_error(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
@@ -200,28 +202,28 @@ def test_a_suspended_school(a_member, client, provider):
     requirement="prompt=none and no session, too old a one, or another person: login_required",
 )
 def test_prompt_none_without_the_person(browser, client, a_member, wait):
-    is_told(client, browser, "login_required", prompt="none")
+    redirects_with_error(client, browser, "login_required", prompt="none")
     hint = client.signs_in(browser).id_token
     wait(60)
-    is_told(client, browser, "login_required", prompt="none", max_age="30")
+    redirects_with_error(client, browser, "login_required", prompt="none", max_age="30")
     another = a_member()
     client.signs_in(another)
-    is_told(client, another, "login_required", prompt="none", id_token_hint=hint)
+    redirects_with_error(client, another, "login_required", prompt="none", id_token_hint=hint)
     somebody = json.dumps({"id_token": {"sub": {"value": "adm_somebody"}}})
-    is_told(client, browser, "login_required", prompt="none", claims=somebody)
+    redirects_with_error(client, browser, "login_required", prompt="none", claims=somebody)
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and no standing authorisation: consent_required")
 def test_prompt_none_without_an_authorisation(browser, client, registered):
     client.signs_in(browser)
-    is_told(registered(), browser, "consent_required", prompt="none")
+    redirects_with_error(registered(), browser, "consent_required", prompt="none")
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and something else to ask: interaction_required")
 def test_prompt_none_with_a_question(a_member, client, registered):
     browser = a_member(mis=None)
     client.signs_in(browser)
-    is_told(registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none")
+    redirects_with_error(registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none")
 
 
 @spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")

@@ -54,7 +54,7 @@ def deliver_all(work):
 def suite_of(written, provider, prepared, a_browser, register, xporter):
     """`suite_of("static.json")` is the suite with that configuration; clients that it lacks register themselves."""
 
-    def made(file):
+    def make(file):
         configuration = {**written[file]}
         for part in ("client", "client2"):
             if "initial_access_token" in configuration[part]:
@@ -68,19 +68,19 @@ def suite_of(written, provider, prepared, a_browser, register, xporter):
                 configuration[part] = response.json()
         return Suite(configuration, provider, f"{prepared.suite}/callback", a_browser)
 
-    return made
+    return make
 
 
 @pytest.fixture
 def of(suite_of):
     """The suite with a configuration, and the modules' common steps."""
 
-    def made(file, part="client"):
+    def make(file, part="client"):
         suite = suite_of(file)
         signing = {"signs_requests": True, "always": {"response_mode": "jwt"}} if "signing" in file else {}
         return suite, suite.client(part, **signing)
 
-    return made
+    return make
 
 
 def test_every_configuration_is_played_here(written):

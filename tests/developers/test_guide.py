@@ -157,8 +157,8 @@ class TestProfile:
         code = sent(follow(web, press(web, answer, "allow", authority="y")))["code"]
         own_key = strict.dpop_key
 
-        def refused(beginning, status=400, *, at=None, **differs):
-            strict.dpop_key, strict.proofs = differs.pop("key", own_key), differs
+        def refused(beginning, status=400, *, at=None, **overrides):
+            strict.dpop_key, strict.proofs = overrides.pop("key", own_key), overrides
             response = strict.reads(web, at, scheme="Bearer") if at else strict.redeems(web, code)
             assert (response.status_code, response.json["error"]) == (status, of_dpop(beginning))
             return response

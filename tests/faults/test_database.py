@@ -36,7 +36,7 @@ def answers(outside, address, refreshing):
 def refreshing():
     """`refreshing(partner, token)` is a function that refreshes the token."""
 
-    def made(partner, token):
+    def refresh(partner, token):
         form = {"grant_type": "refresh_token", "refresh_token": token}
 
         def call(outside, address):
@@ -44,7 +44,7 @@ def refreshing():
 
         return call
 
-    return made
+    return refresh
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL has many writers")

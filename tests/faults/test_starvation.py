@@ -60,11 +60,11 @@ def signs_in(outside, slow):
     token = parse(page.text).find("input", attrs={"name": "csrf_token"})["value"]
     cookies = outside.cookies.get_dict()
 
-    def one(number):
+    def sign_in_wrongly(number):
         form = {"username": f"nobody-{number}", "password": "not the right one", "csrf_token": token}
         return requests.post(slow[1] + "/sign-in", data=form, cookies=cookies, headers=HOST, timeout=60)
 
-    return one
+    return sign_in_wrongly
 
 
 def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_not_slowed(

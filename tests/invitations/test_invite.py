@@ -34,11 +34,11 @@ def ids(work, clock):
 def send(ids, work, outbox):
     """`send()` invites the school and returns the invitation's id; `secret()` is then the link's."""
 
-    def sent(key=None, client_id=ids[0], **overrides):
+    def send_invitation(key=None, client_id=ids[0], **overrides):
         with work():
             return invite.invite(registry.client(client_id), request(ids[1], **overrides), idempotency_key=key).id
 
-    return sent
+    return send_invitation
 
 
 @pytest.fixture
@@ -322,10 +322,10 @@ def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_fou
 ):
     invitation_id, first = send(), secret()
     clock.move(timedelta(days=20))
-    for sent in range(2, invite.MAX_MAILS + 1):
+    for number in range(2, invite.MAX_MAILS + 1):
         with work():
             status = invite.resend(registry.client(ids[0]), invitation_id)
-            assert (status.state, status.invitation.sent) == ("sent", sent)
+            assert (status.state, status.invitation.sent) == ("sent", number)
         clock.move(timedelta(days=1))
     with work():
         assert answer.check(secret()).invitation.id == invitation_id

@@ -31,13 +31,13 @@ def ids(work, clock):
 def send(ids, work, outbox):
     """`send()` invites the school, and returns the path of the link."""
 
-    def sent(client_id=ids[0], scopes=("school", "students", "students.sen")):
+    def send_invitation(client_id=ids[0], scopes=("school", "students", "students.sen")):
         with work():
             request = invite.Request(session().get_one(School, ids[1]), *HEAD, frozenset(scopes))
             invite.invite(registry.client(client_id), request)
         return outbox.last("partner_invitation").path
 
-    return sent
+    return send_invitation
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def status(work, ids):
 
 def press(visitor, button, **fields):
     """Press a button; returns the response, without following a redirect."""
-    sent = visitor.page.fields(button) | fields
-    return visitor.client.post(urlsplit(visitor.page.path).path, data=sent)
+    data = visitor.page.fields(button) | fields
+    return visitor.client.post(urlsplit(visitor.page.path).path, data=data)
 
 
 def the_school_authorises(work, ids):

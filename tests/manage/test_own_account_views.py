@@ -35,18 +35,18 @@ def browser(new_browser):
     return lambda: Person(new_browser())
 
 
-def changes(person, current=PASSWORD, new=NEW):
+def change_password(person, current=PASSWORD, new=NEW):
     return person.sends(CHANGE, current_password=current, password=new)
 
 
 class TestChangingThePassword:
-    def test_the_page_security_leads_there(self, signed_in):
+    def test_the_page_security_links_to_it(self, signed_in):
         signed_in.opens("/manage/security")
         assert "You have had it since 2 March 2026." in signed_in.page_text
         assert signed_in.page.find("a", id="change-password")["href"] == CHANGE
 
     def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
-        assert changes(signed_in).location == "/manage/security"
+        assert change_password(signed_in).location == "/manage/security"
         assert "Your password is changed." in signed_in.opens("/manage/security").text
         assert browser().signs_in(account.username, PASSWORD).status_code == 422
         assert browser().signs_in(account.username, NEW).status_code == 303
@@ -55,30 +55,32 @@ class TestChangingThePassword:
         elsewhere = browser()
         elsewhere.signs_in(account.username)
         before = signed_in.cookie("session")
-        changes(signed_in)
+        change_password(signed_in)
 
         assert signed_in.opens("/manage").status_code == 200
         assert signed_in.cookie("session") != before
         assert elsewhere.opens("/manage").location.startswith("/sign-in")
 
     def test_the_person_is_told_by_mail(self, signed_in, account, outbox):
-        changes(signed_in)
+        change_password(signed_in)
         assert outbox.last("password_changed").to == account.email
 
     def test_a_wrong_current_one_changes_nothing(self, signed_in, account, outbox, browser):
-        assert changes(signed_in, current="not this one").status_code == 422
+        assert change_password(signed_in, current="not this one").status_code == 422
         assert "That is not your current password." in signed_in.page_text
         assert NEW not in signed_in.response.text
         assert outbox.all("password_changed") == []
         assert browser().signs_in(account.username).status_code == 303
 
-    def test_it_is_compared_exactly_but_a_generated_one_by_its_words(self, signed_in, account, work, app):
-        assert changes(signed_in, current=f" {PASSWORD}").status_code == 422
+    def test_the_current_password_is_compared_exactly_but_a_generated_one_by_its_words(
+        self, signed_in, account, work, app
+    ):
+        assert change_password(signed_in, current=f" {PASSWORD}").status_code == 422
         passphrase = passphrases.generate()
         with work() as session:
             person = session.get_one(Administrator, account.id)
             person.password_hash, person.password_is_ours = runtime.of(app).passwords.hash(passphrase), True
-        assert changes(signed_in, current=passphrase.replace("-", " ").title()).status_code == 303
+        assert change_password(signed_in, current=passphrase.replace("-", " ").title()).status_code == 303
         with work() as session:
             assert not session.get_one(Administrator, account.id).password_is_ours
 
@@ -88,7 +90,7 @@ class TestChangingThePassword:
     )
     def test_the_rules_are_those_of_every_page(self, signed_in, app, new, message):
         hashed = runtime.of(app).passwords.hashed
-        assert changes(signed_in, new=new).status_code == 422
+        assert change_password(signed_in, new=new).status_code == 422
         assert message in signed_in.page_text
         assert runtime.of(app).passwords.hashed == hashed
 
@@ -96,8 +98,8 @@ class TestChangingThePassword:
         """S30: guesses in a known browser are counted apart from those in others, on both pages together."""
         for _ in range(5):
             signed_in.signs_in(account.username, "wrong", back=CHANGE)
-            changes(signed_in, current="wrong")
-        assert changes(signed_in).status_code == 422
+            change_password(signed_in, current="wrong")
+        assert change_password(signed_in).status_code == 422
         assert "no one can sign in to it for" in signed_in.page_text
         assert browser().signs_in(account.username).status_code == 303
 

@@ -26,7 +26,7 @@ def estab_id(work, clock):
 def member(work, new_browser, estab_id):
     """`member("sam", "owner")` is a person of the school at a browser of their own, signed in."""
 
-    def arrives(name, role):
+    def sign_in(name, role):
         with work() as session:
             facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
             person_id = an_administrator(session.get_one(Estab, estab_id), **facts).id
@@ -34,7 +34,7 @@ def member(work, new_browser, estab_id):
         person.signs_in(name)
         return person
 
-    return arrives
+    return sign_in
 
 
 def cards(person, part="people"):

@@ -20,17 +20,17 @@ from tests.oidc.signing import ASSERTION, Signer, jwks, key
 from tests.oidc.support import ISSUER
 
 KEYS = jwks(key("ES256"), key("PS256"), key("EdDSA"))
-SIGNS = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
+SIGNING_CLIENT = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
          "client_scopes": frozenset({"schools.list"}), "jwks": KEYS}  # fmt: skip
 
 
 @pytest.fixture
 def make(world, clock):
-    def one(**overrides):
+    def new_signer(**overrides):
         with world.work():
-            return Signer(factories.a_client(**(SIGNS | overrides)).id)
+            return Signer(factories.a_client(**(SIGNING_CLIENT | overrides)).id)
 
-    return one
+    return new_signer
 
 
 @pytest.fixture

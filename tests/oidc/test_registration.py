@@ -339,14 +339,17 @@ def test_a_token_registers_only_its_number_of_clients(web, work):
 
 def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
     with work():
-        one, other = Registrar(web, an_initial_token()), Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
+        register_once, other = (
+            Registrar(web, an_initial_token()),
+            Registrar(web, an_initial_token(lasts=timedelta(hours=1))),
+        )
     registration = other.registered()
     clock.move(timedelta(hours=1))
     assert other.registers().status_code == 401
     with work() as session:
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
-    assert one.registers().status_code == 401
+    assert register_once.registers().status_code == 401
     assert other.manages(registration).status_code == 200, "what was registered goes on looking after itself"
 
 
@@ -363,11 +366,11 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
     with work():
         token = an_initial_token(most=3)
 
-    def one():
+    def register_once():
         policy = initial_tokens.find_usable(token)
         return policy and self_registration.register(policy, METADATA)
 
-    registrations = [outcome for outcome in at_once(8, one) if outcome is not None]
+    registrations = [outcome for outcome in at_once(8, register_once) if outcome is not None]
     assert len(registrations) == 3, registrations
     with work() as session:
         assert session.query(Client).count() == 3

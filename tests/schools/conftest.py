@@ -43,7 +43,9 @@ def sample() -> list[Row]:
 def import_register(work, tmp_path) -> Callable[..., Summary]:
     """`import_register(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
 
-    def one(content: list[Row] | bytes | None = None, *, links=None, name="edubasealldata.csv", **options) -> Summary:
+    def run_import(
+        content: list[Row] | bytes | None = None, *, links=None, name="edubasealldata.csv", **options
+    ) -> Summary:
         path = SAMPLE if content is None else tmp_path / name
         if content is not None:
             path.write_bytes(content if isinstance(content, bytes) else csv_of(content))
@@ -54,7 +56,7 @@ def import_register(work, tmp_path) -> Callable[..., Summary]:
         with work(), files.open_sources(path, links) as sources:
             return refresh.run(sources, **options)
 
-    return one
+    return run_import
 
 
 @pytest.fixture

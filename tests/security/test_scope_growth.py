@@ -1,4 +1,4 @@
-"""S36: what is given never grows past what was agreed and registered.
+"""S36: granted scopes never exceed those that were agreed to and registered.
 
 CVE-2026-9704 (Keycloak), GHSA-7qjx-gp9h-65qj (Dex), CVE-2024-29892, CVE-2026-33132 (Zitadel).
 """
@@ -14,8 +14,8 @@ from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.factories import a_client, an_administrator, an_estab
 
-ASKABLE = sorted(name for name, scope in scopes.catalogue().items() if scope.kind != "client")
-some = st.frozensets(st.sampled_from(ASKABLE))
+SCHOOL_SCOPES = sorted(name for name, scope in scopes.catalogue().items() if scope.kind != "client")
+school_scopes = st.frozensets(st.sampled_from(SCHOOL_SCOPES))
 any_scopes = st.frozensets(st.sampled_from(sorted(scopes.catalogue())))
 
 
@@ -28,10 +28,11 @@ def school(work):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    required=some, optional=some, offered=any_scopes, ticked=any_scopes, later=some, requested=any_scopes,
+    required=school_scopes, optional=school_scopes, offered=any_scopes, ticked=any_scopes, later=school_scopes,
+    requested=any_scopes,
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
-def test_given_is_within_asked_within_agreed_within_registered(
+def test_granted_scopes_are_requested_agreed_and_registered(
     work, school, required, optional, offered, ticked, later, requested, state
 ):
     with work():
@@ -67,7 +68,7 @@ def test_given_is_within_asked_within_agreed_within_registered(
         assert state != "suspended" or not allowed
 
 
-def test_a_standing_agreement_never_answers_for_a_scope_that_was_not_put_to_the_school(work, school):
+def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(work, school):
     with work():
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
         everything = client.scopes

@@ -24,14 +24,14 @@ from tests.fuzz.answers import recorded_log
 from tests.raw_server import raw_server
 
 
-def a_way(*, ours=(), theirs=(), **overrides):
+def fetch_rules(*, ours=(), theirs=(), **overrides):
     """The rules by which partners' addresses are fetched."""
     return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **overrides))
 
 
-STRICT = a_way(timeout=60, allow_loopback=False, extra_ca="")
-LOCAL = a_way(timeout=60, allow_loopback=True, extra_ca="")
-IMPATIENT = a_way(timeout=1, allow_loopback=True, extra_ca="")
+STRICT = fetch_rules(timeout=60, allow_loopback=False, extra_ca="")
+LOCAL = fetch_rules(timeout=60, allow_loopback=True, extra_ca="")
+SHORT_TIMEOUT = fetch_rules(timeout=1, allow_loopback=True, extra_ca="")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_byte_now_and_then_does_not_hold_us(server):
     with pytest.raises(
         fetch.FetchFailed
     ):  # by our own deadline, or because the connection was closed, whichever comes first
-        fetch.get(f"{server}/slow", IMPATIENT)
+        fetch.get(f"{server}/slow", SHORT_TIMEOUT)
 
 
 def test_a_download_shorter_than_announced_is_refused(server):
@@ -166,7 +166,7 @@ def test_no_part_of_an_answer_may_be_dripped(what):
     with raw_server() as server:
         server.response, server.delay, server.chunk_size = DRIPPED[what], 0.2, 1
         with pytest.raises(fetch.FetchFailed):
-            fetch.get(server.url, IMPATIENT)
+            fetch.get(server.url, SHORT_TIMEOUT)
         took = time.monotonic() - began
     assert took < 10
 
@@ -187,7 +187,7 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
         thread = threading.Thread(target=answer, args=(listener,), daemon=True)
         thread.start()
         event = {"body": b"an event", "content_type": "text/plain", "headers": {}}
-        with fetch.keep_open(f"http://127.0.0.1:{listener.getsockname()[1]}/", IMPATIENT) as connection:
+        with fetch.keep_open(f"http://127.0.0.1:{listener.getsockname()[1]}/", SHORT_TIMEOUT) as connection:
             assert connection.post(**event).status == 202
             time.sleep(pause)
             began = time.monotonic()

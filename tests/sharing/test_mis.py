@@ -28,7 +28,7 @@ def owner(work, clock):
         return person.id
 
 
-def names(owner, code):
+def set_mis(owner, code):
     mis.set_by_school(code, by=session().get_one(Administrator, owner).memberships[0])
 
 
@@ -45,9 +45,9 @@ def sent_events(work):
         return [(clients[row.client_id], row.name) for row in rows if row.name != "sharing-authorised"]
 
 
-def test_what_does_not_work_with_it_stands_still_and_owners_and_partners_are_told(work, owner, outbox):
+def test_sharing_that_does_not_work_with_it_is_paused_and_owners_and_partners_are_told(work, owner, outbox):
     with work():
-        names(owner, "arbor")
+        set_mis(owner, "arbor")
     with work():
         assert live_by_service(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
         history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
@@ -59,12 +59,12 @@ def test_what_does_not_work_with_it_stands_still_and_owners_and_partners_are_tol
     assert sent_events(work) == [("Timetabler", "sharing-paused")]
 
 
-def test_it_stands_again_when_the_system_is_changed_back(work, owner, outbox, clock):
+def test_sharing_is_resumed_when_the_system_is_changed_back(work, owner, outbox, clock):
     with work():
-        names(owner, "isams")
+        set_mis(owner, "isams")
     clock.move(timedelta(minutes=1))
     with work():
-        names(owner, "sims")
+        set_mis(owner, "sims")
     with work():
         assert set(live_by_service(owner).values()) == {True}
     letter = outbox.last("system_changed")
@@ -77,11 +77,11 @@ def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
         member = session().get_one(Administrator, owner).memberships[0]
         for row in authorise.current(member.estab_id):
             authorise.pause(member.estab_id, row.client_id, by=member)
-        names(owner, "isams")
+        set_mis(owner, "isams")
     assert outbox.all("system_changed") == []
 
 
 def test_the_same_system_again_is_no_change(work, owner, outbox):
     with work():
-        names(owner, "sims")
+        set_mis(owner, "sims")
     assert outbox.all("system_changed") == sent_events(work) == []

@@ -38,7 +38,7 @@ def test_of_many_links_at_once_three_are_sent(at_once, account, sam, outbox):
 def test_of_two_recoveries_at_once_one_counts(at_once, account, sam, work, outbox):
     outcomes = at_once(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
 
-    assert len(set(outcomes)) == 1, "to start it again counts as nothing"
+    assert len(set(outcomes)) == 1, "starting it again makes no second one"
     with work() as session:
         assert session.query(FactorRecovery).count() == 1
     assert len(outbox.all("recovery_notice")) == 1

@@ -238,10 +238,10 @@ def test_stopped_and_completed_at_once_only_one_happens(at_once, started, accoun
     clock.move(timedelta(hours=24))
     jobs = [lambda: factor_recovery.stop(secret), lambda: factor_recovery.complete(account.id)] * 2
 
-    def one():
+    def run():
         return jobs.pop()()
 
-    outcomes = at_once(4, one)
+    outcomes = at_once(4, run)
 
     stopped, completed = outcomes.count(None), outcomes.count(True)
     assert stopped + completed == 1

@@ -18,11 +18,11 @@ HERE, ELSEWHERE = "192.0.2.1", "198.51.100.1"
 def session_of(account):
     """`session_of("ses_1")` is a session of the account, as Flask-Login's `current_user` is."""
 
-    def of(sid="ses_1", amr=("pwd",), estab_id=None, locked_estab_id=None):
+    def make(sid="ses_1", amr=("pwd",), estab_id=None, locked_estab_id=None):
         now = clocks.now()
         return SignedIn("administrator", account.id, "Jo", estab_id, sid, now, frozenset(amr), SINGLE, locked_estab_id)
 
-    return of
+    return make
 
 
 def record(signed_in, address=HERE, provider=None):

@@ -19,14 +19,14 @@ class Contact(contact_fields.EmailForm):
 
 
 @pytest.fixture
-def filled(app):
-    def fill(**overrides):
+def filled_form(app):
+    def make(**overrides):
         with app.test_request_context(method="POST", data=GOOD | overrides):
             form = Contact(meta={"csrf": False})
             form.validate()
             return form
 
-    return fill
+    return make
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def filled(app):
         "St.John Rivers", "You Kim", "Are Larsen", "María del Carmen García de la Cruz",
     ],
 )  # fmt: skip
-def test_names_are_as_various_as_people(filled, name):
-    assert not filled(name=name).errors
+def test_names_are_as_various_as_people(filled_form, name):
+    assert not filled_form(name=name).errors
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_names_are_as_various_as_people(filled, name):
     ["", "   ", "123", "x" * 81, "Win at https://evil.example", "www.evil.example Jo", "<b>Jo</b>", "Jo\x00",
      "Jo\u202eB", "jo@evil.example", "{{ 7*7 }}"],
 )  # fmt: skip
-def test_what_is_no_name_is_refused_with_what_to_do(filled, name):
-    assert filled(name=name).errors["name"][0].startswith(("Enter your name", "Your name must"))
+def test_what_is_no_name_is_refused_with_what_to_do(filled_form, name):
+    assert filled_form(name=name).errors["name"][0].startswith(("Enter your name", "Your name must"))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
      "a@oakhill.example,b@evil.example", "ü@oakhill.example",
      "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
 )  # fmt: skip
-def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
+def test_what_is_not_one_address_is_refused_with_what_to_do(app, typed):
     with pytest.raises(ValidationError, match=r"^Enter"):
         contact_fields.parse_email(typed)
 
@@ -126,8 +126,8 @@ def test_a_number_that_ofcom_reserves_for_films_is_refused_in_production(app, mo
             contact_fields.parse_mobile("07700 900123")
 
 
-def test_what_was_typed_is_kept_beside_the_error(filled):
-    form = filled(name="", mobile="07700 900 123", email="Office@Oakhill.example")
+def test_what_was_typed_is_kept_beside_the_error(filled_form):
+    form = filled_form(name="", mobile="07700 900 123", email="Office@Oakhill.example")
 
     assert form.mobile.data == "07700 900 123"
     assert form.email.data == "Office@Oakhill.example"
@@ -140,8 +140,8 @@ def test_a_number_is_read_back_as_people_write_it():
 
 
 @pytest.mark.parametrize("name", ["Jo\u200b Bloggs", "\ufeffJo Bloggs", "Jo Blog\u00adgs"])
-def test_blanks_without_width_are_dropped_from_names(filled, name):
-    form = filled(name=name)
+def test_blanks_without_width_are_dropped_from_names(filled_form, name):
+    form = filled_form(name=name)
 
     assert not form.errors
     assert form.name.data == "Jo Bloggs"
@@ -156,14 +156,14 @@ def test_blanks_without_width_are_dropped_from_names(filled, name):
         ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
     ],
 )  # fmt: skip
-def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, suggested):
-    first_form = filled(email=typed)
+def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled_form, typed, suggested):
+    first_form = filled_form(email=typed)
     plain = contact_fields.parse_email(typed)
     assert first_form.errors == {"email": [f"Did you mean {suggested}? If {plain} is right, press the button again."]}
 
-    assert not filled(email=typed, sure=first_form.sure.data).errors
-    assert filled(email="bob@gmial.com", sure=first_form.sure.data).errors, "that was another address"
-    assert not filled(email=suggested, sure=first_form.sure.data).errors
+    assert not filled_form(email=typed, sure=first_form.sure.data).errors
+    assert filled_form(email="bob@gmial.com", sure=first_form.sure.data).errors, "that was another address"
+    assert not filled_form(email=suggested, sure=first_form.sure.data).errors
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, t
     ["ann@gmail.com", "ann@ymail.com", "ann@mail.com", "office@oakhill.sch.uk", "office@oakhill.co.uk",
      "office@oakhill.example", "office@trust.org.uk", "ann@hotmail.fr", "nurse@ward.nhs.uk", "office@co.uk.example"],
 )  # fmt: skip
-def test_addresses_that_look_right_are_asked_nothing(filled, typed):
-    assert not filled(email=typed).errors
+def test_addresses_that_look_right_are_asked_nothing(filled_form, typed):
+    assert not filled_form(email=typed).errors
 
 
 @pytest.mark.parametrize(
@@ -182,5 +182,5 @@ def test_addresses_that_look_right_are_asked_nothing(filled, typed):
         "Call 07700 900123", "Jo 2", "Please visit us", "Win a prize!", "one two three four five six seven eight nine",
     ],
 )  # fmt: skip
-def test_domains_numbers_and_sentences_are_no_names(filled, name):
-    assert "name" in filled(name=name).errors
+def test_domains_numbers_and_sentences_are_no_names(filled_form, name):
+    assert "name" in filled_form(name=name).errors
