@@ -446,7 +446,7 @@ FOR_ALL = {
 
 BY_SECRET = {
     "invitations.pass_on", "invitations.show",
-    "manage.invitation.response", "manage.invitation.send_password_link", "manage.invitation.sign_out",
+    "manage.invitation.answer", "manage.invitation.send_password_link", "manage.invitation.sign_out",
     "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
     "signin.developers.set_up",
     "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",
