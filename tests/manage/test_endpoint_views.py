@@ -82,6 +82,7 @@ def codes_of(error):
 def test_the_advice_is_about_codes_that_the_program_has():
     seen_at_the_server_alone = {
         "failed", "refused", "not_registered", "registration_ended", "endpoint_exists", "school_unverified",
+        "interrupted",
     }  # fmt: skip
     of_the_program = codes_of(AgentError) | {upload_note()}
     assert endpoint_page.TO_DO.keys() == of_the_program - seen_at_the_server_alone

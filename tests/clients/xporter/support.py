@@ -13,7 +13,7 @@ import requests
 from joserfc.jwk import ECKey
 
 from clients.xporter import storage
-from tests.oidc.signing import ath, bare, signed
+from tests.oidc.signing import ath, signed, without_kid
 
 ISSUER, RESOURCE = "https://idp.example", "https://api.example"
 ESTAB = "2135000"
@@ -75,7 +75,7 @@ def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
     claims = {
         "jti": str(time.monotonic_ns()), "htm": method, "htu": RESOURCE + path, "iat": int(time.time()), "ath": ath(of),
     }  # fmt: skip
-    return signed(claims | overrides, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
+    return signed(claims | overrides, key, alg, typ="dpop+jwt", jwk=without_kid(key), kid=None)
 
 
 def call(api, method="GET", path="/access", *, of=None, headers=None, **options):
