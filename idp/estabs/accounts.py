@@ -197,6 +197,11 @@ def require_second_step(estab_id: str, *, is_required: bool) -> bool:
     return session().scalar(values.returning(Estab.id)) is not None
 
 
+def record_endpoint_change(estab_id: str) -> None:
+    """Record that the state of the endpoint of the estab, which is locked, changes now (`changed_since` of clients)."""
+    session().execute(update(Estab).where(Estab.id == estab_id).values(endpoint_changed_at=clock.now()))
+
+
 def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None:
     """Set the state of `estab`; the audit log records who did it and why. Raises `WrongState`.
 

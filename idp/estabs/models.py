@@ -33,6 +33,9 @@ class Estab(Base):
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
     state: Mapped[str]
     state_changed_at: Mapped[datetime] = mapped_column(index=True)
+    endpoint_changed_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the state of its endpoint (`xporter`) changed last, of which a loss changes it when it is recorded; None if
+    it has had none. It stands here because a page of a client's schools reads this row in any case."""
     registered_at: Mapped[datetime]
     mis: Mapped[str | None]
     """A code of config/mis.toml; None until the school has answered."""

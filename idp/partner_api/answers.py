@@ -144,8 +144,9 @@ class School(Answer, frozen=True, kw_only=True):
     changed_at: Annotated[
         datetime,
         Meta(
-            description="The last change of what the school, our staff or the register decide; not of your own "
-            "registration, nor of `endpoint`, which has events. In `changed_since` go back a minute behind the newest "
+            description="The last change of what the school, our staff or the register decide, or of `endpoint.state`; "
+            "not of your own registration, nor of `endpoint.heard_at`. A loss counts from when we record it, within "
+            "minutes. In `changed_since` go back a minute behind the newest "
             "that you know: changes of the same moment may become visible one after the other."
         ),
     ]

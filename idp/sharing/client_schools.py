@@ -65,6 +65,7 @@ class Account(NamedTuple):
     estab_id: str
     state: str
     state_changed_at: datetime
+    endpoint_changed_at: datetime | None
     mis: str | None
 
 
@@ -93,7 +94,8 @@ class ClientSchool:
     continues_as: str | None
     """The Estab ID of the following school that goes on with it."""
     changed_at: datetime
-    """The last change of the agreement, of the estab's state, or of the school's entry in the register."""
+    """The last change of the agreement, of the state of the estab or of its endpoint, or of the school's entry in the
+    register."""
 
 
 def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> list[ClientSchool]:
@@ -164,6 +166,7 @@ def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
         of_client.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
         of_client.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
         select(Estab.id).where(Estab.state_changed_at >= since),
+        select(Estab.id).where(Estab.endpoint_changed_at >= since),
         select(Estab.id).where(Estab.school_id.in_(school_ids)),
     )
 
@@ -188,12 +191,13 @@ def _to_school(
     may_be_reviewed = status in {"active", "paused"} and estab.state in ACTIVE_STATES
     ends = [agreement.until] if agreement.until <= clock.now() else []
     changed = agreement.changed_at or agreement.given_at
+    endpoint_changed = estab.endpoint_changed_at or estab.state_changed_at
     return ClientSchool(
         estab=estab, agreement=agreement, entry=entry, status=status, granted=granted, withheld=withheld,
         review=_review(client, agreement) if may_be_reviewed else None,
         mis_accepted=registry.accepts_mis(client, estab.mis),
         continues_as=None if agreement.moved_to is None else continued_as[agreement.moved_to],
-        changed_at=max(changed, estab.state_changed_at, imported_at, *ends),
+        changed_at=max(changed, estab.state_changed_at, endpoint_changed, imported_at, *ends),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from idp.audit import events, log
-from idp.estabs import authority
+from idp.estabs import accounts, authority
 from idp.estabs.models import Estab, Membership
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto, runtime
@@ -118,6 +118,7 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
         raise BadRequest(f"mis: there is no system {report.mis}", reason="MIS")
     lock(Estab, agent.estab_id)
     endpoint = current(agent.estab_id)
+    state_before = "none" if endpoint is None else endpoint.state
     if endpoint is None or endpoint.key_thumbprint != agent.key_thumbprint:
         _refuse_ended(agent)
         if endpoint is not None:
@@ -128,6 +129,8 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     was_away = endpoint.extract_at is None or endpoint.lost_at is not None
     _record(endpoint, agent, report)
     session().flush()
+    if endpoint.state != state_before:
+        accounts.record_endpoint_change(agent.estab_id)
     mis.set_by_server(agent.estab_id, report.mis, by=_actor(agent))
     if was_away and endpoint.extract_at is not None:
         notices.record_endpoint(agent.estab_id, "connected")
@@ -220,6 +223,7 @@ def end(endpoint: Endpoint, how: str, *, by: str, reason: str = "") -> None:
     """End the endpoint as `replaced` or `removed`, and revoke its tokens; the estab is locked."""
     endpoint.ended_at, endpoint.ended_as, endpoint.ended_by = clock.now(), how, by
     session().flush()
+    accounts.record_endpoint_change(endpoint.estab_id)
     event = events.ENDPOINT_REPLACED if how == "replaced" else events.ENDPOINT_REMOVED
     log.record(
         event, by=by, estab=endpoint.estab_id, client=endpoint.client_id, subject=endpoint.id,

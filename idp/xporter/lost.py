@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, select, update
 
+from idp.estabs import accounts
 from idp.estabs.models import Estab
 from idp.foundation import clock
 from idp.foundation.database import lock, row_isolated, session
@@ -34,6 +35,8 @@ def _mark_lost(estab_id: str, endpoint_id: str) -> None:
     marked = session().scalars(
         statement.returning(Endpoint.extract_at).execution_options(synchronize_session=False)
     ).all()  # fmt: skip
+    if marked:
+        accounts.record_endpoint_change(estab_id)
     if marked and marked[0] is not None:
         notices.record_endpoint(estab_id, "lost")
 

@@ -54,7 +54,7 @@ class Endpoint(Base):
     extract_requested_at: Mapped[datetime | None]
     """When an administrator asked for an extract last."""
     lost_at: Mapped[datetime | None]
-    """When partners were told that it is lost; None again when it reports."""
+    """When its loss was recorded, and partners were told of it if they knew it; None again when it reports."""
 
     ended_at: Mapped[datetime | None]
     ended_as: Mapped[str | None]

@@ -49,6 +49,10 @@ def look_for_losses(app):
     worker.tell_lost_endpoints(partial(transactions.transaction, app))
 
 
+def changed_since(program, moment):
+    return program.schools(f"/api/schools?changed_since={moment.isoformat().replace('+', '%2B')}")
+
+
 def school(program):
     (only,) = program.schools().values()
     return only
@@ -101,6 +105,55 @@ def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program,
     assert events(work, program) == [connected, was_lost, connected]
     agent.leaves()
     assert events(work, program) == [connected, was_lost, connected, was_lost]
+
+
+def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_moment(
+    program, agent, new_agent, work, app, clock
+):
+    def is_found_as(expected, expected_connection):
+        """Whether the change of this moment is found, and nothing changes later."""
+        now = clock.now()
+        assert (row := school(program))["endpoint"]["state"] == expected
+        assert row["connection"] == expected_connection
+        assert row["changed_at"] == now.isoformat().replace("+00:00", "Z")
+        assert set(changed_since(program, now)) == {row["estab_id"]}
+        clock.move(timedelta(seconds=20))
+        assert changed_since(program, now + timedelta(seconds=1)) == {}
+
+    agent.reports()
+    is_found_as("registered", "awaiting_endpoint")
+    agent.reports(last_extract=EXTRACT)
+    is_found_as("connected", "connected")
+    before = clock.now()
+    agent.reports(last_extract=EXTRACT)
+    assert changed_since(program, before) == {}, "a report that changes no state"
+    clock.move(timedelta(hours=24))
+    program.signs_in()
+    look_for_losses(app)
+    is_found_as("lost", "awaiting_endpoint")
+    agent.refreshes_token()
+    agent.reports(last_extract=EXTRACT)
+    is_found_as("connected", "connected")
+    second = new_agent(agent.person_id)
+    second.reports(replaces=True)
+    is_found_as("registered", "awaiting_endpoint")
+    second.leaves()
+    is_found_as("none", "awaiting_endpoint")
+
+
+def test_a_server_that_comes_back_before_its_loss_was_recorded_is_found_too(program, agent, clock):
+    agent.reports(last_extract=EXTRACT)
+    clock.move(timedelta(hours=25))
+    program.signs_in()
+    agent.refreshes_token()
+    agent.reports(last_extract=EXTRACT)
+    assert len(changed_since(program, clock.now())) == 1
+
+
+def test_a_change_of_the_endpoint_is_none_of_another_schools(program, agent, new_agent, clock):
+    clock.move(timedelta(minutes=5))
+    new_agent().reports(last_extract=EXTRACT)
+    assert changed_since(program, clock.now()) == {}
 
 
 def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent, work, app, clock):
