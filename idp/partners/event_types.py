@@ -90,8 +90,8 @@ _TYPES: Final = (
     EventType(
         "endpoint-lost",
         "school",
-        "The program on the school's server has not been heard from for 24 hours, or was removed. What it sent stays, "
-        "and is no longer updated.",
+        "The program on the school's server has not been heard from for 24 hours, or was removed, or another server, "
+        "which has sent nothing yet, has taken its place. What it sent stays, and is no longer updated.",
     ),
     EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
     EventType(

@@ -112,13 +112,15 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
 
     Another endpoint of the school is replaced if `replaces`; else this raises `EndpointExists`. Raises `EndpointEnded`
     for one that has been replaced or removed meanwhile, and `BadRequest` for a MIS that does not exist. A school that
-    has named no MIS has the endpoint's from then on.
+    has named no MIS has the endpoint's from then on. Partners are told when the school's data begins to come, and
+    when it stops because the agent takes the place of another and has sent none yet.
     """
     if report.mis not in mis_catalogue.catalogue():
         raise BadRequest(f"mis: there is no system {report.mis}", reason="MIS")
     lock(Estab, agent.estab_id)
     endpoint = current(agent.estab_id)
     state_before = "none" if endpoint is None else endpoint.state
+    was_known = endpoint is not None and endpoint.is_known
     if endpoint is None or endpoint.key_thumbprint != agent.key_thumbprint:
         _refuse_ended(agent)
         if endpoint is not None:
@@ -126,14 +128,16 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
                 raise EndpointExists(endpoint)
             end(endpoint, "replaced", by=agent.person_id)
         endpoint = _register(agent, report)
-    was_away = endpoint.extract_at is None or endpoint.lost_at is not None
+    was_away = not endpoint.is_known
     _record(endpoint, agent, report)
     session().flush()
     if endpoint.state != state_before:
         accounts.record_endpoint_change(agent.estab_id)
     mis.set_by_server(agent.estab_id, report.mis, by=_actor(agent))
-    if was_away and endpoint.extract_at is not None:
+    if was_away and endpoint.is_known:
         notices.record_endpoint(agent.estab_id, "connected")
+    elif was_known and not endpoint.is_known:  # it takes the place of one that was, and has sent nothing yet
+        notices.record_endpoint(agent.estab_id, "lost")
     return endpoint
 
 
@@ -162,7 +166,7 @@ def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> N
 
 
 def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
-    was_known = endpoint.extract_at is not None and endpoint.lost_at is None
+    was_known = endpoint.is_known
     end(endpoint, "removed", by=by, reason=reason)
     if was_known:
         notices.record_endpoint(endpoint.estab_id, "lost")

@@ -73,6 +73,11 @@ class Endpoint(Base):
         return "registered" if self.extract_at is None else "connected"
 
     @property
+    def is_known(self) -> bool:
+        """Whether the newest event that partners had of it says that it is connected, until it has ended."""
+        return self.extract_at is not None and self.lost_at is None
+
+    @property
     def is_extract_wanted(self) -> bool:
         """Whether an administrator has asked for an extract since the last one."""
         requested = self.extract_requested_at

@@ -156,6 +156,25 @@ def test_a_change_of_the_endpoint_is_none_of_another_schools(program, agent, new
     assert changed_since(program, clock.now()) == {}
 
 
+def test_partners_are_told_when_a_server_takes_the_place_of_one_that_was_connected(program, agent, new_agent, work):
+    connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
+    agent.reports(last_extract=EXTRACT)
+    second = new_agent(agent.person_id)
+    second.reports(replaces=True)
+    assert events(work, program) == [connected, was_lost], "until it has sent an extract"
+    second.reports(last_extract=EXTRACT | {"id": "e2"})
+    assert events(work, program) == [connected, was_lost, connected]
+    third = new_agent(agent.person_id)
+    third.reports(replaces=True, last_extract=EXTRACT | {"id": "e3"})
+    assert events(work, program) == [connected, was_lost, connected, connected], "nothing was interrupted"
+
+
+def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(program, agent, new_agent, work):
+    agent.reports()
+    new_agent(agent.person_id).reports(replaces=True)
+    assert events(work, program) == []
+
+
 def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent, work, app, clock):
     agent.reports()
     clock.move(timedelta(days=2))
