@@ -89,8 +89,10 @@ def test_the_end_of_the_output_says_which_tests_failed_and_how(run, tmp_path, mo
     monkeypatch.setattr(everything, "MAX_FAILURES", 2)
     failing = "".join(f"def test_{name}():\n    assert 1 == 2, 'why {name} failed'\n\n\n" for name in "abc")
     (tmp_path / "test_some.py").write_text(failing + "def test_passes():\n    pass\n", "utf-8")
-    run.stage("Some tests", [*everything.SERIAL, "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(tmp_path)])
-    run.stage("One that passes", [*everything.SERIAL, str(tmp_path), "-k", "passes"])
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")  # ours would import the whole product
+    tests = [*everything.SERIAL, "-c", str(tmp_path / "pytest.ini"), "-p", "no:cacheprovider", str(tmp_path)]
+    run.stage("Some tests", tests)
+    run.stage("One that passes", [*tests, "-k", "passes"])
     capfd.readouterr()
 
     assert everything._report(run) == 1
