@@ -42,7 +42,7 @@ demo-reset: $(DEMO) ## Clear the demonstration's data
 	@$(RUN) -m idp.demo --reset
 
 .PHONY: check
-check: $(DEV) ## Run the quick checks, in three minutes: lint, format, types, import contracts, and each package's own tests on SQLite
+check: $(DEV) ## Run the quick checks, in three minutes: lint, format, types, import contracts, and the own tests of each package of idp on SQLite
 	@$(RUN) -m tests.everything --quick
 
 .PHONY: format

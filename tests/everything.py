@@ -3,8 +3,9 @@
 lint · format and import contracts, beside compiling the tests · each package by its own tests on SQLite, with their
 coverage · types beside all these · the other tests on SQLite · the suite on PostgreSQL · pages in Chromium, beside the
 installation on a new machine.
-`make check` (`--quick`): lint, format, import contracts, and types beside the packages' tests, without coverage and
-without `COVERED_BY_OTHERS`.
+`make check` (`--quick`): lint, format, import contracts, and types beside the tests of idp's packages, without coverage
+and without `COVERED_BY_OTHERS`. The programs in `clients/` know idp by the protocol alone, and have their tests in
+`make test T=tests/clients`.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -210,7 +211,7 @@ def _static_stages(run: Run) -> None:
 def _quick_stages(run: Run) -> None:
     _static_stages(run)
     structure = ["tests/test_architecture.py", "tests/test_docs.py"]
-    others = [path for path in [*WHOLE_PRODUCT, *COVERED_BY_OTHERS] if path not in structure]
+    others = [path for path in [*WHOLE_PRODUCT, *COVERED_BY_OTHERS, "tests/clients"] if path not in structure]
     with run.beside("Types", TYPES):
         run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with("not redis"), *_without(others)])
 
