@@ -146,7 +146,7 @@ def public_document(
 
 
 def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
-    """The parameters of a query, by their type. Raises `InvalidParameter` naming the first that is wrong."""
+    """The parameters of a query, by their type. Raises `InvalidParameter` naming the first that is wrong or missing."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     known = {name: value for name, value in values.items() if name in fields}
     for name, value in known.items():
@@ -154,10 +154,10 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
             msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
             raise InvalidParameter(f"{name}: {_in_words(error)}", reason=f"{name}") from error
-    try:
-        return msgspec.convert(known, kind, strict=False)
-    except msgspec.ValidationError as error:  # one that is required is missing
-        raise InvalidParameter(_in_words(error), reason="missing") from error
+    for name, field in fields.items():
+        if field.required and name not in known:
+            raise InvalidParameter(f"{name}: is missing from the query", reason=name)
+    return msgspec.convert(known, kind, strict=False)
 
 
 def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:

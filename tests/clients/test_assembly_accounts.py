@@ -171,6 +171,7 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
         assert "Willow Bank Primary School" in person.opens(f"/school?q={typed}").text
         assert "Willow Bank Primary School" in person.opens(f"/school/search?q={typed}").text
     assert "No school matches" in person.opens("/school?q=nowhere").text
+    assert "<noscript> To see the list, press Search.</noscript>" in person.opens("/school").text
     for name in ("SIMS", "CMIS", "Pupil Asset", "iSAMS", "Arbor"):
         assert f">{name}</option>" in person.opens("/school").text
     incomplete = person.presses("/school", q="willow")

@@ -71,9 +71,12 @@ def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(
     assert logged == [("GET /api/schools", "invalid_request", "status", "Invalid enum value 'open'")]
 
 
-def test_a_parameter_that_is_missing_is_named(program, is_problem):
+def test_a_parameter_that_is_missing_is_named(program, is_problem, work):
     detail = is_problem(program.gets("/api/register/schools", status=400), "invalid_request")
-    assert detail == "Object missing required field q"
+    assert detail == "q: is missing from the query"
+    with work():
+        [event] = journal.newest(program.partner.id)
+    assert (event.parameter, event.fact) == ("q", "is missing from the query")
 
 
 def test_a_parameter_that_we_do_not_know_is_ignored(program):
