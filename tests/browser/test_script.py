@@ -196,6 +196,33 @@ def test_the_back_button_after_authorising_leads_back_to_the_partner(a_member, p
     admin.sees(admin.school.name)
 
 
+def test_no_reload_takes_the_place_of_signing_out_at_assembly(a_member, partner):
+    admin = a_member()
+    page = admin.page
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.sees(admin.school.name)
+    page.goto(f"{partner.url}/connector")
+    with page.expect_response("**/connector/status"):
+        pass
+
+    held, reloads = [], []
+
+    def record_reload(request):
+        if request.is_navigation_request() and request.method == "GET":
+            reloads.append(request.url)
+
+    page.route("**/sign-out", lambda route: held.append(route))  # noqa: PLW0108  Playwright marks it
+    page.get_by_role("button", name="Sign out").click(no_wait_after=True)
+    page.route("**/connector/status", lambda route: route.fulfill(status=401))
+    page.on("request", record_reload)
+    page.wait_for_timeout(3000)  # the page asks every two seconds
+    assert reloads == []
+    held[0].continue_()
+    admin.sees("You are signed out")
+
+
 @pytest.fixture
 def waiting(an_admin, hold_the_clock):
     """A person on the page "Check your e-mail", whose clock is moved by the test."""

@@ -3,12 +3,13 @@
 const section = document.querySelector("[data-follows]");
 const EVERY_MS = 2000;
 let shown = "";
+let requests = new AbortController(); // aborted when a form is sent: a reload would take its place, as of signing out
 
 const chip = () => document.getElementById("connection-status").textContent;
 
 async function follow() {
-  if (document.hidden || section.contains(document.activeElement)) return;
-  const response = await fetch(section.dataset.follows);
+  if (document.hidden || requests.signal.aborted || section.contains(document.activeElement)) return;
+  const response = await fetch(section.dataset.follows, { signal: requests.signal });
   if (response.status === 401) location.reload();
   if (!response.ok) return;
   const text = await response.text();
@@ -21,4 +22,6 @@ async function follow() {
   }
 }
 
+document.addEventListener("submit", () => requests.abort());
+window.addEventListener("pageshow", () => { requests = new AbortController(); }); // also on the way back to this page
 setInterval(() => follow().catch(() => {}), EVERY_MS);
