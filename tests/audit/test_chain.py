@@ -399,7 +399,7 @@ class TestCommands:
         assert output.count("estab.registered") > 3
         assert "Jo 0" not in output
         assert "Jo 0" in idp("list", "--estab", "est_oak", "--details").stdout
-        assert idp("list", "--estab", "nobody").stdout == "No entry matches.\n"
+        assert idp("list", "--estab", "unknown").stdout == "No entry matches.\n"
         rows = json.loads(idp("list", "--actor", "adm_jo", "--most", "2", "--json").stdout)
         assert [row["actor"] for row in rows] == ["adm_jo", "adm_jo"]
         assert idp("list", "--since", "2999-01-01").stdout == "No entry matches.\n"

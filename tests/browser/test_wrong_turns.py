@@ -339,10 +339,10 @@ def test_an_error_page_names_the_parameter_that_differs_and_no_more(an_admin, pa
     admin.sees("This link from another service does not work")
     admin.sees_code("invalid_request")
     expect(admin.page.locator("#error-parameter")).to_have_text("redirect_uri")
-    assert partner.url not in admin.page.content(), "what is registered is nobody's business"
+    assert partner.url not in admin.page.content(), "the page names what is registered"
     looks_right(admin.page, "redirect-uri-mismatch")
 
-    admin.goes_to("/oauth/authorize?client_id=nobody")
+    admin.goes_to("/oauth/authorize?client_id=unknown")
     expect(admin.page.locator("#error-parameter")).to_have_text("client_id")
 
 

@@ -259,7 +259,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
 @contextmanager
 def running() -> Iterator[Provider]:
     """A provider on a free port of this machine, until the block ends."""
-    server = make_server("127.0.0.1", 0, Flask("nobody"), threaded=True)
+    server = make_server("127.0.0.1", 0, Flask("unknown"), threaded=True)
     provider = Provider(f"http://localhost:{server.server_port}")
     server.app = _app(provider)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -77,7 +77,7 @@ def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(ap
 
 def test_resending_says_the_same_of_every_address(person, mails, parts):
     person.signs_up()
-    addresses = (EMAIL, "nobody@school.example", "no address")
+    addresses = (EMAIL, "unknown@school.example", "no address")
     pages = {
         without_tokens(person.web.post("/resend", data={"email": email}, **HOST, follow_redirects=True).text).replace(
             email, ""
@@ -142,9 +142,9 @@ def test_wrong_passwords_are_limited_and_unknown_addresses_answered_alike(person
     person.has_account(mails, parts)
     person.presses("/sign-out")
     wrong = person.presses("/sign-in", email=EMAIL, password="not the password")
-    unknown = person.presses("/sign-in", email="nobody@school.example", password="not the password")
+    unknown = person.presses("/sign-in", email="unknown@school.example", password="not the password")
     assert without_tokens(wrong.text.replace(EMAIL, "")) == without_tokens(
-        unknown.text.replace("nobody@school.example", "")
+        unknown.text.replace("unknown@school.example", "")
     )
     for _ in range(9):
         person.presses("/sign-in", email=EMAIL, password="not the password")

@@ -17,7 +17,7 @@ from tests.clients.provider import ESTAB, URN
 
 @pytest.fixture
 def office(person, mails, parts):
-    """An account with a school, which nobody has connected."""
+    """An account with a school that is not connected."""
     person.has_account(mails, parts)
     return person
 

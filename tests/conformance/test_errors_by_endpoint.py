@@ -66,7 +66,7 @@ def test_form(provider, client, endpoint):
 @spec(OAUTH, "5.2", requirement="A client that does not prove itself: one and the same 401 invalid_client")
 def test_client(provider, client, fapi, endpoint):
     form, secret = ENDPOINTS[endpoint], str(client.credentials.secret)
-    for credentials in ((client.id, "wrong"), ("nobody", secret), (client.id, ""), (fapi.id, secret)):
+    for credentials in ((client.id, "wrong"), ("unknown", secret), (client.id, ""), (fapi.id, secret)):
         response = call(provider, endpoint, data=form, auth=credentials)
         refusal(response, 401, "invalid_client")
         assert response.json() == REFUSED
@@ -232,13 +232,13 @@ def test_userinfo(browser, client, a_fapi_client):
     )
     refusal(reads(params={"access_token": token}), 400, "invalid_request")
     refusal(call(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
-    nobody = a_fapi_client("conf-ccg-1")
-    own = conditions.tokens(nobody.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
-    refusal(nobody.reads(own), 403, "insufficient_scope")
-    bound = nobody.reads(own, proof="")
+    without_scope = a_fapi_client("conf-ccg-1")
+    own = conditions.tokens(without_scope.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
+    refusal(without_scope.reads(own), 403, "insufficient_scope")
+    bound = without_scope.reads(own, proof="")
     refusal(bound, 401, "invalid_dpop_proof")
     assert bound.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof", error_description="')
-    as_bearer = nobody.reads(own, scheme="Bearer")
+    as_bearer = without_scope.reads(own, scheme="Bearer")
     refusal(as_bearer, 401, "invalid_token")
     assert as_bearer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_token"')
 

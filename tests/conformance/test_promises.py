@@ -95,7 +95,7 @@ def test_error_pages(client, browser, provider):
     gone = f"{client.id}&request_uri=urn:ietf:params:oauth:request_uri:gone"
     for url, parameter in (
         (client.asks(redirect_uri="https://evil.example/"), "redirect_uri"),
-        (client.asks(client_id="nobody"), "client_id"),
+        (client.asks(client_id="unknown"), "client_id"),
         (f"{provider.metadata['authorization_endpoint']}?client_id={gone}", "request_uri"),
         (f"{provider.metadata['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
     ):
@@ -135,11 +135,11 @@ def test_decisions_need_our_own_form(data_client, client, browser, provider):
     browser.opens(link)
     decides_without_token(browser, username=browser.username, password=browser.password)
     browser.opens(link)
-    assert browser.shown.has("sign-in"), "nobody has signed in"
+    assert browser.shown.has("sign-in"), "not signed in yet"
     browser.signs_in()
     decides_without_token(browser, deny="yes")
     assert browser.opens(link) is None
-    assert browser.shown.has("allow"), "nobody has refused"
+    assert browser.shown.has("allow"), "not refused yet"
     browser.opens(provider.metadata["end_session_endpoint"])
     decides_without_token(browser, confirm="yes")
     client.gets_code(browser.opens(client.asks(prompt="none")))  # the person is still signed in

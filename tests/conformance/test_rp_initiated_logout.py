@@ -39,13 +39,13 @@ def leave(provider, browser):
     return opened
 
 
-def nobody_is_here(client, browser):
+def has_no_session(client, browser):
     """Whether a silent sign-in is no longer possible."""
     client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
     return True
 
 
-def somebody_is_here(client, browser):
+def has_session(client, browser):
     client.gets_code(browser.opens(client.asks(prompt="none")))
     return True
 
@@ -68,14 +68,14 @@ def test_rp_initiated_logout(client, browser, signed_in, away, leave):
     state = secrets.token_hex(64)
     arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=away, state=state)
     assert (arrived.method, arrived.address, arrived.query) == ("GET", away, [("state", state)])
-    assert nobody_is_here(client, browser)
+    assert has_no_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without state none is returned")
 def test_rp_initiated_logout_no_state(client, browser, signed_in, away, leave):
     arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=away)
     assert (arrived.address, arrived.query) == (away, [])
-    assert nobody_is_here(client, browser)
+    assert has_no_session(client, browser)
 
 
 @spec(LOGOUT, "3", requirement="An address that is not registered is a page, and no redirect")
@@ -97,7 +97,7 @@ def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, 
     modified = ".".join([conditions.segment({"alg": "none"}), conditions.segment(signed_in.claims), ""])
     assert leave(id_token_hint=modified, post_logout_redirect_uri=away, state="x") is None
     assert is_a_page_about(browser, "id_token_hint")
-    assert somebody_is_here(client, browser)
+    assert has_session(client, browser)
 
 
 @spec(LOGOUT, "4", requirement="A hint that the client made itself, by its own secret, is a page")
@@ -106,7 +106,7 @@ def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, away,
     bad = jwt.encode({"alg": "HS256"}, {**signed_in.claims, "iss": client.id}, key)
     assert leave(id_token_hint=bad, post_logout_redirect_uri=away, state="x") is None
     assert is_a_page_about(browser, "id_token_hint")
-    assert somebody_is_here(client, browser)
+    assert has_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without a hint the person is asked, and then sees our own page")
@@ -121,7 +121,7 @@ def leaves_when_asked(client, browser):
     assert "sign out" in browser.shown.text.lower()
     assert browser.presses("confirm-logout") is None
     assert is_signed_out(browser)
-    assert nobody_is_here(client, browser)
+    assert has_no_session(client, browser)
     return True
 
 
@@ -141,7 +141,7 @@ def test_rp_initiated_logout_no_params(client, browser, signed_in, leave):
 def test_rp_initiated_logout_no_post_logout_redirect_uri(client, browser, signed_in, leave):
     assert leave(id_token_hint=signed_in.id_token, state="x") is None
     assert is_signed_out(browser)
-    assert nobody_is_here(client, browser)
+    assert has_no_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="With a state alone the person is asked")

@@ -21,7 +21,7 @@ from tests.databases import PostgresqlDatabases
 from tests.oidc.support import Partner, authorised
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
-PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=nobody")
+PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=unknown")
 BUSY = (503, True)
 
 

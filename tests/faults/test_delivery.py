@@ -88,7 +88,7 @@ def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_
         process.until(gateway.came.is_set)
         process.kill()
     assert row(sent).sent_at is None
-    assert row(sent).leased_until is not None, "nobody else tries it while it may still be on its way"
+    assert row(sent).leased_until is not None, "another worker could send it while it may still be on its way"
 
     with work() as session:  # as if the lease had ended
         session.get(Message, sent).leased_until -= deliver.LEASE

@@ -18,7 +18,7 @@ from tests.html import parse
 from tests.processes import an_instance, under
 
 pytestmark = pytest.mark.redis
-LIMITED_PATH = "/set-up/of-nobody"
+LIMITED_PATH = "/set-up/unknown"
 CALLS_A_MINUTE = 30
 """How many calls of it an address may make in a minute."""
 

@@ -188,7 +188,7 @@ class TestAddresses:
             ("service", "support_email", "somebody"),
             ("service", "support_email", "a@b@c"),
             ("mail", "sender", "IDaaS"),
-            ("mail", "sender", "IDaaS <nobody>"),
+            ("mail", "sender", "IDaaS <unknown>"),
             ("mail", "host", "smtp.schools.example:25"),
             ("mail", "host", "https://smtp.schools.example"),
             ("mail", "host", ""),

@@ -100,10 +100,10 @@ def browser(target, request):
 def test_what_is_valid_is_answered(target, browser, endpoint):
     response = VALID[endpoint](target).by(browser)
     assert response.status_code in ANSWERED.get(endpoint, {200, 201, 303}), response.text
-    answers.check(response, REGISTERED, _nobodys(target, endpoint))
+    answers.check(response, REGISTERED, _foreign_secrets(target, endpoint))
 
 
-def _nobodys(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
+def _foreign_secrets(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
     """Secrets that this endpoint's responses may not contain: all, except those that it returns to their owner."""
     own = {target.registration["client_secret"]} if endpoint == "own registration" else set()
     return tuple(secret for secret in target.secrets if secret not in own)
@@ -117,7 +117,7 @@ def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
     sent = data.draw(tampered(VALID[endpoint](target)))
     with recorded_writes(database.ENGINES.of(target.app).transactional) as writes:
         response = sent.by(browser)
-    answers.check(response, REGISTERED, _nobodys(target, endpoint))
+    answers.check(response, REGISTERED, _foreign_secrets(target, endpoint))
     target.log.check(target.secrets)
     assert response.status_code < 400 or not writes.tables & LASTING, (response.status_code, writes.tables)
 

@@ -24,7 +24,7 @@ from tests.raw_server import raw_server
 
 OWN = jwks(key("ES256"))["keys"][0]
 PRIVATE = key("ES256").as_dict(private=True)["d"]
-SHARED = OctKey.import_key(b"a secret that everybody may read, and nobody is to believe")
+SHARED = OctKey.import_key(b"a secret that everybody may read, and that proves nothing")
 WEAK = RSAKey.generate_key(1024)
 ODD_KEYS: tuple[Any, ...] = (
     OWN, OWN, OWN | {"d": PRIVATE}, OWN | {"use": "enc"}, OWN | {"alg": "ES384"}, OWN | {"key_ops": ["sign"]},

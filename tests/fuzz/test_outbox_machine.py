@@ -14,7 +14,7 @@ from idp.outbox.letter import Later, Refused, Unreachable
 from idp.outbox.models import Message
 from tests.fuzz.depth import deep
 
-OUTCOMES = (None, None, None, Later("busy"), Refused("no such number"), Unreachable("nobody there"), OSError("ours"))
+OUTCOMES = (None, None, None, Later("busy"), Refused("no such number"), Unreachable("no answer"), OSError("ours"))
 
 
 class Outbox(RuleBasedStateMachine):

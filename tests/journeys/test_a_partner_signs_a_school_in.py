@@ -146,7 +146,7 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     refreshed = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])
     assert refreshed["scope"] == SCOPE
 
-    again = partner.receives(somebody.open(partner.begins()))  # nobody is asked anything the second time
+    again = partner.receives(somebody.open(partner.begins()))  # without a question the second time
     assert again["scope"] == SCOPE
 
     out = somebody.open(

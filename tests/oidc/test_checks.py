@@ -11,7 +11,7 @@ from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
     ("overrides", "parameter"),
     [
         ({"client_id": None}, "client_id"),
-        ({"client_id": "nobody"}, "client_id"),
+        ({"client_id": "unknown"}, "client_id"),
         ({"client_id": "x" * 256}, "client_id"),
         ({"client_id": "a\x00b"}, "client_id"),
         ({"redirect_uri": None}, "redirect_uri"),

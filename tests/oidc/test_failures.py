@@ -272,8 +272,8 @@ def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, 
 
 
 def test_an_unknown_client_writes_to_no_log(web, work):
-    web.get("/oauth/authorize?client_id=nobody")
-    web.post("/oauth/token", data={"client_id": "nobody", "grant_type": "x"})
+    web.get("/oauth/authorize?client_id=unknown")
+    web.post("/oauth/token", data={"client_id": "unknown", "grant_type": "x"})
     web.post("/oauth/token", data={"grant_type": "x"})
     with work() as session:
         assert session.query(ClientEvent).count() == 0
@@ -390,6 +390,6 @@ def test_the_command_prints_json(web, world, idp):
 
 
 def test_the_command_refuses_an_unknown_client(idp):
-    result = idp("nobody")
+    result = idp("unknown")
     assert result.exit_code == 1
     assert "There is no client with that client_id" in result.output

@@ -99,7 +99,7 @@ def test_an_access_token_is_not_accepted_as_hint(web, world):
 
 def test_a_client_id_that_differs_from_the_hint_is_an_error_page(web, world, hint):
     assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.new_partner().id), "client_id")
-    assert is_a_page_about(out(web, client_id="nobody"), "client_id")
+    assert is_a_page_about(out(web, client_id="unknown"), "client_id")
 
 
 def test_a_repeated_parameter_is_an_error_page(web, hint):

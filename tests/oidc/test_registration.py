@@ -231,7 +231,7 @@ def test_null_members_count_as_left_out(registrar):
 
 
 def test_each_fault_is_named(registrar):
-    body = registrar.registers(client_uri="x", contacts=["nobody"], grant_types=["implicit"]).json
+    body = registrar.registers(client_uri="x", contacts=["unknown"], grant_types=["implicit"]).json
     assert body["error"] == "invalid_client_metadata"
     for name in ("client_uri", "contacts[0]", "grant_types[0]"):
         assert name in body["error_description"]

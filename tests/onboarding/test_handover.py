@@ -254,7 +254,7 @@ def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, cloc
     clock.move(timedelta(minutes=1))
     with work():
         verify.resend(signup.find_in_browser(pressed, OURS))
-    assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link disturbs nobody"
+    assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link changed a step"
 
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)

@@ -244,5 +244,5 @@ def test_the_partner_behind_a_pending_request_is_remembered(work):
         path = f"/oauth/authorize?client_id={client.id}&request_uri=urn:x"
 
         assert a_registration(return_to=path).client_id == client.id
-        assert a_registration(return_to="/oauth/authorize?client_id=nobody").client_id is None
+        assert a_registration(return_to="/oauth/authorize?client_id=unknown").client_id is None
         assert a_registration(return_to="/oauth/authorize?client_id=%00&client_id=x").client_id is None

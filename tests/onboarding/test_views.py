@@ -221,7 +221,7 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
     assert back.netloc == "assembly.example"
     assert parse_qs(back.query) == {"iss": [ISSUER]}
     assert "request_uri" not in page.response.text
-    assert phone.opens("/register/next-steps").path.startswith("/sign-in"), "nobody is signed in there"
+    assert phone.opens("/register/next-steps").path.startswith("/sign-in"), "it is signed in there"
 
     page = office.opens(waiting.path)
     assert page.title == "Enter the code"

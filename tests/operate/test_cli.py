@@ -163,7 +163,7 @@ def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, 
             session.get_one(Operator, sam).disabled_at = clocks.now()
         if reason == "not set up":
             session.get_one(Operator, sam).set_up_at = None
-    email = "nobody@idaas.example" if reason == "unknown" else "sam@idaas.example"
+    email = "unknown@idaas.example" if reason == "unknown" else "sam@idaas.example"
     idp("--as", email, "estabs", "suspend", "E123456", "--reason", "odd", code=1)
     assert state(work) == "verified"
 
@@ -171,7 +171,7 @@ def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, 
 def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak_hill, work, monkeypatch, settings):
     production = settings.model_copy(update={"environment": "production"})
     monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.of(app), settings=production))
-    idp("estabs", "suspend", "E123456", "--reason", "nobody yet")
+    idp("estabs", "suspend", "E123456", "--reason", "not needed yet")
     with work():
         operator, _ = operators.add("Sam", "sam@idaas.example")
         operator.set_up_at = clocks.now()

@@ -226,7 +226,7 @@ def test_a_list_that_has_not_changed_is_not_sent_again(invites, program):
 
 
 def test_a_refused_invitation_leaves_nothing_behind(invites, work):
-    invites(contact=HEAD | {"email": "nobody"}, status=422)
+    invites(contact=HEAD | {"email": "unknown"}, status=422)
     with work() as database:
         assert database.query(School).count() == 1
         assert database.query(answer.SchoolInvitation).count() == 0

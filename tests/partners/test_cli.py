@@ -158,10 +158,10 @@ def test_disabling_and_enabling(idp, registered, work):
 @pytest.mark.parametrize(
     "words",
     [
-        ("clients", "show", "nobody"),
-        ("clients", "disable", "nobody"),
-        ("clients", "rotate-secret", "nobody"),
-        ("partners", "disable", "nobody"),
+        ("clients", "show", "unknown"),
+        ("clients", "disable", "unknown"),
+        ("clients", "rotate-secret", "unknown"),
+        ("partners", "disable", "unknown"),
     ],
 )
 def test_what_is_not_there_is_said_and_the_exit_code_is_one(idp, words):

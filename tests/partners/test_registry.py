@@ -120,7 +120,7 @@ def test_any_text_may_be_tried_as_a_secret(work, secret):
 def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(work):
     with work():
         client = a_client()
-        assert registry.client("nobody") is None
+        assert registry.client("unknown") is None
         assert snapshot(client.id)
         registry.disable(client.id, by="opr_1")
         assert registry.client(client.id) is None
@@ -128,7 +128,7 @@ def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(work)
         registry.enable(client.id, by="opr_1")
         assert snapshot(client.id)
         with pytest.raises(registry.UnknownClient):
-            registry.find("nobody")
+            registry.find("unknown")
 
 
 def test_disabling_a_partner_disables_all_its_clients(work):
@@ -244,7 +244,7 @@ def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):
         with pytest.raises(registry.PartnerExists):
             registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
         with pytest.raises(InvalidClientMetadata) as refused:
-            registry.add_partner("", website="javascript:alert(1)", contact_email="nobody")
+            registry.add_partner("", website="javascript:alert(1)", contact_email="unknown")
         registry.add_partner("Timetables Ltd", website="https://times.example", contact_email="dev@times.example")
 
     assert {name for name, _ in refused.value.faults} == {"name", "website", "contact_email"}

@@ -228,7 +228,7 @@ def test_25_form_post_values_are_whole(web, world):
 
 def test_26_basic_is_offered_only_to_who_used_it(web, world):
     form = {"grant_type": "authorization_code", "code": "x"}
-    by_post = web.post("/oauth/token", data={**form, "client_id": "nobody", "client_secret": "x"})
+    by_post = web.post("/oauth/token", data={**form, "client_id": "unknown", "client_secret": "x"})
     assert by_post.status_code == 401
     assert "WWW-Authenticate" not in by_post.headers
     assert (

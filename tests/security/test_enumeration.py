@@ -56,7 +56,7 @@ def attempts(browser, app, name, times=1):
 
 @pytest.mark.parametrize("kind", ["username", "email"])
 def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, existing, kind, clock):
-    stranger = "2139999" if kind == "username" else "nobody@oakhill.example"
+    stranger = "2139999" if kind == "username" else "unknown@oakhill.example"
 
     assert attempts(browser, app, existing[kind]) == attempts(browser, app, stranger)
 
@@ -100,7 +100,7 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
         person.sends("/operate/sign-in", email=email, password=WRONG, code="123456")
         return seen(person, email), runtime.of(app).passwords.hashed - before
 
-    assert attempt("sam@idaas.example") == attempt("nobody@idaas.example")
+    assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
 
 
 def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, clock):
@@ -114,7 +114,7 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
         person.sends("/developers/sign-in", email=email, password=WRONG, code="123456")
         return seen(person, email), runtime.of(app).passwords.hashed - before
 
-    assert attempt("sam@assembly.example") == attempt("nobody@assembly.example")
+    assert attempt("sam@assembly.example") == attempt("unknown@assembly.example")
 
 
 @pytest.mark.parametrize(

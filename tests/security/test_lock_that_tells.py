@@ -12,7 +12,7 @@ NUMBER, OWNER, OTHER, UNKNOWN_NAME = (
     "3124567",
     "head@oakhill.example",
     "head@elsewhere.example",
-    "nobody@oakhill.example",
+    "unknown@oakhill.example",
 )
 
 

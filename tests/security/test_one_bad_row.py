@@ -112,7 +112,7 @@ class TestRegister:
 
         def fails(line):
             if line.urn == "900001":
-                raise ValueError("what nobody foresaw")
+                raise ValueError("unexpected")
             return made(line)
 
         monkeypatch.setattr(gias, "school", fails)

@@ -3,9 +3,9 @@
 import pytest
 
 BAD = [
-    {"client_id": "nobody"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
+    {"client_id": "unknown"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
     {"redirect_uri": "//evil.example"}, {"redirect_uri": "https://assembly.example/callback/../x"},
-    {"client_id": "nobody", "redirect_uri": "https://evil.example/"},
+    {"client_id": "unknown", "redirect_uri": "https://evil.example/"},
 ]  # fmt: skip
 BRANCHES = [
     {}, {"prompt": "none"}, {"prompt": "none login"}, {"response_type": "token"}, {"response_type": None},

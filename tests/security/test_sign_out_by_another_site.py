@@ -1,4 +1,4 @@
-"""S34: a form that another site posts to our logout endpoint signs nobody out who would not be by a link."""
+"""S34: a form that another site posts to our logout endpoint signs out only people whom a link would."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,7 +26,7 @@ def is_here(web, world):
     return "code" in sent(web.get(world.partner.link(prompt="none")))
 
 
-@pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "nobody"}, {"post_logout_redirect_uri": AFTER}])
+@pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": AFTER}])
 def test_no_cookie_is_taken_away_from_whom_we_did_not_see(new_browser, world, hint, form):
     assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
 

@@ -21,7 +21,7 @@ def test_every_failure_is_one_and_the_same_401(web, world, path):
         {"data": {**form, "client_id": partner.id}},
         {"data": {**form, "client_id": by_basic.id, "client_secret": by_basic.secret}},  # pinned to Basic
         {"data": {**form, "client_id": partner.id, "client_secret": "wrong"}},
-        {"data": {**form, "client_id": "nobody", "client_secret": "wrong"}},
+        {"data": {**form, "client_id": "unknown", "client_secret": "wrong"}},
         {"data": {**form, "client_id": by_post.id}},
         {"data": {**form, "client_id": public.id, "client_secret": "x"}},
         {"data": {**form, "client_id": partner.id, "client_assertion": "x.y.z", "client_assertion_type": "x"}},

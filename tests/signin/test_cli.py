@@ -38,7 +38,7 @@ def test_the_link_is_there_for_scripts(idp):
     [
         (("operators", "add", "Sam", "not an address"), 2, "EMAIL"),
         (("operators", "add", "Sam"), 2, "EMAIL"),
-        (("operators", "disable", "nobody@idaas.example"), 1, "no operator with that address"),
+        (("operators", "disable", "unknown@idaas.example"), 1, "no operator with that address"),
         (("operators", "list"), 0, "There are no operators yet."),
     ],
 )

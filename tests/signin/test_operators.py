@@ -303,7 +303,7 @@ def test_a_school_is_never_let_into_the_desk_of_our_staff(jo, account):
 
 def test_somebody_unknown_cannot_be_disabled(work):
     with pytest.raises(operators.UnknownOperator), work():
-        operators.disable("nobody@idaas.example")
+        operators.disable("unknown@idaas.example")
 
 
 def test_the_link_works_in_another_browser_too(stranger, link):

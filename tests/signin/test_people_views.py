@@ -28,7 +28,7 @@ def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
     _, username, link = added
     jo.sends(link, password=OWN)
     assert jo.response.location == "/sign-in"
-    assert not jo.cookie("session")  # a link proves an address; it signs nobody in
+    assert not jo.cookie("session")  # a link proves an address; it does not sign in
 
     jo.opens("/sign-in")
     assert "Your password is set" in jo.page_text

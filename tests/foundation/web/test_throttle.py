@@ -44,6 +44,6 @@ def test_the_limits_of_views_use_that_key(web, change_settings):
     change_settings(throttle={"factor": 1})
 
     def asks(last):
-        return web.get("/set-up/of-nobody", environ_base={"REMOTE_ADDR": f"2001:db8:0:7::{last:x}"})
+        return web.get("/set-up/unknown", environ_base={"REMOTE_ADDR": f"2001:db8:0:7::{last:x}"})
 
     assert 429 in {asks(last).status_code for last in range(1, 33)}
