@@ -54,8 +54,9 @@ def pytest_collection() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Limits that are shared through Redis do not depend on the database.
-        if "databases" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("redis"):
-            for mark in everything.marks(item.nodeid, item.fixturenames):
+        fixtures = getattr(item, "fixturenames", ())
+        if "databases" in fixtures and not item.get_closest_marker("redis"):
+            for mark in everything.marks(item.nodeid, fixtures):
                 item.add_marker(mark)
 
 

@@ -249,7 +249,10 @@ def test_what_a_request_keeps_is_typed():
     elsewhere = modules("idp/foundation/request_state.py")
 
     assert [
-        f"{name(path)}: {node.lineno}" for path in elsewhere for node in ast.walk(parsed(path)) if reads_flask_g(node)
+        f"{name(path)}: {ast.unparse(node)}"
+        for path in elsewhere
+        for node in ast.walk(parsed(path))
+        if reads_flask_g(node)
     ] == []
 
 

@@ -14,7 +14,7 @@ from idp.cli import main
 from idp.foundation import clock as clocks
 from idp.foundation.errors import one_line_summary
 from idp.foundation.setting_types import ROOT
-from idp.jobs import heartbeats
+from idp.jobs import heartbeats, lease
 from idp.jobs.models import Heartbeat, Job
 from idp.outbox import post, receipts
 from idp.outbox.channels.callback import Receipt
@@ -114,7 +114,7 @@ def test_the_error_of_a_job_is_stored_without_its_statement(app, work, clock):
 
     job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fails)
     with work():
-        assert worker.lease.take("test", worker="me", lease=job.lease)
+        assert lease.take("test", worker="me", lease=job.lease)
     worker._run_job(job, "me", work)
     with work() as session:
         assert session.get_one(Job, "test").fault == "Exception: the disk is full"

@@ -9,11 +9,11 @@ import time
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Boolean, func, literal_column, select, text
+from sqlalchemy import Boolean, Table, func, literal_column, select, text
 from sqlalchemy.exc import OperationalError
 
 from idp import worker
@@ -302,7 +302,7 @@ class TestCleaning:
     def test_every_column_rows_are_cleaned_by_has_an_index(self):
         for rule in worker.RETENTION:
             if isinstance(rule, DeleteAfter):
-                table = rule.model.__table__
+                table = cast("Table", rule.model.__table__)
                 leading = {next(iter(index.columns)).name for index in table.indexes}
                 assert rule.column.key in leading, f"{table.name}.{rule.column.key}"
 

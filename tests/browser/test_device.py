@@ -1,6 +1,7 @@
 """The pages on which a device's code is typed, and its request allowed or refused, in a real browser."""
 
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -22,7 +23,7 @@ def username(work):
 
 @pytest.fixture
 def device(work, issuer):
-    """`device(scope)` requests codes; `device.polls(codes)` polls for a decision."""
+    """`device.ask(scope)` requests codes; `device.poll(codes)` polls for a decision."""
     with work():
         client = a_client(
             client_name="School Connector", grant_types=frozenset({GRANT}),
@@ -35,12 +36,11 @@ def device(work, issuer):
             f"{issuer}/oauth/device_authorization", auth=auth, data={"scope": scope}, timeout=60
         ).json()
 
-    def polls(codes):
+    def poll(codes):
         form = {"grant_type": GRANT, "device_code": codes["device_code"]}
         return requests.post(f"{issuer}/oauth/token", auth=auth, data=form, timeout=60).json()
 
-    ask.polls = polls
-    return ask
+    return SimpleNamespace(ask=ask, poll=poll)
 
 
 def sign_in(page, username):
@@ -50,7 +50,7 @@ def sign_in(page, username):
 
 
 def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device, looks_right):
-    codes = device()
+    codes = device.ask()
     page.goto(f"{issuer}/device")
     sign_in(page, username)
     expect(page.locator("h1")).to_have_text("Connect a device or program")
@@ -66,15 +66,15 @@ def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device
     expect(page.locator("h1")).to_have_text("Connect School Connector?")
     expect(page.locator("#main")).to_contain_text(codes["user_code"])
     looks_right(page, "device-consent")
-    assert device.polls(codes)["error"] == "authorization_pending"
+    assert device.poll(codes)["error"] == "authorization_pending"
 
     page.check("#authority")
     page.click("#allow")
     expect(page.locator("h1")).to_have_text("School Connector is connected")
     looks_right(page, "device-done")
-    assert device.polls(codes)["scope"] == "openid school students"
+    assert device.poll(codes)["scope"] == "openid school students"
 
-    again = device()
+    again = device.ask()
     page.goto(again["verification_uri_complete"])
     expect(page.locator("#user_code")).to_have_value(again["user_code"])
     page.click("#continue")
@@ -83,4 +83,4 @@ def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device
     page.click("#deny")
     expect(page.locator("h1")).to_have_text("School Connector is not connected")
     looks_right(page, "device-denied")
-    assert device.polls(again)["error"] == "access_denied"
+    assert device.poll(again)["error"] == "access_denied"

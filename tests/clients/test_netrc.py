@@ -8,7 +8,9 @@ from flask import Flask, jsonify, request
 from clients.assembly import provider as assembly
 from clients.endpoint.connection import Connection
 from clients.endpoint.dpop import Key
-from clients.endpoint.readers import isams, json_pages
+from clients.endpoint.http_session import new_session
+from clients.endpoint.readers import isams
+from clients.endpoint.readers.credentials import Credentials
 from clients.xporter.keys import Keys
 from clients.xporter.provider import Provider
 from clients.xporter.settings import Settings
@@ -50,8 +52,8 @@ def test_the_endpoint_sends_its_own_token(server, tmp_path):
 
 def test_the_endpoint_sends_a_mis_the_token_of_its_api(server):
     address, received = server
-    token = isams._Token(address, isams.Credentials("id", "secret"))
-    json_pages.new_session().get(f"{address}/students", headers=token.headers(renew=False))
+    token = isams._Token(address, Credentials("id", "secret"))
+    new_session().get(f"{address}/students", headers=token.headers(renew=False))
     assert received == ["", "Bearer ours"]
 
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.partners import registry
 from tests import factories
 from tests.conformance.suite import prepare

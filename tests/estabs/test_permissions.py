@@ -8,7 +8,7 @@ from idp.estabs import authority, people, permissions
 from idp.estabs.models import Membership
 from idp.estabs.permissions import ADMIN, OWNER, VIEWER, Action
 from idp.foundation import clock
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from tests import factories
 
 

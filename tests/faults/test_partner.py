@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -10,11 +11,12 @@ from sqlalchemy import select
 
 from clients.assembly import connections
 from clients.assembly.database import Database
+from clients.mailbox.letters import listing as letters_of
 from idp.demo.prepare import manifest_at
 from idp.invitations.models import SchoolInvitation
 from idp.keys import ring
 from idp.onboarding import review
-from tests.browser.assembly import letters_of, mail_received, register
+from tests.browser.assembly import mail_received, register
 from tests.clients.office import Office
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.ports import free_port
@@ -25,16 +27,15 @@ EMAIL, OWN_PASSWORD = "office@willowbank.example", "wobbly kettle sings"
 
 @pytest.fixture
 def provider(settings, tmp_path):
-    """`with provider():` serves the provider, always at the same address."""
+    """`with provider.serve():` serves the provider, always at the same address."""
     port = free_port()
 
     @contextmanager
-    def served():
+    def serve():
         with an_instance(tmp_path / "idp.log", port=port, database__url=settings.database.url) as (process, _):
             yield process
 
-    served.url = f"http://localhost:{port}"
-    return served
+    return SimpleNamespace(serve=serve, url=f"http://localhost:{port}")
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def worker(settings, tmp_path, provider):
 
 @pytest.fixture
 def assembly(tmp_path, monkeypatch, provider):
-    """`with assembly():` serves Assembly, always at the same address; it does not poll for changes by itself."""
+    """`with assembly.serve():` serves Assembly, always at the same address; it does not poll for changes by itself."""
     port, smtp_port = free_port(), free_port()
     for name, value in {
         "ISSUER": provider.url, "PORT": port, "DATA": tmp_path / "assembly", "SMTP": f"localhost:{smtp_port}",
@@ -58,15 +59,16 @@ def assembly(tmp_path, monkeypatch, provider):
     }.items():  # fmt: skip
         monkeypatch.setenv(f"ASSEMBLY_{name}", str(value))
 
+    url = f"http://localhost:{port}"
+
     @contextmanager
-    def served():
+    def serve():
         with a_process("clients.assembly", log=tmp_path / "assembly.log") as process:
-            process.until(lambda: _answers(served.url))
+            process.until(lambda: _answers(url))
             yield process
 
-    served.url, served.smtp_port = f"http://localhost:{port}", smtp_port
-    served.database = tmp_path / "assembly" / "assembly.sqlite3"
-    return served
+    database = tmp_path / "assembly" / "assembly.sqlite3"
+    return SimpleNamespace(serve=serve, url=url, smtp_port=smtp_port, database=database)
 
 
 def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, worker, assembly, tmp_path):
@@ -80,14 +82,14 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
     office = Office(assembly.url)
 
     # Signed up, and killed before the mail could be sent
-    with assembly() as process:
+    with assembly.serve() as process:
         office.opens(f"{assembly.url}/sign-up")
         office.sends("Sign up", code="WELCOME", email=EMAIL, password=OWN_PASSWORD, terms="2026-01")
         process.kill()
 
     with ExitStack() as running:
-        serving = running.enter_context(provider())
-        with mail_received(tmp_path / "maildir", assembly.smtp_port), assembly() as process:
+        serving = running.enter_context(provider.serve())
+        with mail_received(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
             _make_all_due(assembly.database)
             eventually(lambda: letters_of(tmp_path / "maildir"))
             office.opens(re.findall(r"http://\S+/activate/\S+", letters_of(tmp_path / "maildir")[0].text)[0])
@@ -100,7 +102,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
             assert "Asking for the e-mail" in office.reads()
             process.kill()
 
-    with provider(), assembly() as process:
+    with provider.serve(), assembly.serve() as process:
         eventually(lambda: _count(work) == 1)
         office.opens(f"{assembly.url}/connector")
         assert "E-mail sent" in office.reads()
@@ -110,7 +112,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
         assert office.address.startswith(provider.url)
         process.kill()
 
-    with provider(), assembly() as process:
+    with provider.serve(), assembly.serve() as process:
         office.sends("Sign in", username=estab_id, password=PASSWORD)
         office.authorises()
         assert "School not verified yet" in office.reads()
@@ -119,7 +121,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
     # Verified while Assembly, the provider and its worker are all down
     with work():
         review.verify(estab_id, by="cli")
-    with provider(), assembly(), worker() as sending:
+    with provider.serve(), assembly.serve(), worker() as sending:
         eventually(lambda: _status(assembly.database, estab_id) == "awaiting_endpoint")
         sending.kill()
         assert _count(work) == 1, "no second invitation"

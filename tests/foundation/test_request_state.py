@@ -55,4 +55,4 @@ def test_work_within_a_request_has_a_connection_and_a_state_of_its_own(app, work
 
 def test_a_field_that_is_not_declared_is_refused(app):
     with app.app_context(), pytest.raises(AttributeError):
-        request_state.current().keeps_openers = True
+        request_state.current().keeps_openers = True  # type: ignore[attr-defined]

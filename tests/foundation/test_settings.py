@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from idp.foundation import production, settings
-from idp.foundation.setting_types import ROOT
+from idp.foundation.setting_types import ROOT, Section
 
 UUID = "26785a09-ab16-4eb0-8407-a37497a57506"
 PRODUCTION: dict[str, Any] = {
@@ -296,7 +296,7 @@ class TestProduction:
         unbounded = {"throttle.factor"}  # production wants 1
         numbers = set()
         for section, field in settings.Settings.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, settings.Section):
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 for name, inner in field.annotation.model_fields.items():
                     if inner.annotation in (int, float):
                         kinds = {type(constraint).__name__ for constraint in inner.metadata}

@@ -6,7 +6,7 @@ import re
 import pytest
 from jinja2 import nodes
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 
 HARD_PHRASES = (
     "if it does already, that is all", "decided lately", "need do nothing", "good for nothing", "authorise it anew",

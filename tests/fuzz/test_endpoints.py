@@ -15,7 +15,7 @@ from tests.fuzz.depth import deep
 from tests.fuzz.hostile import Sent, anything, odd, tampered
 from tests.fuzz.recorded_writes import recorded_writes
 from tests.oidc import devices, registering
-from tests.oidc.support import CALLBACK
+from tests.oidc.support import CALLBACK, page
 
 REGISTERED = {
     CALLBACK, "https://assembly.example/signed-out", "https://assembly.example/initiate",
@@ -171,7 +171,7 @@ def test_no_request_reveals_another_clients_registration(target, name):
 @given(data=st.data())
 def test_whatever_is_typed_to_sign_in_is_answered(target, data):
     web = target.browser()
-    csrf_field = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
+    csrf_field = page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
     fields = (("username", data.draw(odd | st.just(target.username))), ("password", data.draw(odd)))
     valid = Sent(
         "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *fields)
@@ -197,6 +197,6 @@ def test_whatever_a_page_is_asked_for_it_is_answered(target, path, data):
 @deep(0.5)
 @given(data=st.data())
 def test_whatever_is_typed_on_the_devices_page_is_answered(target, data):
-    csrf_field = devices.page(target.web.get("/device")).find("input", {"name": "csrf_token"})
+    csrf_field = page(target.web.get("/device")).find("input", {"name": "csrf_token"})
     form = (("csrf_token", csrf_field["value"]), ("user_code", data.draw(odd)))
     answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(target.web), REGISTERED, target.secrets)

@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 from idp.estabs.models import FINAL_STATES, Estab
 from idp.outbox import post
 from idp.outbox.models import Message
+from tests.conftest import a_browser
 from tests.factories import PASSWORD, a_school
 from tests.fuzz.answers import check
-from tests.fuzz.conftest import a_browser
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import odd
 from tests.onboarding.visitor import Page

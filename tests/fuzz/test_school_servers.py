@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from clients.xporter.app import create_app
 from clients.xporter.database import Database
 from clients.xporter.settings import Settings
+from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from tests import factories
 from tests.clients.xporter import school_data
@@ -39,7 +40,7 @@ def reporter(server, fresh):
     """The headers with which XporterOnDemand reports reads, and a valid row."""
     with fresh() as session:
         client = Partner(agents.the_api())
-        estab = session.get_one(factories.Administrator, server.person_id).memberships[0].estab.estab_id
+        estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
         reader = factories.a_client().id
     form = {"grant_type": "client_credentials", "scope": "reads.report"}
     token = client.posts(server.web, "/oauth/token", form).json["access_token"]

@@ -6,6 +6,7 @@ agreed to and registered (security.md S14, S15, S36).
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ class Lineage:
 class Tokens(RuleBasedStateMachine):
     """A signed-in school, and a new client for each run."""
 
-    target = None
+    target: ClassVar[Any] = None
     rotates = False
 
     def __init__(self):

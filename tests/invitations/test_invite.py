@@ -7,12 +7,14 @@ import pytest
 
 from idp import worker
 from idp.audit.models import Entry
+from idp.estabs.links import LinkRefused
 from idp.estabs.models import Estab, Membership
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.invitations import answer, invite, mailing, states, targets
 from idp.invitations.mailing import Recipient
 from idp.invitations.models import InvitationLink, SchoolInvitation
+from idp.jobs import cleaning
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.schools.models import School, SchoolLink
@@ -59,7 +61,7 @@ def state(work, ids, invitation_id):
 
 def the_school_authorises(ids):
     """Have a new owner of the school authorise the client."""
-    estab = session().query(states.Estab).filter_by(school_id=ids[1]).one_or_none()
+    estab = session().query(Estab).filter_by(school_id=ids[1]).one_or_none()
     estab = estab or an_estab(session().get_one(School, ids[1]))
     owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids[0])
     return authorise.give(
@@ -395,9 +397,7 @@ def test_of_two_buttons_at_once_one_counts(send, secret, ids, work, at_once, out
     ]
     outcomes = at_once(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
     assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3, outcomes
-    assert all(not isinstance(outcome, Exception) or isinstance(outcome, answer.LinkRefused) for outcome in outcomes), (
-        outcomes
-    )
+    assert all(not isinstance(outcome, Exception) or isinstance(outcome, LinkRefused) for outcome in outcomes), outcomes
     with work() as database:
         assert database.query(Entry).filter(Entry.event.in_([
             "school_invitation.opened", "school_invitation.declined", "school_invitation.forwarded",
@@ -452,7 +452,7 @@ def test_rows_are_deleted_thirty_days_after_they_expired(send, secret, ids, work
         answer.forward(secret(), COLLEAGUE, disclose=True)
     for days, count in ((43, 1), (2, 0)):
         clock.move(timedelta(days=days))
-        worker.cleaning.clean(work, worker.RETENTION)
+        cleaning.clean(work, worker.RETENTION)
         with work() as database:
             assert database.query(SchoolInvitation).count() == count
     with work() as database:

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey
 from sqlalchemy import select
 
-from idp.foundation import crypto, runtime
+from idp.foundation import clock as clocks, crypto, runtime
 from idp.oidc.clients import keys as client_keys
 from idp.oidc.clients.client_assertion import MAX_LIFETIME_SECONDS
 from idp.oidc.models import Seen
@@ -209,7 +209,7 @@ def with_secret(world, make):
         session.query(ClientSecret).filter_by(client_id=partner.id).delete()
         digest = crypto.digest(secret)
         sealed = runtime.sealer().seal(secret.encode(), where=f"client_secrets.sealed:{digest.hex()}")
-        now = factories.clock.now()
+        now = clocks.now()
         session.add(ClientSecret(digest=digest, client_id=partner.id, sealed=sealed, created_at=now, expires_at=None))
     return partner, OctKey.import_key(secret)
 

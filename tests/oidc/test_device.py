@@ -293,12 +293,13 @@ def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, new_browser, wo
         grant_types=GRANTS, profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=public,
         dpop_bound_access_tokens=True, id_token_signed_response_alg="ES256",
     )  # fmt: skip
-    device = Device(new_browser(), Signer(client.id, dpop_key=key("ES256", 2)))
+    signer = Signer(client.id, dpop_key=key("ES256", 2))
+    device = Device(new_browser(), signer)
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
-    device.partner.dpop_key = None
+    signer.dpop_key = None
     assert device.polls().json["error"] == "invalid_dpop_proof"
-    device.partner.dpop_key = key("ES256", 2)
+    signer.dpop_key = key("ES256", 2)
     tokens = device.polls().json
     assert tokens["token_type"] == "DPoP"
     assert world.claims(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
@@ -93,8 +94,8 @@ def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
 
 @pytest.fixture
 def sector_document():
-    """`sector_document([...])` is the URL of a document with these URIs; `requests` has the fetched paths."""
-    servers = []
+    """`serve([...])` is the URL of a document with these URIs; `paths` has those that were fetched."""
+    servers, paths = [], []
 
     def serve(uris):
         class Document(http.server.BaseHTTPRequestHandler):
@@ -114,8 +115,7 @@ def sector_document():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/sector.json"
 
-    paths = serve.requests = []
-    yield serve
+    yield SimpleNamespace(serve=serve, paths=paths)
     for server in servers:
         server.shutdown()
         server.server_close()
@@ -550,14 +550,14 @@ def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
 def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, sector_document):
     uris = ["https://a.example/cb", "https://b.example/cb"]
     document = {"redirect_uris": uris, "subject_type": "pairwise"}
-    registration = registrar.registered(**document, sector_identifier_uri=sector_document(uris))
+    registration = registrar.registered(**document, sector_identifier_uri=sector_document.serve(uris))
     assert registration["subject_type"] == "pairwise"
-    refused = registrar.registers(**document, sector_identifier_uri=sector_document(uris[:1]))
+    refused = registrar.registers(**document, sector_identifier_uri=sector_document.serve(uris[:1]))
     assert refused.json["error"] == "invalid_client_metadata"
     assert "sector_identifier_uri" in refused.json["error_description"]
 
 
 def test_nothing_is_fetched_for_an_unknown_client(web, sector_document):
-    document = metadata(sector_identifier_uri=sector_document([]))
+    document = metadata(sector_identifier_uri=sector_document.serve([]))
     assert web.post("/oauth/register", json=document, headers=bearer("nonsense")).status_code == 401
-    assert sector_document.requests == []
+    assert sector_document.paths == []

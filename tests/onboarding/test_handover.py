@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from idp.estabs.links import LinkUnknown
 from idp.foundation.database import connection
 from idp.onboarding import handover, signup, verify
 from idp.onboarding.models import Registration
@@ -297,5 +298,5 @@ def test_a_person_who_pressed_by_mistake_stops_it(work, pressed):
 
 
 def test_the_browser_that_began_cannot_disown(work, pressed):
-    with pytest.raises(verify.LinkUnknown), work():
+    with pytest.raises(LinkUnknown), work():
         verify.stop_in_browser(signup.find_in_browser(pressed, OURS), OURS)

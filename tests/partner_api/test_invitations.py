@@ -7,6 +7,7 @@ import pytest
 from idp.foundation.database import session
 from idp.invitations import answer
 from idp.invitations.mailing import Recipient
+from idp.invitations.models import SchoolInvitation
 from idp.partners import journal
 from idp.schools.models import School, SchoolLink
 from tests.factories import a_school
@@ -229,4 +230,4 @@ def test_a_refused_invitation_leaves_nothing_behind(invites, work):
     invites(contact=HEAD | {"email": "unknown"}, status=422)
     with work() as database:
         assert database.query(School).count() == 1
-        assert database.query(answer.SchoolInvitation).count() == 0
+        assert database.query(SchoolInvitation).count() == 0

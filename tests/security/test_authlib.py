@@ -7,6 +7,7 @@ import base64
 import importlib.metadata
 import json
 import logging
+import secrets
 import warnings
 
 import pytest
@@ -16,7 +17,6 @@ from sqlalchemy import event
 from idp.foundation import clock, logs
 from idp.foundation.database import db
 from idp.oidc import server as protocol
-from idp.oidc.clients import bounds
 from idp.partners import registry, resources
 from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key, signed
@@ -304,7 +304,7 @@ def test_the_hot_paths_are_one_transaction_of_few_statements(web, world, app, ch
     change_settings(keys={"reread": 600})  # on a slow machine what is cached would be read again in the middle
     for module in (registry, resources):
         monkeypatch.setattr(module, "CACHE_SECONDS", 600)
-    monkeypatch.setattr(bounds.secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
+    monkeypatch.setattr(secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
     partner = world.partner
     partner.redeems(web, authorised(web, partner, world.username)["code"])  # clients and keys are cached by now
     code = authorised(web, partner, world.username)["code"]

@@ -2,6 +2,8 @@
 (CVE-2026-37977).
 """
 
+import time
+
 import pytest
 
 from idp.oidc.endpoints import cors
@@ -109,7 +111,7 @@ def test_a_client_of_a_disabled_partner_has_no_origin(web, world, app_client):
 def test_what_operators_change_holds_after_a_second(web, world, app_client, monkeypatch):
     """In every process: the change is made in another one, so this one's cache is not emptied by it."""
     now = 1000.0
-    monkeypatch.setattr(cors.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     assert preflight(web, "/oauth/token", APP).headers["Access-Control-Allow-Origin"] == APP
     world.change(Client, app_client.id, enabled=False)
     world.new_partner(token_endpoint_auth_method="none", redirect_uris=["https://new.example/callback"])

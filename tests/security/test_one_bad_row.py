@@ -19,7 +19,7 @@ from idp.foundation.web import transactions
 from idp.jobs import doctor as jobs_doctor, lease
 from idp.jobs.models import Job
 from idp.onboarding.models import Registration
-from idp.outbox import channels, deliver, doctor as outbox_doctor, overview, post
+from idp.outbox import channels, deliver, doctor as outbox_doctor, events, overview, post
 from idp.outbox.models import Message
 from idp.partners import initial_tokens, registry
 from idp.schools import gias
@@ -63,7 +63,7 @@ class TestOutbox:
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
         sent: list[Any] = []
         monkeypatch.setattr(channels, "open_channel", partial(_taking, sent))
-        monkeypatch.setattr(deliver.events, "render", lambda letter: letter)
+        monkeypatch.setattr(events, "render", lambda letter: letter)
         for _ in range(3):
             deliver.run_once(todo, "event")
         assert [letter.id for letter in sent] == messages[1:]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from idp.estabs.models import Administrator
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.signin.models import BrowserSession, Developer, Operator
 from tests.oidc.support import authorised, sent
 

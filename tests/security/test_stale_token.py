@@ -10,6 +10,7 @@ from idp.foundation import crypto
 from idp.foundation.database import session
 from idp.oidc.authorization import pending_requests
 from idp.oidc.clients import client as clients
+from idp.oidc.errors import StaleRequest
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
 from tests.oidc.support import authorised
@@ -54,7 +55,7 @@ def test_a_pushed_request_that_another_browser_opened_meanwhile_is_not_taken_ove
     digest = crypto.digest(urn.removeprefix(pending_requests.URN))
     with app.test_request_context("/oauth/authorize"), work():
         first, _ = pending_requests._bind(digest, clients.find(world.partner.id))
-    with app.test_request_context("/oauth/authorize"), pytest.raises(pending_requests.StaleRequest), work():
+    with app.test_request_context("/oauth/authorize"), pytest.raises(StaleRequest), work():
         pending_requests._bind(digest, clients.find(world.partner.id))
     with work() as database:
         assert database.get_one(AuthorizationRequest, digest).browser == first

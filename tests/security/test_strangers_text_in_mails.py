@@ -19,9 +19,10 @@ from idp.federation import linking, providers
 from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.invitations import answer, invite
-from idp.onboarding import add_school, join, review
+from idp.invitations.mailing import Recipient
+from idp.onboarding import add_school, join, review, signup
 from idp.onboarding.models import JoinRequest
 from idp.outbox import post
 from idp.outbox.models import Message
@@ -100,7 +101,7 @@ def a_school_completed_with_a_message() -> None:
     registration = registrations.a_registration(name=HOSTILE)
     registration.name = HOSTILE
     registrations.verify_address(registration)
-    registrations.signup.complete(
+    signup.complete(
         registration,
         registrations.details(name=HOSTILE),
         registrations.generated_password(),
@@ -345,7 +346,7 @@ def an_invitation_of_a_school_passed_on() -> None:
     session().flush()
     link = post.unseal(session().scalars(select(Message).where(Message.name == "partner_invitation")).one()).text
     secret = re.findall(r"/invitations/([\w-]+)", link)[0]
-    answer.forward(secret, answer.Recipient(HOSTILE, "b@oakhill.example", is_forwarded=True), disclose=True)
+    answer.forward(secret, Recipient(HOSTILE, "b@oakhill.example", is_forwarded=True), disclose=True)
 
 
 MADE: dict[str, Callable[[], object]] = {

@@ -1,6 +1,7 @@
 """Owners who help a colleague at the same moment, and an owner who loses that role meanwhile."""
 
 import pytest
+from sqlalchemy import update
 
 from idp.estabs import people
 from idp.estabs.models import Administrator, Estab, Membership
@@ -58,7 +59,7 @@ def test_what_was_read_before_does_not_make_an_owner(account, sam, work, outbox)
         owner = membership(account)
         stale = owner.role
         database_session().execute(
-            Membership.__table__.update().where(Membership.person_id == account.id).values(role="viewer")
+            update(Membership.__table__).where(Membership.person_id == account.id).values(role="viewer")
         )
         assert owner.role == stale == "owner"
         with pytest.raises(colleagues.OwnersOnly):

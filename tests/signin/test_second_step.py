@@ -9,7 +9,7 @@ from idp.estabs import people
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, runtime
 from idp.signin import guesses, password, session as sessions
-from idp.signin.models import BrowserSession, HalfSignIn
+from idp.signin.models import BrowserSession, Guesses, HalfSignIn
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import an_app
 
@@ -242,7 +242,7 @@ def test_a_complete_sign_in_forgets_the_guesses(at_second_step, app_of_jo, accou
 
     with work() as session:
         counters = guesses.key("name", account.username), guesses.key("account", account.id)
-        assert session.scalars(select(guesses.Guesses.key).where(guesses.Guesses.key.in_(counters))).all() == []
+        assert session.scalars(select(Guesses.key).where(Guesses.key.in_(counters))).all() == []
 
 
 def test_right_passwords_make_a_bounded_number_of_rows(jo, account, app_of_jo, work, settings, clock):

@@ -11,6 +11,7 @@ from idp.audit.models import Entry
 from idp.estabs.models import Administrator
 from idp.sharing import authorise, continuing, expiry
 from idp.sharing.agreements import NothingShared
+from idp.sharing.models import Release
 from idp.xporter import endpoints
 from tests.signin.person import Person
 from tests.xporter.agents import EXTRACT
@@ -149,7 +150,7 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
 def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent, jo, work):
     with work() as session:
         member = session.get_one(Administrator, agent.person_id).memberships[0]
-        release = continuing.Release(estab_id=member.estab_id)
+        release = Release(estab_id=member.estab_id)
         assert continuing._offer(release, member).services == []
 
 

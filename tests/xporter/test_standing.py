@@ -12,7 +12,7 @@ from idp.foundation.web import transactions
 from idp.partner_events.models import PartnerEvent
 from idp.partners import resources
 from idp.partners.models import Client
-from idp.sharing import authorise
+from idp.sharing import authorise, notices
 from idp.xporter import doctor, endpoints, lost
 from idp.xporter.endpoints import Agent as Identity, EndpointExists, Report
 from idp.xporter.models import Endpoint
@@ -192,14 +192,14 @@ def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, 
     monkeypatch.setattr(lost, "BATCH_SIZE", 2)
     with work() as session:
         bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
-    tell = lost.notices.record_endpoint
+    tell = notices.record_endpoint
 
     def fails_once(estab_id, state):
         if estab_id == bad:
             raise RuntimeError("a bad row")
         tell(estab_id, state)
 
-    monkeypatch.setattr(lost.notices, "record_endpoint", fails_once)
+    monkeypatch.setattr(notices, "record_endpoint", fails_once)
     look_for_losses(app)
     with work() as session:
         unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()

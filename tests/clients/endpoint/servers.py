@@ -20,7 +20,7 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from joserfc import jws
 from joserfc.jwk import ECKey
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, make_server
 
 PIECE_BYTES = 2048
 
@@ -300,6 +300,7 @@ def running() -> Iterator[Servers]:
     servers = Servers()
     handler = type("Handler", (_Handler,), {"servers": servers})
     server = make_server("127.0.0.1", 0, Flask("nothing"), threaded=True, request_handler=handler)
+    assert isinstance(server, ThreadedWSGIServer)
     server.daemon_threads = True
     server.block_on_close = False
     servers.issuer = f"http://127.0.0.1:{server.server_port}"

@@ -7,21 +7,24 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import requests
 from click.testing import CliRunner
 
-from clients.endpoint import cli, home as homes
+from clients.endpoint import cli
 from clients.endpoint.agent import Agent
 from clients.endpoint.errors import RegistrationEnded, Unreachable
 from clients.endpoint.home import Home
 from clients.endpoint.session import Session
+from idp.foundation.setting_types import ROOT
 from tests.clients.endpoint import servers as fake
-from tests.processes import ROOT, eventually
+from tests.processes import eventually
 
 
 @pytest.fixture
@@ -481,7 +484,7 @@ def _kill_at(monkeypatch, number, moment):
 
     monkeypatch.setattr(requests.Session, "send", killed)
     # A killed process does not clean up either.
-    monkeypatch.setattr(homes.Path, "unlink", lambda *_, **__: None)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
 
 
 class TestKilled:
@@ -538,7 +541,7 @@ class TestKilled:
 
         new = replace(state, refresh_token="new")
         with monkeypatch.context() as patch:
-            patch.setattr(homes.Path, "replace", killed)
+            patch.setattr(Path, "replace", killed)
             with pytest.raises(Killed):
                 home.save(new)
 
@@ -553,7 +556,7 @@ class TestDiskFull:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         patch.setattr(
-            *{"state": (homes.tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[kind], full
+            *{"state": (tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[kind], full
         )
 
     def test_while_an_extract_is_made_nothing_is_left_of_it(self, command, registered, home, servers, monkeypatch):

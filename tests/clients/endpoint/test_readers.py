@@ -377,7 +377,9 @@ ANY_VALUE = st.recursive(
 
 
 def _tables(mis):
-    return make(mis, "x", None, time.sleep).tables
+    reader = make(mis, "x", None, time.sleep)
+    assert isinstance(reader, TableReader)
+    return reader.tables
 
 
 @pytest.mark.parametrize("mis", ["sims", "arbor", "isams"])

@@ -12,6 +12,7 @@ from clients.endpoint.fictional_school import changes, exports, school as fictio
 from clients.xporter import settings as xporter_settings, tables, web
 from clients.xporter.app import create_app
 from idp.foundation import database, runtime
+from idp.foundation.setting_types import ROOT
 from idp.foundation.web.transactions import transaction
 from idp.oidc.tokens import device_codes
 from idp.onboarding import review
@@ -20,7 +21,7 @@ from tests.browser.assembly import register
 from tests.clients.office import Office
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.ports import free_port
-from tests.processes import ROOT, a_process
+from tests.processes import a_process
 from tests.serving import a_provider, serving
 
 DATA_SCOPES = {

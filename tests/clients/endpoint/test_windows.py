@@ -6,14 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from clients.endpoint import home as homes
 from clients.endpoint.errors import BadSettings
 from clients.endpoint.home import Home
+from idp.foundation.setting_types import ROOT
 from tests.clients.endpoint import servers as fake
-from tests.processes import ROOT
 
 WITHOUT_POSIX = """
 import json, os, signal, subprocess, sys, types
@@ -94,7 +96,7 @@ def test_a_file_that_another_process_reads_at_the_moment_is_replaced_a_moment_la
     """Windows refuses to replace a file that is open: `status` may be reading it."""
     home = Home(tmp_path / "home")
     home.prepare()
-    refusals, replace = [1, 2, 3], homes.Path.replace
+    refusals, replace = [1, 2, 3], Path.replace
     waits: list[float] = []
 
     def busy(self, target):
@@ -103,8 +105,8 @@ def test_a_file_that_another_process_reads_at_the_moment_is_replaced_a_moment_la
             raise PermissionError(13, "The process cannot access the file")
         return replace(self, target)
 
-    monkeypatch.setattr(homes.Path, "replace", busy)
-    monkeypatch.setattr(homes.time, "sleep", waits.append)
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr(time, "sleep", waits.append)
     home.write_text("problems.txt", "new")
     assert (home.folder / "problems.txt").read_text() == "new"
     assert len(waits) == 3

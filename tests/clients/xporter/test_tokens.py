@@ -9,7 +9,8 @@ from joserfc.jwk import ECKey, RSAKey
 from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
 from clients.xporter.proofs import BadProof, Proofs
-from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, signed, token
+from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, token
+from tests.oidc.signing import signed
 
 METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
