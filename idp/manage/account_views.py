@@ -1,4 +1,4 @@
-"""A person's own account at the desk: name, e-mail address and mobile number."""
+"""A person's own account on the school's pages: name, e-mail address and mobile number."""
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue

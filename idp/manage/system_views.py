@@ -1,4 +1,4 @@
-"""The school's management information system, named at its desk."""
+"""The school's management information system, named on its pages."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

@@ -70,7 +70,7 @@ class RegisterSchools(Answer, frozen=True, kw_only=True):
 class Review(Answer, frozen=True, kw_only=True):
     """What your application has come to ask for since the school decided.
 
-    The school is asked at its own desk, and its owners by one mail. What it agreed to goes on, also if it declines.
+    The school is asked on its own pages, and its owners by one mail. What it agreed to goes on, also if it declines.
     """
 
     required_scope: Annotated[str, Meta(description="Scopes that you have come to require, separated by blanks.")] = ""

@@ -1,4 +1,4 @@
-"""XporterOnDemand reports who read what, so that a school sees it at its desk."""
+"""XporterOnDemand reports who read what, so that a school sees it on its pages."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Final

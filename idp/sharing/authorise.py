@@ -128,7 +128,7 @@ def change(
 ) -> Authorisation:
     """Replace what the client may have by `scopes`, within what was offered; agreement, end and pause stay.
 
-    For the school's own desk, where areas are ticked and unticked. Areas that were agreed to before stay without a
+    For the school's own pages, where areas are ticked and unticked. Areas that were agreed to before stay without a
     second step. Raises as `give`, and `NothingShared`.
     """
     agreements.check_and_lock(estab_id, by)

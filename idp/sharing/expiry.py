@@ -75,7 +75,7 @@ def _mark(days: int, now: datetime) -> list[str]:
 
 
 def _lasts_long_enough(agreement: Authorisation, days: int) -> bool:
-    """Whether it lasts for twice `days`; the client's days count too, as a change at the desk begins a new one."""
+    """Whether it lasts for twice `days`; the client's days count too, as a change begins a new one."""
     duration = max(agreement.until - agreement.given_at, renewal.length(agreement.client))
     return duration >= 2 * timedelta(days=days)
 

@@ -1,6 +1,6 @@
 """A school's decision about what a client asks for in addition (`reviews`), and the mail that it waits.
 
-The school looks at the difference at its desk, and agrees or declines; either way it is not asked about the same again.
+The school looks at the difference on its pages, and agrees or declines. Either way it is asked about the same once.
 At a sign-in it is asked only if the request demands what it has not agreed to (`authorise.covers`).
 """
 

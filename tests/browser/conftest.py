@@ -1,7 +1,7 @@
 """A real browser, headless Chromium, and a provider and a partner that are really served.
 
 There is one provider and one partner for the whole run; every test takes schools that no other test has used. Pages
-are checked by axe-core in the light scheme at a desk's width and in the dark scheme at a phone's. `PICTURES=1` keeps
+are checked by axe-core in the light scheme at a computer's width and in the dark scheme at a phone's. `PICTURES=1` keeps
 screenshots of all four combinations in var/pictures.
 """
 
@@ -42,9 +42,9 @@ holds.
 
 expect.set_options(timeout=TIMEOUT_MS)
 
-WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
+WIDTHS = {"desktop": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
 ZOOMED_WINDOW = ViewportSize(width=320, height=256)
-"""A desk's window at a zoom of 400 %, in which a page may not scroll in two directions (WCAG 1.4.10)."""
+"""A computer's window at a zoom of 400 %, in which a page may not scroll in two directions (WCAG 1.4.10)."""
 
 SCHEMES = ("light", "dark")
 PICTURES_WANTED = bool(os.environ.get("PICTURES"))
@@ -60,7 +60,7 @@ ALL_RULES = {**OPTIONS, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", 
 _VISUAL_RULES = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
 VISUAL_RULES = {**OPTIONS, "runOnly": {"type": "rule", "values": _VISUAL_RULES}}
 """The rules whose outcome depends on the colour scheme or on the width; running all again would double the time."""
-AXE_RULES = {("desk", "light"): ALL_RULES, ("phone", "dark"): VISUAL_RULES}
+AXE_RULES = {("desktop", "light"): ALL_RULES, ("phone", "dark"): VISUAL_RULES}
 
 IGNORE_OPEN_FILES = "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
 """Werkzeug's server leaves a static file open for the garbage collector when a browser is closed while it fetches it.
@@ -202,7 +202,7 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
         ):  # `record_response` decides which of those matter
             errors.append(message.text)
 
-    def open_window(width: str = "desk", **overrides: Any) -> Page:
+    def open_window(width: str = "desktop", **overrides: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **overrides)
         contexts.append(context)
         context.set_default_timeout(TIMEOUT_MS)
@@ -237,7 +237,7 @@ def page(a_window: AWindow) -> Page:
 def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
     """`an_admin()` is a person at a school that has not registered, with a browser of their own."""
 
-    def make(school: Entry | None = None, *, width: str = "desk", **overrides: Any) -> SchoolAdmin:
+    def make(school: Entry | None = None, *, width: str = "desktop", **overrides: Any) -> SchoolAdmin:
         window = overrides.pop("page", None) or a_window(width)
         return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **overrides)
 
@@ -265,7 +265,7 @@ def looks_right() -> LooksRight:
         _wait_until(page, STYLES_LOADED)
         page.evaluate("document.fonts.ready.then(() => true)")
         assert page.title().strip()
-        original_size = page.viewport_size or WIDTHS["desk"]
+        original_size = page.viewport_size or WIDTHS["desktop"]
         _resize(page, ZOOMED_WINDOW)
         _fits(page, name)
         page.evaluate(AXE)

@@ -152,24 +152,24 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     looks_right(head.page, "assembly-connector-connected")
 
     # An optional area is switched off
-    desk = head.at(head.page.context.new_page())
-    desk.goes_to("/manage/sharing/assembly/change")
-    desk.page.get_by_role("checkbox", name="Assessment").uncheck()
-    desk.page.get_by_role("button", name="Save").click()
-    desk.reads("has been changed")
+    school_pages = head.at(head.page.context.new_page())
+    school_pages.goes_to("/manage/sharing/assembly/change")
+    school_pages.page.get_by_role("checkbox", name="Assessment").uncheck()
+    school_pages.page.get_by_role("button", name="Save").click()
+    school_pages.reads("has been changed")
     expect(head.stands("Assessment")).to_have_text("Not shared")
     expect(head.stands("Attendance")).to_have_text("Shared")
 
     # An added scope needs a review, while the agreement continues
     needs_staff()
-    desk.goes_to("/")
-    desk.reads("Assembly asks your school to agree to more.")
-    desk.follows("Look at it and decide about Assembly")
-    desk.sees("Assembly asks for more")
+    school_pages.goes_to("/")
+    school_pages.reads("Assembly asks your school to agree to more.")
+    school_pages.follows("Look at it and decide about Assembly")
+    school_pages.sees("Assembly asks for more")
     expect(office.status()).to_have_text(NO_SERVER)
     expect(head.stands("Staff")).to_have_text("Not shared")
-    desk.page.locator("#authority").check()
-    desk.page.locator("#agree").click()
+    school_pages.page.locator("#authority").check()
+    school_pages.page.locator("#agree").click()
     expect(head.stands("Staff")).to_have_text("Shared")
 
     # Stopped: the next request is refused, and Assembly shows it
@@ -177,9 +177,9 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     api = Provider(settings, Keys(settings.key_file))
     token = connections.access_token(Database(settings.database), api, head.estab_id)
     assert api.call("GET", f"{partner_resource}/access", token).status_code == 200
-    desk.goes_to("/manage/sharing/assembly/stop")
-    desk.presses("Stop sharing")
-    desk.reads("Your school has stopped sharing with Assembly.")
+    school_pages.goes_to("/manage/sharing/assembly/stop")
+    school_pages.presses("Stop sharing")
+    school_pages.reads("Your school has stopped sharing with Assembly.")
     began = time.monotonic()
     while api.call("GET", f"{partner_resource}/access", token).status_code == 200:
         assert time.monotonic() - began < 1.2, "sharing that was stopped goes on"

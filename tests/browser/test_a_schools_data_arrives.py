@@ -124,19 +124,19 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     looks_right(office.page, "assembly-connector-without-endpoint")
 
     # The server shows a code, and the administrator approves it
-    desk = head.at(head.page.context.new_page())
+    school_pages = head.at(head.page.context.new_page())
 
     def approve(link):
-        desk.page.goto(link)
-        desk.sees("Connect a device or program")
-        desk.presses("Continue")
-        looks_right(desk.page, "device-of-the-endpoint")
-        desk.page.locator("#allow").click()
-        desk.reads("You can go back to the device or program")
+        school_pages.page.goto(link)
+        school_pages.sees("Connect a device or program")
+        school_pages.presses("Continue")
+        looks_right(school_pages.page, "device-of-the-endpoint")
+        school_pages.page.locator("#allow").click()
+        school_pages.reads("You can go back to the device or program")
 
     assert f"registered for the school {head.estab_id}" in server.registers(approve)
-    desk.goes_to("/manage/endpoint")
-    desk.reads("Nothing yet: the first extract follows by itself")
+    school_pages.goes_to("/manage/endpoint")
+    school_pages.reads("Nothing yet: the first extract follows by itself")
 
     # The first extract, with progress; the connector turns to connected by itself, and shows pupils
     output = server.run("once")
@@ -146,17 +146,17 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS}"))
     expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
     looks_right(head.page, "assembly-connector-with-data")
-    desk.goes_to("/manage/endpoint")
-    desk.reads("Connected", "What was sent last")
-    looks_right(desk.page, "manage-endpoint-connected")
+    school_pages.goes_to("/manage/endpoint")
+    school_pages.reads("Connected", "What was sent last")
+    looks_right(school_pages.page, "manage-endpoint-connected")
 
     # An area is switched off, and the next response lacks it
     status, page = reads(head.estab_id, "/v1/attendance")
     assert (status, {"id", "student", "date", "mark"} <= page["attendance"][0].keys()) == (200, True)
-    desk.goes_to("/manage/sharing/assembly/change")
-    desk.page.get_by_role("checkbox", name="Attendance").uncheck()
-    desk.page.get_by_role("button", name="Save").click()
-    desk.reads("has been changed")
+    school_pages.goes_to("/manage/sharing/assembly/change")
+    school_pages.page.get_by_role("checkbox", name="Attendance").uncheck()
+    school_pages.page.get_by_role("button", name="Save").click()
+    school_pages.reads("has been changed")
     assert refused(head.estab_id, "/v1/attendance")["code"] == "insufficient_scope"
     status, page = reads(head.estab_id, "/v1/students")
     assert (status, page["total"]) == (200, PUPILS)
@@ -170,14 +170,14 @@ def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS - 1}"))
 
     # Stopped: the next request is refused within a second
-    desk.goes_to("/manage/sharing/assembly/stop")
-    desk.presses("Stop sharing")
-    desk.reads("Your school has stopped sharing with Assembly.")
+    school_pages.goes_to("/manage/sharing/assembly/stop")
+    school_pages.presses("Stop sharing")
+    school_pages.reads("Your school has stopped sharing with Assembly.")
     assert refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
 
     # The school's page shows who read what
     def shown():
-        desk.goes_to("/manage/endpoint")
-        return desk.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()
+        school_pages.goes_to("/manage/endpoint")
+        return school_pages.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()
 
     eventually(shown)

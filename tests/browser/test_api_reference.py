@@ -1,7 +1,7 @@
 """The page of the API for partners, in a real browser."""
 
 
-def test_the_page_of_the_api_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
     page = a_window("phone")
     page.goto(f"{issuer}/api")
     looks_right(page, "api-reference")
@@ -10,7 +10,7 @@ def test_the_page_of_the_api_is_read_on_a_desk_and_on_a_phone(a_window, issuer, 
     assert page.locator("h3#Schools").is_visible()
 
 
-def test_the_pages_of_events_are_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
     page = a_window("phone")
     page.goto(f"{issuer}/events")
     looks_right(page, "events")

@@ -1,4 +1,4 @@
-"""The authorisation page at the widths of a desk and of a phone, and the layout of all pages."""
+"""The authorisation page at the widths of a computer and of a phone, and the layout of all pages."""
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +15,7 @@ from tests.factories import a_client, a_partner
 def at_the_page(a_member, partner, a_window):
     """The authorisation page of a request for ten areas."""
 
-    def open_it(width="desk", **overrides):
+    def open_it(width="desktop", **overrides):
         admin = a_member(page=a_window(width, **overrides))
         admin.starts_at(partner)
         admin.signs_in()

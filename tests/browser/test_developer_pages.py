@@ -41,7 +41,7 @@ def an_owner_with_an_application():
 def test_a_developer_looks_after_an_application(a_window, issuer, work, looks_right):
     with work():
         seed = an_owner_with_an_application()
-    page = a_window("desk")
+    page = a_window("desktop")
     page.goto(f"{issuer}/developers/applications")
     looks_right(page, "developer-sign-in")
     page.get_by_label("E-mail address").fill(EMAIL)
@@ -72,7 +72,7 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
         company = factories.a_partner(name="Bellringer")
         _, seed = a_developer(company, BELLRINGER)
         _, operators_seed = an_operator()
-    page = a_window("desk")
+    page = a_window("desktop")
     signs_in(page, f"{issuer}/developers/sandbox", BELLRINGER, seed)
     client_id = makes_an_application(page, issuer, looks_right)
     page.goto(f"{issuer}/developers/sandbox")

@@ -69,7 +69,7 @@ def test_going_back_to_the_page_that_shows_a_password_once_is_safe(an_admin):
         assert password not in admin.page.content()
 
 
-def test_going_back_after_a_decision_at_the_desk_is_safe(a_member, partner):
+def test_going_back_after_a_decision_about_sharing_is_safe(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()

@@ -64,7 +64,7 @@ def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, wo
     jo.presses("Start the wait of 24 hours")
     jo.sees("The wait of 24 hours has begun")
 
-    owner = jo.at(a_window("desk"))
+    owner = jo.at(a_window("desktop"))
     owner.page.goto(outbox.last("recovery_notice").links[0])
     owner.presses("Stop it")
     owner.sees("It is stopped")

@@ -6,12 +6,12 @@ import pytest
 from playwright.sync_api import expect
 
 
-@pytest.mark.parametrize(("width", "by"), [("desk", "q"), ("phone", "postcode")])
+@pytest.mark.parametrize(("width", "by"), [("desktop", "q"), ("phone", "postcode")])
 def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(  # noqa: PLR0915  it is one journey
     an_admin, partner, operator, looks_right, width, by
 ):
     def looks(name):
-        if width == "desk":  # which looks at both
+        if width == "desktop":  # which looks at both
             looks_right(admin.page, name)
 
     admin = an_admin(width=width)

@@ -8,7 +8,7 @@ from tests.interoperability.conftest import Scene
 
 
 def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer, looks_right):
-    page = a_window("desk")
+    page = a_window("desktop")
     page.goto(f"{issuer}/developers")
     looks_right(page, "developers")
     page.get_by_role("link", name="Quick starts").click()
@@ -29,7 +29,7 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer,
     looks_right(page, "quick-start-fapi2")
 
 
-def test_the_partner_guide_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+def test_the_partner_guide_is_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
     page = a_window("phone")
     page.goto(f"{issuer}/developers/guide")
     looks_right(page, "partner-guide")

@@ -32,7 +32,7 @@ def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_on
     jo.page.get_by_label(LONG_NAME).check()
     jo.presses("Continue")
     jo.sees(LONG_NAME)
-    looks_right(jo.page, "desk-of-one-of-several")
+    looks_right(jo.page, "manage-of-one-of-several")
 
     jo.page.set_viewport_size(WIDTHS["phone"])
     name, school, out = (
@@ -82,7 +82,7 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
 def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_account_there_is(
     a_member, work, a_window, partner, schools, looks_right, scripts
 ):
-    jo = a_member(page=a_window("desk", java_script_enabled=scripts))
+    jo = a_member(page=a_window("desktop", java_script_enabled=scripts))
     entry = next(schools)
     jo.starts_at(partner)
     jo.page.locator("#register").click()

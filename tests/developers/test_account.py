@@ -117,7 +117,7 @@ class TestAuthorisation:
         assert sam.opens("/operate").status_code == 404
         assert sam.opens("/manage").status_code in {303, 404}
 
-    def test_a_developers_password_opens_no_operators_desk(self, sam):
+    def test_a_developers_password_opens_no_page_of_operators(self, sam):
         clocks.move(timedelta(seconds=30))
         code = pyotp.TOTP(sam.seed).at(clocks.timestamp())
         sam.sends("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)

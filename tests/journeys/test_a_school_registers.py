@@ -101,7 +101,7 @@ def test_a_school_registers_from_a_partner_and_returns_in_the_same_browser(offic
     assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
 
 
-def test_a_link_opened_on_a_telephone_continues_at_the_desk(office, phone, outbox, pending):
+def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, outbox, pending):
     office.opens(f"/register?next={quote(pending)}")
     finds(office, q="312/4567")
     waiting = office.presses("sign-up", **JO)
@@ -128,7 +128,7 @@ def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, p
     assert (restart.netloc, list(parse_qs(restart.query))) == ("assembly.example", ["iss"])
     office.opens(office.client.get(waiting.polls).json["next"])
     onwards = parse_qs(urlsplit(office.page.link("sign-in")).query)
-    assert onwards["next"] == [pending], "at the desk one signs in, and the request goes on"
+    assert onwards["next"] == [pending], "one signs in on the computer, and the request goes on"
 
 
 def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, work):

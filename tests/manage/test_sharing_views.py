@@ -188,7 +188,7 @@ class TestReview:
 
 
 class TestSystem:
-    def test_it_is_named_at_the_desk_and_what_does_not_work_with_it_is_said_first(self, jo, work):
+    def test_it_is_named_and_the_page_says_first_what_does_not_work_with_it(self, jo, work):
         with work():
             client = registry.find(jo.facts["client"])
             client.accepted_mis = frozenset({"sims"})

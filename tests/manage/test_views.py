@@ -59,7 +59,7 @@ def test_strangers_are_led_to_sign_in(web):
     assert web.get("/manage").location == "/sign-in?next=/manage"
 
 
-def test_a_person_who_is_signed_in_is_redirected_to_the_desk(jo):
+def test_a_person_who_is_signed_in_is_redirected_to_the_schools_pages(jo):
     assert jo.opens("/").location == "/manage"
 
 
@@ -335,7 +335,7 @@ def test_hostile_names_are_only_names(jo, work):
     assert "<script>alert(1)</script>" in jo.page_text
 
 
-def test_our_staff_are_led_to_their_own_desk(app, work, web):
+def test_operators_are_led_to_their_own_pages(app, work, web):
     with work() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()

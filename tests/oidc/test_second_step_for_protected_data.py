@@ -130,7 +130,7 @@ def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
     assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
-def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):
+def test_when_sharing_is_changed_it_can_be_taken_away_but_not_added(web, world):
     with_an_agreement(world)
     follow(web, sign_in(web, web.get("/sign-in"), world.username))
     change = f"/manage/sharing/{world.partner.id}/change"

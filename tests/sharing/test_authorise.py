@@ -235,7 +235,7 @@ def test_required_areas_cannot_be_left_out(work):
         give(a_client(), an_administrator(), SIGN_IN, offered=ASKED)
 
 
-def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
+def test_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
     clock.move(timedelta(days=10))
     with work():
         fewer = authorise.change(
@@ -246,7 +246,7 @@ def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, ag
         assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
 
 
-def test_all_that_was_offered_can_be_ticked_at_the_desk(work, agreed):
+def test_all_that_was_offered_can_be_ticked_later(work, agreed):
     with work():
         changed = authorise.change(
             agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
@@ -254,7 +254,7 @@ def test_all_that_was_offered_can_be_ticked_at_the_desk(work, agreed):
         assert changed.scopes == agreed.offered
 
 
-def test_a_change_at_the_desk_leaves_a_paused_agreement_paused(work, agreed, clock):
+def test_a_change_leaves_a_paused_agreement_paused(work, agreed, clock):
     with work():
         paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
         clock.move(timedelta(hours=1))
@@ -311,7 +311,7 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
 
 
 @pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
-def test_a_change_at_the_desk_adds_nothing_unasked_and_drops_nothing_required(work, agreed, scopes):
+def test_a_change_adds_nothing_that_was_not_offered_and_drops_nothing_required(work, agreed, scopes):
     with pytest.raises(BadRequest), work():
         authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed).memberships[0])
     with work():

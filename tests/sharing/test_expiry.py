@@ -101,7 +101,7 @@ class TestReminders:
             clock.move(DAY)
         assert len(outbox.all("sharing_expires")) == reminders
 
-    def test_a_change_at_the_desk_brings_no_second_one_and_no_fewer(self, work, agreement, clock, outbox):
+    def test_changing_what_is_shared_sends_no_more_and_no_fewer(self, work, agreement, clock, outbox):
         clock.move(336 * DAY)
         assert len(sent(work, outbox)) == 1
         with work():

@@ -129,7 +129,7 @@ class TestWhatStands:
             assert authorise.standing(agreement.estab_id, agreement.client_id, before).id == agreement.id
             assert authorise.standing(agreement.estab_id, agreement.client_id, before | {"staff"}) is None
 
-    def test_the_desk_changes_optional_areas_without_the_new_ones(self, work, agreement):
+    def test_optional_areas_are_changed_without_the_new_ones(self, work, agreement):
         with work():
             registers(agreement, required={"staff", "assessment"})
             changed = authorise.change(
@@ -249,7 +249,7 @@ class TestDeclining:
             review = reviews.of(current(agreement))
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
 
-    def test_the_desk_can_still_change_the_optional_areas_and_add_a_declined_one(self, work, agreement):
+    def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, work, agreement):
         with work():
             registers(agreement, optional={"timetable"})
             decline(agreement)

@@ -50,7 +50,7 @@ def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, link
     assert signs_in(jo, seed, ahead=0).location == "/operate"
     jo.opens("/operate")
     assert "You are signed in as Sam" in jo.page_text
-    assert [item.text for item in jo.page.select("nav.account a")] == ["Operator's desk", "Sign out"]
+    assert [item.text for item in jo.page.select("nav.account a")] == ["Operator's pages", "Sign out"]
 
 
 def test_looking_at_the_link_does_nothing_at_all(jo, link, work):
@@ -295,7 +295,7 @@ def test_somebody_can_act_once_set_up_and_until_disabled(jo, link, work):
     assert not anyone()
 
 
-def test_a_school_is_never_let_into_the_desk_of_our_staff(jo, account):
+def test_people_of_a_school_never_see_the_pages_of_operators(jo, account):
     jo.signs_in(account.username)
 
     assert jo.opens("/operate").status_code == 404

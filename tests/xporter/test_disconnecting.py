@@ -40,7 +40,7 @@ def removes(jo):
     jo.opens("/manage")
 
 
-def test_removed_at_the_desk_its_tokens_and_the_agreement_end_at_once(agent, jo, work, outbox):
+def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent, jo, work, outbox):
     removes(jo)
     assert agent.reports(status=401)["code"] == "invalid_token"
     assert agent.refreshes_token().json["error"] == "invalid_grant"

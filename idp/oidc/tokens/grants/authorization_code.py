@@ -125,7 +125,7 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
     """Issue a code.
 
     It is for all requested scopes, also those that the school left out. What is granted is determined each time tokens
-    are issued, so an area that the school adds or removes at its desk takes effect with the next refresh.
+    are issued, so an area that the school adds or removes on its pages takes effect with the next refresh.
     """
     signed_in, authorisation, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
     _ISSUE.run(

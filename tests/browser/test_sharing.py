@@ -30,7 +30,7 @@ def test_sharing_is_changed_paused_and_resumed(page, issuer, username, looks_rig
     looks_right(page, "paused")
     page.get_by_role("button", name="Resume sharing with Timetabler").click()
     expect(page.get_by_role("status").first).to_contain_text("shares with Timetabler again")
-    looks_right(page, "desk")
+    looks_right(page, "manage")
 
 
 def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_right):
@@ -40,7 +40,7 @@ def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_r
         ).first()
         agreement.until, agreement.scopes = clock.now() + timedelta(days=20), agreement.scopes - {"students.sen"}
     sign_in(page, issuer, username)
-    looks_right(page, "desk-ends-soon")
+    looks_right(page, "manage-ends-soon")
     page.get_by_role("link", name="Look at it and renew").click()
     looks_right(page, "renew-sharing")
     page.get_by_role("button", name="Renew until").click()
@@ -81,12 +81,12 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_
         database.add(link)
         usernames = [owner.username for owner in owners]
     sign_in(page, issuer, usernames[0])
-    looks_right(page, "desk-closed")
+    looks_right(page, "manage-closed")
     page.get_by_role("link", name="Look at what this means").click()
     looks_right(page, "closing")
     page.get_by_role("button", name="Let it continue with them").click()
     expect(page.get_by_role("button", name="Take this back")).to_be_visible()
-    other = a_window("desk")
+    other = a_window("desktop")
     sign_in(other, issuer, usernames[1])
     other.get_by_role("link", name="Look at it and decide").click()
     looks_right(other, "continue-sharing")
@@ -108,7 +108,7 @@ def test_another_system_is_named(page, issuer, username, work, looks_right):
     looks_right(page, "system")
     page.get_by_role("button", name="Save it all the same").click()
     expect(page.get_by_role("status").first).to_contain_text("recorded as Arbor")
-    looks_right(page, "desk-unsupported")
+    looks_right(page, "manage-unsupported")
 
 
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
