@@ -134,7 +134,7 @@ class World:
             itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))
             self.clients["itself"] = itself.id
             self.proofs = ECKey.generate_key("P-256")
-        self.issuer = runtime.of(self.app).settings.server.issuer
+        self.issuer = runtime.for_app(self.app).settings.server.issuer
         self.cookie = self._sign_in()
 
     def _sign_in(self) -> str:
@@ -252,7 +252,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         for subject in subjects:
             subject.round(calls, keep=number > 0)
     with world.app.app_context():
-        price = limits.prices(database.db.engine, database.ENGINES.of(world.app).autocommit)
+        price = limits.prices(database.db.engine, database.ENGINES.for_app(world.app).autocommit)
         database.db.engine.dispose()
     figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
     proven, plain = (

@@ -45,7 +45,7 @@ PROGRAM_GOALS: Final = {50: 10, 99: 50}
 def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) -> list[Figure]:
     """On one empty database: `rounds` of `seconds` each at full speed, then `steady` seconds at 70 %."""
     provider = Provider(url)
-    threads = runtime.of(provider.world.app).settings.server.threads
+    threads = runtime.for_app(provider.world.app).settings.server.threads
     with ExitStack() as stack:
         bare, server = stack.enter_context(servers.bare(threads)), stack.enter_context(servers.idp(url, provider.port))
         nothing = bare_view(bare)

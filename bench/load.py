@@ -188,13 +188,13 @@ class RequestSequence:
 def due_time(load: Load, start: float, is_exhausted: Callable[[], bool]) -> Callable[[int, float], float | None]:
     """A function that returns when request number `n` is due, as of the time `now`; None if it is not to be sent."""
 
-    def of(number: int, now: float) -> float | None:
+    def due_at(number: int, now: float) -> float | None:
         if is_exhausted() or (load.max_requests is not None and number >= load.max_requests):
             return None
         due = now if load.rate is None else start + number // load.burst * load.burst / load.rate
         return due if due < start + load.seconds else None
 
-    return of
+    return due_at
 
 
 def drive(load: Load) -> LoadResult:

@@ -36,7 +36,7 @@ class Entry:
     host: str
 
     @classmethod
-    def of(cls, school: School) -> Self:
+    def from_school(cls, school: School) -> Self:
         return cls(
             school.id, school.name, school.register_id, school.dfe_number or "", school.postcode, school.website_host
         )
@@ -99,7 +99,7 @@ class SchoolAdmin:
         Within the provider's work. `state` is `verified` or `unverified`.
         """
         me = {"name": self.name, "email": self.email, "mobile": "+447700900123"}
-        estab = accounts.of_school(self.school.id)
+        estab = accounts.find_by_school(self.school.id)
         if estab is None:
             estab, person = accounts.register(search.school(self.school.id), **me)
             review.open_for(estab)

@@ -102,7 +102,7 @@ def forget(app: Flask) -> None:
     """Empty the caches, which have rows of the test before."""
     with app.app_context():
         registry.forget()
-    response_cache.CACHE.of(app).clear()
+    response_cache.CACHE.for_app(app).clear()
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def change_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     """`change_settings(mail={"port": 25})` changes settings until the test is over, and returns them."""
 
     def change(**sections: dict[str, Any]) -> Settings:
-        built = runtime.of(app)
+        built = runtime.for_app(app)
         changed = {name: getattr(built.settings, name).model_copy(update=new) for name, new in sections.items()}
         settings = built.settings.model_copy(update=changed)
         monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, settings=settings))
@@ -124,7 +124,7 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     """`change_ports(navigation=list)` replaces functions of higher layers until the test is over."""
 
     def change(**ports: Any) -> None:
-        built = runtime.of(app)
+        built = runtime.for_app(app)
         monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, ports=replace(built.ports, **ports)))
 
     return change

@@ -50,8 +50,8 @@ def main(patterns: list[str], tests: list[str]) -> int:
     os.chdir(ROOT)
     shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be mixed with these
     config().only_mutate = [str(path) for path in files]
-    of_packages = [item for package in packages for item in SELECTIONS.get(package, [f"tests/{package}"])]
-    config().pytest_add_cli_args_test_selection = tests or [*of_packages, RECORDED]
+    package_tests = [item for package in packages for item in SELECTIONS.get(package, [f"tests/{package}"])]
+    config().pytest_add_cli_args_test_selection = tests or [*package_tests, RECORDED]
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases in memory are quicker
     with tempfile.TemporaryDirectory(prefix="idp-mutants-", dir=memory) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
@@ -63,8 +63,8 @@ def _report() -> int:
     """Print what survived as differences, and a count for each module; the exit code."""
     survivors = 0
     _, data = mutmut.collect_source_file_mutation_data(mutant_names=[])
-    for path, of_file in data.items():
-        ran = {name: status_by_exit_code[code] for name, code in of_file.exit_code_by_key.items() if code is not None}
+    for path, result in data.items():
+        ran = {name: status_by_exit_code[code] for name, code in result.exit_code_by_key.items() if code is not None}
         left = [name for name, outcome in ran.items() if outcome not in {"killed", "timeout"}]
         for name in left:
             print(f"# {name}: {ran[name]}\n{get_diff_for_mutant(name, path=path)}")

@@ -106,13 +106,13 @@ def resend(database: Database, email: str) -> None:
 def can_activate(database: Database, secret: str) -> bool:
     """Whether a link works now. Looking changes nothing."""
     with database.transaction() as connection:
-        return _of_link(connection, secret) is not None
+        return _find_by_link(connection, secret) is not None
 
 
 def activate(database: Database, secret: str, password: str) -> Account:
     """Activate the account of a link. Raises `Invalid` where the link or the password is not the account's."""
     with database.transaction() as connection:
-        row = _of_link(connection, secret)
+        row = _find_by_link(connection, secret)
     if row is None:
         raise Invalid(link="This link has been used, has expired, or has been replaced by a newer one")
     _require_attempts_left(database, row["email"])
@@ -179,7 +179,7 @@ def acts_for(database: Database, account_id: int, estab_id: str, urn: str | None
         )
 
 
-def _of_link(connection: sqlite3.Connection, secret: str) -> sqlite3.Row | None:
+def _find_by_link(connection: sqlite3.Connection, secret: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
         "SELECT id, email, password_hash FROM accounts WHERE activation_digest = ? AND activation_expires_at > ? "
         "AND activated_at IS NULL",

@@ -47,7 +47,7 @@ class Tokens:
     withheld_scope: str
 
     @classmethod
-    def of(cls, response: Mapping[str, Any], requested: str) -> Self:
+    def from_response(cls, response: Mapping[str, Any], requested: str) -> Self:
         """From the JSON document (RFC 6749 §5.1): a scope that is left out is the one that was asked for."""
         return cls(
             str(response["access_token"]), response.get("refresh_token"),
@@ -278,7 +278,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
         with database.transaction() as connection:
             _end_claim(connection, estab_id)
         raise
-    tokens = Tokens.of(response, "")
+    tokens = Tokens.from_response(response, "")
     with database.transaction() as connection:
         _end_claim(connection, estab_id)
         row = connection.execute("SELECT refresh_token FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()

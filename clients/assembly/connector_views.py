@@ -180,7 +180,7 @@ def _invitation() -> invitations.Invitation | None:
     account, connection = current_account(), _connection()
     if account is None or (connection is not None and connection.urn != account.urn):
         return None
-    return invitations.of_account(program().database, account.id, account.urn)
+    return invitations.find_newest(program().database, account.id, account.urn)
 
 
 def _acts_for(connection: Connection) -> bool:

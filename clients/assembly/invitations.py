@@ -34,7 +34,7 @@ class Invitation:
     checked_at: float
 
 
-def of_account(database: Database, account_id: int, urn: str | None) -> Invitation | None:
+def find_newest(database: Database, account_id: int, urn: str | None) -> Invitation | None:
     """The newest invitation by this account of this school."""
     with database.transaction() as connection:
         row = connection.execute(

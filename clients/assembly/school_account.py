@@ -86,7 +86,7 @@ def finish(
     estab_id = str(about.get("estab_id") or "")
     if not estab_id:
         raise Untrusted("userinfo names no school")
-    connections.connect(database, estab_id, about, Tokens.of(answer, settings.application.scope))
+    connections.connect(database, estab_id, about, Tokens.from_response(answer, settings.application.scope))
     return SignIn(
         estab_id=estab_id, sub=claims["sub"], sid=claims.get("sid"), id_token=answer["id_token"], claims=claims,
         about=about,

@@ -12,7 +12,7 @@ from clients.xporter.problems import RETRY_SECONDS, Problem
 
 MAX_AT_ONCE: Final = 20
 """In one process: half of its connections for reading."""
-MAX_OF_PARTNER: Final = 4
+MAX_PER_PARTNER: Final = 4
 MAX_SECONDS: Final = 600
 """An answer that takes longer ends without its last line."""
 
@@ -27,7 +27,7 @@ class Bulk:
     def start(self, client_id: str) -> Callable[[], None]:
         """Count one; the returned function ends it, and may be called twice. Raises `Problem` if there are too many."""
         with self._lock:
-            if self._running[client_id] >= MAX_OF_PARTNER or self._running.total() >= MAX_AT_ONCE:
+            if self._running[client_id] >= MAX_PER_PARTNER or self._running.total() >= MAX_AT_ONCE:
                 detail = "Too many answers with all records are being sent. Read pages, or ask again later."
                 raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
             self._running[client_id] += 1

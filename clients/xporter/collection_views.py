@@ -92,7 +92,7 @@ def list_records(collection: str) -> Response:
     view = _view_of(school, state, catalogue, access, collection)
     place = requested.place_in(view)
     assert rows is not None
-    page = pages.of(view, place, rows, limit)
+    page = pages.build(view, place, rows, limit)
     count(program, access, catalogue.scopes_of(collection), page.count)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:

@@ -104,7 +104,7 @@ def announce(database: Database, estab_id: str, announcement: Announcement, now:
 def add_piece(database: Database, estab_id: str, extract_id: str, offset: int, data: bytes, now: float) -> Extract:
     """Append the bytes; a piece that was received before changes nothing. Raises `Problem`."""
     with database.write() as connection:
-        extract = _of_school(connection, estab_id, extract_id)
+        extract = _find_row(connection, estab_id, extract_id)
         end = offset + len(data)
         if end > extract.bytes:
             raise Problem("invalid_request", "These are more bytes than were announced.", offset=extract.offset)
@@ -117,15 +117,15 @@ def add_piece(database: Database, estab_id: str, extract_id: str, offset: int, d
         if added.rowcount == 1:
             _store(connection, extract, offset, data)
         elif not _was_received(connection, extract, offset, data):
-            current = _of_school(connection, estab_id, extract_id)
+            current = _find_row(connection, estab_id, extract_id)
             raise Problem("offset_mismatch", offset=current.offset, state=current.state)
-        return _of_school(connection, estab_id, extract_id)
+        return _find_row(connection, estab_id, extract_id)
 
 
 def find(database: Database, estab_id: str, extract_id: str) -> Extract:
     """The extract. Raises `Problem`."""
     with database.read() as connection:
-        return _of_school(connection, estab_id, extract_id)
+        return _find_row(connection, estab_id, extract_id)
 
 
 def delete_all(database: Database, estab_id: str) -> bool:
@@ -210,7 +210,7 @@ def format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _of_school(connection: Connection, estab_id: str, extract_id: str) -> Extract:
+def _find_row(connection: Connection, estab_id: str, extract_id: str) -> Extract:
     joined = extracts.join(schools, schools.c.id == extracts.c.school_id)
     conditions = schools.c.estab_id == estab_id, extracts.c.id == extract_id
     row = connection.execute(select(extracts).select_from(joined).where(*conditions)).one_or_none()

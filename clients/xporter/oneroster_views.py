@@ -21,7 +21,7 @@ JSON: Final = "application/json"
 CSV_PATH: Final = "/ims/oneroster/v1p2/csv"
 MAX_IN_MEMORY: Final = 1 << 20
 """Bytes of a zip before it goes to a temporary file."""
-OF_SCHOOL: Final = frozenset({"classes", "courses", "enrollments", "students", "teachers", "terms", "users"})
+SCHOOL_COLLECTIONS: Final = frozenset({"classes", "courses", "enrollments", "students", "teachers", "terms", "users"})
 _CODE_MINOR: Final = {
     400: "invaliddata", 401: "unauthorisedrequest", 403: "forbidden", 404: "unknownobject", 409: "unknownobject",
     503: "server_busy",
@@ -114,7 +114,7 @@ def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
 
 def _items_of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterator[Item]:
     """The items that belong to the parent. Raises `Problem` where there is no such relation."""
-    if parent == "schools" and name in OF_SCHOOL:
+    if parent == "schools" and name in SCHOOL_COLLECTIONS:
         if parent_id not in {org["sourcedId"] for org in roster.items("schools")}:
             raise Problem("not_found")
         return roster.items(name)

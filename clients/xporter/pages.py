@@ -72,7 +72,7 @@ class Page:
         return len(self.records) + len(self.deleted or ())
 
 
-def of(view: View, place: Place, rows: Rows, limit: int) -> Page:
+def build(view: View, place: Place, rows: Rows, limit: int) -> Page:
     """The page at a place, from its rows: `limit` of them, and one more if there is a next page."""
     return _changes(view, place, rows, limit) if place.kind == "changes" else _list(view, place, rows, limit)
 

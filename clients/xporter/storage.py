@@ -178,8 +178,8 @@ def _rows(
 
 
 def _state(columns: Sequence[Any]) -> tuple[School, Collection | None]:
-    of_school, of_collection = columns[: len(_SCHOOL)], columns[len(_SCHOOL) :]
-    return School(*of_school), Collection(*of_collection) if of_collection[0] is not None else None
+    school_columns, collection_columns = columns[: len(_SCHOOL)], columns[len(_SCHOOL) :]
+    return School(*school_columns), Collection(*collection_columns) if collection_columns[0] is not None else None
 
 
 def _by_columns(rows: Sequence[tuple[str, int, bytes | None]]) -> Rows:
@@ -251,7 +251,7 @@ def _changes_of_school_statement() -> Select[Any]:
 
 
 def _record_statement() -> Select[Any]:
-    present = _of_collection(bindparam("school_id"), _Utf8(records.c.data)).where(records.c.deleted_at.is_(None))
+    present = _in_collection(bindparam("school_id"), _Utf8(records.c.data)).where(records.c.deleted_at.is_(None))
     return present.where(records.c.id == bindparam("id"))
 
 
@@ -260,17 +260,17 @@ def _page(school_id: Any, data: Any, *filters: str) -> Select[Any]:
         "student": records.c.student == bindparam("student"), "date_from": records.c.date >= bindparam("date_from"),
         "date_to": records.c.date <= bindparam("date_to"),
     }  # fmt: skip
-    present = _of_collection(school_id, data).where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
+    present = _in_collection(school_id, data).where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
     filtered = present.where(*(conditions[name] for name in filters))
     return filtered.order_by(records.c.id).limit(bindparam("limit"))
 
 
 def _changes(school_id: Any, data: Any) -> Select[Any]:
-    newer = _of_collection(school_id, data).where(records.c.version > bindparam("since"))
+    newer = _in_collection(school_id, data).where(records.c.version > bindparam("since"))
     return newer.order_by(records.c.version).limit(bindparam("limit"))
 
 
-def _of_collection(school_id: Any, data: Any) -> Select[Any]:
+def _in_collection(school_id: Any, data: Any) -> Select[Any]:
     is_collection = records.c.collection == bindparam("collection")
     return select(records.c.id, records.c.version, data.label("data")).where(
         records.c.school_id == school_id, is_collection

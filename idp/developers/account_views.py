@@ -25,7 +25,9 @@ bp = Blueprint("account", __name__)
 def list_applications() -> ResponseReturnValue:
     """The applications of one's own company."""
     developer = signed_in.developer()
-    return render_template("developers/applications.html", developer=developer, all=applications.of_partner(developer))
+    return render_template(
+        "developers/applications.html", developer=developer, all=applications.list_for_partner(developer)
+    )
 
 
 @bp.get("/applications/<client_id>")
@@ -164,7 +166,7 @@ def people() -> ResponseReturnValue:
             else:
                 flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")
                 return redirect(url_for(".people"), 303)
-    colleagues = [row for row in developers.of_partner(developer.partner_id) if row.disabled_at is None]
+    colleagues = [row for row in developers.list_for_partner(developer.partner_id) if row.disabled_at is None]
     page = render_template("developers/people.html", developer=developer, everyone=colleagues, form=form)
     return page, 422 if form.errors else 200
 

@@ -83,7 +83,7 @@ class Application:
         return self.client.token_endpoint_auth_method.startswith("client_secret")
 
 
-def of_partner(developer: Developer) -> list[tuple[Client, int]]:
+def list_for_partner(developer: Developer) -> list[tuple[Client, int]]:
     """The applications of the developer's partner by name, each with the number of entries in its log."""
     failed = select(ClientEvent.client_id, func.count().label("entries")).group_by(ClientEvent.client_id).subquery()
     statement = (
@@ -121,7 +121,7 @@ def read(developer: Developer, client_id: str) -> Application:
     areas = [(catalogue[name], kind) for kind, names in kinds for name in catalogue if name in names]
     secrets = [row for row in registry.secrets_of(client.id) if row.expires_at is None or row.expires_at > now]
     try:
-        stream = streams.of_client(client.id)
+        stream = streams.find_by_client(client.id)
     except NoEventStream:
         stream = None
     newest = streams.newest(client.id, limit=20) if stream else []
@@ -131,7 +131,7 @@ def read(developer: Developer, client_id: str) -> Application:
 
 def failures(developer: Developer, *, reference: str, client: Client | None) -> list[tuple[ClientEvent, Client]]:
     """Failed requests of the partner's applications, the newest first; of one application or request, if given."""
-    return journal.of_partner(developer.partner_id, reference=reference, client_id=client.id if client else "")
+    return journal.list_for_partner(developer.partner_id, reference=reference, client_id=client.id if client else "")
 
 
 def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> str:
@@ -180,7 +180,7 @@ def _change(developer: Developer, client_id: str, version: int, replaced: dict[s
         raise ManagesItself(reason=client.id)
     if client.version != version:
         raise ChangedMeanwhile(reason=client.id)
-    changed, _ = registry.change({**manifest.of_client(client), **replaced}, by=developer.id, makes_secret=False)
+    changed, _ = registry.change({**manifest.from_client(client), **replaced}, by=developer.id, makes_secret=False)
     return changed
 
 

@@ -25,7 +25,7 @@ _TYPED: Final = (
 
 def base_manifest(client: Client) -> dict[str, Any]:
     """The manifest that the form begins with: that of a live application, or a sandbox one without its test data."""
-    document = manifest.of_client(client)
+    document = manifest.from_client(client)
     if not client.is_sandbox:
         return document
     del document["client_id"]
@@ -61,7 +61,11 @@ def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[
     offered = agreements.scopes_offered_by(client.id) & client.optional_scopes
     document["scopes"] = {"required": required, "optional": offered - required}
     former = next(
-        (request for request in of_partner(developer) if request.client_id is None and request.state in _TO_REPEAT),
+        (
+            request
+            for request in list_for_partner(developer)
+            if request.client_id is None and request.state in _TO_REPEAT
+        ),
         None,
     )
     if former is None or former.manifest.get("client_name") not in {document["client_name"], None}:
@@ -112,6 +116,6 @@ def withdraw(developer: Developer, request_id: str) -> None:
     registration_requests.withdraw(request_id, partner_id=developer.partner_id, by=developer.id)
 
 
-def of_partner(developer: Developer) -> list[RegistrationRequest]:
+def list_for_partner(developer: Developer) -> list[RegistrationRequest]:
     """The requests of the developer's partner, the newest first."""
-    return registration_requests.of_partner(developer.partner_id)
+    return registration_requests.list_for_partner(developer.partner_id)

@@ -246,5 +246,5 @@ def duration(seconds: float | timedelta) -> str:
     return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
-def _with_fapi2(usual: str, of_fapi2: str) -> str:
-    return usual if usual == of_fapi2 else f"{usual}; with the profile fapi2 {of_fapi2}"
+def _with_fapi2(usual: str, fapi2: str) -> str:
+    return usual if usual == fapi2 else f"{usual}; with the profile fapi2 {fapi2}"

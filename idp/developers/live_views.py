@@ -43,7 +43,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             flash("We have your request. You get a mail when we have decided.", "success")
             return redirect(url_for(".show_request", request_id=registration_request.id), 303)
     page = render_template(
-        "developers/ask.html", client=client, form=form, of_sandbox=going_live.sandbox_addresses(client)
+        "developers/ask.html", client=client, form=form, sandbox_addresses=going_live.sandbox_addresses(client)
     )
     return page, 422 if form.errors else 200
 
@@ -52,7 +52,7 @@ def ask(client_id: str) -> ResponseReturnValue:
 @security.developer
 def list_requests() -> ResponseReturnValue:
     """The requests of one's own company."""
-    return render_template("developers/requests.html", requests=going_live.of_partner(signed_in.developer()))
+    return render_template("developers/requests.html", requests=going_live.list_for_partner(signed_in.developer()))
 
 
 @bp.get("/requests/<request_id>")

@@ -17,7 +17,7 @@ def send(method: str, path: str, headers: Mapping[str, str], form: Mapping[str, 
 
     The caller may only have read: its transaction is ended, and its place is released meanwhile.
     """
-    environ = {"REMOTE_ADDR": request.remote_addr or "", milestones.OF_CONSOLE: True}
+    environ = {"REMOTE_ADDR": request.remote_addr or "", milestones.FROM_CONSOLE: True}
     builder = EnvironBuilder(
         path=path, base_url=runtime.settings().server.issuer, method=method, headers=list(headers.items()),
         data=dict(form) if form is not None else None, environ_overrides=environ,

@@ -41,7 +41,7 @@ class Progress:
         return next((step for step in self.steps if not step.is_done), None)
 
 
-def of_partner(developer: Developer) -> Progress:
+def for_partner(developer: Developer) -> Progress:
     """How far the developer's partner is."""
     statement = select(Client).where(Client.partner_id == developer.partner_id, Client.is_sandbox, Client.enabled)
     applications = session().scalars(statement.order_by(Client.created_at.desc(), Client.id)).all()
@@ -50,7 +50,7 @@ def of_partner(developer: Developer) -> Progress:
         candidate_reached = _reached_milestones(candidate)
         if application is None or len(candidate_reached) > len(reached):
             application, reached = candidate, candidate_reached
-    requests = registration_requests.of_partner(developer.partner_id)
+    requests = registration_requests.list_for_partner(developer.partner_id)
     has_asked = any(request.state not in _DECLINED for request in requests)
     steps = (
         Step("application", "Make a sandbox application", application is not None),
@@ -60,11 +60,11 @@ def of_partner(developer: Developer) -> Progress:
         Step("data", "Read data with it", "data" in reached),
         Step("live", "Ask to go live", has_asked),
     )
-    return Progress(application, bool(fictional.of_partner(developer.partner_id)), steps)
+    return Progress(application, bool(fictional.list_for_partner(developer.partner_id)), steps)
 
 
 def _reached_milestones(client: Client) -> frozenset[str]:
-    reached = frozenset(milestones.of(client.id))
+    reached = frozenset(milestones.list_for_client(client.id))
     if any(uri != sandbox.try_it_address() for uri in client.redirect_uris):
         reached |= {"address"}
     return reached | {"data"} if reads.has_any(client.id) else reached

@@ -81,10 +81,10 @@ def make_application(
     name and the keys.
     """
     advisory_lock("sandbox of a partner", actor.partner_id)
-    of_partner = Client.partner_id == actor.partner_id, Client.is_sandbox
+    own_clients = Client.partner_id == actor.partner_id, Client.is_sandbox
     today = Client.created_at > clock.now() - timedelta(days=1)
     for condition in (Client.removed_at.is_(None), today):  # those of today with the removed ones
-        count = select(func.count()).select_from(Client).where(*of_partner, condition)
+        count = select(func.count()).select_from(Client).where(*own_clients, condition)
         if (session().scalar(count) or 0) >= MAX_APPLICATIONS:
             raise TooManyApplications(reason=actor.partner_id)
     lookalikes.check_name(name, actor.partner_id)

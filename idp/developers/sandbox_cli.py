@@ -29,11 +29,11 @@ def list_command(partner: str, *, as_json: bool) -> None:
     company = registry.partner(partner)
     rows = [
         {"kind": "application", "id": client.id, "name": client.client_name, "state": _state(client.enabled)}
-        for client in sandbox_clients.of_partner(company.id)
+        for client in sandbox_clients.list_for_partner(company.id)
     ]
     rows += [
         {"kind": "school", "id": estab.estab_id, "name": estab.name, "state": estab.state}
-        for estab in fictional.of_partner(company.id)
+        for estab in fictional.list_for_partner(company.id)
     ]
     show(rows, ["kind", "id", "name", "state"], as_json=as_json, empty="It has none.")
 

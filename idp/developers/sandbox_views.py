@@ -43,8 +43,10 @@ def home() -> ResponseReturnValue:
     page = render_template(
         "developers/sandbox.html",
         form=form,
-        applications=[(client, sandbox.has_try_it(client)) for client in sandbox_clients.of_partner(person.partner_id)],
-        schools=fictional.of_partner(person.partner_id),
+        applications=[
+            (client, sandbox.has_try_it(client)) for client in sandbox_clients.list_for_partner(person.partner_id)
+        ],
+        schools=fictional.list_for_partner(person.partner_id),
         most={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
         days=runtime.settings().retention.sandbox,
         notice=guide.duration(unused.NOTICE),

@@ -35,7 +35,7 @@ bp.register_blueprint(try_it_views.bp)
 def home() -> ResponseReturnValue:
     """The first page for developers; with the progress of their company for one who is signed in."""
     developer = signed_in.developer_or_none()
-    partner_progress = progress.of_partner(developer) if developer else None
+    partner_progress = progress.for_partner(developer) if developer else None
     return render_template("developers/home.html", developer=developer, progress=partner_progress)
 
 

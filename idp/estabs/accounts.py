@@ -75,7 +75,7 @@ def register_for(person_id: str, school: School) -> Membership:
 
 
 def _open(school: School) -> Estab:
-    if of_school(school.id) is not None:
+    if find_by_school(school.id) is not None:
         raise SchoolTaken(reason=f"school {school.id}")
     estab = people.insert_first_accepted(_candidates(school))
     if estab is None:  # only another registration of this school can conflict with every Estab ID
@@ -100,7 +100,7 @@ def _estab_ids(dfe_number: str | None) -> Iterator[str]:
         yield f"E{secrets.randbelow(1_000_000):06}"
 
 
-def of_school(school_id: int) -> Estab | None:
+def find_by_school(school_id: int) -> Estab | None:
     """The active estab of a school of the register, if it has one: not rejected, not closed."""
     is_active = Estab.state.not_in(FINAL_STATES)
     return session().scalar(select(Estab).where(Estab.school_id == school_id, is_active))

@@ -65,7 +65,7 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
     return estab
 
 
-def of_partner(partner_id: str) -> list[Estab]:
+def list_for_partner(partner_id: str) -> list[Estab]:
     """The fictional schools of a partner, the oldest first."""
     statement = select(Estab).where(Estab.fictional_for == partner_id, Estab.state.not_in(FINAL_STATES))
     return list(session().scalars(statement.order_by(Estab.registered_at, Estab.id)))

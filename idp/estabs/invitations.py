@@ -116,7 +116,7 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
     lock(Estab, by.estab_id)
     owners.require(by)
     folded, now = people.fold_email(email), clock.now()
-    if any(member.person.email_folded == folded for member in people.of_estab(by.estab_id)):
+    if any(member.person.email_folded == folded for member in people.list_for_estab(by.estab_id)):
         raise MemberAlready(reason=f"a member of {by.estab_id}")
     earlier = waiting(by.estab_id)
     if any(invitation.email_folded == folded and not invitation.is_expired for invitation in earlier):
@@ -224,8 +224,8 @@ def _due(lead: timedelta) -> tuple[ColumnElement[bool], ...]:
 
 def check(secret: str) -> PersonInvitation:
     """The invitation of this link, if it can still be accepted. Raises a `LinkRefused`."""
-    of_link = select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret))
-    invitation = session().scalar(of_link)
+    statement = select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret))
+    invitation = session().scalar(statement)
     if invitation is None:
         raise InvitationUnknown(reason="no invitation has this link")
     if invitation.used_at or invitation.cancelled_at or invitation.is_expired:

@@ -89,9 +89,9 @@ def send_welcome(person_id: str) -> None:
 
 def _count_recent(person_id: str) -> int:
     """How many welcome links a person was sent within the last hour."""
-    of_person = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
+    conditions = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
     recent = PersonalSecret.created_at > clock.now() - timedelta(hours=1)
-    return session().scalar(select(func.count()).select_from(PersonalSecret).where(*of_person, recent)) or 0
+    return session().scalar(select(func.count()).select_from(PersonalSecret).where(*conditions, recent)) or 0
 
 
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:

@@ -35,7 +35,7 @@ def issue(person_id: str, purpose: str, digest: bytes, now: datetime, lifetime: 
 
 def issued_since(person_id: str, purpose: str, since: datetime) -> int:
     """How many codes for `purpose` were issued after `since`."""
-    statement = select(func.count()).where(*_of(person_id, purpose), PersonalSecret.created_at > since)
+    statement = select(func.count()).where(*_conditions(person_id, purpose), PersonalSecret.created_at > since)
     return session().scalar(statement) or 0
 
 
@@ -65,10 +65,10 @@ def _usable(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
     """The conditions for the one code that the person can still enter."""
     row = PersonalSecret
     return (
-        *_of(person_id, purpose), row.used_at.is_(None), row.superseded_at.is_(None),
+        *_conditions(person_id, purpose), row.used_at.is_(None), row.superseded_at.is_(None),
         row.expires_at > clock.now(), row.tries < MAX_TRIES,
     )  # fmt: skip
 
 
-def _of(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
+def _conditions(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
     return PersonalSecret.person_id == person_id, PersonalSecret.purpose == purpose

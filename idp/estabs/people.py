@@ -121,15 +121,15 @@ def note_sign_in(person_id: str, estab_id: str) -> bool:
 
 def owners(estab_id: str) -> list[Administrator]:
     """The owners of the estab with this internal id, the longest-standing first."""
-    return [member.person for member in of_estab(estab_id) if member.is_owner]
+    return [member.person for member in list_for_estab(estab_id) if member.is_owner]
 
 
 def who_may(estab_id: str, action: Action) -> list[Administrator]:
     """Those whose role at the estab with this internal id includes `action`, owners first."""
-    return [member.person for member in of_estab(estab_id) if permissions.may(member.role, action)]
+    return [member.person for member in list_for_estab(estab_id) if permissions.may(member.role, action)]
 
 
-def of_estab(estab_id: str) -> list[Membership]:
+def list_for_estab(estab_id: str) -> list[Membership]:
     """All who act for the estab with this internal id, owners first, and of one role the longest-standing."""
     statement = select(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
     members = session().scalars(statement.order_by(Membership.added_at, Membership.person_id))
@@ -229,8 +229,8 @@ def confirm_mobile(person_id: str, number: str | None) -> bool:
 def ids_only_at(estab_id: str) -> Select[str]:
     """The ids of the people who act, or acted, for this estab and act for no other: whose data goes with it."""
     elsewhere = select(Membership.person_id).where(Membership.estab_id != estab_id, Membership.removed_at.is_(None))
-    of_estab = select(Membership.person_id).where(Membership.estab_id == estab_id)
-    return of_estab.where(Membership.person_id.not_in(elsewhere))
+    person_ids = select(Membership.person_id).where(Membership.estab_id == estab_id)
+    return person_ids.where(Membership.person_id.not_in(elsewhere))
 
 
 def erase(estab_id: str) -> int:

@@ -42,7 +42,7 @@ def begin(
     `sid` is the session whose person links an account. `prompt` says what the provider has to ask (OpenID Connect Core
     1.0 §3.1.2.1). Raises `ProviderUnavailable` and `ResponseRefused`.
     """
-    endpoints = metadata.of(provider)  # before the row, so that no transaction waits for it
+    endpoints = metadata.for_provider(provider)  # before the row, so that no transaction waits for it
     state, nonce, verifier, now = crypto.new_secret(), crypto.new_secret(), crypto.new_secret(), clock.now()
     digest, secrets = crypto.digest(state), json.dumps({"nonce": nonce, "verifier": verifier}).encode()
     session().add(
@@ -71,7 +71,7 @@ def check_issuer(provider: Provider, iss: str | None) -> None:
 
     Raises `ResponseRefused`, also where it is missing although the provider says that it always sends one.
     """
-    if iss is None and metadata.of(provider).sends_issuer:
+    if iss is None and metadata.for_provider(provider).sends_issuer:
         raise ResponseRefused(reason=f"{provider.name}: the response names no issuer")
     if iss is not None and not provider.is_issuer(iss):
         raise ResponseRefused(reason=f"{provider.name}: the response is of another issuer")
@@ -81,7 +81,7 @@ def complete(provider: Provider, pending: Pending, *, code: str, iss: str | None
     """The account that the person has proven to have. Raises the errors of `client.redeem` and `id_token.verify`."""
     if not 0 < len(code) <= MAX_CODE:
         raise ResponseRefused(reason=f"{provider.name}: a code of {len(code)} characters")
-    endpoints = metadata.of(provider)
+    endpoints = metadata.for_provider(provider)
     text, access_token = client.redeem(provider, endpoints, code=code, verifier=pending.verifier)
     return id_token.verify(text, provider, endpoints, nonce=pending.nonce, access_token=access_token, iss=iss)
 

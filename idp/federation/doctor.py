@@ -13,7 +13,7 @@ def federation() -> Iterator[Finding]:
     for provider in providers.enabled():
         what = f"sign-in with {provider.kind.title}"
         try:
-            count = len(metadata.keys(metadata.of(provider), None))
+            count = len(metadata.keys(metadata.for_provider(provider), None))
         except Refusal as error:
             yield Finding(what, "warning", error.reason, f"see: federation.{provider.name}.authority and issuer")
             continue

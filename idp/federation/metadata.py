@@ -53,7 +53,7 @@ _CACHE: Final = PerApplication[dict[str, _Cached]](dict)
 """By address."""
 
 
-def of(provider: Provider) -> Metadata:
+def for_provider(provider: Provider) -> Metadata:
     """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they are not its own."""
     document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", CACHE_SECONDS)
     if document.get("issuer") != provider.settings.issuer:

@@ -47,14 +47,14 @@ class PerApplication(Generic[T]):
         values = _current().values
         return values[self] if self in values else self._made(values)
 
-    def of(self, app: Flask) -> T:
+    def for_app(self, app: Flask) -> T:
         """The value of `app`."""
-        values = of(app).values
+        values = for_app(app).values
         return values[self] if self in values else self._made(values)
 
     def set(self, app: Flask, value: T) -> None:
         """Give `app` this value."""
-        of(app).values[self] = value
+        for_app(app).values[self] = value
 
     def _made(self, values: dict["PerApplication[Any]", Any]) -> T:
         if self._make is None:
@@ -70,7 +70,7 @@ def configure(app: Flask, settings: Settings, ports: Ports) -> None:
     app.extensions[NAME] = Runtime(settings, Sealer(settings.secrets.sealing), hasher, ports)
 
 
-def of(app: Flask) -> Runtime:
+def for_app(app: Flask) -> Runtime:
     """The runtime of `app`."""
     runtime: Runtime = app.extensions[NAME]
     return runtime

@@ -126,7 +126,7 @@ def _format(wanted: frozenset[str]) -> str:
     return " ".join([name for name in catalogue() if name in wanted])
 
 
-def of_kind(kind: Kind, scopes: Iterable[str]) -> frozenset[str]:
+def filter_by_kind(kind: Kind, scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that are of one kind; a scope that is not in the catalogue is of none."""
     entries = catalogue()
     return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])

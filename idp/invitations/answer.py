@@ -171,7 +171,7 @@ def decline(secret: str) -> None:
 
 
 def _check(link: InvitationLink, invitation: SchoolInvitation) -> OpenInvitation:
-    client, start = registry.client(invitation.client_id), start_link.of_client(invitation.client_id)
+    client, start = registry.client(invitation.client_id), start_link.for_client(invitation.client_id)
     if invitation.cancelled_at is not None or client is None or start is None:
         raise InvitationCancelled(reason=invitation.id)
     if invitation.declined_at is not None:

@@ -84,7 +84,7 @@ def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = 
     checked, key = _checked(client, request, idempotency_key), _digest(idempotency_key)
     content = _content(checked)
     advisory_lock("school_invitations", client.id)  # for the limits
-    if key is not None and (earlier := _of_key(client.id, key)) is not None:
+    if key is not None and (earlier := _find_by_key(client.id, key)) is not None:
         return _same(earlier, content)
     targets.require_open(checked.school)
     _check_limits(client.id)
@@ -97,7 +97,7 @@ def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = 
         created_at=now, expires_at=now,
     )  # fmt: skip
     if not is_new:
-        earlier = None if key is None else _of_key(client.id, key)
+        earlier = None if key is None else _find_by_key(client.id, key)
         assert earlier is not None
         return _same(earlier, content)
     invitation = session().get_one(SchoolInvitation, invitation_id)
@@ -200,9 +200,9 @@ def _content(request: Request) -> bytes:
     return crypto.digest(log.canonical(fields).decode("ascii"))
 
 
-def _of_key(client_id: str, key: bytes) -> SchoolInvitation | None:
-    of_key = SchoolInvitation.client_id == client_id, SchoolInvitation.idempotency_digest == key
-    return session().scalars(select(SchoolInvitation).where(*of_key)).one_or_none()
+def _find_by_key(client_id: str, key: bytes) -> SchoolInvitation | None:
+    conditions = SchoolInvitation.client_id == client_id, SchoolInvitation.idempotency_digest == key
+    return session().scalars(select(SchoolInvitation).where(*conditions)).one_or_none()
 
 
 def _same(earlier: SchoolInvitation, content: bytes) -> SchoolInvitation:

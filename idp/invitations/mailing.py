@@ -63,12 +63,13 @@ def send(invitation: SchoolInvitation, client: Snapshot, recipient: Recipient) -
             expires_at=invitation.expires_at, used_at=None, answer=None, superseded_at=None,
         )
     )  # fmt: skip
+    data_scopes = scopes.filter_by_kind("data", invitation.scopes & client.scopes)
     post.email(
         "partner_invitation_forwarded" if recipient.is_forwarded else "partner_invitation",
         to=recipient.email, expires=invitation.expires_at, client=client.id,
         name=recipient.name, school=invitation.school.name, client_name=client.client_name,
         partner_name=client.partner_name, purpose=client.purpose,
-        areas=[area.title for area in scopes.in_order(scopes.of_kind("data", invitation.scopes & client.scopes))],
+        areas=[area.title for area in scopes.in_order(data_scopes)],
         until=dates.day_and_time(invitation.expires_at), link=runtime.url(f"/invitations/{secret}"),
     )  # fmt: skip
 

@@ -49,7 +49,9 @@ def find(client_id: str, invitation_id: str) -> Status:
     return Status(*row)
 
 
-def of_client(client_id: str, *, after: Cursor | None = None, limit: int = 50, only: str | None = None) -> list[Status]:
+def list_for_client(
+    client_id: str, *, after: Cursor | None = None, limit: int = 50, only: str | None = None
+) -> list[Status]:
     """The invitations of a client in the order in which they were made, at most `limit`, with one statement.
 
     `after` is the `cursor` of the last one of the page before; `only` is a state.

@@ -69,7 +69,7 @@ def declined() -> ResponseReturnValue:
 
 def _page(name: str, current: OpenInvitation, secret: str, **context: object) -> str:
     requested = current.invitation.scopes & current.client.scopes
-    data = scopes.of_kind("data", requested)
+    data = scopes.filter_by_kind("data", requested)
     return render_template(
         f"school_invitation/{name}.html", current=current, client=current.client, school=current.invitation.school,
         secret=secret, required=scopes.in_order(data & current.client.required_scopes),

@@ -38,7 +38,7 @@ def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
     cache = _CACHE.get()
     age = time.monotonic() - cache.read
     if age > (runtime.settings().keys.reread if at_most is None else at_most):
-        cache.keys = {row.kid: Key.of(row) for row in _KEYS.all()}
+        cache.keys = {row.kid: Key.from_row(row) for row in _KEYS.all()}
         cache.read = time.monotonic()
     return cache.keys
 

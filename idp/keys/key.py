@@ -45,7 +45,7 @@ class Key:
     retired_at: datetime | None
 
     @classmethod
-    def of(cls, row: KeyRow) -> "Key":
+    def from_row(cls, row: KeyRow) -> "Key":
         """The key of a row of the table."""
         return cls(*row)
 

@@ -96,7 +96,8 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
         except signup.CompletedAlready:
             return redirect(form_drafts.request_address(), 303)
     page = render_template(
-        "onboarding/add.html", form=form, school=school, person=current_user.person, partner=origin.of_path(return_to),
+        "onboarding/add.html", form=form, school=school, person=current_user.person,
+        partner=origin.find_by_path(return_to),
         mobile=contact_fields.readable_mobile(current_user.person.mobile), return_to=return_to, begun=begun,
     )  # fmt: skip
     return page, 422 if form.errors else 200
@@ -109,7 +110,7 @@ def _add(school: School, return_to: str | None, begun: Registration | None) -> R
         school, person, browser=browser.ensure_cookie(), return_to=return_to, begun=begun
     )
     if registration.outcome == "added":
-        estab = accounts.of_school(school.id)
+        estab = accounts.find_by_school(school.id)
         assert estab is not None  # in this transaction
         session.choose(estab.id)
     return redirect(url_for("onboarding.done", registration_id=registration.id), 303)
@@ -119,7 +120,7 @@ def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue
     """If the person acts for the school already, redirect to the outcome or to the choice of school; else None."""
     if (response := _after_second_click(school_id)) is not None:
         return response
-    estab = accounts.of_school(school_id)
+    estab = accounts.find_by_school(school_id)
     if estab is None or people.membership(current_user.id, estab.id) is None:
         return None
     flash(f"You act for {estab.name} already. Choose it here.", "info")

@@ -42,7 +42,7 @@ def decide(request_id: str) -> ResponseReturnValue:
     """Show who asks to join; on a button, approve or decline the request."""
     owner, form = current_user.membership, JoinDecision()
     try:
-        join_request = join.of_owner(owner, request_id)
+        join_request = join.find_for_owner(owner, request_id)
     except NotFound:
         if (response := _choose_other_school(owner, request_id)) is None:
             raise

@@ -80,7 +80,7 @@ class Choice:
     @property
     def fixed(self) -> list[Scope]:
         """The required areas of school data."""
-        return scopes.in_order(scopes.of_kind("data", self.required))
+        return scopes.in_order(scopes.filter_by_kind("data", self.required))
 
     @property
     def areas(self) -> list[Scope]:
@@ -117,7 +117,7 @@ def build_overview(member: Membership) -> Overview:
     """The overview of the school, for this person."""
     estab = member.estab
     shared = [to_shared(agreement) for agreement in authorise.current(estab.id)]
-    pending_review = review.of_estab(estab) if estab.state == "unverified" else None
+    pending_review = review.find_by_estab(estab) if estab.state == "unverified" else None
     return Overview(
         member=member,
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
@@ -247,13 +247,13 @@ def _renewal_task(service: Shared) -> Task:
 
 def to_shared(agreement: Authorisation) -> Shared:
     """The agreement as pages show it."""
-    areas = scopes.in_order(scopes.of_kind("data", agreement.scopes))
+    areas = scopes.in_order(scopes.filter_by_kind("data", agreement.scopes))
     is_over = agreement.is_of_server and agreement.state == "expired"  # its tokens are over, too: it wants a new code
     return Shared(
         client_id=agreement.client_id, name=agreement.client.client_name, partner=agreement.client.partner.name,
         areas=areas, since=dates.day(agreement.given_at), by=agreement.giver.name, until=dates.day(agreement.until),
         state=_state(agreement), is_server=agreement.is_of_server, has_choice=agreement.has_choice,
-        can_renew=renewal.is_due(agreement) and not is_over, review=reviews.of(agreement),
+        can_renew=renewal.is_due(agreement) and not is_over, review=reviews.find_pending(agreement),
     )  # fmt: skip
 
 

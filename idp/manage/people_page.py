@@ -59,7 +59,7 @@ def build(member: Membership) -> PeoplePage:
     may_manage = member.may(Action.MANAGE_PEOPLE)
     return PeoplePage(
         school=member.estab.name,
-        people=[_person(person, member, may_manage=may_manage) for person in people.of_estab(member.estab_id)],
+        people=[_person(person, member, may_manage=may_manage) for person in people.list_for_estab(member.estab_id)],
         invitations=[_invitation(invitation) for invitation in invitations.waiting(member.estab_id)]
         if may_manage
         else [],
@@ -70,7 +70,7 @@ def build(member: Membership) -> PeoplePage:
 
 def successors(owner: Membership) -> list[Membership]:
     """The colleagues to whom an owner can hand over: those who can sign in."""
-    colleagues = people.of_estab(owner.estab_id)
+    colleagues = people.list_for_estab(owner.estab_id)
     return [
         colleague
         for colleague in colleagues

@@ -35,7 +35,7 @@ def home() -> ResponseReturnValue:
         security.allow_form_redirects()  # to the provider, and from there wherever it signs the person in
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
-        passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.count_unused(current_user.id),
+        passkeys=passkeys.list_for_person(current_user.id), codes_left=recovery_codes.count_unused(current_user.id),
         linked_accounts=linked_accounts, member=current_user.membership if current_user.estab_id else None,
     )  # fmt: skip
 

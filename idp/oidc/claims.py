@@ -76,13 +76,13 @@ def claims_for(
 
     Claims about a person or a school are left out where `person` or `school` is None.
     """
-    granted, of_estab = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
+    granted, estab_claims = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
     if place in {"access_token", "introspection"}:
-        return of_estab | {"authorisation": state.id}
+        return estab_claims | {"authorisation": state.id}
     requested = set(named)
     if place == "userinfo":
         requested |= {name for scope, names in CLAIMS.items() if scope in granted for name in names}
-    available: dict[str, Any] = of_estab | (_person_claims(person) if person else {})
+    available: dict[str, Any] = estab_claims | (_person_claims(person) if person else {})
     values = {name: value for name, value in available.items() if name in requested}
     if school is not None and "organisation" in requested:
         values["organisation"] = _organisation_claim(state.estab_id, school)

@@ -49,7 +49,7 @@ def join_records(source: FromClause) -> FromClause:
     )
 
 
-def of_member(person_id: str, estab_id: str) -> Row | None:
+def for_member(person_id: str, estab_id: str) -> Row | None:
     """The administrator, with their role at the estab with this internal id, and its school.
 
     None once the administrator no longer acts for it.

@@ -79,7 +79,7 @@ def request_to_join(estab: Estab, registration: Registration, account: Administr
     return "joining"
 
 
-def of_owner(owner: Membership, request_id: str) -> JoinRequest:
+def find_for_owner(owner: Membership, request_id: str) -> JoinRequest:
     """A request to join this owner's school. Raises `NotFound`, also for other schools', and `NotPermitted`."""
     join_request = session().scalar(
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)

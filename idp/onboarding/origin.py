@@ -24,10 +24,10 @@ class ReturnLink:
     """`resume` (the pending request), `restart` (at the partner) or `website`."""
 
 
-def of_path(path: str | None) -> StartLink | None:
+def find_by_path(path: str | None) -> StartLink | None:
     """The partner whose pending request has this local path; None if there is none."""
     client_ids = parse_qs(urlsplit(path or "").query).get("client_id", [])
-    return start_link.of_client(client_ids[0]) if len(client_ids) == 1 else None
+    return start_link.for_client(client_ids[0]) if len(client_ids) == 1 else None
 
 
 def return_link(registration: Registration, browser: bytes | None) -> ReturnLink | None:
@@ -35,7 +35,7 @@ def return_link(registration: Registration, browser: bytes | None) -> ReturnLink
 
     The request is resumed only in the browser that began the registration, and only while it can still be valid.
     """
-    partner = start_link.of_client(registration.client_id)
+    partner = start_link.for_client(registration.client_id)
     if partner is None:
         return None
     is_fresh = registration.created_at + timedelta(seconds=runtime.settings().tokens.interaction) > clock.now()

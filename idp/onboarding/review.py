@@ -82,7 +82,7 @@ def queue() -> list[Review]:
     )
 
 
-def of_estab(estab: Estab) -> Review | None:
+def find_by_estab(estab: Estab) -> Review | None:
     """The review of `estab`, decided or not, if it has one."""
     return session().get(Review, estab.id)
 
@@ -161,7 +161,7 @@ def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Rev
 
 def _find(estab_id: str) -> Review:
     estab = accounts.look_up(estab_id)
-    if (review := of_estab(estab)) is None:
+    if (review := find_by_estab(estab)) is None:
         raise NoReview(reason=estab.id)
     return review
 

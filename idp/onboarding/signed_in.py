@@ -16,8 +16,8 @@ bp = Blueprint("signed_in", __name__)
 def next_steps() -> ResponseReturnValue:
     """What to do now that the school is registered, and when to expect our call."""
     member = current_user.membership
-    person, registration = member.person, signup.of_member(member)
-    estab_review = review.of_estab(member.estab)
+    person, registration = member.person, signup.find_by_member(member)
+    estab_review = review.find_by_estab(member.estab)
     return render_template(
         "onboarding/next_steps.html", person=person, estab=member.estab,
         mobile=contact_fields.readable_mobile(person.mobile),

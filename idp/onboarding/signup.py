@@ -237,7 +237,7 @@ def finish(
     try:
         owner = register()
     except accounts.SchoolTaken:
-        estab = accounts.of_school(school.id)
+        estab = accounts.find_by_school(school.id)
         if estab is None:  # rejected or closed at the same moment: trying again will register it
             raise
         registration.outcome = join.request_to_join(estab, registration, account)
@@ -251,7 +251,7 @@ def finish(
     return registration.outcome
 
 
-def of_member(member: Membership) -> Registration | None:
+def find_by_member(member: Membership) -> Registration | None:
     """The registration by which this person registered this school; None if they came to act for it in another way."""
     conditions = Registration.administrator_id == member.person_id, Registration.school_id == member.estab.school_id
     registered = Registration.outcome.in_(("registered", "added"))
@@ -266,7 +266,7 @@ def owner(registration: Registration) -> Administrator | None:
 
 def opened_estab(registration: Registration) -> Estab | None:
     """The estab that the person of this registration opened for its school, if it is open."""
-    estab = accounts.of_school(registration.school_id)
+    estab = accounts.find_by_school(registration.school_id)
     return estab if estab and people.membership(registration.administrator_id or "", estab.id) else None
 
 
@@ -325,5 +325,5 @@ def _alternatives(school: School, return_to: str | None) -> tuple[tuple[str, str
 
 def client_of(return_to: str | None) -> str | None:
     """The client whose pending request has this local path; None if there is none."""
-    partner = origin.of_path(return_to)
+    partner = origin.find_by_path(return_to)
     return partner.client_id if partner else None

@@ -215,8 +215,8 @@ def _current(registration: Registration) -> ColumnElement[bool]:
 def _enforce_limits(registration: Registration) -> None:
     """Limit the links sent for one registration and to one address. Raises `TooManyRequests`."""
     recent = select(func.count()).select_from(EmailProof).where(EmailProof.created_at > clock.now() - WINDOW)
-    of_address = EmailProof.email_folded == people.fold_email(registration.email)
-    for condition in (EmailProof.registration_id == registration.id, of_address):
+    same_address = EmailProof.email_folded == people.fold_email(registration.email)
+    for condition in (EmailProof.registration_id == registration.id, same_address):
         if (session().scalar(recent.where(condition)) or 0) >= MAX_LINKS:
             raise TooManyRequests(
                 "We have sent several e-mails in the last hour, and only the newest link works. Please look for it, "

@@ -43,7 +43,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
     account = accounts.look_up(estab)
-    members = [_person(member) for member in people.of_estab(account.id)]
+    members = [_person(member) for member in people.list_for_estab(account.id)]
     if as_json:
         show_json(_row(account) | {"id": account.id, "urn": account.school.urn, "mis": account.mis, "people": members})
         return

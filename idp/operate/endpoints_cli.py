@@ -41,7 +41,7 @@ def list_command(most: int, *, lost: bool, as_json: bool) -> None:
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show a school's server: its state, its program, when it was heard from, and what went wrong last."""
     account = accounts.look_up(estab)
-    endpoint = endpoints.of_estab(account.id)
+    endpoint = endpoints.get_for_estab(account.id)
     error = endpoint.last_error
     if as_json:
         row = _row(endpoint) | {

@@ -26,7 +26,7 @@ def restore(text: str, *, by: str, reason: str = "") -> Estab:
     estab = accounts.look_up(text)
     if estab.state != "suspended":
         raise accounts.WrongState(f"This school's account is {estab.state}; there is nothing to restore.")
-    estab_review = review.of_estab(estab)
+    estab_review = review.find_by_estab(estab)
     was_verified = estab_review is not None and estab_review.decision == "verified"
     accounts.change_state(estab, "verified" if was_verified else "unverified", by=by, reason=reason)
     return estab
@@ -42,5 +42,5 @@ def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
 
 def _end_sessions(estab: Estab, reason: str) -> int:
     """Lock the people in the order of their ids: two schools may share some of them."""
-    person_ids = sorted(member.person_id for member in people.of_estab(estab.id))
-    return sum(session.end_all(person_id, reason, of_estab=estab.id) for person_id in person_ids)
+    person_ids = sorted(member.person_id for member in people.list_for_estab(estab.id))
+    return sum(session.end_all(person_id, reason, estab_id=estab.id) for person_id in person_ids)

@@ -40,7 +40,7 @@ def show_partner(partner_id: str) -> ResponseReturnValue:
             return redirect(url_for(".show_partner", partner_id=partner_id), 303)
     page = render_template(
         "operate/partner.html", partner=partner, clients=companies.applications_of(partner_id), form=form,
-        everyone=developers.of_partner(partner_id),
+        everyone=developers.list_for_partner(partner_id),
     )  # fmt: skip
     return page, 422 if form.errors else 200
 

@@ -70,8 +70,8 @@ def receipts() -> Iterator[Finding]:
         return
     a_day_ago, long_ago = clock.now() - timedelta(days=1), clock.now() - timedelta(minutes=30)
     # Without an attempt a message was discarded: that of a reset for a name that does not exist
-    of_today = Message.kind == "sms", Message.sent_at > a_day_ago, Message.sent_at < long_ago, Message.attempts > 0
-    counted = select(func.count(), func.count(Message.delivered_at), func.count(Message.failed_at)).where(*of_today)
+    conditions = Message.kind == "sms", Message.sent_at > a_day_ago, Message.sent_at < long_ago, Message.attempts > 0
+    counted = select(func.count(), func.count(Message.delivered_at), func.count(Message.failed_at)).where(*conditions)
     sent, delivered, failed = session().execute(counted).one()
     if failed:
         yield Finding(

@@ -105,7 +105,7 @@ def report_endpoint(access: Access, _query: NoQuery, body: EndpointReport) -> En
 )  # fmt: skip
 def read_endpoint(access: Access, _query: NoQuery) -> EndpointStatus:
     """What a report is answered with, without a report."""
-    return _status(access, endpoints.of_agent(_agent(access)))
+    return _status(access, endpoints.find_by_agent(_agent(access)))
 
 
 @operation(

@@ -99,7 +99,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
 def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
     """In the order in which they were made, a page at a time; they are deleted some weeks after they expired."""
     after = _read_cursor(query.cursor) if query.cursor else None
-    statuses = states.of_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
+    statuses = states.list_for_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
     shown, has_more = statuses[: query.limit], len(statuses) > query.limit
     return Invitations(invitations=tuple(map(to_invitation, shown)), next=_cursor(shown[-1]) if has_more else UNSET)
 

@@ -100,7 +100,7 @@ def operation(
             try:
                 access = _access(declared)
             except errors.OAuthError as error:
-                return problems.of_token(error, scope)
+                return problems.from_token_error(error, scope)
             throttle.count(per_minute, declared.name, _counted_as(access, declared))
             given: dict[str, object] = {} if body is None else {"body": _read_body(body, max_body_bytes)}
             if headers:

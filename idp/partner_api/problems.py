@@ -90,7 +90,7 @@ def response(
     return Response(msgspec.json.encode(problem), problem.status, content_type=MEDIA_TYPE)
 
 
-def of_token(error: OAuthError, scope: str) -> Response:
+def from_token_error(error: OAuthError, scope: str) -> Response:
     """A token that is not good or not enough, with its challenges; noted in the client's log."""
     failures.note_error(error)
     name, reason = failures.reason(error)
@@ -102,7 +102,7 @@ def of_token(error: OAuthError, scope: str) -> Response:
     return dpop.with_nonce(refused)
 
 
-def of_refusal(error: Refusal) -> Response:
+def from_refusal(error: Refusal) -> Response:
     """A refusal of ours."""
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     code = error.code if error.code in KINDS else _code_of(error.status)
@@ -137,7 +137,7 @@ def _other(error: EndpointExists) -> OtherEndpoint:
     return OtherEndpoint(name=error.endpoint.name, heard_at=error.endpoint.heard_at)
 
 
-def of_http_error(error: HTTPException) -> Response:
+def from_http_error(error: HTTPException) -> Response:
     """A request that Flask refuses."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     code = _code_of(status)
@@ -153,7 +153,7 @@ def of_http_error(error: HTTPException) -> Response:
 def unavailable(error: Exception) -> Response:
     """The database is unreachable."""
     log.error("database", error=type(error).__name__, exc_info=error)
-    return of_refusal(Busy(KINDS["busy"][1], reason="database", retry_after=10))
+    return from_refusal(Busy(KINDS["busy"][1], reason="database", retry_after=10))
 
 
 def unexpected(error: Exception) -> Response:

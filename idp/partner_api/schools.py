@@ -62,7 +62,7 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     )  # fmt: skip
     rows = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
     schools, has_more = rows[: query.limit], len(rows) > query.limit
-    connected = endpoints.of_estabs([school.estab.id for school in schools])
+    connected = endpoints.find_by_estabs([school.estab.id for school in schools])
     entries = register.to_entries([school.entry for school in schools])
     answers = tuple(to_school(school, connected.get(school.estab.id), entries[school.entry.id]) for school in schools)
     return Schools(schools=answers, next=schools[-1].estab.id if has_more else UNSET)

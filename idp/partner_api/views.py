@@ -25,11 +25,11 @@ from idp.partner_api import (
 from idp.partner_api.operations import CACHE_SECONDS
 
 bp = Blueprint("partner_api", __name__)
-bp.register_error_handler(Refusal, problems.of_refusal)
+bp.register_error_handler(Refusal, problems.from_refusal)
 bp.register_error_handler(DBAPIError, problems.unavailable)
 bp.register_error_handler(PoolTimeout, problems.unavailable)
-bp.register_error_handler(HTTPException, problems.of_http_error)
-bp.register_error_handler(MethodNotAllowed, problems.of_http_error)  # the protocol's is for the whole application
+bp.register_error_handler(HTTPException, problems.from_http_error)
+bp.register_error_handler(MethodNotAllowed, problems.from_http_error)  # the protocol's is for the whole application
 bp.register_error_handler(Exception, problems.unexpected)
 bp.after_request(failures.write_notes)
 

@@ -44,7 +44,7 @@ def list_streams(*, as_json: bool) -> None:
 @in_transaction
 def list_events(*, client_id: str, only: State | None, most: int, as_json: bool) -> None:
     """List the events of an application that are kept, the newest first."""
-    streams.of_client(client_id)
+    streams.find_by_client(client_id)
     rows = [_event(event) for event in streams.newest(client_id, only=only, limit=most)]
     show(rows, _EVENT_COLUMNS, as_json=as_json, empty="There is no such event.")
 

@@ -242,8 +242,8 @@ def _next_events() -> Select[Any]:
         earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
     )  # fmt: skip
     columns = (getattr(PartnerEvent, name) for name in EventRow._fields)
-    of_client = PartnerEvent.client_id == client, waiting(), PartnerEvent.due_at <= now
-    return select(*columns).where(*of_client, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
+    conditions = PartnerEvent.client_id == client, waiting(), PartnerEvent.due_at <= now
+    return select(*columns).where(*conditions, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
 
 
 _DUE: Final = Query(EventRow, _next_events())

@@ -54,8 +54,8 @@ def poll(client_id: str, *, most: int, acknowledged: Collection[str], errors: Ma
 
 
 def _settle(client_id: str, event_ids: Collection[str], **values: Any) -> None:
-    of_client = PartnerEvent.client_id == client_id, PartnerEvent.id.in_(event_ids), waiting()
-    statement = update(PartnerEvent).where(*of_client).values(**values, attempts=PartnerEvent.attempts + 1)
+    conditions = PartnerEvent.client_id == client_id, PartnerEvent.id.in_(event_ids), waiting()
+    statement = update(PartnerEvent).where(*conditions).values(**values, attempts=PartnerEvent.attempts + 1)
     session().execute(statement.execution_options(synchronize_session=False))
 
 

@@ -5,11 +5,11 @@ from typing import Final
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 from idp.partner_events.models import EventStream, PartnerEvent
 
-MAX_OF_CLIENT: Final = 100_000
+MAX_PER_CLIENT: Final = 100_000
 """Events that are kept for one client, delivered or not."""
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(PartnerEvent.created_at, "partner_events"),
-    KeepNewest(PartnerEvent.number, MAX_OF_CLIENT, per=PartnerEvent.client_id),
+    KeepNewest(PartnerEvent.number, MAX_PER_CLIENT, per=PartnerEvent.client_id),
     KeepAll(EventStream, "one for each client"),
 )

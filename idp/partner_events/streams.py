@@ -57,7 +57,7 @@ class Stream:
     """Events that the client refused, of those that are kept."""
 
 
-def of_client(client_id: str) -> Stream:
+def find_by_client(client_id: str) -> Stream:
     """The stream of a client, disabled or not. Raises `UnknownClient` and `NoEventStream`."""
     return _read(_with_stream(client_id))
 

@@ -176,7 +176,7 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
     client = registry.find(client_id)
-    failures = journal.of_partner(client.partner_id, reference=reference, client_id=client.id)
+    failures = journal.list_for_partner(client.partner_id, reference=reference, client_id=client.id)
     rows = [_event(event) for event, _ in failures]
     if as_json:
         show_json(rows)

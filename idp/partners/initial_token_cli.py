@@ -23,7 +23,7 @@ def initial_token() -> None:
 @click.argument("partner")
 @click.option("--required", default="", help='Scopes that come with agreeing, separated by blanks: "openid email".')
 @click.option("--optional", default="", help="Scopes that are a school's own choice.")
-@click.option("--client", "of_client", default="", help="Scopes for the client itself, such as schools.list.")
+@click.option("--client", "client_scopes", default="", help="Scopes for the client itself, such as schools.list.")
 @click.option("--profile", type=click.Choice(["oidc", "fapi2"]), default="oidc", show_default=True)
 @click.option("--pkce/--no-pkce", default=True, help="Whether PKCE is required; public clients always need it.")
 @click.option("--most", type=int, default=1, show_default=True, help="How many clients may be registered with it.")
@@ -32,14 +32,14 @@ def initial_token() -> None:
 @json_option
 @in_transaction
 def issue(
-    *, partner: str, required: str, optional: str, of_client: str, profile: str, pkce: bool, most: int, lasts: str,
+    *, partner: str, required: str, optional: str, client_scopes: str, profile: str, pkce: bool, most: int, lasts: str,
     secret_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Issue a token for the company PARTNER. It is shown once, and never again: we keep only a digest."""
     scopes_by_kind = {
         "required": set(required.split()),
         "optional": set(optional.split()),
-        "client": set(of_client.split()),
+        "client": set(client_scopes.split()),
     }
     limits = {"profile": profile, "scopes": scopes_by_kind, "require_pkce": pkce, "most": most}
     row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting_operator())

@@ -75,7 +75,7 @@ def newest(client_id: str) -> list[ClientEvent]:
     return list(session().scalars(own.order_by(ClientEvent.last_at.desc(), ClientEvent.digest)))
 
 
-def of_partner(partner_id: str, *, reference: str = "", client_id: str = "") -> list[tuple[ClientEvent, Client]]:
+def list_for_partner(partner_id: str, *, reference: str = "", client_id: str = "") -> list[tuple[ClientEvent, Client]]:
     """The newest failures of a partner's clients, each with its client; of one client, or one request, if named.
 
     `reference` is the id of a request, with blanks and capitals as somebody may have typed them.

@@ -210,7 +210,12 @@ class Manifest(Metadata):
     def _check_resource_scopes(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "resource" in info.data and bool(value) != bool(info.data["resource"]):
             raise ValueError("goes together with resource")
-        if value - scopes.of_kind("data", value) - scopes.of_kind("endpoint", value) - scopes.of_kind("client", value):
+        if (
+            value
+            - scopes.filter_by_kind("data", value)
+            - scopes.filter_by_kind("endpoint", value)
+            - scopes.filter_by_kind("client", value)
+        ):
             raise ValueError("may have scopes of config/scopes.toml that are not about a person")
         return value
 
@@ -301,7 +306,7 @@ def proof_needed(client: Client) -> str:
     return "secret" if client.token_endpoint_auth_method.startswith("client_secret") else "keys"
 
 
-def of_client(client: Client) -> dict[str, Any]:
+def from_client(client: Client) -> dict[str, Any]:
     """The manifest that describes a client as it is registered, for `registry.change` with some of it replaced."""
     stored = {column.key for column in Client.__table__.columns}
     values = {name: getattr(client, name) for name in Manifest.model_fields if name in stored}

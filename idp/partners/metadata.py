@@ -213,8 +213,8 @@ class Metadata(BaseModel):
         if info.data.get("token_endpoint_auth_method") != "private_key_jwt":
             return value
         registered = info.data.get("token_endpoint_auth_signing_alg")
-        of_profile = jwts.STRICT if info.data.get("profile") == "fapi2" else jwts.ASYMMETRIC
-        algs = of_profile if registered is None else (registered,)
+        allowed = jwts.STRICT if info.data.get("profile") == "fapi2" else jwts.ASYMMETRIC
+        algs = allowed if registered is None else (registered,)
         if not any(jwks.can_sign(key, algs) for key in keys):
             kinds = "RS256 and PS256 need RSA, ES256 needs P-256, EdDSA needs Ed25519"
             raise ValueError(f"has no key with which it can sign by {' or '.join(algs)}: {kinds}")

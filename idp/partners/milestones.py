@@ -16,7 +16,7 @@ from idp.partners.snapshots import AnyClient
 
 Milestone = Literal["sign-in", "token", "data"]
 """A code was sent to it, it was given tokens about a person, and it has read claims."""
-OF_CONSOLE: Final = "idp.of_console"
+FROM_CONSOLE: Final = "idp.of_console"
 """In the WSGI environment of a request that the console makes in the application's place."""
 PRECISION: Final = timedelta(days=1)
 """How exactly the last time is stored."""
@@ -36,7 +36,7 @@ def note(client: AnyClient, name: Milestone) -> None:
     )  # fmt: skip
 
 
-def of(client_id: str) -> dict[str, datetime]:
+def list_for_client(client_id: str) -> dict[str, datetime]:
     """What the application has reached, and when first."""
     statement = select(ClientMilestone.name, ClientMilestone.first_at).where(ClientMilestone.client_id == client_id)
     return {row.name: row.first_at for row in session().execute(statement)}

@@ -130,7 +130,7 @@ def ask(
     lookalikes.check_name(document["client_name"], partner.id)
     stored = _to_json(document)
     if client is not None:
-        before = _to_json(manifest.of_client(client))
+        before = _to_json(manifest.from_client(client))
         names = (*SHOWN_TO_SCHOOLS, "contacts", "grant_types")
         stored = {name: stored[name] for name in names if name in stored and stored[name] != before.get(name)}
         if not stored:
@@ -147,7 +147,7 @@ def ask(
     return request
 
 
-def of_partner(partner_id: str) -> list[RegistrationRequest]:
+def list_for_partner(partner_id: str) -> list[RegistrationRequest]:
     """The newest requests of a partner."""
     statement = select(RegistrationRequest).where(RegistrationRequest.partner_id == partner_id)
     newest_first = RegistrationRequest.requested_at.desc(), RegistrationRequest.id
@@ -181,8 +181,8 @@ def find(request_id: str, *, partner_id: str | None = None) -> RegistrationReque
 def read(request: RegistrationRequest) -> RequestReview:
     """What the request would register, and what differs from what is registered now."""
     client = session().get(Client, request.client_id) if request.client_id else None
-    before = _to_json(manifest.of_client(client)) if client is not None and request.state == "waiting" else {}
-    document = {**(_to_json(manifest.of_client(client)) if client is not None else {}), **request.manifest}
+    before = _to_json(manifest.from_client(client)) if client is not None and request.state == "waiting" else {}
+    document = {**(_to_json(manifest.from_client(client)) if client is not None else {}), **request.manifest}
     names = [name for name in document if name not in {"partner", "client_id"} and before.get(name) != document[name]]
     differences = [Difference(name, _to_text(before.get(name)), _to_text(document[name])) for name in names]
     differences = [difference for difference in differences if difference.before or difference.after]
@@ -195,9 +195,9 @@ def preview(partner: Partner, document: Mapping[str, Any]) -> Preview:
     return Preview(
         partner.name, document["client_name"], document["purpose"], document["policy_uri"],
         document.get("tos_uri") or "", document["agreement_uri"], document["agreement_version"],
-        required=scopes.in_order(scopes.of_kind("data", required)),
-        optional=scopes.ordinary_first(scopes.of_kind("data", optional)),
-        about_you=scopes.in_order(scopes.of_kind("identity", required | optional) - {"openid"}),
+        required=scopes.in_order(scopes.filter_by_kind("data", required)),
+        optional=scopes.ordinary_first(scopes.filter_by_kind("data", optional)),
+        about_you=scopes.in_order(scopes.filter_by_kind("identity", required | optional) - {"openid"}),
         days=document.get("authorisation_days") or runtime.settings().sharing.default_days,
     )  # fmt: skip
 
@@ -263,10 +263,10 @@ def _decide(request_id: str, state: str, *, by: str, reason: str | None = None) 
 
 
 def _refuse_too_many(partner: Partner) -> None:
-    of_partner = RegistrationRequest.partner_id == partner.id
-    today = of_partner, RegistrationRequest.requested_at > clock.now() - timedelta(days=1)
+    same_partner = RegistrationRequest.partner_id == partner.id
+    today = same_partner, RegistrationRequest.requested_at > clock.now() - timedelta(days=1)
     for limit, conditions in (
-        (MAX_WAITING, (of_partner, RegistrationRequest.state == "waiting")),
+        (MAX_WAITING, (same_partner, RegistrationRequest.state == "waiting")),
         (MAX_PER_DAY, today),
     ):
         count = select(func.count()).select_from(RegistrationRequest).where(*conditions)

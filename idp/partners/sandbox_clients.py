@@ -18,7 +18,7 @@ class UnknownSandboxApplication(NotFound):
     message = "Your company has no sandbox application with this client id."
 
 
-def of_partner(partner_id: str) -> list[Client]:
+def list_for_partner(partner_id: str) -> list[Client]:
     """The sandbox applications of a partner, the oldest first."""
     conditions = Client.partner_id == partner_id, Client.is_sandbox, Client.removed_at.is_(None)
     return list(session().scalars(select(Client).where(*conditions).order_by(Client.created_at, Client.id)))

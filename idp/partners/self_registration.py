@@ -164,8 +164,8 @@ def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[
 
     Raises `InvalidClientMetadata` if one is not allowed, or if a grant would have no scope.
     """
-    of_people = bool(grants & {CODE, DEVICE_CODE})
-    usable = (policy.required | policy.optional if of_people else frozenset()) | (
+    is_for_people = bool(grants & {CODE, DEVICE_CODE})
+    usable = (policy.required | policy.optional if is_for_people else frozenset()) | (
         policy.client if CLIENT_CREDENTIALS in grants else frozenset()
     )
     if REFRESH not in grants:
@@ -179,7 +179,7 @@ def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[
     if not requested <= usable:
         names = ", ".join(sorted(requested - usable))
         raise InvalidClientMetadata([("scope", f"{names} cannot be granted by any of grant_types")])
-    if (of_people and not requested - policy.client) or (
+    if (is_for_people and not requested - policy.client) or (
         CLIENT_CREDENTIALS in grants and not requested & policy.client
     ):
         raise InvalidClientMetadata([("grant_types", "has one for which there is no scope")])

@@ -90,7 +90,7 @@ class Snapshot:
         return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
 
 
-_OF_OTHER_ROWS: Final = {"secrets", "trial_keys"}
+_FROM_OTHER_TABLES: Final = {"secrets", "trial_keys"}
 """Fields that are not of the client's own row."""
 
 AnyClient = Client | Snapshot
@@ -99,7 +99,9 @@ AnyClient = Client | Snapshot
 
 def freeze(client: Client, secrets: list[ClientSecret], trial_keys: Sequence[TrialKey] = ()) -> Snapshot:
     """Freeze `client`, its `secrets` and `trial_keys`, without scopes that have left the catalogue since."""
-    values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name not in _OF_OTHER_ROWS}
+    values = {
+        field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name not in _FROM_OTHER_TABLES
+    }
     frozen: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }

@@ -20,7 +20,7 @@ class StartLink:
     """Whether `address` starts a new authorization request (OpenID Connect Core §4)."""
 
 
-def of_client(client_id: str | None) -> StartLink | None:
+def for_client(client_id: str | None) -> StartLink | None:
     """The link of the client with this id; None if it is unknown or disabled."""
     client = registry.client(client_id) if client_id else None
     if client is None:

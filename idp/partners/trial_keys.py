@@ -46,10 +46,10 @@ def add(client_id: str, jwks: Collection[dict[str, Any]], *, by: str) -> None:
     client, now = registry.find(client_id), clock.now()
     if not client.is_sandbox:
         raise NotFound(reason=f"{client_id} is no sandbox application")
-    of_client = TrialKey.client_id == client_id
+    same_client = TrialKey.client_id == client_id
     newest_first = TrialKey.expires_at.desc(), TrialKey.kid
-    newest = select(TrialKey.kid).where(of_client).order_by(*newest_first).limit(MAX_KEYS - len(jwks))
-    session().execute(delete(TrialKey).where(of_client, TrialKey.kid.not_in(newest)))  # of sign-ins not finished
+    newest = select(TrialKey.kid).where(same_client).order_by(*newest_first).limit(MAX_KEYS - len(jwks))
+    session().execute(delete(TrialKey).where(same_client, TrialKey.kid.not_in(newest)))  # of sign-ins not finished
     session().add_all(
         TrialKey(kid=jwk["kid"], client_id=client_id, jwk=public(jwk), expires_at=now + LIFETIME) for jwk in jwks
     )

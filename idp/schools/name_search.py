@@ -228,9 +228,9 @@ def _words_beginning_with(unfinished: str, *further: Word) -> Select[int]:
     return select(SearchWord.id).where(or_(begins, SearchWord.id.in_([word.id for word in further])))
 
 
-def _has_any_of(of_words: Select[int]) -> ColumnElement[bool]:
-    """Whether the school has one of these words; "+ 0" makes SQLite look up the school's few words, not `of_words`."""
-    return _correlated(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(of_words)))
+def _has_any_of(word_ids: Select[int]) -> ColumnElement[bool]:
+    """Whether the school has one of these words; "+ 0" makes SQLite look up the school's few words, not `word_ids`."""
+    return _correlated(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(word_ids)))
 
 
 def _has(word: Word) -> ColumnElement[bool]:

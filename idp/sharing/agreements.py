@@ -137,7 +137,7 @@ def record(event: str, agreement: Authorisation, by: Membership | Actor, **facts
     )  # fmt: skip
     kind = event.partition(".")[2]
     add_to_history(kind, by, client_id=agreement.client_id, authorisation_id=agreement.id, scopes=agreement.scopes)
-    if (name := notices.OF_DECISIONS.get(event)) is not None:
+    if (name := notices.EVENT_NAMES.get(event)) is not None:
         notices.record(name, agreement, **facts)
 
 

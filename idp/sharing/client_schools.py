@@ -158,13 +158,13 @@ def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[
 
 def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
     """The internal ids of estabs of which anything has changed: each part is found by an index of its own."""
-    of_client = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
+    client_estabs = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
     imports = select(RegisterImport.id).where(RegisterImport.imported_at >= since)
     school_ids = select(School.id).where(School.last_seen_in.in_(imports))
     return union(
-        of_client.where(Authorisation.changed_at >= since),
-        of_client.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
-        of_client.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
+        client_estabs.where(Authorisation.changed_at >= since),
+        client_estabs.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
+        client_estabs.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
         select(Estab.id).where(Estab.state_changed_at >= since),
         select(Estab.id).where(Estab.endpoint_changed_at >= since),
         select(Estab.id).where(Estab.school_id.in_(school_ids)),

@@ -56,16 +56,16 @@ class Service:
     @property
     def needed(self) -> list[Scope]:
         """The required data areas."""
-        return scopes.in_order(scopes.of_kind("data", self.required))
+        return scopes.in_order(scopes.filter_by_kind("data", self.required))
 
     @property
     def choices(self) -> list[Scope]:
         """The optional data areas, specially protected ones last."""
-        return scopes.ordinary_first(scopes.of_kind("data", self.optional))
+        return scopes.ordinary_first(scopes.filter_by_kind("data", self.optional))
 
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
         """What is agreed to if these areas are ticked."""
-        return self.required | scopes.of_kind("identity", self.optional) | (self.optional & ticked)
+        return self.required | scopes.filter_by_kind("identity", self.optional) | (self.optional & ticked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
             school=estab.name, estab_id=estab.estab_id, following=school.name, today=dates.day(clock.now()),
             link=runtime.url(f"/manage/closing?school={estab.estab_id}"),
         )  # fmt: skip
-    following = accounts.of_school(school.id)
+    following = accounts.find_by_school(school.id)
     if following is not None and following.is_verified:
         for owner in people.who_may(following.id, Action.CONTINUE_SHARING):
             post.email(
@@ -278,7 +278,7 @@ def _move(service: Service, ticked: frozenset[str], by: Membership, *, second_st
             what="moved", scopes=ended.scopes,
         )
     )  # fmt: skip
-    notices.record(notices.OF_DECISIONS[events.SHARING_MOVED], ended)
+    notices.record(notices.EVENT_NAMES[events.SHARING_MOVED], ended)
     return authorisation
 
 

@@ -88,7 +88,7 @@ def _mail(agreement: Authorisation, days: int) -> None:
             "sharing_expires" if days else "sharing_expired", to=owner.email, estab=estab.id, client=client.id,
             expires=agreement.until if days else None, owner=owner.name_in_mails, school=estab.name,
             estab_id=estab.estab_id, client_name=client.client_name, partner_name=client.partner_name,
-            areas=scopes.in_order(scopes.of_kind("data", agreement.scopes)), days=days,
+            areas=scopes.in_order(scopes.filter_by_kind("data", agreement.scopes)), days=days,
             is_server=agreement.is_of_server,
             until=dates.day(agreement.until),
             link=runtime.url("/manage/endpoint") if is_over_for_server else link(estab.estab_id, client.id),

@@ -70,9 +70,9 @@ class State:
         agreed = self.agreed(requested)
         withheld: frozenset[str] = frozenset()
         if self.estab_state != "verified":
-            withheld |= scopes.of_kind("data", agreed)
+            withheld |= scopes.filter_by_kind("data", agreed)
         if self.person_left:
-            withheld |= scopes.of_kind("identity", agreed)
+            withheld |= scopes.filter_by_kind("identity", agreed)
         return agreed - withheld
 
     @property

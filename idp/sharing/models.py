@@ -108,7 +108,7 @@ class Authorisation(Base):
     @property
     def is_withheld(self) -> bool:
         """Whether it is in force but no school data flows yet, because the school is not verified."""
-        is_about_data = bool(catalogue.of_kind("data", self.scopes))
+        is_about_data = bool(catalogue.filter_by_kind("data", self.scopes))
         return self.state == "active" and is_about_data and not self.estab.is_verified
 
     @classmethod
@@ -171,4 +171,4 @@ class Release(Base):
 
 
 def _is_of_server(scopes: frozenset[str]) -> bool:
-    return bool(catalogue.of_kind("endpoint", scopes)) and not catalogue.of_kind("data", scopes)
+    return bool(catalogue.filter_by_kind("endpoint", scopes)) and not catalogue.filter_by_kind("data", scopes)

@@ -17,7 +17,7 @@ from idp.partners.models import Client
 from idp.sharing import client_schools
 from idp.sharing.models import Authorisation
 
-OF_DECISIONS: Final[Mapping[str, str]] = {
+EVENT_NAMES: Final[Mapping[str, str]] = {
     events.SHARING_GIVEN: "sharing-authorised",
     events.SHARING_CHANGED: "sharing-changed",
     events.SHARING_RENEWED: "sharing-changed",

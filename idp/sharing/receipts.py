@@ -26,7 +26,7 @@ def send(
     """
     estab = agreed.estab
     person = agreements.description(by)
-    areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
+    areas = scopes.in_order(scopes.filter_by_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,

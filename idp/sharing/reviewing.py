@@ -116,7 +116,9 @@ def _lock_reviewed(
         raise agreements.NothingShared(reason=f"{estab_id} and {client_id}")
     agreement = lock(Authorisation, agreement.id)
     is_current = agreement is not None and agreement.superseded_at is None and agreement.withdrawn_at is None
-    review = reviews.of(agreement, client) if agreement is not None and is_current and client is not None else None
+    review = (
+        reviews.find_pending(agreement, client) if agreement is not None and is_current and client is not None else None
+    )
     if client is None or agreement is None or review is None or agreement.id != replaces or review.shown != shown:
         raise ChangedMeanwhile(
             "This has changed since you opened the page. Please look at it again.", reason=f"{estab_id} and {client_id}"
@@ -158,7 +160,7 @@ def _mark(client_id: str, group: tuple[ColumnElement[bool], ...]) -> list[str]:
 
 
 def _mail(agreement: Authorisation, client: Client) -> None:
-    review, estab = reviews.of(agreement, client), agreement.estab
+    review, estab = reviews.find_pending(agreement, client), agreement.estab
     if review is None:
         return
     for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):

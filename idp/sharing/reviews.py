@@ -26,17 +26,17 @@ class Review:
     @property
     def needed(self) -> list[Scope]:
         """The required data areas."""
-        return scopes.in_order(scopes.of_kind("data", self.required))
+        return scopes.in_order(scopes.filter_by_kind("data", self.required))
 
     @property
     def choices(self) -> list[Scope]:
         """The optional data areas, specially protected ones last."""
-        return scopes.ordinary_first(scopes.of_kind("data", self.optional))
+        return scopes.ordinary_first(scopes.filter_by_kind("data", self.optional))
 
     @property
     def about_you(self) -> list[Scope]:
         """What the client would be told about people who sign in, and of the school's public entry."""
-        return scopes.in_order(scopes.of_kind("identity", self.required | self.optional))
+        return scopes.in_order(scopes.filter_by_kind("identity", self.required | self.optional))
 
     @property
     def is_about_scopes(self) -> bool:
@@ -50,10 +50,10 @@ class Review:
 
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
         """What is agreed to if these areas are ticked."""
-        return self.required | scopes.of_kind("identity", self.optional) | (self.optional & ticked)
+        return self.required | scopes.filter_by_kind("identity", self.optional) | (self.optional & ticked)
 
 
-def of(agreement: Authorisation, client: AnyClient | None = None) -> Review | None:
+def find_pending(agreement: Authorisation, client: AnyClient | None = None) -> Review | None:
     """The review that waits for the school of `agreement`; None without one, and once the agreement is over.
 
     `client` is its registration as it is now, looked up if not passed.

@@ -78,8 +78,8 @@ def finish(person_id: str, sid: str, code: str) -> bool:
 
 def in_use(person_id: str) -> AuthenticatorApp | None:
     """The app that the person signs in with."""
-    of_person = AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_not(None)
-    return session().scalar(select(AuthenticatorApp).where(*of_person))
+    conditions = AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_not(None)
+    return session().scalar(select(AuthenticatorApp).where(*conditions))
 
 
 def is_set_up(person_id: str) -> bool:

@@ -18,7 +18,7 @@ def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, s
 
     A GET changes nothing, because mail scanners follow links.
     """
-    account = accounts.of_link(secret)
+    account = accounts.find_by_link(secret)
     if request.method != "POST":  # some scanners ask by HEAD
         return render_template("signin/set_up_begin.html", account=account, kind=accounts.name)
     form, password_hash = OperatorSetUp(), None

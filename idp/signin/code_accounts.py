@@ -62,7 +62,7 @@ class Accounts(Generic[AccountT]):
     event: str
     """The audit event of a finished set-up."""
 
-    def of_address(self, email: str) -> AccountT | None:
+    def find_by_address(self, email: str) -> AccountT | None:
         """The account with this address, a disabled one too."""
         return session().scalar(select(self.model).where(self.model.email_folded == people.fold_email(email)))
 
@@ -70,7 +70,7 @@ class Accounts(Generic[AccountT]):
         """The secret of a new set-up link; earlier ones stop working."""
         return links.issue(account.id, self.purpose, SET_UP_LIFETIME)
 
-    def of_link(self, secret: str) -> AccountT:
+    def find_by_link(self, secret: str) -> AccountT:
         """The account of this set-up link. Raises a `LinkRefused`."""
         return session().get_one(self.model, links.check(secret, self.purpose).person_id)
 
@@ -104,7 +104,7 @@ class Accounts(Generic[AccountT]):
         Raises `WrongCredentials`, `Locked` and `TooManySignIns`. As with `password.check`, the caller must render a
         page, so that the guess is counted.
         """
-        account = self.of_address(email)
+        account = self.find_by_address(email)
         if account is not None and account.disabled_at is not None:
             account = None
         account_id, stored = (account.id, account.password_hash) if account else (None, None)

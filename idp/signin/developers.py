@@ -56,12 +56,12 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
     """
     advisory_lock("people of a partner", partner.id)
     advisory_lock("developer's address", people.fold_email(email))
-    developer, now = DEVELOPERS.of_address(email), clock.now()
+    developer, now = DEVELOPERS.find_by_address(email), clock.now()
     if developer is not None and (
         developer.partner_id != partner.id or developer.set_up_at is not None or developer.disabled_at is not None
     ):
         raise AlreadyHere(reason=developer.id)
-    everyone = of_partner(partner.id)
+    everyone = list_for_partner(partner.id)
     today = [colleague for colleague in everyone if (now - colleague.invited_at).days < 1]
     if len(today) >= MAX_LINKS_PER_DAY or (developer is None and len(everyone) >= MAX_PEOPLE):
         raise TooManyPeople(reason=partner.id)
@@ -87,7 +87,7 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
     return developer
 
 
-def of_partner(partner_id: str) -> list[Developer]:
+def list_for_partner(partner_id: str) -> list[Developer]:
     """Everyone of a partner, those who were removed too, by name."""
     statement = select(Developer).where(Developer.partner_id == partner_id)
     return list(session().scalars(statement.order_by(Developer.name, Developer.id)))
@@ -127,7 +127,7 @@ def remove(partner_id: str, developer_id: str, *, by: str) -> Developer:
 
 def find(partner_name: str, email: str) -> Developer:
     """The person of this partner with this address. Raises `UnknownPartner` and `UnknownDeveloper`."""
-    partner, developer = registry.partner(partner_name), DEVELOPERS.of_address(email)
+    partner, developer = registry.partner(partner_name), DEVELOPERS.find_by_address(email)
     if developer is None or developer.partner_id != partner.id:
         raise UnknownDeveloper(reason="no such address")
     return developer

@@ -41,7 +41,7 @@ def listing(partner: str, *, as_json: bool) -> None:
             "invited": developer.invited_at,
             "set_up": developer.set_up_at, "removed": developer.disabled_at,
         }
-        for developer in developers.of_partner(registry.partner(partner).id)
+        for developer in developers.list_for_partner(registry.partner(partner).id)
     ]  # fmt: skip
     columns = ["name", "email", "owner", "invited", "set_up", "removed"]
     show(rows, columns, as_json=as_json, empty="Nobody was invited yet.")

@@ -23,7 +23,7 @@ def is_last(person_id: str, passkey_id: str | None = None) -> bool:
     """Whether the person has no other second factor than this passkey; without an id, than their app."""
     if passkey_id is None:
         return factors.kinds(person_id) == {factors.APP.name}
-    is_only_passkey = [passkey.id for passkey in passkeys.of_person(person_id)] == [passkey_id]
+    is_only_passkey = [passkey.id for passkey in passkeys.list_for_person(person_id)] == [passkey_id]
     return is_only_passkey and factors.kinds(person_id) == {factors.PASSKEY.name}
 
 

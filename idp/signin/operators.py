@@ -30,7 +30,7 @@ def add(name: str, email: str, *, by: str = "cli") -> tuple[Operator, str]:
 
     Raises `AlreadySetUp`.
     """
-    operator = OPERATORS.of_address(email)
+    operator = OPERATORS.find_by_address(email)
     if operator is None:
         operator = Operator(
             id=crypto.new_id("opr"), name=name, email=email, email_folded=people.fold_email(email),
@@ -61,7 +61,7 @@ def by_id(operator_id: str) -> Operator | None:
 
 def find(email: str) -> Operator:
     """The operator with this address. Raises `UnknownOperator`."""
-    operator = OPERATORS.of_address(email)
+    operator = OPERATORS.find_by_address(email)
     if operator is None:
         raise UnknownOperator(reason="no such operator")
     return operator

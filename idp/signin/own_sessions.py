@@ -61,7 +61,7 @@ def end(signed_in: SignedIn, sid: str) -> str:
     """End one of the person's other sessions; returns its device in words. Raises `NotFound` for any other session."""
     if sid == signed_in.sid:
         raise NotFound(reason="this session, which the page Sign out ends")
-    device = session().scalar(select(BrowserSession.device).where(*_of(signed_in), BrowserSession.sid == sid))
+    device = session().scalar(select(BrowserSession.device).where(*_conditions(signed_in), BrowserSession.sid == sid))
     if device is None:
         raise NotFound(reason=f"no session of {signed_in.id}")
     browser_sessions.end(sid, "ended_elsewhere")
@@ -85,14 +85,14 @@ def end_everywhere(signed_in: SignedIn) -> None:
     log.record(events.DEVICES_FORGOTTEN, by=signed_in.id, estab=signed_in.estab_id, subject=signed_in.id)
 
 
-def _of(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
+def _conditions(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
     return BrowserSession.person_id == signed_in.id, BrowserSession.kind == signed_in.kind
 
 
 def _live(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
     idle_since = clock.now() - timedelta(seconds=runtime.settings().session.idle)
     return (
-        *_of(signed_in), BrowserSession.ended_at.is_(None), BrowserSession.expires_at > clock.now(),
+        *_conditions(signed_in), BrowserSession.ended_at.is_(None), BrowserSession.expires_at > clock.now(),
         BrowserSession.last_used_at > idle_since,
     )  # fmt: skip
 

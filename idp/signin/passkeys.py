@@ -90,7 +90,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
     except UnacceptableAnswer as error:
         raise PasskeyNotAdded(reason=str(error)) from error
     lock(Administrator, person.id)  # otherwise several at once would be more than the limit
-    if len(of_person(person.id)) >= MAX_PER_PERSON:
+    if len(list_for_person(person.id)) >= MAX_PER_PERSON:
         raise PasskeyNotAdded(f"You can have {MAX_PER_PERSON} passkeys. Please remove one that you no longer use.")
     passkey_id = crypto.new_id("pky")
     is_new = inserts.insert_if_absent(
@@ -145,7 +145,7 @@ def by_credential(credential_id: bytes) -> Passkey | None:
     return session().scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
 
-def of_person(person_id: str) -> Sequence[Passkey]:
+def list_for_person(person_id: str) -> Sequence[Passkey]:
     """A person's passkeys, oldest first."""
     statement = select(Passkey).where(Passkey.person_id == person_id).order_by(Passkey.created_at, Passkey.id)
     return session().scalars(statement).all()
@@ -203,7 +203,7 @@ def _belongs_to(passkey: Passkey, user_handle: bytes | None, person_id: str | No
 
 
 def _credentials_of(person_id: str) -> list[KnownCredential]:
-    return [KnownCredential(passkey.credential_id, passkey.transports) for passkey in of_person(person_id)]
+    return [KnownCredential(passkey.credential_id, passkey.transports) for passkey in list_for_person(person_id)]
 
 
 def _default_name(new: webauthn_ceremonies.NewCredential, device: str) -> str:

@@ -12,7 +12,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> None:
     too. `by` is an owner, the member themselves, or our staff.
     """
     is_last = members.remove(member, by=by, note=note)
-    session.end_all(member.person_id, "removed", of_estab=None if is_last else member.estab_id)
+    session.end_all(member.person_id, "removed", estab_id=None if is_last else member.estab_id)
     if is_last:
         factors.forget_all(member.person_id)
         devices.forget_all(member.person_id)

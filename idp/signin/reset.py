@@ -67,7 +67,7 @@ def begin(name: str, *, device: str | None) -> str:
     return secret
 
 
-def of_browser(secret: str | None) -> PasswordReset | None:
+def find_by_browser(secret: str | None) -> PasswordReset | None:
     """The reset that the browser with this secret goes through; None if it has none, or it has expired."""
     if not secret:
         return None
@@ -124,7 +124,7 @@ def complete(secret: str | None, password_hash: str, *, device: str | None) -> N
 
     `secret` is the one that `prove` returned. Raises `ResetOver` if it was used, or the account changed, meanwhile.
     """
-    reset = of_browser(secret)
+    reset = find_by_browser(secret)
     if reset is None or step(reset) != "password" or reset.person_id is None:
         raise ResetOver(reason="the reset has expired, or was completed")
     person = lock(Administrator, reset.person_id)

@@ -108,7 +108,7 @@ def _to_step(current: PasswordReset | None) -> ResponseReturnValue:
 
 
 def _current() -> PasswordReset | None:
-    return reset.of_browser(_secret())
+    return reset.find_by_browser(_secret())
 
 
 def _person_of(current: PasswordReset | None) -> Administrator | None:

@@ -31,7 +31,7 @@ def applies_to(person: Administrator) -> bool:
 
 def without_factor(estab_id: str) -> list[Administrator]:
     """The people of the estab with this internal id who have no second factor yet, owners first."""
-    return [member.person for member in people.of_estab(estab_id) if not factors.has_any(member.person_id)]
+    return [member.person for member in people.list_for_estab(estab_id) if not factors.has_any(member.person_id)]
 
 
 def _set(by: Membership, *, is_required: bool) -> bool:
@@ -46,7 +46,7 @@ def _set(by: Membership, *, is_required: bool) -> bool:
 
 
 def _notify(by: Membership, template: str) -> None:
-    for person in (member.person for member in people.of_estab(by.estab_id)):
+    for person in (member.person for member in people.list_for_estab(by.estab_id)):
         post.email(
             template, to=person.email, estab=by.estab_id, name=person.name_in_mails, school=by.estab.name,
             decided_by=by.person.described_in_mails, at=dates.day_and_time(clock.now()),

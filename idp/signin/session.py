@@ -260,14 +260,14 @@ def end_here() -> None:
     request_state.forget_user()
 
 
-def end_all(person_id: str, reason: str, *, except_sid: str | None = None, of_estab: str | None = None) -> int:
+def end_all(person_id: str, reason: str, *, except_sid: str | None = None, estab_id: str | None = None) -> int:
     """End every session of a person, except the one with the sid `except_sid`; returns how many there were.
 
-    With `of_estab`, only those in which they act for the estab with this internal id. The person is held: a sign-in
+    With `estab_id`, only those in which they act for the estab with this internal id. The person is held: a sign-in
     that is under way comes first and is ended as well, or sees what its transaction has changed.
     """
     people.get_locked(person_id)
-    sids = [sid for sid in _live(person_id, of_estab) if sid != except_sid]
+    sids = [sid for sid in _live(person_id, estab_id) if sid != except_sid]
     for sid in sids:
         end(sid, reason)
     return len(sids)

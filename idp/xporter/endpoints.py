@@ -86,7 +86,7 @@ def current(estab_id: str) -> Endpoint | None:
     return session().scalar(statement.execution_options(populate_existing=True))
 
 
-def of_estab(estab_id: str) -> Endpoint:
+def get_for_estab(estab_id: str) -> Endpoint:
     """As `current`. Raises `NoEndpoint`."""
     if (endpoint := current(estab_id)) is None:
         raise NoEndpoint(reason=estab_id)
@@ -101,7 +101,7 @@ def heard_longest_ago(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
     return session().scalars(statement.order_by(Endpoint.heard_at, Endpoint.id).limit(limit)).all()
 
 
-def of_agent(agent: Agent) -> Endpoint | None:
+def find_by_agent(agent: Agent) -> Endpoint | None:
     """The endpoint that the agent is, unless it has not registered or has ended."""
     endpoint = current(agent.estab_id)
     return endpoint if endpoint is not None and endpoint.key_thumbprint == agent.key_thumbprint else None
@@ -147,7 +147,7 @@ def leave(agent: Agent) -> None:
     The school's agreement ends with the last server that has tokens.
     """
     lock(Estab, agent.estab_id)
-    if (endpoint := of_agent(agent)) is not None:
+    if (endpoint := find_by_agent(agent)) is not None:
         _remove(endpoint, by=agent.person_id)
     others = runtime.ports().revoke_endpoint_tokens(
         agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage
@@ -183,7 +183,7 @@ def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
 def remove_by_staff(estab_id: str, *, by: str, reason: str) -> Endpoint:
     """Remove the endpoint of the estab with this internal id, for an operator. Raises `NoEndpoint`."""
     lock(Estab, estab_id)
-    endpoint = of_estab(estab_id)
+    endpoint = get_for_estab(estab_id)
     remove(endpoint, by=Actor(by, estab_id, "our staff"), reason=reason)
     return endpoint
 
@@ -217,7 +217,7 @@ def _held(endpoint_id: str, by: Membership) -> Endpoint | None:
     return endpoint if endpoint is not None and endpoint.id == endpoint_id else None
 
 
-def of_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
+def find_by_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
     """The endpoints of several estabs, by the internal ids of these."""
     statement = select(Endpoint).where(Endpoint.estab_id.in_(estab_ids), Endpoint.ended_at.is_(None))
     return {endpoint.estab_id: endpoint for endpoint in session().scalars(statement)}

@@ -111,7 +111,7 @@ def _find_fault(total: Total, estabs: dict[str, str], clients: set[str], served:
         return "estab_id: is not known"
     if total.client_id not in clients:
         return "client_id: is not known"
-    if total.scope not in scopes.of_kind("data", served):
+    if total.scope not in scopes.filter_by_kind("data", served):
         return "scope: is no data scope that this API serves"
     today = clock.now().date()
     if not today - MAX_AGE <= total.day <= today + timedelta(days=1):

@@ -360,7 +360,7 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
     with work():
-        secret = reset.prove(reset.of_browser(secret), code, device=None, address=None)
+        secret = reset.prove(reset.find_by_browser(secret), code, device=None, address=None)
         reset.complete(secret, "a hash", device=None)
 
         assert recorded(events.RESET_STARTED) == [

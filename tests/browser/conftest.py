@@ -1,8 +1,8 @@
 """A real browser, headless Chromium, and a provider and a partner that are really served.
 
 There is one provider and one partner for the whole run; every test takes schools that no other test has used. Pages
-are checked by axe-core in the light scheme at a computer's width and in the dark scheme at a phone's. `PICTURES=1` keeps
-screenshots of all four combinations in var/pictures.
+are checked by axe-core in the light scheme at a computer's width and in the dark scheme at a phone's. `PICTURES=1`
+keeps screenshots of all four combinations in var/pictures.
 """
 
 import gc
@@ -104,7 +104,7 @@ def chromium() -> Iterator[Browser]:
 def provider(databases: Databases) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(databases) as (app, issuer):
-        schools = runtime.of(app).settings.schools
+        schools = runtime.for_app(app).settings.schools
         with transaction(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
         yield app, issuer
@@ -177,12 +177,14 @@ def schools(work: Work) -> Iterator[Entry]:
     with work() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
         entries = [
-            Entry.of(school) for school in last_first if school.dfe_number and not status.reason_not_to_register(school)
+            Entry.from_school(school)
+            for school in last_first
+            if school.dfe_number and not status.reason_not_to_register(school)
         ]
 
     def is_free(entry: Entry) -> bool:
         with work():
-            return accounts.of_school(entry.id) is None
+            return accounts.find_by_school(entry.id) is None
 
     return filter(is_free, entries)
 

@@ -163,7 +163,7 @@ def an_id_token(app, work, client_id, admin):
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
         claims = {
-            "iss": runtime.of(app).settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
+            "iss": runtime.for_app(app).settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
             "auth_time": now, "iat": now, "exp": now + 300,
         }  # fmt: skip
         return ring.sign(claims, alg="RS256", typ="JWT")

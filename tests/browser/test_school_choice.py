@@ -115,5 +115,5 @@ def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_accou
     jo.authorises()
     jo.sees(entry.name)
     with work():
-        first, added = people.by_name(jo.email).memberships[0].estab_id, accounts.of_school(entry.id).id
+        first, added = people.by_name(jo.email).memberships[0].estab_id, accounts.find_by_school(entry.id).id
         assert [len(authorise.current(estab_id)) for estab_id in (first, added)] == [0, 1]

@@ -29,7 +29,7 @@ def newest(outbox, name, email):
 
 def state(work):
     with work():
-        return states.of_client("assembly")[-1].state
+        return states.list_for_client("assembly")[-1].state
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])

@@ -33,7 +33,7 @@ def work(provider):
 
 @pytest.fixture(scope="module")
 def assembly(provider, work, tmp_path_factory):
-    issuer = runtime.of(provider).settings.server.issuer
+    issuer = runtime.for_app(provider).settings.server.issuer
     with a_partner_served(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
         yield url
 
@@ -88,7 +88,7 @@ def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, work):
     office.authorises()
     with work():
         estab = accounts.find(office.estab_id)
-        authorise.withdraw(estab.id, "assembly", by=people.of_estab(estab.id)[0])
+        authorise.withdraw(estab.id, "assembly", by=people.list_for_estab(estab.id)[0])
 
     office.sends("Check again")
 

@@ -25,9 +25,9 @@ spec = pytest.mark.spec
 def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
-    def make(**of_estab):
+    def make(**estab_overrides):
         with transaction(served[0]):
-            person = factories.an_administrator(factories.an_estab(**of_estab))
+            person = factories.an_administrator(factories.an_estab(**estab_overrides))
         return Browser(served[2], person.username, factories.PASSWORD, elsewhere=prepared.suite)
 
     return make

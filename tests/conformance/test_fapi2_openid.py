@@ -49,9 +49,9 @@ def test_ensure_other_scope_order_succeeds(client, browser):
 @spec(CORE, "5.5", requirement="Every advertised claim can be requested by name, in the ID Token and at userinfo")
 def test_test_claims_parameter_identity_claims(client, browser, provider):
     assert provider.metadata["claims_parameter_supported"] is True
-    of_the_school = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
-    of_logout = {"sid"}  # and receives no logout tokens
-    advertised = set(provider.metadata["claims_supported"]) - of_the_school - of_logout
+    school_claims = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
+    logout_claims = {"sid"}  # and receives no logout tokens
+    advertised = set(provider.metadata["claims_supported"]) - school_claims - logout_claims
     wish = {name: {"essential": False} for name in sorted(advertised)}
     signed_in = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
     assert advertised <= set(signed_in.claims)

@@ -51,8 +51,8 @@ def deliver_all(work):
 
 
 @pytest.fixture
-def suite_of(written, provider, prepared, a_browser, register, xporter):
-    """`suite_of("static.json")` is the suite with that configuration; clients that it lacks register themselves."""
+def make_suite(written, provider, prepared, a_browser, register, xporter):
+    """`make_suite("static.json")` is the suite with that configuration; clients that it lacks register themselves."""
 
     def make(file):
         configuration = {**written[file]}
@@ -72,11 +72,11 @@ def suite_of(written, provider, prepared, a_browser, register, xporter):
 
 
 @pytest.fixture
-def of(suite_of):
+def suite_and_client(make_suite):
     """The suite with a configuration, and the modules' common steps."""
 
     def make(file, part="client"):
-        suite = suite_of(file)
+        suite = make_suite(file)
         signing = {"signs_requests": True, "always": {"response_mode": "jwt"}} if "signing" in file else {}
         return suite, suite.client(part, **signing)
 
@@ -88,9 +88,9 @@ def test_every_configuration_is_played_here(written):
 
 
 @pytest.mark.parametrize("file", [*SECRETS, *FAPI])
-def test_both_clients_get_through_each_page_and_refresh(of, file, reached):
+def test_both_clients_get_through_each_page_and_refresh(suite_and_client, file, reached):
     for part in ("client", "client2"):
-        suite, client = of(file, part)
+        suite, client = suite_and_client(file, part)
         scope = {} if file in FAPI else {"scope": PERSONAL}
         player = suite.plays()
         signed_in = client.completes(player.goes_to(client.asks(prompt="login consent", **scope)))
@@ -106,20 +106,20 @@ def test_the_scopes_are_those_that_the_modules_need(written):
         assert {written[file][part]["scope"] for part in ("client", "client2")} == {expected}
 
 
-def test_the_client_of_the_form_is_one_more(of):
-    suite, client = of("static.json", "client_secret_post")
+def test_the_client_of_the_form_is_one_more(suite_and_client):
+    suite, client = suite_and_client("static.json", "client_secret_post")
     client.completes(suite.plays().goes_to(client.asks(prompt="login consent")))
 
 
-def test_clients_get_tokens_of_their_own(of):
+def test_clients_get_tokens_of_their_own(suite_and_client):
     for part in ("client", "client2"):
-        _, client = of(OWN, part)
+        _, client = suite_and_client(OWN, part)
         response = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
         assert client.reaches(conditions.tokens(response, "DPoP")["access_token"])
 
 
-def test_the_back_channel_is_told_once_and_of_this_client_alone(of, reached, prepared):
-    suite, client = of("backchannel.json")
+def test_the_back_channel_is_told_once_and_of_this_client_alone(suite_and_client, reached, prepared):
+    suite, client = suite_and_client("backchannel.json")
     player = suite.plays()
     signed_in = client.completes(player.goes_to(client.asks(prompt="login consent")))
     back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
@@ -156,8 +156,8 @@ with_both = pytest.mark.parametrize("file", ["static.json", "registered.json"])
 
 @with_both
 @pytest.mark.parametrize("module", plans.SIGN_IN_AGAIN)
-def test_signing_in_again_has_its_picture_taken(of, file, module, reached):
-    suite, client = of(file)
+def test_signing_in_again_has_its_picture_taken(suite_and_client, file, module, reached):
+    suite, client = suite_and_client(file)
     player = suite.plays(module)
     client.completes(player.goes_to(client.asks()))
     client.completes(player.goes_to(client.asks(prompt="login")))
@@ -166,8 +166,8 @@ def test_signing_in_again_has_its_picture_taken(of, file, module, reached):
 
 
 @with_both
-def test_an_unregistered_redirect_uri_has_its_picture_taken(of, file):
-    suite, client = of(file)
+def test_an_unregistered_redirect_uri_has_its_picture_taken(suite_and_client, file):
+    suite, client = suite_and_client(file)
     player = suite.plays("oidcc-ensure-registered-redirect-uri")
     assert player.goes_to(client.asks(redirect_uri="https://elsewhere.example/")) is None
     assert player.pictures == ["error-parameter"]
@@ -198,8 +198,8 @@ def logout_of(client, prepared, module, hint):
         *((module, "signed-out") for module in (*plans.LOGOUT_CONFIRMED, "no-post-logout-redirect-uri")),
     ],
 )  # fmt: skip
-def test_logout_that_ends_on_a_page(of, prepared, file, module, picture, reached):
-    suite, client = of(file)
+def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, picture, reached):
+    suite, client = suite_and_client(file)
     player = suite.plays(f"oidcc-rp-initiated-logout-{module}")
     signed_in = client.completes(player.goes_to(client.asks()))
     assert player.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
@@ -208,8 +208,8 @@ def test_logout_that_ends_on_a_page(of, prepared, file, module, picture, reached
 
 
 @with_both
-def test_logout_that_comes_back(of, prepared, file, reached):
-    suite, client = of(file)
+def test_logout_that_comes_back(suite_and_client, prepared, file, reached):
+    suite, client = suite_and_client(file)
     player = suite.plays()
     signed_in = client.completes(player.goes_to(client.asks()))
     back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
@@ -218,15 +218,15 @@ def test_logout_that_comes_back(of, prepared, file, reached):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_turning_back_at_the_sign_in_page(of, file):
-    suite, client = of(file)
+def test_turning_back_at_the_sign_in_page(suite_and_client, file):
+    suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}user-rejects-authentication")
     client.is_refused(player.goes_to(client.asks()), "access_denied")
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_leaving_and_coming_again(of, file, reached):
-    suite, client = of(file)
+def test_leaving_and_coming_again(suite_and_client, file, reached):
+    suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds")
     link = client.asks()
     assert player.goes_to(link) is None
@@ -235,8 +235,8 @@ def test_leaving_and_coming_again(of, file, reached):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_that_was_answered_has_its_picture_taken(of, file):
-    suite, client = of(file)
+def test_a_request_that_was_answered_has_its_picture_taken(suite_and_client, file):
+    suite, client = suite_and_client(file)
     player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.asks()
     client.completes(player.goes_to(link))
     assert player.goes_to(link) is None
@@ -244,8 +244,8 @@ def test_a_request_that_was_answered_has_its_picture_taken(of, file):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_that_expired_has_its_picture_taken(of, file, wait):
-    suite, client = of(file)
+def test_a_request_that_expired_has_its_picture_taken(suite_and_client, file, wait):
+    suite, client = suite_and_client(file)
     player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"), client.asks()
     wait(91)
     assert player.goes_to(link) is None
@@ -253,9 +253,9 @@ def test_a_request_that_expired_has_its_picture_taken(of, file, wait):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_of_another_client_has_its_picture_taken(of, file):
-    suite, client = of(file)
-    _, other = of(file, "client2")
+def test_a_request_of_another_client_has_its_picture_taken(suite_and_client, file):
+    suite, client = suite_and_client(file)
+    _, other = suite_and_client(file, "client2")
     player = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
     assert player.goes_to(other.link(client.pushed())) is None
     assert player.pictures == ["error-code"]

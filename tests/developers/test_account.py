@@ -125,7 +125,7 @@ class TestAuthorisation:
 
     def test_people_of_another_company_cannot_be_removed(self, al, sam, work):
         with work():
-            (sams_id,) = [developer.id for developer in developers.of_partner(registry.partner("Assembly").id)]
+            (sams_id,) = [developer.id for developer in developers.list_for_partner(registry.partner("Assembly").id)]
         al.opens("/developers/people")
         assert EMAIL not in al.page_text
         response = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
@@ -190,11 +190,11 @@ def test_secrets_are_bounded(sam, work):
 class TestAddresses:
     def test_are_changed_and_nothing_else_is(self, sam, work):
         with work():
-            before = manifest.of_client(registry.find("assembly"))
+            before = manifest.from_client(registry.find("assembly"))
         sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
         assert sam.response.status_code == 303
         with work():
-            after = manifest.of_client(registry.find("assembly"))
+            after = manifest.from_client(registry.find("assembly"))
         assert after["redirect_uris"] == ["https://assembly.example/new"]
         changed = {name for name in before | after if before.get(name) != after.get(name)}
         assert changed <= {"redirect_uris", "post_logout_redirect_uris"}
@@ -293,7 +293,7 @@ class TestKeys:
 def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):
     with work():
         client = registry.find("assembly")
-        columns = manifest.parse_manifest(manifest.of_client(client)).columns()
+        columns = manifest.parse_manifest(manifest.from_client(client)).columns()
         assert {name: value for name, value in columns.items() if getattr(client, name) != value} == {}
 
 
@@ -324,7 +324,7 @@ def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, work):
     signs_in(stranger, seed, "bo@assembly.example")
     assert stranger.opens("/developers/applications").status_code == 200
     with work():
-        bo = DEVELOPERS.of_address("bo@assembly.example").id
+        bo = DEVELOPERS.find_by_address("bo@assembly.example").id
     sam.opens("/developers/people")
     sam.sends_again(f"/developers/people/{bo}/remove")
     assert stranger.opens("/developers/applications").status_code == 303
@@ -338,7 +338,7 @@ def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam
 
 def test_the_last_owner_cannot_remove_themselves(sam, work):
     with work():
-        me = DEVELOPERS.of_address(EMAIL).id
+        me = DEVELOPERS.find_by_address(EMAIL).id
     sam.opens("/developers/people")
     sam.web.post(f"/developers/people/{me}/remove", data={"csrf_token": sam.token})
     sam.opens("/developers/people")
@@ -372,7 +372,7 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at
 
     at_once(2, remove)
     with work():
-        left = [developer for developer in developers.of_partner(partner[0]) if developer.disabled_at is None]
+        left = [developer for developer in developers.list_for_partner(partner[0]) if developer.disabled_at is None]
         assert len(left) == 1
 
 

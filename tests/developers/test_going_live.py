@@ -118,7 +118,7 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(d
     request_id = asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
     with work():
         assert "staff" not in registry.find(live).optional_scopes
-        registry.change({**manifest.of_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
+        registry.change({**manifest.from_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
     operator.opens(f"/operate/requests/{request_id}")
     assert "redirect_uris" not in operator.page_text
     assert "What differs from what is registered now" in operator.page_text
@@ -168,7 +168,7 @@ def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work,
 def test_a_request_that_changes_nothing_is_refused(developer, live, work):
     with work():
         client = registry.find(live)
-        document, names = manifest.of_client(client), ("required", "optional")
+        document, names = manifest.from_client(client), ("required", "optional")
         kinds = {
             f"{part}_{scope.replace('.', '_')}": value
             for kind in names
@@ -344,7 +344,7 @@ class TestPrefilled:
             made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
             client = registry.find(trial)
             authorise.give(
-                client, client.required_scopes, by=people.of_estab(made.estab.id)[0], agreement="1",
+                client, client.required_scopes, by=people.list_for_estab(made.estab.id)[0], agreement="1",
                 until=clocks.now() + timedelta(days=1), offered=client.required_scopes | {"attendance"},
                 second_step=True,
             )  # fmt: skip

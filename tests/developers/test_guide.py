@@ -78,9 +78,9 @@ def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, 
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     with world.work() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == of_token(sent)
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == token_error(sent)
     with world.work():
-        assert {entry.error for entry in journal.newest(world.partner.id)} == {of_token(sent)}
+        assert {entry.error for entry in journal.newest(world.partner.id)} == {token_error(sent)}
 
 
 @pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
@@ -113,7 +113,9 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
 
     def refused(assertion):
         response = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
-        assert response.json["error"] == of_token("An assertion by one of your keys") == of_token("A wrong secret")
+        assert (
+            response.json["error"] == token_error("An assertion by one of your keys") == token_error("A wrong secret")
+        )
         return response.json["error_description"]
 
     assert "aud is " in refused(partner.assertion(aud="https://elsewhere.example"))
@@ -141,7 +143,7 @@ def push(web, client):
 
 class TestProfile:
     def test_a_request_that_is_not_pushed_is_refused_as_it_says(self, web, strict):
-        assert sent(web.get(strict.link()))["error"] == of_dpop("A request to the authorization endpoint")
+        assert sent(web.get(strict.link()))["error"] == dpop_error("A request to the authorization endpoint")
 
     def test_a_pushed_request_waits_as_long_as_it_says(self, web, strict, text, clock):
         assert "It has to arrive there within 90 seconds, and works in one browser" in text()
@@ -149,7 +151,7 @@ class TestProfile:
         assert urlsplit(web.get(push(web, strict)).location).path == "/sign-in"
         clock.move(timedelta(seconds=90))
         response = web.get(late)
-        assert (response.status_code, of_dpop("A request_uri of ours")) == (400, "a page")
+        assert (response.status_code, dpop_error("A request_uri of ours")) == (400, "a page")
         assert page(response).find(id="error-code")
 
     def test_proofs_are_refused_as_it_says(self, web, world, strict, text, change_settings):
@@ -160,7 +162,7 @@ class TestProfile:
         def refused(beginning, status=400, *, at=None, **overrides):
             strict.dpop_key, strict.proofs = overrides.pop("key", own_key), overrides
             response = strict.reads(web, at, scheme="Bearer") if at else strict.redeems(web, code)
-            assert (response.status_code, response.json["error"]) == (status, of_dpop(beginning))
+            assert (response.status_code, response.json["error"]) == (status, dpop_error(beginning))
             return response
 
         refused("No proof", key=None)
@@ -207,20 +209,20 @@ def test_the_audience_is_that_which_it_says(web, world):
 def test_a_code_works_once(web, world):
     response = authorised(web, world.partner, world.username)
     assert world.partner.redeems(web, response["code"]).status_code == 200
-    assert world.partner.redeems(web, response["code"]).json["error"] == of_token("A code a second time")
+    assert world.partner.redeems(web, response["code"]).json["error"] == token_error("A code a second time")
 
 
 def test_a_wrong_verifier_is_refused_as_it_says(web, world):
     response = authorised(web, world.partner, world.username)
     refused = world.partner.redeems(web, response["code"], code_verifier="w" * 48)
-    assert refused.json["error"] == of_token("A code_verifier")
+    assert refused.json["error"] == token_error("A code_verifier")
 
 
 def test_claims_stand_where_it_says(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    of_people = {name for names in scopes.CLAIMS.values() for name in names}
-    assert not of_people & payload(tokens["id_token"]).keys()
-    assert of_people & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}
+    people_claims = {name for names in scopes.CLAIMS.values() for name in names}
+    assert not people_claims & payload(tokens["id_token"]).keys()
+    assert people_claims & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}
     assert {"scope", "authorisation", "sub"} <= payload(tokens["access_token"]).keys()
 
 
@@ -244,12 +246,12 @@ def test_a_duration_has_its_largest_whole_unit(seconds, words):
     assert guide.duration(seconds) == words
 
 
-def of_token(beginning):
+def token_error(beginning):
     (error,) = [refused.error for refused in guide.AT_TOKEN if refused.sent.startswith(beginning)]
     return error
 
 
-def of_dpop(beginning):
+def dpop_error(beginning):
     (error,) = [refused.error for refused in guide.AT_DPOP if refused.sent.startswith(beginning)]
     return error
 

@@ -54,7 +54,7 @@ def sandbox_ids(work, sam):
 def gives(client, estab):
     """The school's owner agrees to what the client requires."""
     authorise.give(
-        client, client.required_scopes, by=people.of_estab(estab.id)[0], agreement="1",
+        client, client.required_scopes, by=people.list_for_estab(estab.id)[0], agreement="1",
         until=clocks.now() + timedelta(days=1), offered=client.scopes,
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ class TestIsolation:
     )
     def test_a_sandbox_application_is_no_api_and_acts_for_no_one_but_people(self, sandbox_ids, work, names):
         with work(), pytest.raises(InvalidClientMetadata):
-            registry.change({**manifest.of_client(registry.find(sandbox_ids[0])), **names})
+            registry.change({**manifest.from_client(registry.find(sandbox_ids[0])), **names})
         with work():
             assert registry.find(sandbox_ids[0]).is_sandbox
 
@@ -128,7 +128,7 @@ class TestIsolation:
 
     def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, work, monkeypatch):
         with work():
-            document = manifest.of_client(registry.find(sandbox_ids[0]))
+            document = manifest.from_client(registry.find(sandbox_ids[0]))
             in_production = runtime.settings().model_copy(update={"environment": "production"})
             monkeypatch.setattr(runtime, "settings", lambda: in_production)
             manifest.parse_manifest(document, is_sandbox=True)
@@ -291,7 +291,7 @@ class TestConsole:
 
     def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, work):
         with work():
-            document = manifest.of_client(registry.find(sandbox_ids[0]))
+            document = manifest.from_client(registry.find(sandbox_ids[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
         developer.opens("/developers/sandbox")
         assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
@@ -514,7 +514,7 @@ class TestUnused:
         worker.remove_unused(work)
         with work():
             milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         clock.move(timedelta(days=15))
         worker.remove_unused(work)
         with work():
@@ -528,7 +528,7 @@ class TestUnused:
         clock.move(timedelta(days=1))
         with work():
             milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         for days in (17, 13):
             clock.move(timedelta(days=days))
             worker.remove_unused(work)
@@ -551,7 +551,7 @@ class TestUnused:
         def used_afterwards(*args, **named):
             ids = find(*args, **named)
             milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.of_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
             return ids
 
         monkeypatch.setattr(sandbox_clients, "unused", used_afterwards)

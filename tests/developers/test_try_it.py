@@ -139,10 +139,14 @@ def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_application
     with work():
         (row,) = session().scalars(select(TrialKey)).all()
         kid = row.kid
-        assert [key.thumbprint() for key in client_keys.of(OAuthClient(registry.client(client_id)), kid)] == [kid]
+        assert [key.thumbprint() for key in client_keys.for_client(OAuthClient(registry.client(client_id)), kid)] == [
+            kid
+        ]
     clock.move(timedelta(minutes=31))
     with work():
-        assert kid not in [key.thumbprint() for key in client_keys.of(OAuthClient(registry.client(client_id)), kid)]
+        assert kid not in [
+            key.thumbprint() for key in client_keys.for_client(OAuthClient(registry.client(client_id)), kid)
+        ]
 
 
 def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
@@ -161,7 +165,7 @@ def make_application(work, trial, security="", overrides=None):
             address="http://localhost:3000", security=security, jwks=keys if security else None,
         )  # fmt: skip
         if overrides:
-            registry.change({**manifest.of_client(client), "jwks": keys, **overrides}, by="dev_1")
+            registry.change({**manifest.from_client(client), "jwks": keys, **overrides}, by="dev_1")
         return client.id
 
 

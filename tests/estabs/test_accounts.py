@@ -23,7 +23,7 @@ def test_the_estab_id_is_the_dfe_number_and_the_owners_username(work):
             "owner",
             "jo@oakhill.example",
         )
-        assert accounts.of_school(school.id) is estab
+        assert accounts.find_by_school(school.id) is estab
 
 
 @pytest.mark.parametrize("dfe_number", [None, "", "312456", "3124 67"])
@@ -53,7 +53,7 @@ def test_a_rejected_school_may_register_again_under_another_id(work):
         second, _ = accounts.register(school, **(JO | {"email": "head@oakhill.example"}))
 
         assert second.estab_id != first.estab_id
-        assert accounts.of_school(school.id) is second
+        assert accounts.find_by_school(school.id) is second
 
 
 def test_of_many_who_register_one_school_at_once_one_succeeds(work, at_once):

@@ -38,7 +38,7 @@ def ids(work, clock):
 
 
 def roles(ids):
-    return {member.person.name: member.role for member in people.of_estab(ids.estab)}
+    return {member.person.name: member.role for member in people.list_for_estab(ids.estab)}
 
 
 def test_an_owner_gives_a_colleague_another_role_and_it_is_told(work, ids, outbox):

@@ -100,11 +100,11 @@ def test_it_costs_one_hash_all_the_same(app, web, work, typed):
         person = an_administrator(password=MADE)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
-    before = runtime.of(app).passwords.hashed
+    before = runtime.for_app(app).passwords.hashed
 
     Person(web).signs_in(username, typed)
 
-    assert runtime.of(app).passwords.hashed == before + 1
+    assert runtime.for_app(app).passwords.hashed == before + 1
 
 
 @given(

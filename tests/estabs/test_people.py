@@ -113,9 +113,9 @@ def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(w
         an_administrator(estab, username="removed", removed_at=clock.now())
         viewer, owner, admin, second_owner = (person.id for person in people_added)
 
-        assert [member.person_id for member in people.of_estab(estab.id)] == [owner, second_owner, admin, viewer]
+        assert [member.person_id for member in people.list_for_estab(estab.id)] == [owner, second_owner, admin, viewer]
         assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]
-        assert [member.person_id for member in people.of_estab(others.memberships[0].estab_id)] == [others.id]
+        assert [member.person_id for member in people.list_for_estab(others.memberships[0].estab_id)] == [others.id]
 
 
 def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(work, clock):
@@ -157,4 +157,4 @@ def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_e
         session.expire_all()
         assert (acts_for_both.name, former.name, left_the_other.name) == ("Jo Bloggs", "Jo Bloggs", people.ERASED)
         assert (stays.removed_at, left_this_one.removed_at) == (None, before)
-        assert people.of_estab(estab.id) == []
+        assert people.list_for_estab(estab.id) == []

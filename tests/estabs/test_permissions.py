@@ -73,7 +73,7 @@ def test_notices_go_to_those_whose_role_includes_them(work):
 
         assert people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES) == [owner]
         assert people.who_may(estab.id, Action.AUTHORISE) == [owner, admin]
-        assert [member.role for member in people.of_estab(estab.id)] == [OWNER, ADMIN, VIEWER]
+        assert [member.role for member in people.list_for_estab(estab.id)] == [OWNER, ADMIN, VIEWER]
         assert [member.is_owner for member in session.query(Membership).order_by(Membership.role)] == [
             False, True, False,
         ]  # fmt: skip

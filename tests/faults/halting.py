@@ -46,7 +46,7 @@ def main(moment: str, reached: Path) -> None:
     else:
         with app.app_context():
             _call_before_commit(halt_before_commit)
-    make_server("127.0.0.1", runtime.of(app).settings.server.port, app, threaded=True).serve_forever()
+    make_server("127.0.0.1", runtime.for_app(app).settings.server.port, app, threaded=True).serve_forever()
 
 
 def _call_before_commit(before_commit: Any) -> None:

@@ -84,7 +84,7 @@ def elsewhere():
         databases.prepare(app)
         with transaction(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
-        settings = runtime.of(app).settings
+        settings = runtime.for_app(app).settings
         web = a_browser(app, settings)
         token = partner.redeems(web, authorised(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():

@@ -38,7 +38,7 @@ def prepared(databases):
     databases.prepare(app)
     with transaction(app):
         username = an_administrator().username
-    yield runtime.of(app).settings.database.url, username
+    yield runtime.for_app(app).settings.database.url, username
     with app.app_context():
         database.db.engine.dispose()
 

@@ -85,7 +85,7 @@ def test_a_read_only_database_is_not_ready(app, readiness):
 
 def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
     monkeypatch.setattr(health, "CACHE_SECONDS", 60.0)
-    health.PROBE.of(app).checked_at = float("-inf")
+    health.PROBE.for_app(app).checked_at = float("-inf")
     written = []
     with app.app_context():
         engine = database.db.engine

@@ -14,19 +14,19 @@ from idp.foundation.setting_types import ROOT
 def test_two_applications_share_no_value(app, settings):
     cache = PerApplication[dict[str, int]](dict)
     other = create_app(settings)
-    cache.of(app)["key"] = 1
-    assert cache.of(app) == {"key": 1}
-    assert cache.of(other) == {}
+    cache.for_app(app)["key"] = 1
+    assert cache.for_app(app) == {"key": 1}
+    assert cache.for_app(other) == {}
     with app.app_context():
-        assert cache.get() is cache.of(app)
+        assert cache.get() is cache.for_app(app)
 
 
 def test_a_value_that_was_not_set_is_missed_aloud(app):
     never_set = PerApplication[str]()
     with pytest.raises(LookupError, match="configure"):
-        never_set.of(app)
+        never_set.for_app(app)
     never_set.set(app, "here")
-    assert never_set.of(app) == "here"
+    assert never_set.for_app(app) == "here"
 
 
 @pytest.mark.parametrize("port", [field.name for field in fields(Ports)])
@@ -38,4 +38,4 @@ def test_a_port_is_called(port):
 def test_the_ports_of_an_application_are_those_of_the_composition_root(app):
     from idp.app import PORTS
 
-    assert runtime.of(app).ports is PORTS
+    assert runtime.for_app(app).ports is PORTS

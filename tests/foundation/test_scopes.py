@@ -73,6 +73,6 @@ def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, f
 
 
 def test_the_scope_of_a_schools_server_is_no_data_and_only_our_staff_register_clients_for_it():
-    assert scopes.of_kind("endpoint", NAMES) == {"endpoint"}
-    assert "endpoint" not in scopes.of_kind("data", NAMES) | scopes.of_kind("identity", NAMES)
+    assert scopes.filter_by_kind("endpoint", NAMES) == {"endpoint"}
+    assert "endpoint" not in scopes.filter_by_kind("data", NAMES) | scopes.filter_by_kind("identity", NAMES)
     assert scopes.operators_only(NAMES) == {"endpoint", "reads.report"}

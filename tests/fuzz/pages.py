@@ -238,7 +238,7 @@ def new_password(target: FuzzTarget) -> Opened:
     web = target.browser()
     with target.work() as session:
         person = factories.an_administrator(username=f"reset{next(_numbers)}", mobile_confirmed_at=clock.now())
-        current = reset.of_browser(reset.begin(person.username, device=None))
+        current = reset.find_by_browser(reset.begin(person.username, device=None))
         secret = crypto.new_secret()
         session.get_one(PasswordReset, current.id).proven_at = clock.now()
         session.get_one(PasswordReset, current.id).browser = crypto.digest(secret)

@@ -93,7 +93,7 @@ def remove_passkey(target: FuzzTarget) -> Opened:
 def _passkey(target: FuzzTarget) -> tuple[Any, str]:
     web, person_id = _signed_in(target, factor="passkey")
     with target.work():
-        return web, f"/manage/security/passkeys/{passkeys.of_person(person_id)[0].id}"
+        return web, f"/manage/security/passkeys/{passkeys.list_for_person(person_id)[0].id}"
 
 
 def require_of_everyone(target: FuzzTarget) -> Opened:

@@ -115,7 +115,7 @@ def _foreign_secrets(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
 def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
     browser = target.browser() if endpoint == "logout" else target.web
     sent = data.draw(tampered(VALID[endpoint](target)))
-    with recorded_writes(database.ENGINES.of(target.app).transactional) as writes:
+    with recorded_writes(database.ENGINES.for_app(target.app).transactional) as writes:
         response = sent.by(browser)
     answers.check(response, REGISTERED, _foreign_secrets(target, endpoint))
     target.log.check(target.secrets)

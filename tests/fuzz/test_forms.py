@@ -34,7 +34,7 @@ WRONG = {"account mobile code", "mobile code", "reset code", "operator sign in",
 
 @pytest.fixture(scope="module")
 def engine(target):
-    return database.ENGINES.of(target.app).transactional
+    return database.ENGINES.for_app(target.app).transactional
 
 
 @pytest.mark.parametrize("name", FORMS)

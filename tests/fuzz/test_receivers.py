@@ -78,8 +78,10 @@ def ways(built, server, settings):
     opened = {"email": smtp.sender, "sms": sms_http.sender, "event": http_push.sender}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(channels, "open_channel", lambda kind, _settings: opened[kind](mine))
-        ports = replace(runtime.of(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")})
-        patch.setitem(built.extensions, runtime.NAME, replace(runtime.of(built), ports=ports))
+        ports = replace(
+            runtime.for_app(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")}
+        )
+        patch.setitem(built.extensions, runtime.NAME, replace(runtime.for_app(built), ports=ports))
         yield
 
 

@@ -80,7 +80,7 @@ def _checked(target: FuzzTarget, response: Any) -> None:
 
 
 def test_every_address_answers_the_methods_it_has_and_no_other(target):
-    addresses = target.app.url_map.bind(runtime.of(target.app).settings.server.host_name)
+    addresses = target.app.url_map.bind(runtime.for_app(target.app).settings.server.host_name)
     for path in {_path(target, rule) for rule in _rules(target)}:
         has = set(addresses.allowed_methods(path))
         for method in METHODS:
@@ -103,7 +103,7 @@ WRITTEN_BY_GET = {
 
 def test_looking_changes_nothing(target):
     with target.app.app_context():
-        engine = database.ENGINES.of(target.app).transactional
+        engine = database.ENGINES.for_app(target.app).transactional
     for web in (target.web, target.browser()):
         for rule in _rules(target):
             for method in ("GET", "HEAD", "OPTIONS"):

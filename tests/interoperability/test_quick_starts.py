@@ -118,7 +118,7 @@ def publishes_what_is_registered(scene, site, folder):
 
 def demand_nonces(scene, monkeypatch):
     """From now on a DPoP proof without our nonce is refused (RFC 9449 section 8)."""
-    built = runtime.of(scene.app)
+    built = runtime.for_app(scene.app)
     tokens = built.settings.tokens.model_copy(update={"dpop_nonces": True})
     settings = built.settings.model_copy(update={"tokens": tokens})
     monkeypatch.setitem(scene.app.extensions, runtime.NAME, replace(built, settings=settings))

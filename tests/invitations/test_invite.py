@@ -183,7 +183,7 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
         invite.cancel(ids[0], first)
     send(email="c@oakhill.example")
     with work():
-        invite.cancel(ids[0], states.of_client(ids[0])[1].invitation.id)
+        invite.cancel(ids[0], states.list_for_client(ids[0])[1].invitation.id)
     with pytest.raises(invite.TooManyInvitations) as today:
         send(email="d@oakhill.example")
     assert "within 24 hours" in today.value.message
@@ -191,7 +191,7 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
         other = a_client().id
     assert send(client_id=other, email="d@oakhill.example")
     with work():
-        invite.cancel(ids[0], states.of_client(ids[0], only="sent")[0].invitation.id)
+        invite.cancel(ids[0], states.list_for_client(ids[0], only="sent")[0].invitation.id)
     clock.move(timedelta(days=1))
     assert send(email="d@oakhill.example")
 
@@ -297,13 +297,13 @@ def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(s
     with work():
         invite.cancel(ids[0], made[2])
         pages, after = [], None
-        while page := states.of_client(ids[0], after=after, limit=2):
+        while page := states.list_for_client(ids[0], after=after, limit=2):
             pages.append([status.invitation.id for status in page])
             after = page[-1].cursor
         assert [len(page) for page in pages] == [2, 2, 1]
         assert sorted(chain.from_iterable(pages)) == sorted(made)
-        assert [status.invitation.id for status in states.of_client(ids[0], only="cancelled")] == [made[2]]
-        assert states.of_client("another") == []
+        assert [status.invitation.id for status in states.list_for_client(ids[0], only="cancelled")] == [made[2]]
+        assert states.list_for_client("another") == []
 
 
 def test_another_clients_invitation_is_not_found(send, ids, work):

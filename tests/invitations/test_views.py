@@ -52,7 +52,7 @@ def other(new_browser):
 
 def status(work, ids):
     with work():
-        return states.of_client(ids[0])[-1]
+        return states.list_for_client(ids[0])[-1]
 
 
 def press(visitor, button, **fields):
@@ -234,7 +234,7 @@ def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, work, 
 
 
 def status_id(ids):
-    return states.of_client(ids[0])[-1].invitation.id
+    return states.list_for_client(ids[0])[-1].invitation.id
 
 
 def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, work, other):

@@ -79,7 +79,7 @@ class TestChangingThePassword:
         passphrase = passphrases.generate()
         with work() as session:
             person = session.get_one(Administrator, account.id)
-            person.password_hash, person.password_is_ours = runtime.of(app).passwords.hash(passphrase), True
+            person.password_hash, person.password_is_ours = runtime.for_app(app).passwords.hash(passphrase), True
         assert change_password(signed_in, current=passphrase.replace("-", " ").title()).status_code == 303
         with work() as session:
             assert not session.get_one(Administrator, account.id).password_is_ours
@@ -89,10 +89,10 @@ class TestChangingThePassword:
         [("short", "Use at least 12"), ("password1234", "Very many people"), ("Oakhill School", "easy to guess")],
     )
     def test_the_rules_are_those_of_every_page(self, signed_in, app, new, message):
-        hashed = runtime.of(app).passwords.hashed
+        hashed = runtime.for_app(app).passwords.hashed
         assert change_password(signed_in, new=new).status_code == 422
         assert message in signed_in.page_text
-        assert runtime.of(app).passwords.hashed == hashed
+        assert runtime.for_app(app).passwords.hashed == hashed
 
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
         """S30: guesses in a known browser are counted apart from those in others, on both pages together."""

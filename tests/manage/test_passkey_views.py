@@ -35,7 +35,7 @@ def adds(person, device, **fields):
 
 def the_passkey(work, person_id):
     with work():
-        [passkey] = passkeys.of_person(person_id)
+        [passkey] = passkeys.list_for_person(person_id)
         return passkey.id
 
 
@@ -151,7 +151,7 @@ def test_of_two_only_one_is_removed(signed_in, account, origin, outbox, work):  
     adds(signed_in, Authenticator(origin), name="One")
     adds(signed_in, Authenticator(origin), name="Two")
     with work():
-        first = passkeys.of_person(account.id)[0].id
+        first = passkeys.list_for_person(account.id)[0].id
     signed_in.opens(f"/manage/security/passkeys/{first}/remove")
     assert "only second step" not in signed_in.page_text
     signed_in.sends_again(f"/manage/security/passkeys/{first}/remove")
@@ -173,7 +173,7 @@ def test_another_persons_passkey_is_not_there(signed_in, origin, work, what):
     signed_in.opens(ADD)
     assert signed_in.sends_again(path, name="Mine").status_code == 404
     with work():
-        assert passkeys.of_person(other)[0].name == "Firefox on Windows"
+        assert passkeys.list_for_person(other)[0].name == "Firefox on Windows"
 
 
 def test_strangers_sign_in_first(jo):  # noqa: F811

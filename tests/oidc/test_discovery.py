@@ -101,8 +101,8 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, w
 def test_every_advertised_claim_is_released_somewhere(web, world, metadata):
     everything = "openid profile email phone organisation offline_access"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
-    of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(metadata["claims_supported"]) <= set(of_person) | set(world.claims(tokens["id_token"], "JWT"))
+    userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert set(metadata["claims_supported"]) <= set(userinfo) | set(world.claims(tokens["id_token"], "JWT"))
 
 
 def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, metadata):

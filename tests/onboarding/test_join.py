@@ -35,7 +35,7 @@ def join_request_id(work, owner):
 
 def decides(database, owner, join_request_id):
     me = database.get_one(Administrator, owner.id)
-    return me, join.of_owner(me.memberships[0], join_request_id)
+    return me, join.find_for_owner(me.memberships[0], join_request_id)
 
 
 def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, settings):
@@ -185,7 +185,7 @@ def test_it_is_decided_once(work, owner, join_request_id, at_once):
 
 def test_an_owner_of_another_school_finds_nothing(work, join_request_id):
     with pytest.raises(NotFound), work():
-        join.of_owner(an_administrator(an_estab()).memberships[0], join_request_id)
+        join.find_for_owner(an_administrator(an_estab()).memberships[0], join_request_id)
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
@@ -193,7 +193,7 @@ def test_only_owners_decide(work, owner, join_request_id, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
         with pytest.raises(authority.NotPermitted):
-            join.of_owner(colleague.memberships[0], join_request_id)
+            join.find_for_owner(colleague.memberships[0], join_request_id)
 
 
 def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, join_request_id, clock):
@@ -322,11 +322,12 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_i
         me = database.merge(owner)
         complete(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
         request_ids = [
-            join.of_owner(me.memberships[0], known).id for known in sorted(one.id for one in join_requests(database))
+            join.find_for_owner(me.memberships[0], known).id
+            for known in sorted(one.id for one in join_requests(database))
         ]
         assert request_ids == sorted(set(request_ids))
         assert len(request_ids) == 2
-        join.decline(join.of_owner(me.memberships[0], join_request_id), by=me.memberships[0])
+        join.decline(join.find_for_owner(me.memberships[0], join_request_id), by=me.memberships[0])
         database.expire_all()
 
         decisions = {row.id == join_request_id: row.decision for row in join_requests(database)}

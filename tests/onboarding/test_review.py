@@ -44,7 +44,7 @@ def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(work,
         rejected = database.query(Estab).one()
         assert rejected.state == "rejected"
         assert review.case(estab_id).review.reason == "The school does not know you."
-        assert accounts.of_school(rejected.school_id) is None
+        assert accounts.find_by_school(rejected.school_id) is None
     letter = outbox.last("school_rejected")
     assert "The school does not know you." in letter.text
     assert letter.links[0].endswith("/register")

@@ -68,9 +68,9 @@ def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_s
 
         for registration in registrations:
             person = people.get(registration.administrator_id)
-            assert signup.of_member(person.memberships[0]) is registration
-        assert signup.of_member(a_membership(person)) is None
-        assert signup.of_member(an_administrator().memberships[0]) is None
+            assert signup.find_by_member(person.memberships[0]) is registration
+        assert signup.find_by_member(a_membership(person)) is None
+        assert signup.find_by_member(an_administrator().memberships[0]) is None
 
 
 def test_of_many_clicks_at_once_one_registers(work, at_once):
@@ -222,7 +222,7 @@ def test_a_rejected_school_registers_again_under_another_estab_id(work):
         an_estab(school, state="rejected")
 
         assert complete(a_registration(school)) == "registered"
-        estab = accounts.of_school(school.id)
+        estab = accounts.find_by_school(school.id)
         assert estab is not None
         assert estab.estab_id != "3124567"
 

@@ -123,7 +123,7 @@ def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_b
 def test_what_was_never_verified_is_not_verified_by_restoring(idp, oak_hill, work):
     with work() as session:
         session.execute(update(Estab).values(state="unverified"))
-        review.of_estab(session.scalars(select(Estab)).one()).decision = None
+        review.find_by_estab(session.scalars(select(Estab)).one()).decision = None
     idp("estabs", "suspend", "E123456", "--reason", "odd")
     assert "is unverified again" in idp("estabs", "restore", "E123456").stdout
 
@@ -170,7 +170,7 @@ def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, 
 
 def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak_hill, work, monkeypatch, settings):
     production = settings.model_copy(update={"environment": "production"})
-    monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.of(app), settings=production))
+    monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.for_app(app), settings=production))
     idp("estabs", "suspend", "E123456", "--reason", "not needed yet")
     with work():
         operator, _ = operators.add("Sam", "sam@idaas.example")

@@ -42,7 +42,7 @@ def test_a_person_is_invited_listed_and_removed(ops, stranger, partner_id, work,
     ops.opens(f"/operate/partners/{partner_id}")
     assert "Sam Lee , sam@assembly.example owner invited" in ops.page_text
     with work():
-        sam = DEVELOPERS.of_address("sam@assembly.example")
+        sam = DEVELOPERS.find_by_address("sam@assembly.example")
         assert sam.is_owner
         assert sam.invited_by.startswith("opr_")
         sam_id = sam.id
@@ -68,7 +68,7 @@ def test_a_person_of_another_partner_is_not_removed_through_this_one(ops, partne
     path = f"/operate/partners/{partner_id}/people/{other_id}/remove"
     assert ops.web.post(path, data={"csrf_token": ops.token}).status_code == 404
     with work():
-        assert DEVELOPERS.of_address("al@timetabler.example").disabled_at is None
+        assert DEVELOPERS.find_by_address("al@timetabler.example").disabled_at is None
 
 
 @pytest.mark.parametrize("partner", ["par_none", "a\x7fb", "%00"])

@@ -364,9 +364,9 @@ class TestForgeries:
         message, other = posted(NUMBER), posted(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
-        of_other = signature(f"http://localhost:5000/receipts/sms/{other}", fields)
+        other_signature = signature(f"http://localhost:5000/receipts/sms/{other}", fields)
         by_wrong_key = signature(f"http://localhost:5000/receipts/sms/{message}", fields, token="guessed")
-        for forged in ("", "AAAA", of_other, by_wrong_key):
+        for forged in ("", "AAAA", other_signature, by_wrong_key):
             assert by_twilio(web, message, "delivered", signature=forged).status_code == 401
         changed = by_twilio(web, message, "undelivered", fields={"MessageStatus": "delivered"})
         added = by_twilio(web, message, "delivered", fields={"More": "x"})

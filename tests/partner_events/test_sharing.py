@@ -59,7 +59,7 @@ def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint
         registry.bump_version(client)
     with work():
         (before,) = authorise.current(school.estab_id)
-        seen = {"replaces": before.id, "shown": reviews.of(before).shown}
+        seen = {"replaces": before.id, "shown": reviews.find_pending(before).shown}
     school.decide(reviewing.decline, **seen)
     push()
     assert names(endpoint.taken) == ["sharing-authorised", "sharing-review-declined"]

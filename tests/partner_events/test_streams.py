@@ -23,7 +23,7 @@ def test_a_stream_says_what_waits_and_since_when_and_why(work, record_event, pus
     push()
     record_event("two", "2")
     with work():
-        stream = streams.of_client(client_id)
+        stream = streams.find_by_client(client_id)
         assert (stream.waiting, stream.waiting_since, stream.refused) == (2, began, 0)
         assert "503" in stream.delivery.last_error
         assert stream.delivery.failures == 1
@@ -97,12 +97,12 @@ def test_a_client_without_events_has_no_stream(work):
     with work():
         client_id = a_client().id
 
-    def of_none():
+    def replay_nothing():
         with work():
-            streams.of_client(client_id)
+            streams.find_by_client(client_id)
 
     with pytest.raises(streams.NoEventStream):
-        of_none()
+        replay_nothing()
 
 
 def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, record_event, clock):

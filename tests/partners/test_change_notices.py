@@ -28,7 +28,7 @@ def letters(outbox):
 
 def changes(work, by="cli", **names):
     with work():
-        registry.change({**manifest.of_client(registry.find("assembly")), **names}, by=by)
+        registry.change({**manifest.from_client(registry.find("assembly")), **names}, by=by)
 
 
 def test_of_a_new_secret_hear_the_contact_and_those_who_can_sign_in(work, outbox, sam):

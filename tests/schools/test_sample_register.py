@@ -15,7 +15,7 @@ BY_URN = {row["URN"]: row for row in ROWS}
 NAMES = [row["EstablishmentName"] for row in ROWS]
 
 
-def of_status(code: str) -> list[dict[str, str]]:
+def rows_with_status(code: str) -> list[dict[str, str]]:
     return [row for row in ROWS if row["EstablishmentStatus (code)"] == code]
 
 
@@ -85,17 +85,17 @@ def test_schools_share_postcodes_and_both_readings_of_b78_are_there():
 
 
 def test_some_dates_are_in_the_future_unknown_or_missing():
-    assert all(day(row["CloseDate"]).year >= 2030 for row in of_status(codes.CLOSING))
-    assert any(row["OpenDate"] and day(row["OpenDate"]).year >= 2030 for row in of_status(codes.PROPOSED))
-    assert any(not row["OpenDate"] for row in of_status(codes.PROPOSED))
+    assert all(day(row["CloseDate"]).year >= 2030 for row in rows_with_status(codes.CLOSING))
+    assert any(row["OpenDate"] and day(row["OpenDate"]).year >= 2030 for row in rows_with_status(codes.PROPOSED))
+    assert any(not row["OpenDate"] for row in rows_with_status(codes.PROPOSED))
     assert any(row["OpenDate"] == "01-01-1900" for row in ROWS)
     assert any(row["CloseDate"] == "01-01-1900" for row in ROWS)
-    assert any(not row["OpenDate"] for row in of_status(codes.OPEN))
-    assert any(not row["CloseDate"] for row in of_status(codes.CLOSED))
+    assert any(not row["OpenDate"] for row in rows_with_status(codes.OPEN))
+    assert any(not row["CloseDate"] for row in rows_with_status(codes.CLOSED))
 
 
 def test_closed_schools_have_every_kind_of_successor():
-    ways = {row["URN"]: successors(row["URN"]) for row in of_status(codes.CLOSED)}
+    ways = {row["URN"]: successors(row["URN"]) for row in rows_with_status(codes.CLOSED)}
     onward = {urn: next_ones[0] for urn, next_ones in ways.items() if len(next_ones) == 1}
 
     shares = [

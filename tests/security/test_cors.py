@@ -16,7 +16,7 @@ APP = "https://app.example"
 
 @pytest.fixture
 def app_client(world, app):
-    cors._ORIGINS.of(app).read_at = float("-inf")
+    cors._ORIGINS.for_app(app).read_at = float("-inf")
     return world.new_partner(token_endpoint_auth_method="none", redirect_uris=[APP + "/callback"])
 
 

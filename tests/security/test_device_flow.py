@@ -161,12 +161,12 @@ def test_typing_ones_own_code_does_not_buy_more_guesses(web, new_browser, device
 
 
 def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
-    of_typed = {
+    messages = {
         "": "Type the code that the device", "1234-5678": "letters only", "AEIO-UAEI": "never contains A, E, I",
         "BBBB": "eight letters, and you typed 4", "B" * 500: "you typed 500", "<script>": "never contains A",
         "BBBB-BBBB-B": "eight letters, and you typed 9", "\u0412" * 8: "never contains A",
     }  # fmt: skip
-    for typed, message in of_typed.items():
+    for typed, message in messages.items():
         response = enter(web, typed, world.username)
         assert response.status_code == 422
         assert message in page(response).find(id="user_code-error").get_text()

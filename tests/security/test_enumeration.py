@@ -46,12 +46,12 @@ def seen(person, name):
 
 def attempts(browser, app, name, times=1):
     """The responses to this number of wrong passwords for `name`, and how many hashes they cost."""
-    person, before = browser(), runtime.of(app).passwords.hashed
+    person, before = browser(), runtime.for_app(app).passwords.hashed
     answers = []
     for _ in range(times):
         person.signs_in(name, WRONG)
         answers.append(seen(person, name))
-    return answers, runtime.of(app).passwords.hashed - before
+    return answers, runtime.for_app(app).passwords.hashed - before
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
@@ -62,11 +62,11 @@ def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app,
 
 
 def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing, clock):
-    of_known, of_unknown = (attempts(browser, app, name, 12) for name in (existing["username"], "2139999"))
+    known_outcome, unknown_outcome = (attempts(browser, app, name, 12) for name in (existing["username"], "2139999"))
 
-    assert of_known == of_unknown
-    assert of_known[0][-1][0] == 429
-    assert of_known[1] == 10
+    assert known_outcome == unknown_outcome
+    assert known_outcome[0][-1][0] == 429
+    assert known_outcome[1] == 10
 
 
 @pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
@@ -96,9 +96,9 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
         operators.add("Sam", "sam@idaas.example")
 
     def attempt(email):
-        person, before = browser(), runtime.of(app).passwords.hashed
+        person, before = browser(), runtime.for_app(app).passwords.hashed
         person.sends("/operate/sign-in", email=email, password=WRONG, code="123456")
-        return seen(person, email), runtime.of(app).passwords.hashed - before
+        return seen(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
 
@@ -110,9 +110,9 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
         developers.invite(a_partner(), "Sam", "sam@assembly.example", is_owner=True, by="cli")
 
     def attempt(email):
-        person, before = browser(), runtime.of(app).passwords.hashed
+        person, before = browser(), runtime.for_app(app).passwords.hashed
         person.sends("/developers/sign-in", email=email, password=WRONG, code="123456")
-        return seen(person, email), runtime.of(app).passwords.hashed - before
+        return seen(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@assembly.example") == attempt("unknown@assembly.example")
 
@@ -138,7 +138,7 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
 def resets(browser, app, work, name):
     """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
     person, seen_so_far = browser(), []
-    hashed, before = runtime.of(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
+    hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
     person.sends("/reset", username=name)
     seen_so_far.append(seen(person, name))
     for turn in range(4):
@@ -153,7 +153,7 @@ def resets(browser, app, work, name):
         person.opens(page)
         seen_so_far.append(seen(person, name))
     mails = mail.counts(work, leave_out="account_locked")
-    return seen_so_far, runtime.of(app).passwords.hashed - hashed, mails - before
+    return seen_so_far, runtime.for_app(app).passwords.hashed - hashed, mails - before
 
 
 def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing, work, clock):
@@ -168,12 +168,12 @@ def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_pass
     browser, app, existing, work, path
 ):
     def answers():
-        person, before = browser(), runtime.of(app).passwords.hashed
+        person, before = browser(), runtime.for_app(app).passwords.hashed
         person.opens(path)
         shown = [seen(person, existing["username"])]
         person.opens("/sign-in")
         person.sends_again(path, code="123456", username=existing["username"])
-        return [*shown, seen(person, existing["username"])], runtime.of(app).passwords.hashed - before
+        return [*shown, seen(person, existing["username"])], runtime.for_app(app).passwords.hashed - before
 
     without = answers()
     with work():

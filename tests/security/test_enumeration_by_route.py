@@ -176,20 +176,20 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 @pytest.mark.parametrize("route", MEASURED)
 def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing, route):
     def measured(subject):
-        person, before, hashed = Person(new_browser()), mail.counts(work), runtime.of(app).passwords.hashed
+        person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
         answers = []
         for _ in MEASURED[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = seen(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
             answers.append((status, headers, cookies, text))
-        return answers, runtime.of(app).passwords.hashed - hashed, mail.counts(work) - before
+        return answers, runtime.for_app(app).passwords.hashed - hashed, mail.counts(work) - before
 
-    of_known, of_unknown = measured(existing), measured(UNKNOWN)
+    known_outcome, unknown_outcome = measured(existing), measured(UNKNOWN)
 
-    assert of_known == of_unknown
-    assert of_known[0]
-    assert {status for status, *_ in of_known[0]} <= {200, 303, 404, 409, 410, 422}
+    assert known_outcome == unknown_outcome
+    assert known_outcome[0]
+    assert {status for status, *_ in known_outcome[0]} <= {200, 303, 404, 409, 410, 422}
 
 
 class TestSignedIn:

@@ -23,7 +23,7 @@ def owner(web, work, clock):
 
 def invitation_of(owner, app, work, address):
     """The responses to inviting the address, step by step, the mails, and how many hashes it costs."""
-    hashed, pages = runtime.of(app).passwords.hashed, []
+    hashed, pages = runtime.for_app(app).passwords.hashed, []
     owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
     pages.append(seen(owner, address))
     owner.opens("/manage/people")
@@ -40,7 +40,7 @@ def invitation_of(owner, app, work, address):
     letters = [letter for letter in Outbox(work).all("invitation") if letter.to == address]
     mails = {re.sub(r"/invitation/[\w-]+", "", f"{letter.subject} {letter.text} {letter.html}") for letter in letters}
     alike = re.sub(r"inv_\w+", "", repr(pages))
-    return alike, mails, len(letters), runtime.of(app).passwords.hashed - hashed
+    return alike, mails, len(letters), runtime.for_app(app).passwords.hashed - hashed
 
 
 @pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])

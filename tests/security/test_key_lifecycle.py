@@ -34,7 +34,7 @@ def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
 
 def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):
     def served():
-        response_cache.CACHE.of(app).clear()  # it uses another clock
+        response_cache.CACHE.for_app(app).clear()  # it uses another clock
         return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
 
     with work():

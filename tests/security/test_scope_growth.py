@@ -64,7 +64,7 @@ def test_granted_scopes_are_requested_agreed_and_registered(
         assert allowed <= requested
         assert allowed <= agreed.scopes <= offered
         assert allowed <= later
-        assert state == "verified" or not scopes.of_kind("data", allowed)
+        assert state == "verified" or not scopes.filter_by_kind("data", allowed)
         assert state != "suspended" or not allowed
 
 

@@ -261,7 +261,7 @@ class TestPrivateHosts:
         with work():
             client = clients.find(a_client(jwks_uri="https://jwks").id)
             assert client is not None
-            client_keys.of(client, "x")
+            client_keys.for_client(client, "x")
             with contextlib.suppress(Refusal), download.from_address("https://register"):
                 pass
             with contextlib.suppress(InvalidClientMetadata):

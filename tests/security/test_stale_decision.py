@@ -388,7 +388,7 @@ def join_request_and_owner(work, clock):
 def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_and_owner, subject, changed, refused):
     with work() as database:
         owner = database.get_one(Administrator, join_request_and_owner[1]).memberships[0]
-        request = join.of_owner(owner, join_request_and_owner[0])
+        request = join.find_for_owner(owner, join_request_and_owner[0])
         row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[subject]
         change_in_database(row, **changed)
         with pytest.raises(refused):
@@ -402,7 +402,7 @@ def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, 
 
     def decide():
         owner = session().get_one(Administrator, join_request_and_owner[1]).memberships[0]
-        return both.pop()(join.of_owner(owner, join_request_and_owner[0]), owner)
+        return both.pop()(join.find_for_owner(owner, join_request_and_owner[0]), owner)
 
     outcomes = at_once(2, decide)
 

@@ -41,8 +41,8 @@ def todo(app, settings):
 @pytest.fixture
 def low_limits(monkeypatch):
     """Lower the limits of the protocol's rows, so that tests reach them."""
-    monkeypatch.setattr(bounds, "MAX_OF_A_NETWORK", 5)
-    monkeypatch.setattr(bounds, "MAX_OF_A_CLIENT", 8)
+    monkeypatch.setattr(bounds, "MAX_PER_NETWORK", 5)
+    monkeypatch.setattr(bounds, "MAX_PER_CLIENT", 8)
 
 
 def rows(work, model, *only):
@@ -235,9 +235,9 @@ class TestWhatTheWorkerTrims:
                     session.add(KnownDevice(digest=secrets.token_bytes(32), person_id=person.id, expires_at=until))
             busy_id, other_id = busy.id, other.id
         worker.clean(todo)
-        is_over, of_busy = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
-        assert rows(work, BrowserSession, of_busy, is_over) == 3
-        assert rows(work, BrowserSession, of_busy, ~is_over) == 7  # those end by themselves
+        is_over, same_person = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
+        assert rows(work, BrowserSession, same_person, is_over) == 3
+        assert rows(work, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
         assert rows(work, KnownDevice, KnownDevice.person_id == busy_id) == 3
         assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
         assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
@@ -246,7 +246,7 @@ class TestWhatTheWorkerTrims:
         for number in range(6):
             clock.move(timedelta(seconds=1))
             with work() as session:
-                row = reset.of_browser(reset.begin(f"unknown-{number}", device=None))
+                row = reset.find_by_browser(reset.begin(f"unknown-{number}", device=None))
                 if number == 0:
                     session.get_one(PasswordReset, row.id).proven_at = clocks.now()
         worker.clean(todo)

@@ -174,7 +174,7 @@ def a_reset(*, confirmed: bool = True) -> str:
 
 
 def a_reset_by_a_colleague() -> None:
-    current = reset.of_browser(a_reset())
+    current = reset.find_by_browser(a_reset())
     assert current is not None
     person = session().get_one(Administrator, current.person_id)
     other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
@@ -291,7 +291,7 @@ def something_to_review() -> Administrator:
 def something_declined() -> None:
     member = something_to_review().memberships[0]
     (agreement,) = authorise.current(member.estab_id)
-    what_is_new = reviews.of(agreement)
+    what_is_new = reviews.find_pending(agreement)
     assert what_is_new
     reviewing.decline(member.estab_id, agreement.client_id, replaces=agreement.id, shown=what_is_new.shown, by=member)
 

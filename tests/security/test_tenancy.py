@@ -98,7 +98,7 @@ def requires_more(world, _person):
         client.required_scopes |= {"staff"}
         registry.bump_version(client)
         agreement = database.scalars(select(Authorisation).where(Authorisation.client_id == client_id)).one()
-        fields = {"replaces": agreement.id, "shown": reviews.of(agreement).shown, "authority": "y"}
+        fields = {"replaces": agreement.id, "shown": reviews.find_pending(agreement).shown, "authority": "y"}
     return f"/manage/sharing/{client_id}/review", fields
 
 
@@ -516,15 +516,15 @@ def answered(person, response):
 def belongings(world):
     """All of school A, of its agreements and of its people, as it is stored."""
     people = select(Membership.person_id).where(Membership.estab_id == world.estab)
-    of_school = [
+    school_columns = [
         (model, model.estab_id)
         for model in (Authorisation, Decision, Release, Membership, JoinRequest, DeviceCode, PersonInvitation, Endpoint)
     ]
-    of_people = [(model, model.person_id) for model in (Passkey, BrowserSession, PersonalSecret, FactorRecovery)]
+    person_columns = [(model, model.person_id) for model in (Passkey, BrowserSession, PersonalSecret, FactorRecovery)]
     wanted = [
         (Estab, Estab.id == world.estab),
-        *((model, column == world.estab) for model, column in of_school),
-        *((model, column.in_(people)) for model, column in of_people),
+        *((model, column == world.estab) for model, column in school_columns),
+        *((model, column.in_(people)) for model, column in person_columns),
     ]
     with world.work() as database:
         return {

@@ -59,7 +59,7 @@ def by_of(agreement):
 def page(agreement):
     """What a page sends back: the agreement and the review that it showed."""
     row = current(agreement)
-    return {"replaces": row.id, "shown": reviews.of(row).shown, "by": by_of(agreement)}
+    return {"replaces": row.id, "shown": reviews.find_pending(row).shown, "by": by_of(agreement)}
 
 
 def agree(agreement, *ticked, second_step=False):
@@ -81,12 +81,12 @@ class TestWhatIsReviewed:
     def test_nothing_is_when_a_school_has_just_agreed(self, work, agreement):
         """Although the client is registered for an optional area that it has not requested yet."""
         with work():
-            assert reviews.of(current(agreement)) is None
+            assert reviews.find_pending(current(agreement)) is None
 
     def test_what_is_added_and_what_comes_to_be_required_and_the_version(self, work, agreement):
         with work():
             registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
-            review = reviews.of(current(agreement))
+            review = reviews.find_pending(current(agreement))
             assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
 
     def test_what_is_shared_already_may_come_to_be_required(self, work):
@@ -95,29 +95,29 @@ class TestWhatIsReviewed:
             ticked = agreed.scopes | {"attendance"}
             authorise.change(agreed.estab_id, agreed.client_id, ticked, by=by_of(agreed))
             registers(agreed, required={"attendance"})
-            assert reviews.of(current(agreed)) is None
+            assert reviews.find_pending(current(agreed)) is None
 
     def test_what_is_taken_back_is_not_reviewed(self, work, agreement):
         with work():
             client = registers(agreement, required={"staff"})
             client.required_scopes -= {"staff"}
             registry.bump_version(client)
-            assert reviews.of(current(agreement)) is None
+            assert reviews.find_pending(current(agreement)) is None
 
     def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, work, agreement):
         with work():
             row = current(agreement)
             row.considered_scopes = row.considered_required = row.considered_agreement = None
             registers(agreement, required={"staff"})
-            assert reviews.of(row) is None
+            assert reviews.find_pending(row) is None
             registers(agreement, agreement_version="2")
-            assert (reviews.of(row).version, reviews.of(row).required) == ("2", frozenset())
+            assert (reviews.find_pending(row).version, reviews.find_pending(row).required) == ("2", frozenset())
 
     def test_what_has_ended_is_not_reviewed(self, work, agreement, clock):
         clock.move(366 * DAY)
         with work():
             registers(agreement, required={"staff"})
-            assert reviews.of(current(agreement)) is None
+            assert reviews.find_pending(current(agreement)) is None
 
 
 class TestWhatStands:
@@ -136,7 +136,7 @@ class TestWhatStands:
                 agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=by_of(agreement)
             )
             assert changed.scopes == agreement.scopes | {"attendance"}
-            assert reviews.of(changed).required == {"staff", "assessment"}
+            assert reviews.find_pending(changed).required == {"staff", "assessment"}
 
     def test_renewing_includes_the_version_and_leaves_the_scopes_to_be_reviewed(self, work, agreement, clock):
         clock.move(340 * DAY)
@@ -145,7 +145,7 @@ class TestWhatStands:
             renewed = renewal.renew(
                 agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=by_of(agreement)
             )
-            assert (reviews.of(renewed).required, reviews.of(renewed).version) == ({"staff"}, None)
+            assert (reviews.find_pending(renewed).required, reviews.find_pending(renewed).version) == ({"staff"}, None)
 
     def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, work, agreement):
         with work():
@@ -155,7 +155,7 @@ class TestWhatStands:
                 client, agreement.scopes | {"staff"}, by=by_of(agreement), agreement=client.agreement_version,
                 until=authorise.default_end(client), offered=proposal.offered,
             )  # fmt: skip
-            review = reviews.of(again)
+            review = reviews.find_pending(again)
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, None)
 
 
@@ -168,7 +168,7 @@ class TestAgreeing:
             again = agree(agreement, "classes", "nonsense")
             assert again.scopes == agreement.scopes | {"staff", "classes"}
             assert (again.until, again.line, again.agreement) == (agreement.until, agreement.line, "2")
-            assert reviews.of(again) is None
+            assert reviews.find_pending(again) is None
             scopes = agreement.scopes | {"staff", "timetable", "classes"}
             assert authorise.standing(agreement.estab_id, agreement.client_id, scopes).id == again.id
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
@@ -230,7 +230,7 @@ class TestDeclining:
             registers(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
             declined = decline(agreement)
             assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
-            assert reviews.of(declined) is None
+            assert reviews.find_pending(declined) is None
             scopes = agreement.scopes | {"timetable"}
             assert (
                 authorise.standing(agreement.estab_id, agreement.client_id, scopes).scopes & scopes == agreement.scopes
@@ -246,7 +246,7 @@ class TestDeclining:
             registers(agreement, required={"staff"})
             decline(agreement)
             registers(agreement, optional={"timetable"}, agreement_version="2")
-            review = reviews.of(current(agreement))
+            review = reviews.find_pending(current(agreement))
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
 
     def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, work, agreement):

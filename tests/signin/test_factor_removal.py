@@ -25,7 +25,7 @@ def remove_app(account):
 
 
 def remove_passkey(account):
-    (passkey,) = passkeys.of_person(account.id)
+    (passkey,) = passkeys.list_for_person(account.id)
     factor_removal.remove_passkey(people.get(account.id), passkey.id)
 
 

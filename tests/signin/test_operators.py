@@ -223,12 +223,12 @@ def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link
 def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, clock, wrong):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
-    before = runtime.of(app).passwords.hashed
+    before = runtime.for_app(app).passwords.hashed
     signs_in(jo, seed, **({"ahead": 0} | wrong))
 
     assert jo.response.status_code == 422
     assert "The e-mail address, password and code do not match." in jo.page_text
-    assert runtime.of(app).passwords.hashed == before + 1
+    assert runtime.for_app(app).passwords.hashed == before + 1
     assert jo.opens("/operate").status_code == 404
 
 

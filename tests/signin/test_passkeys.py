@@ -159,7 +159,7 @@ def test_a_person_has_at_most_twenty(work, account, origin):
         with pytest.raises(passkeys.PasskeyNotAdded) as refused:
             registers(account, response)
         assert "You can have 20 passkeys." in refused.value.message
-        assert len(passkeys.of_person(account.id)) == passkeys.MAX_PER_PERSON
+        assert len(passkeys.list_for_person(account.id)) == passkeys.MAX_PER_PERSON
 
 
 def test_using_a_passkey_raises_its_counter_and_says_when(work, account, device, clock):
@@ -169,7 +169,7 @@ def test_using_a_passkey_raises_its_counter_and_says_when(work, account, device,
         assert used.person_id == account.id
 
     with work():
-        [row] = passkeys.of_person(account.id)
+        [row] = passkeys.list_for_person(account.id)
         assert (row.sign_count, row.last_used_at) == (1, clock.now())
 
 
@@ -275,14 +275,14 @@ def test_what_is_done_with_one_passkey_changes_no_other(work, account, device, o
             (False, 0, False), (False, 0, False), (True, 1, True),
         ]  # fmt: skip
         passkeys.remove(account.id, used.id)
-        assert len(passkeys.of_person(account.id)) == 1
+        assert len(passkeys.list_for_person(account.id)) == 1
         passkeys.forget(account.id)
         assert (passkeys.has_any(account.id), passkeys.has_any(other)) == (False, True)
 
 
 def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, device):
     with work():
-        [row] = passkeys.of_person(account.id)
+        [row] = passkeys.list_for_person(account.id)
         stranger = an_administrator().id
         passkeys.rename(stranger, row.id, "Mine")
         for act in (passkeys.remove, passkeys.get):

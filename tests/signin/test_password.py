@@ -40,13 +40,13 @@ def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
     with work() as session:
         now = session.get_one(Administrator, account.id).password_hash
         assert now != old
-        assert not runtime.of(app).passwords.is_outdated(now)
+        assert not runtime.for_app(app).passwords.is_outdated(now)
     with work():
         password.check(account.username, PASSWORD, device=None, address=None)
 
 
 def test_a_password_changed_while_the_old_one_was_checked_lets_no_one_in(work, account, app, monkeypatch):
-    hasher = runtime.of(app).passwords
+    hasher = runtime.for_app(app).passwords
     matches = hasher.matches
 
     def meanwhile(stored, typed):
@@ -64,7 +64,7 @@ def test_no_one_waits_for_the_database_while_a_password_is_hashed(work, account,
     from idp.foundation.database import session
 
     seen: list[bool] = []
-    hasher = runtime.of(app).passwords
+    hasher = runtime.for_app(app).passwords
     matches = hasher.matches
 
     def watched(stored, typed):

@@ -273,7 +273,7 @@ def test_of_many_codes_at_once_five_are_compared(at_once, person_with_code, work
 
     def tries():
         try:
-            reset.prove(reset.of_browser(secret), wrong, device=None, address=None)
+            reset.prove(reset.find_by_browser(secret), wrong, device=None, address=None)
         except (reset.WrongCode, mobile.CodeExpired) as refused:
             return type(refused)
 
@@ -283,7 +283,7 @@ def test_of_many_codes_at_once_five_are_compared(at_once, person_with_code, work
 
 def test_a_code_is_accepted_once(at_once, person_with_code, outbox):
     code, secret = outbox.last("reset_code").code, person_with_code.cookie("reset")
-    outcomes = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None, address=None))
+    outcomes = at_once(4, lambda: reset.prove(reset.find_by_browser(secret), code, device=None, address=None))
 
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
@@ -300,7 +300,7 @@ def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_c
 
     assert person_with_code.cookie("reset") != first
     with work():
-        assert reset.of_browser(first) is None
+        assert reset.find_by_browser(first) is None
 
 
 def test_a_lock_by_wrong_passwords_ends_with_the_reset(after_code, account, stranger):

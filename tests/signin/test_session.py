@@ -124,7 +124,7 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
             known.append(("administrator", person.id, person.name, person.memberships[0].estab_id))
             known.append(("operator", operator.id, operator.name, None))
     for kind, whose, name, estab_id in known:
-        with work(), app.test_request_context(base_url=runtime.of(app).settings.server.issuer):
+        with work(), app.test_request_context(base_url=runtime.for_app(app).settings.server.issuer):
             app.preprocess_request()
             sessions.begin(whose, kind=kind)
             response = app.process_response(app.response_class())
@@ -204,7 +204,7 @@ def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account
         with work(), app.test_request_context():
             sids.append(sessions.begin(account.id).sid)
         if len(sids) == 1:
-            clock.move(timedelta(seconds=runtime.of(app).settings.session.absolute))
+            clock.move(timedelta(seconds=runtime.for_app(app).settings.session.absolute))
     expired, ended, first, second = sids
     with work(), app.test_request_context():
         others = sessions.begin(name).sid

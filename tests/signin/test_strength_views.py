@@ -113,11 +113,11 @@ def test_it_only_answers_posts(web):
 def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, change_settings):
     change_settings(server={"log_level": "INFO"})
     jo.opens(f"/{added['link']}")
-    hashed = runtime.of(app).passwords.hashed
+    hashed = runtime.for_app(app).passwords.hashed
     response = asks(jo, GOOD)
 
     assert response.json["is_accepted"]
-    assert runtime.of(app).passwords.hashed == hashed
+    assert runtime.for_app(app).passwords.hashed == hashed
     assert GOOD not in capsys.readouterr().out
     assert "no-store" in response.headers["Cache-Control"]
     with work():

@@ -63,11 +63,11 @@ def test_without_a_partner_nothing_is_said_of_one(jo):
 
 
 def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
-    before = runtime.of(app).passwords.hashed
+    before = runtime.for_app(app).passwords.hashed
     response = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
 
     assert (response.status_code, response.location) == (303, PENDING + "&cancel=1")
-    assert runtime.of(app).passwords.hashed == before
+    assert runtime.for_app(app).passwords.hashed == before
 
 
 def test_cancel_without_a_partner_leads_to_our_first_page(jo):
@@ -93,11 +93,11 @@ def test_nothing_typed_is_asked_for_at_its_field(jo):
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
 def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
-    before = runtime.of(app).passwords.hashed
+    before = runtime.for_app(app).passwords.hashed
     jo.sends("/sign-in", username=name, password="whatever it is")
 
     assert jo.response.status_code == 422
-    assert runtime.of(app).passwords.hashed == before
+    assert runtime.for_app(app).passwords.hashed == before
 
 
 def test_bytes_that_are_no_text_are_only_a_wrong_name(jo):

@@ -45,7 +45,7 @@ def keep(path: str, response: Response, *, seconds: float) -> None:
 
 def configure(app: Flask, settings: Settings) -> None:
     """Put the cache in front of `app`."""
-    cache, host, application = CACHE.of(app), settings.server.host_name, app.wsgi_app
+    cache, host, application = CACHE.for_app(app), settings.server.host_name, app.wsgi_app
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         cached = cache.get(environ["PATH_INFO"])

@@ -147,7 +147,7 @@ def _read_body(environ: dict[str, Any], limit: int) -> None:
 
 def prepare(app: Flask) -> None:
     """Render the page of refusals now, because under load there is no time for it."""
-    ADMISSION.of(app).busy_page.render_all()
+    ADMISSION.for_app(app).busy_page.render_all()
 
 
 class _HashingRoutes:

@@ -47,7 +47,7 @@ class BusyPage:
             ("Cross-Origin-Opener-Policy", "unsafe-none"),  # as the page that was requested has: `security.keep_opener`
             ("Retry-After", str(RETRY_AFTER_SECONDS)),
         ]
-        self._headers = with_default_headers(headers, default_headers(runtime.of(app).settings))
+        self._headers = with_default_headers(headers, default_headers(runtime.for_app(app).settings))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Respond with the page, which has the posted fields in its form."""
@@ -71,7 +71,7 @@ class BusyPage:
     def _parts(self, ask_again: tuple[str, ...]) -> tuple[str, str]:
         """The page before and after the hidden fields, with inputs for the fields in `ask_again`."""
         if ask_again not in self._rendered:
-            with self._app.test_request_context(base_url=runtime.of(self._app).settings.server.issuer):
+            with self._app.test_request_context(base_url=runtime.for_app(self._app).settings.server.issuer):
                 page = render_template("errors/busy.html", ask_again=ask_again, hidden_fields=PLACEHOLDER)
             before, _, after = page.partition(PLACEHOLDER)
             self._rendered[ask_again] = before, after

@@ -47,7 +47,7 @@ class Application(Flask):
         """The routes for `request`, without Flask's parsing of its host, which `security` checks."""
         if request is None:
             return super().create_url_adapter(None)
-        host, query = runtime.of(self).settings.server.host_name, request.environ.get("QUERY_STRING", "")
+        host, query = runtime.for_app(self).settings.server.host_name, request.environ.get("QUERY_STRING", "")
         return MapAdapter(self.url_map, host, "/", "", request.scheme, request.path, request.method, query)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -178,7 +178,7 @@ def _wrong_browser(client: OAuthClient) -> StaleRequest:
 
 
 def _stale_request_error(cause: str, client: OAuthClient) -> StaleRequest:
-    start = start_link.of_client(client.id)
+    start = start_link.for_client(client.id)
     return StaleRequest(
         STALE_REASONS[cause], reason=f"pending request of {client.id}: {cause}", partner=client.registered.client_name,
         way_back=start.address if start else None,

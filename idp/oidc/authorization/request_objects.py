@@ -40,7 +40,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     presented = jwts.parse(text, max_length=MAX_LENGTH)
     claims = presented.claims
-    jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
+    jwts.verify(presented, client_keys.for_client(client, presented.kid), algorithms(client))
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer

@@ -16,12 +16,12 @@ from idp.oidc.clients.client import OAuthClient
 
 MAX_BYTES: Final = 16_384
 """Bytes of the parameters of one request, as they are stored."""
-MAX_OF_A_NETWORK: Final = 200
+MAX_PER_NETWORK: Final = 200
 """Rows of one network address: a school's office shares one."""
-MAX_OF_A_CLIENT: Final = 20_000
+MAX_PER_CLIENT: Final = 20_000
 """Rows of one client. Those that it made itself, and those that others made in its name, are counted separately."""
 ROWS_PER_COUNT: Final = 100
-"""A client's rows are counted at one in `MAX_OF_A_CLIENT / ROWS_PER_COUNT` insertions: counting thousands is slow."""
+"""A client's rows are counted at one in `MAX_PER_CLIENT / ROWS_PER_COUNT` insertions: counting thousands is slow."""
 
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:
@@ -33,10 +33,10 @@ def trim(model: type[Base], client_id: str, network: str | None) -> None:
     """Delete the oldest rows beyond the limits, after one was inserted for this client and address."""
     table = cast("Table", model.__table__)
     if network is not None:
-        _delete_beyond(MAX_OF_A_NETWORK, table, table.c.network == network)
-    if secrets.randbelow(max(1, MAX_OF_A_CLIENT // ROWS_PER_COUNT)) == 0:
+        _delete_beyond(MAX_PER_NETWORK, table, table.c.network == network)
+    if secrets.randbelow(max(1, MAX_PER_CLIENT // ROWS_PER_COUNT)) == 0:
         same_kind = table.c.network.is_(None) if network is None else table.c.network.is_not(None)
-        _delete_beyond(MAX_OF_A_CLIENT, table, table.c.client_id == client_id, same_kind)
+        _delete_beyond(MAX_PER_CLIENT, table, table.c.client_id == client_id, same_kind)
 
 
 def _delete_beyond(limit: int, table: Table, *conditions: ColumnElement[Any]) -> None:

@@ -87,7 +87,7 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
 def _keys(client: OAuthClient, presented: Presented) -> tuple[jwts.Key, ...]:
     if client.signs_with_secret:
         return tuple(OctKey.import_key(key) for key in registry.hmac_keys(client.registered))
-    return client_keys.of(client, presented.kid)
+    return client_keys.for_client(client, presented.kid)
 
 
 def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:

@@ -56,7 +56,7 @@ _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 """By client id; locked while its keys are fetched."""
 
 
-def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
+def for_client(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`.
 
     Of those with which the console signs for a sandbox application, the one that has it.

@@ -8,5 +8,5 @@ from idp.partners.milestones import Milestone
 
 def note(client: OAuthClient, name: Milestone) -> None:
     """Note it, unless the console made the request in the application's place."""
-    if client.registered.is_sandbox and milestones.OF_CONSOLE not in request_state.request().environ:
+    if client.registered.is_sandbox and milestones.FROM_CONSOLE not in request_state.request().environ:
         milestones.note(client.registered, name)

@@ -49,7 +49,7 @@ class Colleague(contact_fields.EmailForm):
 
 def may_be_asked(client: AnyClient, by: Membership) -> bool:
     """Whether a colleague of `by` can be asked: the school is verified, and the client has an address to start at."""
-    start = start_link.of_client(client.id)
+    start = start_link.for_client(client.id)
     return by.estab.is_verified and not by.estab.is_fictional and start is not None and bool(start.address)
 
 
@@ -58,7 +58,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
 
     The Enter key presses the form's first button, which is this one; nothing is sent if the address is empty then.
     """
-    start = start_link.of_client(client.id)
+    start = start_link.for_client(client.id)
     if start is None or not may_be_asked(client, by):
         return redirect_unchanged()
     if request.form[HAND_OVER] == "enter" and not visible(form.email.data):

@@ -85,7 +85,7 @@ class Question:
     @property
     def optional(self) -> list[Scope]:
         """The optional data areas, the specially protected ones last."""
-        return scopes.ordinary_first(scopes.of_kind("data", self.proposal.optional))
+        return scopes.ordinary_first(scopes.filter_by_kind("data", self.proposal.optional))
 
     @property
     def needed(self) -> str:
@@ -97,7 +97,7 @@ class Question:
     @property
     def about_you(self) -> list[Scope]:
         """What the client receives about the person, and of the school's public entry."""
-        return scopes.in_order(scopes.of_kind("identity", self.proposal.offered) - {"openid"})
+        return scopes.in_order(scopes.filter_by_kind("identity", self.proposal.offered) - {"openid"})
 
     @property
     def is_about_data(self) -> bool:
@@ -122,11 +122,11 @@ class Question:
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
         """The scopes that are agreed to if these areas are ticked: optional identity scopes are included."""
         optional = self.proposal.optional
-        return self.proposal.required | scopes.of_kind("identity", optional) | (optional & ticked)
+        return self.proposal.required | scopes.filter_by_kind("identity", optional) | (optional & ticked)
 
     @staticmethod
     def _data(names: frozenset[str]) -> list[Scope]:
-        return scopes.in_order(scopes.of_kind("data", names))
+        return scopes.in_order(scopes.filter_by_kind("data", names))
 
 
 def ask() -> Response:
@@ -254,7 +254,7 @@ def question_page(
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
-        start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
+        start_link=start_link.for_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         other_schools=others, also=other_schools.boxes(before),
         offers_second_step=other is not None and _offers_second_step(question, member),
         shows_draft=before is not None and not colleague.is_unchanged_page(before), **options,

@@ -166,7 +166,7 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
 
 def _is_server(requested: frozenset[str]) -> bool:
     """Whether the agent on a school's server asks, which sends data, and receives none about the school or a person."""
-    agents = scopes.of_kind("endpoint", requested)
+    agents = scopes.filter_by_kind("endpoint", requested)
     return bool(agents) and requested - agents <= {"offline_access"}
 
 

@@ -179,7 +179,7 @@ def _closed_reason(family: Family) -> str | None:
 
 def _expiry_after_use(family: Family) -> datetime:
     """When a token that is used now expires. That of an agent without a person lasts as long as its authorisation."""
-    if not scopes.of_kind("endpoint", family.basis.scopes):
+    if not scopes.filter_by_kind("endpoint", family.basis.scopes):
         return family.expires_at
     return max(family.expires_at, clock.now() + timedelta(seconds=runtime.settings().tokens.refresh_absolute))
 

@@ -31,7 +31,7 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
         if request.nonce is not None:
             payload["nonce"] = request.nonce
         names = _extra_claims(token, request)
-        if names and (row := records.of_member(basis.person_id, basis.estab_id)) is not None:
+        if names and (row := records.for_member(basis.person_id, basis.estab_id)) is not None:
             payload |= claims.claims_for(
                 request.user, (), "id_token", person=row.person, school=row.school, named=names
             )

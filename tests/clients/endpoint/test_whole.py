@@ -49,7 +49,7 @@ def work(provider):
 
 @pytest.fixture(scope="module")
 def issuer(provider):
-    return runtime.of(provider).settings.server.issuer
+    return runtime.for_app(provider).settings.server.issuer
 
 
 @pytest.fixture(scope="module")

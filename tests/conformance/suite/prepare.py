@@ -124,7 +124,7 @@ def _free_school() -> School:
     """An open school without an account, from the end of the register: people try those at its beginning."""
     schools: Iterable[School] = session().scalars(select(School).order_by(School.id.desc()).limit(200))
     for school in schools:
-        if status.reason_not_to_register(school) is None and accounts.of_school(school.id) is None:
+        if status.reason_not_to_register(school) is None and accounts.find_by_school(school.id) is None:
             return school
     raise NoSchool
 

@@ -10,7 +10,7 @@ DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_the_second_answer_is_the_first_again(app, web, path):
     first = web.get(path)
-    assert response_cache.CACHE.of(app)
+    assert response_cache.CACHE.for_app(app)
 
     second = web.get(path)
 

@@ -157,7 +157,7 @@ def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_e
 
 def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, work):
     errors = []
-    engine = database.ENGINES.of(app).transactional
+    engine = database.ENGINES.for_app(app).transactional
 
     @event.listens_for(engine, "handle_error")
     def _note(context):
@@ -178,7 +178,7 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, wor
 @pytest.fixture
 def restarted(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
-    engine = database.ENGINES.of(app).transactional
+    engine = database.ENGINES.for_app(app).transactional
     if engine.dialect.name != "postgresql":
         pytest.skip("a file does not go away")
     with engine.connect(), engine.connect(), engine.connect():

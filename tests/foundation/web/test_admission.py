@@ -88,7 +88,7 @@ def crowd(app, new_browser, hashing):
     browsers = [new_browser() for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
         responses = [pool.submit(signs_in, browser) for browser in browsers]
-        semaphore = admission.ADMISSION.of(app).hashing
+        semaphore = admission.ADMISSION.for_app(app).hashing
         eventually(lambda: hashing.started == HASHING and len(semaphore._queue) == admission.MAX_HASHING_QUEUE)
 
         def finish():
@@ -157,7 +157,7 @@ def test_a_form_that_cannot_be_parsed_is_left_out(web, crowd, body, kind):
 
 def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):
     monkeypatch.setattr(
-        admission.ADMISSION.of(app).busy_page._refusals, "_logged_at", float("-inf")
+        admission.ADMISSION.for_app(app).busy_page._refusals, "_logged_at", float("-inf")
     )  # the test before has just logged this
     for _ in range(3):
         signs_in(web, username="somebody@oakhill.example")
@@ -187,7 +187,7 @@ def test_a_request_that_waits_for_another_server_releases_its_place(app):
 
 
 def test_only_so_many_requests_wait_for_other_servers(app):
-    places = admission.ADMISSION.of(app).outbound
+    places = admission.ADMISSION.for_app(app).outbound
     for _ in range(admission.MAX_OUTBOUND):
         assert places.acquire()
     mine = FairSemaphore(1)
