@@ -72,11 +72,11 @@ class Scale:
     pupils: int
 
 
-WHOLE: Final = Scale(
+FULL_SCALE: Final = Scale(
     rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, probes=400, crowd=10.0, schools=52_000,
     authorised=100_000, searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5, pupils=2_000,
 )  # fmt: skip
-QUICK: Final = Scale(
+QUICK_SCALE: Final = Scale(
     rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, probes=60, crowd=2.0, schools=5_000,
     authorised=5_000, searches=60,
     families=(10_000,), load=2.0, requests=1_000, starts=2, pupils=300,
@@ -118,9 +118,9 @@ def main() -> int:
             Path(page).write_text(figures.page(report.read(Path(file))), "utf-8")
             return 0
     arguments = _arguments()
-    scale = QUICK if arguments.quick else WHOLE
+    scale = QUICK_SCALE if arguments.quick else FULL_SCALE
     if arguments.huge:
-        scale = Scale(**(asdict(scale) | {"families": (*WHOLE.families, 10_000_000)}))
+        scale = Scale(**(asdict(scale) | {"families": (*FULL_SCALE.families, 10_000_000)}))
     results: dict[str, list[Figure]] = {name: [] for name in arguments.parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

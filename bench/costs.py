@@ -56,7 +56,7 @@ SHARES: Final = {
     "token: client_credentials": 40, "introspect": 55, "userinfo": 55, "par": 55, "authorize, nothing to ask": 40,
 }  # fmt: skip
 """Per cent of the time that unavoidable work should take (performance.md §4), on PostgreSQL."""
-PROVEN: Final = "token: client_credentials, DPoP"
+DPOP_SUBJECT: Final = "token: client_credentials, DPoP"
 
 Environ = dict[str, Any]
 
@@ -227,7 +227,7 @@ class World:
             "token: code, ID token RS256": (lambda: self.exchange("RS256"), "200"),
             "token: refresh": (lambda: self.post("/oauth/token", refresh, self.clients["ES256"]), "200"),
             "token: client_credentials": (self.itself, "200"),
-            PROVEN: (lambda: self.itself(proven=True), "200"),
+            DPOP_SUBJECT: (lambda: self.itself(proven=True), "200"),
             "introspect": (lambda: self.post("/oauth/introspect", token, self.clients["ES256"]), "200"),
             "userinfo": (lambda: self.get("/oauth/userinfo", Authorization=bearer), "200"),
         }
@@ -256,7 +256,8 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         database.db.engine.dispose()
     figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
     proven, plain = (
-        next(subject for subject in subjects if subject.name == name) for name in (PROVEN, PROVEN.split(",")[0])
+        next(subject for subject in subjects if subject.name == name)
+        for name in (DPOP_SUBJECT, DPOP_SUBJECT.split(",")[0])
     )
     adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(bare_view.elapsed)
     return [*figures, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]

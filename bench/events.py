@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from bench.report import Figure
-from bench.servers import AS_IN_PRODUCTION, Server
+from bench.servers import PRODUCTION_SETTINGS, Server
 from idp.app import create_app
 from idp.foundation import database
 from idp.foundation.database import session
@@ -41,7 +41,7 @@ RATE: Final = 1000.0
 """Events a second."""
 THREADS: Final = 4
 """That record events."""
-UNTIL: Final = datetime(2030, 1, 1, tzinfo=UTC)
+AGREED_UNTIL: Final = datetime(2030, 1, 1, tzinfo=UTC)
 MAX_DELAY_SECONDS: Final = 1.0
 """How long after the last event the last one may be delivered."""
 TIMEOUT_SECONDS: Final = 180.0
@@ -134,7 +134,7 @@ def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -
             time.sleep(max(0.0, began + number * len(clients) / rate - time.monotonic()))
         estab_id = f"{3120000 + number % SUBJECTS}"
         facts = SchoolFacts(
-            estab_id=estab_id, status="active", verification="verified", until=UNTIL,
+            estab_id=estab_id, status="active", verification="verified", until=AGREED_UNTIL,
             scope="openid profile email organisation offline_access school students attendance",
         )  # fmt: skip
         with transaction(app):
@@ -195,7 +195,7 @@ def _endpoints(number: int) -> Iterator[list[int]]:
 @contextmanager
 def _worker(url: str) -> Iterator[Server]:
     """`idp worker`, as in production."""
-    environment = {"IDP_CONFIG": "config/test.toml", **AS_IN_PRODUCTION, "IDP_DATABASE__URL": url}
+    environment = {"IDP_CONFIG": "config/test.toml", **PRODUCTION_SETTINGS, "IDP_DATABASE__URL": url}
     command = [sys.executable, "-m", "idp.cli", "worker"]
     with subprocess.Popen(
         command, env={**os.environ, **environment}, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -109,7 +109,7 @@ def _service(provider: Provider, without: str) -> Iterator[Server]:
     """The service on the database of `provider` and under its issuer, without one fast path."""
     port = free_port()
     environment = {
-        "IDP_CONFIG": "config/test.toml", **servers.AS_IN_PRODUCTION, **servers.BENCH_SETTINGS,
+        "IDP_CONFIG": "config/test.toml", **servers.PRODUCTION_SETTINGS, **servers.BENCH_SETTINGS,
         "IDP_SERVER__ISSUER": f"http://127.0.0.1:{provider.port}", "IDP_SERVER__PORT": str(port),
         "IDP_DATABASE__URL": provider.url, "BENCH_WITHOUT": without,
     }  # fmt: skip

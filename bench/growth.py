@@ -33,7 +33,7 @@ FLAT: Final = 2.0
 """× what it took among the fewest rows that it may take among more."""
 BACKLOG: Final = 20_000
 """Expired rows that retention finds: twenty batches."""
-HALF: Final = 0.5
+LOAD_SHARE: Final = 0.5
 """Of the maximum: the load under which it clears them."""
 
 _table = cast("Table", RefreshFamily.__table__)
@@ -44,7 +44,7 @@ _ROTATE: Final = (
     .values(sequence=_table.c.sequence + 1, rotated_at=bindparam("now", type_=Instant()))
 )
 """As `families` reads and rotates."""
-_ANOTHER: Final = text("INSERT INTO bench_tokens VALUES (:digest, 'a-client', 'aut_1', :until)").bindparams(
+_INSERT_TOKEN: Final = text("INSERT INTO bench_tokens VALUES (:digest, 'a-client', 'aut_1', :until)").bindparams(
     bindparam("until", type_=Instant())
 )
 _OLDEST: Final = text(
@@ -97,7 +97,7 @@ def _hot(ground: Ground, size: int) -> dict[str, float]:
     """Median microseconds of what is done with a family, among `size` of them."""
     rng = random.Random(SEED)
     some = [rng.randrange(size) for _ in range(TIMES)]
-    alive = [number - number % rows.ALIVE for number in some]
+    alive = [number - number % rows.LIVE_FAMILY_RATIO for number in some]
     with ground.engine.connect() as connection:
         now = datetime.now(UTC)
         read = _median(lambda number: connection.execute(_READ, {"its_digest": rows.digest(number)}).one(), some)
@@ -126,14 +126,14 @@ def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
     """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
     provider, rng = ground.provider, random.Random(SEED)
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
-    numbers = [rng.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
+    numbers = [rng.randrange(0, size, rows.LIVE_FAMILY_RATIO) for _ in range(TIMES)]
     kinds = [
         RequestKind("refresh", [provider.to_bytes(ground.refresh(number)) for number in numbers], 200, "access_token")
     ]
     provider.disconnect()
     with servers.idp(provider.url, provider.port) as server:
         servers.run_load(server, kinds, http.WARM_UP_SECONDS)
-        rate = servers.run_load(server, kinds, 1.0).rate * HALF
+        rate = servers.run_load(server, kinds, 1.0).rate * LOAD_SHARE
         quiet = servers.run_load(server, kinds, seconds, rate=rate)
         took: list[float] = []
         cleaning = Thread(target=lambda: took.append(_cleaned(ground)))
@@ -173,7 +173,7 @@ def _a_row_per_token(ground: Ground, size: int) -> Iterator[Figure]:
     with ground.engine.connect() as connection:
 
         def insert(number: int) -> None:
-            connection.execute(_ANOTHER, {"digest": rows.digest(number), "until": until})
+            connection.execute(_INSERT_TOKEN, {"digest": rows.digest(number), "until": until})
             connection.commit()
 
         def delete(_number: int) -> None:

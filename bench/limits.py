@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from sqlalchemy import Connection, Engine, text
 
-TRIES = 200
+ATTEMPTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _transaction(connection: Connection) -> None:
 
 def _timed(do: Callable[[], object]) -> float:
     taken: list[float] = []
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         began = time.perf_counter()
         do()
         taken.append((time.perf_counter() - began) * 1e6)

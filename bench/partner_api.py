@@ -19,7 +19,7 @@ from idp.schools import files, refresh
 from idp.schools.models import School
 
 SEED: Final = 2026
-DIFFERENT: Final = 300
+PAGES: Final = 300
 """Pages, far apart, that are asked for by turns."""
 RATE: Final = 10.0
 """Requests per second: no client asks all the time, and the latency is of interest."""
@@ -43,7 +43,7 @@ def measure(url: str, kind: str, register: Material, *, schools: int, seconds: f
     texts = _typed(provider, register, rng)
 
     def requests(path: Callable[[int], str]) -> list[bytes]:
-        numbers = [rng.randrange(schools) for _ in range(DIFFERENT)]
+        numbers = [rng.randrange(schools) for _ in range(PAGES)]
         return [provider.to_bytes(provider.world.get(path(number), Authorization=bearer)) for number in numbers]
 
     subjects = {
@@ -75,7 +75,7 @@ def _typed(provider: Provider, register: Material, rng: random.Random) -> list[s
     with transaction(provider.world.app), files.open_sources(newest) as sources:
         refresh.run(sources, accept_shrink=True)
     with transaction(provider.world.app):
-        some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * DIFFERENT)
+        some = select(School.name, School.postcode).where(School.standing == 0).limit(4 * PAGES)
         schools = list(database.session().execute(some))
     return [rng.choice((name[:LETTERS_TYPED], name, postcode)) for name, postcode in schools]
 

@@ -26,7 +26,7 @@ TITLES = {
 }
 """Every part, in the order of a run."""
 RESULTS = Path(__file__).parent / "results"
-MOVED = 0.15
+NOTABLE_CHANGE = 0.15
 """A ratio that differs by more than this is marked."""
 
 
@@ -97,7 +97,7 @@ def compare(one: Path, other: Path) -> None:
     for name in sorted(before.keys() & after.keys()):
         was, now = before[name], after[name]
         moved = (now["value"] - was["value"]) / was["value"] if was["value"] else 0.0
-        mark = "  <-- moved" if was["unit"] == "×" and abs(moved) > MOVED else ""
+        mark = "  <-- moved" if was["unit"] == "×" and abs(moved) > NOTABLE_CHANGE else ""
         print(f"{' · '.join(name):60} {was['value']:>10,.2f} {now['value']:>10,.2f} {was['unit']:4} {moved:+.0%}{mark}")
 
 

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Engine, Table, bindparam, text
 from idp.foundation.database import Base, Instant
 from idp.oidc.models import RefreshFamily
 
-ALIVE: Final = 100
+LIVE_FAMILY_RATIO: Final = 100
 """One in this number of families belongs to an existing agreement; the others only fill the indexes."""
-MANY: Final = 100_000
+INDEX_LATER_ROWS: Final = 100_000
 """Rows, from which on indexes are made afterwards."""
 
 _table = cast("Table", RefreshFamily.__table__)
 _DIGEST: Final = {"postgresql": "sha256(convert_to('bench-' || n, 'UTF8'))", "sqlite": "sha256('bench-' || n)"}
-_WITHIN: Final = {  # the days that follow
+_EXPIRY: Final = {  # the days that follow
     "postgresql": "now() + (n % {0} + 1) * interval '1 day'",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', (n % {0} + 1) || ' days')",
 }
@@ -51,9 +51,9 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
     dialect = engine.dialect.name
     differs = {
         "id": "'fam_bench_' || n", "lineage": "'lin_bench_' || n", "digest": _DIGEST[dialect],
-        "person_id": f"CASE WHEN n % {ALIVE} = 0 THEN person_id ELSE 'adm_bench_' || n END",
-        "authorisation_id": f"CASE WHEN n % {ALIVE} = 0 THEN authorisation_id ELSE 'aut_bench_' || n END",
-        "expires_at": ":ended" if expired else _WITHIN[dialect].format(400),
+        "person_id": f"CASE WHEN n % {LIVE_FAMILY_RATIO} = 0 THEN person_id ELSE 'adm_bench_' || n END",
+        "authorisation_id": f"CASE WHEN n % {LIVE_FAMILY_RATIO} = 0 THEN authorisation_id ELSE 'aut_bench_' || n END",
+        "expires_at": ":ended" if expired else _EXPIRY[dialect].format(400),
     }  # fmt: skip
     values = ", ".join(differs.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
     real = "SELECT * FROM refresh_families WHERE client_id = :client AND id NOT LIKE 'fam_bench_%' LIMIT 1"
@@ -65,7 +65,7 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
         statement = statement.bindparams(bindparam("ended", type_=Instant()))
         parameters["ended"] = datetime.now(UTC) - timedelta(days=10)
     with _in_bulk(engine) as connection:
-        if last - first < MANY:
+        if last - first < INDEX_LATER_ROWS:
             connection.execute(statement, parameters)
             return
         for index in _table.indexes:
@@ -86,7 +86,7 @@ def tokens(engine: Engine, rows: int) -> None:
                 f" authorisation_id TEXT NOT NULL, expires_at {expires} NOT NULL)"
             )
         )
-        values = f"{_DIGEST[dialect]}, 'a-client', 'aut_' || n, {_WITHIN[dialect].format(10)}"
+        values = f"{_DIGEST[dialect]}, 'a-client', 'aut_' || n, {_EXPIRY[dialect].format(10)}"
         connection.execute(
             text(f"{_NUMBERS} INSERT INTO bench_tokens SELECT {values} FROM numbers"), {"first": 0, "last": rows - 1}
         )

@@ -24,7 +24,7 @@ PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 START_TIMEOUT_SECONDS: Final = 30.0
 BENCH_SETTINGS: Final = {"IDP_THROTTLE__FACTOR": "1000000"}
 """Differs from production, because the generator has one address and would be throttled."""
-AS_IN_PRODUCTION: Final = {
+PRODUCTION_SETTINGS: Final = {
     "IDP_ENVIRONMENT": "development",  # the test environment hashes passwords cheaply
     "IDP_SERVER__LOG_LEVEL": "INFO",
     "IDP_SERVER__LOG_FORMAT": "json",
@@ -92,7 +92,7 @@ def idp(url: str, port: int, **settings: str) -> Iterator[Server]:
     """`idp serve` on the migrated database at `url`: one worker, threads as in the settings."""
     issuer = f"http://127.0.0.1:{port}"
     variables = {"IDP_DATABASE__URL": url, "IDP_SERVER__ISSUER": issuer, "IDP_SERVER__PORT": str(port)}
-    environment = {"IDP_CONFIG": "config/test.toml", **AS_IN_PRODUCTION, **BENCH_SETTINGS, **variables, **settings}
+    environment = {"IDP_CONFIG": "config/test.toml", **PRODUCTION_SETTINGS, **BENCH_SETTINGS, **variables, **settings}
     with running([sys.executable, "-m", "idp.cli", "serve"], port, environment) as server:
         yield server
 

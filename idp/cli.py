@@ -169,11 +169,11 @@ def _masked(table: dict[str, Any]) -> dict[str, Any]:
 
 def _settings() -> Any:
     from idp.foundation.command import Misconfigured
-    from idp.foundation.settings import BadSettings, load
+    from idp.foundation.settings import InvalidSettings, load
 
     try:
         return load()
-    except BadSettings as error:
+    except InvalidSettings as error:
         raise Misconfigured(str(error)) from error
 
 

@@ -21,7 +21,7 @@ from granian.server import Server
 
 from idp.foundation.command import Misconfigured
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import BadSettings, load
+from idp.foundation.settings import InvalidSettings, load
 from idp.foundation.web import admission
 
 MAX_CONNECTIONS: Final = 1024
@@ -82,7 +82,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """
     try:
         settings = load()
-    except BadSettings as error:
+    except InvalidSettings as error:
         raise Misconfigured(str(error)) from error
     count = workers or settings.server.workers
     if count > 1 and settings.database.is_sqlite:

@@ -98,7 +98,7 @@ def verify_audit(work: Work) -> None:
         exported = checkpoints.exported()
     report = chain.verify(from_start=True, external=exported, reading=work)
     if report.faults:
-        raise chain.Tampered(report.faults)
+        raise chain.TamperedChain(report.faults)
     _log.info("audit chain verified", count=report.checked)
 
 

@@ -42,10 +42,10 @@ SERIAL = [sys.executable, "-m", "pytest", "-q", "-rs"]
 COLLECT = [*SERIAL, "--collect-only", "-qq"]
 """Compiles all tests once: in a fresh clone, each of the workers would compile each file."""
 PROCESSORS = os.cpu_count() or 2
-IN_ORDER = [*SERIAL, "--dist", "loadfile", "--no-loadscope-reorder"]
+ONE_FILE_PER_WORKER = [*SERIAL, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
 the others."""
-PYTEST = [*IN_ORDER, "-n", str(PROCESSORS + 1)]
+PYTEST = [*ONE_FILE_PER_WORKER, "-n", str(PROCESSORS + 1)]
 """One more than there are processors: tests wait for processes, a database or a browser. Each reads all tests first."""
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""

@@ -15,7 +15,7 @@ from tests.ports import free_port
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """Settings for tests, whose data need not survive a crash."""
 
-ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=600")
+SERVER_OPTIONS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=600")
 """Settings to listen on a port only: a socket's path may be too long for the system."""
 
 
@@ -50,7 +50,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server, and return when it accepts connections."""
-        options = " ".join(f"-c {setting}" for setting in (*ALONE, *self.settings))
+        options = " ".join(f"-c {setting}" for setting in (*SERVER_OPTIONS, *self.settings))
         log = str(self.folder / "log")
         self._run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"-p {self.port} {options}", "start")
 

@@ -20,7 +20,7 @@ from idp.foundation.settings import load
 from tests.partners.manifests import example_with_secret
 from tests.processes import under
 
-NOTHING = "nothing-of-this-name"
+UNKNOWN_NAME = "nothing-of-this-name"
 
 
 def every(group, path=()):
@@ -36,9 +36,16 @@ def every(group, path=()):
 
 
 COMMANDS = dict(every(main))
-LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+LEAF_COMMANDS = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 PROGRAM = str(Path(sys.executable).parent / "idp")
-RUN_ON = {("serve",), ("worker",), ("db", "draft"), ("db", "upgrade"), ("config", "check"), ("conformance", "prepare")}
+LONG_RUNNING = {
+    ("serve",),
+    ("worker",),
+    ("db", "draft"),
+    ("db", "upgrade"),
+    ("config", "check"),
+    ("conformance", "prepare"),
+}
 """Commands that are left out: they run until stopped, or write files."""
 
 
@@ -46,10 +53,10 @@ def naming_nothing(command):
     """Values for the required arguments of a command, none of which exists."""
     for parameter in command.params:
         if parameter.required and isinstance(parameter, click.Argument):
-            yield NOTHING
+            yield UNKNOWN_NAME
         elif parameter.required:
             choices = getattr(parameter.type, "choices", None)
-            yield from (parameter.opts[0], choices[0] if choices else NOTHING)
+            yield from (parameter.opts[0], choices[0] if choices else UNKNOWN_NAME)
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def run(app, monkeypatch, clock):
 
 
 def test_commands_are_found():
-    assert len(LEAVES) > 40
+    assert len(LEAF_COMMANDS) > 40
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -72,9 +79,9 @@ def test_every_command_has_help(run, path):
     assert lines[0].startswith("  "), "it says nothing about itself"
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in LONG_RUNNING], ids=" ".join)
 def test_an_unknown_object_is_reported_in_a_sentence(run, path):
-    words = list(naming_nothing(LEAVES[path]))
+    words = list(naming_nothing(LEAF_COMMANDS[path]))
     result = run(*path, *words)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "Traceback" not in result.output
@@ -84,7 +91,7 @@ def test_an_unknown_object_is_reported_in_a_sentence(run, path):
         assert "Error: \n" not in result.stderr
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in LONG_RUNNING], ids=" ".join)
 def test_an_option_that_does_not_exist_is_wrong_usage(run, path):
     result = run(*path, "--nothing-of-this-name")
     assert result.exit_code == 2

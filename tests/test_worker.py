@@ -32,7 +32,7 @@ from idp.outbox import post
 from idp.outbox.models import Message
 from tests.factories import a_school, an_estab
 
-WAIT = 120
+TIMEOUT_SECONDS = 120
 """Seconds until a test fails; generous, because a busy machine is slow."""
 
 
@@ -41,7 +41,7 @@ def eventually(work):
     """`eventually(condition)` waits until it is true, checking it in a new transaction each time."""
 
     def ask(question):
-        until = time.monotonic() + WAIT
+        until = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < until:
             with work() as session:
                 if response := question(session):
@@ -182,7 +182,7 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(running, wo
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.05)
     running()
     for _ in range(10):  # each of its loops more than once
-        assert tried.acquire(timeout=WAIT)
+        assert tried.acquire(timeout=TIMEOUT_SECONDS)
     away.clear()
     eventually(lambda session: session.get(Message, sent).sent_at)
 
@@ -358,12 +358,12 @@ def a_proof(registration):
 def test_it_stops_even_if_the_database_does_not_respond(app, monkeypatch):
     never, stop = threading.Event(), threading.Event()
     monkeypatch.setattr(worker, "HEARTBEAT_REMOVAL_TIMEOUT_SECONDS", 0.1)
-    monkeypatch.setattr(heartbeats, "stop", lambda _me: never.wait(WAIT))
+    monkeypatch.setattr(heartbeats, "stop", lambda _me: never.wait(TIMEOUT_SECONDS))
     finish = worker.start(app, stop)
     stop.set()
     finishing = threading.Thread(target=finish)
     finishing.start()
-    finishing.join(worker.STOP_TIMEOUT_SECONDS + WAIT / 2)
+    finishing.join(worker.STOP_TIMEOUT_SECONDS + TIMEOUT_SECONDS / 2)
     stuck = finishing.is_alive()
     never.set()
     finishing.join()
@@ -403,7 +403,7 @@ class TestCommand:
             eventually(lambda session: session.get(Message, sent).sent_at)
             eventually(lambda session: heartbeats.last_beat())
             process.send_signal(sign)
-            _, output = process.communicate(timeout=WAIT)
+            _, output = process.communicate(timeout=TIMEOUT_SECONDS)
         finally:
             process.kill()
             process.wait()

@@ -23,8 +23,8 @@ from bench.report import Figure
 from bench.servers import Server
 from tests.ports import free_port
 
-HERE: Final = Path(__file__).parent
-US: Final = "IDaaS"
+FOLDER: Final = Path(__file__).parent
+OUR_NAME: Final = "IDaaS"
 OWN_TOKEN: Final = "client_credentials"
 CODE: Final = "code for tokens"
 SECRET: Final = "a-secret-for-the-benchmark-alone"
@@ -83,8 +83,8 @@ def _figures(entrant: Entrant, entrants: list[Entrant]) -> Iterator[Figure]:
     bound = "GENERATOR-BOUND" if any(run.result.is_generator_bound for run in runs) else ""
     yield Figure(subject, "per vCPU", entrant.endpoint.per_processor, "/s")
     yield Figure(subject, "at most, one process", entrant.endpoint.rate, "/s", note=bound)
-    if entrant.who != US:
-        us = next(other for other in entrants if other.who == US and other.what == entrant.what)
+    if entrant.who != OUR_NAME:
+        us = next(other for other in entrants if other.who == OUR_NAME and other.what == entrant.what)
         yield Figure(subject, "we, times that", us.endpoint.per_processor / entrant.endpoint.per_processor, "×")
     yield from http.wrong(subject, runs)
 
@@ -97,7 +97,7 @@ def _us(setup: Setup) -> Iterator[Entrant]:
         (CODE, CODES["ES256"], "ES256 twice, PostgreSQL"),
         (CODE, CODES["RS256"], "ES256 and RS256, PostgreSQL"),
     ):
-        yield Entrant(what, US, how, server, provider.endpoints[name])
+        yield Entrant(what, OUR_NAME, how, server, provider.endpoints[name])
 
 
 # ── django-oauth-toolkit ──────────────────────────────────────────────────────────────────────────────────────
@@ -108,11 +108,11 @@ def _django(setup: Setup) -> Iterator[Entrant]:
     home = setup.folder / "django"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=INSTALL_TIMEOUT_SECONDS)
     programs = home / "bin"
-    _install([str(programs / "pip"), "install", "--quiet", "-r", str(HERE / "requirements.txt")], setup.folder)
+    _install([str(programs / "pip"), "install", "--quiet", "-r", str(FOLDER / "requirements.txt")], setup.folder)
     version = _pinned("requirements.txt", "django-oauth-toolkit == ")
     port, codes = free_port(), home / "codes"
     settings = {**_environment(setup.new()), "KEY": str(home / "key.pem")}
-    script = Path(shutil.copy(HERE / "django_oauth_toolkit.py", home))
+    script = Path(shutil.copy(FOLDER / "django_oauth_toolkit.py", home))
     servers.run_to_end([str(programs / "python"), str(script), str(setup.codes), str(codes)], settings)
     command = [str(programs / "granian"), *servers.granian(port, 2), f"{script.stem}:application"]
     server = setup.stack.enter_context(servers.running(command, port, settings, home))
@@ -136,7 +136,7 @@ def _node(setup: Setup) -> Iterator[Entrant]:
     home = setup.folder / "node"
     home.mkdir()
     for name in ("package.json", "node_oidc_provider.mjs"):
-        shutil.copy(HERE / name, home)
+        shutil.copy(FOLDER / name, home)
     _install(["npm", "install", "--no-audit", "--no-fund", "--silent"], home)
     version = _pinned("package.json", '"oidc-provider": "')
     who = f"node-oidc-provider {version}"
@@ -174,7 +174,7 @@ def _install(command: list[str], folder: Path) -> None:
 
 def _pinned(file: str, before: str) -> str:
     """The version in a file after the text `before`."""
-    rest = (HERE / file).read_text("utf-8").partition(before)[2]
+    rest = (FOLDER / file).read_text("utf-8").partition(before)[2]
     return rest.partition("\n")[0].strip(' ",')
 
 

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
-HERE = Path(__file__).resolve()
+FILE = Path(__file__).resolve()
 KEY = Path(os.environ["KEY"])
 CALLBACK = "https://assembly.example/callback"
 _at = urlsplit(os.environ["DATABASE"])
@@ -32,7 +32,7 @@ if not KEY.exists():
 settings.configure(
     SECRET_KEY="of no use to anyone",
     ALLOWED_HOSTS=["127.0.0.1"],
-    ROOT_URLCONF=HERE.stem,
+    ROOT_URLCONF=FILE.stem,
     USE_TZ=True,
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"],

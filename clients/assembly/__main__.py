@@ -39,7 +39,7 @@ class Handler(WSGIRequestHandler):
 def _settings(application: Application) -> settings.Settings:
     try:
         return settings.from_environment(application)
-    except settings.BadSettings as error:
+    except settings.InvalidSettings as error:
         click.echo(error, err=True)
         sys.exit(2)
 

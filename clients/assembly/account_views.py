@@ -4,8 +4,8 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts, resets, school_account
-from clients.assembly.accounts import Invalid
-from clients.assembly.errors import ProviderError, Untrusted
+from clients.assembly.accounts import InvalidInput
+from clients.assembly.errors import ProviderError, UntrustedResponse
 from clients.assembly.sign_ins import SignIn
 from clients.assembly.web import (
     browser,
@@ -45,7 +45,7 @@ def sign_up() -> ResponseReturnValue:
                 program().database, code=request.form.get("code", ""), email=request.form.get("email", ""),
                 password=request.form.get("password", ""), terms_version=request.form.get("terms", ""),
             )  # fmt: skip
-        except Invalid as error:
+        except InvalidInput as error:
             faults = error.faults
         else:
             program().background.wake()
@@ -80,7 +80,7 @@ def activate(secret: str) -> ResponseReturnValue:
     if request.method == "POST":
         try:
             sign_in_by_password(accounts.activate(program().database, secret, request.form.get("password", "")))
-        except Invalid as error:
+        except InvalidInput as error:
             faults = error.faults
         else:
             return redirect(url_for("school.choose"), 303)
@@ -98,7 +98,7 @@ def sign_in() -> ResponseReturnValue:
                 program().database, request.form.get("email", ""), request.form.get("password", "")
             )
             sign_in_by_password(account)
-        except Invalid as error:
+        except InvalidInput as error:
             faults = error.faults
         else:
             return redirect(url_for("connector.connector"), 303)
@@ -112,7 +112,7 @@ def forgotten() -> ResponseReturnValue:
     if request.method == "POST":
         try:
             resets.request(program().database, request.form.get("email", ""))
-        except Invalid as error:
+        except InvalidInput as error:
             faults = error.faults
         else:
             program().background.wake()
@@ -128,7 +128,7 @@ def new_password(secret: str) -> ResponseReturnValue:
     if request.method == "POST":
         try:
             resets.choose(program().database, secret, request.form.get("password", ""))
-        except Invalid as error:
+        except InvalidInput as error:
             faults = error.faults
         else:
             program().background.wake()
@@ -148,7 +148,7 @@ def school_sign_in() -> ResponseReturnValue:
 def initiate() -> ResponseReturnValue:
     """Third-party initiated login (OpenID Connect Core §4), from our provider only; it ends at the connector page."""
     if request.values.get("iss", "").rstrip("/") != program().settings.issuer:
-        raise Untrusted("login initiated by another issuer than our provider")
+        raise UntrustedResponse("login initiated by another issuer than our provider")
     return _to_provider(request.values.get("login_hint"))
 
 

@@ -31,7 +31,7 @@ _hasher = PasswordHasher()
 _DUMMY_HASH = _hasher.hash("a password of no account")  # verified for unknown addresses, to take as long
 
 
-class Invalid(Exception):
+class InvalidInput(Exception):
     """What was typed cannot be used; faults by field, for people."""
 
     def __init__(self, **faults: str) -> None:
@@ -56,7 +56,7 @@ class Account:
 
 
 def sign_up(database: Database, *, code: str, email: str, password: str, terms_version: str) -> None:
-    """Make an account that is not activated, and mail its link. Raises `Invalid`.
+    """Make an account that is not activated, and mail its link. Raises `InvalidInput`.
 
     A known address uses up the code as well: otherwise a code with one use would tell whether an address is known.
     """
@@ -65,14 +65,14 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     faults = {} if invite_codes.works(database, code) else wrong_code
     try:
         address = normal(email)
-    except Invalid as error:
+    except InvalidInput as error:
         faults = faults | error.faults
     if faults := faults | _faults(password, terms_version):
-        raise Invalid(**faults)
+        raise InvalidInput(**faults)
     hashed, now = _hasher.hash(password), time.time()
     with database.transaction() as connection:
         if not invite_codes.use(connection, code):
-            raise Invalid(**wrong_code)
+            raise InvalidInput(**wrong_code)
         made = connection.execute(
             "INSERT INTO accounts (email, password_hash, terms_version, created_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (email) DO NOTHING",
@@ -91,7 +91,7 @@ def resend(database: Database, email: str) -> None:
     """Mail the link again, where the address waits for one. The new link replaces the old one."""
     try:
         address = normal(email)
-    except Invalid:
+    except InvalidInput:
         return
     with database.transaction() as connection:
         row = connection.execute(
@@ -110,15 +110,15 @@ def can_activate(database: Database, secret: str) -> bool:
 
 
 def activate(database: Database, secret: str, password: str) -> Account:
-    """Activate the account of a link. Raises `Invalid` where the link or the password is not the account's."""
+    """Activate the account of a link. Raises `InvalidInput` where the link or the password is not the account's."""
     with database.transaction() as connection:
         row = _find_by_link(connection, secret)
     if row is None:
-        raise Invalid(link="This link has been used, has expired, or has been replaced by a newer one")
+        raise InvalidInput(link="This link has been used, has expired, or has been replaced by a newer one")
     _require_attempts_left(database, row["email"])
     if not _matches(row["password_hash"], password):
         _count_failure(database, row["email"])
-        raise Invalid(password="This is not the password that was chosen when signing up")  # noqa: S106  a message
+        raise InvalidInput(password="This is not the password that was chosen when signing up")  # noqa: S106  a message
     with database.transaction() as connection:
         activated = connection.execute(
             "UPDATE accounts SET activated_at = ?, activation_digest = NULL WHERE activation_digest = ? "
@@ -126,16 +126,16 @@ def activate(database: Database, secret: str, password: str) -> Account:
             (time.time(), digest(secret), row["password_hash"]),
         )
         if activated.rowcount != 1:
-            raise Invalid(link="This link has been used, has expired, or has been replaced by a newer one")
+            raise InvalidInput(link="This link has been used, has expired, or has been replaced by a newer one")
         return _find(connection, row["id"])
 
 
 def sign_in(database: Database, email: str, password: str) -> Account:
-    """The activated account with this address and password. Raises `Invalid`, in one way for all reasons."""
-    wrong = Invalid(email=WRONG_PASSWORD)
+    """The activated account with this address and password. Raises `InvalidInput`, in one way for all reasons."""
+    wrong = InvalidInput(email=WRONG_PASSWORD)
     try:
         address = normal(email)
-    except Invalid:
+    except InvalidInput:
         address = ""
     _require_attempts_left(database, address)
     with database.transaction() as connection:
@@ -198,17 +198,17 @@ def _find(connection: sqlite3.Connection, account_id: int) -> Account:
 
 
 def normal(email: str) -> str:
-    """The address as it is stored. Raises `Invalid`."""
+    """The address as it is stored. Raises `InvalidInput`."""
     try:
         return validate_email(email.strip(), check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise Invalid(email="Enter an e-mail address, such as office@school.example") from error
+        raise InvalidInput(email="Enter an e-mail address, such as office@school.example") from error
 
 
 def hash_new(password: str) -> str:
-    """The hash of a password that is being chosen. Raises `Invalid` where it is too short or too long."""
+    """The hash of a password that is being chosen. Raises `InvalidInput` where it is too short or too long."""
     if faults := _password_faults(password):
-        raise Invalid(**faults)
+        raise InvalidInput(**faults)
     return _hasher.hash(password)
 
 
@@ -237,7 +237,7 @@ def _require_attempts_left(database: Database, address: str) -> None:
         connection.execute("DELETE FROM failed_sign_ins WHERE at < ?", (time.time() - FAILURE_SECONDS,))
         query = "SELECT count(*) FROM failed_sign_ins WHERE email_digest = ?"
         if connection.execute(query, (digest(address),)).fetchone()[0] >= MAX_FAILURES:
-            raise Invalid(email="There were too many attempts. Try again in a quarter of an hour")
+            raise InvalidInput(email="There were too many attempts. Try again in a quarter of an hour")
 
 
 def _count_failure(database: Database, address: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 from clients.assembly import resource
 from clients.assembly.database import Database
-from clients.assembly.errors import Refused
+from clients.assembly.errors import RequestRefused
 from clients.assembly.provider import EARLY_SECONDS, Provider
 from clients.assembly.settings import Settings
 
@@ -32,7 +32,7 @@ Status = Literal[
 ]  # fmt: skip
 
 
-class NoToken(Exception):
+class NoAccessToken(Exception):
     """There is no access token: the school has stopped or paused sharing, or we have disconnected."""
 
 
@@ -177,7 +177,7 @@ def check(database: Database, provider: Provider, estab_id: str) -> None:
     headers = {"If-None-Match": row["etag"]} if row["etag"] else {}
     try:
         response = provider.call_for_ourselves("GET", f"/api/schools/{estab_id}", headers=headers)
-    except Refused as error:
+    except RequestRefused as error:
         if error.http_status != 404:
             raise
         with database.transaction() as connection:  # it has never authorised us
@@ -206,7 +206,7 @@ def check_all(database: Database, provider: Provider) -> None:
 
 
 def access_token(database: Database, provider: Provider, estab_id: str, *, renew: bool = False) -> str:
-    """A token for the school's data that is valid for a while, refreshed where necessary. Raises `NoToken`.
+    """A token for the school's data that is valid for a while, refreshed where necessary. Raises `NoAccessToken`.
 
     `renew` refreshes it in any case, so that it covers what the school shares now.
     """
@@ -215,7 +215,7 @@ def access_token(database: Database, provider: Provider, estab_id: str, *, renew
         with database.transaction() as connection:
             row = connection.execute("SELECT * FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
             if row is None or row["refresh_token"] is None:
-                raise NoToken(estab_id)
+                raise NoAccessToken(estab_id)
             if row["access_token"] and row["access_until"] > time.time() + EARLY_SECONDS and not must_renew:
                 return str(row["access_token"])
             claimed = _claim_refresh(connection, estab_id)
@@ -223,7 +223,7 @@ def access_token(database: Database, provider: Provider, estab_id: str, *, renew
             return _refresh(database, provider, estab_id, row["refresh_token"])
         time.sleep(0.1)
         must_renew = False  # the other one has just refreshed it
-    raise NoToken("another process refreshes it and does not finish")
+    raise NoAccessToken("another process refreshes it and does not finish")
 
 
 def receive(database: Database, provider: Provider, settings: Settings, estab_id: str) -> None:
@@ -234,10 +234,10 @@ def receive(database: Database, provider: Provider, settings: Settings, estab_id
     try:
         token = access_token(database, provider, estab_id)
         received = resource.read(provider, settings.resource, token, before.received)
-    except resource.NotAllowed:
+    except resource.TokenRefused:
         check(database, provider, estab_id)
         return
-    except NoToken:
+    except NoAccessToken:
         return
     with database.transaction() as connection:
         connection.execute(
@@ -261,7 +261,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
     try:
         # Without a scope: all that was granted, which may be less than we asked for (RFC 6749 §6).
         response = provider.token(grant_type="refresh_token", refresh_token=refresh_token)
-    except Refused as error:
+    except RequestRefused as error:
         is_about_sharing = error.code in {"invalid_grant", "access_denied"}
         with database.transaction() as connection:
             _end_claim(connection, estab_id)
@@ -273,7 +273,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
             )
         if not is_about_sharing:
             raise
-        raise NoToken(error.code) from error
+        raise NoAccessToken(error.code) from error
     except Exception:
         with database.transaction() as connection:
             _end_claim(connection, estab_id)
@@ -285,7 +285,7 @@ def _refresh(database: Database, provider: Provider, estab_id: str, refresh_toke
         if is_current := row["refresh_token"] == refresh_token:
             _store_tokens(connection, estab_id, tokens)
     if not is_current:  # disconnected, or connected anew, meanwhile
-        raise NoToken(estab_id)
+        raise NoAccessToken(estab_id)
     return tokens.access_token
 
 

@@ -8,8 +8,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts, connections, invitations, resource
-from clients.assembly.connections import Connection, NoToken
-from clients.assembly.errors import Refused, Unreachable
+from clients.assembly.connections import Connection, NoAccessToken
+from clients.assembly.errors import ProviderUnreachable, RequestRefused
 from clients.assembly.web import current, current_account, program
 
 bp = Blueprint("connector", __name__)
@@ -51,7 +51,7 @@ def grant_access() -> ResponseReturnValue:
     key = invitations.request(parts.database, parts.settings, account, name)
     try:
         invitations.send(parts.database, parts.provider, key)
-    except Unreachable:
+    except ProviderUnreachable:
         flash("The school sign-in service cannot be reached at the moment. Your request is kept, and sent by itself.")
     return redirect(url_for("connector.connector"), 303)
 
@@ -64,7 +64,7 @@ def send_again() -> ResponseReturnValue:
         try:
             invitations.send_again(parts.database, parts.provider, invitation.idempotency_key)
             flash("The e-mail is on its way again. The link in the one before no longer works.")
-        except Refused as error:
+        except RequestRefused as error:
             flash(error.detail or "It could not be sent again.")
     return redirect(url_for("connector.connector"), 303)
 
@@ -79,7 +79,7 @@ def check_again() -> ResponseReturnValue:
     try:
         connections.access_token(parts.database, parts.provider, connection.estab_id, renew=True)
         connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
-    except NoToken:
+    except NoAccessToken:
         pass  # the page says why
     after = connections.find(parts.database, estab_id=connection.estab_id)
     flash(_describe_changes(connection, after))
@@ -104,7 +104,7 @@ def _state(*, ask: bool) -> dict[str, Any]:
     if ask:
         try:
             _refresh()
-        except (Unreachable, Refused):
+        except (ProviderUnreachable, RequestRefused):
             reachable = False
     connection, invitation = _connection(), _invitation()
     areas = list(

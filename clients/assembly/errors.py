@@ -9,7 +9,7 @@ class ProviderError(Exception):
     message = "Please sign in again."
 
 
-class StartAgain(ProviderError):
+class SignInNotFound(ProviderError):
     """The response does not belong to a recent request of this browser."""
 
     title = "Please start again"
@@ -19,7 +19,7 @@ class StartAgain(ProviderError):
     )
 
 
-class Declined(ProviderError):
+class SharingDeclined(ProviderError):
     """The school or the person declined."""
 
     status = 200
@@ -30,14 +30,14 @@ class Declined(ProviderError):
     )
 
 
-class Untrusted(ProviderError):
+class UntrustedResponse(ProviderError):
     """The response does not come from our provider, or is about another person."""
 
     title = "We could not trust that answer"
     message = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
 
 
-class Refused(ProviderError):
+class RequestRefused(ProviderError):
     """The provider refused our request. `code` and `detail` are what it said (RFC 6749 §5.2, RFC 9457)."""
 
     status = 502
@@ -49,7 +49,7 @@ class Refused(ProviderError):
         self.code, self.detail, self.http_status = code, detail, http_status
 
 
-class Unreachable(ProviderError):
+class ProviderUnreachable(ProviderError):
     """The provider does not respond, or not as it should."""
 
     status = 503

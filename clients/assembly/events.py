@@ -11,7 +11,7 @@ from typing import Any
 
 from clients.assembly import connections, invitations, sign_ins
 from clients.assembly.database import Database
-from clients.assembly.errors import ProviderError, Untrusted
+from clients.assembly.errors import ProviderError, UntrustedResponse
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
@@ -27,7 +27,7 @@ KEEP_SECONDS = 30 * 86_400
 log = logging.getLogger(__name__)
 
 
-class Invalid(Exception):
+class InvalidEvent(Exception):
     """The token is not accepted; `err` is a code of RFC 8935 §2.4."""
 
     def __init__(self, err: str, description: str) -> None:
@@ -36,16 +36,19 @@ class Invalid(Exception):
 
 
 def receive(database: Database, provider: Provider, settings: Settings, token: str) -> None:
-    """Accept a Security Event Token and store it, once. Raises `Invalid`, and `Unreachable` to have it sent again."""
+    """Accept a Security Event Token and store it, once.
+
+    Raises `InvalidEvent`, and `ProviderUnreachable` to have it sent again.
+    """
     claims = _verified(provider, token, typ="secevent+jwt")
     events = claims.get("events")
     jti = claims.get("jti")
     if not isinstance(events, dict) or len(events) != 1 or not isinstance(jti, str) or not jti:
-        raise Invalid("invalid_request", "needs a jti, and one member in events")
+        raise InvalidEvent("invalid_request", "needs a jti, and one member in events")
     if "exp" in claims or "sub" in claims:
-        raise Invalid("invalid_request", "exp and sub are not used in these tokens")
+        raise InvalidEvent("invalid_request", "exp and sub are not used in these tokens")
     if not isinstance(claims.get("iat"), int | float) or claims["iat"] > time.time() + LEEWAY_SECONDS:
-        raise Invalid("invalid_request", "iat is missing, or ahead of our clock")
+        raise InvalidEvent("invalid_request", "iat is missing, or ahead of our clock")
     [event_type] = events
     if event_type == VERIFICATION:
         _store(database, jti, "verification", None)
@@ -78,18 +81,18 @@ def handle_waiting(database: Database, provider: Provider, settings: Settings) -
 
 
 def log_out(database: Database, provider: Provider, token: str) -> None:
-    """Sign out whom a logout token names (OpenID Connect Back-Channel Logout §2.6). Raises `Invalid`."""
+    """Sign out whom a logout token names (OpenID Connect Back-Channel Logout §2.6). Raises `InvalidEvent`."""
     claims = _verified(provider, token, typ="logout+jwt")
     now, events, jti = time.time(), claims.get("events"), claims.get("jti")
     if "nonce" in claims or not isinstance(events, dict) or not isinstance(events.get(LOGOUT), dict):
-        raise Invalid("invalid_request", "not a logout token")
+        raise InvalidEvent("invalid_request", "not a logout token")
     if not all(isinstance(claims.get(name), int | float) for name in ("iat", "exp")):
-        raise Invalid("invalid_request", "needs iat and exp")
+        raise InvalidEvent("invalid_request", "needs iat and exp")
     if claims["exp"] < now - LEEWAY_SECONDS or not -MAX_LOGOUT_AGE_SECONDS < claims["iat"] - now < LEEWAY_SECONDS:
-        raise Invalid("invalid_request", "has expired, or is from the future")
+        raise InvalidEvent("invalid_request", "has expired, or is from the future")
     sub, sid = (claims.get(name) if isinstance(claims.get(name), str) else None for name in ("sub", "sid"))
     if not isinstance(jti, str) or not (sub or sid):
-        raise Invalid("invalid_request", "needs a jti, and sub or sid")
+        raise InvalidEvent("invalid_request", "needs a jti, and sub or sid")
     if _store(database, jti, "logout", None):
         sign_ins.end_at_provider(database, sub=sub, sid=sid)
 
@@ -97,10 +100,10 @@ def log_out(database: Database, provider: Provider, token: str) -> None:
 def _verified(provider: Provider, token: str, *, typ: str) -> dict[str, Any]:
     try:
         return provider.verify(token, typ=typ)
-    except Untrusted as error:
+    except UntrustedResponse as error:
         reason = str(error.args[0])
         codes = {"signature": "invalid_key", "iss": "invalid_issuer", "aud": "invalid_audience"}
-        raise Invalid(codes.get(reason.partition(":")[0], "invalid_request"), reason) from error
+        raise InvalidEvent(codes.get(reason.partition(":")[0], "invalid_request"), reason) from error
 
 
 def _store(database: Database, jti: str, name: str, estab_id: str | None) -> bool:

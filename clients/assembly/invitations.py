@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from clients.assembly.accounts import Account
 from clients.assembly.database import Database
-from clients.assembly.errors import ProviderError, Refused
+from clients.assembly.errors import ProviderError, RequestRefused
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
@@ -70,7 +70,7 @@ def request(database: Database, settings: Settings, account: Account, contact_na
 
 
 def send(database: Database, provider: Provider, idempotency_key: str) -> None:
-    """Ask the provider, unless it has answered already. Raises `Unreachable`: then it stays to be sent."""
+    """Ask the provider, unless it has answered already. Raises `ProviderUnreachable`: then it stays to be sent."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT request FROM invitations WHERE idempotency_key = ? AND state = 'sending'", (idempotency_key,)
@@ -81,7 +81,7 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
         response = provider.call_for_ourselves(
             "POST", "/api/invitations", json=json.loads(row["request"]), headers={"Idempotency-Key": idempotency_key}
         ).json()
-    except Refused as error:
+    except RequestRefused as error:
         with database.transaction() as connection:
             connection.execute(
                 "UPDATE invitations SET state = 'refused', problem = ? WHERE idempotency_key = ?",
@@ -112,7 +112,7 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
         return
     try:
         response = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
-    except Refused as error:
+    except RequestRefused as error:
         if error.http_status != 404:
             raise
         response = {"id": row["provider_id"], "state": "expired"}  # deleted some weeks after it expired
@@ -130,12 +130,12 @@ def check_open(database: Database, provider: Provider) -> None:
     for row in rows:
         try:
             check(database, provider, row["idempotency_key"])
-        except Refused as error:
+        except RequestRefused as error:
             log.warning("an invitation is looked at again: %s", error)
 
 
 def send_again(database: Database, provider: Provider, idempotency_key: str) -> None:
-    """Have the provider send the mail again, with a new link. Raises `Refused` with the reason."""
+    """Have the provider send the mail again, with a new link. Raises `RequestRefused` with the reason."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT provider_id FROM invitations WHERE idempotency_key = ?", (idempotency_key,)

@@ -35,7 +35,7 @@ The link works once, for a day. If it was not you who signed up, do nothing: wit
 {name} · {telephone} · {email}
 """
 
-_KNOWN = """Hello,
+_ALREADY_REGISTERED = """Hello,
 
 somebody, probably you, has signed up for {name} with this address. You have an account already:
 
@@ -136,7 +136,7 @@ def _write(settings: Settings, kind: str, to: str, secret: str) -> EmailMessage:
     name = settings.application.name
     subject, text = {
         "activate": (f"Activate your {name} account", _ACTIVATE),
-        "known": (f"You have a {name} account already", _KNOWN),
+        "known": (f"You have a {name} account already", _ALREADY_REGISTERED),
         "reset": (f"Choose a new password for {name}", _RESET),
         "password_changed": (f"Your {name} password was changed", _CHANGED),
     }[kind]

@@ -23,7 +23,7 @@ from joserfc.errors import DecodeError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from clients.assembly.errors import Refused, Unreachable, Untrusted
+from clients.assembly.errors import ProviderUnreachable, RequestRefused, UntrustedResponse
 from clients.assembly.keys import ALG, Keys
 from clients.assembly.settings import Settings
 
@@ -52,12 +52,12 @@ class Provider:
         self._lock = threading.Lock()
 
     def metadata(self) -> dict[str, Any]:
-        """Its discovery document (OpenID Connect Discovery §4). Raises `Unreachable`."""
+        """Its discovery document (OpenID Connect Discovery §4). Raises `ProviderUnreachable`."""
         metadata, fetched_at = self._metadata
         if time.time() - fetched_at > METADATA_SECONDS:
             metadata = _json(_send("GET", f"{self._settings.issuer}/.well-known/openid-configuration"))
             if metadata.get("issuer") != self._settings.issuer:
-                raise Unreachable(f"discovery names {metadata.get('issuer')!r} as issuer (Discovery §4.3)")
+                raise ProviderUnreachable(f"discovery names {metadata.get('issuer')!r} as issuer (Discovery §4.3)")
             self._metadata = metadata, time.time()
         return metadata
 
@@ -71,7 +71,7 @@ class Provider:
         return f"{self._endpoint('authorization_endpoint')}?{query}"
 
     def token(self, **form: str) -> dict[str, Any]:
-        """The response of the token endpoint. Raises `Refused`."""
+        """The response of the token endpoint. Raises `RequestRefused`."""
         return self._post("token_endpoint", form, prove=True)
 
     def revoke(self, refresh_token: str) -> None:
@@ -104,7 +104,7 @@ class Provider:
     def call_for_ourselves(self, method: str, path: str, **more: Any) -> requests.Response:
         """The same at the provider's API, with a token of our own (client credentials, RFC 6749 §4.4).
 
-        Raises `Refused` with the code and the detail of a problem document (RFC 9457).
+        Raises `RequestRefused` with the code and the detail of a problem document (RFC 9457).
         """
         response = self.call(method, self._settings.issuer + path, self._token_of_our_own(), **more)
         if response.status_code == 401:  # it was revoked, or the provider was set up again
@@ -117,22 +117,23 @@ class Provider:
     def verify(self, token: str, *, typ: str) -> dict[str, Any]:
         """The claims of a JWT that the provider signed for us: its type, signature, issuer, and audience.
 
-        Raises `Untrusted`, and `Unreachable` where its keys cannot be had. Times are the caller's to check.
+        Raises `UntrustedResponse`, and `ProviderUnreachable` where its keys cannot be had. Times are the caller's to
+        check.
         """
         try:
             decoded = self._decode(token)
         except DecodeError as error:
-            raise Untrusted(f"malformed: {error}") from error
+            raise UntrustedResponse(f"malformed: {error}") from error
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise Untrusted(f"signature: {error}") from error
+            raise UntrustedResponse(f"signature: {error}") from error
         claims = dict(decoded.claims)
         if str(decoded.header.get("typ", "JWT")).lower() != typ.lower():
-            raise Untrusted(f"is a {decoded.header.get('typ')}, not a {typ}")
+            raise UntrustedResponse(f"is a {decoded.header.get('typ')}, not a {typ}")
         if claims.get("iss") != self._settings.issuer:
-            raise Untrusted("iss: from another issuer")
+            raise UntrustedResponse("iss: from another issuer")
         audience = claims.get("aud")
         if audience not in (self._settings.client_id, [self._settings.client_id]):
-            raise Untrusted("aud: for another client")
+            raise UntrustedResponse("aud: for another client")
         return claims
 
     def _decode(self, token: str) -> Any:
@@ -207,7 +208,7 @@ class Provider:
         try:
             return str(self.metadata()[name])
         except KeyError as error:
-            raise Unreachable(f"discovery has no {name}") from error
+            raise ProviderUnreachable(f"discovery has no {name}") from error
 
 
 def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -219,9 +220,9 @@ def _send(method: str, url: str, **more: Any) -> requests.Response:
     try:
         response = requests.request(method, url, auth=_without_netrc, timeout=TIMEOUT_SECONDS, **more)
     except requests.RequestException as error:
-        raise Unreachable(f"{type(error).__name__}: {url}") from error
+        raise ProviderUnreachable(f"{type(error).__name__}: {url}") from error
     if response.status_code >= 500:
-        raise Unreachable(f"{url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{url} answered {response.status_code}")
     return response
 
 
@@ -229,14 +230,14 @@ def _json(response: requests.Response) -> dict[str, Any]:
     try:
         document = response.json()
     except ValueError as error:
-        raise Unreachable(f"{response.url} did not answer with JSON") from error
+        raise ProviderUnreachable(f"{response.url} did not answer with JSON") from error
     if response.status_code not in {200, 201} or not isinstance(document, dict):
-        raise Unreachable(f"{response.url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{response.url} answered {response.status_code}")
     return document
 
 
 def _raise_for(response: requests.Response) -> None:
-    """Raise `Refused` with what an error response says: OAuth's members or those of a problem document."""
+    """Raise `RequestRefused` with what an error response says: OAuth's members or those of a problem document."""
     if response.status_code < 400:
         return
     try:
@@ -250,8 +251,8 @@ def _raise_for(response: requests.Response) -> None:
     for fault in document.get("errors", ()):
         detail += f" {fault.get('field')}: {fault.get('detail')}."
     if response.status_code == 429:
-        raise Unreachable(f"{response.url} wants us to wait")
-    raise Refused(code, detail.strip(), response.status_code)
+        raise ProviderUnreachable(f"{response.url} wants us to wait")
+    raise RequestRefused(code, detail.strip(), response.status_code)
 
 
 def _b64(value: bytes) -> str:

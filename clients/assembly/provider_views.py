@@ -4,7 +4,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import events
-from clients.assembly.errors import Unreachable
+from clients.assembly.errors import ProviderUnreachable
 from clients.assembly.web import csrf, program
 
 bp = Blueprint("provider", __name__)
@@ -28,9 +28,9 @@ def receive_event() -> ResponseReturnValue:
         return _refuse("invalid_request", "Content-Type must be application/secevent+jwt")
     try:
         events.receive(parts.database, parts.provider, parts.settings, _token(request.get_data()))
-    except events.Invalid as error:
+    except events.InvalidEvent as error:
         return _refuse(error.err, error.description)
-    except Unreachable:
+    except ProviderUnreachable:
         return Response(status=503)  # the provider's keys cannot be had: let it send the event again
     parts.background.wake()
     return Response(status=202)
@@ -42,9 +42,9 @@ def log_out() -> ResponseReturnValue:
     parts = program()
     try:
         events.log_out(parts.database, parts.provider, _token(request.form.get("logout_token", "").encode()))
-    except events.Invalid as error:
+    except events.InvalidEvent as error:
         return _refuse(error.err, error.description, member="error")
-    except Unreachable:
+    except ProviderUnreachable:
         return Response(status=503)
     return Response(status=200)
 
@@ -61,11 +61,11 @@ csrf.exempt(log_out)
 
 def _token(body: bytes) -> str:
     if len(body) > MAX_TOKEN_LENGTH:
-        raise events.Invalid("invalid_request", "the token is too long")
+        raise events.InvalidEvent("invalid_request", "the token is too long")
     try:
         return body.decode("ascii").strip()
     except UnicodeDecodeError as error:
-        raise events.Invalid("invalid_request", "the token is not ASCII") from error
+        raise events.InvalidEvent("invalid_request", "the token is not ASCII") from error
 
 
 def _refuse(err: str, description: str, *, member: str = "err") -> ResponseReturnValue:

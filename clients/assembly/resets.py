@@ -8,7 +8,7 @@ import sqlite3
 import time
 
 from clients.assembly import accounts, mail
-from clients.assembly.accounts import Invalid
+from clients.assembly.accounts import InvalidInput
 from clients.assembly.database import Database, digest
 
 MIN_SECONDS_BETWEEN = 60
@@ -20,7 +20,9 @@ NO_LINK = "This link has been used, has expired, or has been replaced by a newer
 
 
 def request(database: Database, email: str) -> None:
-    """Mail a link, if the address has an account and not too many were sent. Raises `Invalid` for what is no address.
+    """Mail a link, if the address has an account and not too many were sent.
+
+    Raises `InvalidInput` for what is no address.
 
     An account that is not activated gets the link that activates it again: its password is no use before.
     """
@@ -41,12 +43,12 @@ def works(database: Database, secret: str) -> bool:
 
 
 def choose(database: Database, secret: str, password: str) -> None:
-    """Set the password of the link's account. Raises `Invalid`, after which the link still works where it did.
+    """Set the password of the link's account. Raises `InvalidInput`, after which the link still works where it did.
 
     Of two who use a link at once, one sets the password: the link is spent by the statement that finds it.
     """
     if not works(database, secret):  # before a hash is calculated for it
-        raise Invalid(link=NO_LINK)
+        raise InvalidInput(link=NO_LINK)
     hashed = accounts.hash_new(password)
     with database.transaction() as connection:
         spent = connection.execute(
@@ -54,7 +56,7 @@ def choose(database: Database, secret: str, password: str) -> None:
             (digest(secret), time.time()),
         ).fetchone()
         if spent is None:
-            raise Invalid(link=NO_LINK)
+            raise InvalidInput(link=NO_LINK)
         account_id = spent["account_id"]
         row = connection.execute(
             "UPDATE accounts SET password_hash = ? WHERE id = ? RETURNING email", (hashed, account_id)

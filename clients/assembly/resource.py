@@ -7,23 +7,23 @@ answer. Where that has expired, because the school shares more or less than befo
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clients.assembly.errors import Unreachable
+from clients.assembly.errors import ProviderUnreachable
 from clients.assembly.provider import Provider
 
 KINDS = {"students": "Pupils", "staff": "Staff", "classes": "Classes"}
 """The collections that we read, and their names for people."""
-SAMPLE = 5
+SAMPLE_SIZE = 5
 """How many records are kept to be shown."""
-PAGE = 1000
+PAGE_SIZE = 1000
 """Records that we ask for at once."""
 REFERENCES = {"id", "year_group", "registration_group", "house"}
 """Members that lead to other records, and say nothing to people."""
 NAMES = ("name", "legal_", "preferred_")
 """How members that name somebody begin; people read them first."""
-STOPPED = {"authorisation_paused", "authorisation_ended", "invalid_token"}
+STOPPED_CODES = {"authorisation_paused", "authorisation_ended", "invalid_token"}
 
 
-class NotAllowed(Exception):
+class TokenRefused(Exception):
     """The API refuses the token: it has expired, or the school has paused or stopped sharing."""
 
 
@@ -40,7 +40,7 @@ def read(provider: Provider, api: str, access_token: str, before: Mapping[str, A
 
     `areas` that the token opens there, the `totals` of all collections, and of each of `KINDS` that is shared the
     number, a sample, what changed since, and where the next changes are. `refusal` is the code of the problem where
-    there is none of it. Raises `NotAllowed` and `Unreachable`.
+    there is none of it. Raises `TokenRefused` and `ProviderUnreachable`.
     """
     known = (before or {}).get("kinds", {})
     received: dict[str, Any] = {"areas": [], "totals": {}, "kinds": {}, "refusal": None}
@@ -68,7 +68,7 @@ def _read_kind(
         except Problem as error:
             if error.code != "cursor_expired":
                 raise
-    return _read_all(provider, f"{api}/v1/{kind}?limit={PAGE}", kind, access_token)
+    return _read_all(provider, f"{api}/v1/{kind}?limit={PAGE_SIZE}", kind, access_token)
 
 
 def _read_all(provider: Provider, address: str, kind: str, access_token: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _read_all(provider: Provider, address: str, kind: str, access_token: str) ->
         delta = delta or page.get("delta")
         records = page[kind]
         count += len(records)
-        sample += records[: SAMPLE - len(sample)]
+        sample += records[: SAMPLE_SIZE - len(sample)]
     return {"count": count, "sample": sample, "delta": delta, "changed": None, "gone": None}
 
 
@@ -91,7 +91,7 @@ def _read_changes(provider: Provider, kind: str, access_token: str, before: Mapp
         last = {"count": page["total"], "delta": page["delta"]}
         changed, gone = changed + len(page[kind]), gone + len(page["deleted"])
         for record in page[kind]:
-            if record["id"] in sample or len(sample) < SAMPLE:
+            if record["id"] in sample or len(sample) < SAMPLE_SIZE:
                 sample[record["id"]] = record
         for record_id in page["deleted"]:
             sample.pop(record_id, None)
@@ -126,19 +126,19 @@ def _text(value: Any) -> str:
 
 
 def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any]:
-    """The JSON document at an address. Raises `NotAllowed`, `Problem` and `Unreachable`."""
+    """The JSON document at an address. Raises `TokenRefused`, `Problem` and `ProviderUnreachable`."""
     response = provider.call("GET", url, access_token, headers={"Accept": "application/json"})
     try:
         document = response.json()
     except ValueError as error:
         if response.status_code == 401:
-            raise NotAllowed(response.headers.get("WWW-Authenticate", "")) from None
-        raise Unreachable(f"{url} did not answer with JSON") from error
+            raise TokenRefused(response.headers.get("WWW-Authenticate", "")) from None
+        raise ProviderUnreachable(f"{url} did not answer with JSON") from error
     code = str(document.get("code", "")) if isinstance(document, dict) else ""
-    if response.status_code == 401 or code in STOPPED:
-        raise NotAllowed(code)
+    if response.status_code == 401 or code in STOPPED_CODES:
+        raise TokenRefused(code)
     if response.status_code >= 400:
         raise Problem(code or str(response.status_code))
     if response.status_code != 200 or not isinstance(document, dict):
-        raise Unreachable(f"{url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{url} answered {response.status_code}")
     return document

@@ -14,7 +14,14 @@ from typing import Any
 from clients.assembly import connections
 from clients.assembly.connections import Tokens
 from clients.assembly.database import Database, digest
-from clients.assembly.errors import Declined, ProviderError, Refused, StartAgain, Unreachable, Untrusted
+from clients.assembly.errors import (
+    ProviderError,
+    ProviderUnreachable,
+    RequestRefused,
+    SharingDeclined,
+    SignInNotFound,
+    UntrustedResponse,
+)
 from clients.assembly.provider import Provider, code_challenge
 from clients.assembly.settings import Settings
 from clients.assembly.sign_ins import SignIn
@@ -49,7 +56,7 @@ def begin(
                 **hint,
             }
         )
-    except Refused as error:
+    except RequestRefused as error:
         raise _error_of(error.code, error.detail) from error
 
 
@@ -64,28 +71,28 @@ def finish(
             (digest(response.get("state", "")), browser, time.time()),
         ).fetchone()
         if pending is None:
-            raise StartAgain("unknown state")
+            raise SignInNotFound("unknown state")
         if response.get("iss") != settings.issuer:
-            raise Untrusted("the answer's iss is not our provider's (RFC 9207 §2.4)")
+            raise UntrustedResponse("the answer's iss is not our provider's (RFC 9207 §2.4)")
         connection.execute("DELETE FROM pending_sign_ins WHERE state_digest = ?", (digest(response["state"]),))
     if error := response.get("error"):
         raise _error_of(error)
     if not response.get("code"):
-        raise Untrusted("neither a code nor an error")
+        raise UntrustedResponse("neither a code nor an error")
     try:
         answer = provider.token(
             grant_type="authorization_code", code=response["code"], redirect_uri=f"{settings.url}/callback",
             code_verifier=pending["code_verifier"],
         )  # fmt: skip
-    except Refused as refused:
+    except RequestRefused as refused:
         raise _error_of(refused.code, refused.detail) from refused
     claims = _verified(provider, answer, nonce=pending["nonce"])
     about = provider.userinfo(str(answer["access_token"]))
     if about.get("sub") != claims["sub"]:
-        raise Untrusted("userinfo is about another person (OpenID Connect Core §5.3.2)")
+        raise UntrustedResponse("userinfo is about another person (OpenID Connect Core §5.3.2)")
     estab_id = str(about.get("estab_id") or "")
     if not estab_id:
-        raise Untrusted("userinfo names no school")
+        raise UntrustedResponse("userinfo names no school")
     connections.connect(database, estab_id, about, Tokens.from_response(answer, settings.application.scope))
     return SignIn(
         estab_id=estab_id, sub=claims["sub"], sid=claims.get("sid"), id_token=answer["id_token"], claims=claims,
@@ -104,29 +111,29 @@ def sign_out_url(provider: Provider, settings: Settings, sign_in: SignIn, *, sta
 def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) -> dict[str, Any]:
     """The claims of the ID Token (OpenID Connect Core §3.1.3.7)."""
     if not isinstance(response.get("id_token"), str) or not isinstance(response.get("access_token"), str):
-        raise Untrusted("no ID Token, or no access token")
+        raise UntrustedResponse("no ID Token, or no access token")
     claims = provider.verify(response["id_token"], typ="JWT")
     now = time.time()
     if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now - LEEWAY_SECONDS:
-        raise Untrusted("ID Token: expired")
+        raise UntrustedResponse("ID Token: expired")
     if not isinstance(claims.get("iat"), int | float) or claims["iat"] > now + LEEWAY_SECONDS:
-        raise Untrusted("ID Token: from the future")
+        raise UntrustedResponse("ID Token: from the future")
     if claims.get("nonce") != nonce:
-        raise Untrusted("ID Token: made for another request")
+        raise UntrustedResponse("ID Token: made for another request")
     if "azp" in claims and claims["azp"] not in claims["aud"]:
-        raise Untrusted("ID Token: azp is another client")
+        raise UntrustedResponse("ID Token: azp is another client")
     expected = urlsafe_b64encode(sha256(response["access_token"].encode()).digest()[:16]).decode().rstrip("=")
     if claims.get("at_hash", expected) != expected:
-        raise Untrusted("ID Token: came with another access token")
+        raise UntrustedResponse("ID Token: came with another access token")
     if not isinstance(claims.get("sub"), str):
-        raise Untrusted("ID Token: no sub")
+        raise UntrustedResponse("ID Token: no sub")
     return claims
 
 
 def _error_of(error: str, detail: str = "") -> ProviderError:
     """The error to show for an error code of the provider (RFC 6749 §4.1.2.1 and §5.2)."""
     if error == "access_denied":
-        return Declined()
+        return SharingDeclined()
     if error in {"server_error", "temporarily_unavailable"}:
-        return Unreachable(error)
-    return StartAgain(error) if error == "invalid_grant" else Refused(error, detail)
+        return ProviderUnreachable(error)
+    return SignInNotFound(error) if error == "invalid_grant" else RequestRefused(error, detail)

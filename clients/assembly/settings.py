@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from clients.assembly.applications import Application
 
 
-class BadSettings(Exception):
+class InvalidSettings(Exception):
     """The environment does not let the program start; one argument for each fault."""
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Settings:
 def from_environment(application: Application, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read ASSEMBLY_ISSUER, _CLIENT_ID, _PORT, _DATA, _RESOURCE, _SMTP, _INVITE_CODE and _POLL_SECONDS.
 
-    The names of SchoolBooking begin with SCHOOLBOOKING. Raises `BadSettings`.
+    The names of SchoolBooking begin with SCHOOLBOOKING. Raises `InvalidSettings`.
     """
     faults: list[str] = []
     prefix = application.key.upper()
@@ -75,7 +75,7 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
     if not seconds.isascii() or not seconds.isdigit() or int(seconds) < 1:
         faults.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds")
     if faults:
-        raise BadSettings(*faults)
+        raise InvalidSettings(*faults)
     return Settings(
         application=application, issuer=issuer, client_id=read("CLIENT_ID", application.key), port=int(port),
         data=Path(read("DATA", "var/assembly")), resource=resource, smtp_host=smtp_host, smtp_port=int(smtp_port),

@@ -13,10 +13,10 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from clients.assembly import accounts, mail, sign_ins
-from clients.assembly.accounts import WRONG_PASSWORD, Account, Invalid
+from clients.assembly.accounts import WRONG_PASSWORD, Account, InvalidInput
 from clients.assembly.background import Background
 from clients.assembly.database import Database
-from clients.assembly.errors import ProviderError, StartAgain
+from clients.assembly.errors import ProviderError, SignInNotFound
 from clients.assembly.keys import Keys
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
@@ -28,7 +28,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-MACHINES = frozenset({"/healthz", "/jwks.json", "/events", "/backchannel-logout"})
+MACHINE_PATHS = frozenset({"/healthz", "/jwks.json", "/events", "/backchannel-logout"})
 """Addresses that programs call, under whatever name they have for this machine."""
 
 csrf = CSRFProtect()
@@ -64,10 +64,13 @@ def current_account() -> Account | None:
 
 
 def sign_in_by_password(account: Account) -> None:
-    """Sign this browser in, under a new handle. Raises `Invalid` if the password was changed since it was verified."""
+    """Sign this browser in, under a new handle.
+
+    Raises `InvalidInput` if the password was changed since it was verified.
+    """
     handle = sign_ins.add_by_password(program().database, account, instead_of=session.get("handle"))
     if handle is None:
-        raise Invalid(email=WRONG_PASSWORD)
+        raise InvalidInput(email=WRONG_PASSWORD)
     _set_handle(handle)
 
 
@@ -116,7 +119,7 @@ def configure(app: Flask, parts: Program) -> None:
 
     @app.before_request
     def redirect_to_own_host() -> ResponseReturnValue | None:
-        return None if request.host == host or request.path in MACHINES else redirect(f"{settings.url}/", 303)
+        return None if request.host == host or request.path in MACHINE_PATHS else redirect(f"{settings.url}/", 303)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -134,7 +137,7 @@ def configure(app: Flask, parts: Program) -> None:
         app.logger.log(level, "%s: %r", type(error).__name__, " ".join(map(str, error.args)))
         return render_template("error.html", error=error), error.status
 
-    app.register_error_handler(CSRFError, lambda _error: show_error(StartAgain("CSRF token missing or not ours")))
+    app.register_error_handler(CSRFError, lambda _error: show_error(SignInNotFound("CSRF token missing or not ours")))
     app.register_error_handler(404, lambda _error: (render_template("nothing.html"), 404))
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from . import __version__, extract, readers
-from .errors import AgentError, ExtractFailed, SharingInterrupted, Unreachable
+from .errors import AgentError, ExtractFailed, ServerUnreachable, SharingInterrupted
 from .extract import Extract
 from .home import Pending
 from .session import Session
@@ -102,7 +102,7 @@ class Agent:
             self._send()
         except AgentError as error:
             self._store_error(error)
-            with suppress(Unreachable):
+            with suppress(ServerUnreachable):
                 self.report()
             raise
         self.report()
@@ -115,7 +115,7 @@ class Agent:
             try:
                 self.round()
                 backoff, wait = FIRST_BACKOFF_SECONDS, float(self.session.state.report_every_seconds)
-            except Unreachable as error:
+            except ServerUnreachable as error:
                 log.warning("%s", error)
                 wait = max(backoff, error.retry_after or 0)
                 backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)

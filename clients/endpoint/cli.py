@@ -22,13 +22,13 @@ from .connection import require_safe
 from .dpop import Key
 from .errors import (
     AgentError,
-    BadSettings,
     EndpointExists,
+    InvalidSettings,
     NotRegistered,
-    Refused,
     RegistrationEnded,
+    RequestRefused,
+    ServerUnreachable,
     SharingInterrupted,
-    Unreachable,
 )  # fmt: skip
 from .home import Home, State
 from .provider import CodeExpired, Provider, Tokens
@@ -206,21 +206,21 @@ def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
 
 
 def _check_source(settings: dict[str, Any]) -> None:
-    """Ask for the credentials that the MIS requires, and check the source. Raises `BadSettings`."""
+    """Ask for the credentials that the MIS requires, and check the source. Raises `InvalidSettings`."""
     if settings["mis"] in readers.OVER_HTTP:
         require_safe(settings["source"])
         if sys.stdin.isatty():
             settings["mis_username"] = settings["mis_username"] or click.prompt("Username (client id) at the MIS")
             settings["mis_password"] = settings["mis_password"] or click.prompt("Password (secret)", hide_input=True)
         if not (settings["mis_username"] and settings["mis_password"]):
-            raise BadSettings(
+            raise InvalidSettings(
                 "The MIS requires a username and a password.",
                 "Set ENDPOINT_MIS_USERNAME and ENDPOINT_MIS_PASSWORD, or run this in a terminal, which asks for them.",
             )
         return
     path = Path(settings["source"]).expanduser().absolute()
     if not path.exists():
-        raise BadSettings(f"{path} is not there.", "Check --source: the folder or file that the MIS exports to.")
+        raise InvalidSettings(f"{path} is not there.", "Check --source: the folder or file that the MIS exports to.")
     settings["source"] = str(path)
 
 
@@ -254,13 +254,15 @@ def _get_tokens(provider: Provider) -> Tokens:
                     return tokens
         except CodeExpired:
             continue
-        except Refused as error:
+        except RequestRefused as error:
             if error.error == "access_denied":
-                raise BadSettings(
+                raise InvalidSettings(
                     "The request was refused in the browser.", "If that was a mistake, run the command register again."
                 ) from error
             raise
-    raise BadSettings("No code was approved in time.", "Run the command register again when somebody can approve it.")
+    raise InvalidSettings(
+        "No code was approved in time.", "Run the command register again when somebody can approve it."
+    )
 
 
 def _report_first(session: Session, *, replace: bool) -> None:
@@ -272,7 +274,7 @@ def _report_first(session: Session, *, replace: bool) -> None:
         if sys.stdin.isatty() and click.confirm(f"\n{error.message}\nShall this server take its place?", default=False):
             agent.report(replaces=True)
             return
-        with suppress(Unreachable, Refused):  # it expires by itself
+        with suppress(ServerUnreachable, RequestRefused):  # it expires by itself
             session.provider.revoke(session.state.refresh_token)
         session.save(refresh_token="", access_token="")
         raise

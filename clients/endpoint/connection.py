@@ -15,7 +15,7 @@ import requests
 
 from . import __version__
 from .dpop import Key
-from .errors import BadSettings, Refused, Unreachable
+from .errors import InvalidSettings, RequestRefused, ServerUnreachable
 from .http_session import new_session
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,9 @@ class Connection:
     def send(self, method: str, url: str, *, access_token: str = "", prove: bool = True, **options: Any) -> Any:
         """The JSON object of an answer, {} if it is empty. `options` are those of `requests`.
 
-        Raises `Unreachable`, `BadSettings` for an address that is not secure, and `Refused` for an error of the server.
-        Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another one is sent.
+        Raises `ServerUnreachable`, `InvalidSettings` for an address that is not secure, and `RequestRefused` for an
+        error of the server. Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another
+        one is sent.
         """
         for _ in range(3):
             skew, nonce = self.skew, self._nonces.get(_origin(url), "")
@@ -80,7 +81,7 @@ class Connection:
         except requests.exceptions.SSLError as error:
             raise _untrusted(url, error) from error
         except requests.RequestException as error:
-            raise Unreachable(
+            raise ServerUnreachable(
                 f"{_origin(url)} cannot be reached ({type(error).__name__}).",
                 "Check the network, the firewall and the proxy. It is tried again.",
             ) from error
@@ -88,12 +89,12 @@ class Connection:
         if "DPoP-Nonce" in response.headers:
             self._nonces[_origin(url)] = response.headers["DPoP-Nonce"]
         if response.status_code == 429 or response.status_code >= 500:
-            raise Unreachable(
+            raise ServerUnreachable(
                 f"{_origin(url)} is busy or being repaired ({response.status_code}).",
                 retry_after=_seconds(response.headers.get("Retry-After", "")),
             )
         if 300 <= response.status_code < 400:
-            raise Unreachable(f"{_origin(url)} answers with a redirect.", "Check the address, and the proxy.")
+            raise ServerUnreachable(f"{_origin(url)} answers with a redirect.", "Check the address, and the proxy.")
         return response
 
     def _compare_clocks(self, response: requests.Response, began: float) -> None:
@@ -113,13 +114,13 @@ class Connection:
 
 
 def require_safe(url: str) -> None:
-    """Raises `BadSettings` unless the address is https, or of this machine."""
+    """Raises `InvalidSettings` unless the address is https, or of this machine."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
-        raise BadSettings(f"The address {_origin(url)} is not secure.", "Use an address that begins with https://.")
+        raise InvalidSettings(f"The address {_origin(url)} is not secure.", "Use an address that begins with https://.")
 
 
-def _refused(response: requests.Response) -> Refused:
+def _refused(response: requests.Response) -> RequestRefused:
     """The error in a response: OAuth's members (RFC 6749 §5.2), a problem's (RFC 9457), or its header (RFC 6750)."""
     try:
         document = response.json()
@@ -133,7 +134,7 @@ def _refused(response: requests.Response) -> Refused:
     )
     error = str(document.get("error") or document.get("code") or in_header or response.status_code)
     detail = str(document.get("error_description") or document.get("detail") or document.get("title") or "")
-    return Refused(response.status_code, error, detail[:300], document, _origin(response.url))
+    return RequestRefused(response.status_code, error, detail[:300], document, _origin(response.url))
 
 
 def _json(response: requests.Response) -> Any:
@@ -142,21 +143,21 @@ def _json(response: requests.Response) -> Any:
     try:
         document = response.json()
     except (ValueError, RecursionError) as error:
-        raise Unreachable(
+        raise ServerUnreachable(
             f"{_origin(response.url)} does not answer as expected.", "A proxy may have answered instead: check it."
         ) from error
     if not isinstance(document, dict):
-        raise Unreachable(f"{_origin(response.url)} does not answer as expected.")
+        raise ServerUnreachable(f"{_origin(response.url)} does not answer as expected.")
     return document
 
 
-def _untrusted(url: str, fault: Exception) -> Unreachable:
+def _untrusted(url: str, fault: Exception) -> ServerUnreachable:
     text = str(fault)
     if "not yet valid" in text or "has expired" in text:
         remedy = "Check this server's clock first: with a wrong date, every certificate looks wrong."
     else:
         remedy = "If a proxy inspects traffic, set REQUESTS_CA_BUNDLE to the file of its certificate."
-    return Unreachable(f"The certificate of {_origin(url)} is not trusted.", remedy)
+    return ServerUnreachable(f"The certificate of {_origin(url)} is not trusted.", remedy)
 
 
 def _origin(url: str) -> str:

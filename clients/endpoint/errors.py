@@ -25,7 +25,7 @@ class AgentError(Exception):
         return f"{self.message} {self.remedy}"
 
 
-class Unreachable(AgentError):
+class ServerUnreachable(AgentError):
     """A server did not answer, or was too busy: the request can be tried again later, after `retry_after` seconds."""
 
     code = "unreachable"
@@ -35,7 +35,7 @@ class Unreachable(AgentError):
         self.retry_after = retry_after
 
 
-class Refused(AgentError):
+class RequestRefused(AgentError):
     """A server answered with an error of its own: `error` is its code, `document` the whole answer."""
 
     code = "refused"
@@ -113,13 +113,13 @@ class DiskFull(AgentError):
         )
 
 
-class BadSettings(AgentError):
+class InvalidSettings(AgentError):
     """An option, an address or the settings file cannot be used."""
 
     code = "bad_settings"
 
 
-class SuspiciouslyFew(AgentError):
+class TooFewRecords(AgentError):
     """The MIS has far fewer people than before: probably half an export, for which no pupil must be deleted."""
 
     code = "suspiciously_few"

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .errors import DiskFull, ExtractFailed, SuspiciouslyFew, is_disk_full
+from .errors import DiskFull, ExtractFailed, TooFewRecords, is_disk_full
 from .home import Home, Pending
 from .readers import Reader
-from .records import COLLECTIONS, REFERENCES, Problems, Record, Unreadable
+from .records import COLLECTIONS, REFERENCES, Problems, Record, UnreadableReport
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Extract:
 def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str, int], progress: Progress) -> Extract:
     """Read all collections of the MIS. `before` has the number of records in the last extract, by collection.
 
-    Raises `ExtractFailed` if nothing at all could be read, `SuspiciouslyFew`, and `DiskFull`.
+    Raises `ExtractFailed` if nothing at all could be read, `TooFewRecords`, and `DiskFull`.
     """
     identifier = str(uuid.uuid4())
     records, extract = home.extracts / f"{identifier}.ndjson", home.extracts / f"{identifier}.gz"
@@ -106,7 +106,7 @@ class _Result:
                 self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
                 if count and count % PROGRESS_EVERY == 0:
                     self._progress(collection, count)
-        except Unreadable as error:
+        except UnreadableReport as error:
             log.warning("%s could not be read and stay as they are: %s", collection, error)
             self.failed[collection] = str(error)
             self._opened.seek(start)
@@ -150,7 +150,7 @@ def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
         and (not now[name] or (before_count > SMALL_COLLECTION and now[name] < before_count / 2))
     ]
     if shrunk:
-        raise SuspiciouslyFew(", ".join(shrunk))
+        raise TooFewRecords(", ".join(shrunk))
 
 
 def _pack(header: Mapping[str, Any], records: Path, extract: Path) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Final
 
-from .errors import AlreadyRunning, BadSettings, DiskFull, NotRegistered, is_disk_full
+from .errors import AlreadyRunning, DiskFull, InvalidSettings, NotRegistered, is_disk_full
 
 STATE: Final = "endpoint.json"
 LOCK: Final = "endpoint.lock"
@@ -86,7 +86,7 @@ class Home:
         self.log = folder / "log"
 
     def prepare(self) -> None:
-        """Make the folder, readable by this account alone. Raises `BadSettings`, `DiskFull`."""
+        """Make the folder, readable by this account alone. Raises `InvalidSettings`, `DiskFull`."""
         try:
             is_new = not self.folder.exists()
             for folder in (self.folder, self.extracts, self.log):
@@ -97,7 +97,7 @@ class Home:
             if isinstance(error, OSError) and is_disk_full(error):
                 raise DiskFull(str(self.folder)) from error
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise BadSettings(
+            raise InvalidSettings(
                 f"The folder {self.folder} cannot be used ({reason}).",
                 "Choose another one with --home, or run this as the account of the service.",
             ) from error
@@ -114,14 +114,14 @@ class Home:
             yield
 
     def load(self) -> State:
-        """The state. Raises `NotRegistered`, and `BadSettings` if it cannot be read."""
+        """The state. Raises `NotRegistered`, and `InvalidSettings` if it cannot be read."""
         path = self.folder / STATE
         try:
             content = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             raise NotRegistered from None
         except (OSError, ValueError) as error:
-            raise BadSettings(
+            raise InvalidSettings(
                 f"The file {path} cannot be read ({type(error).__name__}).",
                 "Run this as the account of the service; if the file is damaged, delete it and register again.",
             ) from error
@@ -169,7 +169,7 @@ class Home:
                 temporary.unlink(missing_ok=True)
             if is_disk_full(error):
                 raise DiskFull(str(self.folder)) from error
-            raise BadSettings(
+            raise InvalidSettings(
                 f"{self.folder / name} cannot be written ({error.strerror}).",
                 "Run this as the account of the service, and check that it may write there.",
             ) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .connection import Connection
-from .errors import BadSettings, EndpointExists, Refused, RegistrationEnded, Unreachable
+from .errors import EndpointExists, InvalidSettings, RegistrationEnded, RequestRefused, ServerUnreachable
 
 CLIENT_ID: Final = "xporter-endpoint"
 SCOPE: Final = "endpoint offline_access"
@@ -48,7 +48,7 @@ class Provider:
         self._metadata: dict[str, Any] = {}
 
     def begin(self) -> DeviceCode:
-        """Ask for a code (RFC 8628 §3.1). Raises `Refused`, `Unreachable`."""
+        """Ask for a code (RFC 8628 §3.1). Raises `RequestRefused`, `ServerUnreachable`."""
         form = {"client_id": CLIENT_ID, "scope": SCOPE}
         response = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
         try:
@@ -58,15 +58,15 @@ class Provider:
                 int(response["expires_in"]), int(response.get("interval", 5)),
             )  # fmt: skip
         except (KeyError, ValueError, TypeError) as error:
-            raise Unreachable(f"{self._issuer} does not answer as expected.") from error
+            raise ServerUnreachable(f"{self._issuer} does not answer as expected.") from error
         if not f"{code.user_code}{code.verification_uri}{code.verification_uri_complete}".isprintable():
-            raise Unreachable(f"{self._issuer} does not answer as expected.")  # it would move a terminal's cursor
+            raise ServerUnreachable(f"{self._issuer} does not answer as expected.")  # it would move a terminal's cursor
         return code
 
     def wait(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
         """Poll until the person has decided (RFC 8628 §3.5): None for each poll, and then the tokens.
 
-        Raises `CodeExpired`, and `Refused` if the person refused. The interval grows while it is unreachable.
+        Raises `CodeExpired`, and `RequestRefused` if the person refused. The interval grows while it is unreachable.
         """
         interval, waited = float(code.interval), 0.0
         while waited < code.expires_in:
@@ -74,9 +74,9 @@ class Provider:
             waited += interval
             try:
                 tokens = self._tokens(grant_type=DEVICE_GRANT, device_code=code.device_code)
-            except Unreachable as error:
+            except ServerUnreachable as error:
                 interval = min(max(interval * 2, error.retry_after or 0), MAX_POLL_SECONDS)
-            except Refused as error:
+            except RequestRefused as error:
                 if error.error == "expired_token":
                     raise CodeExpired from error
                 if error.error == "slow_down":
@@ -93,7 +93,7 @@ class Provider:
         """New tokens (RFC 6749 §6). Raises `RegistrationEnded` if the refresh token is not accepted any more."""
         try:
             return self._tokens(grant_type="refresh_token", refresh_token=refresh_token)
-        except Refused as error:
+        except RequestRefused as error:
             if error.error in {"invalid_grant", "invalid_client", "unauthorized_client"}:
                 raise RegistrationEnded(error.error) from error
             raise
@@ -107,7 +107,7 @@ class Provider:
         """Send a report; returns the endpoint's state at the provider. Raises `EndpointExists`, `RegistrationEnded`."""
         try:
             return self._call_api("PUT", access_token, json=body)
-        except Refused as error:
+        except RequestRefused as error:
             if error.error == "endpoint_exists":
                 raise EndpointExists(str(error.document.get("detail") or "")) from error
             if error.error == "endpoint_ended":
@@ -126,27 +126,29 @@ class Provider:
         response = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})
         try:
             if str(response["token_type"]).lower() != "dpop":
-                raise Unreachable(f"{self._issuer} gives tokens that are not bound to this server.", "Tell support.")
+                raise ServerUnreachable(
+                    f"{self._issuer} gives tokens that are not bound to this server.", "Tell support."
+                )
             expires_in = float(response.get("expires_in", 60))
             return Tokens(str(response["access_token"]), expires_in, str(response.get("refresh_token") or ""))
         except (KeyError, ValueError, TypeError) as error:
-            raise Unreachable(f"{self._issuer} does not answer as expected.") from error
+            raise ServerUnreachable(f"{self._issuer} does not answer as expected.") from error
 
     def _endpoint(self, name: str) -> str:
         if not self._metadata:
             url = f"{self._issuer}/.well-known/openid-configuration"
             try:
                 metadata = self._connection.send("GET", url, prove=False)
-            except Refused as error:
-                raise BadSettings(
+            except RequestRefused as error:
+                raise InvalidSettings(
                     f"There is no identity provider at {self._issuer} ({error.status}).", "Check the address."
                 ) from error
             if metadata.get("issuer") != self._issuer:  # OpenID Connect Discovery §4.3
-                raise BadSettings(
+                raise InvalidSettings(
                     f"The identity provider at {self._issuer} has another address.", "Write it exactly as given to you."
                 )
             self._metadata = metadata
         try:
             return str(self._metadata[f"{name}_endpoint"])
         except KeyError:
-            raise BadSettings(f"{self._issuer} has no {name} endpoint.", "Check the address.") from None
+            raise InvalidSettings(f"{self._issuer} has no {name} endpoint.", "Check the address.") from None

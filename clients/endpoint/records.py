@@ -92,7 +92,7 @@ class Problems:
         return self.counts.total()
 
 
-class Unreadable(Exception):
+class UnreadableReport(Exception):
     """A collection could not be read to its end: a file is missing, say, or the MIS did not answer. Says what to do."""
 
     def __str__(self) -> str:

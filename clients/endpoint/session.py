@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from .connection import Connection
 from .dpop import Key
-from .errors import NotRegistered, Refused, RegistrationEnded, SharingInterrupted
+from .errors import NotRegistered, RegistrationEnded, RequestRefused, SharingInterrupted
 from .home import Home, State
 from .provider import Provider, Tokens
 
@@ -34,13 +34,13 @@ class Session:
         self.provider = Provider(state.issuer, self.connection)
 
     def save(self, **changes: Any) -> None:
-        """Change the state, on the disk and then in memory. Raises `DiskFull`, `BadSettings`."""
+        """Change the state, on the disk and then in memory. Raises `DiskFull`, `InvalidSettings`."""
         state = replace(self.state, **changes)
         self.home.save(state)
         self.state = state
 
     def accept(self, tokens: Tokens) -> None:
-        """Store new tokens. Raises `DiskFull`, `BadSettings`."""
+        """Store new tokens. Raises `DiskFull`, `InvalidSettings`."""
         self.save(
             access_token=tokens.access_token, access_until_epoch=self._now() + tokens.expires_in,
             refresh_token=tokens.refresh_token or self.state.refresh_token,
@@ -54,7 +54,7 @@ class Session:
         token = self._access_token()
         try:
             return function(token)
-        except Refused as error:
+        except RequestRefused as error:
             if error.error == "authorisation_paused":
                 self._interrupt(error)
             if error.status != 401:
@@ -63,7 +63,7 @@ class Session:
         self._refresh()
         try:
             return function(self.state.access_token)
-        except Refused as error:
+        except RequestRefused as error:
             if error.status == 401 and error.error == "invalid_token":
                 raise RegistrationEnded(error.error) from error
             raise
@@ -88,12 +88,12 @@ class Session:
         except RegistrationEnded:
             self.save(access_token="", refresh_token="")
             raise
-        except Refused as error:
+        except RequestRefused as error:
             if error.error == "access_denied":
                 self._interrupt(error)
             raise
 
-    def _interrupt(self, error: Refused) -> NoReturn:
+    def _interrupt(self, error: RequestRefused) -> NoReturn:
         """Note it for `status`, and raise `SharingInterrupted`."""
         if self.state.endpoint_state != INTERRUPTED:
             self.save(endpoint_state=INTERRUPTED)

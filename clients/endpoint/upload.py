@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import ExtractFailed, Refused, Unreachable
+from .errors import ExtractFailed, RequestRefused, ServerUnreachable
 from .home import Pending
 from .session import Session
 
@@ -58,7 +58,7 @@ class Upload:
     def send(self) -> dict[str, Any]:
         """Send what is missing, and wait until the receiver has applied it; returns its answer.
 
-        Raises `ExtractRefused`, `SchoolUnverified`, and `Unreachable` if the rest has to wait.
+        Raises `ExtractRefused`, `SchoolUnverified`, and `ServerUnreachable` if the rest has to wait.
         """
         response = self._begin()
         if response.get("state") == "receiving":
@@ -94,7 +94,7 @@ class Upload:
         headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
         try:
             return self._request("PATCH", f"/{self.pending.id}", data=piece, headers=headers)
-        except Refused as error:
+        except RequestRefused as error:
             if error.error != "offset_mismatch":
                 raise
             log.info("The receiver has %s bytes already; sending continues from there.", error.document.get("offset"))
@@ -111,14 +111,17 @@ class Upload:
             if response.get("state") == "checking":
                 self.sleep(CHECK_SECONDS)
             response = self._retry(lambda: self._request("GET", f"/{self.pending.id}"))
-        raise Unreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
+        raise ServerUnreachable("XporterOnDemand has not finished checking the extract.", "It is asked again later.")
 
     def _retry(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Call `function`, and again for a few minutes while the receiver is unreachable. Raises `Unreachable` then."""
+        """Call `function`, and again for a few minutes while the receiver is unreachable.
+
+        Raises `ServerUnreachable` then.
+        """
         for attempt in range(MAX_TRIES):
             try:
                 return function()
-            except Unreachable as error:
+            except ServerUnreachable as error:
                 if attempt == MAX_TRIES - 1:
                     raise
                 wait = min(max(2.0**attempt, error.retry_after or 0), MAX_WAIT_SECONDS)
@@ -130,7 +133,7 @@ class Upload:
         url = f"{self.session.state.resource}/v1/extracts{path}"
         try:
             return dict(self.session.send(method, url, **options))
-        except Refused as error:
+        except RequestRefused as error:
             if error.error == "school_unverified":
                 raise SchoolUnverified from error
             if error.status == 404 and path:

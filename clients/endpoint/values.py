@@ -1,6 +1,6 @@
 """Converters of the values that MIS export to the form that they have in extracts.
 
-Each returns None for an empty value, and raises `BadValue`, whose message never contains the value.
+Each returns None for an empty value, and raises `InvalidValue`, whose message never contains the value.
 """
 
 import datetime as dt
@@ -24,11 +24,11 @@ MOJIBAKE: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2
 Converter = Callable[[Any], Any]
 
 
-class BadValue(ValueError):
+class InvalidValue(ValueError):
     """The value cannot be used; the message says what is wrong with it."""
 
 
-class RepairedValue(BadValue):
+class RepairedValue(InvalidValue):
     """The value was wrong and has been repaired: `value` is the repaired one."""
 
     def __init__(self, message: str, value: Any) -> None:
@@ -41,12 +41,12 @@ def text(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool | list | dict):
-        raise BadValue("should be text")
+        raise InvalidValue("should be text")
     if isinstance(value, float) and value.is_integer():  # a spreadsheet has no whole numbers
         value = int(value)
     plain = str(value).strip()
     if len(plain) > MAX_TEXT_LENGTH:  # first, since composing a text takes the square of its length
-        raise BadValue(f"is longer than {MAX_TEXT_LENGTH} characters")
+        raise InvalidValue(f"is longer than {MAX_TEXT_LENGTH} characters")
     if not (plain.isascii() and plain.isprintable()):
         plain = unicodedata.normalize("NFC", plain)
         plain = "".join(char if char.isprintable() or char == "\n" else " " for char in plain).strip()
@@ -82,7 +82,7 @@ def _parse_day(plain: str) -> str:
         except ValueError:
             continue
         return _iso_date(parsed)
-    raise BadValue("is not a date (expected like 31/12/2026)")
+    raise InvalidValue("is not a date (expected like 31/12/2026)")
 
 
 def yes_or_no(value: Any) -> bool | None:
@@ -94,7 +94,7 @@ def yes_or_no(value: Any) -> bool | None:
         return None
     if plain.lower() in TRUE | FALSE:
         return plain.lower() in TRUE
-    raise BadValue("is neither yes nor no")
+    raise InvalidValue("is neither yes nor no")
 
 
 def minutes(value: Any) -> int | None:
@@ -112,7 +112,7 @@ def _whole_number(value: Any, maximum: int) -> int | None:
     if plain is None:
         return None
     if not re.fullmatch(r"[0-9]{1,4}", plain) or int(plain) > maximum:
-        raise BadValue(f"is not a whole number from 0 to {maximum}")
+        raise InvalidValue(f"is not a whole number from 0 to {maximum}")
     return int(plain)
 
 
@@ -127,7 +127,7 @@ def clock_time(value: Any) -> str | None:
         return None
     match = re.fullmatch(r"([01]?[0-9]|2[0-3])[:.]([0-5][0-9])(?::[0-5][0-9])?", plain)
     if match is None:
-        raise BadValue("is not a time (expected like 08:50)")
+        raise InvalidValue("is not a time (expected like 08:50)")
     return f"{int(match[1]):02}:{match[2]}"
 
 
@@ -140,7 +140,7 @@ def weekday(value: Any) -> int | None:
         return WEEKDAYS.index(plain[:3].lower()) + 1
     if re.fullmatch(r"[1-7]", plain):
         return int(plain)
-    raise BadValue("is not a day of the week")
+    raise InvalidValue("is not a day of the week")
 
 
 def texts(value: Any) -> list[str] | None:
@@ -155,7 +155,7 @@ def email(value: Any) -> str | None:
     """An e-mail address; only its form is checked."""
     plain = text(value)
     if plain is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", plain):
-        raise BadValue("is not an e-mail address")
+        raise InvalidValue("is not an e-mail address")
     return plain
 
 
@@ -163,7 +163,7 @@ def upn(value: Any) -> str | None:
     """A unique pupil number: a letter, eleven digits, and a digit or a letter."""
     plain = text(value)
     if plain is not None and not re.fullmatch(r"[A-Z][0-9]{11}[0-9A-Z]", plain.upper()):
-        raise BadValue("is not a UPN (a letter and twelve digits)")
+        raise InvalidValue("is not a UPN (a letter and twelve digits)")
     return plain.upper() if plain else None
 
 
@@ -184,7 +184,7 @@ def curriculum_year(value: Any) -> str | None:
 
 def _iso_date(value: dt.date) -> str:
     if not 1900 <= value.year <= 2100:
-        raise BadValue("is a date in a year that cannot be right")
+        raise InvalidValue("is a date in a year that cannot be right")
     return value.isoformat()
 
 

@@ -36,7 +36,7 @@ class Handler(WSGIRequestHandler):
 def _settings() -> Settings:
     try:
         return environment.from_environment()
-    except environment.BadSettings as error:
+    except environment.InvalidSettings as error:
         click.echo(error, err=True)
         sys.exit(2)
 

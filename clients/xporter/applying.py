@@ -40,25 +40,28 @@ _UPDATE = (
 )
 
 
-class Refused(Exception):
+class ExtractRefused(Exception):
     """The extract contradicts what is stored; the text is the code. Its problems are in the content."""
 
 
 def apply(database: Database, extract: Extract, file: ExtractFile, content: Content, now: float) -> bool:
-    """Apply the extract; False if it is no longer being checked. Raises `Refused`, after which nothing is changed."""
+    """Apply the extract; False if it is no longer being checked.
+
+    Raises `ExtractRefused`, after which nothing is changed.
+    """
     with database.write() as connection:
         school = connection.execute(_LOCK, {"school": extract.school_id}).one_or_none()
         if school is None:
             return False
         if school.last_made_at is not None and extract.made_at < school.last_made_at:
             content.add_problem(1, "superseded: an extract that was made later has been applied.", None, "made_at")
-            raise Refused("superseded")
+            raise ExtractRefused("superseded")
         changes = _Changes(connection, extract.school_id, int(school.version), now)
         if school.mis not in {None, extract.mis}:
             changes.delete_all()  # keys of another system identify other people
         changes.read(content)
         if content.problems:
-            raise Refused("invalid_content")
+            raise ExtractRefused("invalid_content")
         changes.write(file, content)
         counts = changes.finish(content)
         connection.execute(

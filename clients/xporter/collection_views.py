@@ -29,7 +29,7 @@ from clients.xporter.web import Program
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-ALSO_CALLED: Final = {"timetable": "lessons", "assessment": "assessments"}
+COLLECTION_ALIASES: Final = {"timetable": "lessons", "assessment": "assessments"}
 """Data areas whose collection has another name; lessons refer to `/v1/periods`."""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -71,7 +71,7 @@ def school_of_the_token() -> Response:
 def list_records(collection: str) -> Response:
     """A page of the collection, or of what changed; with `Accept: application/x-ndjson` all of it, line by line."""
     program, access = web.program(), web.access()
-    collection = ALSO_CALLED.get(collection, collection)
+    collection = COLLECTION_ALIASES.get(collection, collection)
     catalogue, limit = _require_collection(program, access, collection), _limit()
     requested = _requested(catalogue, access, collection)
     if requested.place.kind == "listing" and requested.cursor is None and _prefers_lines():
@@ -109,7 +109,7 @@ def list_records(collection: str) -> Response:
 def read_record(collection: str, record_id: str) -> Response:
     """One record."""
     program, access = web.program(), web.access()
-    collection = ALSO_CALLED.get(collection, collection)
+    collection = COLLECTION_ALIASES.get(collection, collection)
     catalogue = _require_collection(program, access, collection)
     with program.database.snapshot() as connection:
         view = _view(connection, catalogue, access, collection)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from clients.xporter.problems import RETRY_SECONDS, Problem
-from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.provider import Provider, ProviderUnreachable
 from clients.xporter.storage import Record, Rows
 
 PATH: Final = "/api/scopes"
@@ -38,7 +38,7 @@ FilteredRecord = Any
 log = logging.getLogger(__name__)
 
 
-class BadCatalogue(ValueError):
+class InvalidCatalogue(ValueError):
     """The provider's document does not assign each member to exactly one scope."""
 
 
@@ -73,7 +73,7 @@ class Filter:
 
 
 class Catalogue:
-    """A catalogue as it was published. Raises `BadCatalogue` where it is ambiguous."""
+    """A catalogue as it was published. Raises `InvalidCatalogue` where it is ambiguous."""
 
     def __init__(self, document: Any) -> None:
         self._scope_of: dict[str, dict[str, str]] = defaultdict(dict)
@@ -86,17 +86,17 @@ class Catalogue:
                         for member in field["members"]:
                             self._add(str(entry["scope"]), member)
         except (TypeError, KeyError, AttributeError) as error:
-            raise BadCatalogue("it is not of the form that is agreed") from error
+            raise InvalidCatalogue("it is not of the form that is agreed") from error
         if not self._scope_of:
-            raise BadCatalogue("it names no members")
+            raise InvalidCatalogue("it names no members")
         self._scope_of = dict(self._scope_of)
 
     def _add(self, scope: str, name: str) -> None:
         collection, _, member = name.partition(".")
         if not collection or not member or member == ID:
-            raise BadCatalogue(f"{name} is no member")
+            raise InvalidCatalogue(f"{name} is no member")
         if member in self._scope_of[collection]:
-            raise BadCatalogue(f"{name} is named twice")
+            raise InvalidCatalogue(f"{name} is named twice")
         self._scope_of[collection][member] = scope
 
     @cached_property
@@ -177,7 +177,7 @@ class Fields:
             try:
                 document = self._fetch()
                 catalogue = self._catalogue if document == self._document else Catalogue(json.loads(document))
-            except (Unreachable, ValueError) as error:
+            except (ProviderUnreachable, ValueError) as error:
                 log.warning("the catalogue of scopes cannot be fetched: %s", error)
                 return
             self._refresh_at = time.monotonic() + REFRESH_SECONDS
@@ -189,7 +189,7 @@ class Fields:
     def _fetch(self) -> bytes:
         response = self._provider.get(PATH, headers={"Accept": "application/json"})
         if response.status_code != 200:
-            raise Unreachable(f"{PATH} answered {response.status_code}")
+            raise ProviderUnreachable(f"{PATH} answered {response.status_code}")
         return response.content
 
     def _read(self) -> Catalogue | None:

@@ -21,7 +21,7 @@ MIN_RSA_BITS = 2048
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
 
 
-class BadProof(Exception):
+class InvalidProof(Exception):
     """The proof is not accepted."""
 
 
@@ -40,11 +40,11 @@ class Proofs:
         self._seen: dict[bytes, float] = {}
 
     def key_of(self, proof: str, *, method: str, url: str, token: str) -> str:
-        """The thumbprint of the key that made `proof`. Raises `BadProof`."""
+        """The thumbprint of the key that made `proof`. Raises `InvalidProof`."""
         try:
             return self._check(proof, method, url, token)
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise BadProof(type(error).__name__) from error
+            raise InvalidProof(type(error).__name__) from error
 
     def _check(self, proof: str, method: str, url: str, token: str) -> str:
         if len(proof) > MAX_PROOF_LENGTH:

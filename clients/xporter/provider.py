@@ -42,7 +42,7 @@ _ADVICE: Final = (
 log = logging.getLogger(__name__)
 
 
-class Unreachable(Exception):
+class ProviderUnreachable(Exception):
     """The provider does not respond, or not as it should. The argument is for our log and holds no token."""
 
 
@@ -64,7 +64,7 @@ class Provider:
         self._lock, self._token_lock = threading.Lock(), threading.Lock()
 
     def key(self, kid: str) -> Key | None:
-        """Its public key of that id, or None. Raises `Unreachable` where its keys were never read.
+        """Its public key of that id, or None. Raises `ProviderUnreachable` where its keys were never read.
 
         Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`. One
         thread reads them. The others wait for it only with an unknown id.
@@ -88,18 +88,18 @@ class Provider:
         self._jwks_asked_at = now = time.monotonic()
         try:
             self._jwks, self._jwks_read_at = self._read_keys(), now
-        except Unreachable as error:
+        except ProviderUnreachable as error:
             log.warning("cannot read the keys of %s: %s", self._settings.issuer, error)
             if not self._jwks:
                 self._jwks_asked_at = float("-inf")
                 raise
 
     def introspect(self, token: str) -> dict[str, Any]:
-        """What the provider says of the token now (RFC 7662 §2.2). Raises `Unreachable`."""
+        """What the provider says of the token now (RFC 7662 §2.2). Raises `ProviderUnreachable`."""
         return self._post("introspection_endpoint", {"token": token})
 
     def own_token(self, scope: str, *, renew: bool = False) -> str:
-        """A token of our own by client credentials (RFC 6749 §4.4). Raises `Unreachable`."""
+        """A token of our own by client credentials (RFC 6749 §4.4). Raises `ProviderUnreachable`."""
         with self._token_lock:  # one thread gets it, the others wait
             token, until = self._own_tokens.get(scope, ("", 0.0))
             if renew or self._now() > until - EARLY_SECONDS:
@@ -107,16 +107,22 @@ class Provider:
                 try:
                     token = str(response["access_token"])
                 except KeyError as error:
-                    raise Unreachable("the token endpoint answered without a token") from error
+                    raise ProviderUnreachable("the token endpoint answered without a token") from error
                 self._own_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
             return self._own_tokens[scope][0]
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """GET a public document at the provider, such as `/api/scopes`. Raises `Unreachable` for errors of its own."""
+        """GET a public document at the provider, such as `/api/scopes`.
+
+        Raises `ProviderUnreachable` for errors of its own.
+        """
         return self._send("GET", self._settings.issuer + path, **options)
 
     def post_as_ourselves(self, path: str, document: Any, *, scope: str) -> requests.Response:
-        """POST a JSON document to its API with a token of our own. Raises `Unreachable` for errors of its own."""
+        """POST a JSON document to its API with a token of our own.
+
+        Raises `ProviderUnreachable` for errors of its own.
+        """
         for renew in (False, True):  # the token may have been revoked, or the provider was set up again
             headers = {"Authorization": f"Bearer {self.own_token(scope, renew=renew)}"}
             response = self._send("POST", self._settings.issuer + path, json=document, headers=headers)
@@ -125,14 +131,14 @@ class Provider:
         return response
 
     def metadata(self) -> dict[str, Any]:
-        """Its metadata (RFC 8414 §3). Raises `Unreachable`."""
+        """Its metadata (RFC 8414 §3). Raises `ProviderUnreachable`."""
         metadata, read_at = self._metadata
         if time.monotonic() - read_at > METADATA_SECONDS:
             at = urlsplit(self._settings.issuer)
             url = f"{at.scheme}://{at.netloc}/.well-known/oauth-authorization-server{at.path}"
             metadata = _json(self._send("GET", url))
             if metadata.get("issuer") != self._settings.issuer:
-                raise Unreachable(f"its metadata names {metadata.get('issuer')!r} as issuer (RFC 8414 §3.3)")
+                raise ProviderUnreachable(f"its metadata names {metadata.get('issuer')!r} as issuer (RFC 8414 §3.3)")
             self._metadata = metadata, time.monotonic()
         return metadata
 
@@ -146,7 +152,7 @@ class Provider:
             except (JoseError, ValueError, TypeError, KeyError, AttributeError):
                 continue  # of a kind that we do not know
         if not keys:
-            raise Unreachable("its JWK Set has no key that we can use")
+            raise ProviderUnreachable("its JWK Set has no key that we can use")
         return keys
 
     def _post(self, endpoint: str, form: dict[str, str]) -> dict[str, Any]:
@@ -167,16 +173,16 @@ class Provider:
         try:
             return str(self.metadata()[name])
         except KeyError as error:
-            raise Unreachable(f"its metadata names no {name}") from error
+            raise ProviderUnreachable(f"its metadata names no {name}") from error
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
             response = self._http.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
         except requests.RequestException as error:
             advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), type(error).__name__)
-            raise Unreachable(advice) from None
+            raise ProviderUnreachable(advice) from None
         if response.status_code >= 500 or response.status_code == 429:
-            raise Unreachable(f"{urlsplit(url).path} answered {response.status_code}")
+            raise ProviderUnreachable(f"{urlsplit(url).path} answered {response.status_code}")
         return response
 
 
@@ -198,11 +204,11 @@ def _json(response: requests.Response) -> dict[str, Any]:
     path = urlsplit(response.url or "").path
     if response.status_code != 200:
         advice = "; is our key at the jwks_uri that is registered for us?" if response.status_code == 401 else ""
-        raise Unreachable(f"{path} answered {response.status_code}{advice}")
+        raise ProviderUnreachable(f"{path} answered {response.status_code}{advice}")
     try:
         document = response.json()
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise Unreachable(f"the answer of {path} cannot be read")
+        raise ProviderUnreachable(f"the answer of {path} cannot be read")
     return document

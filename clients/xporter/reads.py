@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clients.xporter.database import Database
 from clients.xporter.extracts import format_time
-from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.provider import Provider, ProviderUnreachable
 from clients.xporter.tables import reads
 
 PATH: Final = "/api/reads"
@@ -100,7 +100,10 @@ class Reads:
         self._write_quietly()
 
     def report(self) -> None:
-        """Report each total that has changed since it was reported. Raises `Unreachable` and `SQLAlchemyError`."""
+        """Report each total that has changed since it was reported.
+
+        Raises `ProviderUnreachable` and `SQLAlchemyError`.
+        """
         while rows := self._unreported():
             self._send(rows)
 
@@ -120,7 +123,7 @@ class Reads:
         if response.status_code in {400, 413, 422}:
             log.error("the provider refuses the report of a read: %s", response.text[:300])
         elif response.status_code not in {200, 204}:
-            raise Unreachable(f"{PATH} answered {response.status_code}")
+            raise ProviderUnreachable(f"{PATH} answered {response.status_code}")
         with self._database.write() as connection:
             for row in rows:  # one that has changed meanwhile is reported again
                 same = and_(*(reads.c[name] == getattr(row, name) for name in (*Key._fields, "requests")))
@@ -162,7 +165,7 @@ class Reporter:
                 if time.monotonic() >= report_at:
                     report_at = time.monotonic() + REPORT_SECONDS
                     self._reads.report()
-            except Unreachable as error:
+            except ProviderUnreachable as error:
                 log.warning("reads cannot be reported to the provider: %s", error)
                 report_at = time.monotonic() + RETRY_SECONDS
             except Exception:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
-class BadSettings(Exception):
+class InvalidSettings(Exception):
     """The environment does not let the program start; one argument for each fault."""
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Settings:
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read XPORTER_ISSUER, _CLIENT_ID, _RESOURCE, _PORT, _DATA, _DATABASE and three numbers; README.md explains them.
 
-    Raises `BadSettings`.
+    Raises `InvalidSettings`.
     """
     faults: list[str] = []
 
@@ -74,7 +74,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     forget_days, unfinished_hours = number("FORGET_DAYS", 30, 3650), number("UNFINISHED_HOURS", 24, 720)
     cache_ms = number("CACHE_MS", 1000, 1000, minimum=0)
     if faults:
-        raise BadSettings(*faults)
+        raise InvalidSettings(*faults)
     return Settings(
         issuer=issuer, client_id=read("CLIENT_ID", "xporter"), resource=resource, port=port,
         data=Path(read("DATA", "var/xporter")), database=database, forget_days=forget_days,

@@ -69,7 +69,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     ),
     "assessments": _shape("name student", references={"student": "students"}, student=Key, date=date),
 }  # fmt: skip
-_UNLISTED: Final = Shape()
+_UNKNOWN_SHAPE: Final = Shape()
 _PREFIX: Final = "m_"  # members may be named as Python's keywords are
 _STUDENT, _DATE = f"{_PREFIX}student", f"{_PREFIX}date"
 
@@ -78,7 +78,7 @@ class Reader:
     """Reads the records of one collection, and resolves their references."""
 
     def __init__(self, collection: str, members: Collection[str]) -> None:
-        shape = SHAPES.get(collection, _UNLISTED)
+        shape = SHAPES.get(collection, _UNKNOWN_SHAPE)
         self.references = [
             (name, _PREFIX + name, target) for name, target in shape.references.items() if name in members
         ]
@@ -154,5 +154,5 @@ def _required(name: str, shape: Shape) -> tuple[str, Any]:
 
 
 def _optional(name: str, shape: Shape) -> tuple[str, Any, None]:
-    kind = shape.types.get(name, Text | Texts if shape is _UNLISTED else Text)
+    kind = shape.types.get(name, Text | Texts if shape is _UNKNOWN_SHAPE else Text)
     return _PREFIX + name, kind | None, None

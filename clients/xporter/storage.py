@@ -16,7 +16,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from clients.xporter.database import Snapshot
 from clients.xporter.tables import collections, records, schools
 
-STREAMED: Final = 500
+FETCH_SIZE: Final = 500
 """Records that are fetched at a time where all are."""
 
 
@@ -145,7 +145,7 @@ def page(
 def pages(connection: Transaction, school_id: int, collection: str, **filters: str | None) -> Iterator[Rows]:
     """All records in the same order, read in batches."""
     after = ""
-    while (rows := page(connection, school_id, collection, after=after, limit=STREAMED, **filters)).ids:
+    while (rows := page(connection, school_id, collection, after=after, limit=FETCH_SIZE, **filters)).ids:
         yield rows
         after = rows.ids[-1]
 

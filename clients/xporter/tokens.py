@@ -20,8 +20,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from clients.xporter.problems import RETRY_SECONDS, Problem
-from clients.xporter.proofs import BadProof, Proofs
-from clients.xporter.provider import Provider, Unreachable
+from clients.xporter.proofs import InvalidProof, Proofs
+from clients.xporter.provider import Provider, ProviderUnreachable
 from clients.xporter.settings import Settings
 
 ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519")
@@ -90,7 +90,7 @@ class Tokens:
             claims = self._verify(token, name, scheme)
             jkt = self._check_binding(request, token, claims, scheme)
             response = self._introspect(token, name)
-        except Unreachable as error:
+        except ProviderUnreachable as error:
             log.warning("cannot ask %s about a token: %s", self._settings.issuer, error)
             raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
         if response.get("active") is not True:
@@ -150,7 +150,7 @@ class Tokens:
         url = self._settings.resource + request.path
         try:
             return self._proofs.key_of(sent[0], method=request.method, url=url, token=token)
-        except BadProof:
+        except InvalidProof:
             raise Problem("invalid_dpop_proof", scheme="DPoP") from None
 
     def _introspect(self, token: str, name: bytes) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Worker:
                 return "invalid_content"
             try:
                 applied = applying.apply(self._database, extract, file, checked, self._now())
-            except applying.Refused as refused:
+            except applying.ExtractRefused as refused:
                 return str(refused)
         return "" if applied else NOT_CHECKED
 

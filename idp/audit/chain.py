@@ -93,7 +93,7 @@ class Fault:
     what: str
 
 
-class Tampered(Exception):
+class TamperedChain(Exception):
     """The chain differs from what was sealed; `faults` lists where."""
 
     def __init__(self, faults: list[Fault]) -> None:
@@ -150,14 +150,14 @@ def _unsealed_entries(limit: int) -> list[EntryRow]:
 def checkpoint() -> str | None:
     """Verify the entries since the last checkpoint, and sign the chain's end; returns the line to keep elsewhere.
 
-    None if nothing was added. Raises `Tampered` instead of signing a chain that differs from what was sealed.
+    None if nothing was added. Raises `TamperedChain` instead of signing a chain that differs from what was sealed.
     """
     last_sealed = end()
     if last_sealed is None or session().get(Checkpoint, last_sealed[0]) is not None:
         return None
     report = verify()
     if report.faults:
-        raise Tampered(report.faults)
+        raise TamperedChain(report.faults)
     return checkpoints.write(*last_sealed)
 
 

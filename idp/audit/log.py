@@ -13,7 +13,7 @@ from idp.audit.models import Details, Entry
 from idp.foundation import clock
 from idp.foundation.database import connection
 
-_SALT = 32
+_SALT_BYTES = 32
 
 
 def record(
@@ -33,7 +33,7 @@ def record(
     of what it was done to. `facts` are ids, codes, numbers, times and sets of them, for ever. Personal
     data (a name, an address) goes into `details`, which can be erased without breaking the chain.
     """
-    salt = secrets.token_bytes(_SALT)
+    salt = secrets.token_bytes(_SALT_BYTES)
     plain_details = _to_json_types(details) if details else None
     entry = {
         "at": clock.now(), "event": event, "actor": by, "estab": estab, "client": client, "subject": subject,

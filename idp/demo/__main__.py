@@ -12,7 +12,7 @@ import click
 from idp.demo import messages, services
 from idp.demo.processes import ProcessGroup, Program, ProgramFailed, last_lines
 from idp.demo.services import Services
-from idp.foundation.settings import BadSettings, Settings, load
+from idp.foundation.settings import InvalidSettings, Settings, load
 
 
 @click.command()
@@ -29,7 +29,7 @@ def main(*, reset: bool) -> None:
         programs = services.from_environment()
         os.environ.update(services.provider_environment(programs))
         settings = load()
-    except (services.InvalidPort, BadSettings) as error:
+    except (services.InvalidPort, InvalidSettings) as error:
         raise _exit(str(error), code=2) from error
     if problems := services.port_problems(programs):
         raise _exit("\n".join(problems))

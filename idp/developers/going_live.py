@@ -15,8 +15,8 @@ from idp.signin.models import Developer
 
 _DOCUMENTS: Final = ("policy_uri", "tos_uri", "agreement_uri", "agreement_version")
 """Pages of the partner, which its applications often have in common."""
-_TO_REPEAT: Final = frozenset({"declined", "withdrawn"})
-_TYPED: Final = (
+_REPEATABLE_STATES: Final = frozenset({"declined", "withdrawn"})
+_COPIED_FIELDS: Final = (
     "client_uri", "purpose", *_DOCUMENTS, "contacts", "scopes", "redirect_uris", "post_logout_redirect_uris",
     "initiate_login_uri",
 )  # fmt: skip
@@ -64,13 +64,13 @@ def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[
         (
             request
             for request in list_for_partner(developer)
-            if request.client_id is None and request.state in _TO_REPEAT
+            if request.client_id is None and request.state in _REPEATABLE_STATES
         ),
         None,
     )
     if former is None or former.manifest.get("client_name") not in {document["client_name"], None}:
         return document, {}
-    typed = {name: former.manifest[name] for name in _TYPED if former.manifest.get(name)}
+    typed = {name: former.manifest[name] for name in _COPIED_FIELDS if former.manifest.get(name)}
     return {**document, **typed}, dict(former.reasons)
 
 

@@ -12,8 +12,8 @@ from idp.oidc.endpoints import discovery
 from idp.oidc.tokens import families
 from idp.partners import journal, jwks, reminders
 
-USUAL_RECORDS: Final = 100
-MOST_RECORDS: Final = 1000
+DEFAULT_PAGE_RECORDS: Final = 100
+MAX_PAGE_RECORDS: Final = 1000
 """Records in a page of XporterOnDemand, which is a program of its own: a test compares these with it."""
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -193,8 +193,8 @@ class Figures:
     assertion_type: str = client_assertion.TYPE
     signing_algs: tuple[str, ...] = jwts.ASYMMETRIC
     strict_algs: tuple[str, ...] = jwts.STRICT
-    usual_records: int = USUAL_RECORDS
-    most_records: int = MOST_RECORDS
+    usual_records: int = DEFAULT_PAGE_RECORDS
+    most_records: int = MAX_PAGE_RECORDS
 
 
 def figures() -> Figures:
@@ -232,7 +232,7 @@ def figures() -> Figures:
         pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),
         keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
-        keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD),
+        keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD_TIME),
         assertion=duration(client_assertion.MAX_LIFETIME_SECONDS),
         secret_overlap=duration(max(applications.OVERLAPS.values())),
     )  # fmt: skip

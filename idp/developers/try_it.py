@@ -13,7 +13,7 @@ from idp.partners import trial_keys, trial_secrets
 from idp.partners.models import Client
 from idp.signin.models import Developer
 
-MEANINGS: Final[Mapping[str, str]] = {
+CLAIM_MEANINGS: Final[Mapping[str, str]] = {
     "iss": "Who issued it: us. Compare it, character by character.",
     "sub": "The person. It never changes and is never used for somebody else.",
     "aud": "For whom it is: your client id in an ID Token, the address of an API in an access token.",
@@ -210,7 +210,7 @@ def _read_tokens(run: Run, tokens: Mapping[str, Any]) -> list[Step]:
 
 
 def _token_step(title: str, explanation: str, token: tuple[dict[str, Any], dict[str, Any]]) -> Step:
-    claims = tuple((name, MEANINGS[name]) for name in token[1] if name in MEANINGS)
+    claims = tuple((name, CLAIM_MEANINGS[name]) for name in token[1] if name in CLAIM_MEANINGS)
     return Step(title, explanation, received="\n".join(map(format_json, token)), claims=claims)
 
 
@@ -221,7 +221,7 @@ def _ask_userinfo(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
         explanation += " The proof names the request and the hash of the token (ath)."
     response = _parse(exchange.reply.body)
     by_scope = [(name, f"By the scope {scope}.") for scope, names in scopes.CLAIMS.items() for name in names]
-    claims = [("sub", MEANINGS["sub"]), *(claim for claim in by_scope if claim[0] in response)]
+    claims = [("sub", CLAIM_MEANINGS["sub"]), *(claim for claim in by_scope if claim[0] in response)]
     return Step(
         "Your application asks who it is", explanation, sent=exchange.shown, received=_received(exchange, response),
         has_failed=exchange.reply.status != 200, claims=tuple(claims),

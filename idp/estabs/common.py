@@ -38,7 +38,7 @@ COMMON_WORDS = (
 ).split()
 """Words that are frequent in lists of leaked passwords, and words that a school's office would choose."""
 
-COMMON_ENDINGS = (
+COMMON_SUFFIXES = (
     "1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0 00 01 007 11 111 1111 21 22 69 77 88 99 100 "
     "123123 321 4321 54321 654321 987654321 000 0000 2000 2010 2012 2015 2016 2017 2018 2019 2020 2021 2022 2023 "
     "2024 2025 2026 2027 ! !! !!! 1! 12! 123! 1234! 12345! @123 @1234 #1 #123 $ * ? a abc xyz qwerty love me you"
@@ -96,9 +96,9 @@ def common_passwords() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # a megabyte, which only those who choose a password need
 
     doubled = (word + second for word, second in product(COMMON_WORDS, repeat=2))
-    suffixed = (word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
-    prefixed = (end + word for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
-    suffixed_twice = (word + end + word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
+    suffixed = (word + end for word, end in product(COMMON_WORDS, COMMON_SUFFIXES))
+    prefixed = (end + word for word, end in product(COMMON_WORDS, COMMON_SUFFIXES))
+    suffixed_twice = (word + end + word + end for word, end in product(COMMON_WORDS, COMMON_SUFFIXES))
     published = (*FREQUENCY_LISTS["passwords"], *FREQUENCY_LISTS["english_wikipedia"])
     candidates = (*doubled, *suffixed, *prefixed, *suffixed_twice, *COMMON_PHRASES, *published)
     return frozenset(password for password in candidates if len(password) >= MIN_LENGTH)

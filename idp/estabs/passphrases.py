@@ -34,7 +34,7 @@ _AMERICAN: Final = """
     """
 """Words of the list that British readers spell differently, or do not use."""
 
-_UNSUITABLE: Final = """
+_EXCLUDED_WORDS: Final = """
     arson autism autistic badass bust cannabis coma crazy diabetes diabetic disabled disorder grope hangover islamic
     lazy nicotine opium pagan paralysis racism skinny spinster stingy strangle thong unclothed underwear unhealthy zit
     """
@@ -54,7 +54,7 @@ def word_list() -> list[str]:
     """Plain British words of the EFF's large list: distinct, easily remembered, of 3 to 9 letters."""
     file = xkcd_password.locate_wordfile("eff-long")
     candidates: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
-    excluded = {*_AMERICAN.split(), *_UNSUITABLE.split()}
+    excluded = {*_AMERICAN.split(), *_EXCLUDED_WORDS.split()}
     return [word for word in candidates if word.isalpha() and word not in excluded]
 
 

@@ -21,7 +21,7 @@ MAX_ATTEMPTS = 50
 ERASED = ""
 """The value stored in place of an erased name, address or number."""
 Row = TypeVar("Row", bound=Base)
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class FictionalPerson(Refusal):
@@ -44,7 +44,7 @@ def fold_email(address: str) -> str:
     Only A to Z are lowered: Unicode case folding would make two people's addresses equal (the Kelvin sign is not
     the letter K).
     """
-    return address.strip().translate(_LOWER)
+    return address.strip().translate(_ASCII_LOWER)
 
 
 def mask_email(address: str) -> str:
@@ -55,7 +55,7 @@ def mask_email(address: str) -> str:
 
 def fold_username(name: str) -> str:
     """The username in the form that is stored for lookup: people type `312/4567`, ` 3124567 ` and `E 123 456`."""
-    return re.sub(r"[\s/]", "", name).translate(_LOWER)
+    return re.sub(r"[\s/]", "", name).translate(_ASCII_LOWER)
 
 
 def fold_sign_in_name(name: str) -> str:

@@ -46,13 +46,13 @@ class Right:
     roles: frozenset[str]
 
 
-_EVERYONE: Final = frozenset(ROLES)
+_ALL_ROLES: Final = frozenset(ROLES)
 _OWNERS_AND_ADMINS: Final = frozenset({OWNER, ADMIN})
 _OWNERS: Final = frozenset({OWNER})
 
 RIGHTS: Final[Mapping[Action, Right]] = {
-    Action.SEE_SHARING: Right("See which services get the school's data, and download the record of it", _EVERYONE),
-    Action.SEE_PEOPLE: Right("See who acts for the school", _EVERYONE),
+    Action.SEE_SHARING: Right("See which services get the school's data, and download the record of it", _ALL_ROLES),
+    Action.SEE_PEOPLE: Right("See who acts for the school", _ALL_ROLES),
     Action.AUTHORISE: Right(
         "Decide which services get the school's data, and change, pause or stop it", _OWNERS_AND_ADMINS
     ),

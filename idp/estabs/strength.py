@@ -16,10 +16,10 @@ from idp.estabs import credentials
 from idp.foundation import crypto, runtime
 from idp.foundation.errors import BadRequest
 
-SHORT: Final = f"Too short so far: {credentials.MIN_LENGTH} characters are needed."
+SHORT_TEXT: Final = f"Too short so far: {credentials.MIN_LENGTH} characters are needed."
 """Instead of the policy's reason, which stands above the field already."""
-GOOD: Final = "This is a good password."
-FAIR: Final = (
+GOOD_TEXT: Final = "This is a good password."
+FAIR_TEXT: Final = (
     "You can use this password. Another word that has nothing to do with it would make it much harder to guess."
 )
 
@@ -48,11 +48,11 @@ def hint(password: str, about: Iterable[str]) -> Hint:
     """The hint about `password`; `about` is as for `credentials.rejection_reason`. It is not hashed, logged or kept."""
     about = tuple(about)
     if len(password) < credentials.MIN_LENGTH:
-        return Hint(is_accepted=False, message=SHORT)
+        return Hint(is_accepted=False, message=SHORT_TEXT)
     reason = credentials.rejection_reason(password, about)
     if reason is not None:
         return Hint(is_accepted=False, message=reason)
-    return Hint(is_accepted=True, message=GOOD if _is_good(password[:ESTIMATED_LENGTH], about) else FAIR)
+    return Hint(is_accepted=True, message=GOOD_TEXT if _is_good(password[:ESTIMATED_LENGTH], about) else FAIR_TEXT)
 
 
 def seal_subject(person_id: str) -> str:
@@ -64,7 +64,7 @@ def unseal_subject(sealed: str) -> str:
     """The id that `seal_subject` sealed. Raises `UnknownSubject`."""
     try:
         return runtime.sealer().unseal(sealed, where=_WHERE).decode()
-    except crypto.CannotUnseal as error:
+    except crypto.UnsealError as error:
         raise UnknownSubject(reason="not a subject that we sealed") from error
 
 

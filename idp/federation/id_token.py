@@ -50,7 +50,7 @@ def verify(
         skew = runtime.settings().tokens.skew
         jwts.check_times(claims, skew=skew, leeway=skew)
         _check(claims, presented, provider, nonce, access_token)
-    except (jwts.BadJwt, JoseError, ValueError, TypeError, AttributeError) as error:
+    except (jwts.InvalidJwt, JoseError, ValueError, TypeError, AttributeError) as error:
         raise ResponseRefused(reason=f"{provider.name}: ID token: {error}"[:300]) from error
     if iss is not None and provider.canonical_issuer(iss) != provider.canonical_issuer(claims["iss"]):
         raise ResponseRefused(reason=f"{provider.name}: the response and its ID token name different issuers")
@@ -60,17 +60,17 @@ def verify(
 def _check(
     claims: dict[str, Any], presented: jwts.Presented, provider: Provider, nonce: str, access_token: str | None
 ) -> None:
-    """Check every claim but the times; raises `BadJwt`, `JoseError` and errors of values of the wrong type."""
+    """Check every claim but the times; raises `InvalidJwt`, `JoseError` and errors of values of the wrong type."""
     client_id = provider.settings.client_id
     if claims.get("aud") not in (client_id, [client_id]):
-        raise jwts.BadJwt("aud is not us alone")
+        raise jwts.InvalidJwt("aud is not us alone")
     if not provider.is_issuer(claims.get("iss")):
-        raise jwts.BadJwt("iss is another issuer")
+        raise jwts.InvalidJwt("iss is another issuer")
     if not isinstance(claims.get("nonce"), str) or not crypto.constant_time_compare(claims["nonce"], nonce):
-        raise jwts.BadJwt("nonce is not that of the request")
+        raise jwts.InvalidJwt("nonce is not that of the request")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
-        raise jwts.BadJwt("sub must be a string of at most 255 characters")
+        raise jwts.InvalidJwt("sub must be a string of at most 255 characters")
     params = {"client_id": client_id, "nonce": nonce, "access_token": access_token}
     CodeIDToken(claims, dict(presented.header), None, params).validate(
         now=clock.timestamp(), leeway=runtime.settings().tokens.skew

@@ -8,10 +8,10 @@ from idp.estabs.models import Administrator
 from idp.federation.models import FederatedRequest, LinkedAccount
 from idp.foundation.retention import DeleteAfter, KeepNewest, Rule
 
-_REMOVED = select(Administrator.id).where(Administrator.removed_at.is_not(None))
+_REMOVED_PEOPLE = select(Administrator.id).where(Administrator.removed_at.is_not(None))
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(FederatedRequest.expires_at, "expired"),
     KeepNewest(FederatedRequest.expires_at, 50_000),
-    DeleteAfter(LinkedAccount.linked_at, "expired", LinkedAccount.person_id.in_(_REMOVED)),
+    DeleteAfter(LinkedAccount.linked_at, "expired", LinkedAccount.person_id.in_(_REMOVED_PEOPLE)),
 )

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from idp.foundation.clock import LONDON
 from idp.foundation.errors import Refusal, one_line_summary
-from idp.foundation.settings import BadSettings
+from idp.foundation.settings import InvalidSettings
 from idp.foundation.web.transactions import transaction
 
 P = ParamSpec("P")
@@ -48,7 +48,7 @@ def application(context: click.Context) -> Flask:
     """The application, built when a command first needs it; `--help` does without."""
     try:
         app: Flask = context.find_root().obj()
-    except BadSettings as error:
+    except InvalidSettings as error:
         raise Misconfigured(str(error)) from error
     return app
 

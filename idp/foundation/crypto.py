@@ -24,7 +24,7 @@ MAX_PASSWORD_LENGTH = 256
 """Characters. Nothing longer is ever hashed."""
 
 
-class CannotUnseal(Exception):
+class UnsealError(Exception):
     """The sealing key is missing, or the value was altered or moved from another place."""
 
 
@@ -90,15 +90,15 @@ class Sealer:
         return f"{self._current}.{base64url(nonce + sealed)}"
 
     def unseal(self, sealed: str, *, where: str) -> bytes:
-        """Open what `seal` made; raises `CannotUnseal`."""
+        """Open what `seal` made; raises `UnsealError`."""
         key_id, _, rest = sealed.partition(".")
         if key_id not in self._keys:
-            raise CannotUnseal(f"{where}: sealed with key {key_id!r}, which the settings do not have")
+            raise UnsealError(f"{where}: sealed with key {key_id!r}, which the settings do not have")
         try:
             data = base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
             return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._bound(key_id, where))
         except (InvalidTag, ValueError) as error:
-            raise CannotUnseal(f"{where}: not what was sealed there") from error
+            raise UnsealError(f"{where}: not what was sealed there") from error
 
     @staticmethod
     def _bound(key_id: str, where: str) -> bytes:

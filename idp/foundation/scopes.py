@@ -63,26 +63,26 @@ class Scope:
     """Whether only operators may register a client for it: never the client itself, nor a partner's people."""
 
 
-class BadCatalogue(ValueError):
+class InvalidCatalogue(ValueError):
     """`config/scopes.toml` does not name exactly one scope for each member."""
 
 
 @cache
 def catalogue() -> dict[str, Scope]:
-    """Every scope there is, in the order in which a school is shown them. Raises `BadCatalogue`."""
+    """Every scope there is, in the order in which a school is shown them. Raises `InvalidCatalogue`."""
     return read_catalogue((ROOT / "config" / "scopes.toml").read_text("utf-8"))
 
 
 def read_catalogue(toml: str) -> dict[str, Scope]:
-    """The catalogue that is written in `toml`. Raises `BadCatalogue`."""
+    """The catalogue that is written in `toml`. Raises `InvalidCatalogue`."""
     entries = {name: _entry(name, entry) for name, entry in tomllib.loads(toml)["scope"].items()}
     scope_of: dict[str, str] = {}
     for name, entry in entries.items():
         for member in [member for members in entry.fields.values() for member in members]:
             if not _MEMBER.fullmatch(member):
-                raise BadCatalogue(f"{name}: {member} is not of the form collection.member")
+                raise InvalidCatalogue(f"{name}: {member} is not of the form collection.member")
             if member in scope_of:
-                raise BadCatalogue(f"{name}: {member} is named already, by {scope_of[member]}")
+                raise InvalidCatalogue(f"{name}: {member} is named already, by {scope_of[member]}")
             scope_of[member] = name
     return entries
 
@@ -92,7 +92,7 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
     if entry["kind"] != "data":
         fields = dict.fromkeys(fields, ())
     elif not isinstance(fields, dict) or not all(fields.values()) or not fields:
-        raise BadCatalogue(f"{name}: each title of a data scope must name its members")
+        raise InvalidCatalogue(f"{name}: each title of a data scope must name its members")
     titles = MappingProxyType({title: tuple(members) for title, members in fields.items()})
     return Scope(name=name, **(entry | {"fields": titles}))
 

@@ -295,7 +295,7 @@ class Retention(Section):
 
 
 class Settings(BaseSettings):
-    """All of it. Build with `load()`, which reports every fault in one `BadSettings`."""
+    """All of it. Build with `load()`, which reports every fault in one `InvalidSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="IDP_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -340,12 +340,12 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *tables)
 
 
-class BadSettings(Exception):
+class InvalidSettings(Exception):
     """The settings are wrong; the message lists every fault with the name of its setting."""
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the settings, or raise `BadSettings` naming all that is wrong with them."""
+    """Read the settings, or raise `InvalidSettings` naming all that is wrong with them."""
     faults = [f"{name}: there is no such setting" for name in setting_faults.unknown_in_environment(Settings)]
     settings: Settings | None = None
     try:
@@ -361,7 +361,7 @@ def load(**overrides: Any) -> Settings:
         named = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
     if faults or settings is None:
-        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.first_steps()]))
+        raise InvalidSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.first_steps()]))
     return settings
 
 

@@ -140,7 +140,7 @@ def cancel(client_id: str, invitation_id: str) -> Status:
 
     A conditional UPDATE decides between this and an answer. Raises `NotFound` and `InvitationOver`.
     """
-    is_open = SchoolInvitation.client_id == client_id, states.state().in_(states.UNANSWERED)
+    is_open = SchoolInvitation.client_id == client_id, states.state().in_(states.UNANSWERED_STATES)
     statement = update(SchoolInvitation).where(SchoolInvitation.id == invitation_id, *is_open)
     statement = statement.values(cancelled_at=clock.now()).returning(SchoolInvitation.id)
     cancelled = session().execute(statement.execution_options(synchronize_session=False)).one_or_none()
@@ -221,7 +221,7 @@ def _check_limits(client_id: str) -> None:
             reason=client_id,
             retry_after=int(timedelta(days=1).total_seconds()),
         )
-    if (session().scalar(count.where(states.state().in_(states.WAITING))) or 0) >= settings.max_open:
+    if (session().scalar(count.where(states.state().in_(states.WAITING_STATES))) or 0) >= settings.max_open:
         raise TooManyInvitations(
             f"{settings.max_open} invitations of this application wait for an answer. Cancel those that are no longer "
             "needed.",
@@ -231,5 +231,5 @@ def _check_limits(client_id: str) -> None:
 
 
 def _require_unanswered(status: Status) -> None:
-    if status.state not in states.UNANSWERED:
+    if status.state not in states.UNANSWERED_STATES:
         raise InvitationOver(f"This invitation was {status.state}.", reason=status.invitation.id)

@@ -13,9 +13,9 @@ from idp.foundation.errors import NotFound
 from idp.invitations.models import SchoolInvitation
 from idp.sharing.models import Authorisation
 
-WAITING: Final = ("sent", "opened", "forwarded")
+WAITING_STATES: Final = ("sent", "opened", "forwarded")
 """The states in which the link of an invitation works, or worked until it was followed to the partner."""
-UNANSWERED: Final = (*WAITING, "expired")
+UNANSWERED_STATES: Final = (*WAITING_STATES, "expired")
 """The states in which it can be sent again or cancelled."""
 MAX_PAGE: Final = 200
 """Invitations that a list has at most."""

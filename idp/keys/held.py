@@ -61,7 +61,7 @@ def signer(alg: str) -> Key | None:
 
 
 def private_half(key: Key) -> Jwk:
-    """The private half of `key`, unsealed once per process. Raises `CannotUnseal`."""
+    """The private half of `key`, unsealed once per process. Raises `UnsealError`."""
     loaded = _CACHE.get().private
     if key.kid not in loaded:
         loaded[key.kid] = key.private()

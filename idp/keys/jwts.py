@@ -47,7 +47,7 @@ _KEY_TYPES: Final[dict[str, type[Any]]] = {
 }  # fmt: skip
 
 
-class BadJwt(Exception):
+class InvalidJwt(Exception):
     """The JWT is not accepted. The message says why, for the log; the caller decides how much the response may say."""
 
 
@@ -74,17 +74,17 @@ class Presented:
 
 
 def parse(text: str, *, max_length: int = 8192, jwk_in_header: bool = False) -> Presented:
-    """Parse a compact JWS of at most `max_length` characters, without verifying it. Raises `BadJwt`."""
+    """Parse a compact JWS of at most `max_length` characters, without verifying it. Raises `InvalidJwt`."""
     if len(text) > max_length or not _COMPACT.fullmatch(text):
-        raise BadJwt(f"must be a compact JWS of at most {max_length} characters")
+        raise InvalidJwt(f"must be a compact JWS of at most {max_length} characters")
     signed, _, signature = text.encode("ascii").rpartition(b".")
     head, _, payload = signed.partition(b".")
     try:
         presented = Presented(head, signed, urlsafe_b64decode(signature), cached_read(header, head), _object(payload))
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as error:
-        raise BadJwt(f"cannot be read: {type(error).__name__}") from error
+        raise InvalidJwt(f"cannot be read: {type(error).__name__}") from error
     if REFUSED_MEMBERS & presented.header.keys() or ("jwk" in presented.header and not jwk_in_header):
-        raise BadJwt("the header has a member that is not accepted, such as jku, x5u or crit")
+        raise InvalidJwt("the header has a member that is not accepted, such as jku, x5u or crit")
     return presented
 
 
@@ -107,9 +107,9 @@ def header(head: bytes) -> Mapping[str, Any]:
 
 
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
-    """Check the signature with the key that the header names, or any that is suitable. Raises `BadJwt`."""
+    """Check the signature with the key that the header names, or any that is suitable. Raises `InvalidJwt`."""
     if presented.alg not in algs:
-        raise BadJwt(f"alg is {descriptions.format_value(presented.alg)}; accepted is {', '.join(algs)}")
+        raise InvalidJwt(f"alg is {descriptions.format_value(presented.alg)}; accepted is {', '.join(algs)}")
     for key in keys:
         if not isinstance(key, _KEY_TYPES[presented.alg]) or not _is_suitable(key, presented):
             continue
@@ -120,7 +120,7 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
                 return
         except (JoseError, ValueError, TypeError):
             continue
-    raise BadJwt("the signature is by none of the keys that are known")
+    raise InvalidJwt("the signature is by none of the keys that are known")
 
 
 def is_same(first: object, second: object) -> bool:
@@ -131,23 +131,25 @@ def is_same(first: object, second: object) -> bool:
 def check_times(claims: dict[str, Any], *, skew: int, leeway: int, max_lifetime: int | None = None) -> None:
     """Check `exp`, which must be at most `max_lifetime` seconds ahead, `nbf` and `iat`.
 
-    The signer's clock may be ahead of ours by `skew` seconds and behind it by `leeway`. Raises `BadJwt`, which says
+    The signer's clock may be ahead of ours by `skew` seconds and behind it by `leeway`. Raises `InvalidJwt`, which says
     by how many seconds the clocks differ.
     """
     now = clock.now().timestamp()
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     for name, value in times.items():
         if not _is_time(value):
-            raise BadJwt(f"{name} must be a number of seconds since 1970")
+            raise InvalidJwt(f"{name} must be a number of seconds since 1970")
     if "exp" in times and now >= times["exp"] + leeway:
-        raise BadJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {leeway} are accepted")
+        raise InvalidJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {leeway} are accepted")
     if max_lifetime is not None and "exp" not in times:
-        raise BadJwt("exp is missing")
+        raise InvalidJwt("exp is missing")
     if max_lifetime is not None and times["exp"] > now + max_lifetime + skew:
-        raise BadJwt(f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {max_lifetime} are accepted")
+        raise InvalidJwt(
+            f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {max_lifetime} are accepted"
+        )
     for name in ("nbf", "iat"):
         if name in times and times[name] > now + skew:
-            raise BadJwt(f"{name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
+            raise InvalidJwt(f"{name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
 
 
 def _seconds(number: float) -> str:

@@ -63,7 +63,7 @@ class Key:
         return _load(self.alg, self.public_jwk)
 
     def private(self) -> Jwk:
-        """The private key. Raises `CannotUnseal`."""
+        """The private key. Raises `UnsealError`."""
         opened = runtime.sealer().unseal(self.sealed, where=_sealing_context(self.kid))
         return _load(self.alg, json.loads(opened))
 

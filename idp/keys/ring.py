@@ -28,8 +28,22 @@ from idp.keys.rotation import (
 )
 
 __all__ = [
-    "ALGS", "BadToken", "NoSigningKey", "OnlySigner", "RotationUnderWay", "UnknownKey", "check_retirable", "ensure",
-    "forget", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
+    "ALGS",
+    "NoSigningKey",
+    "OnlySigner",
+    "RotationUnderWay",
+    "TokenNotVerified",
+    "UnknownKey",
+    "check_retirable",
+    "ensure",
+    "forget",
+    "jwks",
+    "listing",
+    "retire",
+    "rotate",
+    "sign",
+    "verify",
+    "verify_hint",
 ]  # fmt: skip
 
 
@@ -37,7 +51,7 @@ MAX_LENGTH: Final = 8192
 """Characters of the longest token that is read."""
 
 
-class BadToken(Exception):
+class TokenNotVerified(Exception):
     """The token is not valid. The message is for the log; the caller chooses the response."""
 
 
@@ -46,7 +60,7 @@ class NoSigningKey(Exception):
 
 
 def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") -> str:
-    """A compact JWS of `claims` by the key of `alg` that signs now. Raises `NoSigningKey`, `CannotUnseal`."""
+    """A compact JWS of `claims` by the key of `alg` that signs now. Raises `NoSigningKey`, `UnsealError`."""
     key = held.signer(alg)
     if key is None:
         raise NoSigningKey(f"no key signs {alg}")
@@ -54,7 +68,7 @@ def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") 
 
 
 def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
-    """The claims of a valid token of ours. Raises `BadToken`.
+    """The claims of a valid token of ours. Raises `TokenNotVerified`.
 
     The signature is a published key's, `typ` exactly this, `alg` one of `algs`; it has not expired, and its
     `nbf` and `iat` are no further ahead than another machine's clock may be (`tokens.skew`). Issuer and
@@ -67,7 +81,7 @@ def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, A
 
 
 def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -> dict[str, Any]:
-    """The claims of a token that we signed at any time, with any of our keys. Raises `BadToken`.
+    """The claims of a token that we signed at any time, with any of our keys. Raises `TokenNotVerified`.
 
     Only for `id_token_hint` (RP-Initiated Logout 1.0 §2), which identifies a person but grants nothing.
     """
@@ -92,14 +106,14 @@ def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callab
     try:
         presented = jwts.parse(token, max_length=MAX_LENGTH)
         _check_signature(token, _key_for(presented.header, typ, usable), frozenset(algs))
-    except jwts.BadJwt as error:
-        raise BadToken(str(error)) from error
+    except jwts.InvalidJwt as error:
+        raise TokenNotVerified(str(error)) from error
     return presented.claims
 
 
 @lru_cache(maxsize=1024)
 def _check_signature(token: str, key: Key, algs: frozenset[str]) -> None:
-    """Check the signature by this key. Raises `BadJwt`.
+    """Check the signature by this key. Raises `InvalidJwt`.
 
     Cached, because resource servers send one token many times: a signature stays what it is. That the key still
     verifies, the token's times and its standing are looked at each time.
@@ -113,9 +127,9 @@ def _key_for(header: Mapping[str, Any], typ: str, usable: Callable[[Key], bool])
         key = read_keys().get(str(header.get("kid")))
         if key is not None and header == _header(key, typ):
             if not usable(key):
-                raise BadToken("the key no longer verifies")
+                raise TokenNotVerified("the key no longer verifies")
             return key
-    raise BadToken(f"not the header of a {typ} by a key of ours")
+    raise TokenNotVerified(f"not the header of a {typ} by a key of ours")
 
 
 def _header(key: Key, typ: str) -> dict[str, str]:
@@ -127,9 +141,9 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
     """`exp` is required and must be in the future (RFC 7519 §4.1.4); `nbf` and `iat`, if present, must not be."""
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if "exp" not in times or not all(type(value) is int for value in times.values()):
-        raise BadToken("it does not say when it ends, or not in a number")
+        raise TokenNotVerified("it does not say when it ends, or not in a number")
     if now >= times["exp"]:
-        raise BadToken("it has expired")
+        raise TokenNotVerified("it has expired")
     ahead = now + runtime.settings().tokens.skew
     if any(times[name] > ahead for name in ("nbf", "iat") if name in times):
-        raise BadToken("it is not good yet")
+        raise TokenNotVerified("it is not good yet")

@@ -16,7 +16,7 @@ STATES: Final = {
 """By the state of an endpoint: words, and the kind of badge."""
 COLLECTIONS: Final = {"students": "Pupils", "contacts": "Parents and carers", "attendance": "Attendance marks"}
 """Collections of an extract whose names are not those that schools use."""
-TO_DO: Final = {
+ADVICE: Final = {
     "unreachable": (
         "Check that the server reaches the internet and your management information system, and that no firewall or "
         "proxy has changed."
@@ -96,5 +96,5 @@ def build_page(endpoint: Endpoint | None) -> EndpointPage | None:
         ],
         error=error["message"] if error else "",
         error_at=dates.day_and_time(datetime.fromisoformat(error["at"])) if error else "",
-        to_do=TO_DO.get(error["code"], DEFAULT_TO_DO) if error else "",
+        to_do=ADVICE.get(error["code"], DEFAULT_TO_DO) if error else "",
     )  # fmt: skip

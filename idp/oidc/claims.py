@@ -144,12 +144,12 @@ def audience(resource: frozenset[str], granted: frozenset[str]) -> str | list[st
 
 
 def verify_id_token_hint(hint: str) -> dict[str, Any]:
-    """The claims of an ID Token of ours, whatever its age; raises `ring.BadToken` for anything else."""
+    """The claims of an ID Token of ours, whatever its age; raises `ring.TokenNotVerified` for anything else."""
     payload = ring.verify_hint(hint, typ="JWT")
     if payload.get("iss") != runtime.settings().server.issuer or not isinstance(payload.get("aud"), str):
-        raise ring.BadToken("another issuer, or an audience that we do not give")
+        raise ring.TokenNotVerified("another issuer, or an audience that we do not give")
     if not isinstance(payload.get("sub"), str) or "auth_time" not in payload or "client_id" in payload:
-        raise ring.BadToken("another kind of token")
+        raise ring.TokenNotVerified("another kind of token")
     return payload
 
 

@@ -64,7 +64,7 @@ def invalid_grant(fact: str) -> InvalidGrantError:
     return InvalidGrantError(description=fact)
 
 
-class Interrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+class SharingInterrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """Sharing is interrupted, which is not its end: at `invalid_grant` clients throw their refresh token away.
 
     RFC 8628 §3.5 has this code at the token endpoint for a person who says no.
@@ -140,7 +140,7 @@ class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no ty
         self.scheme = scheme
 
 
-class Unavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+class TemporarilyUnavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """A temporary failure on our side; the client should try again."""
 
     error = "temporarily_unavailable"

@@ -45,7 +45,7 @@ LOGOUT: Final = frozenset(
     {"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
 )  # fmt: skip
 """Parameters of a request to sign out (RP-Initiated Logout 1.0 §2)."""
-KNOWN: Final = AUTHORIZATION | LOGOUT | frozenset(
+KNOWN_PARAMETERS: Final = AUTHORIZATION | LOGOUT | frozenset(
     {"code_verifier", "grant_type", "code", "refresh_token", "client_secret", "client_assertion",
      "client_assertion_type", "token", "token_type_hint", "access_token", "device_code"}
 )  # fmt: skip
@@ -82,7 +82,7 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
     return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
 
 
-def parameters(sent: Iterable[tuple[str, str]], known: frozenset[str] = KNOWN) -> Parameters:
+def parameters(sent: Iterable[tuple[str, str]], known: frozenset[str] = KNOWN_PARAMETERS) -> Parameters:
     """Read those name and value pairs of a query or a form whose name is in `known`."""
     sent = [(name, value) for name, value in sent if value and name in known]
     is_suspicious = _is_malformed("".join([value for _, value in sent]))

@@ -80,7 +80,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
     def read_client_request(self, flask_request: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
         """The request that a client itself sends: a form, with no OAuth parameter in the query. Raises OAuth errors."""
-        if flask_request.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask_request.args.keys()):
+        if flask_request.environ.get("QUERY_STRING") and (
+            misplaced := incoming.KNOWN_PARAMETERS & flask_request.args.keys()
+        ):
             raise errors.invalid(min(misplaced), "must be sent in the form body, not in the query string")
         if flask_request.environ.get("CONTENT_TYPE") != FORM_TYPE and flask_request.mimetype != FORM_TYPE:
             raise errors.invalid("Content-Type", f"must be {FORM_TYPE}")

@@ -22,7 +22,7 @@ from idp.foundation import clock, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import channels, events, post
-from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
 
 Work = Callable[[], AbstractContextManager[Any]]
@@ -79,10 +79,10 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
         with channels.open_channel(kind, settings) as send:
             while letters and time.monotonic() < stop_at and not stopping():
                 outcome = _try_to_send(work, send, letters[0])
-                if isinstance(outcome, Unreachable):
+                if isinstance(outcome, ServerUnreachable):
                     raise outcome
                 _settle(work, letters.popleft(), outcome)
-    except Unreachable as error:
+    except ServerUnreachable as error:
         while letters:
             _settle(work, letters.popleft(), error)
     for letter in letters:
@@ -167,7 +167,7 @@ def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> Sent | NotS
         return error
     except Exception as error:  # noqa: BLE001  logged with its trace; the row says so too
         _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
-        return Later(f"an internal error: {type(error).__name__}")
+        return TemporaryFailure(f"an internal error: {type(error).__name__}")
 
 
 def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:
@@ -207,7 +207,7 @@ def _mark_not_sent(message: Message, outcome: NotSent) -> None:
         seconds=seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
     )
     message.last_error = outcome.reason
-    if isinstance(outcome, Refused) or next_try >= message.give_up_at:
+    if isinstance(outcome, PermanentFailure) or next_try >= message.give_up_at:
         message.failed_at = clock.now()
     else:
         message.due_at = next_try

@@ -15,11 +15,11 @@ from idp.jobs import heartbeats
 from idp.outbox.channels import RECEIPTS
 from idp.outbox.models import Message
 
-MAX_LOOKED_AT: Final = 1000
+MAX_EXAMINED: Final = 1000
 """Messages, the oldest first."""
-FEW: Final = 3
+MAX_UNCONFIRMED: Final = 3
 """Text messages without a receipt that need not mean anything."""
-NOT_TAKEN: Final = {
+ADVICE: Final = {
     "email": "see: idp outbox list; the settings [mail]",
     "sms": "see: idp outbox list; the settings [sms]",
     "event": "the partner's server does not take them, and ours works: write to its contact; idp outbox list",
@@ -32,7 +32,7 @@ def outbox() -> Iterator[Finding]:
     before = clock.now() - timedelta(minutes=5)
     is_late = or_(Message.due_at < before, and_(Message.attempts > 0, Message.created_at < before))
     waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), is_late)
-    oldest_first = waiting.order_by(Message.created_at).limit(MAX_LOOKED_AT)
+    oldest_first = waiting.order_by(Message.created_at).limit(MAX_EXAMINED)
     late = list(session().scalars(oldest_first))
     untried = [message for message in late if not message.attempts]
     if untried:
@@ -45,7 +45,7 @@ def outbox() -> Iterator[Finding]:
     for (kind, receiver), messages in refusing.items():
         summary = f"{receiver} has not taken {len(messages)} since {format_time(messages[0].created_at)}"
         reason = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
-        yield Finding(f"outbox {kind}", "warning", summary + reason, NOT_TAKEN[kind])
+        yield Finding(f"outbox {kind}", "warning", summary + reason, ADVICE[kind])
     if not late:
         yield Finding("outbox", "ok", "nothing waits long")
     failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
@@ -78,7 +78,7 @@ def receipts() -> Iterator[Finding]:
             "text messages", "warning", f"{failed} of {sent} since yesterday did not reach the phone",
             "see why: idp outbox list --failed; ask the provider by the id that idp outbox texts shows",
         )  # fmt: skip
-    elif sent >= FEW and not delivered:
+    elif sent >= MAX_UNCONFIRMED and not delivered:
         yield Finding(
             "text messages", "warning", f"none of {sent} since yesterday has a delivery receipt",
             f"the provider must be able to reach {runtime.url('/receipts/sms')}; check sms.receipt_token",

@@ -1,9 +1,9 @@
 """A decrypted message for a channel, and the errors that channels raise.
 
 * NotSent
-  - Later          a temporary error: try again
-    - Unreachable  the server is down: the rest of the round waits as well
-  - Refused        a permanent error: do not try again
+  - TemporaryFailure    a temporary error: try again
+    - ServerUnreachable  the server is down: the rest of the round waits as well
+  - PermanentFailure    a permanent error: do not try again
 """
 
 from dataclasses import dataclass
@@ -45,13 +45,13 @@ class NotSent(Exception):
         super().__init__(self.reason)
 
 
-class Later(NotSent):
+class TemporaryFailure(NotSent):
     """A temporary error: try again."""
 
 
-class Unreachable(Later):
+class ServerUnreachable(TemporaryFailure):
     """The server cannot be reached or refuses us: this channel can send nothing for now."""
 
 
-class Refused(NotSent):
+class PermanentFailure(NotSent):
     """A permanent error of this message."""

@@ -17,7 +17,7 @@ from idp.foundation.database import session
 from idp.outbox.letter import Letter
 from idp.outbox.models import Message
 
-NOWHERE: Final = ".invalid"
+RESERVED_DOMAIN: Final = ".invalid"
 """Mail to a host below this name, which no one can have (RFC 6761 §6.4), is never sent: fictional people have it."""
 
 
@@ -45,7 +45,7 @@ def email(
         Address(addr_spec=to)
     except (MessageError, ValueError, IndexError) as error:
         raise ValueError("not one e-mail address") from error
-    discard = discard or to.casefold().endswith(NOWHERE)
+    discard = discard or to.casefold().endswith(RESERVED_DOMAIN)
     subject = " ".join(runtime.render_block(f"mail/{name}.txt", "subject", **context).split())
     content = {
         "subject": subject,
@@ -100,7 +100,7 @@ def event(name: str, /, *, to: str, client: str, estab: str | None = None, **fac
 
 
 def unseal(message: Message) -> Letter:
-    """Decrypt `message`. Raises `CannotUnseal`, and `ValueError` if its content was deleted after it was sent."""
+    """Decrypt `message`. Raises `UnsealError`, and `ValueError` if its content was deleted after it was sent."""
     if message.sealed is None or message.recipient is None:
         raise ValueError(f"{message.id} was wiped")
     content = json.loads(runtime.sealer().unseal(message.sealed, where=_sealing_context(message.id)))

@@ -16,12 +16,12 @@ from idp.partners import event_types
 from idp.partners.event_types import EventType
 
 _HAPPENED_AT: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-_UNTIL: Final = datetime(2027, 3, 2, 9, 30, tzinfo=UTC)
+_AGREED_UNTIL: Final = datetime(2027, 3, 2, 9, 30, tzinfo=UTC)
 _SUBJECTS: Final = {"school": "3124567", "invitation": "inv_yk4n2v7c", "stream": "assembly"}
 _FORMS: Final = {"date-time": "date and time", "date": "date"}
 _CLIENT_ID: Final = "assembly"
-_GRANTED: Final = "openid profile email organisation offline_access school students"
-_WITHHELD: Final = {"sharing-paused", "sharing-expired", "school-rejected", "account-disabled"}
+_GRANTED_SCOPE: Final = "openid profile email organisation offline_access school students"
+_EVENTS_WITH_WITHHELD_SCOPES: Final = {"sharing-paused", "sharing-expired", "school-rejected", "account-disabled"}
 _STATUS: Final = {"sharing-paused": "paused", "sharing-withdrawn": "withdrawn", "sharing-expired": "expired"}
 _VERIFICATION: Final = {"school-rejected": "rejected", "account-disabled": "suspended"}
 
@@ -89,12 +89,13 @@ def _example(event_type: EventType) -> Struct:
         state: Any = event_type.name.rpartition("-")[2]
         return InvitationFacts(invitation_id=_SUBJECTS["invitation"], state=state, reference="customer 4711")
     name = event_type.name
-    is_nothing = name in _WITHHELD or name == "sharing-withdrawn"
+    is_nothing = name in _EVENTS_WITH_WITHHELD_SCOPES or name == "sharing-withdrawn"
     status: Any = _STATUS.get(name, "active")
     verification: Any = _VERIFICATION.get(name, "verified")
     return SchoolFacts(
-        estab_id=_SUBJECTS["school"], status=status, verification=verification, scope="" if is_nothing else _GRANTED,
-        withheld_scope=_GRANTED if name in _WITHHELD else "", until=_UNTIL,
+        estab_id=_SUBJECTS["school"], status=status, verification=verification,
+        scope="" if is_nothing else _GRANTED_SCOPE,
+        withheld_scope=_GRANTED_SCOPE if name in _EVENTS_WITH_WITHHELD_SCOPES else "", until=_AGREED_UNTIL,
         closes_on=date(2026, 8, 31) if name == "school-closing" else UNSET,
         endpoint=_ENDPOINT.get(name, UNSET),
         declined_scope="attendance" if name == "sharing-review-declined" else "",

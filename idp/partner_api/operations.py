@@ -22,7 +22,7 @@ from idp.partner_api.answers import Answer
 
 QueryT = TypeVar("QueryT", bound=Struct)
 JSON: Final = "application/json"
-NOTHING: Final[Mapping[str, str]] = {}
+NO_HEADERS: Final[Mapping[str, str]] = {}
 CACHE_SECONDS: Final = 300
 """How long documents that are the same for all callers may be stored."""
 Handler = Callable[..., Answer | None]
@@ -78,7 +78,7 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 def operation(
     *, summary: str, query: type[Struct], answer: type[Answer] | None, scope: str, per_minute: int,
     for_schools: bool = False, for_endpoints: bool = False, method: str = "GET", body: type[Struct] | None = None,
-    status: int = 200, headers: Mapping[str, str] = NOTHING, problems_of: tuple[str, ...] = (),
+    status: int = 200, headers: Mapping[str, str] = NO_HEADERS, problems_of: tuple[str, ...] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[Handler], security.View]:  # fmt: skip
     """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
@@ -127,7 +127,8 @@ def public_document(
 
     def decorator(handler: Callable[[], Answer]) -> security.View:
         declared = Operation(
-            handler.__name__, summary, (handler.__doc__ or "").strip(), "GET", NoQuery, None, 200, NOTHING, (), answer,
+            handler.__name__, summary, (handler.__doc__ or "").strip(), "GET", NoQuery, None, 200, NO_HEADERS, (),
+            answer,
             "", False, per_minute, public=True,
         )  # fmt: skip
         OPERATIONS[declared.name] = declared

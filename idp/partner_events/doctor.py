@@ -17,11 +17,11 @@ from idp.partner_events.models import PartnerEvent
 from idp.partner_events.streams import Stream
 from idp.partners import event_types
 
-LATE: Final = timedelta(minutes=5)
+MAX_PUSH_DELAY: Final = timedelta(minutes=5)
 """How long a pushed event may wait."""
-TRIED: Final = timedelta(minutes=15)
+RETRY_WINDOW: Final = timedelta(minutes=15)
 """Within this time a worker tries again what was not taken (`outbox.deliver.MAX_WAIT_SECONDS`)."""
-UNFETCHED: Final = timedelta(days=1)
+MAX_POLL_DELAY: Final = timedelta(days=1)
 """How long one may wait that the client asks for."""
 
 
@@ -32,7 +32,7 @@ def events() -> Iterator[Finding]:
         if stream.waiting_since is None or not (stream.client.enabled and stream.client.partner.disabled_at is None):
             continue
         since = stream.waiting_since
-        longest = LATE if stream.client.events_method == event_types.PUSH else UNFETCHED
+        longest = MAX_PUSH_DELAY if stream.client.events_method == event_types.PUSH else MAX_POLL_DELAY
         if since < now - longest:
             healthy = False
             yield _late(stream, since)
@@ -51,7 +51,7 @@ def _late(stream: Stream, since: datetime) -> Finding:
     waits = f"{stream.waiting} events for {client.id} wait since {format_time(since)}"
     if client.events_method == event_types.POLL:
         return Finding("events", "warning", f"{waits}: it has not fetched them", "write to its contact")
-    is_tried = delivery is not None and delivery.tried_at is not None and delivery.tried_at > clock.now() - TRIED
+    is_tried = delivery is not None and delivery.tried_at is not None and delivery.tried_at > clock.now() - RETRY_WINDOW
     if delivery is not None and is_tried and delivery.last_error is not None:
         host = urlsplit(client.events_endpoint_url or "").netloc
         do = "our worker works; if the partner's server does not take them, write to its contact"

@@ -12,7 +12,7 @@ from idp.partners.models import Client
 
 MAX_LENGTH: Final = 2048
 """Characters of an `Authorization` header."""
-_VISIBLE: Final = frozenset(string.ascii_letters + string.digits + string.punctuation + " ")
+_HEADER_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + string.punctuation + " ")
 
 
 class NothingPushed(Refusal):
@@ -55,14 +55,14 @@ def set_authorization(client_id: str, header: str | None, *, by: str) -> Client:
 
 
 def authorization(client: Client) -> str | None:
-    """The header to send. Raises `CannotUnseal`."""
+    """The header to send. Raises `UnsealError`."""
     if client.events_authorization is None:
         return None
     return runtime.sealer().unseal(client.events_authorization, where=_sealing_context(client.id)).decode("ascii")
 
 
 def _check(header: str) -> None:
-    if not header or header != header.strip() or len(header) > MAX_LENGTH or not _VISIBLE.issuperset(header):
+    if not header or header != header.strip() or len(header) > MAX_LENGTH or not _HEADER_CHARACTERS.issuperset(header):
         fault = f"must be 1 to {MAX_LENGTH} visible ASCII characters in one line, as in: Bearer 8Zb…"
         raise InvalidClientMetadata([("authorization header", fault)])
 

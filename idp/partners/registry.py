@@ -178,7 +178,7 @@ def secret_matches(client: Snapshot, secret: str) -> bool:
 
 
 def hmac_keys(client: Snapshot) -> list[bytes]:
-    """The secrets of a `client_secret_jwt` client, as HMAC keys; raises `CannotUnseal`."""
+    """The secrets of a `client_secret_jwt` client, as HMAC keys; raises `UnsealError`."""
     now = clock.now()
     return [
         runtime.sealer().unseal(stored.sealed, where=_sealing_context(stored.digest))

@@ -14,7 +14,7 @@ from idp.foundation.database import row_isolated, session
 from idp.outbox import post
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner
 
-LEAD: Final = timedelta(days=2)
+LEAD_TIME: Final = timedelta(days=2)
 """How long before the expiry the reminder is sent."""
 
 
@@ -34,7 +34,7 @@ def _remind_of_secrets() -> None:
         )
     )
     due = (
-        ClientSecret.reminded_at.is_(None), ClientSecret.expires_at > now, ClientSecret.expires_at <= now + LEAD,
+        ClientSecret.reminded_at.is_(None), ClientSecret.expires_at > now, ClientSecret.expires_at <= now + LEAD_TIME,
         ClientSecret.client_id.in_(clients),
     )  # fmt: skip
     statement = update(ClientSecret).where(*due).values(reminded_at=now)
@@ -52,13 +52,13 @@ def _remind_of_secrets() -> None:
 
 
 def _remind_of_initial_tokens() -> None:
-    """A token that lasts for less than twice `LEAD` is reminded of when half of its time is over."""
+    """A token that lasts for less than twice `LEAD_TIME` is reminded of when half of its time is over."""
     now = clock.now()
     enabled = select(Partner.id).where(Partner.disabled_at.is_(None))
     due = (
         InitialAccessToken.reminded_at.is_(None), InitialAccessToken.revoked_at.is_(None),
         InitialAccessToken.used < InitialAccessToken.most, InitialAccessToken.expires_at > now,
-        InitialAccessToken.expires_at <= now + LEAD, InitialAccessToken.partner_id.in_(enabled),
+        InitialAccessToken.expires_at <= now + LEAD_TIME, InitialAccessToken.partner_id.in_(enabled),
     )  # fmt: skip
     for row in session().scalars(select(InitialAccessToken).where(*due)).all():
         if now < row.expires_at - (row.expires_at - row.created_at) / 2:

@@ -36,14 +36,14 @@ LINK_LABELS: Final = ("URN", "LinkURN", "LinkName", "LinkType", "LinkEstablished
 _PARSER_VERSION = b"1"
 """Part of every digest. Raise it when `school` reads a line differently, so that the next import writes all rows."""
 
-_CODED: Final = (
+_CODE_COLUMNS: Final = (
     ("type", "TypeOfEstablishment", codes.TYPES),
     ("group", "EstablishmentTypeGroup", codes.TYPE_GROUPS),
     ("status", "EstablishmentStatus", codes.STATUSES),
     ("phase", "PhaseOfEducation", codes.PHASES),
 )
 _CLASSIFICATION_LABELS: Final = (
-    *(f"{label} ({part})" for _, label, _ in _CODED for part in ("code", "name")),
+    *(f"{label} ({part})" for _, label, _ in _CODE_COLUMNS for part in ("code", "name")),
     *("StatutoryLowAge", "StatutoryHighAge", "Country (name)"),
 )
 _pick_classification = itemgetter(*map(LABELS.index, _CLASSIFICATION_LABELS))
@@ -250,7 +250,7 @@ def _classification(values: tuple[str, ...]) -> tuple[Mapping[str, Any], tuple[t
     raw = dict(zip(_CLASSIFICATION_LABELS, values, strict=True))
     columns: dict[str, Any] = {}
     odd: list[tuple[OddKind, str, str]] = []
-    for prefix, label, known in _CODED:
+    for prefix, label, known in _CODE_COLUMNS:
         code = columns[f"{prefix}_code"] = _code(raw[f"{label} (code)"])
         columns[f"{prefix}_name"] = raw[f"{label} (name)"]
         if code and code not in known:

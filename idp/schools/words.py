@@ -7,15 +7,15 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_SIGNS = dict.fromkeys(map(ord, "'`\u2018\u2019\u00b4\u02bc\u2032"), "") | {ord("&"): " and "}
+_PUNCTUATION = dict.fromkeys(map(ord, "'`\u2018\u2019\u00b4\u02bc\u2032"), "") | {ord("&"): " and "}
 _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"})
 _INITIAL = re.compile(r"(?<![a-z0-9])([a-z])\.")
-_GAPS = re.compile(r"[^a-z0-9]+")
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
 
 _PHRASES = re.compile(
     r"(?<!\S)(?:(?P<cofe>church of england|(?:c of|cof|co|c) e)|(?P<catholic>r c|(?:roman )+catholic))(?!\S)"
 )
-_IN_PHRASES = frozenset({"e", "england", "c", "roman"})
+_AMBIGUOUS_WORDS = frozenset({"e", "england", "c", "roman"})
 """Every phrase has one of these words; most names have none, which saves the regular expression."""
 
 _ABBREVIATIONS = {
@@ -63,20 +63,20 @@ def fold(text: str) -> str:
 
 def normalise(text: str) -> str:
     """Lower-case letters and digits, one space between words; abbreviations are kept."""
-    text = text.translate(_SIGNS).casefold()
+    text = text.translate(_PUNCTUATION).casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text).translate(_LETTERS)
         text = "".join(letter for letter in text if not unicodedata.combining(letter))
     if "." in text:
         text = _INITIAL.sub(r"\1", text)
-    return _GAPS.sub(" ", text).strip()
+    return _SEPARATORS.sub(" ", text).strip()
 
 
 def _expand(text: str) -> str:
     """Expand abbreviations once; remove "the" unless it is the only word."""
     words = [_ABBREVIATIONS.get(word, word) for word in text.split() if word != "the"]
     spelt = " ".join(words)
-    if not _IN_PHRASES.isdisjoint(words):
+    if not _AMBIGUOUS_WORDS.isdisjoint(words):
         spelt = _PHRASES.sub(lambda phrase: str(phrase.lastgroup), spelt)
     return spelt or text
 

@@ -20,17 +20,17 @@ from idp.partners.models import Client, Partner
 from idp.sharing import notices, renewal
 from idp.sharing.models import Authorisation
 
-LEADS: Final = (0, 7, 30)
+REMINDER_DAYS: Final = (0, 7, 30)
 """Days before the end; 0 tells that it has ended. The latest first: what is due for two is told by that one alone."""
 MAX_DELAY: Final = timedelta(days=7)
 """For how long after its end an agreement is still told to have ended: not those of before there were reminders."""
 BATCH_SIZE: Final = 200
-"""Agreements marked in one transaction, for each of `LEADS`."""
+"""Agreements marked in one transaction, for each of `REMINDER_DAYS`."""
 
 
 def remind_due() -> bool:
     """Send the reminders that are due, at most `BATCH_SIZE` of each; returns whether there may be more."""
-    return max([_remind(days) == BATCH_SIZE for days in LEADS])
+    return max([_remind(days) == BATCH_SIZE for days in REMINDER_DAYS])
 
 
 def link(estab_id: str, client_id: str) -> str:

@@ -159,7 +159,7 @@ def unseal_for_set_up(secret: str, sealed: str) -> str | None:
     """The hash that `seal_for_set_up` encrypted for this link; None if `sealed` is anything else."""
     try:
         return runtime.sealer().unseal(sealed, where=_page_context(secret)).decode()
-    except crypto.CannotUnseal:
+    except crypto.UnsealError:
         return None
 
 

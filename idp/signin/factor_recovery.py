@@ -22,10 +22,10 @@ from idp.signin.models import FactorRecovery
 
 PURPOSE: Final = "factor_recovery"
 """Of links that stop one."""
-WAIT: Final = timedelta(hours=24)
-TIME_TO_SIGN_IN: Final = timedelta(days=7)
+WAITING_PERIOD: Final = timedelta(hours=24)
+SIGN_IN_PERIOD: Final = timedelta(days=7)
 """How long after the wait a sign-in removes the factors."""
-STARTED, HALF_WAY, OVER = 1, 2, 3
+STARTED, HALFWAY, WAIT_OVER = 1, 2, 3
 """Notices, in their order."""
 
 
@@ -46,8 +46,8 @@ def start(
         return existing
     now = clock.now()
     recovery = FactorRecovery(
-        id=crypto.new_id("rec"), person_id=person.id, notices=STARTED, created_at=now, due_at=now + WAIT,
-        expires_at=now + WAIT + TIME_TO_SIGN_IN, stopped_at=None, completed_at=None,
+        id=crypto.new_id("rec"), person_id=person.id, notices=STARTED, created_at=now, due_at=now + WAITING_PERIOD,
+        expires_at=now + WAITING_PERIOD + SIGN_IN_PERIOD, stopped_at=None, completed_at=None,
     )  # fmt: skip
     session().add(recovery)
     details = {"note": note} if note else None
@@ -102,7 +102,10 @@ def stop_for(person_id: str) -> None:
 def notify_due() -> None:
     """Send the notices that are due: half-way, and when the wait is over."""
     now = clock.now()
-    for notice, due in ((OVER, FactorRecovery.due_at <= now), (HALF_WAY, FactorRecovery.due_at <= now + WAIT / 2)):
+    for notice, due in (
+        (WAIT_OVER, FactorRecovery.due_at <= now),
+        (HALFWAY, FactorRecovery.due_at <= now + WAITING_PERIOD / 2),
+    ):
         statement = update(FactorRecovery).where(FactorRecovery.notices < notice, due, *_live()).values(notices=notice)
         for recovery in session().scalars(statement.returning(FactorRecovery)).all():
             with row_isolated("factor recovery", recovery.id):

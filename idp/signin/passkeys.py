@@ -20,7 +20,7 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import post
 from idp.signin import guesses, webauthn_ceremonies
 from idp.signin.models import Passkey, PasskeyChallenge
-from idp.signin.webauthn_ceremonies import Authentication, KnownCredential, UnacceptableAnswer
+from idp.signin.webauthn_ceremonies import Authentication, InvalidAuthenticatorResponse, KnownCredential
 
 REGISTER: Final = "register"
 SIGN_IN: Final = "sign_in"
@@ -87,7 +87,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
         registration = webauthn_ceremonies.read_registration(answer)
         _spend(registration.challenge, REGISTER, browser, person.id)
         new = registration.verify()
-    except UnacceptableAnswer as error:
+    except InvalidAuthenticatorResponse as error:
         raise PasskeyNotAdded(reason=str(error)) from error
     lock(Administrator, person.id)  # otherwise several at once would be more than the limit
     if len(list_for_person(person.id)) >= MAX_PER_PERSON:
@@ -107,7 +107,7 @@ def read(answer: str) -> Authentication:
     """The browser's `PublicKeyCredential` in its JSON form, read but not verified; raises `PasskeyRefused`."""
     try:
         return webauthn_ceremonies.read_authentication(answer)
-    except UnacceptableAnswer as error:
+    except InvalidAuthenticatorResponse as error:
         raise PasskeyRefused(reason=str(error)) from error
 
 
@@ -121,9 +121,9 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
         _spend(answer.challenge, purpose, browser, person_id)
         passkey = by_credential(answer.credential_id)
         if passkey is None or not _belongs_to(passkey, answer.user_handle, person_id):
-            raise UnacceptableAnswer("not a credential of that person")  # noqa: TRY301  one way out for all of them
+            raise InvalidAuthenticatorResponse("not a credential of that person")  # noqa: TRY301  one way out for all of them
         used = answer.verify(passkey.public_key)
-    except UnacceptableAnswer as error:
+    except InvalidAuthenticatorResponse as error:
         raise PasskeyRefused(reason=str(error)) from error
     is_later = Passkey.sign_count < used.sign_count
     if used.sign_count == 0:  # an authenticator without a counter, unless it had one before
@@ -193,7 +193,7 @@ def _new_challenge(purpose: str, browser: str, person_id: str | None) -> str:
 def _spend(challenge: str, purpose: str, browser: str, person_id: str | None) -> None:
     digest, browser_digest = crypto.digest(challenge), crypto.digest(browser)
     if not claim(PasskeyChallenge, digest=digest, purpose=purpose, browser=browser_digest, person_id=person_id):
-        raise UnacceptableAnswer("the challenge is unknown here, used or expired")
+        raise InvalidAuthenticatorResponse("the challenge is unknown here, used or expired")
 
 
 def _belongs_to(passkey: Passkey, user_handle: bytes | None, person_id: str | None) -> bool:

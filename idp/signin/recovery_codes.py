@@ -21,7 +21,7 @@ from idp.signin.models import RecoveryCode
 
 COUNT: Final = 10
 BYTES: Final = 15
-FEW_LEFT: Final = 2
+REMINDER_THRESHOLD: Final = 2
 """From this number on, the mail about a code that was used says to make new ones."""
 _LETTERS_FOR_DIGITS: Final = str.maketrans("01", "ol")
 """Neither digit is in a code: these are the letters for which they are taken."""
@@ -62,7 +62,7 @@ def spend(person_id: str, code: str) -> bool:
         count = count_unused(person_id)
         post.email(
             "recovery_code_used", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
-            at=dates.day_and_time(clock.now()), left=count, are_few=count <= FEW_LEFT,
+            at=dates.day_and_time(clock.now()), left=count, are_few=count <= REMINDER_THRESHOLD,
         )  # fmt: skip
     return True
 

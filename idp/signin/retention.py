@@ -24,7 +24,7 @@ from idp.signin.models import (
     WrongPasswords,
 )
 
-_REMOVED = select(Administrator.id).where(Administrator.removed_at.is_not(None))
+_REMOVED_PEOPLE = select(Administrator.id).where(Administrator.removed_at.is_not(None))
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(BrowserSession.expires_at, "sessions"),
@@ -38,9 +38,9 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.confirmed_at.is_(None)),
     DeleteAfter(HalfSignIn.expires_at, "expired"),
     DeleteAfter(FactorRecovery.expires_at, "expired"),
-    DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.person_id.in_(_REMOVED)),
-    DeleteAfter(Passkey.created_at, "expired", Passkey.person_id.in_(_REMOVED)),
-    DeleteAfter(RecoveryCode.created_at, "expired", RecoveryCode.person_id.in_(_REMOVED)),
+    DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.person_id.in_(_REMOVED_PEOPLE)),
+    DeleteAfter(Passkey.created_at, "expired", Passkey.person_id.in_(_REMOVED_PEOPLE)),
+    DeleteAfter(RecoveryCode.created_at, "expired", RecoveryCode.person_id.in_(_REMOVED_PEOPLE)),
     DeleteAfter(PasskeyChallenge.expires_at, "counters"),
     KeepNewest(PasskeyChallenge.expires_at, 200_000),
     DeleteAfter(Guesses.expires_at, "counters"),

@@ -41,7 +41,7 @@ MAX_ANSWER: Final = 16_384
 """Characters of an answer, as JSON. Those of today's authenticators have fewer than 4,000."""
 
 
-class UnacceptableAnswer(Exception):
+class InvalidAuthenticatorResponse(Exception):
     """The answer cannot be read, or is not the one that was asked for. The text is for our log."""
 
 
@@ -77,14 +77,14 @@ class Registration:
     challenge: str
 
     def verify(self) -> NewCredential:
-        """Check it against its challenge, which the caller has spent; raises `UnacceptableAnswer`."""
+        """Check it against its challenge, which the caller has spent; raises `InvalidAuthenticatorResponse`."""
         try:
             verified = webauthn.verify_registration_response(
                 credential=self.credential, expected_challenge=base64url_to_bytes(self.challenge),
                 expected_rp_id=relying_party_id(), expected_origin=_origin(), require_user_verification=True,
             )  # fmt: skip
         except Exception as error:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_describe(error)) from error
+            raise InvalidAuthenticatorResponse(_describe(error)) from error
         attachment, transports = self.credential.authenticator_attachment, self.credential.response.transports or ()
         return NewCredential(
             credential_id=verified.credential_id,
@@ -123,7 +123,9 @@ class Authentication:
         return self.credential.response.user_handle
 
     def verify(self, public_key: bytes) -> VerifiedUse:
-        """Check it against its challenge, which the caller has spent, and the key; raises `UnacceptableAnswer`.
+        """Check it against its challenge, which the caller has spent, and the key.
+
+        Raises `InvalidAuthenticatorResponse`.
 
         The signature counter is not compared: only the database can decide that, in one statement.
         """
@@ -134,7 +136,7 @@ class Authentication:
                 credential_current_sign_count=0, require_user_verification=True,
             )  # fmt: skip
         except Exception as error:  # the library lets through what cbor2 and cryptography raise
-            raise UnacceptableAnswer(_describe(error)) from error
+            raise InvalidAuthenticatorResponse(_describe(error)) from error
         return VerifiedUse(verified.new_sign_count, verified.credential_backed_up)
 
 
@@ -171,21 +173,21 @@ def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> 
 
 
 def read_registration(answer: str) -> Registration:
-    """The JSON form of a new credential, read; raises `UnacceptableAnswer`."""
+    """The JSON form of a new credential, read; raises `InvalidAuthenticatorResponse`."""
     try:
         credential = parse_registration_credential_json(_check_size(answer))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_describe(error)) from error
+        raise InvalidAuthenticatorResponse(_describe(error)) from error
 
 
 def read_authentication(answer: str) -> Authentication:
-    """The JSON form of an assertion, read; raises `UnacceptableAnswer`."""
+    """The JSON form of an assertion, read; raises `InvalidAuthenticatorResponse`."""
     try:
         credential = parse_authentication_credential_json(_check_size(answer))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
-        raise UnacceptableAnswer(_describe(error)) from error
+        raise InvalidAuthenticatorResponse(_describe(error)) from error
 
 
 def relying_party_id() -> str:
@@ -199,14 +201,14 @@ def _origin() -> str:
 
 def _check_size(answer: str) -> str:
     if len(answer) > MAX_ANSWER:
-        raise UnacceptableAnswer(f"{len(answer)} characters")
+        raise InvalidAuthenticatorResponse(f"{len(answer)} characters")
     return answer
 
 
 def _challenge(client_data: CollectedClientData) -> str:
-    """The challenge in the client data. Raises `UnacceptableAnswer` if a page of another site framed ours."""
+    """The challenge in the client data. Raises `InvalidAuthenticatorResponse` if a page of another site framed ours."""
     if client_data.cross_origin:
-        raise UnacceptableAnswer("made within a page of another site")
+        raise InvalidAuthenticatorResponse("made within a page of another site")
     return bytes_to_base64url(client_data.challenge)
 
 

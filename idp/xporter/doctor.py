@@ -10,7 +10,7 @@ from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
 from idp.partners import resources
 from idp.xporter.endpoints import SCOPE
-from idp.xporter.models import LOST_AFTER, Endpoint
+from idp.xporter.models import LOSS_DELAY, Endpoint
 
 MAX_IGNORED: Final = 5
 """Up to this number, lost endpoints are no warning: servers are switched off in the holidays."""
@@ -18,7 +18,7 @@ MAX_IGNORED: Final = 5
 
 def endpoints() -> Iterator[Finding]:
     """Whether schools' servers report, and an API is registered for their extracts."""
-    is_lost = case((Endpoint.heard_at <= clock.now() - LOST_AFTER, 1), else_=0)
+    is_lost = case((Endpoint.heard_at <= clock.now() - LOSS_DELAY, 1), else_=0)
     counts = select(func.count(), func.coalesce(func.sum(is_lost), 0)).where(Endpoint.ended_at.is_(None))
     total, lost = session().execute(counts).one()
     summary = f"{total} registered, {lost} of them lost"

@@ -19,7 +19,7 @@ from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue
 from idp.sharing import authorise, mis, notices
 from idp.sharing.authorise import Actor
-from idp.xporter.models import LOST_AFTER, Endpoint
+from idp.xporter.models import LOSS_DELAY, Endpoint
 
 SCOPE: Final = "endpoint"
 REPORT_EVERY_SECONDS: Final = 900
@@ -97,7 +97,7 @@ def heard_longest_ago(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
     """The endpoints of all schools, or only those that are lost; the one not heard from for the longest comes first."""
     statement = select(Endpoint).where(Endpoint.ended_at.is_(None))
     if lost_only:
-        statement = statement.where(Endpoint.heard_at <= clock.now() - LOST_AFTER)
+        statement = statement.where(Endpoint.heard_at <= clock.now() - LOSS_DELAY)
     return session().scalars(statement.order_by(Endpoint.heard_at, Endpoint.id).limit(limit)).all()
 
 

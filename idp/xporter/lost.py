@@ -9,7 +9,7 @@ from idp.estabs.models import Estab
 from idp.foundation import clock
 from idp.foundation.database import lock, row_isolated, session
 from idp.sharing import notices
-from idp.xporter.models import LOST_AFTER, Endpoint
+from idp.xporter.models import LOSS_DELAY, Endpoint
 
 BATCH_SIZE: Final = 50
 """Endpoints in one transaction, each with its estab locked."""
@@ -42,4 +42,4 @@ def _mark_lost(estab_id: str, endpoint_id: str) -> None:
 
 
 def _due() -> tuple[ColumnElement[bool], ...]:
-    return Endpoint.ended_at.is_(None), Endpoint.lost_at.is_(None), Endpoint.heard_at <= clock.now() - LOST_AFTER
+    return Endpoint.ended_at.is_(None), Endpoint.lost_at.is_(None), Endpoint.heard_at <= clock.now() - LOSS_DELAY

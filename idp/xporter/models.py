@@ -11,7 +11,7 @@ from idp.foundation import clock
 from idp.foundation.database import Base
 from idp.partners.models import Client
 
-LOST_AFTER: Final = timedelta(hours=24)
+LOSS_DELAY: Final = timedelta(hours=24)
 """After this time without a report an endpoint is lost."""
 _CURRENT = text("ended_at IS NULL")
 
@@ -68,7 +68,7 @@ class Endpoint(Base):
         """`registered` until an extract was received, `connected`, or `lost`; in the end `replaced` or `removed`."""
         if self.ended_as is not None:
             return self.ended_as
-        if self.heard_at <= clock.now() - LOST_AFTER:
+        if self.heard_at <= clock.now() - LOSS_DELAY:
             return "lost"
         return "registered" if self.extract_at is None else "connected"
 

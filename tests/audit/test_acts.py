@@ -24,7 +24,14 @@ from tests.audit_entries import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.oidc.registering import METADATA
-from tests.onboarding.registrations import OTHERS, OURS, a_registration, complete, details, generated_password
+from tests.onboarding.registrations import (
+    OTHER_BROWSER,
+    OWN_BROWSER,
+    a_registration,
+    complete,
+    details,
+    generated_password,
+)
 from tests.partners.manifests import a_manifest
 
 # Estabs
@@ -183,16 +190,16 @@ def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
 def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
     with work():
         school = a_school()
-        registration = signup.begin(school, details(), browser=OURS, return_to=None)
+        registration = signup.begin(school, details(), browser=OWN_BROWSER, return_to=None)
         clock.move(timedelta(minutes=2))
         signup.change_address(registration, "jo@oakhill.example")
         registration_id = registration.id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
-        verify.accept_proof(secret, OURS)
-        registration = signup.find_in_browser(registration_id, OURS)
-        signup.complete(registration, details(email="jo@oakhill.example"), generated_password(), browser=OURS)
-        first_credentials.replace(registration, OURS, generated_password())
+        verify.accept_proof(secret, OWN_BROWSER)
+        registration = signup.find_in_browser(registration_id, OWN_BROWSER)
+        signup.complete(registration, details(email="jo@oakhill.example"), generated_password(), browser=OWN_BROWSER)
+        first_credentials.replace(registration, OWN_BROWSER, generated_password())
         owner = signup.owner(registration)
 
         stranger = ("stranger", None, None, registration_id)
@@ -212,8 +219,8 @@ def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox
         registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
-        registration = verify.accept_proof(secret, OTHERS)
-        handover.enter(registration, OURS, handover.code(registration))
+        registration = verify.accept_proof(secret, OTHER_BROWSER)
+        handover.enter(registration, OWN_BROWSER, handover.code(registration))
 
         assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, registration_id, {}, None)]
 

@@ -18,7 +18,7 @@ def our_key():
     return next(chain._keys())
 
 
-FORGET = "DELETE FROM audit_details"
+DELETE_DETAILS = "DELETE FROM audit_details"
 
 
 @pytest.fixture
@@ -120,20 +120,20 @@ def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, verifie
 
 
 def test_a_deleted_entry_is_found(work, verified, tamper):
-    tamper(FORGET, "DELETE FROM audit_entries WHERE position = 5")
+    tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
     (fault,) = verified()
     assert fault[:2] == (5, None)
     assert f"5 is gone from before entry {entry_at(work, 6)}" in fault[2]
 
 
 def test_the_first_entries_deleted_are_found(work, verified, tamper):
-    tamper(FORGET, "DELETE FROM audit_entries WHERE position < 4")
+    tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position < 4")
     (fault,) = verified()
     assert "1 to 3 are gone" in fault[2]
 
 
 def test_a_deleted_entry_whose_gap_was_closed_is_found(work, verified, tamper):
-    tamper(FORGET, "DELETE FROM audit_entries WHERE position = 5")
+    tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
     for position in (6, 7, 8, 9):
         tamper(f"UPDATE audit_entries SET position = {position - 1} WHERE position = {position}")
     assert verified()[0][:2] == (5, entry_at(work, 5))
@@ -161,7 +161,7 @@ def test_an_entry_put_in_between_is_found(work, verified, tamper):
 def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, verified, tamper):
     with work():
         chain.checkpoint()
-    tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6")
+    tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6")
     for from_start in (True, False):
         (fault,) = verified(from_start=from_start)
         assert fault[:2] == (9, None)
@@ -172,7 +172,7 @@ def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(
     with work() as session:
         chain.checkpoint()
         line = checkpoints.line(session.get_one(Checkpoint, 9))
-    tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
+    tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
     assert verified() == []
     with work():
         elsewhere = checkpoints.parse(line)
@@ -286,8 +286,8 @@ class TestExportedCheckpoints:
         worker.sign_checkpoint(work)
         assert len(file.read_text().splitlines()) == 2
         worker.verify_audit(work)
-        tamper(FORGET, "DELETE FROM audit_entries WHERE position > 9", "DELETE FROM audit_checkpoints")
-        with pytest.raises(chain.Tampered, match="cut off"):
+        tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 9", "DELETE FROM audit_checkpoints")
+        with pytest.raises(chain.TamperedChain, match="cut off"):
             worker.verify_audit(work)
         result = CliRunner().invoke(commands, ("verify",), obj=lambda: app)
         assert "cut off" in result.stdout
@@ -295,7 +295,7 @@ class TestExportedCheckpoints:
     def test_the_worker_walks_from_the_start_each_night(self, work, sealed, file, tamper):
         worker.sign_checkpoint(work)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 3")
-        with pytest.raises(chain.Tampered, match="position 3"):
+        with pytest.raises(chain.TamperedChain, match="position 3"):
             worker.verify_audit(work)
         (job,) = [job for job in worker.JOBS if job.run is worker.verify_audit]
         assert job.every == timedelta(days=1)
@@ -317,13 +317,13 @@ class TestCheckpoints:
             assert chain.checkpoint() is not None
 
     def test_an_empty_chain_has_none(self, work, tamper):
-        tamper(FORGET, "DELETE FROM audit_entries")
+        tamper(DELETE_DETAILS, "DELETE FROM audit_entries")
         with work():
             assert chain.checkpoint() is None
 
     def test_a_chain_that_was_tampered_with_is_not_signed(self, work, sealed, tamper):
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
-        with work(), pytest.raises(chain.Tampered, match="position 5"):
+        with work(), pytest.raises(chain.TamperedChain, match="position 5"):
             chain.checkpoint()
 
     def test_the_walk_begins_at_the_newest(self, work, sealed):
@@ -387,7 +387,7 @@ class TestCommands:
     def test_verify_takes_a_checkpoint_kept_elsewhere(self, idp, tamper, work):
         with work():
             line = chain.checkpoint()
-        tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
+        tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
         assert idp("verify").exit_code == 0
         assert "cut off" in idp("verify", "--checkpoint", line).stdout
         refused = idp("verify", "--checkpoint", "nonsense")

@@ -84,7 +84,7 @@ def reads(issuer, partner_folder, partner_resource):
     tokens = {}
 
     def read(estab_id, path):
-        with suppress(connections.NoToken):  # it drops its tokens when an event says that sharing was stopped
+        with suppress(connections.NoAccessToken):  # it drops its tokens when an event says that sharing was stopped
             tokens[estab_id] = connections.access_token(Database(settings.database), api, estab_id)
         response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", tokens[estab_id])
         return response.status_code, response.json()

@@ -21,14 +21,14 @@ def jo(a_member, work):
     return member, colleague_id
 
 
-TOPS = "[...document.querySelectorAll('.account > *')].map(part => Math.round(part.getBoundingClientRect().top))"
+TOPS_SCRIPT = "[...document.querySelectorAll('.account > *')].map(part => Math.round(part.getBoundingClientRect().top))"
 
 
 def test_the_links_in_the_header_stay_on_one_line_on_a_narrow_page(jo):
     member, _ = jo
     member.goes_to("/manage/account")
 
-    assert len(set(member.page.evaluate(TOPS))) == 1
+    assert len(set(member.page.evaluate(TOPS_SCRIPT))) == 1
 
 
 def test_a_link_is_sent_and_a_wait_is_started(jo, looks_right):

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from idp.estabs import links, strength
 from tests.browser.test_sign_in import somebody
 
-GOOD = "wobbly kettle sings at dusk"
+GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -24,23 +24,23 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
     expect(hint).to_be_empty()
 
     page.locator("#password").press_sequentially("St Cuth")
-    expect(hint).to_have_text(strength.SHORT)
+    expect(hint).to_have_text(strength.SHORT_TEXT)
     page.locator("#password").press_sequentially("bert's School")
     expect(hint).to_contain_text("Too much of this password is easy to guess")
     expect(hint).to_have_attribute("data-state", "refused")
     looks_right(page, "strength-refused")
 
     page.fill("#password", "kettle badgers")
-    expect(hint).to_have_text(strength.FAIR)
+    expect(hint).to_have_text(strength.FAIR_TEXT)
     looks_right(page, "strength-fair")
-    page.fill("#password", GOOD)
-    expect(hint).to_have_text(strength.GOOD)
+    page.fill("#password", GOOD_PASSWORD)
+    expect(hint).to_have_text(strength.GOOD_TEXT)
     looks_right(page, "strength-good")
-    assert all(GOOD not in sent.url and "password=" not in sent.url for sent in requests)
+    assert all(GOOD_PASSWORD not in sent.url and "password=" not in sent.url for sent in requests)
 
     page.fill("#password", "")
     expect(hint).to_be_empty()
-    page.fill("#password", GOOD)
+    page.fill("#password", GOOD_PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Your password is set.")).to_be_visible()
 
@@ -50,7 +50,7 @@ def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politel
     page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
     page.locator("#password").press_sequentially("wobbly kettle sings")
-    expect(page.locator("#password-strength")).to_have_text(strength.GOOD)
+    expect(page.locator("#password-strength")).to_have_text(strength.GOOD_TEXT)
 
     assert len(requests) < len("wobbly kettle sings") / 2
     expect(page.locator("#password-strength")).to_have_role("status")
@@ -63,8 +63,8 @@ def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, 
     page.fill("#password", "St Cuthbert's School")
     expect(hint).to_contain_text("easy to guess")
     before = button.bounding_box()["y"]
-    page.fill("#password", GOOD)
-    expect(hint).to_have_text(strength.GOOD)
+    page.fill("#password", GOOD_PASSWORD)
+    expect(hint).to_have_text(strength.GOOD_TEXT)
 
     assert button.bounding_box()["y"] == before
 
@@ -72,7 +72,7 @@ def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, 
 def test_without_an_answer_no_hint_is_shown_and_the_form_works(page, welcome):
     page.goto(welcome)
     page.fill("#password", "kettle badgers")
-    expect(page.locator("#password-strength")).to_have_text(strength.FAIR)
+    expect(page.locator("#password-strength")).to_have_text(strength.FAIR_TEXT)
     page.route("**/password/strength.json", lambda route: route.abort())
     page.fill("#password", "password1234")
     expect(page.locator("#password-strength")).to_be_empty()

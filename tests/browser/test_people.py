@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.actors import SchoolAdmin
 
-OWN = "wobbly kettle sings at dusk"
+OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo,
     sam.page.locator("#mobile").fill("07700 900124")
     sam.page.locator("#mobile").press("Enter")
     sam.sees("Welcome, Sam Carter")
-    sam.page.locator("#password").fill(OWN)
+    sam.page.locator("#password").fill(OWN_PASSWORD)
     sam.page.locator("#choose").click()
-    sam.signs_in(email, OWN)
+    sam.signs_in(email, OWN_PASSWORD)
     sam.sees(jo.school.name)
     sam.goes_to("/manage/people")
     sam.sees("People")

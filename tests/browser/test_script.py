@@ -10,7 +10,7 @@ HIDE = """hidden => {
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
-READ = """async expected => {
+READ_CLIPBOARD = """async expected => {
     const until = Date.now() + 60000;
     let text;
     while ((text = await navigator.clipboard.readText()) !== expected && Date.now() < until) {
@@ -44,7 +44,7 @@ def test_username_and_password_are_copied_each_by_its_button(registered):
     for button, expected in (("Copy Password", registered.password), ("Copy Estab ID", registered.estab_id)):
         page.get_by_role("button", name=button).click()
         expect(page.locator(".unseen[role=status]")).to_have_text("Copied")
-        assert page.evaluate(READ, expected) == expected
+        assert page.evaluate(READ_CLIPBOARD, expected) == expected
 
 
 def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):

@@ -20,7 +20,7 @@ from werkzeug.serving import make_server
 
 SUBJECT = "adm_of_willow_bank"
 ESTAB, URN = "3124567", "900001"
-AT = "2026-03-02T09:30:00Z"
+NOW = "2026-03-02T09:30:00Z"
 
 
 @dataclass
@@ -112,10 +112,10 @@ class Provider:
         return {
             "estab_id": ESTAB, "status": self.status, "verification": self.verification,
             "connection": self.connection, "mis_accepted": self.mis_accepted, "scope": self.scope,
-            "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": AT,
-            "until": "2027-03-02T09:30:00Z", "changed_at": AT,
+            "withheld_scope": self.withheld, "agreement_version": "2026-01", "authorised_at": NOW,
+            "until": "2027-03-02T09:30:00Z", "changed_at": NOW,
             **({"closing": self.closing} if self.closing else {}),
-            **({"withdrawn_at": AT} if self.status == "withdrawn" else {}),
+            **({"withdrawn_at": NOW} if self.status == "withdrawn" else {}),
             "register": {"name": "Willow Bank Primary School", "urn": URN},
         }  # fmt: skip
 

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from clients.assembly.app import create_app
 from clients.assembly.applications import APPLICATIONS, ASSEMBLY, IDENTITY, SCHOOLBOOKING
-from clients.assembly.settings import BadSettings, from_environment
+from clients.assembly.settings import InvalidSettings, from_environment
 from tests.clients.conftest import HOST, Person, query_of
 
 
@@ -337,7 +337,7 @@ def test_another_name_for_this_machine_leads_to_ours(app):
 
 def test_all_errors_in_the_environment_are_reported_together():
     wrong = {"ISSUER": "localhost", "PORT": "many", "SMTP": "localhost", "POLL_SECONDS": "0", "RESOURCE": "data"}
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(InvalidSettings) as bad:
         from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
 
     named = [fault.partition(":")[0] for fault in bad.value.args]

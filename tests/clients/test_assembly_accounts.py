@@ -126,7 +126,7 @@ def test_of_two_who_use_the_last_of_a_code_at_once_one_signs_up(parts):
                 terms_version=accounts.TERMS_VERSION,
             )  # fmt: skip
             results.append("signed up")
-        except accounts.Invalid:
+        except accounts.InvalidInput:
             results.append("refused")
 
     threads = [threading.Thread(target=sign_up, args=(number,)) for number in range(4)]

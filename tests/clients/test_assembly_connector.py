@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey
 from clients.assembly import accounts, connections, events, invitations, resource, web
 from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY
-from clients.assembly.errors import Refused, Unreachable
+from clients.assembly.errors import ProviderUnreachable, RequestRefused
 from tests.clients.conftest import Person
 from tests.clients.provider import ESTAB, URN
 
@@ -94,7 +94,7 @@ def test_while_the_provider_is_away_the_page_shows_what_was_known(office, provid
     monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
 
     def away(*_anything, **_more):
-        raise Unreachable
+        raise ProviderUnreachable
 
     monkeypatch.setattr("clients.assembly.provider.Provider.call", away)
     page = office.opens("/connector")
@@ -388,7 +388,7 @@ def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, p
     person.signs_in()
     person.presses("/connector/disconnect")
     with monkeypatch.context() as patched:
-        patched.setattr(parts.provider, "revoke", lambda _token: (_ for _ in ()).throw(Unreachable))
+        patched.setattr(parts.provider, "revoke", lambda _token: (_ for _ in ()).throw(ProviderUnreachable))
         parts.background.work_once()
     assert not [post for post in provider.posted if "token" in post]
     parts.background.work_once()
@@ -396,7 +396,7 @@ def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, p
 
     assert [post["token"] for post in provider.posted if "token" in post] == ["the-refresh-token"]
     assert ">Disconnected<" in person.opens("/connector").text
-    with pytest.raises(connections.NoToken):
+    with pytest.raises(connections.NoAccessToken):
         connections.access_token(parts.database, parts.provider, ESTAB)
     person.signs_in()
     assert "School not verified yet" in person.opens("/connector").text
@@ -428,7 +428,7 @@ def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.loses = {"token"}
-    with pytest.raises(Unreachable):
+    with pytest.raises(ProviderUnreachable):
         connections.access_token(parts.database, parts.provider, ESTAB)
 
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
@@ -439,7 +439,7 @@ def test_a_refresh_that_is_refused_for_another_reason_holds_no_one_up(person, pr
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.refuses["refresh_token"] = "invalid_request"
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         connections.access_token(parts.database, parts.provider, ESTAB)
     provider.refuses.clear()
     began = time.monotonic()
@@ -502,7 +502,7 @@ def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(perso
 
 def test_an_event_waits_while_the_provider_is_away(person, provider, parts, monkeypatch):
     def away(*_anything):
-        raise Unreachable
+        raise ProviderUnreachable
 
     person.signs_in()
     provider.status = "withdrawn"

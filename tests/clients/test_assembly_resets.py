@@ -9,7 +9,7 @@ from clients.assembly.__main__ import Handler
 from tests.clients.conftest import EMAIL, PASSWORD, Person, link_in, without_tokens
 
 NEW = "quiet rivers bend at noon"
-FORGOTTEN = "/forgotten-password"
+RESET_PATH = "/forgotten-password"
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def sam(person, mails, parts):
 
 def asks(person, mails, parts, email=EMAIL):
     """The link in the newest mail."""
-    person.presses(FORGOTTEN, email=email)
+    person.presses(RESET_PATH, email=email)
     return link_in(mails(parts)[-1])
 
 
 def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, mails, parts):
     stranger = Person(app, provider)
-    assert FORGOTTEN in stranger.opens("/sign-in").text
-    response = stranger.presses(FORGOTTEN, email=EMAIL)
+    assert RESET_PATH in stranger.opens("/sign-in").text
+    response = stranger.presses(RESET_PATH, email=EMAIL)
     assert "If there is an account with this address" in stranger.opens(response.location).text
     link = link_in(mails(parts)[-1])
     assert "Choose a new password" in stranger.opens(link).text
@@ -59,7 +59,7 @@ def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts
     def choose(password):
         try:
             resets.choose(parts.database, secret, password)
-        except accounts.Invalid:
+        except accounts.InvalidInput:
             return
         set_to.append(password)
 
@@ -86,27 +86,27 @@ def test_every_address_is_answered_alike(sam, mails, parts):
     before = len(mails(parts))
     answers = []
     for email in (EMAIL, "unknown@oakhill.example"):
-        response = sam.presses(FORGOTTEN, email=email)
+        response = sam.presses(RESET_PATH, email=email)
         page = sam.opens(response.location)
         answers.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
     assert answers[0] == answers[1]
     assert len(mails(parts)) == before + 1
-    assert sam.presses(FORGOTTEN, email="no address").status_code == 400
+    assert sam.presses(RESET_PATH, email="no address").status_code == 400
 
 
 def test_mails_to_one_account_are_limited(sam, mails, parts, monkeypatch):
     before = len(mails(parts))
     for _ in range(3):
-        sam.presses(FORGOTTEN, email=EMAIL)
+        sam.presses(RESET_PATH, email=EMAIL)
     assert len(mails(parts)) == before + 1, "one a minute"
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
     for _ in range(8):
-        sam.presses(FORGOTTEN, email=EMAIL)
+        sam.presses(RESET_PATH, email=EMAIL)
         mails(parts)
     assert len(mails(parts)) == before + resets.MAX_PER_DAY
     with parts.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET since = since - ?", (resets.DAY_SECONDS + 1,))
-    sam.presses(FORGOTTEN, email=EMAIL)
+    sam.presses(RESET_PATH, email=EMAIL)
     assert len(mails(parts)) == before + resets.MAX_PER_DAY + 1, "and again on the next day"
 
 

@@ -10,7 +10,7 @@ from tests.conformance import conditions
 PLAN = "Config OP"
 MODULE = "oidcc-{}"
 
-NEEDED = {
+REQUIRED_METADATA = {
     "issuer": str, "authorization_endpoint": str, "token_endpoint": str, "userinfo_endpoint": str, "jwks_uri": str,
     "registration_endpoint": str, "end_session_endpoint": str, "scopes_supported": list, "claims_supported": list,
     "response_types_supported": list, "response_modes_supported": list, "grant_types_supported": list,
@@ -24,7 +24,7 @@ NEEDED = {
 """The members of OpenID Connect Discovery 1.0 §3 that we publish, and their types."""
 
 REGISTERED = {
-    *NEEDED, "service_documentation", "op_policy_uri", "op_tos_uri", "claims_locales_supported",
+    *REQUIRED_METADATA, "service_documentation", "op_policy_uri", "op_tos_uri", "claims_locales_supported",
     "require_request_uri_registration", "id_token_encryption_alg_values_supported",
     "id_token_encryption_enc_values_supported", "userinfo_encryption_alg_values_supported",
     "userinfo_encryption_enc_values_supported", "request_object_encryption_alg_values_supported",
@@ -59,7 +59,7 @@ def test_discovery_endpoint_verification(provider):
     issuer = urlsplit(metadata["issuer"])
     assert (issuer.scheme, issuer.query, issuer.fragment) == ("https", "", "")
 
-    assert {name: type(metadata[name]) for name in NEEDED} == NEEDED
+    assert {name: type(metadata[name]) for name in REQUIRED_METADATA} == REQUIRED_METADATA
     assert set(metadata) <= REGISTERED
     assert all(values for values in metadata.values() if isinstance(values, list))
     for name, address in metadata.items():

@@ -16,7 +16,7 @@ from tests.conformance.fapi import hashed, signed
 PLAN = "The table of errors: authorize"
 MODULE = "error-{}"
 CORE, OAUTH = "OpenID Connect Core 1.0", "RFC 6749"
-OURS = "urn:ietf:params:oauth:request_uri:"
+OWN_PREFIX = "urn:ietf:params:oauth:request_uri:"
 
 spec = pytest.mark.spec
 
@@ -62,9 +62,9 @@ def test_client_id(served, browser, client, registered):
 def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
-    is_a_page(browser, client.link(f"{OURS}{secrets.token_urlsafe(32)}"), "cannot be continued")
+    is_a_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
     link = client.asks()
-    is_a_page(browser, other.link(f"{OURS}{link.rpartition('%3A')[2]}"), "cannot be continued")
+    is_a_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
     assert browser.opens(link) is None
     is_a_page(other_browser, link, "different browser")
     client.completes(browser.goes_to(link))

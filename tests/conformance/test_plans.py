@@ -17,7 +17,7 @@ from tests.conformance.suite import plans
 
 SECRETS = ["static.json", "registered.json", "backchannel.json"]
 FAPI = ["fapi2-openid.json", "fapi2-plain.json", "fapi2-signing-openid.json", "fapi2-signing-plain.json"]
-OWN = "fapi2-client-credentials.json"
+CLIENT_CREDENTIALS_FILE = "fapi2-client-credentials.json"
 
 PERSONAL = "openid profile email phone offline_access"
 EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
@@ -84,7 +84,7 @@ def suite_and_client(make_suite):
 
 
 def test_every_configuration_is_played_here(written):
-    assert sorted(written) == sorted([*SECRETS, *FAPI, OWN])
+    assert sorted(written) == sorted([*SECRETS, *FAPI, CLIENT_CREDENTIALS_FILE])
 
 
 @pytest.mark.parametrize("file", [*SECRETS, *FAPI])
@@ -113,7 +113,7 @@ def test_the_client_of_the_form_is_one_more(suite_and_client):
 
 def test_clients_get_tokens_of_their_own(suite_and_client):
     for part in ("client", "client2"):
-        _, client = suite_and_client(OWN, part)
+        _, client = suite_and_client(CLIENT_CREDENTIALS_FILE, part)
         response = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
         assert client.reaches(conditions.tokens(response, "DPoP")["access_token"])
 

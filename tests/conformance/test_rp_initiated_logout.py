@@ -12,7 +12,7 @@ from tests.conformance import conditions
 PLAN = "RP-Initiated Logout OP"
 MODULE = "oidcc-{}"
 LOGOUT = "OpenID Connect RP-Initiated Logout 1.0"
-AWAY = "post_logout_redirect_uri"
+REDIRECT_PARAMETER = "post_logout_redirect_uri"
 
 spec = pytest.mark.spec
 
@@ -82,14 +82,14 @@ def test_rp_initiated_logout_no_state(client, browser, signed_in, away, leave):
 def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, away, leave):
     bad = f"{away}/{secrets.token_hex(5)}"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=bad, state="x") is None
-    assert is_a_page_about(browser, AWAY)
+    assert is_a_page_about(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "3", requirement="A registered address with a query added is not registered")
 def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, away, leave):
     added = f"{away}?foo=bar"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=added, state="x") is None
-    assert is_a_page_about(browser, AWAY)
+    assert is_a_page_about(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "4", requirement="A hint whose signature was taken away is a page")

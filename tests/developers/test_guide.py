@@ -14,7 +14,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock, scopes
 from idp.oidc.clients import failures
 from idp.oidc.errors import CLIENT_REFUSED
-from idp.oidc.incoming import KNOWN
+from idp.oidc.incoming import KNOWN_PARAMETERS
 from idp.partners import journal
 from idp.sharing import authorise
 from tests import factories
@@ -58,7 +58,7 @@ def test_what_is_said_of_keys_and_of_the_log_is_what_the_code_does(text, change_
 
 def test_what_is_said_of_xporter_is_what_it_does(text):
     page = text()
-    assert (guide.USUAL_RECORDS, guide.MOST_RECORDS) == (pages.DEFAULT_LIMIT, pages.MAX_LIMIT)
+    assert (guide.DEFAULT_PAGE_RECORDS, guide.MAX_PAGE_RECORDS) == (pages.DEFAULT_LIMIT, pages.MAX_LIMIT)
     assert "A page has 100 records, or as many as limit says, from 1 to 1,000" in page
     assert f"/v1/students?limit={pages.MAX_LIMIT} " in page
     assert f"below {oneroster.BASE} (" in page
@@ -94,7 +94,7 @@ def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused)
         answer = sent(response)
         assert answer["error"] == refused.error
         assert answer["iss"] == ISSUER
-        names_a_parameter = answer["error_description"].partition(": ")[0] in KNOWN
+        names_a_parameter = answer["error_description"].partition(": ")[0] in KNOWN_PARAMETERS
         assert names_a_parameter or refused.error in failures.EXPECTED
 
 

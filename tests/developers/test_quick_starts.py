@@ -26,7 +26,7 @@ from tests.oidc.support import ISSUER
 
 ALL = list(quick_starts.catalogue())
 INTEROPERABILITY = Path(__file__).parents[1] / "interoperability"
-GIVEN = {"client_id": "assembly", "address": "https://assembly.example"}
+QUERY = {"client_id": "assembly", "address": "https://assembly.example"}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ class TestEach:
     def test_has_the_issuer_the_client_id_and_the_address_in_it(self, app, read, quick_start_id):
         with app.app_context():
             issuer = runtime.settings().server.issuer
-        text = text_of(read(f"/quick-starts/{quick_start_id}", **GIVEN))
+        text = text_of(read(f"/quick-starts/{quick_start_id}", **QUERY))
         assert issuer in text
         assert "assembly" in text
         assert "https://assembly.example" in text or quick_starts.find(quick_start_id).not_run
@@ -78,14 +78,14 @@ class TestEach:
 
     def test_reads_its_secret_from_the_environment(self, read, quick_start_id):
         quick_start = quick_starts.find(quick_start_id)
-        text = text_of(read(f"/quick-starts/{quick_start_id}", **GIVEN))
+        text = text_of(read(f"/quick-starts/{quick_start_id}", **QUERY))
         assert all(name in text for name in quick_start.environment)
         is_public = quick_start.registration.get("token_endpoint_auth_method") == "none"
         has_none = is_public or quick_start.has_key or not quick_start.start
         assert has_none or "CLIENT_SECRET" in quick_start.environment
 
     def test_its_registration_is_one_that_we_accept(self, app, read, quick_start_id):
-        page = read(f"/quick-starts/{quick_start_id}", **GIVEN)
+        page = read(f"/quick-starts/{quick_start_id}", **QUERY)
         part = tomllib.loads(page.find(id="registration").get_text())
         about = {
             "partner": "Assembly", "client_name": "Assembly", "client_uri": "https://assembly.example",
@@ -169,9 +169,9 @@ def test_a_slash_after_the_address_does_not_matter(read):
 
 
 def test_what_was_filled_in_goes_along_to_the_others(read):
-    back = read("/quick-starts/openid-client", **GIVEN).find("a", string="Other software")["href"]
+    back = read("/quick-starts/openid-client", **QUERY).find("a", string="Other software")["href"]
     assert back == "/developers/quick-starts?client_id=assembly&address=https://assembly.example"
-    (onward,) = (element["href"] for element in read("/quick-starts", **GIVEN).select("a[href*=go-oidc]"))
+    (onward,) = (element["href"] for element in read("/quick-starts", **QUERY).select("a[href*=go-oidc]"))
     assert "client_id=assembly" in onward
 
 
@@ -185,7 +185,7 @@ def test_a_table_is_written_as_toml():
 
 
 def test_behind_a_proxy_that_does_tls_it_listens_on_this_machine(read):
-    page = read("/quick-starts/openid-client", **GIVEN)
+    page = read("/quick-starts/openid-client", **QUERY)
     assert "app.listen(3000, '127.0.0.1')" in text_of(page)
     assert "'trust proxy'" in text_of(page)
     assert "127.0.0.1:3000" in page.find("main").get_text()

@@ -7,7 +7,7 @@ import pytest
 
 from idp.estabs import breached, credentials
 
-GOOD = "wobbly kettle sings at dusk"
+GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 def sha1(password):
@@ -43,11 +43,11 @@ def test_each_of_them_is_found_and_others_are_not(install, count, end, last):
 
 
 def test_it_is_compared_exactly_as_typed(install):
-    install([GOOD])
+    install([GOOD_PASSWORD])
 
-    assert breached.is_breached(GOOD)
-    assert not breached.is_breached(GOOD.upper())
-    assert not breached.is_breached(f"{GOOD} ")
+    assert breached.is_breached(GOOD_PASSWORD)
+    assert not breached.is_breached(GOOD_PASSWORD.upper())
+    assert not breached.is_breached(f"{GOOD_PASSWORD} ")
 
 
 def test_a_search_reads_a_few_lines_and_not_the_file(install, monkeypatch):
@@ -66,9 +66,9 @@ def test_a_search_reads_a_few_lines_and_not_the_file(install, monkeypatch):
 
 
 def test_a_breached_password_is_refused_with_the_reason(install):
-    assert credentials.rejection_reason(GOOD) is None
-    install([GOOD])
-    assert "stolen from another website" in credentials.rejection_reason(GOOD)
+    assert credentials.rejection_reason(GOOD_PASSWORD) is None
+    install([GOOD_PASSWORD])
+    assert "stolen from another website" in credentials.rejection_reason(GOOD_PASSWORD)
 
 
 def test_without_a_file_nothing_is_breached(app):
@@ -77,15 +77,15 @@ def test_without_a_file_nothing_is_breached(app):
 
 
 def test_a_file_that_is_not_there_refuses_nothing_and_is_logged(install, caplog):
-    install([GOOD]).unlink()
+    install([GOOD_PASSWORD]).unlink()
 
-    assert not breached.is_breached(GOOD)
+    assert not breached.is_breached(GOOD_PASSWORD)
     assert "breached passwords" in caplog.text
 
 
 def test_an_empty_file_has_nothing(install):
     install([]).write_bytes(b"")
-    assert not breached.is_breached(GOOD)
+    assert not breached.is_breached(GOOD_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_what_is_wrong_with_a_file_is_said(scratch, content, fault):
 @pytest.mark.parametrize("content", [b"\n" * 500, b"\x00" * 5000, b"A" * 5000, b"x\n" * 700])
 def test_a_file_of_something_else_ends_the_search(install, content):
     install([]).write_bytes(content)
-    assert not breached.is_breached(GOOD)
+    assert not breached.is_breached(GOOD_PASSWORD)

@@ -12,7 +12,7 @@ def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
 
 
 def test_every_ingredient_is_used_once():
-    for words in (common.COMMON_WORDS, common.COMMON_ENDINGS, common.COMMON_PHRASES):
+    for words in (common.COMMON_WORDS, common.COMMON_SUFFIXES, common.COMMON_PHRASES):
         assert len(words) == len(set(words))
 
 

@@ -9,7 +9,7 @@ from idp.estabs import common, credentials
 from idp.foundation.database import session
 from tests.factories import a_school, an_administrator, an_estab
 
-GOOD = "wobbly kettle sings at dusk"
+GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 def reason(password, about=()):
@@ -60,7 +60,7 @@ def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(ap
 @pytest.mark.parametrize(
     "password",
     [
-        GOOD,
+        GOOD_PASSWORD,
         "Wobbly-Kettle-7",
         "ünïcödé ist auch gut",
         "mm7 kd!0x qq;z4",

@@ -18,7 +18,7 @@ AMERICAN = re.compile(
 )
 """Patterns of American spelling; not all of them."""
 
-MADE = "kettle-wobbly-dusk-otter-juggle-plum"
+GENERATED = "kettle-wobbly-dusk-otter-juggle-plum"
 
 
 def test_they_are_six_words_of_the_list(app):
@@ -51,32 +51,35 @@ def test_the_words_are_plain_and_british():
 @pytest.mark.parametrize(
     "typed",
     [
-        MADE, MADE.replace("-", " "), "Kettle Wobbly Dusk Otter Juggle Plum", "KETTLE-WOBBLY-DUSK-OTTER-JUGGLE-PLUM",
-        f"  {MADE}\t", "kettle - wobbly - dusk - otter - juggle - plum", MADE.replace("-", "\u2013"),
-        MADE.replace("-", "\u00a0"),
+        GENERATED, GENERATED.replace("-", " "), "Kettle Wobbly Dusk Otter Juggle Plum",
+        "KETTLE-WOBBLY-DUSK-OTTER-JUGGLE-PLUM",
+        f"  {GENERATED}\t", "kettle - wobbly - dusk - otter - juggle - plum", GENERATED.replace("-", "\u2013"),
+        GENERATED.replace("-", "\u00a0"),
     ],
 )  # fmt: skip
 def test_one_of_ours_is_taken_however_it_is_typed(web, work, typed):
     with work() as session:
-        person = an_administrator(password=MADE)
+        person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
 
     assert Person(web).signs_in(username, typed).status_code == 303
 
 
-@pytest.mark.parametrize("typed", ["kettlewobblyduskotterjuggleplum", "kettle wobbly dusk otter juggle", f"{MADE}s"])
+@pytest.mark.parametrize(
+    "typed", ["kettlewobblyduskotterjuggleplum", "kettle wobbly dusk otter juggle", f"{GENERATED}s"]
+)
 def test_other_words_are_still_wrong(web, work, typed):
     with work() as session:
-        person = an_administrator(password=MADE)
+        person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
 
     assert Person(web).signs_in(username, typed).status_code == 422
 
 
-@pytest.mark.parametrize("own", ["Kettle Wobbly Dusk Otter Juggle Plum", MADE])
-@pytest.mark.parametrize("typed", ["kettle wobbly dusk otter juggle plum", f" {MADE}", MADE.title()])
+@pytest.mark.parametrize("own", ["Kettle Wobbly Dusk Otter Juggle Plum", GENERATED])
+@pytest.mark.parametrize("typed", ["kettle wobbly dusk otter juggle plum", f" {GENERATED}", GENERATED.title()])
 def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, work, own, typed):
     with work():
         username = an_administrator(password=own).username
@@ -94,10 +97,10 @@ def test_choosing_ones_own_ends_the_kindness(work):
         assert not person.password_is_ours
 
 
-@pytest.mark.parametrize("typed", [MADE, MADE.replace("-", " ").title(), "wrong"])
+@pytest.mark.parametrize("typed", [GENERATED, GENERATED.replace("-", " ").title(), "wrong"])
 def test_it_costs_one_hash_all_the_same(app, web, work, typed):
     with work() as session:
-        person = an_administrator(password=MADE)
+        person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
     before = runtime.for_app(app).passwords.hashed

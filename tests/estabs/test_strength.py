@@ -7,7 +7,7 @@ from hypothesis import given, settings as pace, strategies as st
 
 from idp.estabs import credentials, strength
 
-GOOD = "wobbly kettle sings at dusk"
+GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
 @pytest.mark.parametrize(
     ("password", "message"),
     [
-        (GOOD, strength.GOOD),
-        ("qvxzkwjphbnm7", strength.GOOD),
-        ("kettle badgers", strength.FAIR),
-        ("yellow kettle", strength.FAIR),
-        ("kettle", strength.SHORT),
-        ("", strength.SHORT),
+        (GOOD_PASSWORD, strength.GOOD_TEXT),
+        ("qvxzkwjphbnm7", strength.GOOD_TEXT),
+        ("kettle badgers", strength.FAIR_TEXT),
+        ("yellow kettle", strength.FAIR_TEXT),
+        ("kettle", strength.SHORT_TEXT),
+        ("", strength.SHORT_TEXT),
     ],
 )
 def test_words_for_each_strength(app_context, password, message):
@@ -55,7 +55,7 @@ def test_the_estimator_never_overrules_the_policy(app_context):
 )
 def test_no_password_keeps_the_estimator_busy(app_context, password):
     """zxcvbn alone took three seconds for the first of these, in a thread that other requests need."""
-    strength.hint(GOOD, ())  # loads its lists
+    strength.hint(GOOD_PASSWORD, ())  # loads its lists
     began = time.process_time()
     strength._is_good(password[: strength.ESTIMATED_LENGTH], ("Oakhill",))
     strength.hint(password[:256], ("Oakhill",))

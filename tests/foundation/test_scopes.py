@@ -51,24 +51,24 @@ def test_titles_of_data_areas_name_the_members_behind_them():
     assert students["Year and registration group"] == ("students.year_group", "students.registration_group")
 
 
-ONE = '[scope.{name}]\nkind = "data"\ntitle = "T"\nexplanation = "E."\n[scope.{name}.fields]\n{fields}\n'
+SCOPE_TOML = '[scope.{name}]\nkind = "data"\ntitle = "T"\nexplanation = "E."\n[scope.{name}.fields]\n{fields}\n'
 
 
 @pytest.mark.parametrize(
     ("toml", "fault"),
     [
-        (ONE.format(name="a", fields='X = ["s.x"]\nY = ["s.x"]'), "a: s.x is named already, by a"),
+        (SCOPE_TOML.format(name="a", fields='X = ["s.x"]\nY = ["s.x"]'), "a: s.x is named already, by a"),
         (
-            ONE.format(name="a", fields='X = ["s.x"]') + ONE.format(name="b", fields='X = ["s.x"]'),
+            SCOPE_TOML.format(name="a", fields='X = ["s.x"]') + SCOPE_TOML.format(name="b", fields='X = ["s.x"]'),
             "named already, by a",
         ),
-        (ONE.format(name="a", fields="X = []"), "must name its members"),
-        (ONE.format(name="a", fields='X = ["x"]'), "collection.member"),
+        (SCOPE_TOML.format(name="a", fields="X = []"), "must name its members"),
+        (SCOPE_TOML.format(name="a", fields='X = ["x"]'), "collection.member"),
         ('[scope.a]\nkind = "data"\ntitle = "T"\nexplanation = "E."\nfields = ["X"]', "must name its members"),
     ],
 )
 def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, fault):
-    with pytest.raises(scopes.BadCatalogue, match=fault):
+    with pytest.raises(scopes.InvalidCatalogue, match=fault):
         scopes.read_catalogue(toml)
 
 

@@ -29,7 +29,7 @@ def test_every_fault_is_reported_together(monkeypatch):
     monkeypatch.setenv("IDP_SERVER__PORT", "five thousand")
     monkeypatch.setenv("IDP_MAIL__CHANNEL", "pigeon")
 
-    with pytest.raises(settings.BadSettings) as bad:
+    with pytest.raises(settings.InvalidSettings) as bad:
         settings.load()
 
     assert "server.port" in str(bad.value)
@@ -40,7 +40,7 @@ def test_every_fault_is_reported_together(monkeypatch):
 def test_a_misspelt_setting_in_the_environment_is_an_error(monkeypatch, name):
     monkeypatch.setenv(name, "1")
 
-    with pytest.raises(settings.BadSettings, match=f"{name}: there is no such setting"):
+    with pytest.raises(settings.InvalidSettings, match=f"{name}: there is no such setting"):
         settings.load()
 
 
@@ -48,14 +48,14 @@ def test_a_misspelt_setting_in_the_file_is_an_error(monkeypatch, scratch):
     (scratch / "mine.toml").write_text("[server]\nprot = 1\n")
     monkeypatch.setenv("IDP_CONFIG", str(scratch / "mine.toml"))
 
-    with pytest.raises(settings.BadSettings, match=r"server\.prot"):
+    with pytest.raises(settings.InvalidSettings, match=r"server\.prot"):
         settings.load()
 
 
 def test_without_a_file_of_settings_the_error_says_which_to_name(monkeypatch):
     monkeypatch.delenv("IDP_CONFIG")
 
-    with pytest.raises(settings.BadSettings, match=r"export IDP_CONFIG=config/development\.toml"):
+    with pytest.raises(settings.InvalidSettings, match=r"export IDP_CONFIG=config/development\.toml"):
         settings.load()
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_toml_is_named(monkeypatch, scratch):
     (scratch / "mine.toml").write_text("= nonsense")
     monkeypatch.setenv("IDP_CONFIG", str(scratch / "mine.toml"))
 
-    with pytest.raises(settings.BadSettings, match=r"mine\.toml"):
+    with pytest.raises(settings.InvalidSettings, match=r"mine\.toml"):
         settings.load()
 
 
@@ -74,7 +74,7 @@ def test_production_starts_with_keys_of_its_own():
 def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/development.toml")
 
-    with pytest.raises(settings.BadSettings) as bad:
+    with pytest.raises(settings.InvalidSettings) as bad:
         settings.load(environment="production", fetch={"allow_loopback": True}, throttle={"factor": 9})
 
     for name in ("server.issuer", "secrets", "mail.channel", "sms.channel", "fetch.allow_loopback", "throttle.factor"):
@@ -82,12 +82,12 @@ def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monke
 
 
 def test_production_refuses_several_workers_on_sqlite():
-    with pytest.raises(settings.BadSettings, match="SQLite is for one"):
+    with pytest.raises(settings.InvalidSettings, match="SQLite is for one"):
         settings.load(**(PRODUCTION | {"server": PRODUCTION["server"] | {"workers": 2}}), secrets=keys())
 
 
 def test_a_short_key_is_refused_and_not_shown():
-    with pytest.raises(settings.BadSettings) as bad:
+    with pytest.raises(settings.InvalidSettings) as bad:
         settings.load(secrets=keys() | {"session": base64.b64encode(b"far too short").decode()})
 
     assert "secrets.session" in str(bad.value)
@@ -111,7 +111,7 @@ def test_printing_the_settings_shows_no_secret():
 def test_the_example_for_production_needs_only_secrets(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
 
-    with pytest.raises(settings.BadSettings) as bad:
+    with pytest.raises(settings.InvalidSettings) as bad:
         settings.load()
     assert all("  secrets." in line for line in str(bad.value).splitlines()[1:])
 
@@ -126,7 +126,7 @@ def faults_of(**overrides):
         merged[name] = {**merged.get(name, {}), **values}
     try:
         settings.load(**merged)
-    except settings.BadSettings as bad:
+    except settings.InvalidSettings as bad:
         return [line.strip() for line in str(bad).splitlines()[1:]]
     return []
 
@@ -343,7 +343,7 @@ class TestFederation:
 
     def test_a_misspelt_name_in_the_environment_is_an_error(self, monkeypatch):
         monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRT", "x")
-        with pytest.raises(settings.BadSettings, match="CLIENT_SECRT: there is no such setting"):
+        with pytest.raises(settings.InvalidSettings, match="CLIENT_SECRT: there is no such setting"):
             settings.load()
 
 

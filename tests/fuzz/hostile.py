@@ -13,7 +13,7 @@ EVIL = "https://evil.example/cb"
 FORM = "application/x-www-form-urlencoded"
 Pairs = tuple[tuple[str, str], ...]
 
-ODD = (
+HOSTILE_TEXTS = (
     " ", "\0", "a\0b", "\r\nX-Evil: 1", "\x7f", "é", "\u202eabc", "\ud800", "a\udfffb", "\ufffd", "😀", "٣", "²", "İ",
     f'"><{CANARY}', f"'{CANARY}", CANARY, f"</script>{CANARY}", "{{7*7}}", "%00", "%0d%0aX-Evil:1", "%ff", "../..",
     "-1", "0", "1e999", "NaN", "null", "true", "[]", "{}", '{"a":', "9" * 400, "x" * 600, "x" * 5000, EVIL,
@@ -41,7 +41,7 @@ TYPES = (
     FORM + "; charset=utf-7", FORM + "; charset=nonsense", "APPLICATION/X-WWW-FORM-URLENCODED", "\xff", "/", ";;;",
 )  # fmt: skip
 
-odd = st.one_of(st.sampled_from(ODD), st.text(max_size=30))
+odd = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=30))
 """Texts that parsers may handle wrongly."""
 header = st.one_of(
     st.sampled_from(AUTHORIZATIONS), st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=40)
@@ -85,7 +85,7 @@ def _encoded(pairs: Pairs) -> str:
 @st.composite
 def tampered(draw: st.DrawFn, sent: Sent) -> Sent:
     """`sent` with up to three changes."""
-    ways = draw(st.lists(st.sampled_from(_WAYS), min_size=1, max_size=3))
+    ways = draw(st.lists(st.sampled_from(_MUTATIONS), min_size=1, max_size=3))
     for way in ways:
         sent = way(draw, sent)
     return sent
@@ -190,7 +190,7 @@ def _method(draw: st.DrawFn, sent: Sent) -> Sent:
     return replace(sent, method=draw(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])))
 
 
-_WAYS = (
+_MUTATIONS = (
     _drop, _double, _mistype, _mistype, _spoil, _spoil, _add, _add, _elsewhere, _typed, _json, _in_parts, _huge,
     _header, _method,
 )  # fmt: skip

@@ -11,16 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 LAST = 30.0
 """Seconds that a round may continue after its file's time is up, to report a failure that it is examining."""
-ENOUGH = 10
+MIN_MINUTES = 10
 """The number of failed rounds after which a file is not continued: the next would probably fail in the same way."""
 
 
 def main(minutes: float) -> int:
     """Run all files; returns the number of failed rounds. Files after one that takes too long have less time."""
-    tests, until = sorted(HERE.glob("test_*.py")), time.monotonic() + minutes * 60
+    tests, until = sorted(FOLDER.glob("test_*.py")), time.monotonic() + minutes * 60
     failures = tried = 0
     for number, test in enumerate(tests):
         now = time.monotonic()
@@ -39,7 +39,7 @@ def _fuzzed(test: Path, until: float) -> tuple[int, int, int]:
     rounds.
     """
     examples = failed = rounds = 0
-    while rounds == 0 or (time.monotonic() < until and failed < ENOUGH):
+    while rounds == 0 or (time.monotonic() < until and failed < MIN_MINUTES):
         rounds += 1
         tried, passed = _round(test, secrets.randbelow(2**32), max(0.0, until - time.monotonic()) + LAST)
         examples, failed = examples + tried, failed + (not passed)

@@ -13,7 +13,7 @@ from idp.signin import operators
 from idp.signin.code_accounts import OPERATORS
 from tests import factories
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.pages import OWN, Opened, an_email, form, local
+from tests.fuzz.pages import OWN_PASSWORD, Opened, an_email, form, local
 from tests.oidc.support import follow
 from tests.onboarding.visitor import Page
 
@@ -80,7 +80,7 @@ def sign_up(target: FuzzTarget) -> Opened:
 def own_password(target: FuzzTarget) -> Opened:
     """The form in which a person chooses another password than the one shown."""
     web, sent = sign_up(target)
-    return form(web, sent.by(web), "own-password", password=OWN)
+    return form(web, sent.by(web), "own-password", password=OWN_PASSWORD)
 
 
 # Our staff
@@ -108,12 +108,12 @@ def finish_set_up(target: FuzzTarget) -> Opened:
     web, sent = set_up(target)
     page = sent.by(web)
     seed = Page(page).value("seed").replace(" ", "")
-    return form(web, page, "finish", password=OWN, code=pyotp.TOTP(seed).at(clock.timestamp()))
+    return form(web, page, "finish", password=OWN_PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 
 def operator_sign_in(target: FuzzTarget) -> Opened:
     """The operators' sign-in form, with credentials that do not exist."""
-    fields = {"email": an_email(), "password": OWN, "code": "123456"}
+    fields = {"email": an_email(), "password": OWN_PASSWORD, "code": "123456"}
     return form(target.browser(), "/operate/sign-in", "sign-in", **fields)
 
 
@@ -122,12 +122,12 @@ def an_operator(target: FuzzTarget) -> Any:
     with target.work() as session:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
-        operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN), clock.now()
+        operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN_PASSWORD), clock.now()
         operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=OPERATORS._seed_context(operator.id))
         session.flush()
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())
-    fields = {"email": email, "password": OWN, "code": code}
+    fields = {"email": email, "password": OWN_PASSWORD, "code": code}
     web, sent = form(target.browser(), "/operate/sign-in", "sign-in", **fields)
     assert sent.by(web).status_code == 303
     return web

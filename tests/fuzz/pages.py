@@ -28,7 +28,7 @@ from tests.onboarding.registrations import a_registration, complete
 from tests.onboarding.visitor import Page
 from tests.signin.apps import an_app
 
-OWN = "wobbly kettle sings at dusk"
+OWN_PASSWORD = "wobbly kettle sings at dusk"
 _numbers = count(1)
 
 Opened = tuple[Any, Sent]
@@ -207,7 +207,7 @@ def mobile_code(target: FuzzTarget) -> Opened:
 
 def welcome(target: FuzzTarget) -> Opened:
     """The form for the first password of a person who was added."""
-    return form(target.browser(), _welcome(target), "choose", password=OWN)
+    return form(target.browser(), _welcome(target), "choose", password=OWN_PASSWORD)
 
 
 def welcome_made(target: FuzzTarget) -> Opened:
@@ -243,7 +243,7 @@ def new_password(target: FuzzTarget) -> Opened:
         session.get_one(PasswordReset, current.id).proven_at = clock.now()
         session.get_one(PasswordReset, current.id).browser = crypto.digest(secret)
     web.set_cookie("idaas-reset", secret, domain="localhost")
-    return form(web, "/reset/password", "choose", password=OWN)
+    return form(web, "/reset/password", "choose", password=OWN_PASSWORD)
 
 
 def new_password_by_link(target: FuzzTarget) -> Opened:
@@ -251,7 +251,7 @@ def new_password_by_link(target: FuzzTarget) -> Opened:
     with target.work():
         person = factories.an_administrator(username=f"link{next(_numbers)}")
         secret = links.issue(person.id, links.RESET, timedelta(hours=1), value=person.email_folded)
-    return form(target.browser(), f"/reset/link/{secret}", "choose", password=OWN)
+    return form(target.browser(), f"/reset/link/{secret}", "choose", password=OWN_PASSWORD)
 
 
 def account_name(target: FuzzTarget) -> Opened:

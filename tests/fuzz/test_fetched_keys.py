@@ -22,28 +22,35 @@ from tests.oidc import registering
 from tests.oidc.signing import Signer, b64, jwks, key
 from tests.raw_server import raw_server
 
-OWN = jwks(key("ES256"))["keys"][0]
+OWN_KEY = jwks(key("ES256"))["keys"][0]
 PRIVATE = key("ES256").as_dict(private=True)["d"]
-SHARED = OctKey.import_key(b"a secret that everybody may read, and that proves nothing")
+SHARED_SECRET = OctKey.import_key(b"a secret that everybody may read, and that proves nothing")
 WEAK = RSAKey.generate_key(1024)
 ODD_KEYS: tuple[Any, ...] = (
-    OWN, OWN, OWN | {"d": PRIVATE}, OWN | {"use": "enc"}, OWN | {"alg": "ES384"}, OWN | {"key_ops": ["sign"]},
-    OWN | {"kid": None}, OWN | {"kid": 5}, OWN | {"kid": "\ud800"}, OWN | {"crv": "P-384"}, OWN | {"crv": "secp256k1"},
-    OWN | {"x": ""}, OWN | {"x": "é"}, OWN | {"x": OWN["y"]}, OWN | {"x": "A" * 43}, OWN | {"x": "A" * 9000},
-    OWN | {"x5c": ["x"]}, OWN | {"x5u": "https://evil.example"}, OWN | {"kty": "ec"}, OWN | {"kty": ["EC"]},
-    SHARED.as_dict(private=True) | {"kid": "ec-1"}, {"kty": "oct", "kid": "ec-1", "k": ""}, WEAK.as_dict(private=False),
+    OWN_KEY, OWN_KEY, OWN_KEY | {"d": PRIVATE}, OWN_KEY | {"use": "enc"}, OWN_KEY | {"alg": "ES384"},
+    OWN_KEY | {"key_ops": ["sign"]},
+    OWN_KEY | {"kid": None}, OWN_KEY | {"kid": 5}, OWN_KEY | {"kid": "\ud800"}, OWN_KEY | {"crv": "P-384"},
+    OWN_KEY | {"crv": "secp256k1"},
+    OWN_KEY | {"x": ""}, OWN_KEY | {"x": "é"}, OWN_KEY | {"x": OWN_KEY["y"]}, OWN_KEY | {"x": "A" * 43},
+    OWN_KEY | {"x": "A" * 9000},
+    OWN_KEY | {"x5c": ["x"]}, OWN_KEY | {"x5u": "https://evil.example"}, OWN_KEY | {"kty": "ec"},
+    OWN_KEY | {"kty": ["EC"]},
+    SHARED_SECRET.as_dict(private=True) | {"kid": "ec-1"}, {"kty": "oct", "kid": "ec-1", "k": ""},
+    WEAK.as_dict(private=False),
     {"kty": "RSA", "n": "AQ", "e": "AQAB"}, {"kty": "RSA", "n": "A" * 50_000, "e": "AQAB"},
     {"kty": "RSA", "e": 3, "n": 5},
     {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, OKPKey.generate_key("X25519").as_dict(private=False),
-    ECKey.generate_key("P-521").as_dict(private=False), {"kty": "none"}, {}, [], None, 5, "x", [OWN], {"keys": [OWN]},
+    ECKey.generate_key("P-521").as_dict(private=False), {"kty": "none"}, {}, [], None, 5, "x", [OWN_KEY],
+    {"keys": [OWN_KEY]},
 )  # fmt: skip
 DOCUMENTS: tuple[bytes, ...] = (
     b"", b"null", b"5", b"[]", b'""', b"{}", b'{"keys":5}', b'{"keys":{}}', b'{"keys":[]}', b'{"keys":[[]]}', b"{",
     b'{"keys":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000, b"9" * 60_000, b"\xff\xfe{}",
-    b'{"keys":[' + b",".join([json.dumps(OWN).encode()] * 21) + b"]}", json.dumps({"keys": [OWN, OWN]}).encode(),
-    b'{"keys":[],"keys":[' + json.dumps(OWN).encode() + b"]}", json.dumps({"keys": [OWN]}).encode("utf-16"),
-    b"\xef\xbb\xbf" + json.dumps({"keys": [OWN]}).encode(), b'{"keys":[NaN,Infinity]}', b"<html>", b" " * 70_000,
-    json.dumps({"keys": [OWN | {"kid": f"ec-{number}"} for number in range(2, 22)]}).encode(),
+    b'{"keys":[' + b",".join([json.dumps(OWN_KEY).encode()] * 21) + b"]}",
+    json.dumps({"keys": [OWN_KEY, OWN_KEY]}).encode(),
+    b'{"keys":[],"keys":[' + json.dumps(OWN_KEY).encode() + b"]}", json.dumps({"keys": [OWN_KEY]}).encode("utf-16"),
+    b"\xef\xbb\xbf" + json.dumps({"keys": [OWN_KEY]}).encode(), b'{"keys":[NaN,Infinity]}', b"<html>", b" " * 70_000,
+    json.dumps({"keys": [OWN_KEY | {"kid": f"ec-{number}"} for number in range(2, 22)]}).encode(),
 )  # fmt: skip
 VALID = b"HTTP/1.1 200 OK\r\n\r\n"
 HEADERS: tuple[bytes, ...] = (
@@ -60,11 +67,11 @@ HEADS: tuple[bytes, ...] = (
     b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 101 S\r\n\r\n",
     b"\x16\x03\x01", b"",
 )  # fmt: skip
-BODIES = (json.dumps({"keys": [OWN]}).encode(), gzip.compress(b" " * 20_000_000, 1), b"\xff" * 200_000)
+BODIES = (json.dumps({"keys": [OWN_KEY]}).encode(), gzip.compress(b" " * 20_000_000, 1), b"\xff" * 200_000)
 members = st.sampled_from(["kty", "crv", "x", "y", "kid", "use", "alg", "key_ops", "d", "n", "e", "k", "x5c", "ext"])
 some_key = st.one_of(
     st.sampled_from(ODD_KEYS),
-    st.builds(lambda more: OWN | more, st.dictionaries(members, anything, max_size=2)),
+    st.builds(lambda more: OWN_KEY | more, st.dictionaries(members, anything, max_size=2)),
     anything,
 )
 document = st.one_of(
@@ -99,17 +106,17 @@ def _asks(target: Any, server: Any) -> Asked:
         signer = Signer(client.id)
     requests = [
         signer.posts(target.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
-        for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED, header={"kid": "ec-1"}))
+        for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED_SECRET, header={"kid": "ec-1"}))
     ]
     for response in requests:
         answers.check(response, (), target.secrets)
-    target.log.check((*target.secrets, PRIVATE, b64(SHARED.raw_value)))
+    target.log.check((*target.secrets, PRIVATE, b64(SHARED_SECRET.raw_value)))
     assert requests[1].status_code == 401
     return Asked(*requests)
 
 
 def test_a_valid_key_set_is_believed(target, server):
-    server.response = VALID + json.dumps({"keys": [OWN]}).encode()
+    server.response = VALID + json.dumps({"keys": [OWN_KEY]}).encode()
     assert _asks(target, server).by_its_key.status_code == 200
 
 
@@ -131,7 +138,7 @@ def test_however_it_is_sent(target, server, number):
 def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(target, server, head, body, valid):
     server.response = (VALID if valid else head) + body
     if _asks(target, server).by_its_key.status_code == 200:
-        assert OWN["x"].encode() in body.replace(b"\x00", b"")
+        assert OWN_KEY["x"].encode() in body.replace(b"\x00", b"")
         assert PRIVATE.encode() not in body
 
 

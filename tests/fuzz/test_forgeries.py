@@ -11,7 +11,7 @@ from joserfc.jwk import JWKRegistry
 
 from idp.keys import ring
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.test_jwts import HOSTILE, PLACES, TAKEN, is_believed, refused_or_answered, signed
+from tests.fuzz.test_jwts import ACCEPTED_JWTS, HOSTILE, JWT_PLACES, is_believed, refused_or_answered, signed
 from tests.oidc.signing import ALL, b64, key, without_kid
 
 REFUSING: dict[str, Callable[[Any], bool]] = {
@@ -72,14 +72,14 @@ def test_a_forged_token_is_never_accepted(target, where, which):
     genuine = target.tokens[which]
     for forged in _forged(target, genuine):
         if forged != genuine:
-            response = PLACES[where](target, forged)
+            response = JWT_PLACES[where](target, forged)
             refused_or_answered(target, response)
             assert REFUSING[where](response), forged
 
 
 @pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
 def test_a_token_of_one_kind_is_not_accepted_as_another(target, where, which):
-    response = PLACES[where](target, target.tokens[which])
+    response = JWT_PLACES[where](target, target.tokens[which])
     refused_or_answered(target, response)
     assert REFUSING[where](response)
 
@@ -90,7 +90,7 @@ def test_a_logout_token_is_nothing_else(target, where):
     claims = json.loads(urlsafe_b64decode(target.tokens["id_token"].split(".")[1] + "=="))
     with target.work():
         token = ring.sign(claims, alg="RS256", typ="logout+jwt")
-    response = PLACES[where](target, token)
+    response = JWT_PLACES[where](target, token)
     refused_or_answered(target, response)
     assert REFUSING[where](response)
 
@@ -98,7 +98,7 @@ def test_a_logout_token_is_nothing_else(target, where):
 # JSON that parsers may read in two ways
 
 
-SAID_TWICE = (
+DUPLICATE_MEMBERS = (
     '"aud":"x"', '"iss":"x"', '"sub":"x"', '"exp":1', '"exp":1e400', '"nbf":9e15', '"jti":null', '"\\u0061ud":"x"',
     '"htu":"https://evil.example"', '"client_id":"x"', '"redirect_uri":"https://evil.example/cb"', '"jti":{"a":[]}',
 )  # fmt: skip
@@ -116,12 +116,12 @@ def _as_written(head: str, claims: str) -> str:
     return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_what_is_said_twice_is_refused_or_means_one_thing(target, kind):
-    valid, header, take = TAKEN[kind]
+    valid, header, take = ACCEPTED_JWTS[kind]
     rest = json.dumps({name: value for name, value in header.items() if value is not None})[1:]
     rest = f",{rest}" if len(rest) > 1 else rest
-    for twice in SAID_TWICE:
+    for twice in DUPLICATE_MEMBERS:
         claims = json.dumps(valid(target))
         for body in (
             f"{{{twice},{claims[1:]}",
@@ -140,7 +140,7 @@ def test_what_is_said_twice_is_refused_or_means_one_thing(target, kind):
 @pytest.mark.parametrize("kind", ["client assertion", "proof"])
 def test_the_same_jwt_written_another_way_is_the_same(target, kind):
     """base64url has unused bits at its end, and some decoders ignore padding and blanks."""
-    valid, header, take = TAKEN[kind]
+    valid, header, take = ACCEPTED_JWTS[kind]
     jwt = signed(valid(target), header)
     assert is_believed(take(target, jwt))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -23,12 +23,12 @@ COUNTED = {
 """Tables in which a refusal, or a try of a code, is recorded."""
 CHANGED_BY_REFUSAL = {"own password": {"administrators"}}
 """Other tables that a page changes: where a chosen password is refused, the page shows a new generated one."""
-SILENT = {"viewer", "resend", "another link"}
+FORMS_WITHOUT_EFFECT = {"viewer", "resend", "another link"}
 """Pages that only lead to another one, or that do nothing when repeated soon."""
-NEEDED = ("shown", "agreement", "csrf_token")
+REQUIRED_FIELDS = ("shown", "agreement", "csrf_token")
 """The fields of the page that are needed to agree."""
 FORMS = pages.FORMS | newcomers.FORMS | second_steps.FORMS
-WRONG = {"account mobile code", "mobile code", "reset code", "operator sign in", "second step"}
+ALWAYS_WRONG_FORMS = {"account mobile code", "mobile code", "reset code", "operator sign in", "second step"}
 """Pages that ask for a code that is not known to the tests."""
 
 
@@ -43,9 +43,9 @@ def test_what_is_valid_is_taken(target, engine, name):
     with recorded_writes(engine) as writes:
         response = sent.by(web)
     answers.check(response, REGISTERED, target.secrets)
-    target.log.check((*target.secrets, pages.OWN))
-    assert response.status_code in ({422} if name in WRONG else {200, 303}), response.text
-    assert writes.tables or name in SILENT
+    target.log.check((*target.secrets, pages.OWN_PASSWORD))
+    assert response.status_code in ({422} if name in ALWAYS_WRONG_FORMS else {200, 303}), response.text
+    assert writes.tables or name in FORMS_WITHOUT_EFFECT
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -57,7 +57,7 @@ def test_what_is_tampered_with_is_answered_and_what_is_refused_changes_nothing(t
     with recorded_writes(engine) as writes:
         response = sent.by(web)
     answers.check(response, REGISTERED, target.secrets)
-    target.log.check((*target.secrets, pages.OWN))
+    target.log.check((*target.secrets, pages.OWN_PASSWORD))
     allowed = COUNTED | CHANGED_BY_REFUSAL.get(name, set())
     assert response.status_code not in REFUSED or writes.tables <= allowed, writes.tables
 
@@ -78,7 +78,7 @@ def test_nothing_is_agreed_that_was_not_shown_and_declared(target, data):
         if sent.body is None:
             assert form.get("authority")
             assert "deny" not in form
-            assert [form.get(name) for name in NEEDED] == [expected[name] for name in NEEDED]
+            assert [form.get(name) for name in REQUIRED_FIELDS] == [expected[name] for name in REQUIRED_FIELDS]
 
 
 def test_staff_are_answered_wherever_they_go(target):
@@ -90,5 +90,5 @@ def test_staff_are_answered_wherever_they_go(target):
             response = Sent(method, path).by(web)
             if not path.startswith(("/static/", "/brand")):
                 answers.check(response, REGISTERED, target.secrets)
-    target.log.check((*target.secrets, pages.OWN))
+    target.log.check((*target.secrets, pages.OWN_PASSWORD))
     assert web.get("/operate").status_code == 200

@@ -63,7 +63,7 @@ def _as_proof(target: FuzzTarget, jwt: str) -> Any:
     return target.web.post("/oauth/token", data=form, headers=target.partner.basic | {"DPoP": jwt})
 
 
-TAKEN: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[[FuzzTarget, str], Any]]] = {
+ACCEPTED_JWTS: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[[FuzzTarget, str], Any]]] = {
     "client assertion": (_assertion, {}, _to_token),
     "request object": (_object, {}, _to_authorize),
     "pushed request object": (_object, {}, _to_par),
@@ -104,17 +104,17 @@ def refused_or_answered(target: FuzzTarget, response: Any) -> None:
     target.log.check(target.secrets)
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_what_is_valid_is_believed(target, kind):
-    claims, header, take = TAKEN[kind]
+    claims, header, take = ACCEPTED_JWTS[kind]
     response = take(target, signed(claims(target), header))
     assert is_believed(response), response.text
 
 
 @pytest.mark.parametrize("head", HOSTILE)
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_a_hostile_header_is_refused(target, kind, head):
-    claims, header, take = TAKEN[kind]
+    claims, header, take = ACCEPTED_JWTS[kind]
     text, _, by_ours = signed(claims(target), header | HOSTILE[head]).rpartition(".")
     by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
     for signature in (by_ours, by_published, "AA"):
@@ -124,11 +124,11 @@ def test_a_hostile_header_is_refused(target, kind, head):
     refused_or_answered(target, take(target, f"{text}."))
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @deep(0.4)
 @given(data=st.data())
 def test_whatever_is_claimed_is_answered(target, kind, data):
-    valid, header, take = TAKEN[kind]
+    valid, header, take = ACCEPTED_JWTS[kind]
     claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
         claims[name] = data.draw(st.sampled_from(TIMES) if name in _times() else anything)
@@ -137,11 +137,11 @@ def test_whatever_is_claimed_is_answered(target, kind, data):
     refused_or_answered(target, take(target, signed(claims, header)))
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @deep(0.4)
 @given(data=st.data())
 def test_whatever_the_header_says_is_answered(target, kind, data):
-    valid, header, take = TAKEN[kind]
+    valid, header, take = ACCEPTED_JWTS[kind]
     names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
     head = header | data.draw(st.dictionaries(names | odd, anything, max_size=2))
     if isinstance(head.get("jwk"), dict) and "jwk" in header:
@@ -150,8 +150,8 @@ def test_whatever_the_header_says_is_answered(target, kind, data):
     refused_or_answered(target, take(target, signed(valid(target), head)))
 
 
-PLACES: dict[str, Callable[[FuzzTarget, str], Any]] = {
-    **{kind: take for kind, (_, _, take) in TAKEN.items()},
+JWT_PLACES: dict[str, Callable[[FuzzTarget, str], Any]] = {
+    **{kind: take for kind, (_, _, take) in ACCEPTED_JWTS.items()},
     "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
     "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
     "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer(jwt)),
@@ -177,10 +177,10 @@ SHAPES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("where", JWT_PLACES)
 def test_whatever_is_no_jwt_is_answered(target, where):
     for shape in SHAPES:
-        refused_or_answered(target, PLACES[where](target, shape))
+        refused_or_answered(target, JWT_PLACES[where](target, shape))
 
 
 @pytest.mark.parametrize("where", ["hint to sign out", "hint", "access token", "introspected"])
@@ -190,15 +190,15 @@ def test_our_own_tokens_altered_are_answered(target, where, data):
     ours = target.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
     at = data.draw(st.integers(0, len(ours)))
     altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
-    response = PLACES[where](target, altered)
+    response = JWT_PLACES[where](target, altered)
     refused_or_answered(target, response)
     assert where != "access token" or altered == ours or response.status_code in {400, 401}
 
 
-@pytest.mark.parametrize("kind", TAKEN)
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_text_that_cannot_be_written_down_is_answered_wherever_it_stands(target, kind):
     """JSON can have a lone surrogate, which UTF-8 cannot encode, and NUL, which PostgreSQL cannot store."""
-    valid, header, take = TAKEN[kind]
+    valid, header, take = ACCEPTED_JWTS[kind]
     for name in (*valid(target), "claims", "login_hint", "resource", "max_age"):
         for value in ("\ud800", "a\0b", {"\ud800": {"\ud800": None}}, ["\ud800"]):
             refused_or_answered(target, take(target, signed(valid(target) | {name: value}, header)))

@@ -10,11 +10,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from idp.foundation import clock
 from idp.foundation.errors import Refusal
 from idp.outbox import channels, deliver, post
-from idp.outbox.letter import Later, Refused, Unreachable
+from idp.outbox.letter import PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
 from tests.fuzz.depth import deep
 
-OUTCOMES = (None, None, None, Later("busy"), Refused("no such number"), Unreachable("no answer"), OSError("ours"))
+OUTCOMES = (
+    None,
+    None,
+    None,
+    TemporaryFailure("busy"),
+    PermanentFailure("no such number"),
+    ServerUnreachable("no answer"),
+    OSError("ours"),
+)
 
 
 class Outbox(RuleBasedStateMachine):

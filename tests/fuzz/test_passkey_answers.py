@@ -53,7 +53,7 @@ def reads(kind, text):
         if kind == "register":
             return webauthn_ceremonies.read_registration(text).verify()
         return webauthn_ceremonies.read_authentication(text).verify(b"\xa1\x01\x02")
-    except webauthn_ceremonies.UnacceptableAnswer:
+    except webauthn_ceremonies.InvalidAuthenticatorResponse:
         return None
 
 
@@ -68,7 +68,7 @@ def test_whatever_is_sent_is_read_or_refused(target, kind, data):
 @deep()
 @given(key=st.binary(max_size=120))
 def test_whatever_a_stored_key_looks_like_it_verifies_nothing(target, key):
-    with target.work(), pytest.raises(webauthn_ceremonies.UnacceptableAnswer):
+    with target.work(), pytest.raises(webauthn_ceremonies.InvalidAuthenticatorResponse):
         webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 
 

@@ -18,7 +18,7 @@ from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "LINK", "X" * 99)
-ELSEWHERE = "elsewhere.example"
+FOREIGN_HOST = "elsewhere.example"
 """An unused host: a response that contains it was influenced by a header."""
 MISLEADING = (
     "X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
@@ -26,10 +26,11 @@ MISLEADING = (
     "X-HTTP-Method-Override", "X-Script-Name", "Origin", "Host",
 )  # fmt: skip
 LEADING = (
-    ELSEWHERE, f"{ELSEWHERE}:443", f"https://{ELSEWHERE}", f"localhost:5000, {ELSEWHERE}", f"{ELSEWHERE}/..",
-    f"localhost:5000@{ELSEWHERE}", f"for={ELSEWHERE};host={ELSEWHERE};proto=https", f"/{ELSEWHERE}",
-    f"localhost:5000.{ELSEWHERE}",
-    f"{ELSEWHERE}#localhost:5000", f"[{ELSEWHERE}", f"{ELSEWHERE}:99999999", f"{CANARY}.{ELSEWHERE}",
+    FOREIGN_HOST, f"{FOREIGN_HOST}:443", f"https://{FOREIGN_HOST}", f"localhost:5000, {FOREIGN_HOST}",
+    f"{FOREIGN_HOST}/..",
+    f"localhost:5000@{FOREIGN_HOST}", f"for={FOREIGN_HOST};host={FOREIGN_HOST};proto=https", f"/{FOREIGN_HOST}",
+    f"localhost:5000.{FOREIGN_HOST}",
+    f"{FOREIGN_HOST}#localhost:5000", f"[{FOREIGN_HOST}", f"{FOREIGN_HOST}:99999999", f"{CANARY}.{FOREIGN_HOST}",
 )  # fmt: skip
 VALUES: dict[str, tuple[str, ...]] = {
     "Accept": ("*/*;q=nan", "text/html;q=-1, application/json;q=9", "application/json", ",,,;;;", "a/b" * 900),
@@ -142,7 +143,7 @@ def test_no_header_leads_elsewhere(target, name, value, data):
     path = data.draw(st.sampled_from([*paths, target.partner.link(prompt="none")]))
     response = data.draw(st.sampled_from([target.web, target.browser()])).get(path, headers={name: value})
     _checked(target, response)
-    assert ELSEWHERE not in f"{response.headers}{response.text}"
+    assert FOREIGN_HOST not in f"{response.headers}{response.text}"
     assert name != "Host" or response.status_code == 400 or path in security.HEALTH_PATHS
 
 

@@ -18,7 +18,7 @@ from tests.ports import free_port
 from tests.processes import TIMEOUT_SECONDS, Process
 
 ROOT = Path(__file__).resolve().parents[2]
-HELD_BACK = Path(__file__).with_name("held-back.lock")
+OLD_LOCK = Path(__file__).with_name("held-back.lock")
 SHIPPED_PIPS = {(3, 11): ["22.3", "23.2.1"], (3, 12): ["23.2.1"], (3, 13): ["24.2"], (3, 14): ["25.2"]}
 """The oldest and the newest pip that each version of Python came with. From 23.3 on, pip accepts our lock (pypa/pip
 issue 9644).
@@ -130,7 +130,7 @@ def test_a_lock_installs_although_newer_releases_are_out(installed):
     """With `coverage==7.10.6` in it, a later coverage published, and pytest-cov asking for `coverage[toml]`."""
     result = run(
         *(".venv/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--dry-run", "--ignore-installed"),
-        *("--require-hashes", "-r", HELD_BACK),
+        *("--require-hashes", "-r", OLD_LOCK),
         cwd=installed,
     )
 

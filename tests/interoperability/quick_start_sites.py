@@ -30,7 +30,7 @@ from tests.interoperability.conftest import Scene
 from tests.ports import free_port
 from tests.processes import Process
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 UNAVAILABLE = (
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "E403", "E404", "dial tcp", "no such host", "i/o timeout",
     "403 Forbidden", "404 Not Found", "requires go >=", "Could not transfer artifact", "Could not find artifact",
@@ -146,14 +146,14 @@ def running(
 def prepare_node(folder: Path) -> None:
     """Install the locked packages in `folder`; folders below it find them there."""
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / "node" / name, folder)
+        shutil.copy(FOLDER / "node" / name, folder)
     run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
 
 def prepare_go(folder: Path) -> None:
     """Fetch the locked modules."""
     for name in ("go.mod", "go.sum"):
-        shutil.copy(HERE / "go" / name, folder)
+        shutil.copy(FOLDER / "go" / name, folder)
     run("go", ["mod", "download"], folder, GOTOOLCHAIN="local", GOWORK="off", GOFLAGS="-mod=mod")
 
 

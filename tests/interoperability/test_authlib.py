@@ -9,15 +9,15 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-AT = "https://authlib.example"
-CALLBACK, AWAY = f"{AT}/callback", f"{AT}/bye"
+ORIGIN = "https://authlib.example"
+CALLBACK, AWAY = f"{ORIGIN}/callback", f"{ORIGIN}/bye"
 SCOPE = "openid profile email offline_access"
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_sign_in_refresh_and_logout(scene, visitor, method):
     registered = scene.register(CALLBACK, post_logout_redirect_uris=[AWAY], token_endpoint_auth_method=method)
-    about, person = registered.metadata, visitor(AT)
+    about, person = registered.metadata, visitor(ORIGIN)
     client = OAuth2Session(
         registered.client_id, registered.secret, scope=SCOPE, redirect_uri=CALLBACK, code_challenge_method="S256",
         token_endpoint_auth_method=method, revocation_endpoint_auth_method=method,

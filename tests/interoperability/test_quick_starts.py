@@ -16,8 +16,8 @@ from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 
-AT = "https://calls-an-api.example"
-CALLBACK = f"{AT}/callback"
+ORIGIN = "https://calls-an-api.example"
+CALLBACK = f"{ORIGIN}/callback"
 SLOW_AS_WELL = os.environ.get("QUICK_STARTS") == "all"
 RUN = [one for one in quick_starts.catalogue().values() if SLOW_AS_WELL or not one.is_slow]
 """Quick starts whose pages say that our tests do not run them; skipped where a program is missing."""
@@ -148,7 +148,7 @@ def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepar
         )
         api, about = {"resource": f"{site.address}/"}, caller.metadata
         to, _ = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, **api)
-        callback = visitor(AT).goes_to(to)
+        callback = visitor(ORIGIN).goes_to(to)
         response = f"{callback.address}?{urlencode(callback.query)}"
         tokens = client.fetch_token(
             about["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api

@@ -5,14 +5,14 @@ from urllib.parse import urlencode
 
 from requests_oauthlib import OAuth2Session
 
-AT = "https://oauthlib.example"
-CALLBACK = f"{AT}/callback"
+ORIGIN = "https://oauthlib.example"
+CALLBACK = f"{ORIGIN}/callback"
 SCOPE = ["openid", "profile", "email", "offline_access"]
 
 
 def test_sign_in_refresh_and_logout(scene, visitor):
     registered = scene.register(CALLBACK, token_endpoint_auth_method="client_secret_post")
-    about, person = registered.metadata, visitor(AT)
+    about, person = registered.metadata, visitor(ORIGIN)
     refreshed: list[dict[str, Any]] = []
     client = OAuth2Session(
         registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256", auto_refresh_url=about["token_endpoint"],
@@ -43,7 +43,7 @@ def test_sign_in_refresh_and_logout(scene, visitor):
 def test_basic_authentication_is_its_default(scene, visitor):
     registered = scene.register(CALLBACK)
     client = OAuth2Session(registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
-    response = visitor(AT).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
+    response = visitor(ORIGIN).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
     token = client.fetch_token(
         registered.metadata["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret,

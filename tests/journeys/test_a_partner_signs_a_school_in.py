@@ -20,7 +20,7 @@ from tests.html import parse
 from tests.serving import a_provider
 
 CALLBACK = "http://127.0.0.1:1/callback"
-AFTERWARDS = "http://127.0.0.1:1/signed-out"
+AFTER_LOGOUT_URL = "http://127.0.0.1:1/signed-out"
 SCOPE = "openid profile email organisation offline_access school students attendance"
 
 
@@ -52,7 +52,7 @@ class Browser:
     def _on(self, response: requests.Response) -> str:
         while response.is_redirect:
             target = requests.compat.urljoin(response.url, response.headers["Location"])
-            if target.startswith((CALLBACK, AFTERWARDS)):
+            if target.startswith((CALLBACK, AFTER_LOGOUT_URL)):
                 return str(target)
             response = self.session.get(target, allow_redirects=False)
         self.page = response
@@ -118,7 +118,7 @@ def scene(databases):
     with a_provider(databases) as (app, issuer):
         with transaction(app):
             owner = factories.an_administrator(factories.an_estab(state="unverified"))
-            uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS]}
+            uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTER_LOGOUT_URL]}
             confidential = factories.a_client(**uris)
             public = factories.a_client(**uris, token_endpoint_auth_method="none")
             made = Scene(issuer, app, owner.memberships[0].estab_id, owner.username, confidential.id, public.id)
@@ -151,9 +151,9 @@ def test_a_partner_signs_a_school_in_and_out(scene):
 
     out = somebody.open(
         f"{partner.about['end_session_endpoint']}?id_token_hint={again['id_token']}"
-        f"&post_logout_redirect_uri={AFTERWARDS}&state=bye"
+        f"&post_logout_redirect_uri={AFTER_LOGOUT_URL}&state=bye"
     )
-    assert out == f"{AFTERWARDS}?state=bye"
+    assert out == f"{AFTER_LOGOUT_URL}?state=bye"
     assert "error=login_required" in somebody.open(partner.begins(prompt="none"))
 
 

@@ -16,8 +16,8 @@ from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_e
 from tests.oidc.support import Partner, follow, page, press, sent
 from tests.onboarding.visitor import Visitor
 
-TYPED = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
-OFFER = "Do you already act for another school here? Sign in first, and this school is added to your account."
+FORM = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+OFFER_TEXT = "Do you already act for another school here? Sign in first, and this school is added to your account."
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
     waiting = web.get(partner.link()).location.partition("next=")[2]
     office = Visitor(web)
     office.opens(f"/register/details?school={school.id}&next={waiting}")
-    assert OFFER in office.page.text
-    at_sign_in = office.presses("sign-in-first", **TYPED)
+    assert OFFER_TEXT in office.page.text
+    at_sign_in = office.presses("sign-in-first", **FORM)
     assert at_sign_in.title == "Sign in"
     assert office.presses("cancel").title == "Your details"
     assert office.page.soup.find(id="name")["value"] == "Sam Smith"  # nothing typed is lost
@@ -125,11 +125,11 @@ def test_somebody_else_at_the_same_browser_registers_as_ever(office, jo, school,
     office.opens(f"/register/details?school={school.id}&next=/somewhere")
     page = office.presses("someone-else")
     assert (page.title, page.path) == ("Your details", f"/register/details?school={school.id}&next=/somewhere")
-    assert OFFER in page.text
-    office.presses("sign-up", **TYPED)
+    assert OFFER_TEXT in page.text
+    office.presses("sign-up", **FORM)
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
-    assert OFFER in office.page.text
+    assert OFFER_TEXT in office.page.text
     assert office.presses("sign-up").title == "Your username and password"
     assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
 
@@ -139,7 +139,7 @@ def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
     office, jo, school, work, outbox, same_address
 ):
     office.opens(f"/register/details?school={school.id}")
-    office.presses("sign-up", **TYPED | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
+    office.presses("sign-up", **FORM | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
     office.presses("sign-in-first")

@@ -13,7 +13,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.manage import endpoint_page
 from idp.sharing import authorise
-from idp.xporter.models import LOST_AFTER, Endpoint, Read
+from idp.xporter.models import LOSS_DELAY, Endpoint, Read
 from tests.factories import a_client, an_administrator
 from tests.signin.person import Person
 from tests.xporter.agents import SCOPES
@@ -85,7 +85,7 @@ def test_the_advice_is_about_codes_that_the_program_has():
         "interrupted",
     }  # fmt: skip
     of_the_program = codes_of(AgentError) | {upload_note()}
-    assert endpoint_page.TO_DO.keys() == of_the_program - seen_at_the_server_alone
+    assert endpoint_page.ADVICE.keys() == of_the_program - seen_at_the_server_alone
 
 
 def upload_note():
@@ -121,7 +121,7 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
 
 
 def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
-    connected(heard_at=clock.now() - LOST_AFTER)
+    connected(heard_at=clock.now() - LOSS_DELAY)
     jo.opens("/manage")
     assert "Your school's server is not heard from" in jo.page.select_one("main h3").text
     jo.opens("/manage/endpoint")

@@ -15,7 +15,7 @@ from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
-EVERYONE = "/manage/security/everyone"
+RULE_PATH = "/manage/security/everyone"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     owner.opens("/manage/security")
     owner.opens(owner.page.find(id="everyone")["href"])
     assert "Sam Low" in owner.page_text
-    assert owner.sends_again(EVERYONE, require="yes").location == "/manage/security"
+    assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
     assert since(work, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
     with work():
@@ -59,7 +59,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     owner.opens("/manage/security")
     assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
-    owner.sends(EVERYONE, lift="yes")
+    owner.sends(RULE_PATH, lift="yes")
     assert since(work, account) is None
     assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague[1]}
     with work() as session:
@@ -85,11 +85,11 @@ def test_only_those_without_a_second_step_are_listed(owner, account, colleague, 
 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811
     jo.signs_in(account.username)
-    jo.opens(EVERYONE)
-    assert jo.response.location == f"/manage/security/second-step?next={EVERYONE}&reason=everyone"
+    jo.opens(RULE_PATH)
+    assert jo.response.location == f"/manage/security/second-step?next={RULE_PATH}&reason=everyone"
     jo.opens(jo.response.location)
     assert "Before you require a second step from everyone" in jo.page_text
-    jo.sends_again(EVERYONE, require="yes")
+    jo.sends_again(RULE_PATH, require="yes")
     assert since(work, account) is None
 
 
@@ -101,16 +101,16 @@ def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa:
     jo.sends("/sign-in/second-step", code=app.code())
     assert jo.opens("/manage/security").status_code == 200
     assert jo.page.find(id="everyone") is None
-    assert jo.opens(EVERYONE).status_code == 403
+    assert jo.opens(RULE_PATH).status_code == 403
     jo.opens("/manage/security/password")
-    assert jo.sends_again(EVERYONE, require="yes").status_code == 403
+    assert jo.sends_again(RULE_PATH, require="yes").status_code == 403
     assert since(work, account) is None
 
 
 def test_it_is_decided_soon_after_signing_in(owner, account, clock, work):  # noqa: F811
-    owner.opens(EVERYONE)
+    owner.opens(RULE_PATH)
     clock.move(timedelta(minutes=6))
-    assert owner.sends_again(EVERYONE, require="yes").location.startswith("/sign-in?next=")
+    assert owner.sends_again(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
     assert since(work, account) is None
 
 
@@ -131,7 +131,7 @@ def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, work
 
 
 def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, work, outbox):  # noqa: F811
-    owner.sends(EVERYONE, require="yes")
+    owner.sends(RULE_PATH, require="yes")
     owner.opens("/manage/security/app/remove")
     assert "Set up another one first" in owner.page_text
     assert owner.page.find(id="remove") is None

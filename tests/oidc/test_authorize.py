@@ -366,7 +366,7 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
 
 
 SINGLE_ACR, MULTI_ACR = "urn:idaas:acr:single", "urn:idaas:acr:multi"
-WISHES = [
+ACR_REQUESTS = [
     {"acr_values": MULTI_ACR},
     {"acr_values": f"phr {MULTI_ACR} {SINGLE_ACR}"},
     {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
@@ -378,7 +378,7 @@ WISHES = [
     },  # not a list, so it is ignored
 ]
 """Voluntary requests for a second step (OpenID Connect Core §3.1.2.1 and §5.5.1.1)."""
-NO_WISHES = [
+OTHER_REQUESTS = [
     {"acr_values": f"{SINGLE_ACR} {MULTI_ACR}"},
     {"acr_values": "phr"},
     {"acr_values": MULTI_ACR, "claims": json.dumps({"id_token": {"acr": {"values": [SINGLE_ACR]}}})},
@@ -392,27 +392,27 @@ def test_a_second_step_that_is_wished_for_is_asked_of_a_person_who_has_one(web, 
     authorised(web, world.partner, world.username)
     with work():
         app = an_app(people.by_name(world.username).id)
-    for wish in NO_WISHES:
+    for wish in OTHER_REQUESTS:
         assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
-    for wish in WISHES:
+    for wish in ACR_REQUESTS:
         assert web.get(world.partner.link(**wish)).location.startswith("/sign-in?"), wish
     clock.move(timedelta(seconds=30))
-    response = follow(web, web.get(world.partner.link(**WISHES[0])))
+    response = follow(web, web.get(world.partner.link(**ACR_REQUESTS[0])))
     response = follow(web, sign_in(web, response, world.username))
     params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
     assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
-    for wish in WISHES + NO_WISHES:
+    for wish in ACR_REQUESTS + OTHER_REQUESTS:
         assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, wish
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_for(web, world, clock):
     authorised(web, world.partner, world.username)
-    for wish in WISHES:
+    for wish in ACR_REQUESTS:
         assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
 
     clock.move(timedelta(minutes=2))
-    response = follow(web, web.get(world.partner.link(max_age="60", **WISHES[0])))
+    response = follow(web, web.get(world.partner.link(max_age="60", **ACR_REQUESTS[0])))
     params = sent(follow(web, sign_in(web, response, world.username)))
     claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))

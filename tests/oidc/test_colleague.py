@@ -17,7 +17,7 @@ from tests.oidc.devices import GRANTS, Device, enter
 from tests.oidc.support import address, follow, page, press, sign_in
 from tests.oidc.test_consent import consent_page
 
-SOMEBODY = "head@oakhill.sch.uk"
+COLLEAGUE_EMAIL = "head@oakhill.sch.uk"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def asking(web, world):
     return consent_page(web, world)
 
 
-def hand_over(web, response, to=SOMEBODY, **fields):
+def hand_over(web, response, to=COLLEAGUE_EMAIL, **fields):
     return press(web, response, "hand-over", email=to, **fields)
 
 
@@ -44,7 +44,7 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
     assert response.location == address(asking)
     assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow(web, response))
     letter = outbox.last("decide_sharing")
-    assert letter.to == SOMEBODY
+    assert letter.to == COLLEAGUE_EMAIL
     for words in ("Jo Bloggs", world.school, "Assembly"):
         assert words in letter.text
     assert letter.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
@@ -116,8 +116,8 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
     assert shown_messages(response) == ""
     assert outbox.all("decide_sharing") == []
 
-    assert web.post(address(asking), data=data | {"email": SOMEBODY}).status_code == 303
-    assert outbox.last("decide_sharing").to == SOMEBODY
+    assert web.post(address(asking), data=data | {"email": COLLEAGUE_EMAIL}).status_code == 303
+    assert outbox.last("decide_sharing").to == COLLEAGUE_EMAIL
 
 
 def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
@@ -129,7 +129,7 @@ def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, o
     assert soup.find("button") is None
 
     token = page(asking).find("input", {"name": "csrf_token"})["value"]
-    forged = web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
+    forged = web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL})
     assert forged.status_code == 303
     assert outbox.all("decide_sharing") == []
 
@@ -139,7 +139,7 @@ def test_a_viewer_writes_to_no_colleague(web, world, outbox):
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = consent_page(web, world, username="viewer")
     token = page(asking).find("input", {"name": "csrf_token"})["value"]
-    web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
+    web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL})
     assert outbox.all("decide_sharing") == []
 
 
@@ -181,7 +181,7 @@ def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
     with world.work() as session:
         entry = session.scalars(select(Entry).where(Entry.event == events.SHARING_HANDED_OVER)).one()
         assert (entry.actor, entry.estab, entry.client) == (world.person, world.estab, world.partner.id)
-        assert SOMEBODY not in repr(vars(entry))
+        assert COLLEAGUE_EMAIL not in repr(vars(entry))
 
 
 def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
@@ -190,7 +190,7 @@ def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, aski
     response = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))
     assert outbox.all("decide_sharing") == []
     assert page(response).find(id="somebody-else").has_attr("open")
-    assert page(response).find(id="email")["value"] == SOMEBODY
+    assert page(response).find(id="email")["value"] == COLLEAGUE_EMAIL
     assert "has not been sent yet" in response.text
 
 

@@ -13,14 +13,14 @@ from tests import factories
 from tests.oidc.signing import Signer, jwks, key, thumbprint, without_kid
 from tests.oidc.support import ISSUER, authorised
 
-ONE, TWO = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+FIRST_KEY, SECOND_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
 
 @pytest.fixture
 def partner(world, clock):
     with world.work():
         client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")))
-        return Signer(client.id, dpop_key=ONE)
+        return Signer(client.id, dpop_key=FIRST_KEY)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def bound(world, clock):
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
             dpop_bound_access_tokens=True,
         )  # fmt: skip
-        return Signer(client.id, dpop_key=ONE)
+        return Signer(client.id, dpop_key=FIRST_KEY)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def failed(response, error, status=400):
 
 def test_a_proof_binds_the_tokens(web, world, partner, tokens):
     assert tokens["token_type"] == "DPoP"
-    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(ONE)}
+    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(FIRST_KEY)}
     assert partner.reads(web, tokens["access_token"]).status_code == 200
     assert partner.reads(web, tokens["access_token"], scheme="dPOP").status_code == 200
 
@@ -77,9 +77,9 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     code = sent(follow(web, press(web, response, "allow", authority="y")))["code"]
     bound.dpop_key = None
     failed(bound.redeems(web, code), "invalid_dpop_proof")
-    bound.dpop_key = TWO
+    bound.dpop_key = SECOND_KEY
     failed(bound.redeems(web, code), "invalid_grant")  # bound to the key of the push
-    bound.dpop_key = ONE
+    bound.dpop_key = FIRST_KEY
     assert bound.redeems(web, code).json["token_type"] == "DPoP"  # and neither uses it up
 
 
@@ -90,8 +90,8 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
         {"htu": "http://localhost:5001/oauth/token"}, {"htu": "http://localhost/oauth/token"},
         {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""},
         {"iat": None}, {"iat": "now"}, {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
-        {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": without_kid(TWO)}}, {"header": {"jwk": "x"}},
-        {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
+        {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": without_kid(SECOND_KEY)}}, {"header": {"jwk": "x"}},
+        {"header": {"jwk": FIRST_KEY.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
 )  # fmt: skip
 def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, overrides):
@@ -155,7 +155,7 @@ def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, token
     clock.move(timedelta(seconds=120 + seconds))
     failed(partner.reads(web, token, jti="once", iat=made), "invalid_dpop_proof", 401)
     with world.work() as session:
-        row = session.get_one(Seen, crypto.hmac_sha256(b"proof", thumbprint(ONE), "once"))
+        row = session.get_one(Seen, crypto.hmac_sha256(b"proof", thumbprint(FIRST_KEY), "once"))
         assert row.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
 
 
@@ -186,7 +186,9 @@ def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, p
     assert partner.redeems(web, code).json["token_type"] == "DPoP"
 
 
-@pytest.mark.parametrize("overrides", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
+@pytest.mark.parametrize(
+    "overrides", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": SECOND_KEY}, {"htu": ISSUER}]
+)
 def test_a_proof_at_a_resource_must_name_its_token(web, partner, tokens, overrides):
     assert partner.reads(web, tokens["access_token"], **overrides).status_code == 401
 
@@ -218,16 +220,16 @@ def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner
 
 
 def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
-    partner.dpop_key = TWO
+    partner.dpop_key = SECOND_KEY
     response = partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.claims(response["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
+    assert world.claims(response["access_token"])["cnf"] == {"jkt": thumbprint(SECOND_KEY)}
     partner.dpop_key = None
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 400
 
 
 def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     public = world.new_partner(token_endpoint_auth_method="none")
-    signer = Signer(public.id, dpop_key=ONE)
+    signer = Signer(public.id, dpop_key=FIRST_KEY)
     code = authorised(web, public, world.username)["code"]
 
     def posts(form, with_key):
@@ -237,27 +239,27 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
 
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": public.redirect_uri,
             "code_verifier": public.verifier}  # fmt: skip
-    tokens = posts(form, ONE).json
+    tokens = posts(form, FIRST_KEY).json
     refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    failed(posts(refresh, TWO), "invalid_grant")
-    response = posts(refresh, ONE)
+    failed(posts(refresh, SECOND_KEY), "invalid_grant")
+    response = posts(refresh, FIRST_KEY)
     assert response.status_code == 200
     assert "refresh_token" not in response.json  # bound, so it need not rotate
 
     unbound = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
-    assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, ONE).json["token_type"] == "DPoP"
+    assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, FIRST_KEY).json["token_type"] == "DPoP"
 
 
 def test_dpop_jkt_binds_the_code(web, world, partner):
-    code = authorised(web, partner, world.username, dpop_jkt=thumbprint(TWO))["code"]
+    code = authorised(web, partner, world.username, dpop_jkt=thumbprint(SECOND_KEY))["code"]
     failed(partner.redeems(web, code), "invalid_grant")
-    partner.dpop_key = TWO
+    partner.dpop_key = SECOND_KEY
     assert partner.redeems(web, code).status_code == 200
 
 
 def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
-    failed(partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(TWO))), "invalid_dpop_proof")
-    assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(ONE))).status_code == 201
+    failed(partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(SECOND_KEY))), "invalid_dpop_proof")
+    assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(FIRST_KEY))).status_code == 201
 
 
 def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens, clock, change_settings):
@@ -289,6 +291,6 @@ def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     """A client that sends many of them would fill our memory."""
     jwts.header.cache_clear()
     dpop._proof_key.cache_clear()
-    partner.proofs = {"header": {"jwk": without_kid(ONE) | {"x5t": "A" * 2000}}}
+    partner.proofs = {"header": {"jwk": without_kid(FIRST_KEY) | {"x5t": "A" * 2000}}}
     assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
     assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (1, 0)  # the assertion's own

@@ -7,12 +7,12 @@ from idp.sharing.models import Authorisation
 from tests.oidc.support import authorised
 
 DEFAULT_CLAIMS = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "at_hash"}
-WANTED = frozenset({"name", "email", "email_verified", "organisation", "estab_id", "role"})
+REQUESTED_CLAIMS = frozenset({"name", "email", "email_verified", "organisation", "estab_id", "role"})
 
 
 @pytest.fixture
 def partner(world, clock):
-    return world.new_partner(id_token_claims=WANTED)
+    return world.new_partner(id_token_claims=REQUESTED_CLAIMS)
 
 
 def id_token(world, response):
@@ -23,8 +23,8 @@ def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     claims = id_token(world, tokens)
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(claims) == DEFAULT_CLAIMS | WANTED
-    assert {name: claims[name] for name in WANTED} == {name: about[name] for name in WANTED}
+    assert set(claims) == DEFAULT_CLAIMS | REQUESTED_CLAIMS
+    assert {name: claims[name] for name in REQUESTED_CLAIMS} == {name: about[name] for name in REQUESTED_CLAIMS}
     assert claims["name"] == "Jo Bloggs"
 
 

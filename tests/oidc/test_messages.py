@@ -12,7 +12,7 @@ from tests import factories
 from tests.fuzz.answers import recorded_log
 from tests.oidc.signing import Signer, jwks, key, signed
 from tests.oidc.support import CALLBACK, ISSUER, authorised, sent
-from tests.oidc.test_dpop import ONE, TWO
+from tests.oidc.test_dpop import FIRST_KEY, SECOND_KEY
 
 OTHER = "https://assembly.example/other"
 
@@ -186,7 +186,7 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
 def test_the_fault_of_a_proof_is_named(web, signer, newest_fact, clock, proofs, expected):
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
-    signer.dpop_key, signer.proofs = ONE, proofs
+    signer.dpop_key, signer.proofs = FIRST_KEY, proofs
     assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == expected
     assert newest_fact(signer) == expected
 
@@ -231,7 +231,7 @@ def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, n
 
 def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
-    response = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
+    response = signer.posts(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, aud="https://other.example"))
     assert description(response) == errors.CLIENT_REFUSED
     assert newest_fact(signer) == "client_assertion: the signature is by none of the keys that are known"
 
@@ -259,7 +259,7 @@ def read(web, token):
 def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, newest_fact, clock):
     token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
     own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
-    signer.dpop_key = ONE
+    signer.dpop_key = FIRST_KEY
     bound = signer.redeems(web, authorised(web, signer, world.username)["code"]).json["access_token"]
 
     expected = "access_token: was issued to the client itself, so there is no person"
@@ -269,7 +269,7 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     assert description(read(web, bound)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: made by another key than the access token is bound to"
-    assert description(signer.reads(web, bound, key=TWO)) == newest_fact(signer) == expected
+    assert description(signer.reads(web, bound, key=SECOND_KEY)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
     response = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})

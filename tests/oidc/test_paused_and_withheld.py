@@ -11,7 +11,7 @@ from idp.sharing import authorise
 from tests.oidc.support import authorised, follow, page, press, sent, sign_in
 
 DATA = "school students"
-PAUSED = "the school has paused sharing; tokens work again when the school resumes"
+PAUSED_MESSAGE = "the school has paused sharing; tokens work again when the school resumes"
 
 
 def owner(session, world):
@@ -95,10 +95,10 @@ def test_userinfo_during_a_pause_is_refused_as_such_and_works_after_it(web, worl
     decides(authorise.pause)
     response = web.get("/oauth/userinfo", headers=header)
     assert (response.status_code, response.json["error"]) == (401, "invalid_token")
-    assert response.json["error_description"] == f"access_token: {PAUSED}"
-    challenge = f'Bearer error="invalid_token", error_description="access_token: {PAUSED}"'
+    assert response.json["error_description"] == f"access_token: {PAUSED_MESSAGE}"
+    challenge = f'Bearer error="invalid_token", error_description="access_token: {PAUSED_MESSAGE}"'
     assert response.headers["WWW-Authenticate"] == challenge
-    assert ("GET /oauth/userinfo", "invalid_token", "access_token", PAUSED) in log()
+    assert ("GET /oauth/userinfo", "invalid_token", "access_token", PAUSED_MESSAGE) in log()
 
     decides(authorise.resume)
     assert userinfo(web, tokens)["sub"] == world.person
@@ -115,7 +115,7 @@ def test_userinfo_after_the_end_does_not_mention_a_pause(web, world, tokens, dec
 def test_the_log_says_why_a_refresh_was_refused(web, world, tokens, decides, log):
     decides(authorise.pause)
     world.partner.refreshes(web, tokens["refresh_token"])
-    assert log() == [("POST /oauth/token", "access_denied", "refresh_token", PAUSED)]
+    assert log() == [("POST /oauth/token", "access_denied", "refresh_token", PAUSED_MESSAGE)]
 
 
 def test_a_pause_ends_no_session(web, world, tokens, decides, work):

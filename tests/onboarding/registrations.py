@@ -9,8 +9,8 @@ from idp.onboarding.models import Registration
 from idp.schools.models import School
 from tests.factories import a_school
 
-OURS = crypto.digest("the cookie of the browser that began")
-OTHERS = crypto.digest("the cookie of some other browser")
+OWN_BROWSER = crypto.digest("the cookie of the browser that began")
+OTHER_BROWSER = crypto.digest("the cookie of some other browser")
 
 
 def details(**overrides: Any) -> signup.Details:
@@ -20,8 +20,8 @@ def details(**overrides: Any) -> signup.Details:
 
 
 def a_registration(school: School | None = None, *, return_to: str | None = None, **overrides: Any) -> Registration:
-    """Begin a registration in the browser `OURS`; its mail is in the outbox."""
-    return signup.begin(school or a_school(), details(**overrides), browser=OURS, return_to=return_to)
+    """Begin a registration in the browser `OWN_BROWSER`; its mail is in the outbox."""
+    return signup.begin(school or a_school(), details(**overrides), browser=OWN_BROWSER, return_to=return_to)
 
 
 def generated_password() -> first_credentials.GeneratedPassword:
@@ -32,10 +32,10 @@ def generated_password() -> first_credentials.GeneratedPassword:
 def complete(registration: Registration) -> str:
     """Sign up, after the address was verified."""
     verify_address(registration)
-    return signup.complete(registration, details(email=registration.email), generated_password(), browser=OURS)
+    return signup.complete(registration, details(email=registration.email), generated_password(), browser=OWN_BROWSER)
 
 
-def verify_address(registration: Registration, browser: bytes = OURS) -> None:
+def verify_address(registration: Registration, browser: bytes = OWN_BROWSER) -> None:
     """Verify the address, as by the link in the browser that began the registration."""
     registration.verified_email, registration.email_verified_at = registration.email, registration.created_at
     registration.proved_in = registration.continues_in = browser

@@ -9,7 +9,7 @@ from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.onboarding import first_credentials
 from idp.onboarding.models import Registration
-from tests.onboarding.registrations import OTHERS, OURS, a_registration, complete, generated_password
+from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registration, complete, generated_password
 
 
 @pytest.fixture
@@ -42,60 +42,60 @@ def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
 
 def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(work, again, clock):
     with work():
-        assert again(OURS)[1] is not None
+        assert again(OWN_BROWSER)[1] is not None
     clock.move(timedelta(minutes=15))
     with work():
-        password, person = again(OURS)
+        password, person = again(OWN_BROWSER)
         assert person is None
         with pytest.raises(first_credentials.TooLateToCollect):
-            first_credentials.require_owner(password, OURS)
+            first_credentials.require_owner(password, OWN_BROWSER)
 
 
-@pytest.mark.parametrize("browser", [OTHERS, None])
+@pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
 def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, again, browser):
     with work():
-        again(OURS)[0].proved_in = OTHERS
+        again(OWN_BROWSER)[0].proved_in = OTHER_BROWSER
     with work():
         assert again(browser)[1] is None
 
 
 def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock):
     with work():
-        assert first_credentials.replaceable_owner(a_registration(), OURS) is None
+        assert first_credentials.replaceable_owner(a_registration(), OWN_BROWSER) is None
 
 
 def test_replacing_it_kills_the_one_before(work, again):
     with work():
-        password, person = again(OURS)
-        first_credentials.replace(password, OURS, first_credentials.GeneratedPassword("other", "hash of other"))
+        password, person = again(OWN_BROWSER)
+        first_credentials.replace(password, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other"))
         assert person.password_hash == "hash of other"
     with work():
-        assert again(OURS)[1] is not None, "it may have been lost again"
+        assert again(OWN_BROWSER)[1] is not None, "it may have been lost again"
 
 
 def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
     with work():
-        password, person = again(OURS)
-        first_credentials.set_own(password, OURS, "hash of their own")
+        password, person = again(OWN_BROWSER)
+        first_credentials.set_own(password, OWN_BROWSER, "hash of their own")
         assert person.password_hash == "hash of their own"
     with work():
-        assert again(OURS)[1] is None
+        assert again(OWN_BROWSER)[1] is None
 
 
 def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, again, clock):
     clock.move(timedelta(seconds=1))
     with work():
-        _, person = again(OURS)
+        _, person = again(OWN_BROWSER)
         credentials.set_hash(person, "another hash", by=person.id)
     with work():
-        assert again(OURS)[1] is None
+        assert again(OWN_BROWSER)[1] is None
 
 
 def test_a_removed_person_has_nothing_to_collect(work, again, clock):
     with work():
-        again(OURS)[1].removed_at = clock.now()
+        again(OWN_BROWSER)[1].removed_at = clock.now()
     with work():
-        assert again(OURS)[1] is None
+        assert again(OWN_BROWSER)[1] is None
 
 
 def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):

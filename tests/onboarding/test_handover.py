@@ -11,22 +11,22 @@ from idp.onboarding import handover, signup, verify
 from idp.onboarding.models import Registration
 from tests.conftest import MONDAY
 from tests.factories import a_school
-from tests.onboarding.registrations import OTHERS, OURS, a_registration, details, generated_password
+from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registration, details, generated_password
 
 
 @pytest.fixture
 def pressed(work, outbox, clock):
-    """The id of a registration that began in `OURS` and whose link was pressed in `OTHERS`."""
+    """The id of a registration that began in `OWN_BROWSER` and whose link was pressed in `OTHER_BROWSER`."""
     with work():
         registration_id = a_registration().id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
     return registration_id
 
 
 def shown(work, known):
     with work():
-        return handover.code(signup.find_in_browser(known, OTHERS))
+        return handover.code(signup.find_in_browser(known, OTHER_BROWSER))
 
 
 def another_than(code):
@@ -37,7 +37,7 @@ def tries(work, known, typed):
     """Enter a code in the browser in which the registration began; returns the outcome."""
     with work():
         try:
-            handover.enter(signup.find_in_browser(known, OURS), OURS, typed)
+            handover.enter(signup.find_in_browser(known, OWN_BROWSER), OWN_BROWSER, typed)
         except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
         return None
@@ -45,23 +45,25 @@ def tries(work, known, typed):
 
 def steps(work, known):
     with work():
-        return [signup.step(signup.find_in_browser(known, browser), browser) for browser in (OURS, OTHERS)]
+        return [
+            signup.step(signup.find_in_browser(known, browser), browser) for browser in (OWN_BROWSER, OTHER_BROWSER)
+        ]
 
 
 def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
     with work():
         registration_id = a_registration().id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
 
-        registration = signup.find_in_browser(registration_id, OURS)
-        assert signup.step(registration, OURS) == "sign_up"
+        registration = signup.find_in_browser(registration_id, OWN_BROWSER)
+        assert signup.step(registration, OWN_BROWSER) == "sign_up"
         assert handover.code(registration) is None
 
 
 def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed):
     assert steps(work, pressed) == ["enter_code", "show_code"]
-    for browser in (OURS, OTHERS):
+    for browser in (OWN_BROWSER, OTHER_BROWSER):
         with pytest.raises(signup.ContinuesElsewhere), work():
             signup.complete(signup.find_in_browser(pressed, browser), details(), generated_password(), browser=browser)
 
@@ -75,14 +77,14 @@ def test_the_code_brings_the_browser_that_began_on(work, pressed, written):
     assert steps(work, pressed) == ["sign_up", "show_code"]
     assert shown(work, pressed) is None
     with work():
-        registration = signup.find_in_browser(pressed, OURS)
-        assert signup.complete(registration, details(), generated_password(), browser=OURS) == "registered"
+        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        assert signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER) == "registered"
 
 
 def test_going_on_there_instead_ends_the_code(work, pressed):
     code = shown(work, pressed)
     with work():
-        assert handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        assert handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
 
     assert tries(work, pressed, code) is handover.CodeExpired
     assert steps(work, pressed) == ["enter_code", "sign_up"]
@@ -90,10 +92,10 @@ def test_going_on_there_instead_ends_the_code(work, pressed):
 
 def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
     with work():
-        registration = signup.find_in_browser(pressed, OURS)
-        assert not handover.continue_here(registration, OURS)
+        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        assert not handover.continue_here(registration, OWN_BROWSER)
         with pytest.raises(handover.TooManyCodes):
-            handover.renew(registration, OURS)
+            handover.renew(registration, OWN_BROWSER)
     assert steps(work, pressed) == ["enter_code", "show_code"]
 
 
@@ -101,9 +103,9 @@ def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed):
     code = shown(work, pressed)
 
     with work():
-        registration = signup.find_in_browser(pressed, OTHERS)
+        registration = signup.find_in_browser(pressed, OTHER_BROWSER)
         with pytest.raises(handover.CodeExpired):
-            handover.enter(registration, OTHERS, code)
+            handover.enter(registration, OTHER_BROWSER, code)
         assert registration.code_tries == 0, "nor does it use up the other's tries"
 
 
@@ -129,12 +131,12 @@ def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed, c
     for _ in range(2):
         clock.move(timedelta(minutes=1))
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
 
     assert shown(work, pressed) != first
     assert tries(work, pressed, first) is handover.WrongCode
     with pytest.raises(handover.TooManyCodes), work():
-        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
     assert tries(work, pressed, shown(work, pressed)) is None
 
 
@@ -142,7 +144,7 @@ def test_a_new_code_can_be_tried_five_times_again(work, pressed):
     for _ in range(5):
         tries(work, pressed, another_than(shown(work, pressed)))
     with work():
-        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
 
     wrong = another_than(shown(work, pressed))
     assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
@@ -155,7 +157,7 @@ def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
             registration_id = a_registration(a_school(), email=email).id
         (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
         with work():
-            verify.accept_proof(link.rpartition("/")[2], OTHERS)
+            verify.accept_proof(link.rpartition("/")[2], OTHER_BROWSER)
         codes.append(shown(work, registration_id))
 
     assert codes[0] != codes[1]
@@ -165,13 +167,14 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, c
     clock.move(timedelta(minutes=1))
     with work():
         other = signup.begin(
-            signup.find_in_browser(pressed, OURS).school, details(email="sam@oakhill.example"), browser=OTHERS,
+            signup.find_in_browser(pressed, OWN_BROWSER).school, details(email="sam@oakhill.example"),
+            browser=OTHER_BROWSER,
             return_to=None,
         ).id  # fmt: skip
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
     with work():
-        code = handover.code(signup.find_in_browser(other, OURS))
+        code = handover.code(signup.find_in_browser(other, OWN_BROWSER))
 
     assert code != shown(work, pressed)
     assert tries(work, pressed, code) is handover.WrongCode
@@ -182,8 +185,8 @@ def test_of_both_going_on_at_once_one_wins(work, at_once, pressed):
 
     def choose():
         if both.pop():
-            return handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
-        handover.enter(signup.find_in_browser(pressed, OURS), OURS, code)
+            return handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        handover.enter(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER, code)
         return True
 
     outcomes = at_once(2, choose)
@@ -199,7 +202,7 @@ def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
 
     def guess():
         try:
-            handover.enter(signup.find_in_browser(pressed, OURS), OURS, wrong)
+            handover.enter(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER, wrong)
         except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
 
@@ -212,10 +215,10 @@ def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
 def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
     code = shown(work, pressed)
     with work():
-        registration = signup.find_in_browser(pressed, OURS)
+        registration = signup.find_in_browser(pressed, OWN_BROWSER)
         connection().execute(update(Registration.__table__).values(email="victim@elsewhere.example"))
         with pytest.raises(handover.CodeExpired):
-            handover.enter(registration, OURS, code)
+            handover.enter(registration, OWN_BROWSER, code)
 
 
 @pytest.mark.parametrize(
@@ -225,78 +228,78 @@ def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
 def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed, changed, verb):
     code = shown(work, pressed)
     with work():
-        registration = signup.find_in_browser(pressed, OURS)
+        registration = signup.find_in_browser(pressed, OWN_BROWSER)
         connection().execute(update(Registration.__table__).values(**changed))
         if verb == "enter":
             with pytest.raises(handover.CodeExpired):
-                handover.enter(registration, OURS, code)
+                handover.enter(registration, OWN_BROWSER, code)
         else:
-            assert handover.continue_here(registration, OTHERS) == ("code_made_at" in changed)
+            assert handover.continue_here(registration, OTHER_BROWSER) == ("code_made_at" in changed)
 
 
 def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed, clock):
     """Another registration of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
-        known = signup.begin(a_school(), details(), browser=OURS, return_to=None).id
+        known = signup.begin(a_school(), details(), browser=OWN_BROWSER, return_to=None).id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
     before = steps(work, known)
     with work():
-        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
-        assert signup.find_in_browser(known, OURS).codes_made == 1
+        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        assert signup.find_in_browser(known, OWN_BROWSER).codes_made == 1
     assert tries(work, pressed, shown(work, pressed)) is None
     assert before == steps(work, known) == ["enter_code", "show_code"]
 
 
 def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, clock):
     with work():
-        handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
     clock.move(timedelta(minutes=1))
     with work():
-        verify.resend(signup.find_in_browser(pressed, OURS))
+        verify.resend(signup.find_in_browser(pressed, OWN_BROWSER))
     assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link changed a step"
 
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
     with work():
-        assert signup.step(signup.find_in_browser(pressed, OURS), OURS) == "sign_up"
+        assert signup.step(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER) == "sign_up"
         with pytest.raises(signup.NotInThisBrowser):
-            signup.find_in_browser(pressed, OTHERS)
+            signup.find_in_browser(pressed, OTHER_BROWSER)
 
 
 def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed, clock):
     for _ in range(2):
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
     for _ in range(5):
         tries(work, pressed, another_than(shown(work, pressed)))
     assert shown(work, pressed) is None
     clock.move(timedelta(minutes=1))
     with work():
-        assert verify.resend(signup.find_in_browser(pressed, OURS))
+        assert verify.resend(signup.find_in_browser(pressed, OWN_BROWSER))
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
 
     wrong = another_than(shown(work, pressed))
     assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
     for _ in range(2):
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
     with pytest.raises(handover.TooManyCodes) as refused, work():
-        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
     assert refused.value.retry_after == 600
     assert tries(work, pressed, shown(work, pressed)) is None
 
 
 def test_a_person_who_pressed_by_mistake_stops_it(work, pressed):
     with work():
-        verify.stop_in_browser(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        verify.stop_in_browser(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
 
     with pytest.raises(verify.RegistrationStopped), work():
-        signup.find_in_browser(pressed, OURS)
+        signup.find_in_browser(pressed, OWN_BROWSER)
 
 
 def test_the_browser_that_began_cannot_disown(work, pressed):
     with pytest.raises(LinkUnknown), work():
-        verify.stop_in_browser(signup.find_in_browser(pressed, OURS), OURS)
+        verify.stop_in_browser(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER)

@@ -10,8 +10,8 @@ from idp.onboarding import signup
 from idp.onboarding.models import JoinRequest, Registration, Review
 from tests.factories import a_client, a_membership, a_school, an_administrator, an_estab
 from tests.onboarding.registrations import (
-    OTHERS,
-    OURS,
+    OTHER_BROWSER,
+    OWN_BROWSER,
     a_registration,
     complete,
     details,
@@ -50,14 +50,14 @@ def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_
         newer = a_registration(database.merge(second)).id
     with work() as database:
         first, second = database.merge(first), database.merge(second)
-        assert signup.find_open(OURS).id == newer
-        assert [signup.find_open(OURS, school).id for school in (first, second)] == [older, newer]
-        assert signup.find_open(OTHERS) is None
+        assert signup.find_open(OWN_BROWSER).id == newer
+        assert [signup.find_open(OWN_BROWSER, school).id for school in (first, second)] == [older, newer]
+        assert signup.find_open(OTHER_BROWSER) is None
 
         database.get_one(Registration, newer).used_at = clock.now()
-        assert signup.find_open(OURS).id == older
+        assert signup.find_open(OWN_BROWSER).id == older
         database.get_one(Registration, older).expires_at = clock.now()
-        assert signup.find_open(OURS) is None
+        assert signup.find_open(OWN_BROWSER) is None
 
 
 def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_school(work):
@@ -80,8 +80,8 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
         registration_id = registration.id
 
     def press():
-        registration = signup.find_in_browser(registration_id, OURS)
-        return signup.complete(registration, details(), generated_password(), browser=OURS)
+        registration = signup.find_in_browser(registration_id, OWN_BROWSER)
+        return signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER)
 
     outcomes = at_once(8, press)
 
@@ -94,7 +94,7 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
 def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at_once):
     with work():
         school, both = a_school(), []
-        for browser, email in ((OURS, "jo@oakhill.example"), (OTHERS, "sam@oakhill.example")):
+        for browser, email in ((OWN_BROWSER, "jo@oakhill.example"), (OTHER_BROWSER, "sam@oakhill.example")):
             registration = signup.begin(school, details(email=email), browser=browser, return_to=None)
             verify_address(registration, browser)
             both.append((registration.id, browser))
@@ -115,7 +115,9 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
         registration_id = a_registration().id
 
     with pytest.raises(signup.NotVerifiedYet), work():
-        signup.complete(signup.find_in_browser(registration_id, OURS), details(), generated_password(), browser=OURS)
+        signup.complete(
+            signup.find_in_browser(registration_id, OWN_BROWSER), details(), generated_password(), browser=OWN_BROWSER
+        )
     with work() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
@@ -129,9 +131,11 @@ def test_an_expired_registration_is_neither_continued_nor_completed(work, clock)
     clock.move(timedelta(days=7))
 
     with pytest.raises(signup.RegistrationExpired), work():
-        signup.find_in_browser(registration_id, OURS)
+        signup.find_in_browser(registration_id, OWN_BROWSER)
     with pytest.raises(signup.RegistrationExpired), work() as database:
-        signup.complete(database.get_one(Registration, registration_id), details(), generated_password(), browser=OURS)
+        signup.complete(
+            database.get_one(Registration, registration_id), details(), generated_password(), browser=OWN_BROWSER
+        )
 
 
 def test_a_stranger_learns_nothing_about_a_registration(work):
@@ -140,10 +144,10 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
 
     messages = set()
     for requested_id, browser in (
-        (registration_id, OTHERS),
+        (registration_id, OTHER_BROWSER),
         (registration_id, None),
-        ("reg_" + "a" * 26, OURS),
-        ("reg_\x00", OURS),
+        ("reg_" + "a" * 26, OWN_BROWSER),
+        ("reg_\x00", OWN_BROWSER),
     ):
         with pytest.raises(signup.NotInThisBrowser) as refused, work():
             signup.find_in_browser(requested_id, browser)
@@ -177,7 +181,7 @@ def test_another_browser_begins_its_own(work):
     with work():
         school = a_school()
         ours = a_registration(school)
-        other_registration = signup.begin(school, details(), browser=OTHERS, return_to=None)
+        other_registration = signup.begin(school, details(), browser=OTHER_BROWSER, return_to=None)
 
         assert ours.id != other_registration.id
 
@@ -213,7 +217,9 @@ def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
         registration_id = registration.id
 
     with pytest.raises(signup.CannotRegister), work() as database:
-        signup.complete(database.get_one(Registration, registration_id), details(), generated_password(), browser=OURS)
+        signup.complete(
+            database.get_one(Registration, registration_id), details(), generated_password(), browser=OWN_BROWSER
+        )
 
 
 def test_a_rejected_school_registers_again_under_another_estab_id(work):

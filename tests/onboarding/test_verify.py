@@ -10,7 +10,7 @@ from idp.onboarding import signup, verify
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox.models import Message
 from tests.factories import a_school
-from tests.onboarding.registrations import OTHERS, OURS, a_registration, details
+from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registration, details
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def the_one(database):
 
 def test_pressing_the_button_verifies_the_address(work, secret, clock):
     with work():
-        registration = verify.accept_proof(secret, OTHERS)
+        registration = verify.accept_proof(secret, OTHER_BROWSER)
 
         assert registration.email_verified_at == clock.now()
         assert (registration.verified_email, registration.is_verified) == ("office@oakhill.example", True)
-        assert registration.is_known_browser(OTHERS)
-        assert registration.is_known_browser(OURS)
-        assert not registration.began_in(OTHERS)
+        assert registration.is_known_browser(OTHER_BROWSER)
+        assert registration.is_known_browser(OWN_BROWSER)
+        assert not registration.began_in(OTHER_BROWSER)
 
 
 def test_looking_at_the_link_spends_nothing(work, secret):
@@ -45,11 +45,11 @@ def test_looking_at_the_link_spends_nothing(work, secret):
         with work():
             verify.check(secret)
     with work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
 
 
 def test_the_link_works_once_however_often_it_is_pressed(at_once, secret):
-    outcomes = at_once(8, lambda: verify.accept_proof(secret, OURS))
+    outcomes = at_once(8, lambda: verify.accept_proof(secret, OWN_BROWSER))
 
     assert sum(isinstance(outcome, Registration) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
@@ -58,7 +58,7 @@ def test_the_link_works_once_however_often_it_is_pressed(at_once, secret):
 def test_the_link_expires(work, secret, clock):
     clock.move(timedelta(hours=1))
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
         with pytest.raises(links.LinkExpired), work():
             use(secret)
 
@@ -68,11 +68,11 @@ def test_only_the_newest_link_works(work, secret, outbox, clock):
     with work() as database:
         verify.resend(the_one(database))
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
         with pytest.raises(links.LinkSuperseded), work():
             use(secret)
     with work():
-        verify.accept_proof(newest(outbox), OURS)
+        verify.accept_proof(newest(outbox), OWN_BROWSER)
 
 
 def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
@@ -81,7 +81,7 @@ def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbo
         signup.change_address(the_one(database), "right@oakhill.example")
 
     with pytest.raises(links.LinkSuperseded), work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
@@ -90,7 +90,7 @@ def test_an_address_changed_behind_the_links_back_is_not_verified_either(work, s
         the_one(database).email = "right@oakhill.example"
 
     with pytest.raises(links.LinkSuperseded), work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
     with work() as database:
         assert database.query(EmailProof).one().used_at is None, "refusing gives the link back"
 
@@ -100,18 +100,18 @@ def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work
     with work():
         other = a_registration(a_school()).id
     with work():
-        registration = verify.accept_proof(secret, OURS)
+        registration = verify.accept_proof(secret, OWN_BROWSER)
 
         assert registration.id != other
-        assert not signup.find_in_browser(other, OURS).is_verified
+        assert not signup.find_in_browser(other, OWN_BROWSER).is_verified
 
 
 def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(work, secret, clock):
     with work() as database:
         registration = the_one(database)
-        registration.used_at, registration.browser = clock.now(), OTHERS
+        registration.used_at, registration.browser = clock.now(), OTHER_BROWSER
     with work(), pytest.raises(links.LinkUsed):
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
     with work() as database:
         assert the_one(database).proved_in is None
 
@@ -127,14 +127,14 @@ def test_a_link_for_another_purpose_is_unknown_here(work, secret):
     with work() as database:
         database.query(EmailProof).one().purpose = "invite"
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
         with pytest.raises(links.LinkUnknown), work():
             use(secret)
 
 
 def test_a_link_we_never_made_is_unknown(work, app):
     with pytest.raises(links.LinkUnknown), work():
-        verify.accept_proof("never made", OURS)
+        verify.accept_proof("never made", OWN_BROWSER)
 
 
 def test_the_link_of_an_expired_registration_has_expired(work, secret):
@@ -143,7 +143,7 @@ def test_the_link_of_an_expired_registration_has_expired(work, secret):
         registration.expires_at = registration.created_at
 
     with pytest.raises(links.LinkExpired), work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
 
 
 def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
@@ -151,9 +151,9 @@ def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
         verify.stop(secret)
 
     with pytest.raises(verify.RegistrationStopped), work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
     with pytest.raises(verify.RegistrationStopped), work() as database:
-        signup.find_in_browser(the_one(database).id, OURS)
+        signup.find_in_browser(the_one(database).id, OWN_BROWSER)
 
 
 def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock):
@@ -183,7 +183,7 @@ def test_the_mail_is_not_sent_once_its_link_has_expired(work, secret, outbox, cl
 
 def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock):
     with work():
-        verify.accept_proof(secret, OURS)
+        verify.accept_proof(secret, OWN_BROWSER)
     clock.move(timedelta(minutes=1))
     with work() as database:
         verify.resend(the_one(database))

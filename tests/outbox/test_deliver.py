@@ -10,7 +10,7 @@ from sqlalchemy import event
 from idp.foundation import clock as clocks
 from idp.foundation.database import db
 from idp.outbox import channels, deliver
-from idp.outbox.letter import Later, Refused, Unreachable
+from idp.outbox.letter import PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
 
 pytestmark = pytest.mark.usefixtures("clock")  # it is stopped, and moved on by `clocks.move`
@@ -57,7 +57,7 @@ def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row,
 def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, channel, deliver_all):
     message, waits = posted(), []
     for number in range(1, 10):
-        channel.outcomes = [Later("busy")]
+        channel.outcomes = [TemporaryFailure("busy")]
         assert deliver_all() == 1
         message_row = row(message)
         assert (message_row.attempts, message_row.last_error, message_row.failed_at, message_row.leased_until) == (
@@ -78,7 +78,7 @@ def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, c
 
 def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(posted, row, channel, deliver_all):
     messages = [posted() for _ in range(8)]
-    channel.outcomes = [Later("busy")] * 8
+    channel.outcomes = [TemporaryFailure("busy")] * 8
     deliver_all()
     assert len({row(message).due_at for message in messages}) > 4
 
@@ -87,7 +87,7 @@ def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliv
     message = posted()
     while not (message_row := row(message)).failed_at:
         clocks.move(max(message_row.due_at - clocks.now(), timedelta()))
-        channel.outcomes = [Later("busy")]
+        channel.outcomes = [TemporaryFailure("busy")]
         assert deliver_all() == 1
     assert timedelta(hours=23) < message_row.failed_at - message_row.created_at <= timedelta(hours=24)
     assert message_row.last_error == "busy"
@@ -96,13 +96,13 @@ def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliv
 
 def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, channel, deliver_all, work):
     message = posted()
-    channel.outcomes = [Refused("mailbox full")]
+    channel.outcomes = [PermanentFailure("mailbox full")]
     deliver_all()
     assert row(message).failed_at
     clocks.move(timedelta(days=2))
     with work():
         deliver.retry(message)
-    channel.outcomes = [Later("busy")]
+    channel.outcomes = [TemporaryFailure("busy")]
     deliver_all()
     assert row(message).failed_at is None
     clocks.move(timedelta(minutes=1))
@@ -134,7 +134,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
 
 def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, deliver_all):
     before, bad, after = posted(), posted(), posted()
-    outcomes = {before: None, bad: Refused("unknown user", code=550), after: None}
+    outcomes = {before: None, bad: PermanentFailure("unknown user", code=550), after: None}
     channel.send = lambda letter: raised(outcomes[letter.id])
     deliver_all()
     assert row(before).sent_at
@@ -159,7 +159,7 @@ def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, de
 
 def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, row, channel, deliver_all):
     messages = [posted() for _ in range(5)]
-    channel.outcomes = [None, Unreachable("connection lost")]
+    channel.outcomes = [None, ServerUnreachable("connection lost")]
     deliver_all()
     assert len(channel.sent) == 1
     waiting = [row(message) for message in messages if not row(message).sent_at]

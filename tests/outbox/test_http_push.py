@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.outbox import deliver, post
-from idp.outbox.letter import Refused
+from idp.outbox.letter import PermanentFailure
 from idp.outbox.models import Message
 from tests.oidc.receiving import a_receiver
 
@@ -21,7 +21,7 @@ def receiver():
 def _maker(change_ports):
     def make(message_id, facts):
         if "gone" in str(facts):
-            raise Refused("gone")
+            raise PermanentFailure("gone")
         if "broken" in str(facts):
             raise ZeroDivisionError
         return f"logout_token={message_id}", "application/x-www-form-urlencoded"

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, text
 
-from idp.foundation.crypto import CannotUnseal
+from idp.foundation.crypto import UnsealError
 from idp.outbox import post
 from idp.outbox.models import Message
 
@@ -51,7 +51,7 @@ def test_a_sealed_message_cannot_be_moved_to_another_row(posted, work):
         assert "Dear" not in stored
         rows = {row.id: row for row in session.scalars(select(Message))}
         rows[first].sealed, rows[second].sealed = rows[second].sealed, rows[first].sealed
-        with pytest.raises(CannotUnseal):
+        with pytest.raises(UnsealError):
             post.unseal(rows[first])
 
 

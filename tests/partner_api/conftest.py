@@ -13,7 +13,7 @@ from tests.factories import a_client, a_school, an_administrator, an_estab
 from tests.oidc.support import Partner
 
 OWN_SCOPES = frozenset({"schools.list", "invitations", "events"})
-AGREED = frozenset({"openid", "organisation", "offline_access", "school", "students", "attendance"})
+AGREED_SCOPES = frozenset({"openid", "organisation", "offline_access", "school", "students", "attendance"})
 
 
 @dataclass
@@ -62,7 +62,9 @@ def program(new_program) -> Program:
 def authorised(work, clock):
     """Have a new school authorise a program's application; returns the school's owner."""
 
-    def make(program: Program, name: str, agreed: frozenset[str] = AGREED, *, days: int = 365, **overrides: Any) -> Any:
+    def make(
+        program: Program, name: str, agreed: frozenset[str] = AGREED_SCOPES, *, days: int = 365, **overrides: Any
+    ) -> Any:
         from idp.partners import registry
 
         with work():

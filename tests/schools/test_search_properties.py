@@ -8,7 +8,7 @@ from idp.schools import files, refresh, search, words
 from tests.schools.conftest import SAMPLE, rows_of
 
 OPEN = [row for row in rows_of(SAMPLE) if row["EstablishmentStatus (code)"] in {"1", "3"}]
-TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b7", "312", "'%_\\", "school")
+QUERIES = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b7", "312", "'%_\\", "school")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +54,6 @@ def test_any_text_gets_an_answer(text):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(TYPED), max_size=14))
+@given(st.lists(st.sampled_from(QUERIES), max_size=14))
 def test_any_words_get_an_answer(parts):
     assert isinstance(search.find(" ".join(parts)), search.SearchResult)

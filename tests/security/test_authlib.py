@@ -22,7 +22,7 @@ from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key, signed
 from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header, page, sent
 
-ODD = ['"', "\\", "ü", "\u202e", "😀", "\x7f", "%", "'"]
+ODD_CHARACTERS = ['"', "\\", "ü", "\u202e", "😀", "\x7f", "%", "'"]
 
 
 def version(name):
@@ -38,14 +38,14 @@ def basic(text):
     return {"Authorization": "Basic " + base64.b64encode(text).decode()}
 
 
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("odd", ODD_CHARACTERS)
 @pytest.mark.parametrize("name", ["redirect_uri", "response_type", "response_mode", "scope", "prompt", "client_id"])
 def test_01_characters_an_error_may_not_hold_are_no_crash(web, world, name, odd):
     response = web.get(world.partner.link(**{name: f"x{odd}y"}))
     assert response.status_code in {303, 400}
 
 
-@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("odd", ODD_CHARACTERS)
 def test_01_nor_at_the_token_endpoint(web, world, odd):
     for name in ("grant_type", "code", "redirect_uri", "scope", "refresh_token", "code_verifier"):
         form = {"grant_type": "authorization_code", "code": "x", name: f"x{odd}y"}

@@ -11,7 +11,7 @@ from tests.factories import a_partner, an_administrator
 from tests.signin.apps import an_app
 from tests.signin.person import Person
 
-WRONG = "not the password at all"
+WRONG_PASSWORD = "not the password at all"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def attempts(browser, app, name, times=1):
     person, before = browser(), runtime.for_app(app).passwords.hashed
     answers = []
     for _ in range(times):
-        person.signs_in(name, WRONG)
+        person.signs_in(name, WRONG_PASSWORD)
         answers.append(seen(person, name))
     return answers, runtime.for_app(app).passwords.hashed - before
 
@@ -97,7 +97,7 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
 
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
-        person.sends("/operate/sign-in", email=email, password=WRONG, code="123456")
+        person.sends("/operate/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
         return seen(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
@@ -111,7 +111,7 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
 
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
-        person.sends("/developers/sign-in", email=email, password=WRONG, code="123456")
+        person.sends("/developers/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
         return seen(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@assembly.example") == attempt("unknown@assembly.example")

@@ -27,11 +27,11 @@ NEW = "wobbly kettle sings at dusk"
 ENUMERATION, RESETS = "tests/security/test_enumeration.py", "test_asking_for_a_new_password_looks_and_costs_the_same"
 REGISTRATION = "tests/security/test_enumeration_registration.py"
 ANY_REGISTRATION = f"{REGISTRATION}::test_a_guess_at_a_registration_is_answered_alike_whether_it_exists"
-NO_HALF = f"{ENUMERATION}::test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password"
-ELSEWHERE = {
+SECOND_STEP_TEST = f"{ENUMERATION}::test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password"
+TESTED_ELSEWHERE = {
     "/sign-in": f"{ENUMERATION}::test_a_wrong_password_looks_and_costs_the_same_for_the_unknown",
-    "/sign-in/second-step": NO_HALF,
-    "/sign-in/recovery-code": NO_HALF,
+    "/sign-in/second-step": SECOND_STEP_TEST,
+    "/sign-in/recovery-code": SECOND_STEP_TEST,
     "/sign-in/with/<name>": "tests/federation/test_views.py::TestSigningIn::"
     "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
     "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_no_more_to_be_found",
@@ -57,7 +57,7 @@ ELSEWHERE = {
     "test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link",
     "/register/verify/<secret>/not-me": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
 }
-NOTHING_TO_TELL = {
+EXEMPT_ROUTES = {
     "/oauth/authorize": "keeps the request; who exists is asked at /sign-in only",
     "/oauth/consent": "for a person signed in",
     "/register/add": "for a person signed in",
@@ -138,7 +138,7 @@ def uses_link(path, purpose):
     return act
 
 
-MEASURED = {
+MEASURED_FORMS = {
     "/sign-in/passkey-options.json": posts_to("/sign-in/passkey-options.json"),
     "/sign-in/passkey": signs_in_with_passkey,
     "/sign-in/second-step/passkey-options.json": posts_to("/sign-in/second-step/passkey-options.json"),
@@ -166,19 +166,19 @@ def open_posts(app):
 
 
 def test_each_form_that_is_open_to_strangers_has_its_line(app):
-    listed = [*MEASURED, *ELSEWHERE, *NOTHING_TO_TELL]
+    listed = [*MEASURED_FORMS, *TESTED_ELSEWHERE, *EXEMPT_ROUTES]
 
     assert open_posts(app) == set(listed)
     assert len(listed) == len(set(listed))
-    assert [reference for reference in ELSEWHERE.values() if not is_test(reference)] == []
+    assert [reference for reference in TESTED_ELSEWHERE.values() if not is_test(reference)] == []
 
 
-@pytest.mark.parametrize("route", MEASURED)
+@pytest.mark.parametrize("route", MEASURED_FORMS)
 def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing, route):
     def measured(subject):
         person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
         answers = []
-        for _ in MEASURED[route](person, subject, settings.server.issuer):
+        for _ in MEASURED_FORMS[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = seen(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))

@@ -8,7 +8,7 @@ from idp.foundation.web.security import local_path
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
-AWAY = [
+FOREIGN_ADDRESSES = [
     "//evil.test", "///evil.test", "https://evil.test", "http:evil.test", "https:/evil.test",
     "//evil.test/oauth/authorize?", "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\n/evil.test", "\t//evil.test",
     " //evil.test", "/ /evil.test", "javascript:alert(1)", "data:text/html,x", "evil.test", "/\r\nSet-Cookie: x=y",
@@ -31,7 +31,7 @@ def stays_here(location):
     return location.startswith("/") and not location.startswith(("//", "/\\"))
 
 
-@pytest.mark.parametrize("away", AWAY)
+@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
 def test_signing_in_leads_nowhere_else(jo, work, away):
     with work():
         username = an_administrator().username
@@ -43,21 +43,21 @@ def test_signing_in_leads_nowhere_else(jo, work, away):
     assert stays_here(jo.response.location)
 
 
-@pytest.mark.parametrize("away", AWAY)
+@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
 def test_cancelling_leads_nowhere_else(jo, away):
     jo.sends(f"/sign-in?next={quote(away, safe='')}", cancel="yes")
 
     assert jo.response.location == "/"
 
 
-@pytest.mark.parametrize("away", AWAY)
+@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
 def test_the_way_to_registering_leads_nowhere_else(jo, away):
     jo.opens(f"/sign-in?next={quote(away, safe='')}")
 
     assert jo.page.find("a", id="register")["href"] == "/register"
 
 
-@pytest.mark.parametrize("away", AWAY)
+@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
 def test_confirming_a_number_leads_nowhere_else(jo, work, away, clock):
     with work():
         username = an_administrator(mobile_confirmed_at=clock.now()).username

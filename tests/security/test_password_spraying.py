@@ -15,7 +15,7 @@ from tests.factories import an_administrator
 from tests.signin.person import Person
 
 pytestmark = pytest.mark.usefixtures("clock")
-WRONG = "Password1!Password1!"
+WRONG_PASSWORD = "Password1!Password1!"
 NETWORK, ELSEWHERE = "192.0.2.{}", "198.51.100.{}"
 
 
@@ -55,7 +55,7 @@ def owner(at, username):
 def spray(at, network, times, first=0):
     """Try a wrong password for each of many names, each from another address of the network."""
     return [
-        at(network.format(number % 200)).signs_in(f"office{first + number}@school.example", WRONG).status_code
+        at(network.format(number % 200)).signs_in(f"office{first + number}@school.example", WRONG_PASSWORD).status_code
         for number in range(times)
     ]
 
@@ -81,7 +81,7 @@ def test_a_network_may_try_again_after_an_hour(at, username, clock):
 
 def test_one_name_counts_once_for_a_network(at, username, clock):
     for _ in range(9):
-        at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG)
+        at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG_PASSWORD)
 
     assert spray(at, NETWORK, 18) == [422] * 18
     assert at(NETWORK.format(1)).signs_in(username).status_code == 303
@@ -112,7 +112,7 @@ class TestManyNetworks:
         assert at(NETWORK.format(9)).signs_in(username).status_code == 429
 
     def test_a_network_without_failures_is_as_before(self, at, username):
-        assert at(ELSEWHERE.format(1)).signs_in(username, WRONG).status_code == 422
+        assert at(ELSEWHERE.format(1)).signs_in(username, WRONG_PASSWORD).status_code == 422
         assert at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
 
     def test_after_an_hour_it_is_over(self, at, clock):
@@ -139,24 +139,24 @@ class TestKnownBrowsers:
         self, at, owner, username, change_settings
     ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
-        spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG) for number in range(7)]
+        spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG_PASSWORD) for number in range(7)]
         assert [response.status_code for response in spray_here] == [422] * 5 + [429] * 2
 
         assert owner.signs_in(username).status_code == 303
 
     def test_a_known_browser_is_not_counted_and_is_known_to_its_own_name_only(self, at, owner, username):
         for _ in range(3):
-            owner.signs_in(username, WRONG)
+            owner.signs_in(username, WRONG_PASSWORD)
         assert spray(at, NETWORK, 20) == [422] * 20
 
-        assert owner.signs_in("office5@school.example", WRONG).status_code == 429
+        assert owner.signs_in("office5@school.example", WRONG_PASSWORD).status_code == 429
 
     def test_a_name_that_no_one_types_is_no_way_around_the_limit_of_an_address(self, at, owner, change_settings):
         change_settings(throttle={"factor": 1, "address_guesses": 2, "network_names": 1000})
         for name in ("x" * 400, "\x00"):
-            owner.signs_in(name, WRONG)
+            owner.signs_in(name, WRONG_PASSWORD)
 
-        assert owner.signs_in("office1@school.example", WRONG).status_code == 429
+        assert owner.signs_in("office1@school.example", WRONG_PASSWORD).status_code == 429
 
 
 def test_codes_of_a_reset_count_with_passwords(at, work, outbox):

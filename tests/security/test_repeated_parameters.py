@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp.oidc.incoming import AUTHORIZATION, KNOWN
+from idp.oidc.incoming import AUTHORIZATION, KNOWN_PARAMETERS
 from tests.oidc.support import ISSUER, authorised, sent
 
 SHOWN_ON_A_PAGE = {"client_id", "redirect_uri", "request_uri"}
@@ -25,7 +25,7 @@ def test_a_parameter_in_query_and_body_is_refused_at_authorize(web, world, name)
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
-@pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
+@pytest.mark.parametrize("name", sorted(KNOWN_PARAMETERS - {"resource"}))
 def test_a_repeated_parameter_is_refused_on_the_back_channel(web, world, path, name):
     response = web.post(
         path, data=f"{name}=a&{name}=b", headers=world.partner.basic, content_type="application/x-www-form-urlencoded"

@@ -11,7 +11,7 @@ from idp.partners import registry
 from idp.partners.models import Client
 from tests.oidc.support import authorised, follow, page, press, sent
 
-GONE = "students"
+REMOVED_SCOPE = "students"
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def leave(monkeypatch):
     """The release that no longer knows it."""
 
     def left():
-        remaining = {name: entry for name, entry in scopes.catalogue().items() if name != GONE}
+        remaining = {name: entry for name, entry in scopes.catalogue().items() if name != REMOVED_SCOPE}
         monkeypatch.setattr(scopes, "catalogue", lambda: remaining)
         registry.forget()
 
@@ -29,7 +29,7 @@ def leave(monkeypatch):
 @pytest.fixture
 def tokens(web, world, leave):
     body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    assert GONE in body["scope"].split()
+    assert REMOVED_SCOPE in body["scope"].split()
     with world.work():
         leave()
     return body
@@ -40,9 +40,9 @@ def test_tokens_with_a_removed_scope_work_without_it(web, world, tokens):
     assert web.get("/oauth/userinfo", headers=headers).status_code == 200
     body = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
     assert body["active"] is True
-    assert GONE not in body["scope"].split()
+    assert REMOVED_SCOPE not in body["scope"].split()
     refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
-    assert GONE not in refreshed["scope"].split()
+    assert REMOVED_SCOPE not in refreshed["scope"].split()
     assert "school" in refreshed["scope"].split()
 
 
@@ -71,8 +71,8 @@ def test_the_doctor_says_who_carries_it(app, world, tokens):
     assert {item["level"] for item in (client, agreements)} == {"warning"}
     assert world.partner.id in client["message"]
     assert "1 agreement" in agreements["message"]
-    assert GONE in client["message"]
-    assert GONE in agreements["message"]
+    assert REMOVED_SCOPE in client["message"]
+    assert REMOVED_SCOPE in agreements["message"]
 
 
 def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
@@ -84,7 +84,7 @@ def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
 def test_a_client_of_other_scopes_is_left_alone(app, world, leave):
     with world.work() as session:
         client = session.get_one(Client, world.partner.id)
-        client.required_scopes = client.required_scopes - {GONE}
+        client.required_scopes = client.required_scopes - {REMOVED_SCOPE}
         leave()
     (finding,) = report(app)
     assert finding["level"] == "ok"

@@ -6,7 +6,7 @@ from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
-INSIDE = "/mobile/confirm"
+SIGNED_IN_PATH = "/mobile/confirm"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def attacker(new_browser):
 
 def wears(person, cookie, name="idaas-session"):
     person.web.set_cookie(name, cookie, domain="localhost")
-    return person.opens(INSIDE).status_code == 200
+    return person.opens(SIGNED_IN_PATH).status_code == 200
 
 
 @pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "looks-like-one-of-ours-0123456789"])
@@ -46,7 +46,7 @@ def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker
 
     assert victim.cookie("session") != before
     assert not wears(attacker, before)
-    assert victim.opens(INSIDE).status_code == 200
+    assert victim.opens(SIGNED_IN_PATH).status_code == 200
 
 
 def test_a_cookie_kept_from_before_signing_out_is_dead(victim, attacker, username):
@@ -70,7 +70,7 @@ def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, att
     victim.signs_in(username)
     for name in ("remember_token", "remember"):
         victim.web.set_cookie(name, "1|x", domain="localhost")
-    assert victim.opens(INSIDE).status_code == 200
+    assert victim.opens(SIGNED_IN_PATH).status_code == 200
 
     with work() as session:
         sid = session.query(BrowserSession).one().sid
@@ -78,7 +78,7 @@ def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, att
         form_cookie.accessed = True
         form_cookie["_user_id"] = sid
         form_cookie["_fresh"] = True
-    assert attacker.opens(INSIDE).status_code == 303
+    assert attacker.opens(SIGNED_IN_PATH).status_code == 303
 
 
 def test_a_form_token_from_before_signing_in_is_not_carried_over(victim, username):
@@ -88,4 +88,4 @@ def test_a_form_token_from_before_signing_in_is_not_carried_over(victim, usernam
     assert victim.response.status_code == 303
 
     assert victim.web.post("/sign-out", data={"csrf_token": planted}).status_code == 400
-    assert victim.opens(INSIDE).status_code == 200
+    assert victim.opens(SIGNED_IN_PATH).status_code == 200

@@ -36,10 +36,10 @@ def test_no_other_method(web, path, method):
     assert web.open(path, method=method).status_code == 405
 
 
-STARTS = {"begin_session", "sign_in_owner"}
-"""Functions that sign a person in; so do those of `NAMES` in the modules of `OF`."""
-NAMES = {"begin", "renew", "sign_in"}
-OF = {"session", "sessions", "browser_sessions", "second_step", "runtime.ports()"}
+SESSION_STARTS = {"begin_session", "sign_in_owner"}
+"""Functions that sign a person in; so do those of `SIGN_IN_FUNCTIONS` in the modules of `SIGN_IN_MODULES`."""
+SIGN_IN_FUNCTIONS = {"begin", "renew", "sign_in"}
+SIGN_IN_MODULES = {"session", "sessions", "browser_sessions", "second_step", "runtime.ports()"}
 WAYS_IN = {
     "federation/views.py",  # a linked account of another provider
     "onboarding/views.py",  # the owner of a school that was just registered, with the password just made
@@ -58,10 +58,12 @@ def starts_a_session(node):
         return False
     called = node.func
     if isinstance(called, ast.Name):
-        return called.id in STARTS
+        return called.id in SESSION_STARTS
     if not isinstance(called, ast.Attribute):
         return False
-    return called.attr in STARTS or (called.attr in NAMES and ast.unparse(called.value) in OF)
+    return called.attr in SESSION_STARTS or (
+        called.attr in SIGN_IN_FUNCTIONS and ast.unparse(called.value) in SIGN_IN_MODULES
+    )
 
 
 def test_sessions_begin_at_the_ways_in_and_nowhere_else():

@@ -150,21 +150,21 @@ def test_a_download_shorter_than_announced_is_refused(server):
         fetch.download(f"{server}/short", LOCAL, io.BytesIO(), limit=1000)
 
 
-OK = b"HTTP/1.1 200 OK\r\n"
-DRIPPED = {
-    "headers": OK + b"X-A: " + b"y" * 60 + b"\r\n\r\n{}",
-    "many answers before the answer": b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + OK + b"\r\n{}",
-    "the size of a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"y" * 60,
-    "a body that ends when it ends": OK + b"\r\n" + b"y" * 60,
+STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+SLOW_RESPONSES = {
+    "headers": STATUS_LINE + b"X-A: " + b"y" * 60 + b"\r\n\r\n{}",
+    "many answers before the answer": b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + STATUS_LINE + b"\r\n{}",
+    "the size of a chunk": STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"y" * 60,
+    "a body that ends when it ends": STATUS_LINE + b"\r\n" + b"y" * 60,
 }
 
 
-@pytest.mark.parametrize("what", DRIPPED)
+@pytest.mark.parametrize("what", SLOW_RESPONSES)
 def test_no_part_of_an_answer_may_be_dripped(what):
     """Each byte arrives in time, but all of them take a quarter of a minute, for which a thread would wait."""
     began = time.monotonic()
     with raw_server() as server:
-        server.response, server.delay, server.chunk_size = DRIPPED[what], 0.2, 1
+        server.response, server.delay, server.chunk_size = SLOW_RESPONSES[what], 0.2, 1
         with pytest.raises(fetch.FetchFailed):
             fetch.get(server.url, SHORT_TIMEOUT)
         took = time.monotonic() - began
@@ -179,7 +179,7 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
             connection.recv(65_536)
             connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
             connection.recv(65_536)
-            for byte in DRIPPED["headers"]:
+            for byte in SLOW_RESPONSES["headers"]:
                 connection.sendall(bytes([byte]))
                 time.sleep(0.2)
 
@@ -200,13 +200,13 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
 
 def test_a_length_that_is_no_number_announces_nothing():
     with raw_server() as server:
-        server.response = OK + b"Content-Length: \xb2\r\n\r\nabc"
+        server.response = STATUS_LINE + b"Content-Length: \xb2\r\n\r\nabc"
         assert fetch.download(server.url, LOCAL, io.BytesIO(), limit=1000).status == 200
 
 
 def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
     with raw_server() as server, recorded_log() as log:
-        server.response = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
+        server.response = STATUS_LINE + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
     log.check(["<zq9>"])
 

@@ -52,7 +52,7 @@ def disable_partner(world, clock):
 suspend = estab("suspended")
 INTERRUPTIONS = {pause, suspend}
 """What has an end, so that the refresh token is good for later."""
-ENDS = [
+ENDINGS = [
     withdraw, pause, expire, suspend, estab("closed"), estab("rejected"), disable_client, disable_partner,
 ]  # fmt: skip
 
@@ -71,7 +71,7 @@ def userinfo(web, tokens):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ENDINGS)
 def test_a_refresh_ends_with_the_authorisation(web, world, clock, tokens, end):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     end(world, clock)
@@ -81,14 +81,14 @@ def test_a_refresh_ends_with_the_authorisation(web, world, clock, tokens, end):
     )
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ENDINGS)
 def test_userinfo_ends_with_the_authorisation(web, world, clock, tokens, end):
     assert userinfo(web, tokens).status_code == 200
     end(world, clock)
     assert userinfo(web, tokens).status_code == 401
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", ENDINGS)
 def test_a_code_issued_before_is_refused(web, world, clock, code, end):
     end(world, clock)
     response = world.partner.redeems(web, code)

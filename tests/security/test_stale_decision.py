@@ -24,8 +24,8 @@ from idp.signin.models import KnownDevice
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.onboarding.registrations import (
-    OTHERS,
-    OURS,
+    OTHER_BROWSER,
+    OWN_BROWSER,
     a_registration,
     complete,
     details,
@@ -67,16 +67,16 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         clock.move(timedelta(minutes=1))
         registration = database.get_one(Registration, registration_id)
         change_in_database(
-            registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OURS,
-            continues_in=OURS,
+            registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OWN_BROWSER,
+            continues_in=OWN_BROWSER,
         )  # fmt: skip
         signup.change_address(registration, VICTIM)
 
     with work():
-        registration = signup.find_in_browser(registration_id, OURS)
+        registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
         with pytest.raises(signup.NotVerifiedYet):
-            signup.complete(registration, details(email=VICTIM), generated_password(), browser=OURS)
+            signup.complete(registration, details(email=VICTIM), generated_password(), browser=OWN_BROWSER)
 
 
 def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
@@ -86,7 +86,7 @@ def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work
     with work() as database:
         change_in_database(database.get_one(Registration, registration_id), email=VICTIM)
         with pytest.raises(links.LinkSuperseded):
-            verify.accept_proof(secret, OURS)
+            verify.accept_proof(secret, OWN_BROWSER)
 
 
 @pytest.mark.parametrize("changed", [{"email": VICTIM}, {"verified_email": "x@y.example"}, {"verified_email": None}])
@@ -97,16 +97,16 @@ def test_only_the_address_that_was_verified_gets_an_account(work, changed):
         typed = details(email=changed.get("email", registration.email))
         change_in_database(registration, **changed)
         with pytest.raises(signup.NotVerifiedYet):
-            signup.complete(registration, typed, generated_password(), browser=OURS)
+            signup.complete(registration, typed, generated_password(), browser=OWN_BROWSER)
 
 
 def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
     with work():
         registration = a_registration()
         verify_address(registration)
-        change_in_database(registration, continues_in=OTHERS)
+        change_in_database(registration, continues_in=OTHER_BROWSER)
         with pytest.raises(signup.ContinuesElsewhere):
-            signup.complete(registration, details(), generated_password(), browser=OURS)
+            signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER)
 
 
 def test_without_a_browser_nothing_is_completed(work):
@@ -150,15 +150,18 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
 
         def act(link=link, registration_id=registration_id, both=both):
             if both.pop():
-                return verify.accept_proof(link, OURS)
-            return signup.change_address(signup.find_in_browser(registration_id, OURS), VICTIM)
+                return verify.accept_proof(link, OWN_BROWSER)
+            return signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM)
 
         outcomes = at_once(2, act)
         faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
         with pytest.raises(signup.NotVerifiedYet), work():
             signup.complete(
-                signup.find_in_browser(registration_id, OURS), details(email=VICTIM), generated_password(), browser=OURS
+                signup.find_in_browser(registration_id, OWN_BROWSER),
+                details(email=VICTIM),
+                generated_password(),
+                browser=OWN_BROWSER,
             )
 
 
@@ -170,16 +173,16 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
         link = outbox.last("verify_email").secret
         clock.move(timedelta(minutes=1))
         todo = [
-            lambda: verify.accept_proof(link, OURS),  # noqa: B023  used within the round
-            lambda: signup.change_address(signup.find_in_browser(registration_id, OURS), VICTIM),  # noqa: B023
-            lambda: verify.resend(signup.find_in_browser(registration_id, OURS)),  # noqa: B023
+            lambda: verify.accept_proof(link, OWN_BROWSER),  # noqa: B023  used within the round
+            lambda: signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM),  # noqa: B023
+            lambda: verify.resend(signup.find_in_browser(registration_id, OWN_BROWSER)),  # noqa: B023
             lambda: verify.send_another(link),  # noqa: B023
             lambda: verify.stop(link),  # noqa: B023
             lambda: signup.complete(
-                signup.find_in_browser(registration_id, OURS),  # noqa: B023
+                signup.find_in_browser(registration_id, OWN_BROWSER),  # noqa: B023
                 details(),
                 generated_password(),
-                browser=OURS,
+                browser=OWN_BROWSER,
             ),
         ]
         outcomes = at_once(len(todo), call_next_of(todo))
@@ -195,7 +198,10 @@ def test_two_clicks_at_once_are_one_registration_and_one_mail(work, at_once, out
         school = a_school().id
 
     outcomes = at_once(
-        4, lambda: signup.begin(signup.school_to_register(school, None), details(), browser=OURS, return_to=None).id
+        4,
+        lambda: (
+            signup.begin(signup.school_to_register(school, None), details(), browser=OWN_BROWSER, return_to=None).id
+        ),
     )
 
     assert len(set(map(str, outcomes))) == 1, outcomes
@@ -208,7 +214,7 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, a
 
     def begin():
         school = signup.school_to_register(schools.pop(), None)
-        return signup.begin(school, details(), browser=OURS, return_to=None)
+        return signup.begin(school, details(), browser=OWN_BROWSER, return_to=None)
 
     outcomes = at_once(8, begin)
 
@@ -231,11 +237,11 @@ def owned(work, clock):
 
 def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, clock):
     with work():
-        registration = signup.find_in_browser(owned, OURS)
+        registration = signup.find_in_browser(owned, OWN_BROWSER)
         change_in_database(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
-            lambda: first_credentials.replace(registration, OURS, generated_password()),
-            lambda: first_credentials.set_own(registration, OURS, "h"),
+            lambda: first_credentials.replace(registration, OWN_BROWSER, generated_password()),
+            lambda: first_credentials.set_own(registration, OWN_BROWSER, "h"),
         ):  # fmt: skip
             with pytest.raises(first_credentials.TooLateToCollect):
                 verb()
@@ -245,8 +251,10 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
     both = ["set_own", "replace", "replace", "set_own"]
 
     def act():
-        verb, registration = both.pop(), signup.find_in_browser(owned, OURS)
-        getattr(first_credentials, verb)(registration, OURS, generated_password() if verb == "replace" else "own")
+        verb, registration = both.pop(), signup.find_in_browser(owned, OWN_BROWSER)
+        getattr(first_credentials, verb)(
+            registration, OWN_BROWSER, generated_password() if verb == "replace" else "own"
+        )
 
     outcomes = at_once(4, act)
 
@@ -255,7 +263,7 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
         isinstance(outcome, first_credentials.TooLateToCollect) for outcome in outcomes if outcome is not None
     ), outcomes
     with work():
-        assert signup.owner(signup.find_in_browser(owned, OURS)).password_hash == "own"
+        assert signup.owner(signup.find_in_browser(owned, OWN_BROWSER)).password_hash == "own"
 
 
 def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, outbox, clock):
@@ -414,7 +422,7 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
     with work():
         school = an_administrator(email="owner@oakhill.example").memberships[0].estab.school
         both = []
-        for browser in (OURS, OTHERS):
+        for browser in (OWN_BROWSER, OTHER_BROWSER):
             begun = signup.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
             verify_address(begun, browser)
             both.append((begun.id, browser))

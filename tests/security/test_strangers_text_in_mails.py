@@ -105,7 +105,7 @@ def a_school_completed_with_a_message() -> None:
         registration,
         registrations.details(name=HOSTILE),
         registrations.generated_password(),
-        browser=registrations.OURS,
+        browser=registrations.OWN_BROWSER,
     )
 
 
@@ -124,12 +124,12 @@ def a_joiner() -> None:
 
 
 def a_school_added() -> None:
-    add_school.complete(factories.a_school(), an_owner(), browser=registrations.OURS, return_to=None)
+    add_school.complete(factories.a_school(), an_owner(), browser=registrations.OWN_BROWSER, return_to=None)
 
 
 def a_joiner_with_an_account() -> None:
     school, person = an_owner().memberships[0].estab.school, an_owner()
-    add_school.complete(school, person, browser=registrations.OURS, return_to=None)
+    add_school.complete(school, person, browser=registrations.OWN_BROWSER, return_to=None)
     join.approve(session().scalars(select(JoinRequest)).one(), "admin", by="cli")
 
 
@@ -349,7 +349,7 @@ def an_invitation_of_a_school_passed_on() -> None:
     answer.forward(secret, Recipient(HOSTILE, "b@oakhill.example", is_forwarded=True), disclose=True)
 
 
-MADE: dict[str, Callable[[], object]] = {
+MAIL_MAKERS: dict[str, Callable[[], object]] = {
     "account_linked": a_linked_account,
     "account_made": partial(an_invitation, accepted=True),
     "account_unlinked": an_unlinked_account,
@@ -427,14 +427,14 @@ NOT_FOR_UNVERIFIED = {
 
 
 def test_each_mail_that_there_is_has_its_line():
-    assert MADE.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
-    assert MADE.keys().isdisjoint(NOT_FOR_UNVERIFIED)
+    assert MAIL_MAKERS.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
+    assert MAIL_MAKERS.keys().isdisjoint(NOT_FOR_UNVERIFIED)
 
 
-@pytest.mark.parametrize("name", sorted(MADE))
+@pytest.mark.parametrize("name", sorted(MAIL_MAKERS))
 def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(work, outbox, name):
     with work():
-        MADE[name]()
+        MAIL_MAKERS[name]()
     written = outbox.all(name)
     assert written
     for letter in written:

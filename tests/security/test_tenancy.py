@@ -41,7 +41,7 @@ from tests.signin.person import Person
 DONE, FORBIDDEN, UNKNOWN, SIGN_IN = "done", 403, 404, "sign in"
 NOT_OFFERED = 422
 """A form that offers choices, and not this one."""
-NOTHING = "nothing happens"
+NO_CHANGE = "nothing happens"
 """The person is led back, to the page or to the service, as after a second click: there is nothing to do."""
 OWN = "for the own school"
 """Without an id in the address: the owner of school B is answered for school B, and reads nothing of A."""
@@ -300,7 +300,7 @@ def hands_over(world, person):
     return "/manage/people/hand-over", {"person": colleague, "role": ADMIN}
 
 
-ACTS = {
+ACTIONS = {
     # endpoint: what is asked, the action of the permissions table, then owner, admin, viewer, owner of another school
     ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
     ("manage.download_record", "GET"): Act(at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
@@ -321,12 +321,14 @@ ACTS = {
     ("manage.endpoint.download_reads", "GET"): Act(
         at("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
     ),
-    ("manage.endpoint.send", "POST"): Act(sends_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
-    ("manage.endpoint.remove", "GET"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
-    ("manage.endpoint.remove", "POST"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NOTHING),
-    ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NOTHING),
-    ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
-    ("manage.closing.take_back", "POST"): Act(takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NOTHING),
+    ("manage.endpoint.send", "POST"): Act(sends_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
+    ("manage.endpoint.remove", "GET"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
+    ("manage.endpoint.remove", "POST"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
+    ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NO_CHANGE),
+    ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE),
+    ("manage.closing.take_back", "POST"): Act(
+        takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
+    ),
     ("manage.closing.continue_sharing", "GET"): Act(
         follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
@@ -346,9 +348,9 @@ ACTS = {
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN),
-    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NOTHING, OWN),
+    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN),
     ("oidc.tell_mis", "GET"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
-    ("oidc.tell_mis", "POST"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NOTHING, OWN),
+    ("oidc.tell_mis", "POST"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN),
     ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
     ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
     ("signin.schools.choose", "POST"): Act(chooses_the_school, None, DONE, DONE, DONE, NOT_OFFERED),
@@ -567,7 +569,7 @@ def world(work, new_browser, settings):
 
 def test_every_route_is_in_one_of_the_tables(app):
     listed = (
-        {endpoint for endpoint, _ in ACTS}
+        {endpoint for endpoint, _ in ACTIONS}
         | OWN_ACCOUNT
         | FOR_ALL
         | BY_SECRET
@@ -581,12 +583,12 @@ def test_every_route_is_in_one_of_the_tables(app):
     assert endpoints - listed - registering == set(), "say in this file what these routes are"
     assert listed - endpoints == set()
     posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
-    acting = {endpoint for endpoint, _ in ACTS} - {"signin.schools.choose"}
-    assert {message for message in posted if message[0] in acting} == {act for act in ACTS if act[0] in acting}
+    acting = {endpoint for endpoint, _ in ACTIONS} - {"signin.schools.choose"}
+    assert {message for message in posted if message[0] in acting} == {act for act in ACTIONS if act[0] in acting}
 
 
 def test_the_answers_are_those_of_the_table_of_rights():
-    for (endpoint, method), act in ACTS.items():
+    for (endpoint, method), act in ACTIONS.items():
         if act.action is not None:
             may = [permissions.may(role, act.action) for role in permissions.ROLES]
             assert [response == DONE for response in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
@@ -594,7 +596,7 @@ def test_the_answers_are_those_of_the_table_of_rights():
 
 def test_each_act_is_answered_as_the_table_says(world):
     wrong = []
-    for (endpoint, method), act in ACTS.items():
+    for (endpoint, method), act in ACTIONS.items():
         expected = {
             "stranger": act.stranger, "signed out": SIGN_IN, "removed": SIGN_IN,
             VIEWER: act.viewer, ADMIN: act.admin, OWNER: act.owner,
@@ -608,7 +610,7 @@ def test_each_act_is_answered_as_the_table_says(world):
             before = belongings(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
             outcome, changed = answered(person, response), belongings(world) != before
-            is_right = outcome == (DONE if answer in {OWN, NOTHING} else answer)
+            is_right = outcome == (DONE if answer in {OWN, NO_CHANGE} else answer)
             reads = answer == OWN and world.school in response.get_data(as_text=True)
             should_change = method == "POST" and answer == DONE
             if not is_right or reads or changed != should_change:

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp.oidc.incoming import AUTHORIZATION, HINTS, KNOWN, LOGOUT
+from idp.oidc.incoming import AUTHORIZATION, HINTS, KNOWN_PARAMETERS, LOGOUT
 from tests.oidc.support import authorised, follow, page
 
-ODD = {
+UNKNOWN_PARAMETERS = {
     "long": "utm_source=" + "x" * 5000,
     "repeated": "utm_source=a&utm_source=b",
     "control characters": "utm_source=a%00b%0a",
@@ -21,20 +21,20 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("odd", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
 def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
     response = follow(web, web.get(f"{world.partner.link()}&{odd}"))
     assert page(response).find(id="sign-in"), response.text
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("odd", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
 def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
     body = f"{urlencode(world.partner.parameters())}&{odd}"
     response = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
     assert page(follow(web, response)).find(id="sign-in")
 
 
-@pytest.mark.parametrize("odd", [odd for name, odd in ODD.items() if name != "another endpoint's"])
+@pytest.mark.parametrize("odd", [odd for name, odd in UNKNOWN_PARAMETERS.items() if name != "another endpoint's"])
 @pytest.mark.parametrize("where", ["query", "form"])
 def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, where):
     params = authorised(web, world.partner, world.username)
@@ -48,7 +48,7 @@ def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, whe
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/introspect"])
-@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("name", sorted(KNOWN_PARAMETERS))
 def test_a_parameter_we_know_is_refused_in_the_query_by_its_name(web, world, path, name):
     response = web.post(f"{path}?{name}=x", data={}, headers=world.partner.basic)
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
@@ -64,11 +64,13 @@ def test_a_hint_that_is_too_long_is_dropped(web, world, name):
 @pytest.mark.parametrize("name", sorted(LOGOUT - HINTS - {"state"}))
 def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
     assert "sent more than once" in web.get(f"/oauth/logout?{name}=a&{name}=b").text
-    assert web.get("/oauth/logout?" + "&".join(ODD.values())).location == "/signed-out"
+    assert web.get("/oauth/logout?" + "&".join(UNKNOWN_PARAMETERS.values())).location == "/signed-out"
 
 
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
     body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    form = f"access_token={body['access_token']}&" + "&".join(ODD.values())
-    response = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")
+    form = f"access_token={body['access_token']}&" + "&".join(UNKNOWN_PARAMETERS.values())
+    response = web.post(
+        f"/oauth/userinfo?{UNKNOWN_PARAMETERS['long']}", data=form, content_type="application/x-www-form-urlencoded"
+    )
     assert response.status_code == 200, response.json

@@ -6,7 +6,7 @@ from tests.oidc.devices import GRANTS, Device, enter
 from tests.oidc.support import address, authorised, follow, page, sign_in
 from tests.security.test_csrf_of_decisions import decided, waiting
 
-LOOKING = ["GET", "HEAD"]
+SAFE_METHODS = ["GET", "HEAD"]
 
 
 def both_ways(app):
@@ -15,13 +15,13 @@ def both_ways(app):
 
 def test_no_page_reads_a_form_that_was_not_posted(app, web):
     for path in both_ways(app):
-        for method in LOOKING:
+        for method in SAFE_METHODS:
             for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
                 response = web.open(path, method=method, data={"a": "b"}, content_type=kind)
                 assert response.status_code == 400, (method, path, kind)
 
 
-@pytest.mark.parametrize("method", LOOKING)
+@pytest.mark.parametrize("method", SAFE_METHODS)
 def test_nothing_is_agreed_or_refused_by_one(web, world, method):
     asking = address(waiting(web, world))
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}):
@@ -29,7 +29,7 @@ def test_nothing_is_agreed_or_refused_by_one(web, world, method):
     assert decided(world) == 0
 
 
-@pytest.mark.parametrize("method", LOOKING)
+@pytest.mark.parametrize("method", SAFE_METHODS)
 def test_no_device_is_decided_about_by_one(web, new_browser, world, method):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)

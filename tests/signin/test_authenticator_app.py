@@ -118,5 +118,5 @@ def test_a_seed_is_sealed_and_belongs_to_its_row(work, account):
         seed = authenticator_app.begin(account.id, account.email, "ses_1").seed
         row = session.scalars(select(AuthenticatorApp)).one()
         assert seed not in row.seed_sealed
-        with pytest.raises(crypto.CannotUnseal):
+        with pytest.raises(crypto.UnsealError):
             runtime.sealer().unseal(row.seed_sealed, where="authenticator_apps/app_other/seed_sealed")

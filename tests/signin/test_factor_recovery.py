@@ -14,7 +14,7 @@ from tests.factories import an_administrator
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-LOST, STEP = "/sign-in/lost-factor", "/sign-in/second-step"
+LOST_FACTOR_PATH, SECOND_STEP_PATH = "/sign-in/lost-factor", "/sign-in/second-step"
 HALF_A_MINUTE = timedelta(seconds=30)
 
 
@@ -38,8 +38,8 @@ def at_second_step(jo, account, app_of_jo):
 @pytest.fixture
 def started(at_second_step, outbox):
     """Jo has typed the code of the text message as well."""
-    at_second_step.sends(LOST, send_code="yes")
-    at_second_step.sends(LOST, code=outbox.last("mobile_code").code)
+    at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
+    at_second_step.sends(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code)
     return at_second_step
 
 
@@ -56,10 +56,10 @@ def has_factor(work, account):
 def test_password_and_text_message_start_a_wait_and_then_the_password_alone_signs_in(
     started, account, work, outbox, clock
 ):
-    assert "From" in started.opens(LOST).text
+    assert "From" in started.opens(LOST_FACTOR_PATH).text
     assert notices(outbox) == [("lost_factor", "+447700900123"), ("recovery_notice", account.email)]
     clock.move(timedelta(hours=23, minutes=59))
-    assert started.signs_in(account.username).location.startswith(STEP), "not before the wait is over"
+    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH), "not before the wait is over"
     assert has_factor(work, account)
 
     clock.move(timedelta(minutes=1))
@@ -74,15 +74,17 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
 
 def test_the_text_message_says_what_the_code_is_for(at_second_step, outbox):
     """A person whose password was stolen must not mistake it for a code that confirms their number."""
-    at_second_step.sends(LOST, send_code="yes")
+    at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
 
     assert "to sign in without your lost phone or key" in outbox.last("mobile_code").text
     assert "confirm this number" not in outbox.last("mobile_code").text
 
 
 def test_the_page_of_the_second_step_leads_there(at_second_step):
-    assert at_second_step.opens(STEP).text.count(LOST) == 1
-    assert at_second_step.opens(STEP + "?next=/manage/x").text.count(f"{LOST}?next=/manage/x") == 1
+    assert at_second_step.opens(SECOND_STEP_PATH).text.count(LOST_FACTOR_PATH) == 1
+    assert (
+        at_second_step.opens(SECOND_STEP_PATH + "?next=/manage/x").text.count(f"{LOST_FACTOR_PATH}?next=/manage/x") == 1
+    )
 
 
 def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, work, outbox, clock):
@@ -126,13 +128,13 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     for letter in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
         assert stranger.opens(letter.path).status_code == 410
     clock.move(timedelta(hours=25))
-    assert started.signs_in(account.username).location.startswith(STEP)
+    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
     assert has_factor(work, account)
 
 
 def test_a_sign_in_with_the_factor_stops_it(started, account, work, app_of_jo, clock, outbox):
-    started.opens(STEP)
-    started.sends_again(STEP, code=app_of_jo.code())
+    started.opens(SECOND_STEP_PATH)
+    started.sends_again(SECOND_STEP_PATH, code=app_of_jo.code())
 
     assert started.cookie("session")
     with work():
@@ -143,34 +145,36 @@ def test_a_sign_in_with_the_factor_stops_it(started, account, work, app_of_jo, c
 def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
     clock.move(timedelta(days=8, minutes=1))
 
-    assert started.signs_in(account.username).location.startswith(STEP)
+    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
 
 
 class TestHowItIsStarted:
     def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, work, outbox):
-        assert jo.opens(LOST).location == "/sign-in?next=/"
+        assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
         jo.opens("/sign-in")
         for fields in ({"send_code": "yes"}, {"code": "123456"}, {}):
-            assert jo.sends_again(LOST, **fields).location == "/sign-in?next=/"
+            assert jo.sends_again(LOST_FACTOR_PATH, **fields).location == "/sign-in?next=/"
             jo.opens("/sign-in")
         assert outbox.all() == []
 
     def test_no_wait_begins_without_the_code(self, at_second_step, work, account, outbox):
-        at_second_step.sends(LOST, code="123456")
+        at_second_step.sends(LOST_FACTOR_PATH, code="123456")
         assert at_second_step.response.status_code == 422
-        at_second_step.sends(LOST, send_code="yes")
+        at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
         wrong = f"{(int(outbox.last('mobile_code').code) + 1) % 1_000_000:06}"
-        at_second_step.sends(LOST, code=wrong)
+        at_second_step.sends(LOST_FACTOR_PATH, code=wrong)
         assert "not the code" in at_second_step.page_text
 
         with work() as session:
             assert session.query(FactorRecovery).all() == []
 
     def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, at_second_step, stranger, outbox):
-        at_second_step.sends(LOST, send_code="yes")
+        at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
         stranger.opens("/sign-in")
 
-        assert stranger.sends_again(LOST, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
+        assert (
+            stranger.sends_again(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
+        )
 
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed"])
     def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(
@@ -180,10 +184,10 @@ class TestHowItIsStarted:
             person = session.get_one(Administrator, account.id)
             person.mobile_confirmed_at = None if reason == "unconfirmed" else clock.now()
             person.mobile_changed_at = clock.now() if reason == "changed" else None
-        at_second_step.opens(LOST)
+        at_second_step.opens(LOST_FACTOR_PATH)
         assert "has no mobile number that we can send a code to" in at_second_step.page_text
         at_second_step.opens("/sign-in")
-        at_second_step.sends_again(LOST, send_code="yes")
+        at_second_step.sends_again(LOST_FACTOR_PATH, send_code="yes")
 
         assert outbox.all() == []
 
@@ -198,7 +202,7 @@ class TestHowItIsStarted:
     def test_an_account_without_a_factor_has_nothing_to_recover(self, jo, account):
         jo.signs_in(account.username)
 
-        assert jo.opens(LOST).location == "/sign-in?next=/"
+        assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
 
 
 def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another(work, clock, outbox):

@@ -13,11 +13,11 @@ from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
 from tests.signin.apps import App
 
-INSIDE = "/mobile/confirm"
+SIGNED_IN_PATH = "/mobile/confirm"
 
 
 def is_in(person):
-    return person.opens(INSIDE).status_code == 200
+    return person.opens(SIGNED_IN_PATH).status_code == 200
 
 
 def rows(work, person_id):

@@ -11,7 +11,7 @@ from idp.signin.session import SINGLE, SignedIn
 from tests.factories import an_administrator
 
 pytestmark = pytest.mark.usefixtures("clock")
-HERE, ELSEWHERE = "192.0.2.1", "198.51.100.1"
+OWN_ADDRESS, OTHER_ADDRESS = "192.0.2.1", "198.51.100.1"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def session_of(account):
     return make
 
 
-def record(signed_in, address=HERE, provider=None):
+def record(signed_in, address=OWN_ADDRESS, provider=None):
     sign_ins.record(signed_in, device="Edge on Windows", address=address, provider=provider)
 
 
@@ -42,18 +42,22 @@ def record(signed_in, address=HERE, provider=None):
 def test_how(work, session_of, amr, provider, expected):
     with work():
         record(session_of(amr=amr), provider=provider)
-        [one], _ = sign_ins.newest(session_of(), HERE)
+        [one], _ = sign_ins.newest(session_of(), OWN_ADDRESS)
     assert one.method == expected
 
 
 @pytest.mark.parametrize(
     ("sid", "address", "expected"),
-    [("ses_1", ELSEWHERE, THIS_BROWSER), ("ses_2", HERE, SAME_NETWORK), ("ses_2", ELSEWHERE, OTHER_NETWORK)],
+    [
+        ("ses_1", OTHER_ADDRESS, THIS_BROWSER),
+        ("ses_2", OWN_ADDRESS, SAME_NETWORK),
+        ("ses_2", OTHER_ADDRESS, OTHER_NETWORK),
+    ],
 )
 def test_where(work, session_of, sid, address, expected):
     with work():
         record(session_of(sid), address)
-        [one], _ = sign_ins.newest(session_of("ses_1"), HERE)
+        [one], _ = sign_ins.newest(session_of("ses_1"), OWN_ADDRESS)
     assert one.place == expected
 
 
@@ -61,7 +65,7 @@ def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of,
     with work():
         for chosen in ({}, {"locked_estab_id": account.estab_id}, {"estab_id": account.estab_id}):
             record(session_of(**chosen))
-        newest, _ = sign_ins.newest(session_of(), HERE)
+        newest, _ = sign_ins.newest(session_of(), OWN_ADDRESS)
     assert sorted(one.school or "" for one in newest) == ["", account.school, account.school]
 
 
@@ -69,10 +73,10 @@ def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):
     with work():
         for number in range(sign_ins.PER_PAGE):
             record(session_of(f"ses_{number}"))
-        newest, has_older = sign_ins.newest(session_of(), HERE)
+        newest, has_older = sign_ins.newest(session_of(), OWN_ADDRESS)
         assert (len(newest), has_older) == (sign_ins.PER_PAGE, False)
         record(session_of("ses_x"))
-        assert sign_ins.newest(session_of(), HERE)[1]
+        assert sign_ins.newest(session_of(), OWN_ADDRESS)[1]
 
 
 def test_wrong_passwords_are_counted_by_person_and_day(work, account, clock):

@@ -13,7 +13,7 @@ from idp.signin import spraying
 from tests.audit_entries import recorded
 
 pytestmark = pytest.mark.usefixtures("clock")
-HERE = "192.0.2.1"
+ADDRESS = "192.0.2.1"
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +58,13 @@ def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_onc
 
 
 def test_a_networks_limit_is_a_tenth_once_the_widespread_limit_is_reached(fail, work):
-    fail("a", "b", address=HERE)
+    fail("a", "b", address=ADDRESS)
     fail("c", address="203.0.3.1")
     with work():
-        spraying.check(HERE)
+        spraying.check(ADDRESS)
     fail("d", address="203.0.4.1")
     with work(), pytest.raises(spraying.NetworkBlocked):
-        spraying.check(HERE)
+        spraying.check(ADDRESS)
 
 
 def test_browsers_without_an_address_count_together(fail, work):
@@ -72,4 +72,4 @@ def test_browsers_without_an_address_count_together(fail, work):
     with work(), pytest.raises(spraying.NetworkBlocked):
         spraying.check(None)
     with work():
-        spraying.check(HERE)
+        spraying.check(ADDRESS)

@@ -15,7 +15,7 @@ from tests.factories import a_partner, a_school, an_administrator, an_estab
 
 TEMPLATES = ROOT / "idp/templates"
 ASK = "/password/strength.json"
-GOOD = "wobbly kettle sings at dusk"
+GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def asks(browser, typed, **fields):
     return browser.web.post(field["data-strength"], data=sent)
 
 
-TYPED = (GOOD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "password1234", "", "x" * 5000)
+PASSWORDS = (GOOD_PASSWORD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "password1234", "", "x" * 5000)
 
 
-@pytest.mark.parametrize("typed", TYPED)
+@pytest.mark.parametrize("typed", PASSWORDS)
 def test_it_says_what_sending_the_form_says(jo, added, typed):
     jo.opens(f"/{added['link']}")
     body = asks(jo, typed).json
@@ -46,7 +46,7 @@ def test_it_says_what_sending_the_form_says(jo, added, typed):
         return
     jo.sends(f"/{added['link']}", password=typed)
     assert jo.response.status_code == 422
-    assert body["message"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
+    assert body["message"] in (strength.SHORT_TEXT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
 def test_partners_are_known_too(jo, added, work):
@@ -74,9 +74,9 @@ def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work)
     jo.opens("/sign-in")
     with app.app_context():
         subject = strength.seal_subject("adm_nobody")
-    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD_PASSWORD})
 
-    assert response.json == {"is_accepted": True, "message": strength.GOOD}
+    assert response.json == {"is_accepted": True, "message": strength.GOOD_TEXT}
 
 
 def test_an_operators_own_name_is_known(jo, work):
@@ -92,7 +92,7 @@ def test_an_operators_own_name_is_known(jo, work):
 @pytest.mark.parametrize("subject", ["", "adm_1", "x.y", "test.AAAA", "\N{SNOWMAN}"])
 def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
     jo.opens("/sign-in")
-    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+    response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD_PASSWORD})
 
     assert response.status_code == 400
     assert response.content_type == "application/problem+json"
@@ -100,25 +100,25 @@ def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
 
 def test_another_site_gets_no_answer(jo, added):
     jo.opens(f"/{added['link']}")
-    response = asks(jo, GOOD, csrf_token="of another site")
+    response = asks(jo, GOOD_PASSWORD, csrf_token="of another site")
 
     assert response.status_code == 400
-    assert GOOD not in response.text
+    assert GOOD_PASSWORD not in response.text
 
 
 def test_it_only_answers_posts(web):
-    assert web.get(f"{ASK}?password={GOOD}").status_code == 405
+    assert web.get(f"{ASK}?password={GOOD_PASSWORD}").status_code == 405
 
 
 def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, change_settings):
     change_settings(server={"log_level": "INFO"})
     jo.opens(f"/{added['link']}")
     hashed = runtime.for_app(app).passwords.hashed
-    response = asks(jo, GOOD)
+    response = asks(jo, GOOD_PASSWORD)
 
     assert response.json["is_accepted"]
     assert runtime.for_app(app).passwords.hashed == hashed
-    assert GOOD not in capsys.readouterr().out
+    assert GOOD_PASSWORD not in capsys.readouterr().out
     assert "no-store" in response.headers["Cache-Control"]
     with work():
         assert session().query(KeptForm).count() == session().query(Guesses).count() == 0

@@ -21,7 +21,7 @@ from tests.oidc.support import Partner
 from tests.partner_api.conftest import Program
 from tests.xporter.agents import EXTRACT
 
-AGREED = frozenset({"openid", "school", "students"})
+AGREED_SCOPES = frozenset({"openid", "school", "students"})
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def program(work, web, agent, clock):
         )  # fmt: skip
         by = session.get_one(Administrator, agent.person_id).memberships[0]
         authorise.give(
-            client, AGREED, by=by, agreement="1", until=clock.now() + timedelta(days=365), second_step=True
+            client, AGREED_SCOPES, by=by, agreement="1", until=clock.now() + timedelta(days=365), second_step=True
         )  # fmt: skip
         return Program(Partner(client.id), web).signs_in()
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from .school import AS_OF, School, add_family, add_marks
+from .school import REFERENCE_DATE, School, add_family, add_marks
 
 CHANGES = ("leaves", "joins", "marks")
 
@@ -18,8 +18,8 @@ def apply(school: School, change: str) -> str:
         [key] = add_family(school, at_most=1)
         data = school["students"][key]
         return f"{data['legal_given_name']} {data['legal_family_name']} (admission number {key}) has joined."
-    last = max((data["date"] for data in school["attendance"].values()), default=AS_OF.isoformat())
-    day = AS_OF.fromisoformat(last) + timedelta(days=1)
+    last = max((data["date"] for data in school["attendance"].values()), default=REFERENCE_DATE.isoformat())
+    day = REFERENCE_DATE.fromisoformat(last) + timedelta(days=1)
     while day.weekday() >= 5:
         day += timedelta(days=1)
     add_marks(school, day, list(school["students"]))

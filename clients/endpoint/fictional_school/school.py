@@ -25,11 +25,11 @@ from .names import (
 
 TERM_STARTS, TERM_ENDS = date(2026, 9, 2), date(2026, 12, 18)
 HALF_TERM = (date(2026, 10, 26), date(2026, 10, 30))
-AS_OF = date(2026, 11, 27)
+REFERENCE_DATE = date(2026, 11, 27)
 """The last day with attendance marks."""
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri")
-STARTS = ("08:50", "09:50", "11:10", "12:10", "14:10")
-ENDS = ("09:50", "10:50", "12:10", "13:10", "15:10")
+PERIOD_STARTS = ("08:50", "09:50", "11:10", "12:10", "14:10")
+PERIOD_ENDS = ("09:50", "10:50", "12:10", "13:10", "15:10")
 YEARS = (7, 8, 9, 10, 11)
 CLASS_SIZE = 30
 UPN_LETTERS = "ABCDEFGHJKLMNPQRTUVWXYZ"
@@ -108,8 +108,8 @@ def add_marks(school: School, day: date, pupils: list[str]) -> None:
 
 
 def school_days() -> list[date]:
-    """The days of the term up to `AS_OF` on which there is school."""
-    days = (TERM_STARTS + timedelta(days=number) for number in range((AS_OF - TERM_STARTS).days + 1))
+    """The days of the term up to `REFERENCE_DATE` on which there is school."""
+    days = (TERM_STARTS + timedelta(days=number) for number in range((REFERENCE_DATE - TERM_STARTS).days + 1))
     return [day for day in days if day.weekday() < 5 and not HALF_TERM[0] <= day <= HALF_TERM[1]]
 
 
@@ -122,7 +122,7 @@ def _add_calendar(school: School) -> None:
         "name": "Spring", "academic_year": "2026/27", "starts_on": "2027-01-05", "ends_on": "2027-03-25",
     }  # fmt: skip
     for weekday, day in enumerate(DAYS, start=1):
-        for number, (start, end) in enumerate(zip(STARTS, ENDS, strict=True), start=1):
+        for number, (start, end) in enumerate(zip(PERIOD_STARTS, PERIOD_ENDS, strict=True), start=1):
             name = f"{day}:{number}"
             school["periods"][name] = {"name": name, "weekday": weekday, "starts_at": start, "ends_at": end}
 

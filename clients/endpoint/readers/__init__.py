@@ -17,7 +17,8 @@ class Reader(Protocol):
     def read(self, collection: str, problems: Problems) -> Iterator[Record]:
         """All records of a collection. Rows and values that are wrong are left out and added to `problems`.
 
-        Raises `Unreadable` if the collection cannot be read to its end; the records yielded before that are incomplete.
+        Raises `UnreadableReport` if the collection cannot be read to its end; the records yielded before that are
+        incomplete.
         """
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..values import BadValue, clock_time, day, email, minutes, priority, text, upn, weekday, yes_or_no
+from ..values import InvalidValue, clock_time, day, email, minutes, priority, text, upn, weekday, yes_or_no
 from .credentials import Credentials
 from .json_pages import JsonPages
 from .tables import Field, Table, TableReader
@@ -33,7 +33,7 @@ def guardians(value: Any) -> list[dict[str, Any]] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise BadValue("should be a list of objects")
+        raise InvalidValue("should be a list of objects")
     links = []
     for item in value:
         student = item.get("student")
@@ -43,7 +43,7 @@ def guardians(value: Any) -> list[dict[str, Any]] | None:
             "priority": priority(item.get("guardianPriority")),
         }
         if link["student"] is None:
-            raise BadValue("names a pupil without an id")
+            raise InvalidValue("names a pupil without an id")
         links.append({name: member for name, member in link.items() if member is not None})
     return links or None
 
@@ -52,7 +52,7 @@ def _members(value: Any, member: str) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise BadValue("should be a list of objects")
+        raise InvalidValue("should be a list of objects")
     return [plain for item in value if (plain := text(item.get(member))) is not None] or None
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..records import Problems, Unreadable
-from .tables import KEY_STAYS, Damaged, Row
+from ..records import Problems, UnreadableReport
+from .tables import RECORD_KEPT, Damaged, Row
 
 MAX_FIELD_BYTES: Final = 1_000_000
 SAMPLE_BYTES: Final = 1 << 20
@@ -26,7 +26,7 @@ class CsvFolder:
         return f"{source}.csv"
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-        """The rows of a report. Raises `Unreadable` if it is missing, is cut off, or changes while it is read."""
+        """The rows of a report. Raises `UnreadableReport` if it is missing, is cut off, or changes while it is read."""
         name = self.name(source)
         try:
             path = _find(self.folder, name)
@@ -35,21 +35,23 @@ class CsvFolder:
                 yield from _rows(opened, name, problems)
             after = path.stat()
         except OSError as error:
-            raise Unreadable(f"{name} cannot be read: {error.strerror}. Check the file and who may read it.") from error
+            raise UnreadableReport(
+                f"{name} cannot be read: {error.strerror}. Check the file and who may read it."
+            ) from error
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-            raise Unreadable(f"{name} was written while it was read. It is read again next time.")
+            raise UnreadableReport(f"{name} was written while it was read. It is read again next time.")
 
 
 def _find(folder: Path, name: str) -> Path:
     """The file with this name, in small or capital letters."""
     if not folder.is_dir():
-        raise Unreadable(f"The folder {folder} is not there. Check the path, and that this account may read it.")
+        raise UnreadableReport(f"The folder {folder} is not there. Check the path, and that this account may read it.")
     for path in folder.iterdir():
         if path.name.lower() == name.lower():
             if not path.is_file():  # opening a pipe would wait for a writer
-                raise Unreadable(f"{name} cannot be read: it is no file. Export it again.")
+                raise UnreadableReport(f"{name} cannot be read: it is no file. Export it again.")
             return path
-    raise Unreadable(f"{name} is not in {folder}. Check that the report is exported there under this name.")
+    raise UnreadableReport(f"{name} is not in {folder}. Check that the report is exported there under this name.")
 
 
 def _encoding(path: Path) -> str:
@@ -90,22 +92,22 @@ def _rows(opened: io.TextIOBase, name: str, problems: Problems) -> Iterator[tupl
             cut_off = not lines.ended_with_newline and len(values) < len(headings)
             if cut_off:
                 continue
-            message = f"has {len(values)} values instead of {len(headings)}, so it was left out{KEY_STAYS}"
+            message = f"has {len(values)} values instead of {len(headings)}, so it was left out{RECORD_KEPT}"
             problems.add(name, number, "", message)
             yield number, Damaged(dict.fromkeys(headings, "") | dict(zip(headings, values, strict=False)))
             continue
         yield number, dict(zip(headings, values, strict=True))
     if cut_off:
-        raise Unreadable(f"{name} is cut off in its last row. Export it again.")
+        raise UnreadableReport(f"{name} is cut off in its last row. Export it again.")
 
 
 def _headings(reader: Any, name: str, problems: Problems) -> list[str]:
     try:
         headings = [heading.strip() for heading in next(reader)]
     except StopIteration:
-        raise Unreadable(f"{name} is empty: it has not even headings. Export it again.") from None
+        raise UnreadableReport(f"{name} is empty: it has not even headings. Export it again.") from None
     except csv.Error as error:
-        raise Unreadable(f"{name} is not CSV ({error}). Export it again.") from error
+        raise UnreadableReport(f"{name} is not CSV ({error}). Export it again.") from error
     for heading in sorted({heading for heading in headings if headings.count(heading) > 1 and heading}):
         problems.add(name, 1, heading, "is the heading of two columns; the last one was taken")
     return headings

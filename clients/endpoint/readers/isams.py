@@ -6,9 +6,9 @@ from typing import Any
 import requests
 
 from ..http_session import without_netrc
-from ..records import Unreadable
+from ..records import UnreadableReport
 from ..values import (
-    BadValue,
+    InvalidValue,
     clock_time,
     curriculum_year,
     day,
@@ -38,7 +38,7 @@ def pupil_links(value: Any) -> list[dict[str, Any]] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise BadValue("should be a list of objects")
+        raise InvalidValue("should be a list of objects")
     result = []
     for item in value:
         link = {
@@ -47,7 +47,7 @@ def pupil_links(value: Any) -> list[dict[str, Any]] | None:
             "priority": priority(item.get("contactOrder")),
         }
         if link["student"] is None:
-            raise BadValue("names a pupil without a school id")
+            raise InvalidValue("names a pupil without a school id")
         result.append({name: member for name, member in link.items() if member is not None})
     return result or None
 
@@ -175,9 +175,11 @@ class _Token:
         except (ValueError, AttributeError):
             token = None
         if response.status_code >= 500:
-            raise Unreadable(f"iSAMS is failing ({response.status_code} for its sign-in). It is tried again next time.")
+            raise UnreadableReport(
+                f"iSAMS is failing ({response.status_code} for its sign-in). It is tried again next time."
+            )
         if not isinstance(token, str):
-            raise Unreadable(
+            raise UnreadableReport(
                 f"iSAMS did not accept the client id and secret ({response.status_code}). Check both; register again."
             )
         return token

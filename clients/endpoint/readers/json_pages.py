@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import requests
 
 from ..http_session import new_session
-from ..records import Problems, Unreadable
+from ..records import Problems, UnreadableReport
 from .tables import Row
 
 TIMEOUT_SECONDS: Final = 60
@@ -28,7 +28,7 @@ class SignIn(Protocol):
     """How requests to an MIS are authenticated."""
 
     def headers(self, *, renew: bool) -> Mapping[str, str]:
-        """The headers of a request; `renew` after the MIS refused the last ones. Raises `Unreadable`."""
+        """The headers of a request; `renew` after the MIS refused the last ones. Raises `UnreadableReport`."""
         ...
 
 
@@ -51,15 +51,17 @@ class JsonPages:
         return f"{self.mis} {source}"
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-        """The items of a list, each as a row with dotted names. Raises `Unreadable`."""
+        """The items of a list, each as a row with dotted names. Raises `UnreadableReport`."""
         number, last = 0, None
         for page_number in range(1, MAX_PAGES):
             document = self._page(source, page_number)
             items = document.get(source)
             if not isinstance(items, list):
-                raise Unreadable(f"{self.mis} answered without {source}. Its interface may have changed: tell support.")
+                raise UnreadableReport(
+                    f"{self.mis} answered without {source}. Its interface may have changed: tell support."
+                )
             if items and items == last:
-                raise Unreadable(f"{self.mis} gives the same page of {source} again and again: tell support.")
+                raise UnreadableReport(f"{self.mis} gives the same page of {source} again and again: tell support.")
             for item in items:
                 number += 1
                 if isinstance(item, dict):
@@ -70,7 +72,7 @@ class JsonPages:
                 _check_count(document, number, f"{self.mis} {source}")
                 return
             last = items
-        raise Unreadable(f"{self.mis} gives pages of {source} without end: tell support.")
+        raise UnreadableReport(f"{self.mis} gives pages of {source} without end: tell support.")
 
     def _page(self, source: str, number: int) -> dict[str, Any]:
         url, renew, message = f"{self.address}/{source}", False, ""
@@ -91,25 +93,25 @@ class JsonPages:
                 renew = True
                 continue
             if response.status_code in {401, 403}:
-                raise Unreadable(
+                raise UnreadableReport(
                     f"{self.mis} refuses {source} ({response.status_code}). Check the username, the password, and what "
                     f"this account may read there; then register again."
                 )
             if response.status_code != 429 and response.status_code < 500:
-                raise Unreadable(f"{self.mis} answered {response.status_code} for {source}. Check its address.")
+                raise UnreadableReport(f"{self.mis} answered {response.status_code} for {source}. Check its address.")
             message = f"{self.mis} is busy or broken ({response.status_code} for {source}). It is tried again next time"
             self.wait(_retry_after(response) or _backoff(attempt))
-        raise Unreadable(f"{message}.")
+        raise UnreadableReport(f"{message}.")
 
 
 def _content(response: requests.Response, mis: str) -> bytes:
-    """The body. Raises `Unreadable` for more bytes than a page may have."""
+    """The body. Raises `UnreadableReport` for more bytes than a page may have."""
     with response:
         content = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
             content += chunk
             if len(content) > MAX_PAGE_BYTES:
-                raise Unreadable(f"{mis} answered with too much at once: tell support.")
+                raise UnreadableReport(f"{mis} answered with too much at once: tell support.")
     return bytes(content)
 
 
@@ -117,17 +119,20 @@ def _document(content: bytes, mis: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{mis} did not answer with JSON. Is its address right?") from error
+        raise UnreadableReport(f"{mis} did not answer with JSON. Is its address right?") from error
     if not isinstance(document, dict):
-        raise Unreadable(f"{mis} answered with JSON of another form. Is its address right?")
+        raise UnreadableReport(f"{mis} answered with JSON of another form. Is its address right?")
     return document
 
 
 def _check_count(document: dict[str, Any], number: int, name: str) -> None:
-    """Raise `Unreadable` unless as many items were read as the MIS counts: a deletion meanwhile shifts the pages."""
+    """Raise `UnreadableReport` unless as many items were read as the MIS counts.
+
+    A deletion meanwhile shifts the pages.
+    """
     total = document.get("totalCount")
     if isinstance(total, int) and total != number:
-        raise Unreadable(f"{name} changed while it was read. It is read again next time.")
+        raise UnreadableReport(f"{name} changed while it was read. It is read again next time.")
 
 
 def _backoff(attempt: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
-from ..records import Problems, Unreadable
+from ..records import Problems, UnreadableReport
 from ..values import (
     clock_time,
     curriculum_year,
@@ -149,7 +149,7 @@ class Workbook:
         return f"sheet {source}"
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-        """The rows of a sheet. Raises `Unreadable`."""
+        """The rows of a sheet. Raises `UnreadableReport`."""
         path = self.path
         try:
             path = self._newest()
@@ -157,13 +157,15 @@ class Workbook:
             if source in book.sheetnames:
                 yield from _rows(book[source], self.name(source), problems)
                 return
-        except Unreadable:
+        except UnreadableReport:
             raise
         except OSError as error:
-            raise Unreadable(f"{path.name} cannot be read: {error.strerror or error}. Close it in Excel.") from error
+            raise UnreadableReport(
+                f"{path.name} cannot be read: {error.strerror or error}. Close it in Excel."
+            ) from error
         except Exception as error:  # a damaged workbook raises whatever its parser stumbles upon
-            raise Unreadable(f"{path.name} is not a workbook, or is damaged. Export it again.") from error
-        raise Unreadable(f"{path.name} has no sheet {source}. Export the workbook with all its sheets.")
+            raise UnreadableReport(f"{path.name} is not a workbook, or is damaged. Export it again.") from error
+        raise UnreadableReport(f"{path.name} has no sheet {source}. Export the workbook with all its sheets.")
 
     def _open(self, path: Path) -> Any:
         status = path.stat()
@@ -178,11 +180,11 @@ class Workbook:
         if self.path.is_file():
             return self.path
         if not self.path.is_dir():
-            raise Unreadable(f"{self.path} is not there. Check the path, and that this account may read it.")
+            raise UnreadableReport(f"{self.path} is not there. Check the path, and that this account may read it.")
         # Excel keeps a file beside a workbook that is open: ~$name.xlsx
         books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$") and path.is_file()]
         if not books:
-            raise Unreadable(f"There is no workbook (.xlsx) in {self.path}. Check that it is exported there.")
+            raise UnreadableReport(f"There is no workbook (.xlsx) in {self.path}. Check that it is exported there.")
         return max(books, key=lambda path: path.stat().st_mtime_ns)
 
 
@@ -191,16 +193,16 @@ def _check_size(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = sum(item.file_size for item in archive.infolist())
     except (zipfile.BadZipFile, InvalidFileException) as error:
-        raise Unreadable(f"{path.name} is not a workbook, or is cut off. Export it again.") from error
+        raise UnreadableReport(f"{path.name} is not a workbook, or is cut off. Export it again.") from error
     if size > MAX_UNPACKED_BYTES:
-        raise Unreadable(f"{path.name} is too large. Export fewer years of attendance.")
+        raise UnreadableReport(f"{path.name} is too large. Export fewer years of attendance.")
 
 
 def _rows(sheet: Any, name: str, problems: Problems) -> Iterator[tuple[int, Row]]:
     listed = sheet.iter_rows(values_only=True)
     headings = [str(heading).strip() if heading is not None else "" for heading in next(listed, ())]
     if not any(headings):
-        raise Unreadable(f"The {name} is empty: it has not even headings. Export it again.")
+        raise UnreadableReport(f"The {name} is empty: it has not even headings. Export it again.")
     for number, values in enumerate(listed, start=2):
         if all(value is None or value == "" for value in values):
             continue

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from .. import values
-from ..records import MAX_ITEMS, MAX_KEY_LENGTH, MAX_OTHER_ITEMS, REQUIRED, Problems, Record, Unreadable
-from ..values import BadValue, Converter, RepairedValue
+from ..records import MAX_ITEMS, MAX_KEY_LENGTH, MAX_OTHER_ITEMS, REQUIRED, Problems, Record, UnreadableReport
+from ..values import Converter, InvalidValue, RepairedValue
 
 
 class Missing:
@@ -20,8 +20,8 @@ class Missing:
 MISSING: Final = Missing()
 Row = Mapping[str, Any]
 """The values of a row by column; for JSON, by the path of the member (`person.legalFirstName`)."""
-STAYS: Final = "; what was sent of it before stays"
-KEY_STAYS: Final = "; what was sent under its key before stays"
+ITEMS_KEPT: Final = "; what was sent of it before stays"
+RECORD_KEPT: Final = "; what was sent under its key before stays"
 """Of a row whose values may be in the wrong columns, so that the key may be another one's."""
 
 
@@ -69,7 +69,7 @@ class Source(Protocol):
     """Where rows come from."""
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-        """The rows of a source with their numbers. Raises `Unreadable`."""
+        """The rows of a source with their numbers. Raises `UnreadableReport`."""
         ...
 
     def name(self, source: str) -> str:
@@ -142,7 +142,9 @@ class TableReader:
                 item = _convert(gather.fields, row, name, number, problems)
                 new = [item] if gather.fields[0].member in item else [None]
             if new == [None]:
-                problems.add(name, number, gather.fields[0].column, f"is missing, so this row was left out{KEY_STAYS}")
+                problems.add(
+                    name, number, gather.fields[0].column, f"is missing, so this row was left out{RECORD_KEPT}"
+                )
                 incomplete.add(key)
                 continue
             existing = items.setdefault(key, [])
@@ -157,11 +159,13 @@ def full_name(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_columns(table: Table, collection: str, row: Row, name: str, problems: Problems) -> None:
-    """Report missing columns. Raises `Unreadable` if one of them is required."""
+    """Report missing columns. Raises `UnreadableReport` if one of them is required."""
     needed = {field.column for field in table.key}
     needed |= {field.column for field in table.fields if field.member in REQUIRED[collection]}
     if missing := sorted(needed - row.keys()):
-        raise Unreadable(f"{name} has no column {', '.join(missing)}. Check the report's columns, and export it again.")
+        raise UnreadableReport(
+            f"{name} has no column {', '.join(missing)}. Check the report's columns, and export it again."
+        )
     for column in sorted({field.column for field in table.fields} - row.keys()):
         problems.add(name, 1, column, "is not among the columns, so it is not known for any row")
 
@@ -188,7 +192,7 @@ def _data(
     data = table.combine(_convert(table.fields, row, name, number, problems))
     if missing := sorted(required - data.keys()):
         columns = [field.column for field in table.fields if field.member in missing] or missing
-        problems.add(name, number, ", ".join(columns), f"is missing, so this row was left out{STAYS}")
+        problems.add(name, number, ", ".join(columns), f"is missing, so this row was left out{ITEMS_KEPT}")
         return None
     return data
 
@@ -219,6 +223,6 @@ def _value(field: Field, row: Row, name: str, number: int, problems: Problems) -
     except RepairedValue as repaired:
         problems.add(name, number, field.column, str(repaired))
         return repaired.value
-    except BadValue as error:
+    except InvalidValue as error:
         problems.add(name, number, field.column, f"{error}, so it was left out")
         return None

@@ -115,7 +115,7 @@ def get(name: str, *, browser: str) -> Item | None:
         return None
     try:
         return Item(zlib.decompress(runtime.sealer().unseal(row.sealed, where=_sealing_context(digest))), row.owner)
-    except crypto.CannotUnseal:  # its key has been removed from the settings since
+    except crypto.UnsealError:  # its key has been removed from the settings since
         return None
 
 

@@ -288,7 +288,7 @@ def read_subject(sent: SentRequest, subject: str | None) -> str | None:
         return subject
     try:
         payload = claims.verify_id_token_hint(hint)
-    except ring.BadToken:
+    except ring.TokenNotVerified:
         raise errors.invalid("id_token_hint", "is not an ID Token of ours") from None
     if payload["aud"] != sent.client.id:
         raise errors.invalid("id_token_hint", "was issued to another client")

@@ -9,7 +9,7 @@ from authlib.oidc.core.errors import InvalidRequestObjectError
 
 from idp.foundation import clock, descriptions, runtime
 from idp.keys import jwts
-from idp.keys.jwts import BadJwt
+from idp.keys.jwts import InvalidJwt
 from idp.oidc import incoming
 from idp.oidc.clients import keys as client_keys
 from idp.oidc.clients.client import OAuthClient
@@ -26,7 +26,7 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
     """The parameters in a request object of `client`. Raises `InvalidRequestObjectError`."""
     try:
         return _read(text, client, client_id)
-    except BadJwt as error:
+    except InvalidJwt as error:
         raise InvalidRequestObjectError(description=descriptions.sanitise(f"request: {error}")) from None
 
 
@@ -45,13 +45,13 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer
     if claims.get("iss") != client.id:
-        raise BadJwt(f"iss is {descriptions.format_value(claims.get('iss'))}; it must be the client_id")
+        raise InvalidJwt(f"iss is {descriptions.format_value(claims.get('iss'))}; it must be the client_id")
     if issuer not in (audience if isinstance(audience, list) else [audience]):
-        raise BadJwt(f"aud is {descriptions.format_value(audience)}; accepted is {issuer}")
+        raise InvalidJwt(f"aud is {descriptions.format_value(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
-        raise BadJwt("client_id must be the same in it and among the parameters sent with it")
+        raise InvalidJwt("client_id must be the same in it and among the parameters sent with it")
     if "request" in claims or "request_uri" in claims:
-        raise BadJwt("must not hold request or request_uri")
+        raise InvalidJwt("must not hold request or request_uri")
     if client.is_fapi2:
         _check_window(claims)
     return _parameters(claims)
@@ -64,7 +64,7 @@ def _check_window(claims: dict[str, Any]) -> None:
         or now - claims["nbf"] > MAX_WINDOW_SECONDS
         or claims["exp"] - claims["nbf"] > MAX_WINDOW_SECONDS
     ):
-        raise BadJwt(
+        raise InvalidJwt(
             "exp and nbf are needed: nbf at most "
             f"{MAX_WINDOW_SECONDS} seconds ago, exp at most {MAX_WINDOW_SECONDS} seconds after nbf"
         )
@@ -89,4 +89,4 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, STRUCTURED.get(name, ())):
         return incoming.as_json(value)
-    raise BadJwt(f"{descriptions.format_value(name)} must be a string")
+    raise InvalidJwt(f"{descriptions.format_value(name)} must be a string")

@@ -11,7 +11,7 @@ from joserfc.jwk import OctKey
 
 from idp.foundation import clock, crypto, descriptions, inserts, runtime
 from idp.keys import jwts
-from idp.keys.jwts import BadJwt, Presented
+from idp.keys.jwts import InvalidJwt, Presented
 from idp.oidc import errors
 from idp.oidc.clients import failures, keys as client_keys
 from idp.oidc.clients.client import OAuthClient
@@ -33,7 +33,7 @@ def authenticate(find: FindClient, request: Request) -> OAuthClient | None:
     """
     try:
         return _verified_client(find, request)
-    except BadJwt as error:
+    except InvalidJwt as error:
         failures.set_reason("client_assertion", str(error))
         return None
 
@@ -42,7 +42,7 @@ def subject(assertion: str) -> str | None:
     """The client id in an assertion, not verified; None if there is none."""
     try:
         sub = jwts.parse(assertion).claims.get("sub")
-    except BadJwt:
+    except InvalidJwt:
         return None
     return sub if isinstance(sub, str) else None
 
@@ -51,7 +51,7 @@ def method(request: Request) -> str:
     """The authentication method of the assertion, by its algorithm alone."""
     try:
         alg = jwts.parse(request.sent.get("client_assertion") or "").alg
-    except BadJwt:
+    except InvalidJwt:
         alg = ""
     return "client_secret_jwt" if alg in jwts.SYMMETRIC else "private_key_jwt"
 
@@ -67,19 +67,19 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
 
 def _verified_client(find: FindClient, request: Request) -> OAuthClient:
     if request.sent.get("client_assertion_type") != TYPE:
-        raise BadJwt(f"client_assertion_type must be {TYPE}")
+        raise InvalidJwt(f"client_assertion_type must be {TYPE}")
     presented = jwts.parse(request.sent.get("client_assertion") or "")
     claims = presented.claims
     sub = claims.get("sub")
     client = find(sub) if isinstance(sub, str) else None
     if client is None or claims.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
-        raise BadJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
+        raise InvalidJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
     jwts.verify(presented, _keys(client, presented), algorithms(client))
     try:
         jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
         _store_jti(claims, client)
-    except BadJwt as error:
+    except InvalidJwt as error:
         raise errors.ProvenClientRefused(str(error)) from None
     return client
 
@@ -95,20 +95,20 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
     issuer = runtime.settings().server.issuer
     if client.is_fapi2:
         if aud != issuer:
-            raise BadJwt(f"aud is {descriptions.format_value(aud)}; accepted is {issuer} alone, as a string")
+            raise InvalidJwt(f"aud is {descriptions.format_value(aud)}; accepted is {issuer} alone, as a string")
         return
     accepted = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
     if not any(audience in accepted for audience in (aud if isinstance(aud, list) else [aud])):
-        raise BadJwt(f"aud is {descriptions.format_value(aud)}; accepted is {' or '.join(accepted)}")
+        raise InvalidJwt(f"aud is {descriptions.format_value(aud)}; accepted is {' or '.join(accepted)}")
 
 
 def _store_jti(claims: dict[str, Any], client: OAuthClient) -> None:
     """Accept each `jti` once (RFC 7523 §3)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise BadJwt("jti must be a string, and not empty")
+        raise InvalidJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_LIFETIME_SECONDS + client.skew + client.leeway)
     if not inserts.insert_if_absent(
         Seen, digest=crypto.hmac_sha256(b"assertion", client.id, jti), expires_at=expires_at
     ):
-        raise BadJwt("the jti was used before: each request needs a new assertion")
+        raise InvalidJwt("the jti was used before: each request needs a new assertion")

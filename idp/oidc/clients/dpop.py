@@ -16,7 +16,7 @@ from flask import Request as FlaskRequest, Response
 
 from idp.foundation import clock, crypto, descriptions, inserts, runtime
 from idp.keys import jwts
-from idp.keys.jwts import BadJwt
+from idp.keys.jwts import InvalidJwt
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import Seen
 from idp.partners import jwks
@@ -38,7 +38,7 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
         super().__init__(description=descriptions.sanitise(f"DPoP: {fact}"))
 
 
-class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+class NonceRequired(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 9449 §8: the client has to repeat the request with the nonce in our header."""
 
     error = "use_dpop_nonce"
@@ -48,7 +48,7 @@ class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
     """The thumbprint of the key that made the proof of this request; None without a proof.
 
-    With an `access_token` the proof must be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
+    With an `access_token` the proof must be for it (`ath`). Raises `InvalidProof`, `NonceRequired`.
     """
     sent: str | None = flask_request.environ.get("HTTP_DPOP")
     if sent is None:
@@ -57,7 +57,7 @@ def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: st
         raise InvalidProof("more than one proof was sent")
     try:
         return _thumbprint(sent, flask_request, client, access_token)
-    except BadJwt as error:
+    except InvalidJwt as error:
         raise InvalidProof(str(error)) from None
 
 
@@ -79,11 +79,11 @@ def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, ac
     claims, (key, thumbprint) = presented.claims, jwts.cached_read(_proof_key, presented.head)
     jwts.verify(presented, [key], ALGS)
     if claims.get("htm") != flask_request.method:
-        raise BadJwt(f"htm is {descriptions.format_value(claims.get('htm'))}; expected is {flask_request.method}")
+        raise InvalidJwt(f"htm is {descriptions.format_value(claims.get('htm'))}; expected is {flask_request.method}")
     if not _is_request_url(claims.get("htu"), flask_request):
-        raise BadJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
+        raise InvalidJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
     if access_token is not None and claims.get("ath") != crypto.base64url(crypto.digest(access_token)):
-        raise BadJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
+        raise InvalidJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
     _check_age(claims, client)
     _check_nonce(claims)
     _store_jti(claims, thumbprint, client)
@@ -92,14 +92,14 @@ def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, ac
 
 @lru_cache(maxsize=1024)
 def _proof_key(head: bytes) -> tuple[jwts.Key, str]:
-    """The public key in a proof's header, and its thumbprint (RFC 9449 §4.2). Raises `BadJwt`."""
+    """The public key in a proof's header, and its thumbprint (RFC 9449 §4.2). Raises `InvalidJwt`."""
     header = jwts.cached_read(jwts.header, head)
     if header.get("typ") != "dpop+jwt":
-        raise BadJwt("the typ in the header of the proof must be dpop+jwt")
+        raise InvalidJwt("the typ in the header of the proof must be dpop+jwt")
     try:
         key = jwks.parse_key(header.get("jwk"))
     except ValueError as error:
-        raise BadJwt("the jwk in the header of the proof must be a public key that is strong enough") from error
+        raise InvalidJwt("the jwk in the header of the proof must be a public key that is strong enough") from error
     return key, key.thumbprint()
 
 
@@ -144,25 +144,25 @@ def _port(parts: Any) -> int:
 def _check_age(claims: dict[str, Any], client: OAuthClient) -> None:
     """Check that the proof is at most a minute old, with the clock skew allowed for the client; `exp` is optional."""
     if "iat" not in claims:
-        raise BadJwt("iat is missing")
+        raise InvalidJwt("iat is missing")
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
     age, max_age = clock.now().timestamp() - claims["iat"], MAX_AGE_SECONDS + client.leeway
     if age > max_age:
-        raise BadJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {max_age} are accepted")
+        raise InvalidJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {max_age} are accepted")
 
 
 def _check_nonce(claims: dict[str, Any]) -> None:
     if not runtime.settings().tokens.dpop_nonces:
         return
     if claims.get("nonce") not in (nonce(), nonce(1)):
-        raise NonceNeeded
+        raise NonceRequired
 
 
 def _store_jti(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     """Accept each proof once (RFC 9449 §11.1)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise BadJwt("jti must be a string, and not empty")
+        raise InvalidJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_AGE_SECONDS + client.leeway + client.skew)
     if not inserts.insert_if_absent(Seen, digest=crypto.hmac_sha256(b"proof", thumbprint, jti), expires_at=expires_at):
-        raise BadJwt("the jti was used before: each request needs a new proof")
+        raise InvalidJwt("the jti was used before: each request needs a new proof")

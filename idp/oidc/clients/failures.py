@@ -17,8 +17,8 @@ from idp.foundation import database, request_state
 from idp.foundation.web import middleware, transactions
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.errors import Interrupted, NotToBeRedirected
-from idp.oidc.incoming import KNOWN, Request
+from idp.oidc.errors import NotToBeRedirected, SharingInterrupted
+from idp.oidc.incoming import KNOWN_PARAMETERS, Request
 from idp.partners import journal, registry
 from idp.partners.journal import Failure
 
@@ -81,7 +81,7 @@ def _add(error: str, parameter: str, fact: str) -> None:
 
 def note_error(error: OAuth2Error) -> None:
     """Note an OAuth error."""
-    if isinstance(error, Interrupted):  # has the code `access_denied`, which is expected otherwise
+    if isinstance(error, SharingInterrupted):  # has the code `access_denied`, which is expected otherwise
         _add(error.error, *reason(error))
     else:
         note(error.error, *reason(error))
@@ -96,7 +96,7 @@ def reason(error: OAuth2Error) -> tuple[str, str]:
     if (hidden_reason := request_state.part(_RequestNotes).reason) is not None:
         return hidden_reason
     parameter, colon, fact = (error.description or "").partition(": ")
-    has_parameter = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
+    has_parameter = bool(colon) and (parameter in KNOWN_PARAMETERS or parameter in HEADERS)
     return (parameter, fact) if has_parameter else ("", error.description or "")
 
 

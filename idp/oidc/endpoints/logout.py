@@ -21,7 +21,7 @@ from idp.partners import registry
 from idp.signin import session
 
 
-class BadLogout(Exception):
+class InvalidLogoutRequest(Exception):
     """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect.
 
     `is_off` where the service is switched off, which is no mistake in its link.
@@ -57,7 +57,7 @@ def respond() -> Response:
         return redirect(_address(sent), 303)
     try:
         logout_request = _read(sent)
-    except BadLogout as error:
+    except InvalidLogoutRequest as error:
         return _bad_logout_page(error)
     signed_in = session.current()
     if signed_in is None:
@@ -78,7 +78,7 @@ def confirm() -> Response:
     sent = {name: value for name, value in browser_request.form.items(multi=True) if name in FORWARDED_PARAMETERS}
     try:
         logout_request = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
-    except BadLogout as error:
+    except InvalidLogoutRequest as error:
         return _bad_logout_page(error)
     return _sign_out(logout_request)
 
@@ -94,25 +94,25 @@ FORWARDED_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri"
 def _read(sent: Parameters) -> LogoutRequest:
     """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
     if fault := sent.fault():
-        raise BadLogout(*fault)
+        raise InvalidLogoutRequest(*fault)
     client_id = sent.get("client_id")
     failures.set_client(client_id)
     hint = _read_hint(sent.get("id_token_hint"))
     if hint and client_id not in {None, hint["aud"]}:
-        raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
+        raise InvalidLogoutRequest("client_id", "is not the client that id_token_hint was issued to")
     client = clients.find(hint["aud"] if hint else client_id)
     failures.set_client(client.id if client else client_id)
     if client is None and (client_id_or_audience := hint["aud"] if hint else client_id):
         parameter, is_off = "client_id" if client_id else "id_token_hint", registry.is_disabled(client_id_or_audience)
         fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
-        raise BadLogout(parameter, fact, is_off=is_off)
+        raise InvalidLogoutRequest(parameter, fact, is_off=is_off)
     to = sent.get("post_logout_redirect_uri")
     if (
         to is not None
         and client is not None
         and not registry.matches_any(to, client.registered.post_logout_redirect_uris)
     ):
-        raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
+        raise InvalidLogoutRequest("post_logout_redirect_uri", "is not registered for this client")
     if to is None or client is None:
         return LogoutRequest(client, hint.get("sid") if hint else None, None, None, sent)
     state = sent.get("state")
@@ -132,8 +132,8 @@ def _read_hint(hint: str | None) -> dict[str, str] | None:
         return None
     try:
         return claims.verify_id_token_hint(hint)
-    except ring.BadToken:
-        raise BadLogout("id_token_hint", "is not an ID Token of ours") from None
+    except ring.TokenNotVerified:
+        raise InvalidLogoutRequest("id_token_hint", "is not an ID Token of ours") from None
 
 
 def _with_state(uri: str, state: str) -> str:
@@ -162,7 +162,7 @@ def _address(sent: Parameters) -> str:
     return f"{url_for('oidc.logout')}?{urlencode(parameters)}"
 
 
-def _bad_logout_page(error: BadLogout) -> Response:
+def _bad_logout_page(error: InvalidLogoutRequest) -> Response:
     failures.note("invalid_request", error.parameter, error.fact)
     page = render_template("oidc/bad_logout.html", bad=error, request_id=middleware.request_id())
     return make_response(page, 400)

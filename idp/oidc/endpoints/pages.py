@@ -45,7 +45,7 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     """The database is unreachable: a client gets an OAuth error, a person a page."""
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
-        return protocol.error_response(errors.Unavailable())
+        return protocol.error_response(errors.TemporarilyUnavailable())
     return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", reason="database"))
 
 
@@ -55,7 +55,7 @@ def refusal(error: Refusal) -> ResponseReturnValue:
         return pages.refusal(error)
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return protocol.error_response(errors.Unavailable())
+        return protocol.error_response(errors.TemporarilyUnavailable())
     oauth_error = InvalidRequestError(description=UNREADABLE)
     if isinstance(error, security.UnknownHost):
         oauth_error = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
@@ -72,7 +72,7 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         oauth_error = InvalidRequestError(description="method not allowed")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        oauth_error = errors.Unavailable(description="too many requests")
+        oauth_error = errors.TemporarilyUnavailable(description="too many requests")
     oauth_error.status_code = status
     response = protocol.error_response(oauth_error)
     for name, value in error.get_headers():

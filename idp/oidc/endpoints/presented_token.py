@@ -19,7 +19,7 @@ FORM_PARAMETERS: Final = frozenset({"access_token"})
 SCHEMES: Final[dict[str, Scheme]] = {"bearer": "Bearer", "dpop": "DPoP"}
 
 
-class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+class MissingToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """No token was presented: the challenges then have no error code (RFC 6750 §3.1, RFC 9449 §7.1)."""
 
     error = "invalid_token"
@@ -60,7 +60,7 @@ def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: boo
 
 def status_of(error: OAuth2Error) -> int:
     """The status of the error; a wrong proof counts as a wrong token here (RFC 9449 §7.1)."""
-    is_about_proof = isinstance(error, dpop.InvalidProof | dpop.NonceNeeded)
+    is_about_proof = isinstance(error, dpop.InvalidProof | dpop.NonceRequired)
     return 401 if is_about_proof else int(error.status_code)
 
 
@@ -72,7 +72,7 @@ def challenges(error: OAuth2Error, *, realm: str, scope: str) -> list[str]:
     if status_of(error) not in {401, 403}:
         return []
     algs = f'algs="{" ".join(dpop.ALGS)}"'
-    if isinstance(error, NoToken):
+    if isinstance(error, MissingToken):
         return [f'Bearer realm="{realm}"', f"DPoP {algs}"]
     parameters = [f'error="{error.error}"', f'error_description="{error.description}"']
     if isinstance(error, errors.InsufficientScope):
@@ -109,12 +109,12 @@ def _presented(flask_request: FlaskRequest, *, in_form: bool) -> tuple[Scheme, s
     token_in_form = sent.get("access_token") if sent else None
     if header is None:
         if token_in_form is None:
-            raise NoToken
+            raise MissingToken
         return "Bearer", token_in_form
     if token_in_form is not None:
         raise errors.invalid("access_token", "must be sent once, in the Authorization header or in the form body")
     name, _, token = header.partition(" ")
     scheme = SCHEMES.get(name.lower())
     if scheme is None or not token.strip():
-        raise NoToken
+        raise MissingToken
     return scheme, token.strip()

@@ -131,7 +131,7 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     """
     try:
         payload = ring.verify(token, typ=TYP, algs=(ALG,))
-    except ring.BadToken:
+    except ring.TokenNotVerified:
         return None
     client = clients.find(payload.get("client_id"))
     if payload.get("iss") != runtime.settings().server.issuer or client is None:
@@ -162,14 +162,14 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
     """The client of a token that `read` refused, and the reason; None as client if the token was not signed by us."""
     try:
         payload = ring.verify_hint(token, typ=TYP, algs=(ALG,))
-    except ring.BadToken:
+    except ring.TokenNotVerified:
         return _id_token_reason(token)
     client_id, seconds_expired = str(payload.get("client_id")), clock.timestamp() - payload["exp"]
     if seconds_expired >= 0:
         return client_id, f"expired {seconds_expired} seconds ago"
     try:
         ring.verify(token, typ=TYP, algs=(ALG,))
-    except ring.BadToken as error:
+    except ring.TokenNotVerified as error:
         return client_id, str(error)
     if clients.find(client_id) is None:
         return client_id, "its client, or the partner, is disabled"
@@ -188,7 +188,7 @@ def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "wit
     """
     try:
         payload = ring.verify(token, typ=TYP, algs=(ALG,))
-    except ring.BadToken:
+    except ring.TokenNotVerified:
         return None
     audience = payload["aud"]
     if resource is None or resource not in ([audience] if isinstance(audience, str) else audience):
@@ -208,7 +208,7 @@ def _id_token_reason(token: str) -> tuple[str | None, str]:
     """The client of an ID Token that was sent as an access token, a common mistake; None if it is not an ID Token."""
     try:
         return claims.verify_id_token_hint(token)["aud"], "is an ID Token; the access token must be sent"
-    except ring.BadToken:
+    except ring.TokenNotVerified:
         return None, "is not an access token of this issuer"
 
 

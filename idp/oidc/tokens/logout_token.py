@@ -12,7 +12,7 @@ from idp.foundation import clock, runtime
 from idp.keys import ring
 from idp.oidc import claims
 from idp.oidc.clients import client as clients
-from idp.outbox.letter import Refused
+from idp.outbox.letter import PermanentFailure
 
 TYP: Final = "logout+jwt"
 EVENT_TYPE: Final = "http://schemas.openid.net/event/backchannel-logout"
@@ -22,14 +22,14 @@ CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 
 def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """The request body for an event, and its content type; raises `Refused` if the client is disabled.
+    """The request body for an event, and its content type; raises `PermanentFailure` if the client is disabled.
 
     The `jti` is the message's id, so that a client can recognise one that it gets twice.
     """
     now = clock.timestamp()
     client = clients.find(facts["client_id"])
     if client is None:
-        raise Refused("the client is disabled")
+        raise PermanentFailure("the client is disabled")
     payload = {
         "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME_SECONDS,
         "jti": message_id,

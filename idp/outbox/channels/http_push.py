@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from idp.foundation.settings import Settings
 from idp.foundation.web import fetch
-from idp.outbox.letter import Later, Letter, Refused
+from idp.outbox.letter import Letter, PermanentFailure, TemporaryFailure
 
 
 @contextmanager
@@ -21,10 +21,10 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
             rules = fetch.for_partner(settings.fetch)
             response = fetch.post(letter.to, rules, body=body, content_type=letter.content_type)
         except fetch.FetchFailed as error:
-            raise Later(f"not delivered: {error}") from error
+            raise TemporaryFailure(f"not delivered: {error}") from error
         if response.status == 400:
-            raise Refused("the client answered 400: it will not have it", code=400)
+            raise PermanentFailure("the client answered 400: it will not have it", code=400)
         if not 200 <= response.status < 300:
-            raise Later(f"the client answered {response.status}", code=response.status)
+            raise TemporaryFailure(f"the client answered {response.status}", code=response.status)
 
     yield push

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 
 from idp.foundation.settings import Settings
 from idp.outbox import mime
-from idp.outbox.letter import Later, Letter
+from idp.outbox.letter import Letter, TemporaryFailure
 
 
 @contextmanager
@@ -22,6 +22,6 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
             try:
                 box.add(built(letter, settings))
             except OSError as error:
-                raise Later(f"cannot write to the mailbox: {error.strerror}") from error
+                raise TemporaryFailure(f"cannot write to the mailbox: {error.strerror}") from error
 
         yield leave

@@ -17,7 +17,7 @@ from idp.foundation import clock
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
-from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 API: Final = "https://api.notifications.service.gov.uk"
 UUID_LENGTH: Final = 36
@@ -47,7 +47,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
         try:
             response = fetch.post(url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as error:
-            raise Unreachable("GOV.UK Notify does not answer") from error
+            raise ServerUnreachable("GOV.UK Notify does not answer") from error
         if not 200 <= response.status < 300:
             raise _error(response)
         return text_of(json_object(response.body), "id") or None
@@ -78,7 +78,7 @@ def _error(response: fetch.FetchResponse) -> NotSent:
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     message = f"GOV.UK Notify answered {response.status} {text_of(first, 'error')[:50]}".rstrip()
     if response.status == 400 and "phone_number" in text_of(first, "message"):
-        return Refused(f"{message}: the number is not valid", code=400)
+        return PermanentFailure(f"{message}: the number is not valid", code=400)
     if response.status in {400, 401, 403, 404, 405}:
-        return Unreachable(f"{message}: check the settings [sms], and this machine's clock", code=response.status)
-    return Later(message, code=response.status)
+        return ServerUnreachable(f"{message}: check the settings [sms], and this machine's clock", code=response.status)
+    return TemporaryFailure(message, code=response.status)

@@ -12,7 +12,7 @@ from typing import Final
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
-from idp.outbox.letter import Later, Letter, Refused, Unreachable
+from idp.outbox.letter import Letter, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "failed"}
 
@@ -33,7 +33,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
         try:
             response = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as error:
-            raise Unreachable("the gateway does not answer") from error
+            raise ServerUnreachable("the gateway does not answer") from error
         _check_status(response.status)
         return text_of(json_object(response.body), "id") or None
 
@@ -56,7 +56,7 @@ def _check_status(status: int) -> None:
         return
     message = f"the gateway answered {status}"
     if status in {401, 403, 404, 405}:
-        raise Unreachable(f"{message}: check sms.gateway_url and sms.gateway_token", code=status)
+        raise ServerUnreachable(f"{message}: check sms.gateway_url and sms.gateway_token", code=status)
     if status in {408, 425, 429} or not 400 <= status < 500:
-        raise Later(message, code=status)
-    raise Refused(message, code=status)
+        raise TemporaryFailure(message, code=status)
+    raise PermanentFailure(message, code=status)

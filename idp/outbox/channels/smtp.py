@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 
 from idp.foundation.settings import Mail, Settings
 from idp.outbox import mime
-from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 
 @contextmanager
 def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
-    """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `Unreachable`."""
+    """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `ServerUnreachable`."""
     try:
         server = _connect(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
     except (OSError, smtplib.SMTPException) as error:
-        raise Unreachable(f"no connection to the mail server: {_reply_text(error)}", code=_code(error)) from error
+        raise ServerUnreachable(f"no connection to the mail server: {_reply_text(error)}", code=_code(error)) from error
     try:
         yield lambda letter: _send(server, mime.mail(letter, settings))
     finally:
@@ -59,14 +59,14 @@ def _to_error(fault: Exception) -> NotSent:
     """
     code, reply = _code(fault), _reply_text(fault)
     if isinstance(fault, smtplib.SMTPServerDisconnected) or not isinstance(fault, smtplib.SMTPException):
-        return Unreachable(f"the connection was lost: {reply}")
+        return ServerUnreachable(f"the connection was lost: {reply}")
     if isinstance(fault, smtplib.SMTPSenderRefused) or code == 421:
-        return Unreachable(f"the mail server will not have our mail: {reply}", code=code)
+        return ServerUnreachable(f"the mail server will not have our mail: {reply}", code=code)
     if isinstance(fault, smtplib.SMTPNotSupportedError):
-        return Refused("the mail server cannot take this address")
+        return PermanentFailure("the mail server cannot take this address")
     if code is not None and 500 <= code < 600:
-        return Refused(f"the mail server refused it: {reply}", code=code)
-    return Later(f"not taken: {reply}", code=code)
+        return PermanentFailure(f"the mail server refused it: {reply}", code=code)
+    return TemporaryFailure(f"not taken: {reply}", code=code)
 
 
 def _code(fault: Exception) -> int | None:

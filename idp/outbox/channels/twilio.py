@@ -15,7 +15,7 @@ from idp.foundation import crypto
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, NotAuthentic, Receipt, Status, Unreadable, json_object, text_of
-from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 API: Final = "https://api.twilio.com"
 RECEIPTS_PATH: Final = "/receipts/sms/"
@@ -49,7 +49,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
                 headers={"Authorization": f"Basic {credentials}", "Accept": "application/json"},
             )  # fmt: skip
         except fetch.FetchFailed as error:
-            raise Unreachable("Twilio does not answer") from error
+            raise ServerUnreachable("Twilio does not answer") from error
         if not 200 <= response.status < 300:
             raise _error(response)
         return text_of(json_object(response.body), "sid") or None
@@ -82,7 +82,7 @@ def _error(response: fetch.FetchResponse) -> NotSent:
     code = json_object(response.body).get("code")
     message = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")
     if response.status in {401, 403, 404, 405} or code in CONFIGURATION_ERRORS:
-        return Unreachable(f"{message}: check the settings [sms]", code=response.status)
+        return ServerUnreachable(f"{message}: check the settings [sms]", code=response.status)
     if response.status in {408, 425, 429} or not 400 <= response.status < 500:
-        return Later(message, code=response.status)
-    return Refused(message, code=response.status)
+        return TemporaryFailure(message, code=response.status)
+    return PermanentFailure(message, code=response.status)

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from clients.endpoint import cli
 from clients.endpoint.agent import Agent
-from clients.endpoint.errors import RegistrationEnded, Unreachable
+from clients.endpoint.errors import RegistrationEnded, ServerUnreachable
 from clients.endpoint.home import Home
 from clients.endpoint.session import Session
 from idp.foundation.setting_types import ROOT
@@ -735,5 +735,5 @@ def test_the_log_has_no_secret_and_no_personal_data(command, registered, home, s
 def test_a_redirect_is_not_followed(servers, registered, home, waits):
     servers.fails = {"endpoint": [302]}
 
-    with pytest.raises(Unreachable, match="redirect"):
+    with pytest.raises(ServerUnreachable, match="redirect"):
         agent_of(home, waits).report()

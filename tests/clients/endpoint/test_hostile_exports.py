@@ -11,8 +11,8 @@ import pytest
 from clients.endpoint import values
 from clients.endpoint.errors import ExtractFailed
 from clients.endpoint.readers import make
-from clients.endpoint.records import COLLECTIONS, Problems, Unreadable
-from clients.endpoint.values import BadValue
+from clients.endpoint.records import COLLECTIONS, Problems, UnreadableReport
+from clients.endpoint.values import InvalidValue
 from clients.xporter.shapes import Reader
 from tests.clients.endpoint.conftest import CREDENTIALS
 from tests.clients.endpoint.test_readers import rewrite
@@ -49,7 +49,7 @@ def spoil(folder, report, column, value):
 )
 def test_a_huge_cell_is_refused_quickly(text, convert):
     began = time.process_time()
-    with pytest.raises(BadValue):
+    with pytest.raises(InvalidValue):
         convert(text)
     assert time.process_time() - began < SECONDS
 
@@ -96,7 +96,7 @@ def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(
 def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(sims):
     (sims / "Students.csv").unlink()
     os.mkfifo(sims / "Students.csv")
-    with pytest.raises(Unreadable, match="it is no file"):
+    with pytest.raises(UnreadableReport, match="it is no file"):
         read("sims", sims)
 
 
@@ -104,12 +104,12 @@ def test_links_that_lead_nowhere_or_in_a_circle_make_a_report_unreadable(sims, t
     for target in ("/nowhere", "Students.csv"):
         (sims / "Students.csv").unlink()
         (sims / "Students.csv").symlink_to(target)
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableReport):
             read("sims", sims)
     books = tmp_path / "books"
     books.mkdir()
     (books / "export.xlsx").symlink_to("/nowhere")
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableReport):
         read("pupil_asset", books)
 
 
@@ -118,7 +118,7 @@ def test_names_and_headings_of_an_export_move_no_cursor_and_forge_no_line(sims, 
     path.write_bytes(path.read_bytes().replace(b'"UPN"', b'"\x1b[2J\nUPN","\x1b[2J\nUPN"', 1))
     _, problems = read("sims", sims)
     (tmp_path / "export\x1b[2J\n2026-11-29 INFO all is well.xlsx").write_bytes(b"no workbook")
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableReport) as refused:
         read("pupil_asset", tmp_path)
     failed = ExtractFailed("Nothing could be read.", refused.value.args[0])
     for text in (*problems, str(refused.value), failed.remedy, str(failed)):
@@ -131,10 +131,10 @@ def test_a_folder_that_may_not_be_listed_makes_its_reports_unreadable(sims, monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.iterdir", refuse)
-    with pytest.raises(Unreadable, match="Permission denied"):
+    with pytest.raises(UnreadableReport, match="Permission denied"):
         read("sims", sims)
     monkeypatch.setattr("pathlib.Path.glob", refuse)
-    with pytest.raises(Unreadable, match="Permission denied"):
+    with pytest.raises(UnreadableReport, match="Permission denied"):
         read("pupil_asset", sims)
 
 
@@ -163,7 +163,7 @@ def test_entities_of_xml_are_not_unfolded(exported, tmp_path):
     began = time.process_time()
     path = workbook(exported, tmp_path / "export.xlsx", unfold)
     for collection in COLLECTIONS[:5]:
-        with pytest.raises(Unreadable):
+        with pytest.raises(UnreadableReport):
             read("pupil_asset", path, collection)
     assert time.process_time() - began < 10 * SECONDS
 
@@ -182,7 +182,7 @@ def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
     path = workbook(exported, tmp_path / "export.xlsx", include)
     try:
         records, problems = read("pupil_asset", path)
-    except Unreadable as fault:
+    except UnreadableReport as fault:
         records, problems = [], [str(fault)]
     assert "a secret" not in repr((records, problems))
 
@@ -190,7 +190,7 @@ def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
 def test_a_bomb_of_a_workbook_is_refused_by_its_size(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("clients.endpoint.readers.pupil_asset.MAX_UNPACKED_BYTES", 1 << 20)
     path = workbook(exported, tmp_path / "export.xlsx", lambda name, content: content + b" " * (1 << 20))
-    with pytest.raises(Unreadable, match="is too large"):
+    with pytest.raises(UnreadableReport, match="is too large"):
         read("pupil_asset", path)
 
 

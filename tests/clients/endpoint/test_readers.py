@@ -17,7 +17,7 @@ from clients.endpoint.fictional_school import server
 from clients.endpoint.readers import json_pages, make
 from clients.endpoint.readers.json_pages import _retry_after
 from clients.endpoint.readers.tables import TableReader
-from clients.endpoint.records import COLLECTIONS, Problems, Unreadable
+from clients.endpoint.records import COLLECTIONS, Problems, UnreadableReport
 from tests.clients.endpoint.conftest import CREDENTIALS
 
 
@@ -55,7 +55,7 @@ def rewrite(path, change):
     path.write_bytes(written.getvalue().encode())
 
 
-NASTY = {
+HOSTILE_REPORTS = {
     "a date that is none": ("DOB", "31/02/2012", "Students.csv, row 3, DOB: is not a date", True),
     "a UPN that is none": ("UPN", "12345", "Students.csv, row 3, UPN: is not a UPN", True),
     "a yes that is none": ("In Care", "maybe", "Students.csv, row 3, In Care: is neither yes nor no", True),
@@ -68,9 +68,9 @@ NASTY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", NASTY)
+@pytest.mark.parametrize("case", HOSTILE_REPORTS)
 def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims, school):
-    column, value, expected, is_read = NASTY[case]
+    column, value, expected, is_read = HOSTILE_REPORTS[case]
 
     def spoil(rows):
         rows[2][rows[0].index(column)] = value
@@ -208,7 +208,7 @@ def test_empty_lines_and_nul_characters_do_no_harm(sims, school):
     assert (len(records), problems) == (len(school["students"]), [])
 
 
-SPOILT = {
+DAMAGED_REPORTS = {
     "is missing": (lambda path: path.unlink(), "is not in"),
     "is empty": (lambda path: path.write_bytes(b""), "is empty"),
     "is cut off": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "is cut off"),
@@ -216,12 +216,12 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("case", SPOILT)
+@pytest.mark.parametrize("case", DAMAGED_REPORTS)
 def test_a_report_that_cannot_be_read_as_a_whole_says_what_to_do(case, sims):
-    spoil, expected = SPOILT[case]
+    spoil, expected = DAMAGED_REPORTS[case]
     spoil(sims / "Students.csv")
 
-    with pytest.raises(Unreadable, match=expected):
+    with pytest.raises(UnreadableReport, match=expected):
         problems_of(sims)
 
 
@@ -231,7 +231,7 @@ def test_a_report_that_is_written_while_it_is_read_is_not_whole(sims):
     with (sims / "Students.csv").open("a") as more:
         more.write("\r\n")
 
-    with pytest.raises(Unreadable, match="was written while it was read"):
+    with pytest.raises(UnreadableReport, match="was written while it was read"):
         list(records)
 
 
@@ -247,7 +247,7 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
 
     assert record.data == {"name": "Ada Inkpen", "staff_code": "ABC"}
     assert problems == ["sheet Staff, row 2, Job title: is an error of the spreadsheet, so it was left out"]
-    with pytest.raises(Unreadable, match="no sheet Pupils"):
+    with pytest.raises(UnreadableReport, match="no sheet Pupils"):
         problems_of(tmp_path, "students", "pupil_asset")
 
 
@@ -255,7 +255,7 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
 def test_a_file_that_is_no_workbook_says_so(content, tmp_path):
     (tmp_path / "export.xlsx").write_bytes(content)
 
-    with pytest.raises(Unreadable, match=r"export\.xlsx is not a workbook"):
+    with pytest.raises(UnreadableReport, match=r"export\.xlsx is not a workbook"):
         problems_of(tmp_path, "staff", "pupil_asset")
 
 
@@ -281,7 +281,7 @@ def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported)
     waits: list[float] = []
     with server.serving(exported, server.Limits(failing={"students": status})) as address:
         reader = make("arbor", address, CREDENTIALS, waits.append)
-        with pytest.raises(Unreadable, match=expected):
+        with pytest.raises(UnreadableReport, match=expected):
             list(reader.read("students", Problems()))
 
     assert waits == ([1, 2, 4, 8, 16, 32, 64, 120] if status == 500 else [])
@@ -290,7 +290,7 @@ def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported)
 def test_an_mis_that_answers_without_end_is_given_up(exported, monkeypatch):
     monkeypatch.setattr(json_pages, "MAX_PAGE_BYTES", 1000)
 
-    with server.serving(exported) as address, pytest.raises(Unreadable, match="too much at once"):
+    with server.serving(exported) as address, pytest.raises(UnreadableReport, match="too much at once"):
         list(make("arbor", address, CREDENTIALS, time.sleep).read("students", Problems()))
 
 
@@ -298,13 +298,13 @@ def test_an_mis_that_answers_without_end_is_given_up(exported, monkeypatch):
 def test_a_wrong_password_is_said_so(mis, exported):
     with server.serving(exported) as address:
         reader = make(mis, address, type(CREDENTIALS)("xporter", "wrong"), time.sleep)
-        with pytest.raises(Unreadable, match="Check"):
+        with pytest.raises(UnreadableReport, match="Check"):
             list(reader.read("students", Problems()))
 
 
 def test_an_mis_that_is_away_is_waited_for_and_then_given_up():
     waits: list[float] = []
-    with pytest.raises(Unreadable, match="cannot be reached"):
+    with pytest.raises(UnreadableReport, match="cannot be reached"):
         list(make("arbor", "http://127.0.0.1:9", CREDENTIALS, waits.append).read("students", Problems()))
 
     assert len(waits) == 8
@@ -341,7 +341,7 @@ def test_the_time_when_to_come_again_may_be_a_date():
 def test_a_column_that_no_record_can_do_without_makes_the_report_unreadable(sims):
     rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(3, "Forename"))
 
-    with pytest.raises(Unreadable, match=r"Students\.csv has no column Legal Forename"):
+    with pytest.raises(UnreadableReport, match=r"Students\.csv has no column Legal Forename"):
         problems_of(sims)
 
 
@@ -403,5 +403,5 @@ def test_no_file_crashes_a_reader(content, tmp_path):
     (tmp_path / "export.xlsx").write_bytes(content)
 
     for mis in ("sims", "pupil_asset"):
-        with contextlib.suppress(Unreadable):
+        with contextlib.suppress(UnreadableReport):
             problems_of(tmp_path, "students", mis)

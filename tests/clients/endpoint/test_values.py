@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from clients.endpoint import values
-from clients.endpoint.values import BadValue, RepairedValue
+from clients.endpoint.values import InvalidValue, RepairedValue
 
 CONVERTERS = (
     values.text, values.day, values.yes_or_no, values.minutes, values.clock_time, values.weekday, values.texts,
@@ -74,7 +74,7 @@ def test_a_value_is_converted(convert, value, expected):
     ],
 )
 def test_a_wrong_value_is_refused_without_repeating_it(convert, value):
-    with pytest.raises(BadValue) as bad:
+    with pytest.raises(InvalidValue) as bad:
         convert(value)
 
     assert not isinstance(bad.value, RepairedValue)
@@ -98,5 +98,5 @@ def test_no_value_is_more_than_wrong(value):
     for convert in CONVERTERS:
         try:
             convert(value)
-        except BadValue:
+        except InvalidValue:
             continue

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clients.endpoint import home as homes
-from clients.endpoint.errors import BadSettings
+from clients.endpoint.errors import InvalidSettings
 from clients.endpoint.home import Home
 from idp.foundation.setting_types import ROOT
 from tests.clients.endpoint import servers as fake
@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_made_private_is_said_so(tmp_path, monkeypatch):
         raise subprocess.CalledProcessError(5, "icacls")
 
     monkeypatch.setattr(homes, "_make_private", refuse)
-    with pytest.raises(BadSettings, match="cannot be used"):
+    with pytest.raises(InvalidSettings, match="cannot be used"):
         Home(tmp_path / "home").prepare()
 
 
@@ -112,6 +112,6 @@ def test_a_file_that_another_process_reads_at_the_moment_is_replaced_a_moment_la
     assert len(waits) == 3
 
     refusals.extend(range(99))
-    with pytest.raises(BadSettings, match="cannot be written"):
+    with pytest.raises(InvalidSettings, match="cannot be written"):
         home.write_text("problems.txt", "newer")
     assert [path.name for path in home.folder.iterdir() if path.name.endswith(".new")] == []

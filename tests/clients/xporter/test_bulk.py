@@ -29,7 +29,7 @@ def much(app, granted):
 def port(app, monkeypatch):
     """The port at which the program is served as by its own command."""
     monkeypatch.setattr(Handler, "log", lambda *_: None)
-    monkeypatch.setattr("clients.xporter.storage.STREAMED", 4)
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 4)
     port = free_port()
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -71,7 +71,7 @@ def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkey
 
 
 def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, monkeypatch):
-    monkeypatch.setattr("clients.xporter.storage.STREAMED", 4)
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 4)
     monkeypatch.setattr("clients.xporter.bulk.MAX_SECONDS", -1)
     response = api.get("/v1/students", headers=NDJSON)
     assert len(response.text.splitlines()) == 4

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from clients.xporter import storage, tables
-from clients.xporter.collection_views import ALSO_CALLED
+from clients.xporter.collection_views import COLLECTION_ALIASES
 from clients.xporter.database import MAX_SNAPSHOTS
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
@@ -53,7 +53,7 @@ def test_each_collection_is_served(api, stored, collection):
     assert (page["total"], page["next"]) == (len(records), None)
 
 
-@pytest.mark.parametrize(("area", "collection"), ALSO_CALLED.items())
+@pytest.mark.parametrize(("area", "collection"), COLLECTION_ALIASES.items())
 def test_the_name_of_a_data_area_leads_to_its_collection(api, stored, area, collection):
     page = read(api, f"/v1/{area}?limit=1")
     assert page == read(api, f"/v1/{collection}?limit=1")
@@ -193,7 +193,7 @@ def lines(response):
 
 
 def test_all_records_come_as_lines(api, stored, monkeypatch):
-    monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 2)
     response = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
     assert response.mimetype == "application/x-ndjson"
     *sent, last = lines(response)
@@ -324,7 +324,7 @@ def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monke
 
 def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, granted, monkeypatch):
     Stored(app, {"students": {f"p{number}": {"upn": str(number)} for number in range(9)}})
-    monkeypatch.setattr("clients.xporter.storage.STREAMED", 2)
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 2)
     fetched, page = [], storage.page
 
     def noted(*arguments, **options):

@@ -307,7 +307,7 @@ def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpo
     assert len(endpoint.stored("students")) == 2
 
 
-KEPT = {"collection": "students", "key": "2", "kept": True}
+KEPT_RECORD = {"collection": "students", "key": "2", "kept": True}
 
 
 def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
@@ -315,7 +315,7 @@ def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
     before, version = endpoint.stored("students"), endpoint.version()
     mark = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
 
-    state = endpoint.delivers(*VALID_LINES[:2], KEPT, mark, complete=["students"])
+    state = endpoint.delivers(*VALID_LINES[:2], KEPT_RECORD, mark, complete=["students"])
 
     assert (state["state"], state["counts"]["students"]["removed"]) == ("applied", 0)
     assert endpoint.stored("students") == before
@@ -328,7 +328,7 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
     members = line("classes", "m1", name="Maths", students=["1", "2"])
     contact = line("contacts", "c2", name="Una Roe", students=[{"student": "2"}])
 
-    state = endpoint.delivers(*VALID_LINES[:2], KEPT, own, members, contact, complete=["students", "attendance"])
+    state = endpoint.delivers(*VALID_LINES[:2], KEPT_RECORD, own, members, contact, complete=["students", "attendance"])
 
     assert (state["state"], state["problems"]) == ("applied", [])
     [ada] = endpoint.stored("students")
@@ -353,7 +353,8 @@ def test_what_refers_to_a_collection_that_could_not_be_read_is_applied_without_i
 
 def test_a_line_is_either_a_record_or_one_that_is_kept(endpoint):
     for wrong, field in (
-        (KEPT | {"data": {}}, "data"), (KEPT | {"kept": False}, "data"), (KEPT | {"key": "1"}, "key"),
+        (KEPT_RECORD | {"data": {}}, "data"), (KEPT_RECORD | {"kept": False}, "data"),
+        (KEPT_RECORD | {"key": "1"}, "key"),
     ):  # fmt: skip
         [problem] = endpoint.delivers(student("1"), wrong)["problems"]
         assert (problem["line"], problem["field"]) == (3, field)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clients.xporter.app import create_app
-from clients.xporter.fields import BadCatalogue, Catalogue
+from clients.xporter.fields import Catalogue, InvalidCatalogue
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF
 
 
@@ -82,7 +82,7 @@ def test_a_member_that_moves_is_given_under_its_new_scope(api, stored, granted, 
     ],
 )  # fmt: skip
 def test_a_catalogue_that_is_ambiguous_changes_nothing(api, stored, provider, monkeypatch, document):
-    with pytest.raises(BadCatalogue):
+    with pytest.raises(InvalidCatalogue):
         Catalogue(document)
     assert api.get("/v1/students").status_code == 200
     provider.documents["/api/scopes"] = document

@@ -21,7 +21,7 @@ LITERALS = {
 """Values that are not generated texts, but appear in one member only."""
 TRANSLATED = {"staff.role", "contacts.students", "terms.academic_year", "students.year_group", "terms.ends_on"}
 """Members that OneRoster shows in its own words, or by way of another member."""
-MARK = re.compile(r"<(\w+\.\w+)/")
+MARK_PATTERN = re.compile(r"<(\w+\.\w+)/")
 scope_sets = st.frozensets(st.sampled_from(DATA_SCOPES))
 for_every_set = settings(deadline=None, max_examples=20, suppress_health_check=list(HealthCheck))
 
@@ -36,7 +36,7 @@ def visible(collection, scopes):
 
 def shown_in(text):
     """The members whose values appear in a response."""
-    return {*MARK.findall(text), *(member for literal, member in LITERALS.items() if literal in text)}
+    return {*MARK_PATTERN.findall(text), *(member for literal, member in LITERALS.items() if literal in text)}
 
 
 def leaked(text, scopes):

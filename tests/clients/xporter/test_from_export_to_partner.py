@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from clients.endpoint import extract
-from clients.endpoint.errors import SuspiciouslyFew
+from clients.endpoint.errors import TooFewRecords
 from clients.endpoint.fictional_school import exports, school as fictional
 from clients.endpoint.home import Home
 from clients.endpoint.readers import make
@@ -82,7 +82,7 @@ def test_half_an_export_reaches_no_partner(export, api):
     export.counts = {"students": 30}
     first = api.get("/v1/students").json
 
-    with pytest.raises(SuspiciouslyFew, match=r"12 students \(30 before\)"):
+    with pytest.raises(TooFewRecords, match=r"12 students \(30 before\)"):
         export.is_sent()
 
     assert api.get(first["delta"]).json["deleted"] == []

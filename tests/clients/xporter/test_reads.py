@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from clients.xporter.database import Database
-from clients.xporter.provider import Unreachable
+from clients.xporter.provider import ProviderUnreachable
 from clients.xporter.reads import MAX_ROWS, Reads
 from clients.xporter.tables import reads as table
 from tests.clients.xporter.school_data import DATA_SCOPES
@@ -90,7 +90,7 @@ def test_while_the_provider_is_away_totals_wait(api, app, reads, provider, grant
     api.get("/v1/staff")
     reads.write()
     provider.introspection = None
-    with pytest.raises(Unreachable):
+    with pytest.raises(ProviderUnreachable):
         reads.report()
     provider.introspection = {}
     reads.report()

@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
-from clients.xporter.proofs import BadProof, Proofs
+from clients.xporter.proofs import InvalidProof, Proofs
 from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, token
 from tests.oidc.signing import signed
 
@@ -178,7 +178,7 @@ def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
     strong, weak, proofs = RSAKey.generate_key(3072), RSAKey.generate_key(1024), Proofs(time.time)
     assert proofs.key_of(proof("token", key=strong, alg="PS256"), **request) == strong.thumbprint()
     for key, alg in ((weak, "PS256"), (strong, "RS256")):
-        with pytest.raises(BadProof):
+        with pytest.raises(InvalidProof):
             proofs.key_of(proof("token", key=key, alg=alg), **request)
 
 
@@ -211,7 +211,7 @@ def test_health_is_that_of_the_database(api):
 
 def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
     wrong = {"PORT": "x", "ISSUER": "idp.example", "DATABASE": "mysql://x", "CACHE_MS": "1001"}
-    with pytest.raises(environment.BadSettings) as bad:
+    with pytest.raises(environment.InvalidSettings) as bad:
         environment.from_environment({f"XPORTER_{name}": value for name, value in wrong.items()})
     assert len(bad.value.args) == 4
     ours = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})

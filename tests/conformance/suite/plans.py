@@ -12,17 +12,17 @@ from tests.conformance.suite.prepare import Credentials, Prepared
 Task = dict[str, Any]
 Visit = dict[str, Any]
 
-WAIT: Final = 10
+TIMEOUT_SECONDS: Final = 10
 """Seconds that the suite's browser waits for words to appear."""
 SCREENSHOT: Final = "update-image-placeholder"
 
 STATIC: Final = "conf-basic-1", "conf-basic-2"
 BACKCHANNEL: Final = "conf-backchannel-1", "conf-backchannel-2"
 FAPI: Final = "conf-fapi-1", "conf-fapi-2"
-PLAIN: Final = "conf-plain-1", "conf-plain-2"
+PLAIN_OAUTH_CLIENTS: Final = "conf-plain-1", "conf-plain-2"
 SIGNING: Final = "conf-signing-1", "conf-signing-2"
 SIGNING_PLAIN: Final = "conf-signing-plain-1", "conf-signing-plain-2"
-OWN: Final = "conf-ccg-1", "conf-ccg-2"
+CLIENT_CREDENTIALS_CLIENTS: Final = "conf-ccg-1", "conf-ccg-2"
 
 SIGN_IN_AGAIN: Final = ("oidcc-prompt-login", "oidcc-max-age-1")
 LOGOUT_FAULTS: Final = {
@@ -56,7 +56,9 @@ def everything(prepared: Prepared) -> dict[str, dict[str, Any]]:
         | {"override": _oidc_overrides(prepared)},
         "backchannel.json": _common(prepared, "back-channel logout") | _pair(prepared, BACKCHANNEL),
         "fapi2-openid.json": _of_people(prepared, "FAPI 2.0", _fapi(prepared, FAPI, PERSONAL, userinfo)),
-        "fapi2-plain.json": _of_schools(prepared, "FAPI 2.0, OAuth", _fapi(prepared, PLAIN, SCHOOLS, api)),
+        "fapi2-plain.json": _of_schools(
+            prepared, "FAPI 2.0, OAuth", _fapi(prepared, PLAIN_OAUTH_CLIENTS, SCHOOLS, api)
+        ),
         "fapi2-signing-openid.json": _of_people(
             prepared, "FAPI 2.0 Message Signing", _fapi(prepared, SIGNING, PERSONAL, userinfo)
         ),
@@ -64,7 +66,7 @@ def everything(prepared: Prepared) -> dict[str, dict[str, Any]]:
             prepared, "FAPI 2.0 Message Signing, OAuth", _fapi(prepared, SIGNING_PLAIN, SCHOOLS, api)
         ),
         "fapi2-client-credentials.json": _common(prepared, "FAPI 2.0, client credentials")
-        | _fapi(prepared, OWN, "schools.list", api),
+        | _fapi(prepared, CLIENT_CREDENTIALS_CLIENTS, "schools.list", api),
     }
 
 
@@ -139,14 +141,14 @@ def _shown_at(path: str, *commands: list[Any]) -> Visit:
 
 
 def _arrive(prepared: Prepared) -> Task:
-    return _task("Arrive", f"{prepared.suite}/callback*", ["wait", "id", "submission_complete", WAIT])
+    return _task("Arrive", f"{prepared.suite}/callback*", ["wait", "id", "submission_complete", TIMEOUT_SECONDS])
 
 
 # Overrides: the modules that end on a page of ours
 
 
 def _oidc_overrides(prepared: Prepared) -> dict[str, Any]:
-    again = _authorize(prepared, ["wait", "id", "sign-in", WAIT, "Sign in", f"{SCREENSHOT}-optional"])
+    again = _authorize(prepared, ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in", f"{SCREENSHOT}-optional"])
     overrides = {name: [again] for name in SIGN_IN_AGAIN}
     refused = _shown_at("/oauth/authorize*", _shows("error-parameter", "redirect_uri"))
     overrides["oidcc-ensure-registered-redirect-uri"] = [refused]
@@ -166,7 +168,7 @@ def _oidc_overrides(prepared: Prepared) -> dict[str, Any]:
 def _fapi_overrides(prepared: Prepared, *, school_data: bool = False) -> dict[str, Any]:
     once, authorize = {"match-limit": 1}, _authorize(prepared, school_data=school_data)
     stale = _shown_at("/oauth/authorize*", _shows("error-code", "request_expired"))
-    looks = _shown_at("/sign-in*", ["wait", "id", "sign-in", WAIT, "Sign in"])
+    looks = _shown_at("/sign-in*", ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in"])
     turns_back = _shown_at("/sign-in*", ["click", "id", "cancel"])
     turns_back["tasks"].append(_arrive(prepared))
     visits = {
@@ -185,7 +187,7 @@ def _error_page(parameter: str) -> Task:
 
 def _shows(control: str, words: str) -> list[Any]:
     """Wait until the control has these words, and take the screenshot."""
-    return ["wait", "id", control, WAIT, words, SCREENSHOT]
+    return ["wait", "id", control, TIMEOUT_SECONDS, words, SCREENSHOT]
 
 
 def _task(name: str, match: str, *commands: list[Any], optional: bool = False) -> Task:

@@ -40,8 +40,12 @@ class Family(NamedTuple):
 
 
 ADD = WriteStatement(insert(TABLE))
-OF = Statement(Secret, select(TABLE).where(TABLE.c.digest == bindparam("by_digest"), TABLE.c.purpose == "probe"))
-TRY = WriteStatement(update(TABLE).where(TABLE.c.digest == bindparam("by_digest")).values(tries=TABLE.c.tries + 1))
+SELECT_SECRET = Statement(
+    Secret, select(TABLE).where(TABLE.c.digest == bindparam("by_digest"), TABLE.c.purpose == "probe")
+)
+COUNT_TRY = WriteStatement(
+    update(TABLE).where(TABLE.c.digest == bindparam("by_digest")).values(tries=TABLE.c.tries + 1)
+)
 
 
 def add(secret="the secret", **overrides):
@@ -57,7 +61,7 @@ def test_what_is_written_is_read_again_as_it_was(work):
     with work():
         add()
     with work():
-        row = OF.one(by_digest=crypto.digest("the secret"))
+        row = SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         assert row == tuple(database.connection().execute(select(TABLE)).one())
         assert row.expires_at == database.session().scalars(select(PersonalSecret.expires_at)).one()
         assert row.expires_at.utcoffset() == timedelta(0)
@@ -85,10 +89,10 @@ def test_sets_and_json_are_what_the_columns_say(work):
 def test_it_says_how_many_rows_it_changed_and_what_is_missing(work):
     with work():
         add()
-        assert TRY.run(by_digest=crypto.digest("the secret")) == 1
-        assert TRY.run(by_digest=crypto.digest("another")) == 0
-        assert OF.one(by_digest=crypto.digest("the secret")).tries == 1
-        assert OF.one(by_digest=crypto.digest("another")) is None
+        assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
+        assert COUNT_TRY.run(by_digest=crypto.digest("another")) == 0
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 1
+        assert SELECT_SECRET.one(by_digest=crypto.digest("another")) is None
 
 
 def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
@@ -99,11 +103,11 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
     with pytest.raises(ZeroDivisionError), work():
         fails()
     with work():
-        assert OF.one(by_digest=crypto.digest("the secret")) is None
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         add()
         assert database.session().scalar(select(func.count()).select_from(PersonalSecret)) == 1
     with work():
-        assert OF.one(by_digest=crypto.digest("the secret")) is not None
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is not None
 
 
 def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
@@ -144,13 +148,13 @@ def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_e
             after.append((context.span, statement))
 
         try:
-            assert OF.one(by_digest=crypto.digest("the secret")).person_id == "adm_1"
-            assert TRY.run(by_digest=crypto.digest("the secret")) == 1
-            assert OF.one(by_digest=crypto.digest("another")) is None
+            assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).person_id == "adm_1"
+            assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
+            assert SELECT_SECRET.one(by_digest=crypto.digest("another")) is None
         finally:
             event.remove(listened_to, "before_cursor_execute", _before)
             event.remove(listened_to, "after_cursor_execute", _after)
-        assert OF.one(by_digest=crypto.digest("the secret")).tries == 1
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 1
     assert [statement.split()[0] for statement in before] == ["SELECT", "UPDATE", "SELECT"]
     assert after == [(place, f"{statement} -- commented") for place, statement in enumerate(before)]
 
@@ -195,12 +199,12 @@ def restarted(app):
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(restarted, work, monkeypatch):
     monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 3600)
     with pytest.raises(DBAPIError), work():
-        OF.one(by_digest=crypto.digest("the secret"))
+        SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
     with work():
-        assert OF.one(by_digest=crypto.digest("the secret")) is None
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
 def test_in_an_idle_pool_a_restart_costs_no_failure(restarted, work, monkeypatch):
     monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 0)
     with work():
-        assert OF.one(by_digest=crypto.digest("the secret")) is None
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None

@@ -7,7 +7,7 @@ from flask import url_for
 
 from idp.foundation.web.assets import _version
 
-FOREVER = "max-age=315360000, public, immutable"
+IMMUTABLE = "max-age=315360000, public, immutable"
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_pages_refer_to_versioned_files(web):
     for name_ in named:
         assert re.match(r"/static/v-[0-9a-f]{12}/", name_)
         headers = web.get(name_).headers
-        assert headers["Cache-Control"] == FOREVER
+        assert headers["Cache-Control"] == IMMUTABLE
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -32,7 +32,7 @@ def test_a_relative_address_in_a_style_sheet_is_versioned_too(web, address):
     font = re.search(r'url\("(vendor/[^"]+\.woff2)"\)', web.get(address).text)[1]
 
     response = web.get(f"{address.rpartition('/')[0]}/{font}")
-    assert (response.status_code, response.headers["Cache-Control"]) == (200, FOREVER)
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, IMMUTABLE)
 
 
 @pytest.mark.parametrize("path", ["/static/app.css", "/static/v-000000000000/app.css"])

@@ -3,19 +3,19 @@ from hypothesis import given, strategies as st
 
 from idp.foundation.web import security
 
-OURS = ["/", "/oauth/authorize?client_id=a&request_uri=urn%3Aietf", "/manage#sharing", "/a:b"]
-ELSEWHERE = [
+LOCAL_PATHS = ["/", "/oauth/authorize?client_id=a&request_uri=urn%3Aietf", "/manage#sharing", "/a:b"]
+FOREIGN_ADDRESSES = [
     None, "", "evil.test", "https://evil.test", "//evil.test", "/\\evil.test", "\\/evil.test", "/\t/evil.test",
     "https:evil.test", "javascript:alert(1)", "/\n/evil.test", " /ok", "/ok\x00", "///evil.test", "/\x7f", "/a\\b",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", OURS)
+@pytest.mark.parametrize("path", LOCAL_PATHS)
 def test_a_local_path_is_returned(path):
     assert security.local_path(path) == path
 
 
-@pytest.mark.parametrize("path", ELSEWHERE)
+@pytest.mark.parametrize("path", FOREIGN_ADDRESSES)
 def test_an_address_that_could_leave_our_host_becomes_the_home_page(path):
     assert security.local_path(path) == "/"
 

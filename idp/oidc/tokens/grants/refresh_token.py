@@ -37,7 +37,7 @@ class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authl
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
         if state is not None and (interruption := state.interruption) is not None:
-            raise errors.Interrupted(interruption)
+            raise errors.SharingInterrupted(interruption)
         if state is None or not state.allowed(presented.family.basis.scopes):
             raise errors.invalid_grant("refresh_token: the authorisation it belongs to is not in force")
         self.request.basis = presented.family.basis
