@@ -15,7 +15,7 @@ from idp.sharing.models import Authorisation
 from tests.factories import a_school, an_administrator, an_estab
 
 
-def estab_id(owner):
+def estab_id_of(owner):
     return owner.memberships[0].estab.estab_id
 
 
@@ -31,7 +31,7 @@ def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
     register = school.pop("register")
     assert (register["name"], register["address"]["postcode"]) == ("Oakhill School", "SW1P 4AU")
     assert school == {
-        "estab_id": estab_id(oakhill), "status": "active", "verification": "verified", "mis": "sims",
+        "estab_id": estab_id_of(oakhill), "status": "active", "verification": "verified", "mis": "sims",
         "scope": "openid organisation offline_access school students attendance", "agreement_version": "2026-01",
         "connection": "awaiting_endpoint", "endpoint": {"state": "none"},
     }  # fmt: skip
@@ -39,7 +39,7 @@ def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
 
 def test_a_school_that_is_not_verified_has_its_data_withheld(program, authorised):
     owner = authorised(program, "New School", state="unverified")
-    school = program.schools()[estab_id(owner)]
+    school = program.schools()[estab_id_of(owner)]
     assert (school["verification"], school["scope"]) == ("unverified", "openid organisation offline_access")
     assert school["withheld_scope"] == "school students attendance"
 
@@ -54,13 +54,13 @@ def test_every_end_of_sharing_is_told_apart(program, authorised, work, clock):
             verb(member.estab_id, program.partner.id, by=member)
     program.signs_in()
     schools = program.schools()
-    assert {name: schools[estab_id(owner)]["status"] for name, owner in owners.items()} == {
+    assert {name: schools[estab_id_of(owner)]["status"] for name, owner in owners.items()} == {
         name: name for name in owners
     }
-    assert [schools[estab_id(owners[name])]["scope"] for name in ("paused", "withdrawn", "expired")] == [""] * 3
-    assert "students" in schools[estab_id(owners["withdrawn"])]["withheld_scope"]
+    assert [schools[estab_id_of(owners[name])]["scope"] for name in ("paused", "withdrawn", "expired")] == [""] * 3
+    assert "students" in schools[estab_id_of(owners["withdrawn"])]["withheld_scope"]
     for name, owner in owners.items():
-        assert set(program.schools(f"/api/schools?status={name}")) == {estab_id(owner)}
+        assert set(program.schools(f"/api/schools?status={name}")) == {estab_id_of(owner)}
 
 
 def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oakhill, work, clock, authorised):
@@ -85,7 +85,7 @@ def authorise_client(program):
 
 
 def test_pages_follow_one_another_to_the_end(program, authorised):
-    expected = {estab_id(authorised(program, f"School {number}")) for number in range(7)}
+    expected = {estab_id_of(authorised(program, f"School {number}")) for number in range(7)}
     response, pages = program.gets("/api/schools?limit=3").json, []
     while True:
         pages.append([school["estab_id"] for school in response["schools"]])
@@ -114,10 +114,10 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
         database.get_one(Estab, member["verified"].estab_id).state_changed_at = clock.now()
         mis.set_by_school("arbor", by=member["mis"])
     changed = program.schools(f"/api/schools?changed_since={since}")
-    assert set(changed) == {estab_id(owners[name]) for name in ("paused", "resumed", "withdrawn", "verified", "mis")}
+    assert set(changed) == {estab_id_of(owners[name]) for name in ("paused", "resumed", "withdrawn", "verified", "mis")}
     assert {school["changed_at"] for school in changed.values()} == {clock.now().isoformat().replace("+00:00", "Z")}
     before = (clock.now() - timedelta(days=4)).isoformat().replace("+", "%2B")
-    assert estab_id(owners["expires"]) in program.schools(f"/api/schools?changed_since={before}")
+    assert estab_id_of(owners["expires"]) in program.schools(f"/api/schools?changed_since={before}")
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def closes(program, authorised, work, clock):
             estab_id = owner.memberships[0].estab_id
             agreement = database.scalars(select(Authorisation).where(Authorisation.estab_id == estab_id)).one()
             agreement.withdrawn_at, agreement.moved_to = clock.now(), after.id
-        return estab_id(owner), after.estab_id
+        return estab_id_of(owner), after.estab_id
 
     return close
 
@@ -190,17 +190,17 @@ def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
 def test_a_client_reads_its_own_schools_alone(program, oakhill, new_program):
     other = new_program().signs_in()
     assert other.schools() == {}
-    assert program.gets(f"/api/schools/{estab_id(oakhill)}").json["status"] == "active"
-    refused = other.gets(f"/api/schools/{estab_id(oakhill)}", status=404)
+    assert program.gets(f"/api/schools/{estab_id_of(oakhill)}").json["status"] == "active"
+    refused = other.gets(f"/api/schools/{estab_id_of(oakhill)}", status=404)
     assert refused.json["code"] == other.gets("/api/schools/0000000", status=404).json["code"] == "not_found"
 
 
 def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill, authorised, world_token):
     other = authorised(program, "Another School")
     program.token = world_token(program, oakhill)
-    assert set(program.schools()) == {estab_id(oakhill)}
-    assert program.gets(f"/api/schools/{estab_id(oakhill)}").json["estab_id"] == estab_id(oakhill)
-    assert program.gets(f"/api/schools/{estab_id(other)}", status=404).json["code"] == "not_found"
+    assert set(program.schools()) == {estab_id_of(oakhill)}
+    assert program.gets(f"/api/schools/{estab_id_of(oakhill)}").json["estab_id"] == estab_id_of(oakhill)
+    assert program.gets(f"/api/schools/{estab_id_of(other)}", status=404).json["code"] == "not_found"
     assert program.gets("/api/register/schools?q=oak", status=403).json["code"] == "insufficient_scope"
 
 
@@ -272,7 +272,7 @@ def test_a_school_that_closes_says_so_and_who_goes_on(program, oakhill, authoris
             name="Oakhill Academy", since=clock.today(),
         )  # fmt: skip
         database.add(link)
-    assert program.schools()[estab_id(oakhill)]["closing"] == "announced"
+    assert program.schools()[estab_id_of(oakhill)]["closing"] == "announced"
     with work() as database:
         database.get_one(School, old.estab.school_id).status_code = "2"
         by = database.get_one(Membership, (old.person_id, old.estab_id))
@@ -281,8 +281,11 @@ def test_a_school_that_closes_says_so_and_who_goes_on(program, oakhill, authoris
         [offer] = continuing.offers(new)
         continuing.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
     schools = program.schools()
-    assert (schools[estab_id(oakhill)]["closing"], schools[estab_id(oakhill)]["status"]) == ("closed", "withdrawn")
-    assert schools[estab_id(oakhill)]["continues_as"] == new.estab.estab_id
+    assert (schools[estab_id_of(oakhill)]["closing"], schools[estab_id_of(oakhill)]["status"]) == (
+        "closed",
+        "withdrawn",
+    )
+    assert schools[estab_id_of(oakhill)]["continues_as"] == new.estab.estab_id
     assert schools[new.estab.estab_id]["status"] == "active"
 
 
