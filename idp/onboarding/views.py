@@ -52,9 +52,8 @@ def find() -> ResponseReturnValue:
     return_to, form = _return_to(), FindSchool.from_request()
     if (school := form.chosen_school()) is not None:
         return redirect(url_for(".details", school=school.id, next=return_to), 303)
-    return render_template(
-        "onboarding/find.html", form=form, partner=origin.find_by_path(return_to), return_to=return_to
-    )
+    partner = origin.find_by_path(return_to)
+    return render_template("onboarding/find.html", form=form, partner=partner, return_to=return_to)
 
 
 @bp.route("/register/details", methods=["GET", "POST"])
@@ -319,9 +318,8 @@ def _details_after_expiry(school_id: int) -> ResponseReturnValue:
 def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
     return_to = _return_to()
     browser.ensure_cookie()
-    page = render_template(
-        "onboarding/details.html", form=form, school=school, partner=origin.find_by_path(return_to), return_to=return_to
-    )
+    partner = origin.find_by_path(return_to)
+    page = render_template("onboarding/details.html", form=form, school=school, partner=partner, return_to=return_to)
     return page, _status(form)
 
 
