@@ -11,12 +11,13 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import requests
 from flask import Flask
 from joserfc import jwt
@@ -30,6 +31,7 @@ from bench.report import Figure
 from clients.xporter import tables
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
+from clients.xporter.shapes import Reader
 from idp.foundation import scopes
 
 ISSUER: Final = "https://idp.example"
@@ -145,7 +147,8 @@ def _served(url: str, key: ECKey) -> Iterator[Flask]:
                 "last_extract_at": time.time(), "created_at": time.time(),
             }  # fmt: skip
             connection.execute(insert(tables.schools).values(school))
-            connection.execute(insert(tables.records), [_pupil(number, rng) for number in range(PUPILS)])
+            as_stored = _as_stored(parts.fields.members()["students"])
+            connection.execute(insert(tables.records), [_pupil(number, rng, as_stored) for number in range(PUPILS)])
             total = {
                 "school_id": 1, "collection": "students", "total": PUPILS, "version": PUPILS, "changed_at": time.time(),
             }  # fmt: skip
@@ -154,7 +157,13 @@ def _served(url: str, key: ECKey) -> Iterator[Flask]:
         parts.close()
 
 
-def _pupil(number: int, rng: random.Random) -> dict[str, Any]:
+def _as_stored(members: frozenset[str]) -> Callable[[dict[str, Any]], bytes]:
+    """What encodes a pupil's members as they are stored when an extract is applied."""
+    decode, encode = Reader("students", members).decode, msgspec.json.Encoder().encode
+    return lambda data: encode(decode(msgspec.Raw(encode(data))))
+
+
+def _pupil(number: int, rng: random.Random, as_stored: Callable[[dict[str, Any]], bytes]) -> dict[str, Any]:
     data = {
         "legal_given_name": rng.choice(("Ada", "Zoë", "Mohammed", "Oluwaseun")), "legal_family_name": "Okafor-Brown",
         "preferred_given_name": "Ada", "birth_date": f"20{rng.randrange(10, 20)}-03-14", "upn": f"A{number:012}",
@@ -162,10 +171,10 @@ def _pupil(number: int, rng: random.Random) -> dict[str, Any]:
         "entry_date": "2023-09-04", "ethnicity": "WBRI", "first_language": "ENG", "free_school_meals": False,
         "pupil_premium": True, "looked_after": False, "sen_status": "N", "allergies": ["Nuts"],
     }  # fmt: skip
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    text = as_stored(data)
     return {
-        "school_id": 1, "collection": "students", "id": f"pupil-{number:04}", "key": str(number), "data": text,
-        "digest": hashlib.sha256(text.encode()).digest(), "version": number + 1,
+        "school_id": 1, "collection": "students", "id": f"pupil-{number:04}", "key": str(number),
+        "data": text.decode(), "digest": hashlib.sha256(text).digest(), "version": number + 1,
     }  # fmt: skip
 
 

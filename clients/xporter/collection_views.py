@@ -7,10 +7,9 @@ whether there is data. A member of a record is served only if a granted scope na
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -20,7 +19,7 @@ from clients.xporter import bulk, cursors, pages, storage, web
 from clients.xporter.cursors import Cursor, Place
 from clients.xporter.database import Snapshot
 from clients.xporter.extracts import format_time
-from clients.xporter.fields import Catalogue
+from clients.xporter.fields import Grant
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
 from clients.xporter.storage import Collection, School
@@ -43,17 +42,15 @@ bp = Blueprint("collections", __name__, url_prefix="/v1")
 def school_of_the_token() -> Response:
     """The school, its status, the granted scopes, and the size of each granted collection."""
     program, access = web.program(), web.access()
-    if access.estab_id is None:
-        access.require_school()
+    estab_id = access.require_school(verified=False)
     catalogue = program.fields.current()
-    visible = [name for name in catalogue.collections if catalogue.granted(name, access.scopes)]
-    with program.database.snapshot() as connection:
-        school = storage.school(connection, access.estab_id or "")
-        stored = storage.all_collections(connection, school.id) if school else {}
+    visible = [name for name in catalogue.collections if catalogue.grant(name, access.scopes).areas]
+    with program.database.snapshot(one_statement=True) as connection:
+        school, stored = storage.school_and_collections(connection, estab_id)
     shown = visible if access.estab_status == "verified" else []
     return _conditional(
         {
-            "estab_id": access.estab_id,
+            "estab_id": estab_id,
             "estab_status": access.estab_status,
             "scopes": sorted(access.scopes & catalogue.scopes),
             "endpoint": {"last_extract_at": format_optional_time(school.last_extract_at) if school else None},
@@ -72,14 +69,15 @@ def list_records(collection: str) -> Response:
     """A page of the collection, or of what changed; with `Accept: application/x-ndjson` all of it, line by line."""
     program, access = web.program(), web.access()
     collection = COLLECTION_ALIASES.get(collection, collection)
-    catalogue, limit = _require_collection(program, access, collection), _limit()
-    requested = _requested(catalogue, access, collection)
+    grant = _require_grant(program, access, collection)
+    parameters = request.args.to_dict()
+    limit, requested = _limit(parameters), _requested(grant, collection, parameters)
     if requested.place.kind == "listing" and requested.cursor is None and _prefers_lines():
-        return _stream(program, access, catalogue, collection, requested)
+        return _stream(program, access, grant, collection, requested)
     query = request.query_string.decode("ascii", "replace")
-    if request.if_none_match:
+    if "If-None-Match" in request.headers:
         with program.database.snapshot(one_statement=True) as connection:
-            view = _view(connection, catalogue, access, collection)
+            view = _view(connection, grant, access, collection)
         requested.place_in(view)
         etag = _etag(view, requested.place.kind, limit, query)
         if request.if_none_match.contains_weak(etag):
@@ -89,20 +87,20 @@ def list_records(collection: str) -> Response:
             connection, access.require_school(), collection, limit=limit + 1, **requested.bounds
         )  # fmt: skip
     school, state, rows = stored or (None, None, None)
-    view = _view_of(school, state, catalogue, access, collection)
+    view = _view_of(school, state, grant, access, collection)
     place = requested.place_in(view)
     assert rows is not None
     page = pages.build(view, place, rows, limit)
-    count(program, access, catalogue.scopes_of(collection), page.count)
+    count(program, access, grant.areas, page.size)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:
         document["deleted"] = page.deleted
+    resource = program.settings.resource
     document |= {
-        "total": view.total, "next": _address(collection, page.next, limit),
-        "delta": _address(collection, page.delta, limit),
+        "total": view.total, "next": _address(resource, collection, page.next, limit),
+        "delta": _address(resource, collection, page.delta, limit),
     }  # fmt: skip
-    etag = _etag(view, place.kind, limit, query)
-    return _with_etag(Response(_encode(document), content_type=JSON), etag)
+    return _with_etag(_encode(document), _etag(view, place.kind, limit, query))
 
 
 @bp.get("/<collection>/<record_id>")
@@ -110,17 +108,18 @@ def read_record(collection: str, record_id: str) -> Response:
     """One record."""
     program, access = web.program(), web.access()
     collection = COLLECTION_ALIASES.get(collection, collection)
-    catalogue = _require_collection(program, access, collection)
-    with program.database.snapshot() as connection:
-        view = _view(connection, catalogue, access, collection)
-        record = storage.find_record(connection, view.school.id, collection, record_id)
+    grant = _require_grant(program, access, collection)
+    with program.database.snapshot(one_statement=True) as connection:
+        stored = storage.record_of_school(connection, access.require_school(), collection, record_id)
+    school, state, record = stored or (None, None, None)
+    view = _view_of(school, state, grant, access, collection)
     if record is None:
         raise Problem("not_found")
     etag = _etag(view, "record", record.id, record.version)
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
-    count(program, access, catalogue.scopes_of(collection), 1)
-    return _with_etag(Response(_encode(view.filter.apply(record)), content_type=JSON), etag)
+    count(program, access, grant.areas, 1)
+    return _with_etag(_encode(grant.filter.apply(record)), etag)
 
 
 def school_of(connection: Snapshot, access: Access) -> School:
@@ -139,30 +138,26 @@ def format_optional_time(at: float | None) -> str | None:
     return format_time(at) if at else None
 
 
-def _require_collection(program: Program, access: Access, collection: str) -> Catalogue:
-    """The catalogue by which the collection is filtered. Raises `Problem`."""
+def _require_grant(program: Program, access: Access, collection: str) -> Grant:
+    """What the caller may see of the records of the collection. Raises `Problem`, also if it is nothing."""
     catalogue = program.fields.current()
     if collection not in catalogue.collections:
         raise Problem("not_found")
     access.require_school()
-    access.require_scope(*catalogue.scopes_of(collection))
-    return catalogue
+    grant = catalogue.grant(collection, access.scopes)
+    if not grant.areas:
+        access.require_scope(*catalogue.scopes_of(collection))
+    return grant
 
 
-def _view(connection: Snapshot, catalogue: Catalogue, access: Access, collection: str) -> View:
+def _view(connection: Snapshot, grant: Grant, access: Access, collection: str) -> View:
     """The collection as the caller may see it. Raises `Problem`."""
     school, state = storage.school_and_collection(connection, access.require_school(), collection) or (None, None)
-    return _view_of(school, state, catalogue, access, collection)
+    return _view_of(school, state, grant, access, collection)
 
 
-def _view_of(
-    school: School | None, state: Collection | None, catalogue: Catalogue, access: Access, collection: str
-) -> View:  # fmt: skip
-    members = catalogue.granted(collection, access.scopes)
-    scopes = access.scopes & catalogue.scopes
-    return View(
-        _require_data(school, access), collection, members, catalogue.filter(members), access.client_id, scopes, state
-    )
+def _view_of(school: School | None, state: Collection | None, grant: Grant, access: Access, collection: str) -> View:
+    return View(_require_data(school, access), collection, grant, access.client_id, state)
 
 
 def _require_data(school: School | None, access: Access) -> School:
@@ -171,15 +166,16 @@ def _require_data(school: School | None, access: Access) -> School:
     return school
 
 
-def _limit() -> int:
-    text = request.args.get("limit", str(pages.DEFAULT_LIMIT))
+def _limit(parameters: Mapping[str, str]) -> int:
+    text = parameters.get("limit")
+    if text is None:
+        return pages.DEFAULT_LIMIT
     if not text.isascii() or not text.isdigit() or len(text) > 5 or not 1 <= int(text) <= pages.MAX_LIMIT:
         raise Problem("invalid_request", f"limit must be a number from 1 to {pages.MAX_LIMIT}.")
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Requested:
+class _Requested(NamedTuple):
     """Which part of the collection is requested."""
 
     place: Place
@@ -202,9 +198,8 @@ class _Requested:
         return {"after": place.after, "student": place.student, "date_from": place.date_from, "date_to": place.date_to}
 
 
-def _requested(catalogue: Catalogue, access: Access, collection: str) -> _Requested:
+def _requested(grant: Grant, collection: str, parameters: Mapping[str, str]) -> _Requested:
     """The place of the cursor, or the beginning, narrowed by `student`, `from` and `to`. Raises `Problem`."""
-    parameters = request.args
     given = {name: value for name in ("student", "from", "to") if (value := parameters.get(name))}
     if text := parameters.get("cursor"):
         if given:
@@ -213,7 +208,7 @@ def _requested(catalogue: Catalogue, access: Access, collection: str) -> _Reques
         return _Requested(cursor.place, cursor)
     for name in given:
         member = "student" if name == "student" else "date"
-        if member not in catalogue.granted(collection, access.scopes):
+        if member not in grant.members:
             raise Problem("invalid_request", f"{collection} cannot be narrowed by {name} with these scopes.")
     for name in ("from", "to"):
         if name in given:
@@ -236,14 +231,14 @@ def _prefers_lines() -> bool:
     return NDJSON in accepted and request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
 
 
-def _stream(program: Program, access: Access, catalogue: Catalogue, collection: str, requested: _Requested) -> Response:
+def _stream(program: Program, access: Access, grant: Grant, collection: str, requested: _Requested) -> Response:
     """All records, one in each line; the last line has their number, and the address of later changes."""
 
     def lines() -> Iterator[bytes]:
         sent, until = 0, time.monotonic() + bulk.MAX_SECONDS
         try:
             with program.database.snapshot() as connection:
-                view = _view(connection, catalogue, access, collection)
+                view = _view(connection, grant, access, collection)
                 start = requested.place_in(view)
                 for batch in pages.stream(connection, view, start):
                     sent += len(batch)
@@ -251,15 +246,15 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
                     if time.monotonic() > until:
                         log.warning("an answer with all %s was ended, because it took too long", collection)
                         return
-                delta = _address_at(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
+                delta = _address(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
                 yield _encode_lines([{"total": sent, "delta": delta}])
         finally:
             end()
-            count(program, access, catalogue.scopes_of(collection), sent)
+            count(program, access, grant.areas, sent)
 
     resource = program.settings.resource
     with program.database.snapshot(one_statement=True) as connection:
-        _view(connection, catalogue, access, collection)  # a refusal is a problem document, not a line
+        _view(connection, grant, access, collection)  # a refusal is a problem document, not a line
     end = program.bulk.start(access.client_id)
     response = Response(lines(), content_type=NDJSON)
     response.call_on_close(end)
@@ -267,11 +262,7 @@ def _stream(program: Program, access: Access, catalogue: Catalogue, collection: 
     return response
 
 
-def _address(collection: str, cursor: str | None, limit: int) -> str | None:
-    return _address_at(web.program().settings.resource, collection, cursor, limit)
-
-
-def _address_at(resource: str, collection: str, cursor: str | None, limit: int) -> str | None:
+def _address(resource: str, collection: str, cursor: str | None, limit: int) -> str | None:
     if cursor is None:
         return None
     parameter = f"&limit={limit}" if limit != pages.DEFAULT_LIMIT else ""
@@ -286,17 +277,18 @@ def _etag(view: View, *parts: object) -> str:
 
 
 def _conditional(document: Any) -> Response:
-    response = Response(_encode(document), content_type=JSON)
-    etag = hashlib.blake2b(response.get_data(), digest_size=16).hexdigest()
-    return _not_modified(etag) if request.if_none_match.contains_weak(etag) else _with_etag(response, etag)
+    content = _encode(document)
+    etag = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return _not_modified(etag) if request.if_none_match.contains_weak(etag) else _with_etag(content, etag)
 
 
 def _not_modified(etag: str) -> Response:
-    return _with_etag(Response(status=304), etag)
+    return Response(status=304, headers=_validators(etag))
 
 
-def _with_etag(response: Response, etag: str) -> Response:
-    response.set_etag(etag)
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Accept, Authorization"
-    return response
+def _with_etag(content: bytes, etag: str) -> Response:
+    return Response(content, headers={"Content-Type": JSON} | _validators(etag))
+
+
+def _validators(etag: str) -> dict[str, str]:
+    return {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -27,7 +27,7 @@ REFRESH_SECONDS: Final = 3600
 RETRY_AFTER_SECONDS: Final = 5
 """How long after a failure the catalogue is fetched again."""
 MAX_CACHED: Final = 4096
-"""Sets of granted members that are remembered."""
+"""Grants that are remembered."""
 MAX_FILTERS: Final = 512
 FILE: Final = "scopes.json"
 ID: Final = "id"
@@ -52,7 +52,7 @@ class Filter:
     def __init__(self, members: Iterable[str]) -> None:
         named = {f"m{number}": member for number, member in enumerate(sorted(members))}
         fields: list[Any] = [(ID, Any, ""), *((name, Any, msgspec.UNSET) for name in named)]
-        kind: Any = msgspec.defstruct("Record", fields, rename=named, omit_defaults=True, gc=False)
+        kind: Any = msgspec.defstruct("Record", fields, rename=named, gc=False)
         self._decode: msgspec.json.Decoder[FilteredRecord] = msgspec.json.Decoder(kind)
         self._decode_all: msgspec.json.Decoder[list[FilteredRecord]] = msgspec.json.Decoder(list[kind | None])
 
@@ -72,12 +72,24 @@ class Filter:
         return shown
 
 
+class Grant(NamedTuple):
+    """What a set of scopes grants of one collection."""
+
+    members: frozenset[str]
+    filter: Filter
+    """Passes these members."""
+    areas: frozenset[str]
+    """Those of the scopes that name a member of the collection."""
+    text: bytes
+    """Those of the scopes that name a member of any collection, the collection, and the members."""
+
+
 class Catalogue:
     """A catalogue as it was published. Raises `InvalidCatalogue` where it is ambiguous."""
 
     def __init__(self, document: Any) -> None:
         self._scope_of: dict[str, dict[str, str]] = defaultdict(dict)
-        self._granted: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+        self._grants: dict[tuple[str, frozenset[str]], Grant] = {}
         self._filters: dict[frozenset[str], Filter] = {}
         try:
             for entry in document["scopes"]:
@@ -124,14 +136,20 @@ class Catalogue:
 
     def granted(self, collection: str, scopes: frozenset[str]) -> frozenset[str]:
         """The members of the collection that these scopes name."""
+        scope_of = self._scope_of.get(collection, {})
+        return frozenset(member for member, scope in scope_of.items() if scope in scopes)
+
+    def grant(self, collection: str, scopes: frozenset[str]) -> Grant:
+        """What these scopes grant of the collection; it is worked out once, and not for each request."""
         key = collection, scopes
-        if (members := self._granted.get(key)) is None:
-            scope_of = self._scope_of.get(collection, {})
-            members = frozenset(member for member, scope in scope_of.items() if scope in scopes)
-            if len(self._granted) >= MAX_CACHED:
-                self._granted.clear()
-            self._granted[key] = members
-        return members
+        if (grant := self._grants.get(key)) is None:
+            members, areas = self.granted(collection, scopes), scopes & self.scopes_of(collection)
+            parts = [" ".join(sorted(scopes & self.scopes)), collection, " ".join(sorted(members))]
+            grant = Grant(members, self.filter(members), areas, "\0".join(parts).encode())
+            if len(self._grants) >= MAX_CACHED:
+                self._grants.clear()
+            self._grants[key] = grant
+        return grant
 
     def filter(self, members: frozenset[str]) -> Filter:
         """The filter that passes these members."""

@@ -1,9 +1,7 @@
 """Pages of a collection and of what changed in it, as a partner may see them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -11,25 +9,20 @@ from msgspec import structs
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
 from clients.xporter.database import Snapshot
-from clients.xporter.fields import Filter, FilteredRecord
+from clients.xporter.fields import Filter, FilteredRecord, Grant
 from clients.xporter.storage import Collection, Rows, School
 
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """What one partner may see of one collection of one school."""
 
     school: School
     collection: str
-    members: frozenset[str]
-    filter: Filter
-    """Passes these members."""
+    grant: Grant
     client_id: str
-    scopes: frozenset[str]
-    """The granted scopes that name a member of any collection."""
     state: Collection | None
     """None if the collection was never received."""
 
@@ -43,19 +36,17 @@ class View:
         """How many records there are."""
         return self.state.total if self.state else 0
 
-    @cached_property
+    @property
     def bound_to(self) -> bytes:
         """What its cursors are valid for: client, scopes, collection and members."""
-        parts = [self.client_id, " ".join(sorted(self.scopes)), self.collection, " ".join(sorted(self.members))]
-        return "\0".join(parts).encode()
+        return self.client_id.encode() + b"\0" + self.grant.text
 
     def cursor(self, place: Place) -> str:
         """The cursor of a place in this view."""
         return cursors.write(place, self.school, self.bound_to)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Records, and the cursors from which to read on."""
 
     records: list[FilteredRecord]
@@ -67,7 +58,7 @@ class Page:
     """The ids of records that are gone, in a page of changes."""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """The number of records in it, deleted ones included."""
         return len(self.records) + len(self.deleted or ())
 
@@ -81,7 +72,7 @@ def stream(connection: Snapshot, view: View, place: Place) -> Iterator[list[Filt
     """All records from a place in a listing, in batches, without holding them in memory."""
     narrowed = {"student": place.student, "date_from": place.date_from, "date_to": place.date_to}
     for rows in storage.pages(connection, view.school.id, view.collection, **narrowed):
-        yield view.filter.apply_all(rows)
+        yield view.grant.filter.apply_all(rows)
 
 
 def stream_all(
@@ -103,7 +94,7 @@ def _list(view: View, place: Place, rows: Rows, limit: int) -> Page:
     more = None
     if len(rows.ids) > limit:
         more = view.cursor(structs.replace(place, after=rows.ids[limit - 1]))
-    return Page(view.filter.apply_all(rows)[:limit], more, delta_after(view, place))
+    return Page(view.grant.filter.apply_all(rows)[:limit], more, delta_after(view, place))
 
 
 def _changes(view: View, place: Place, rows: Rows, limit: int) -> Page:
@@ -114,7 +105,7 @@ def _changes(view: View, place: Place, rows: Rows, limit: int) -> Page:
     is_last = len(rows.ids) <= limit
     reached = max(view.school.version, place.version) if is_last else rows.versions[limit - 1]
     cursor = view.cursor(Place(view.collection, "changes", reached))
-    shown = view.filter.apply_all(rows)[:limit]
+    shown = view.grant.filter.apply_all(rows)[:limit]
     deleted = [record_id for record_id, record in zip(rows.ids, shown, strict=False) if record is None]
     present = [record for record in shown if record is not None]
     return Page(present, None if is_last else cursor, cursor, deleted)

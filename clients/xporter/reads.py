@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +33,9 @@ RETRY_SECONDS: Final = 15.0
 """Pause after the provider could not be reached."""
 
 log = logging.getLogger(__name__)
+
+
+DAY_SECONDS: Final = 86_400
 
 
 class Key(NamedTuple):
@@ -63,19 +66,20 @@ class Reads:
 
     def __init__(self, database: Database, provider: Provider, now: Callable[[], float] = time.time) -> None:
         self._database, self._provider, self._now = database, provider, now
-        self._counts: dict[Key, Count] = {}
+        self._counts: dict[tuple[str, str, frozenset[str], int], Count] = {}
+        """By school, client, scopes, and days since 1970: an answer is one addition, whatever it shows."""
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         atexit.register(self._write_quietly)
 
     def count(self, estab_id: str, client_id: str, scopes: Iterable[str], records: int) -> None:
         """Count one answer with this number of records under each of these scopes."""
-        at = self._now()
-        day, one = datetime.fromtimestamp(at, UTC).date().isoformat(), Count(1, records, at)
+        at, areas = self._now(), frozenset(scopes)
+        if not areas:
+            return
+        key, one = (estab_id, client_id, areas, int(at // DAY_SECONDS)), Count(1, records, at)
         with self._lock:
-            for scope in scopes:
-                key = Key(estab_id, client_id, scope, day)
-                before = self._counts.get(key)
-                self._counts[key] = before.plus(one) if before else one
+            before = self._counts.get(key)
+            self._counts[key] = before.plus(one) if before else one
 
     def write(self) -> None:
         """Add what was counted to the database; what cannot be written stays counted. Raises `SQLAlchemyError`."""
@@ -86,7 +90,7 @@ class Reads:
                 return
             try:
                 with self._database.write() as connection:
-                    _add(connection, counts, is_sqlite=self._database.is_sqlite)
+                    _add(connection, _by_scope(counts), is_sqlite=self._database.is_sqlite)
             except BaseException:
                 with self._lock:
                     for key, count in counts.items():
@@ -171,6 +175,16 @@ class Reporter:
             except Exception:
                 log.exception("reads could not be written or reported")
                 report_at = time.monotonic() + RETRY_SECONDS
+
+
+def _by_scope(counts: Mapping[tuple[str, str, frozenset[str], int], Count]) -> dict[Key, Count]:
+    totals: dict[Key, Count] = {}
+    for (estab_id, client_id, scopes, day_number), count in counts.items():
+        day = datetime.fromtimestamp(day_number * DAY_SECONDS, UTC).date().isoformat()
+        for scope in scopes:
+            key = Key(estab_id, client_id, scope, day)
+            totals[key] = totals[key].plus(count) if key in totals else count
+    return totals
 
 
 def _add(connection: Connection, counts: dict[Key, Count], *, is_sqlite: bool) -> None:

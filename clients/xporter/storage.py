@@ -8,8 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Dialect, LargeBinary, Select, and_, bindparam, func, literal_column, select, true
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    LargeBinary,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -54,10 +67,11 @@ class Record(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Records by column: a named tuple for each record would take as long as reading the rows."""
+    """Records by column, each made one value by the database: to read a row for each takes half as long again."""
 
     ids: Sequence[str]
     versions: Sequence[int]
+    """Only of changes."""
     data: bytes
     """A JSON array of the data of all; null for those that are deleted."""
 
@@ -81,6 +95,12 @@ def school_and_collection(
     return _state(rows[0])
 
 
+def school_and_collections(connection: Transaction, estab_id: str) -> tuple[School | None, dict[str, Collection]]:
+    """The school, if anything of it is stored, and its `all_collections`; in one statement."""
+    states = [_state(row) for row in _rows(connection, _school_and_collections_statement, estab_id=estab_id)]
+    return states[0][0] if states else None, {state.collection: state for _, state in states if state}
+
+
 def all_collections(connection: Transaction, school_id: int) -> dict[str, Collection]:
     """All collections of the school that were ever received, by name."""
     rows = _rows(connection, _all_collections_statement, school_id=school_id)
@@ -99,26 +119,16 @@ def page_of_school(
 ) -> tuple[School, Collection | None, Rows] | None:
     """`school_and_collection` with a page: the `changes` since a version, or with `after` a `page` of the records.
 
-    On PostgreSQL it is one statement, because each takes as long as the records of a page.
+    It is one statement, because each takes as long as many records.
     """
-    is_sqlite = connection.dialect.name == "sqlite"
     given = {name: value for name, value in filters.items() if value is not None}
     place = {"since": since} if after is None else {"after": after, **given}
-    page_statement = _changes_statement if after is None else _page_statement
-    if is_sqlite:
-        state = school_and_collection(connection, estab_id, collection)
-        if state is None:
-            return None
-        rows = _rows(
-            connection, page_statement, tuple(given), school_id=state[0].id, collection=collection, limit=limit, **place
-        )  # fmt: skip
-        return *state, _by_columns(rows)
     make = _changes_of_school_statement if after is None else _page_of_school_statement
-    rows = _rows(connection, make, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **place)
-    if not rows:
+    [row] = _rows(connection, make, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **place)
+    *state, ids, versions, data = row
+    if state[0] is None:
         return None
-    *state_columns, ids, versions, data = rows[0]
-    return *_state(state_columns), Rows(ids or (), versions or (), b"[" + (data or b"") + b"]")
+    return *_state(state), _by_columns(ids, versions, data)
 
 
 def page(
@@ -139,7 +149,7 @@ def page(
         connection, _page_statement, tuple(given), school_id=school_id, collection=collection, after=after, limit=limit,
         **given,
     )  # fmt: skip
-    return _by_columns(rows)
+    return _by_columns(*rows[0])
 
 
 def pages(connection: Transaction, school_id: int, collection: str, **filters: str | None) -> Iterator[Rows]:
@@ -150,10 +160,15 @@ def pages(connection: Transaction, school_id: int, collection: str, **filters: s
         after = rows.ids[-1]
 
 
-def find_record(connection: Transaction, school_id: int, collection: str, record_id: str) -> Record | None:
-    """The record, if it is there and not deleted."""
-    rows = _rows(connection, _record_statement, school_id=school_id, collection=collection, id=record_id)
-    return Record(*rows[0]) if rows else None
+def record_of_school(
+    connection: Transaction, estab_id: str, collection: str, record_id: str
+) -> tuple[School, Collection | None, Record | None] | None:
+    """`school_and_collection` with one record, if it is there and not deleted; in one statement."""
+    rows = _rows(connection, _record_of_school_statement, estab_id=estab_id, collection=collection, id=record_id)
+    if not rows:
+        return None
+    *state, found_id, version, data = rows[0]
+    return *_state(state), Record(found_id, version, data) if found_id is not None else None
 
 
 # Statements are compiled once for each kind of database, and rows are taken from the driver as they come: otherwise
@@ -182,11 +197,9 @@ def _state(columns: Sequence[Any]) -> tuple[School, Collection | None]:
     return School(*school_columns), Collection(*collection_columns) if collection_columns[0] is not None else None
 
 
-def _by_columns(rows: Sequence[tuple[str, int, bytes | None]]) -> Rows:
-    if not rows:
-        return Rows((), (), b"[]")
-    ids, versions, data = zip(*rows, strict=True)
-    return Rows(ids, versions, b"[" + b",".join([text or b"null" for text in data]) + b"]")
+def _by_columns(ids: str | None, versions: str | None, data: bytes | None) -> Rows:
+    numbers = [int(version) for version in versions.split(",")] if versions else ()
+    return Rows(ids.split(",") if ids else (), numbers, b"[" + (data or b"") + b"]")
 
 
 @cache
@@ -216,8 +229,29 @@ def _in_postgresql(element: _Utf8, compiler: Any, **how: Any) -> str:
     return f"convert_to({compiler.process(element.clauses, **how)}, 'UTF8')"
 
 
+class _Joined(FunctionElement[str]):
+    """The texts of all rows with a comma, which is in no id of ours, between each two."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_Joined, "sqlite")
+def _joined_in_sqlite(element: _Joined, compiler: Any, **how: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_Joined, "postgresql")
+def _joined_in_postgresql(element: _Joined, compiler: Any, **how: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **how)}, ',')"
+
+
 _SCHOOL: Final = tuple(schools.c[name] for name in School._fields)
 _COLLECTION: Final = tuple(collections.c[name] for name in Collection._fields)
+_IS_COLLECTION: Final = and_(
+    collections.c.school_id == schools.c.id, collections.c.collection == bindparam("collection")
+)  # fmt: skip
+_SCHOOL_ID: Final = select(schools.c.id).where(schools.c.estab_id == bindparam("estab_id")).scalar_subquery()
 
 
 def _school_statement() -> Select[Any]:
@@ -228,61 +262,73 @@ def _all_collections_statement() -> Select[Any]:
     return select(*_COLLECTION).where(collections.c.school_id == bindparam("school_id"))
 
 
+def _school_and_collections_statement() -> Select[Any]:
+    every = schools.outerjoin(collections, collections.c.school_id == schools.c.id)
+    return select(*_SCHOOL, *_COLLECTION).select_from(every).where(schools.c.estab_id == bindparam("estab_id"))
+
+
 def _school_and_collection_statement() -> Select[Any]:
-    same = and_(collections.c.school_id == schools.c.id, collections.c.collection == bindparam("collection"))
-    both = select(*_SCHOOL, *_COLLECTION).select_from(schools.outerjoin(collections, same))
+    both = select(*_SCHOOL, *_COLLECTION).select_from(schools.outerjoin(collections, _IS_COLLECTION))
     return both.where(schools.c.estab_id == bindparam("estab_id"))
 
 
 def _page_statement(*filters: str) -> Select[Any]:
-    return _page(bindparam("school_id"), _Utf8(records.c.data), *filters)
-
-
-def _changes_statement() -> Select[Any]:
-    return _changes(bindparam("school_id"), _Utf8(records.c.data))
+    return _columns(_page(bindparam("school_id"), *filters), with_versions=False)
 
 
 def _page_of_school_statement(*filters: str) -> Select[Any]:
-    return _with_state(_page(schools.c.id, records.c.data, *filters), "id")
+    return _with_state(_columns(_page(_SCHOOL_ID, *filters), with_versions=False))
 
 
 def _changes_of_school_statement() -> Select[Any]:
-    return _with_state(_changes(schools.c.id, records.c.data), "version")
+    newer = _in_collection(_SCHOOL_ID).where(records.c.version > bindparam("since"))
+    return _with_state(_columns(newer.order_by(records.c.version).limit(bindparam("limit")), with_versions=True))
 
 
-def _record_statement() -> Select[Any]:
-    present = _in_collection(bindparam("school_id"), _Utf8(records.c.data)).where(records.c.deleted_at.is_(None))
-    return present.where(records.c.id == bindparam("id"))
+def _record_of_school_statement() -> Select[Any]:
+    is_record = and_(
+        records.c.school_id == schools.c.id, records.c.collection == bindparam("collection"),
+        records.c.id == bindparam("id"), records.c.deleted_at.is_(None),
+    )  # fmt: skip
+    both = _school_and_collection_statement().outerjoin(records, is_record)
+    return both.add_columns(records.c.id, records.c.version, _Utf8(records.c.data))
 
 
-def _page(school_id: Any, data: Any, *filters: str) -> Select[Any]:
+def _page(school_id: ColumnElement[int], *filters: str) -> Select[Any]:
     conditions = {
         "student": records.c.student == bindparam("student"), "date_from": records.c.date >= bindparam("date_from"),
         "date_to": records.c.date <= bindparam("date_to"),
     }  # fmt: skip
-    present = _in_collection(school_id, data).where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
+    present = _in_collection(school_id).where(records.c.deleted_at.is_(None), records.c.id > bindparam("after"))
     filtered = present.where(*(conditions[name] for name in filters))
     return filtered.order_by(records.c.id).limit(bindparam("limit"))
 
 
-def _changes(school_id: Any, data: Any) -> Select[Any]:
-    newer = _in_collection(school_id, data).where(records.c.version > bindparam("since"))
-    return newer.order_by(records.c.version).limit(bindparam("limit"))
-
-
-def _in_collection(school_id: Any, data: Any) -> Select[Any]:
+def _in_collection(school_id: ColumnElement[int]) -> Select[Any]:
     is_collection = records.c.collection == bindparam("collection")
-    return select(records.c.id, records.c.version, data.label("data")).where(
+    return select(records.c.id, records.c.version, records.c.data).where(
         records.c.school_id == school_id, is_collection
     )
 
 
-def _with_state(page: Select[Any], order: str) -> Select[Any]:
-    """A row with the school, the collection, and the columns of the page, each as one value."""
-    rows = page.correlate(schools).subquery("page").lateral()
-    by = rows.c[order]
-    ids, versions = (func.array_agg(aggregate_order_by(rows.c[name], by)) for name in ("id", "version"))
-    data = func.string_agg(func.coalesce(rows.c.data, "null"), aggregate_order_by(literal_column("','"), by))
-    columns = select(ids.label("ids"), versions.label("versions"), _Utf8(data).label("data")).lateral("columns")
-    both = _school_and_collection_statement()
-    return both.add_columns(columns.c.ids, columns.c.versions, columns.c.data).join(columns, true())
+def _columns(page: Select[Any], *, with_versions: bool) -> Select[Any]:
+    """One row with the columns of the page, each as one value, in the order of its rows.
+
+    Both databases join the rows of a subquery with a limit in the order in which it has them.
+    """
+    rows = page.subquery("page")
+    versions = _Joined(cast(rows.c.version, Text)) if with_versions else null()
+    data = _Joined(func.coalesce(rows.c.data, literal_column("'null'")))
+    columns: list[ColumnElement[Any]] = [_Joined(rows.c.id), versions, _Utf8(data)]
+    return select(*(column.label(name) for name, column in zip(Rows._fields, columns, strict=True)))
+
+
+def _with_state(columns: Select[Any]) -> Select[Any]:
+    """The same row behind the school and the collection; their columns are null where there are none.
+
+    SQLite would copy the page once more, were it not the left side of an outer join.
+    """
+    of_page = columns.subquery("columns")
+    is_school = schools.c.estab_id == bindparam("estab_id")
+    all_of_it = of_page.outerjoin(schools, is_school).outerjoin(collections, _IS_COLLECTION)
+    return select(*_SCHOOL, *_COLLECTION, *of_page.c).select_from(all_of_it)

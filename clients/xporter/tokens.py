@@ -79,7 +79,11 @@ class Tokens:
         self._settings, self._provider, self._now = settings, provider, now
         self._proofs = Proofs(now)
         self._verified: dict[bytes, tuple[dict[str, Any], str]] = {}
-        self._introspected: dict[bytes, tuple[dict[str, Any], float]] = {}
+        self._introspected: dict[bytes, tuple[Access | str, float]] = {}
+        """By the token's digest: what it gives access to, or the code of the problem with it, and when that was asked.
+
+        A token is bound to one key or to none, so its scheme and its key are always the same.
+        """
         self._lock = threading.Lock()
 
     def check(self, request: Request) -> Access:
@@ -89,20 +93,26 @@ class Tokens:
         try:
             claims = self._verify(token, name, scheme)
             jkt = self._check_binding(request, token, claims, scheme)
-            response = self._introspect(token, name)
+            cached = self._introspected.get(name)
+            if cached is None or time.monotonic() - cached[1] >= self._settings.cache_seconds:
+                asked_at = time.monotonic()
+                cached = self._introspect(token, claims, scheme, jkt), asked_at
+                with self._lock:
+                    _remember(self._introspected, name, cached)
         except ProviderUnreachable as error:
             log.warning("cannot ask %s about a token: %s", self._settings.issuer, error)
             raise Problem("temporarily_unavailable", retry_after=RETRY_SECONDS) from None
-        if response.get("active") is not True:
-            raise Problem(_REFUSALS.get(str(response.get("authorisation_status")), "invalid_token"), scheme=scheme)
-        scopes = frozenset(str(response.get("scope", "")).split())
-        school = response.get("estab_id"), response.get("estab_status")
-        return Access(scheme, str(claims["client_id"]), *school, scopes, jkt)
+        if isinstance(cached[0], str):
+            raise Problem(cached[0], scheme=scheme)
+        return cached[0]
 
     def _verify(self, token: str, name: bytes, scheme: str) -> dict[str, Any]:
         """The claims of the JWT. A signature is verified once, as long as its key is published."""
         try:
-            claims, kid = self._verified.get(name) or self._decode(token)
+            verified = self._verified.get(name)
+            if verified is None:
+                verified = self._decode(token)
+            claims, kid = verified
             is_published = self._provider.key(kid) is not None
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.info("a token was refused: %s", type(error).__name__)
@@ -112,8 +122,9 @@ class Tokens:
         audience = claims.get("aud")
         if self._settings.resource not in ([audience] if isinstance(audience, str) else audience or ()):
             raise Problem("invalid_token", "The token is for another API.", scheme=scheme)
-        with self._lock:
-            _remember(self._verified, name, (claims, kid))
+        if name not in self._verified:
+            with self._lock:
+                _remember(self._verified, name, verified)
         return claims
 
     def _decode(self, token: str) -> tuple[dict[str, Any], str]:
@@ -153,15 +164,14 @@ class Tokens:
         except InvalidProof:
             raise Problem("invalid_dpop_proof", scheme="DPoP") from None
 
-    def _introspect(self, token: str, name: bytes) -> dict[str, Any]:
-        cached = self._introspected.get(name)
-        asked_at = time.monotonic()
-        if cached is not None and asked_at - cached[1] < self._settings.cache_seconds:
-            return cached[0]
+    def _introspect(self, token: str, claims: dict[str, Any], scheme: str, jkt: str | None) -> Access | str:
+        """What the token gives access to now, or the code of the problem with it. Raises `ProviderUnreachable`."""
         response = self._provider.introspect(token)
-        with self._lock:
-            _remember(self._introspected, name, (response, asked_at))
-        return response
+        if response.get("active") is not True:
+            return _REFUSALS.get(str(response.get("authorisation_status")), "invalid_token")
+        scopes = frozenset(str(response.get("scope", "")).split())
+        school = response.get("estab_id"), response.get("estab_status")
+        return Access(scheme, str(claims["client_id"]), *school, scopes, jkt)
 
 
 def _remember(cache: dict[bytes, Any], name: bytes, value: Any) -> None:

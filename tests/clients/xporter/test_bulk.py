@@ -67,7 +67,7 @@ def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkey
     snapshots = app.extensions["xporter"].database._snapshots
     with slow_reader(port) as status:
         assert status == "HTTP/1.1 200"
-        eventually(lambda: snapshots._places._value == MAX_SNAPSHOTS and not app.extensions["xporter"].bulk._running)
+        eventually(lambda: snapshots._places.qsize() == MAX_SNAPSHOTS and not app.extensions["xporter"].bulk._running)
 
 
 def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, monkeypatch):

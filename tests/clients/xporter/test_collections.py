@@ -337,8 +337,9 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     assert sum(part.count(b"\n") for part in sent) == 4
     assert sum(len(rows.ids) for rows in fetched) < 9
     response.close()  # the reader went away
-    counts = app.extensions["xporter"].reads._counts
-    assert {key.scope: count.records for key, count in counts.items()}["students"] == 4
+    [(scopes, counted)] = [(key[2], count) for key, count in app.extensions["xporter"].reads._counts.items()]
+    assert "students" in scopes
+    assert counted.records == 4
 
 
 @pytest.mark.parametrize("address", ["/v1/students/a%00", "/v1/attendance?student=a%00", "/v1/students?cursor=%00"])
