@@ -248,8 +248,8 @@ def _raise_for(response: requests.Response) -> None:
         document = {}
     code = str(document.get("error") or document.get("code") or response.status_code)
     detail = str(document.get("error_description") or document.get("detail") or "")
-    for fault in document.get("errors", ()):
-        detail += f" {fault.get('field')}: {fault.get('detail')}."
+    for error in document.get("errors", ()):
+        detail += f" {error.get('field')}: {error.get('detail')}."
     if response.status_code == 429:
         raise ProviderUnreachable(f"{response.url} wants us to wait")
     raise RequestRefused(code, detail.strip(), response.status_code)

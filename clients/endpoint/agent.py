@@ -224,13 +224,13 @@ class Agent:
         self.session.home.clean(keep=None)
         log.info("XporterOnDemand has the extract: %s.", describe_counts(response.get("counts")))
 
-    def _store_error(self, fault: AgentError) -> None:
+    def _store_error(self, failure: AgentError) -> None:
         """Store the error, for `status` and for the school's page."""
-        if isinstance(fault, SchoolUnverified | SharingInterrupted):
+        if isinstance(failure, SchoolUnverified | SharingInterrupted):
             return
-        error = _error(fault.code, f"{fault.message} {fault.remedy}", self.now())
+        error = _error(failure.code, f"{failure.message} {failure.remedy}", self.now())
         try:
-            self.session.save(last_error=error, remedy=fault.remedy)
+            self.session.save(last_error=error, remedy=failure.remedy)
         except AgentError as storing_error:
             log.warning("The error could not be stored: %s", storing_error)
 

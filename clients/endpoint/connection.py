@@ -151,8 +151,8 @@ def _json(response: requests.Response) -> Any:
     return document
 
 
-def _untrusted(url: str, fault: Exception) -> ServerUnreachable:
-    text = str(fault)
+def _untrusted(url: str, error: Exception) -> ServerUnreachable:
+    text = str(error)
     if "not yet valid" in text or "has expired" in text:
         remedy = "Check this server's clock first: with a wrong date, every certificate looks wrong."
     else:

@@ -137,8 +137,8 @@ class ExtractFailed(AgentError):
     code = "extract_failed"
 
 
-def is_disk_full(fault: OSError) -> bool:
+def is_disk_full(error: OSError) -> bool:
     """Whether the operating system says that there is no room, or no quota, left."""
-    return fault.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)} or getattr(
-        fault, "winerror", None
+    return error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)} or getattr(
+        error, "winerror", None
     ) in {39, 112}

@@ -33,12 +33,12 @@ DISK_FULL_SECONDS = 60
 """How long a caller, and the worker, wait before they try again on a full disk."""
 
 
-def is_disk_full(fault: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether a file or the database has no room left; the driver is also used without SQLAlchemy."""
-    cause = fault.orig if isinstance(fault, DBAPIError) else fault
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, (psycopg.Error, sqlite3.Error)):
         return isinstance(cause, psycopg.errors.DiskFull) or "disk is full" in str(cause)
-    return isinstance(fault, OSError) and fault.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 class Database:

@@ -181,14 +181,14 @@ _PATH = re.compile(r" - at `\$(?:\.([A-Za-z_]+))?.*`$", re.DOTALL)
 _TYPES = {"str": "text", "bool": "true or false", "int": "a whole number", "array": "a list", "object": "an object"}
 
 
-def _explain(fault: Exception, raw: bytes) -> tuple[str | None, str]:
+def _explain(error: Exception, raw: bytes) -> tuple[str | None, str]:
     """The member that is wrong and what is wrong with it, for the person who looks after the endpoint."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         return None, "The line is not UTF-8."
-    text = str(fault)
-    if not isinstance(fault, msgspec.ValidationError):
+    text = str(error)
+    if not isinstance(error, msgspec.ValidationError):
         return None, "The line is not JSON."
     path = _PATH.search(text)
     member = path[1] if path else None

@@ -113,22 +113,22 @@ def refused(problem: Problem) -> Response:
     return response
 
 
-def _refused_by_disk(fault: Exception) -> Response:
+def _refused_by_disk(error: Exception) -> Response:
     """503 on a full disk, from which a caller goes on later; anything else is raised again."""
-    if not is_disk_full(fault):
-        raise fault
-    log.error("the disk is full: %s", type(fault).__name__)
+    if not is_disk_full(error):
+        raise error
+    log.error("the disk is full: %s", type(error).__name__)
     return refused(Problem("temporarily_unavailable", retry_after=DISK_FULL_SECONDS))
 
 
-def _refused_by_flask(fault: HTTPException) -> Response:
+def _refused_by_flask(error: HTTPException) -> Response:
     """Flask's own refusals: unknown addresses, other methods, bodies that are too large."""
-    status = fault.code or 500
+    status = error.code or 500
     problem = Problem(_CODE_BY_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
     response = refused(problem)
     response.status_code = status
     document = problem.document(program().settings.resource) | {"status": status}
     response.set_data(current_app.json.dumps(document))
-    if (valid := getattr(fault, "valid_methods", None)) is not None:
+    if (valid := getattr(error, "valid_methods", None)) is not None:
         response.headers["Allow"] = ", ".join(sorted(valid))
     return response

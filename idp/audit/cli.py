@@ -66,7 +66,7 @@ def _row(entry: Entry, addresses: Mapping[str, str]) -> dict[str, object]:
 
 def _to_text(value: object) -> object:
     """Facts and details as `name=value`, for a table."""
-    return " ".join(f"{name}={fact}" for name, fact in value.items()) if isinstance(value, dict) else value
+    return " ".join(f"{name}={item}" for name, item in value.items()) if isinstance(value, dict) else value
 
 
 @commands.command()

@@ -18,10 +18,10 @@ def first_steps() -> list[str]:
     ]
 
 
-def describe(fault: Any) -> str:
+def describe(error: Any) -> str:
     """One fault of a `ValidationError`, beginning with the name of its setting."""
-    name = ".".join(str(part) for part in fault["loc"])
-    return f"{name}: {fault['msg'].removeprefix('Value error, ')}" if name else str(fault["msg"])
+    name = ".".join(str(part) for part in error["loc"])
+    return f"{name}: {error['msg'].removeprefix('Value error, ')}" if name else str(error["msg"])
 
 
 def unknown_in_environment(settings: type[BaseModel]) -> list[str]:

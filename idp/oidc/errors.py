@@ -36,22 +36,22 @@ Scheme = Literal["Bearer", "DPoP"]
 """How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
 
 
-def invalid_scope(fact: str, names: Iterable[str] = ()) -> InvalidScopeError:
+def invalid_scope(detail: str, names: Iterable[str] = ()) -> InvalidScopeError:
     """`invalid_scope`, saying what is wrong and with which of the scopes."""
     named = f": {descriptions.format_value(sorted(names))}" if names else ""
-    return InvalidScopeError(description=f"scope: {fact}{named}")
+    return InvalidScopeError(description=f"scope: {detail}{named}")
 
 
-def unknown_scope(fault: UnknownScope) -> InvalidScopeError:
+def unknown_scope(error: UnknownScope) -> InvalidScopeError:
     """`invalid_scope` for a scope that cannot be read or does not exist."""
     return invalid_scope(
-        "does not exist" if fault.names else "must be names of scopes, with a blank between", fault.names
+        "does not exist" if error.names else "must be names of scopes, with a blank between", error.names
     )
 
 
-def invalid(parameter: str, fact: str) -> InvalidRequestError:
+def invalid(parameter: str, detail: str) -> InvalidRequestError:
     """`invalid_request`, naming the parameter that is wrong and what is wrong with it."""
-    return InvalidRequestError(description=f"{parameter}: {fact}")
+    return InvalidRequestError(description=f"{parameter}: {detail}")
 
 
 def invalid_client() -> InvalidClientError:
@@ -59,9 +59,9 @@ def invalid_client() -> InvalidClientError:
     return InvalidClientError(description=CLIENT_REFUSED, status_code=401)
 
 
-def invalid_grant(fact: str) -> InvalidGrantError:
+def invalid_grant(detail: str) -> InvalidGrantError:
     """`invalid_grant` and why, without saying whether the token exists for another client."""
-    return InvalidGrantError(description=fact)
+    return InvalidGrantError(description=detail)
 
 
 class SharingInterrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -79,8 +79,8 @@ class SharingInterrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no t
 class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no types
     """`invalid_client` for a client whose signature was right, so the response may name what else is wrong."""
 
-    def __init__(self, fact: str) -> None:
-        super().__init__(description=descriptions.sanitise(f"client_assertion: {fact}"), status_code=401)
+    def __init__(self, detail: str) -> None:
+        super().__init__(description=descriptions.sanitise(f"client_assertion: {detail}"), status_code=401)
 
 
 class UnsupportedGrantType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -124,8 +124,8 @@ class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     error = "invalid_token"
     status_code = 401
 
-    def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=descriptions.sanitise(f"access_token: {fact}"))
+    def __init__(self, detail: str, scheme: Scheme) -> None:
+        super().__init__(description=descriptions.sanitise(f"access_token: {detail}"))
         self.scheme = scheme
 
 
@@ -135,8 +135,8 @@ class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no ty
     error = "insufficient_scope"
     status_code = 403
 
-    def __init__(self, fact: str, scheme: Scheme) -> None:
-        super().__init__(description=descriptions.sanitise(f"access_token: {fact}"))
+    def __init__(self, detail: str, scheme: Scheme) -> None:
+        super().__init__(description=descriptions.sanitise(f"access_token: {detail}"))
         self.scheme = scheme
 
 
@@ -151,7 +151,7 @@ class TemporarilyUnavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has 
 class NotToBeRedirected(Refusal):
     """The client or its redirect URI is not proven, so the answer is a page for its developer.
 
-    `parameter` is the wrong one; `fact` says what is wrong with it.
+    `parameter` is the wrong one; `detail` says what is wrong with it.
     """
 
     status, title = 400, "This link from another service does not work"
@@ -161,9 +161,9 @@ class NotToBeRedirected(Refusal):
     )
     code: ClassVar[str] = "invalid_request"
 
-    def __init__(self, parameter: str, fact: str, *, reason: str = "", error: str = "invalid_request") -> None:
-        super().__init__(reason=reason or f"{parameter}: {fact}")
-        self.parameter, self.fact, self.error = parameter, fact, error
+    def __init__(self, parameter: str, detail: str, *, reason: str = "", error: str = "invalid_request") -> None:
+        super().__init__(reason=reason or f"{parameter}: {detail}")
+        self.parameter, self.detail, self.error = parameter, detail, error
 
 
 class ServiceSwitchedOff(NotToBeRedirected):

@@ -174,17 +174,17 @@ def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
         raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from error
 
 
-def _in_words(fault: msgspec.ValidationError) -> str:
+def _in_words(error: msgspec.ValidationError) -> str:
     """The message of the fault, without its marks and the place, which for a parameter is always the same."""
-    return descriptions.sanitise(str(fault).partition(" - at")[0].replace("`", ""))
+    return descriptions.sanitise(str(error).partition(" - at")[0].replace("`", ""))
 
 
 def _access(declared: Operation) -> Access:
     access, scheme = presented_token.read(request)
     if declared.for_endpoints:
         if access.state is None or declared.scope not in access.scopes:
-            fact = f"does not cover the scope {declared.scope}, for which a school connects a program"
-            raise errors.InsufficientScope(fact, scheme)
+            detail = f"does not cover the scope {declared.scope}, for which a school connects a program"
+            raise errors.InsufficientScope(detail, scheme)
         if "cnf" not in access.payload:
             raise errors.InvalidToken("is bound to no key; an endpoint needs DPoP", scheme)
     elif access.state is not None:

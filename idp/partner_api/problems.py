@@ -107,8 +107,8 @@ def from_refusal(error: Refusal) -> Response:
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     code = error.code if error.code in KINDS else _code_of(error.status)
     if code in failures.MISTAKES_AT_THE_API:
-        for parameter, fact in error.faults or [_parameter(error.message)]:
-            failures.note(code, parameter, fact)
+        for parameter, detail in error.faults or [_parameter(error.message)]:
+            failures.note(code, parameter, detail)
     after = error.successors if isinstance(error, SchoolNotOpen) else ()
     answer = response(
         code, error.message, status=error.status, faults=error.faults,
@@ -129,8 +129,8 @@ def from_refusal(error: Refusal) -> Response:
 
 def _parameter(message: str) -> tuple[str, str]:
     """The parameter with which the message of a refusal begins, or "", and what is wrong with it."""
-    name, colon, fact = message.partition(": ")
-    return (name, fact) if colon and " " not in name else ("", message)
+    name, colon, detail = message.partition(": ")
+    return (name, detail) if colon and " " not in name else ("", message)
 
 
 def _other(error: EndpointExists) -> OtherEndpoint:

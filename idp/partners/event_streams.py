@@ -63,8 +63,8 @@ def authorization(client: Client) -> str | None:
 
 def _check(header: str) -> None:
     if not header or header != header.strip() or len(header) > MAX_LENGTH or not _HEADER_CHARACTERS.issuperset(header):
-        fault = f"must be 1 to {MAX_LENGTH} visible ASCII characters in one line, as in: Bearer 8Zb…"
-        raise InvalidClientMetadata([("authorization header", fault)])
+        reason = f"must be 1 to {MAX_LENGTH} visible ASCII characters in one line, as in: Bearer 8Zb…"
+        raise InvalidClientMetadata([("authorization header", reason)])
 
 
 def _sealing_context(client_id: str) -> str:

@@ -347,12 +347,12 @@ def _to_faults(error: ValidationError) -> list[tuple[str, str]]:
         "string_pattern_mismatch": "does not have the right form",
     }  # fmt: skip
     reasons: dict[str, str] = {}
-    for fault in error.errors():
-        name = _field_name(fault["loc"])
-        reason = messages.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix(
+    for item in error.errors():
+        name = _field_name(item["loc"])
+        reason = messages.get(item["type"]) or item["msg"].removeprefix("Value error, ").removeprefix(
             "Input should be "
         )
-        if fault["type"] == "literal_error":
+        if item["type"] == "literal_error":
             reason = f"must be {reason}"
         reasons.setdefault(name, reason)
     return list(reasons.items())

@@ -222,5 +222,5 @@ def _descriptors(credentials: Iterable[KnownCredential]) -> list[PublicKeyCreden
     ]
 
 
-def _describe(fault: Exception) -> str:
-    return f"{type(fault).__name__}: {fault}"[:300]
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

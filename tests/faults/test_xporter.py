@@ -132,8 +132,8 @@ def at_once(*jobs):
         ready.wait(60)
         try:
             outcomes.append(job())
-        except Exception as fault:  # noqa: BLE001  it is the outcome
-            outcomes.append(fault)
+        except Exception as error:  # noqa: BLE001  it is the outcome
+            outcomes.append(error)
 
     threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
     for thread in threads:

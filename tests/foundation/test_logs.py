@@ -31,11 +31,11 @@ def test_plain_words_stay():
 def test_a_fault_of_the_database_says_what_and_not_whose(work):
     with work() as session:
         estab = an_administrator(email="canary@oakhill.example").memberships[0].estab
-        with pytest.raises(IntegrityError) as fault:
+        with pytest.raises(IntegrityError) as error:
             an_administrator(estab, email="canary@oakhill.example", username="another")
         session.rollback()
 
-    line = logs.scrub(str(fault.value))
+    line = logs.scrub(str(error.value))
 
     assert "sign_in_email" in line
     assert "canary" not in line

@@ -135,8 +135,8 @@ def running(
     try:
         process.until(lambda: _answers(address))
         yield Site(quick_start, address, client_id, "".join(files.values()))
-    except AssertionError as fault:
-        fault.add_note(process.output[-3000:])
+    except AssertionError as error:
+        error.add_note(process.output[-3000:])
         raise
     finally:
         if popen.poll() is None:

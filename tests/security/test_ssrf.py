@@ -239,9 +239,9 @@ class TestPrivateHosts:
         ],
     )
     def test_each_opens_its_own_hosts_only(self, rules, host, opened):
-        with pytest.raises(fetch.FetchFailed) as fault:
+        with pytest.raises(fetch.FetchFailed) as error:
             fetch.get(f"https://{host}:1/", rules)
-        assert ("not public" in str(fault.value)) is not opened
+        assert ("not public" in str(error.value)) is not opened
 
     def test_whose_list_counts_where(self, app, work, monkeypatch, change_settings):
         """Every function that makes outgoing requests, and the rules that it uses."""

@@ -89,9 +89,9 @@ def configure(app: Flask, settings: Settings) -> None:
             environ[SENT_HOST_KEY] = host
             environ["HTTP_HOST"] = settings.server.host_name if _normalise_host(host) in hosts else UNKNOWN_HOST
 
-        def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
             return start_response(
-                status, [*with_default_headers(headers, defaults), ("X-Request-ID", request_id)], fault
+                status, [*with_default_headers(headers, defaults), ("X-Request-ID", request_id)], exc_info
             )
 
         response: Iterable[bytes] = wrapped(environ, start)

@@ -119,9 +119,9 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if error.response is not None or status < 400:
         return error
-    fault = getattr(error, "original_exception", None)
-    if isinstance(fault, DBAPIError | PoolTimeout):  # rendering another error page failed
-        return _database_error(fault)
+    original = getattr(error, "original_exception", None)
+    if isinstance(original, DBAPIError | PoolTimeout):  # rendering another error page failed
+        return _database_error(original)
     if status == HTTPStatus.NOT_FOUND:
         return refusal(NotFound(reason="no such route"))
     title, message = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))

@@ -34,8 +34,8 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
     error = "invalid_dpop_proof"
 
-    def __init__(self, fact: str) -> None:
-        super().__init__(description=descriptions.sanitise(f"DPoP: {fact}"))
+    def __init__(self, detail: str) -> None:
+        super().__init__(description=descriptions.sanitise(f"DPoP: {detail}"))
 
 
 class NonceRequired(OAuth2Error):  # type: ignore[misc]  # Authlib has no types

@@ -61,22 +61,22 @@ def set_client(client_id: str | None, request: Request | None = None) -> None:
     notes.client_id, notes.request = client_id, request
 
 
-def set_reason(parameter: str, fact: str) -> None:
+def set_reason(parameter: str, detail: str) -> None:
     """Note the reason of an error whose response will not contain it; the first one counts."""
     notes = request_state.part(_RequestNotes)
     if notes.reason is None:
-        notes.reason = parameter, fact
+        notes.reason = parameter, detail
 
 
-def note(error: str, parameter: str, fact: str) -> None:
+def note(error: str, parameter: str, detail: str) -> None:
     """Note a failure because of `parameter`; a reason noted by `set_reason` takes precedence."""
     if error not in EXPECTED:
-        _add(error, parameter, fact)
+        _add(error, parameter, detail)
 
 
-def _add(error: str, parameter: str, fact: str) -> None:
+def _add(error: str, parameter: str, detail: str) -> None:
     notes = request_state.part(_RequestNotes)
-    notes.failures.append((error, *(notes.reason or (parameter, fact))))
+    notes.failures.append((error, *(notes.reason or (parameter, detail))))
 
 
 def note_error(error: OAuth2Error) -> None:
@@ -95,14 +95,14 @@ def reason(error: OAuth2Error) -> tuple[str, str]:
     """
     if (hidden_reason := request_state.part(_RequestNotes).reason) is not None:
         return hidden_reason
-    parameter, colon, fact = (error.description or "").partition(": ")
+    parameter, colon, detail = (error.description or "").partition(": ")
     has_parameter = bool(colon) and (parameter in KNOWN_PARAMETERS or parameter in HEADERS)
-    return (parameter, fact) if has_parameter else ("", error.description or "")
+    return (parameter, detail) if has_parameter else ("", error.description or "")
 
 
 def note_page(error: NotToBeRedirected) -> None:
     """Note an error that is shown on a page."""
-    note(error.error, error.parameter, error.fact)
+    note(error.error, error.parameter, error.detail)
 
 
 def write_notes(response: Response) -> Response:
@@ -119,8 +119,8 @@ def write_notes(response: Response) -> Response:
 def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
     endpoint = f"{request.method} {request.path}"
     failures = [
-        Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter), middleware.request_id() or "")
-        for error, parameter, fact in sorted(noted_failures)  # concurrent requests lock rows in the same order
+        Failure(endpoint, error, parameter, detail, _comparison(client_id, parameter), middleware.request_id() or "")
+        for error, parameter, detail in sorted(noted_failures)  # concurrent requests lock rows in the same order
     ]
     # A read transaction still open would make SQLite's only writer wait for itself.
     database.end_read_transaction()

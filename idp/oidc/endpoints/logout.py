@@ -22,14 +22,14 @@ from idp.signin import session
 
 
 class InvalidLogoutRequest(Exception):
-    """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect.
+    """`parameter` is wrong, and `detail` says how: a page that names it, and no redirect.
 
     `is_off` where the service is switched off, which is no mistake in its link.
     """
 
-    def __init__(self, parameter: str, fact: str, *, is_off: bool = False) -> None:
-        super().__init__(f"{parameter}: {fact}")
-        self.parameter, self.fact, self.is_off = parameter, fact, is_off
+    def __init__(self, parameter: str, detail: str, *, is_off: bool = False) -> None:
+        super().__init__(f"{parameter}: {detail}")
+        self.parameter, self.detail, self.is_off = parameter, detail, is_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def _read(sent: Parameters) -> LogoutRequest:
     failures.set_client(client.id if client else client_id)
     if client is None and (client_id_or_audience := hint["aud"] if hint else client_id):
         parameter, is_off = "client_id" if client_id else "id_token_hint", registry.is_disabled(client_id_or_audience)
-        fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
-        raise InvalidLogoutRequest(parameter, fact, is_off=is_off)
+        detail = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
+        raise InvalidLogoutRequest(parameter, detail, is_off=is_off)
     to = sent.get("post_logout_redirect_uri")
     if (
         to is not None
@@ -163,7 +163,7 @@ def _address(sent: Parameters) -> str:
 
 
 def _bad_logout_page(error: InvalidLogoutRequest) -> Response:
-    failures.note("invalid_request", error.parameter, error.fact)
+    failures.note("invalid_request", error.parameter, error.detail)
     page = render_template("oidc/bad_logout.html", bad=error, request_id=middleware.request_id())
     return make_response(page, 400)
 

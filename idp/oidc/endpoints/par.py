@@ -25,7 +25,7 @@ def _push(server: Server, request: Request) -> Response:
     try:
         server.get_authorization_grant(request).validate_authorization_request()
     except errors.NotToBeRedirected as error:
-        raise errors.invalid(error.parameter, error.fact) from error
+        raise errors.invalid(error.parameter, error.detail) from error
     checked = request.checked
     urn = pending_requests.store(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
     body = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}

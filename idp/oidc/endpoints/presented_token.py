@@ -42,9 +42,9 @@ def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: boo
     scheme, token = _presented(flask_request, in_form=in_form)
     access = access_tokens.read(token, with_claims=with_claims)
     if access is None:
-        client_id, fact = access_tokens.refusal_reason(token)
+        client_id, reason = access_tokens.refusal_reason(token)
         failures.set_client(client_id)
-        raise errors.InvalidToken(fact, scheme)
+        raise errors.InvalidToken(reason, scheme)
     failures.set_client(access.client.id)
     bound_to = access.payload.get("cnf", {}).get("jkt")
     _check_scheme(scheme, bound_to)

@@ -82,8 +82,8 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, reason="refresh token")
         failures.set_reason("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
-    if (fact := _closed_reason(family)) is not None:
-        raise errors.invalid_grant(f"refresh_token: {fact}")
+    if (reason := _closed_reason(family)) is not None:
+        raise errors.invalid_grant(f"refresh_token: {reason}")
     if family.basis.dpop_jkt is not None and jkt is None:
         raise errors.invalid_grant("refresh_token: is bound to a DPoP key, and no proof was sent")
     if family.basis.dpop_jkt is not None and client.registered.is_public and jkt != family.basis.dpop_jkt:

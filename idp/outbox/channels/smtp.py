@@ -52,37 +52,37 @@ def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
         raise _to_error(error) from error
 
 
-def _to_error(fault: Exception) -> NotSent:
+def _to_error(error: Exception) -> NotSent:
     """What a failure means to this letter and the rest: 4xx try again, 5xx never (RFC 5321 §4.2.1).
 
     Where it is about us (the sender refused, the connection lost) it is not the letter's fault.
     """
-    code, reply = _code(fault), _reply_text(fault)
-    if isinstance(fault, smtplib.SMTPServerDisconnected) or not isinstance(fault, smtplib.SMTPException):
+    code, reply = _code(error), _reply_text(error)
+    if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(error, smtplib.SMTPException):
         return ServerUnreachable(f"the connection was lost: {reply}")
-    if isinstance(fault, smtplib.SMTPSenderRefused) or code == 421:
+    if isinstance(error, smtplib.SMTPSenderRefused) or code == 421:
         return ServerUnreachable(f"the mail server will not have our mail: {reply}", code=code)
-    if isinstance(fault, smtplib.SMTPNotSupportedError):
+    if isinstance(error, smtplib.SMTPNotSupportedError):
         return PermanentFailure("the mail server cannot take this address")
     if code is not None and 500 <= code < 600:
         return PermanentFailure(f"the mail server refused it: {reply}", code=code)
     return TemporaryFailure(f"not taken: {reply}", code=code)
 
 
-def _code(fault: Exception) -> int | None:
-    if isinstance(fault, smtplib.SMTPRecipientsRefused):
-        return next((code for code, _ in fault.recipients.values()), None)
-    return fault.smtp_code if isinstance(fault, smtplib.SMTPResponseException) else None
+def _code(error: Exception) -> int | None:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return next((code for code, _ in error.recipients.values()), None)
+    return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else None
 
 
-def _reply_text(fault: Exception) -> str:
+def _reply_text(error: Exception) -> str:
     """The server's own words where it said something."""
-    if isinstance(fault, smtplib.SMTPRecipientsRefused):
-        answers = [f"{code} {_one_line(text)}" for code, text in fault.recipients.values()]
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = [f"{code} {_one_line(text)}" for code, text in error.recipients.values()]
         return "; ".join(answers)
-    if isinstance(fault, smtplib.SMTPResponseException):
-        return f"{fault.smtp_code} {_one_line(fault.smtp_error)}"
-    return str(fault) or type(fault).__name__
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {_one_line(error.smtp_error)}"
+    return str(error) or type(error).__name__
 
 
 def _one_line(text: bytes | str) -> str:

@@ -182,8 +182,8 @@ def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
     path = workbook(exported, tmp_path / "export.xlsx", include)
     try:
         records, problems = read("pupil_asset", path)
-    except UnreadableReport as fault:
-        records, problems = [], [str(fault)]
+    except UnreadableReport as error:
+        records, problems = [], [str(error)]
     assert "a secret" not in repr((records, problems))
 
 
