@@ -66,6 +66,17 @@ IGNORE_OPEN_FILES = "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnrai
 """Werkzeug's server leaves a static file open for the garbage collector when a browser is closed while it fetches it.
 """
 
+CUT_CELLS = """() => [...document.querySelectorAll('td, th')].filter(cell => {
+  if (getComputedStyle(cell.closest('thead') ?? cell).position === 'absolute') return false; // for screen readers
+  const section = cell.closest('table').parentElement.closest('section, article, main');
+  const { paddingRight, borderRightWidth } = getComputedStyle(section);
+  const end = section.getBoundingClientRect().right - parseFloat(paddingRight) - parseFloat(borderRightWidth);
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return [cell, text].some(box => box.getBoundingClientRect().right > end + 1);
+}).map(cell => cell.textContent.trim())"""
+"""The cells of tables that reach past the card they are in: one sees that there is more only by scrolling."""
+
 STYLES_LOADED = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(link => link.sheet)"
 """True when the stylesheets are loaded. The load event is no help: a page that redirects by itself never has one."""
 
@@ -275,6 +286,8 @@ def looks_right() -> LooksRight:
             _resize(page, WIDTHS[width])
             page.emulate_media(color_scheme=scheme)
             _check(page, name, width, scheme)
+            if width == "phone":
+                assert page.evaluate(CUT_CELLS) == [], f"{name}: cells of a table are cut off"
         _resize(page, original_size)
         page.emulate_media(color_scheme="light")
 
