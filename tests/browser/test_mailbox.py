@@ -1,7 +1,9 @@
 """The demo mailbox in a real browser: new mail appears by itself, and links open in a new tab."""
 
 import mailbox
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from email.utils import format_datetime
 
 import pytest
 from playwright.sync_api import expect
@@ -27,13 +29,17 @@ def address(folder):
 
 @pytest.fixture
 def arrives(folder, address):
+    sent_at = [datetime(2026, 3, 2, 9, 30, tzinfo=UTC)]
+
     def arrive(subject, *, html=None, channel="email"):
         message = EmailMessage()
         message["Subject"], message["To"], message["X-Channel"] = subject, "office@oakhill.example", channel
         message.set_content("Your code is 123456")
         if html:
             message.add_alternative(html.format(address=address), subtype="html")
-        mailbox.Maildir(folder).add(message)
+        sent_at.append(sent_at[-1] + timedelta(minutes=1))
+        message["Date"] = format_datetime(sent_at[-1])
+        return mailbox.Maildir(folder).add(message)
 
     return arrive
 
@@ -59,6 +65,54 @@ def test_while_a_message_is_read_new_mail_is_announced(page, address, arrives):
 
     page.get_by_role("link", name="New mail has arrived").click()
     expect(page.get_by_role("link", name="Second")).to_be_visible()
+
+
+def test_no_click_is_lost_when_mail_arrives_while_a_link_is_pressed(page, address, arrives):
+    arrives("First")
+    page.goto(address)
+    page.get_by_role("link", name="First").hover()
+    page.mouse.down()
+
+    arrives("Second")
+    notices_new_mail(page)
+    expect(page.get_by_role("link", name="Second")).to_have_count(0)
+    page.mouse.up()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("First")
+
+
+def test_mail_that_arrives_does_not_keep_a_message_from_opening(page, address, arrives):
+    arrives("First")
+    page.goto(address)
+    opening = []
+    page.route("**/messages/*", lambda route: opening.append(route))  # noqa: PLW0108  it looks for the arguments' names
+    page.get_by_role("link", name="First").click(no_wait_after=True)
+
+    arrives("Second")
+    notices_new_mail(page)
+    opening[0].continue_()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("First")
+
+
+def test_new_mail_stands_at_its_place_and_the_focus_stays(page, address, arrives, folder):
+    first = arrives("First")
+    arrives("Second")
+    page.goto(address)
+    page.get_by_role("link", name="Second").focus()
+
+    mailbox.Maildir(folder).remove(first)
+    arrives("Third")
+
+    expect(page.locator("nav strong")).to_have_text(["Third", "Second"])
+    expect(page.get_by_role("link", name="Second")).to_be_focused()
+
+
+def notices_new_mail(page):
+    """Wait until the page has asked for news twice."""
+    for _ in range(2):
+        with page.expect_response("**/news"):
+            pass
 
 
 def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, arrives, looks_right):

@@ -1,30 +1,59 @@
-// Notices new mail, and fits the frame to its message. Without it the page reloads itself every ten seconds.
+// Shows new mail, and fits the frame to its message. Without it the page reloads itself every ten seconds.
 "use strict";
 
-const { news, state } = document.body.dataset;
+const { news } = document.body.dataset;
 const notice = document.querySelector(".news");
+const frame = document.querySelector("iframe");
+let { state } = document.body.dataset;
 
 async function look() {
   try {
-    const answer = await fetch(news);
-    if ((await answer.json()).state !== state) arrived();
+    const newest = await (await fetch(news)).json();
+    if (newest.state === state) return;
+    if (document.body.classList.contains("choosing")) await showNewMail();
+    else announce();
   } catch {
     // stopped, or starting again: look once more later
   }
 }
 
-function arrived() {
-  if (document.body.classList.contains("choosing")) {
-    location.reload();
-  } else if (notice.hidden) {
-    notice.hidden = false;
-    document.title = `New mail · ${document.title}`;
+// Whether a link is held down: the click is lost if the page moves under it before it is let go.
+const isPressed = () => [document, frame?.contentDocument].some((shown) => shown?.querySelector("a:active"));
+
+// Nothing is reloaded, which would take the place of a message that is being opened.
+async function showNewMail() {
+  const text = await (await fetch(location.href)).text();
+  if (isPressed()) return;
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const list = document.querySelector("nav ul");
+  const newList = page.querySelector("nav ul");
+  if (list && newList) update(list, newList);
+  else document.querySelector("main").replaceWith(page.querySelector("main"));
+  state = page.body.dataset.state;
+}
+
+// Items that stay are left where they are, and so keep the focus.
+function update(list, newList) {
+  const address = (item) => item.querySelector("a").getAttribute("href");
+  const newItems = [...newList.children];
+  const wanted = new Set(newItems.map(address));
+  for (const item of [...list.children]) if (!wanted.has(address(item))) item.remove();
+  const staying = new Map([...list.children].map((item) => [address(item), item]));
+  let next = list.firstElementChild;
+  for (const item of newItems) {
+    const same = staying.get(address(item));
+    if (same) next = same.nextElementSibling;
+    else list.insertBefore(item, next);
   }
 }
 
-setInterval(look, 2000);
+function announce() {
+  if (!notice.hidden || isPressed()) return;
+  notice.hidden = false;
+  document.title = `New mail · ${document.title}`;
+}
 
-const frame = document.querySelector("iframe");
+setInterval(look, 2000);
 
 function fit() {
   const content = frame.contentDocument?.documentElement;
