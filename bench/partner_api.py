@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
@@ -32,14 +33,14 @@ LETTERS_TYPED: Final = 12
 
 
 def measure(url: str, kind: str, register: Material, *, schools: int, seconds: float) -> list[Figure]:
-    """Latencies of pages of 100, of what changed within a minute, of one school among `schools`, and of searches."""
+    """Latencies of pages of 100, what has changed, schools in a state, one school among `schools`, and searches."""
     provider = Provider(url)
     with provider.world.app.app_context():
         engine = database.db.engine
     rows.authorised_schools(engine, provider.world.clients["ES256"], provider.world.clients["itself"], schools)
     _, body = costs._call(provider.world.app, provider.world.itself(), "200")  # noqa: SLF001
     bearer = f"Bearer {json.loads(body)['access_token']}"
-    rng = random.Random(SEED)
+    rng, an_hour_ago = random.Random(SEED), (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     texts = _typed(provider, register, rng)
 
     def requests(path: Callable[[int], str]) -> list[bytes]:
@@ -49,6 +50,8 @@ def measure(url: str, kind: str, register: Material, *, schools: int, seconds: f
     subjects = {
         "a page of 100 schools": requests(lambda number: f"/api/schools?cursor={rows.estab(number)}"),
         "what has changed": requests(lambda _: "/api/schools?changed_since=2099-01-01T00:00:00Z"),
+        "servers that changed within the hour": requests(lambda _: f"/api/schools?changed_since={quote(an_hour_ago)}"),
+        "schools whose server is lost": requests(lambda _: "/api/schools?connection=awaiting_endpoint"),
         "one school": requests(lambda number: f"/api/schools/{rows.estab_id(number)}"),
     }
     searches = requests(lambda number: f"/api/register/schools?q={quote(texts[number % len(texts)])}")

@@ -13,6 +13,8 @@ from idp.oidc.models import RefreshFamily
 
 LIVE_FAMILY_RATIO: Final = 100
 """One in this number of families belongs to an existing agreement; the others only fill the indexes."""
+RECENTLY: Final = 1_000
+"""Of one school in this number the server is lost, which was recorded within the hour."""
 INDEX_LATER_ROWS: Final = 100_000
 """Rows, from which on indexes are made afterwards."""
 
@@ -127,24 +129,39 @@ def estab_id(number: int) -> str:
 
 
 def authorised_schools(engine: Engine, like: str, client: str, count: int) -> None:
-    """Add `count` schools that authorised `client`, each with an agreement like the one with the client `like`."""
+    """Add `count` schools that authorised `client`, each with an agreement like the one with the client `like`.
+
+    Each has a server that was connected long ago; one in `RECENTLY` is lost, and that was recorded within the hour.
+    """
+    now = datetime.now(UTC)
     number = {"postgresql": "lpad(n::text, {0}, '0')", "sqlite": "printf('%0{0}d', n)"}[engine.dialect.name]
     copies: dict[str, dict[str, str]] = {
         "schools": {"id": "1000000 + n", "register_id": "'bench' || n", "dfe_number": "NULL"},
         "estabs": {
             "id": f"'est_bench_' || {number.format(7)}", "estab_id": f"'B' || {number.format(6)}",
             "school_id": "1000000 + n",
+            "endpoint_changed_at": f"CASE WHEN n % {RECENTLY} = 0 THEN :recently ELSE :long_ago END",
         },
         "authorisations": {
             "id": "'aut_bench_' || n", "line": "'aut_bench_' || n", "client_id": ":client",
             "estab_id": f"'est_bench_' || {number.format(7)}",
         },
+        "endpoints": {
+            "id": "'end_bench_' || n", "estab_id": f"'est_bench_' || {number.format(7)}",
+            "heard_at": f"CASE WHEN n % {RECENTLY} = 0 THEN :lost ELSE :recently END",
+        },
     }  # fmt: skip
     which = {
         "schools": "id = (SELECT school_id FROM estabs LIMIT 1)", "estabs": "true",
-        "authorisations": "client_id = :like",
+        "authorisations": "client_id = :like", "endpoints": "true",
     }  # fmt: skip
+    parameters: dict[str, Any] = {
+        "like": like, "client": client, "first": 0, "last": count - 1, "recently": now - timedelta(minutes=30),
+        "long_ago": now - timedelta(days=90), "lost": now - timedelta(days=2),
+    }  # fmt: skip
+    moments = [bindparam(name, type_=Instant()) for name in ("recently", "long_ago", "lost")]
     with _in_bulk(engine) as connection:
+        connection.execute(Base.metadata.tables["endpoints"].insert(), _an_endpoint(connection, client, now))
         for table, differs in copies.items():
             columns = Base.metadata.tables[table].c.keys()
             values = ", ".join(differs.get(name, name) for name in columns)
@@ -152,7 +169,16 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
                 f"{_NUMBERS} INSERT INTO {table} ({', '.join(columns)}) "
                 f"SELECT {values} FROM (SELECT * FROM {table} WHERE {which[table]} LIMIT 1) one, numbers"
             )
-            parameters = {"like": like, "client": client, "first": 0, "last": count - 1}
-            connection.execute(
-                text(statement), {name: parameters[name] for name in parameters if f":{name}" in statement}
-            )
+            needed = {name: value for name, value in parameters.items() if f":{name}" in statement}
+            typed = [moment for moment in moments if moment.key in needed]
+            connection.execute(text(statement).bindparams(*typed), needed)
+
+
+def _an_endpoint(connection: Connection, client: str, now: datetime) -> dict[str, Any]:
+    """The columns of a server of some school."""
+    estab = connection.scalar(text("SELECT id FROM estabs LIMIT 1"))
+    return {
+        "id": "end_bench", "estab_id": estab, "client_id": client, "key_thumbprint": "thumbprint", "lineage": "lineage",
+        "registered_at": now, "registered_by": "adm_bench", "heard_at": now, "extract_at": now, "name": "server",
+        "mis": "sims", "agent_version": "1.0.0", "platform": "Linux",
+    }  # fmt: skip

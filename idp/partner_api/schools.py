@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api import register
+from idp.partner_api import connections, register
 from idp.partner_api.answers import (
     Connection,
     RegisterEntry,
@@ -45,6 +45,9 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     ) = UNSET
     status: Status | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
+    connection: (
+        Annotated[Connection, Meta(description="Only schools whose data waits for this, or comes.")] | UnsetType
+    ) = UNSET
 
 
 @operation(
@@ -56,11 +59,13 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
 
     A token that was issued under a school's authorisation lists that school alone.
     """
+    client = access.client.registered
     selection = Selection(
         status=query.status or None, verification=query.verification or None,
         changed_since=_in_utc(query.changed_since) if query.changed_since else None, estab=_estab_of(access),
+        further=(connections.condition(query.connection, client),) if query.connection else (),
     )  # fmt: skip
-    rows = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
+    rows = client_schools.page(client, selection, after=query.cursor or None, limit=query.limit + 1)
     schools, has_more = rows[: query.limit], len(rows) > query.limit
     connected = endpoints.find_by_estabs([school.estab.id for school in schools])
     entries = register.to_entries([school.entry for school in schools])
@@ -89,7 +94,7 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: Reg
     agreement, estab = client_school.agreement, client_school.estab
     return School(
         estab_id=estab.estab_id, status=client_school.status, verification=estab.state,  # type: ignore[arg-type]
-        connection=connection(client_school, endpoint), endpoint=_endpoint(endpoint),
+        connection=connections.of(client_school, endpoint), endpoint=_endpoint(endpoint),
         scope=scopes.format(client_school.granted), withheld_scope=scopes.format(client_school.withheld),
         mis=estab.mis or UNSET,
         mis_accepted=client_school.mis_accepted,
@@ -100,22 +105,6 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: Reg
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
         changed_at=client_school.changed_at, register=entry,
     )  # fmt: skip
-
-
-def connection(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
-    """One state for the partner, computed from those of the agreement, of the school's account and of its endpoint."""
-    agreed, estab = client_school.status, client_school.estab.state
-    if estab in {"closed", "rejected"}:
-        return "closed"
-    if agreed == "withdrawn":
-        return "withdrawn"
-    if agreed == "expired":
-        return "awaiting_authorisation"
-    if agreed == "paused" or estab == "suspended" or not client_school.mis_accepted:
-        return "paused"
-    if estab == "unverified":
-        return "awaiting_verification"
-    return "connected" if endpoint is not None and endpoint.state == "connected" else "awaiting_endpoint"
 
 
 def _endpoint(endpoint: Endpoint | None) -> SchoolEndpoint:

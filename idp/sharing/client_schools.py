@@ -36,6 +36,8 @@ class Selection:
     changed_since: datetime | None = None
     estab: str | None = None
     """The Estab ID of the only one."""
+    further: tuple[ColumnElement[bool], ...] = ()
+    """Further conditions on the rows of `Authorisation` and `Estab`."""
 
 
 class Agreement(NamedTuple):
@@ -144,13 +146,13 @@ _NEWEST: Final = _newest()
 
 
 def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions = list(selection.further)
     if selection.estab is not None:
         conditions.append(Estab.estab_id == selection.estab)
     if selection.verification is not None:
         conditions.append(Estab.state == selection.verification)
     if selection.status is not None:
-        conditions.append(_has_status(selection.status))
+        conditions.append(has_status(selection.status))
     if selection.changed_since is not None:
         conditions.append(Authorisation.estab_id.in_(_changed_since(selection.changed_since, client_id)))
     return conditions
@@ -171,8 +173,8 @@ def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
     )
 
 
-def _has_status(status: str) -> ColumnElement[bool]:
-    """The condition for agreements in this state, as `Authorisation.state` has it."""
+def has_status(status: str) -> ColumnElement[bool]:
+    """The condition for agreements in this state, as `status_now` has it."""
     is_open, is_over = Authorisation.withdrawn_at.is_(None), Authorisation.until <= clock.now()
     if status == "withdrawn":
         return ~is_open

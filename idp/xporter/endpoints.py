@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from idp.audit import events, log
 from idp.estabs import accounts, authority
@@ -221,6 +221,21 @@ def find_by_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
     """The endpoints of several estabs, by the internal ids of these."""
     statement = select(Endpoint).where(Endpoint.estab_id.in_(estab_ids), Endpoint.ended_at.is_(None))
     return {endpoint.estab_id: endpoint for endpoint in session().scalars(statement)}
+
+
+def is_connected() -> ColumnElement[bool]:
+    """The condition for rows of `Estab` whose endpoint is connected, as `Endpoint.state` has it."""
+    return (
+        select(Endpoint.id)
+        .where(
+            Endpoint.estab_id == Estab.id,
+            Endpoint.ended_at.is_(None),
+            Endpoint.extract_at.is_not(None),
+            Endpoint.heard_at > clock.now() - LOST_AFTER,
+        )
+        .correlate(Estab)
+        .exists()
+    )
 
 
 def end(endpoint: Endpoint, how: str, *, by: str, reason: str = "") -> None:

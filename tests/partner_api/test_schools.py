@@ -1,17 +1,23 @@
 """`GET /api/schools`: the schools that authorised a client, and the state of each."""
 
+from collections import Counter
 from datetime import timedelta
+from itertools import product
+from typing import get_args
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from idp.estabs.models import Estab, Membership
+from idp.foundation import crypto
 from idp.foundation.database import db
 from idp.oidc.tokens import access_tokens
+from idp.partner_api import answers
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
 from idp.sharing import authorise, continuing, mis, reviewing, reviews
 from idp.sharing.models import Authorisation
+from idp.xporter.models import Endpoint
 from tests.factories import a_school, an_administrator, an_estab
 
 
@@ -296,3 +302,71 @@ def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill,
         registry.bump_version(client)
     [school] = program.gets("/api/schools").json["schools"]
     assert (school["mis"], school["mis_accepted"], school["scope"]) == ("sims", False, "")
+
+
+CONNECTIONS = get_args(answers.Connection)
+AGREEMENTS = {
+    "active": {}, "paused": {"paused_at": timedelta(0)}, "expired": {"until": timedelta(0)},
+    "withdrawn": {"withdrawn_at": timedelta(0)},
+}  # fmt: skip
+"""What is written to an agreement: moments, from now."""
+ENDPOINTS = {
+    "none": None, "registered": {"extract_at": None}, "connected": {}, "lost": {"heard_at": timedelta(days=-2)},
+    "removed": {"ended_at": timedelta(0)},
+}  # fmt: skip
+
+
+def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, work, clock):
+    states = get_args(answers.Verification)
+    pairs = list(product(states, ENDPOINTS))
+    estab_ids = [authorised(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs]
+    now = clock.now()
+    with work() as database:
+        for estab_id, (state, kind) in zip(estab_ids, pairs, strict=True):
+            database.get_one(Estab, estab_id).state = state
+            if (moments := ENDPOINTS[kind]) is not None:
+                database.add(an_endpoint(estab_id, program.partner.id, now, moments))
+    seen: Counter[str] = Counter()
+    for moments, accepted in product(AGREEMENTS.values(), (frozenset(), frozenset({"arbor"}))):
+        with work() as database:
+            values = {name: now + moments[name] if name in moments else None for name in ("paused_at", "withdrawn_at")}
+            until = now + moments.get("until", timedelta(days=9))
+            database.execute(update(Authorisation).values(until=until, **values))
+            client = registry.find(program.partner.id)
+            client.accepted_mis = accepted
+            registry.bump_version(client)
+        schools = program.schools()
+        for connection in CONNECTIONS:
+            alike = {estab_id for estab_id, school in schools.items() if school["connection"] == connection}
+            assert set(program.schools(f"/api/schools?connection={connection}")) == alike
+            seen[connection] += len(alike)
+    assert seen.keys() == set(CONNECTIONS)
+    assert all(seen.values())
+
+
+def an_endpoint(estab_id, client_id, now, moments):
+    values = {"heard_at": now, "extract_at": now}
+    values |= {name: now + moment if moment is not None else None for name, moment in moments.items()}
+    return Endpoint(
+        id=crypto.new_id("end"), estab_id=estab_id, client_id=client_id, key_thumbprint="thumbprint",
+        lineage="lineage", registered_at=now, registered_by="someone", name="server", mis="sims", agent_version="1.0",
+        platform="Linux", ended_as="removed" if "ended_at" in moments else None, **values,
+    )  # fmt: skip
+
+
+def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_some(program, oakhill, work):
+    with work() as database:
+        client = registry.find(program.partner.id)
+        client.accepted_mis = frozenset({"arbor"})
+        registry.bump_version(client)
+        database.get_one(Estab, oakhill.memberships[0].estab_id).mis = None
+    assert set(program.schools("/api/schools?connection=paused")) == {of(oakhill)}
+    assert program.schools("/api/schools?connection=awaiting_endpoint") == {}
+
+
+def test_filters_of_one_request_hold_together(program, authorised):
+    verified, unverified = authorised(program, "One"), authorised(program, "Other", state="unverified")
+    assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {of(unverified)}
+    assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {of(verified)}
+    assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
+    assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
