@@ -370,3 +370,23 @@ def test_filters_of_one_request_hold_together(program, authorised):
     assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {of(verified)}
     assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
     assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
+
+
+def test_the_servers_of_schools_are_found_by_an_index(program, oakhill, app, work):
+    statements = []
+    with app.app_context():
+        engine = db.engine
+    listener = lambda *call: statements.append(call[2:4])  # noqa: E731  the statement and its parameters
+    event.listen(engine, "before_cursor_execute", listener)
+    try:
+        program.gets("/api/schools?connection=awaiting_endpoint")
+    finally:
+        event.remove(engine, "before_cursor_execute", listener)
+    [(statement, parameters)] = [call for call in statements if "EXISTS" in call[0] and "endpoints" in call[0]]
+    with work() as session:
+        connection = session.connection()
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # which it prefers where there are few rows
+        prefix = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+        plan = str(connection.exec_driver_sql(f"{prefix} {statement}", parameters).all())
+    assert "uq_endpoints_current" in plan, plan
