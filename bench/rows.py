@@ -131,7 +131,7 @@ def estab_id(number: int) -> str:
 def authorised_schools(engine: Engine, like: str, client: str, count: int) -> None:
     """Add `count` schools that authorised `client`, each with an agreement like the one with the client `like`.
 
-    Each has a server that was connected long ago; one in `RECENTLY` is lost, and that was recorded within the hour.
+    All was decided and connected long ago; of one school in `RECENTLY` the server is lost, recorded within the hour.
     """
     now = datetime.now(UTC)
     number = {"postgresql": "lpad(n::text, {0}, '0')", "sqlite": "printf('%0{0}d', n)"}[engine.dialect.name]
@@ -139,11 +139,12 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
         "schools": {"id": "1000000 + n", "register_id": "'bench' || n", "dfe_number": "NULL"},
         "estabs": {
             "id": f"'est_bench_' || {number.format(7)}", "estab_id": f"'B' || {number.format(6)}",
-            "school_id": "1000000 + n",
+            "school_id": "1000000 + n", "state_changed_at": ":long_ago",
             "endpoint_changed_at": f"CASE WHEN n % {RECENTLY} = 0 THEN :recently ELSE :long_ago END",
         },
         "authorisations": {
             "id": "'aut_bench_' || n", "line": "'aut_bench_' || n", "client_id": ":client",
+            "given_at": ":long_ago", "changed_at": ":long_ago",
             "estab_id": f"'est_bench_' || {number.format(7)}",
         },
         "endpoints": {
@@ -162,6 +163,8 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
     moments = [bindparam(name, type_=Instant()) for name in ("recently", "long_ago", "lost")]
     with _in_bulk(engine) as connection:
         connection.execute(Base.metadata.tables["endpoints"].insert(), _an_endpoint(connection, client, now))
+        long_ago = text("UPDATE register_imports SET imported_at = :long_ago").bindparams(moments[1])
+        connection.execute(long_ago, {"long_ago": parameters["long_ago"]})
         for table, differs in copies.items():
             columns = Base.metadata.tables[table].c.keys()
             values = ", ".join(differs.get(name, name) for name in columns)

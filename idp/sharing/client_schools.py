@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, tuple_, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, select, tuple_, union
 from sqlalchemy.orm import aliased
 
 from idp.estabs.models import ACTIVE_STATES, Estab
@@ -159,18 +159,22 @@ def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[
 
 
 def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
-    """The internal ids of estabs of which anything has changed: each part is found by an index of its own."""
+    """The internal ids of estabs of which anything has changed: each part is found by an index of its own.
+
+    The imports are read before: of a subquery PostgreSQL assumes that every school is from one of them, and reads all.
+    """
     client_estabs = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
-    imports = select(RegisterImport.id).where(RegisterImport.imported_at >= since)
-    school_ids = select(School.id).where(School.last_seen_in.in_(imports))
-    return union(
+    parts = [
         client_estabs.where(Authorisation.changed_at >= since),
         client_estabs.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
         client_estabs.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
         select(Estab.id).where(Estab.state_changed_at >= since),
         select(Estab.id).where(Estab.endpoint_changed_at >= since),
-        select(Estab.id).where(Estab.school_id.in_(school_ids)),
-    )
+    ]
+    first_import = session().scalar(select(func.min(RegisterImport.id)).where(RegisterImport.imported_at >= since))
+    if first_import is not None:
+        parts.append(select(Estab.id).join(Estab.school).where(School.last_seen_in >= first_import))
+    return union(*parts)
 
 
 def has_status(status: str) -> ColumnElement[bool]:
