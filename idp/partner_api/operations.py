@@ -9,7 +9,6 @@ import msgspec
 from flask import Response, request
 from msgspec import Struct
 
-from idp.foundation import descriptions
 from idp.foundation.errors import BadRequest
 from idp.foundation.web import security, throttle
 from idp.oidc import errors
@@ -17,7 +16,7 @@ from idp.oidc.clients import dpop
 from idp.oidc.endpoints import presented_token
 from idp.oidc.server import MAX_BODY_BYTES
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api import problems
+from idp.partner_api import faults, problems
 from idp.partner_api.answers import Answer
 
 QueryT = TypeVar("QueryT", bound=Struct)
@@ -154,7 +153,8 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
         try:
             msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidParameter(f"{name}: {_in_words(error)}", reason=f"{name}") from error
+            _, words = faults.explain(error, fields[name].type, is_parameter=True)
+            raise InvalidParameter(f"{name}: {words}", reason=name) from error
     for name, field in fields.items():
         if field.required and name not in known:
             raise InvalidParameter(f"{name}: is missing from the query", reason=name)
@@ -168,15 +168,11 @@ def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
         raise InvalidParameter(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        place = str(error).partition(" - at `$")[2].strip("`.")
-        words = _in_words(error) if isinstance(error, msgspec.ValidationError) else "is not JSON"
+    except msgspec.ValidationError as error:
+        place, words = faults.explain(error, kind)
         raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from error
-
-
-def _in_words(error: msgspec.ValidationError) -> str:
-    """The message of the fault, without its marks and the place, which for a parameter is always the same."""
-    return descriptions.sanitise(str(error).partition(" - at")[0].replace("`", ""))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParameter("body: is not JSON", reason="") from error
 
 
 def _access(declared: Operation) -> Access:

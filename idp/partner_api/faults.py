@@ -1,0 +1,95 @@
+"""What is wrong with a parameter or a document, in words for the developer who sent it.
+
+They say which member is wrong, and what it must be. msgspec finds the faults; its messages name types of Python.
+"""
+
+import re
+from collections.abc import Callable
+from re import Match
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from idp.foundation import descriptions
+
+_TYPES: Final = {
+    "str": "a string", "int": "an integer", "float": "a number", "bool": "true or false", "array": "an array",
+    "object": "an object", "null": "null", "datetime": "a date and time", "date": "a date",
+}  # fmt: skip
+_PATH: Final = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+EXAMPLE: Final = "2026-03-01T09:30:00Z"
+
+
+def explain(fault: msgspec.ValidationError, kind: Any, *, is_parameter: bool = False) -> tuple[str, str]:
+    """The place in a value of type `kind`, empty for the whole, and what is wrong there.
+
+    The value of a parameter is always text, so what was sent instead is left out.
+    """
+    text = str(fault)
+    place = path[1] if (path := _PATH.search(text)) else ""
+    text = _PATH.sub("", text)
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", text):
+        return _joined(place, missing[1]), "is missing"
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
+        members = ", ".join(field.encode_name for field in getattr(_type_at(kind, place), "fields", ()))
+        return _joined(place, descriptions.sanitise(unknown[1])), f"is not known; there are {members}"
+    if wrong := re.fullmatch(r"Invalid enum value '?(.*?)'?", text, re.DOTALL):
+        values = ", ".join(str(value) for value in getattr(_type_at(kind, place), "values", ()))
+        return place, f"must be one of {values}, not {descriptions.sanitise(wrong[1])[:40]}"
+    for pattern, words in _MESSAGES:
+        if match := re.fullmatch(pattern, text, re.DOTALL):
+            return place, words(match, is_parameter)
+    return place, descriptions.sanitise(text.replace("`", ""))
+
+
+def _joined(place: str, member: str) -> str:
+    return f"{place}.{member}" if place else member
+
+
+def _expected(match: Match[str], is_parameter: bool) -> str:
+    expected = " or ".join(_TYPES.get(name, name) for name in match[1].split(" | "))
+    return f"must be {expected}" if is_parameter else f"must be {expected}, not {_TYPES.get(match[2], match[2])}"
+
+
+def _length(match: Match[str], _is_parameter: bool) -> str:
+    bound = "at least" if match[2] == ">=" else "at most"
+    noun = "item" if match[1] == "array" else "character"
+    return f"must have {bound} {match[3]} {noun}{'' if match[3] == '1' else 's'}"
+
+
+def _number(match: Match[str], _is_parameter: bool) -> str:
+    return f"must be {match[2]} or {'more' if match[1] == '>=' else 'less'}"
+
+
+_MESSAGES: Final[tuple[tuple[str, Callable[[Match[str], bool], str]], ...]] = (
+    (r"Expected `([^`]+)`, got `([^`]+)`", _expected),
+    (r"Expected `(\w+)` of length (>=|<=) (\d+)", _length),
+    (r"Expected `(?:int|float)` (>=|<=) (\S+)", _number),
+    (r"Expected `str` matching regex '(.*)'", lambda match, _: f"must match {match[1]}"),
+    (r"Expected `datetime` with a timezone component", lambda *_: f"must have a time zone, as {EXAMPLE} has"),
+    (r"Invalid RFC3339 encoded datetime", lambda *_: f"must be a date and time of RFC 3339, such as {EXAMPLE}"),
+)
+
+
+def _type_at(kind: Any, place: str) -> Any:
+    """The type at this place of a value of type `kind`; None where it is not known."""
+    found: Any = inspect.type_info(kind)
+    for name in [*re.split(r"\.|(?=\[)", place)] if place else []:
+        found = _single(found)
+        if name.startswith("["):
+            found = getattr(found, "item_type", None)
+        else:
+            fields = {field.encode_name: field.type for field in getattr(found, "fields", ())}
+            found = fields.get(name)
+    return _single(found)
+
+
+def _single(kind: Any) -> Any:
+    """Of an optional type, the one that is not null; of a described one, the type itself."""
+    if isinstance(kind, inspect.Metadata):
+        return _single(kind.type)
+    for one in getattr(kind, "types", (kind,)):
+        if not isinstance(one, inspect.NoneType):
+            return one
+    return kind
