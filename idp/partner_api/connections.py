@@ -1,6 +1,6 @@
 """What a school's data waits for: one state, computed from those of the agreement, of the estab and of its endpoint.
 
-`of` computes it for one school, and `condition` selects the schools in that state: the rules of both are the same.
+`state_of` computes it for one school, and `condition` selects the schools in that state: the rules of both are the same.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ _CLOSED: Final = frozenset({"closed", "rejected"})
 """States of an estab of which no data comes any more."""
 
 
-def of(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
+def state_of(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
     """The state of a school with its endpoint, now."""
     agreed, estab = client_school.status, client_school.estab.state
     if estab in _CLOSED:

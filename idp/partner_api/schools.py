@@ -94,7 +94,7 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: Reg
     agreement, estab = client_school.agreement, client_school.estab
     return School(
         estab_id=estab.estab_id, status=client_school.status, verification=estab.state,  # type: ignore[arg-type]
-        connection=connections.of(client_school, endpoint), endpoint=_endpoint(endpoint),
+        connection=connections.state_of(client_school, endpoint), endpoint=_endpoint(endpoint),
         scope=scopes.format(client_school.granted), withheld_scope=scopes.format(client_school.withheld),
         mis=estab.mis or UNSET,
         mis_accepted=client_school.mis_accepted,

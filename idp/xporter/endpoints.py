@@ -231,7 +231,7 @@ def is_connected() -> ColumnElement[bool]:
             Endpoint.estab_id == Estab.id,
             Endpoint.ended_at.is_(None),
             Endpoint.extract_at.is_not(None),
-            Endpoint.heard_at > clock.now() - LOST_AFTER,
+            Endpoint.heard_at > clock.now() - LOSS_DELAY,
         )
         .correlate(Estab)
         .exists()

@@ -6,12 +6,14 @@ replaced. A person's browser goes from one to the other.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
 import pytest
 import requests
 
+from idp.developers.quick_starts import QuickStart
 from idp.foundation.web.transactions import transaction
 from tests import factories
 from tests.certificates import a_certificate
@@ -100,3 +102,24 @@ def on_a_port(scene: Scene) -> Iterator[Callable[[Callable[[str], WSGIApplicatio
     yield run
     for context in running:
         context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[QuickStart], Path]:
+    """`prepared(quick_start)` is a folder for it; the packages of a language are installed once."""
+    from tests.interoperability import quick_start_sites as sites  # which imports this module
+
+    folders: dict[str, Path] = {}
+
+    def folder_for(quick_start: QuickStart) -> Path:
+        language = quick_start.language
+        if language not in folders:
+            folders[language] = tmp_path_factory.mktemp(language)
+            sites.prepare(quick_start, folders[language])
+        if language == "Go":
+            return folders[language]
+        folder = folders[language] / quick_start.id
+        folder.mkdir()
+        return folder
+
+    return folder_for

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -34,10 +35,20 @@ FOLDER = Path(__file__).parent
 UNAVAILABLE = (
     "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "E403", "E404", "dial tcp", "no such host", "i/o timeout",
     "403 Forbidden", "404 Not Found", "requires go >=", "Could not transfer artifact", "Could not find artifact",
-    "not resolve host",
+    "not resolve host", "Could not connect", "Connection refused", "spurious network error", "download of config.json",
+    "Timeout was reached", "could not choose a version of cargo", "feature `edition2024` is required",
+    "release version 17 not supported", "linker `cc` not found", "Could not find directory of OpenSSL",
 )  # fmt: skip
-"""Parts of the messages of npm, go, mvn and composer when packages, or a newer Go, cannot be fetched."""
+"""Parts of the messages of npm, go, mvn, composer and cargo when packages, or a newer language, cannot be had."""
+BUILT = frozenset({"spring-client", "rust-openidconnect"})
+"""Websites that are compiled for long, by `test_built_quick_starts` and not by `test_quick_starts`."""
+SLOW_AS_WELL = os.environ.get("QUICK_STARTS") == "all"
+"""Whether those that take minutes to build are run as well."""
+PREPARE_SECONDS = 900.0 if SLOW_AS_WELL else 180.0
+"""How long a program may take to fetch and compile packages; then its quick start is left out."""
 
+_FASTER_RUST = {"CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+"""Compile without what only debuggers and further changes need: a sixth of the processor time."""
 JAVA_TRUST = Path("/etc/ssl/certs/java/cacerts")
 
 APPENDED = "# Add this to the end of the file that is there."
@@ -115,13 +126,16 @@ def running(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         before = (folder / name).read_text("utf-8") if text.startswith(APPENDED) else ""
         (folder / name).write_text(before + text, "utf-8")
-    if quick_start.language == "Rust":  # longer than a program may take to start
-        run("cargo", ["build", "--quiet"], folder)
+    # Fetched and compiled before: that may take longer than a program may take to start.
+    if quick_start.language == "Rust":
+        run("cargo", ["build", "--quiet"], folder, **_FASTER_RUST)
+    elif "spring-boot:run" in quick_start.run:
+        run("mvn", ["-q", "-B", "spring-boot:help", "test-compile"], folder)
     command_line = command(port) if command else page.find(id="run").get_text()
     environment = os.environ | _java(scene) | {
         "CLIENT_SECRET": secret, "SESSION_SECRET": "0123456789abcdef0123456789abcdef", "PATH": _path(),
         "NODE_EXTRA_CA_CERTS": scene.trust, "SSL_CERT_FILE": scene.trust, "REQUESTS_CA_BUNDLE": scene.trust,
-        "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0", **_FASTER_RUST,
     }  # fmt: skip
     if quick_start.id == "oidc-client-ts":  # the last part of the command that installs it
         shutil.copy(folder.parent / "node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js", folder)
@@ -133,7 +147,11 @@ def running(
         )  # fmt: skip
     process = Process(popen, log)
     try:
-        process.until(lambda: _answers(address))
+        try:
+            process.until(lambda: _answers(address))
+        except AssertionError:
+            _skip_if_unavailable(quick_start.name, process.output)
+            raise
         yield Site(quick_start, address, client_id, "".join(files.values()))
     except AssertionError as error:
         error.add_note(process.output[-3000:])
@@ -180,18 +198,28 @@ def prepare(quick_start: QuickStart, folder: Path) -> None:
 
 
 def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
-    """Run a program of a language; the test is skipped where it, or what it fetches, is not available."""
+    """Run a program of a language; the test is skipped where it, or what it fetches, is not available in time."""
     if (path := shutil.which(name, path=environment.get("PATH"))) is None:
         pytest.skip(f"left out: no {name} on this machine")
-    result = subprocess.run(
-        [path, *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    printed = result.stdout + result.stderr
+    command = shlex.join([name, *words])
+    with subprocess.Popen(
+        [path, *words], cwd=folder, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            printed, _ = process.communicate(timeout=PREPARE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+            pytest.skip(f"left out: {command} takes longer than {PREPARE_SECONDS:.0f} s")
+    if process.returncode:
+        _skip_if_unavailable(command, printed)
+    assert process.returncode == 0, printed
+
+
+def _skip_if_unavailable(what: str, printed: str) -> None:
     lines = [line.strip() for line in printed.splitlines() if any(sign in line for sign in UNAVAILABLE)]
-    if result.returncode and lines:
-        pytest.skip(f"left out: {shlex.join([name, *words])} fails: {lines[-1][-300:]}")
-    assert result.returncode == 0, printed
+    if lines:
+        pytest.skip(f"left out: {what} fails: {lines[-1][-300:]}")
 
 
 def _path() -> str:

@@ -360,14 +360,14 @@ def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_so
         client.accepted_mis = frozenset({"arbor"})
         registry.bump_version(client)
         database.get_one(Estab, oakhill.memberships[0].estab_id).mis = None
-    assert set(program.schools("/api/schools?connection=paused")) == {of(oakhill)}
+    assert set(program.schools("/api/schools?connection=paused")) == {estab_id_of(oakhill)}
     assert program.schools("/api/schools?connection=awaiting_endpoint") == {}
 
 
 def test_filters_of_one_request_hold_together(program, authorised):
     verified, unverified = authorised(program, "One"), authorised(program, "Other", state="unverified")
-    assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {of(unverified)}
-    assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {of(verified)}
+    assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {estab_id_of(unverified)}
+    assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {estab_id_of(verified)}
     assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
     assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
 

@@ -1,0 +1,96 @@
+"""A person at a quick start that runs: refusal, sign-in, refresh and logout."""
+
+import json
+from dataclasses import replace
+
+import requests
+
+from idp.developers import quick_starts
+from idp.foundation import runtime
+from idp.foundation.web.transactions import transaction
+from idp.partners import registry
+from tests.interoperability import quick_start_sites as sites
+
+REFUSED = "the person chose not to go on"
+
+
+def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
+    """A person refuses, signs in, and signs out; tokens are renewed in between, where the quick start does that."""
+    quick_start = quick_starts.find(quick_start_id)
+    folder = prepared(quick_start)
+    with sites.running(scene, quick_start_id, folder) as site:
+        browser.opens(f"{site.address}/")
+        assert browser.shown.text.startswith("Not signed in.")
+        if quick_start.has_key:
+            publishes_what_is_registered(scene, site, folder)
+
+        begins(browser, site)
+        if browser.shown.has("sign-in"):
+            browser.signs_in()
+        browser.presses("deny")
+        presses_what_comes_back(browser)
+        assert REFUSED in browser.shown.text, "why it was refused is to be read"
+
+        begins(browser, site)
+        browser.arrives()
+        assert browser.shown.text.startswith(f"Signed in as {scene.name}")
+
+        if "/refresh" in site.text:
+            browser.opens(f"{site.address}/refresh")
+            assert browser.shown.text == "A new access token"
+
+        if quick_start_id in {"openid-client", "openid-client-fapi2"}:
+            browser.opens(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
+            assert 'unexpected "state"' in browser.shown.text, "why its own check failed is to be read"
+
+        if quick_start.registration.get("profile") == "fapi2":
+            demand_nonces(scene, monkeypatch)
+            browser.opens(f"{site.address}/")
+            assert browser.shown.text == f"Signed in as {scene.name}"
+            browser.opens(f"{site.address}/refresh")
+            assert browser.shown.text == "A new access token"
+
+        browser.opens(f"{site.address}{quick_start.sign_out}")
+        presses_its_form(browser, site)
+        browser.opens(f"{site.address}/")
+        assert browser.shown.text.startswith("Not signed in.")
+        begins(browser, site)
+        assert browser.shown.has("sign-in") is not quick_start.stays_signed_in
+
+
+def publishes_what_is_registered(scene, site, folder):
+    """The site publishes its public key, and not its private key."""
+    published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
+    with transaction(scene.app):
+        assert published == registry.find(site.client_id).jwks
+    private = json.loads((folder / "private-key.json").read_text("utf-8"))
+    assert private["d"] not in json.dumps(published)
+    assert (folder / "private-key.json").stat().st_mode & 0o077 == 0
+
+
+def demand_nonces(scene, monkeypatch):
+    """From now on a DPoP proof without our nonce is refused (RFC 9449 section 8)."""
+    built = runtime.for_app(scene.app)
+    tokens = built.settings.tokens.model_copy(update={"dpop_nonces": True})
+    settings = built.settings.model_copy(update={"tokens": tokens})
+    monkeypatch.setitem(scene.app.extensions, runtime.NAME, replace(built, settings=settings))
+    assert "DPoP-Nonce" in requests.get(f"{scene.issuer}/oauth/userinfo", timeout=20).headers
+
+
+def begins(browser, site):
+    """Open the page at which a sign-in begins, and press its button if there is one."""
+    browser.opens(f"{site.address}{site.quick_start.start}")
+    presses_its_form(browser, site)
+
+
+def presses_its_form(browser, site):
+    page = browser.shown
+    form = page.soup.find("form", method=lambda method: method and method.lower() == "post")
+    if page.url.startswith(f"{site.address}/") and form is not None:
+        browser.sends(form, form.find("button") or form.find("input", type="submit"))
+
+
+def presses_what_comes_back(browser):
+    """Press the button of the form by which a response is posted to the site."""
+    if browser.shown.has("response"):
+        browser.presses("continue")
