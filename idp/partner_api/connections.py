@@ -1,6 +1,6 @@
 """What a school's data waits for: one state, computed from those of the agreement, of the estab and of its endpoint.
 
-`state_of` computes it for one school, and `condition` selects the schools in that state: the rules of both are the same.
+`state_of` computes it for one school, and `condition` selects the schools in it: the rules of both are the same.
 """
 
 from typing import Final

@@ -366,8 +366,12 @@ def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_so
 
 def test_filters_of_one_request_hold_together(program, authorised):
     verified, unverified = authorised(program, "One"), authorised(program, "Other", state="unverified")
-    assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {estab_id_of(unverified)}
-    assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {estab_id_of(verified)}
+    assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {
+        estab_id_of(unverified)
+    }
+    assert set(program.schools("/api/schools?verification=verified&connection=awaiting_endpoint")) == {
+        estab_id_of(verified)
+    }
     assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
     assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
 
