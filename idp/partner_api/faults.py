@@ -1,6 +1,6 @@
 """What is wrong with a parameter or a document, in words for the developer who sent it.
 
-They say which member is wrong, and what it must be. msgspec finds the faults; its messages name types of Python.
+They say which member is wrong, and what it must be. msgspec finds the errors; its messages name types of Python.
 """
 
 import re
@@ -21,12 +21,12 @@ _PATH: Final = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 EXAMPLE: Final = "2026-03-01T09:30:00Z"
 
 
-def explain(fault: msgspec.ValidationError, kind: Any, *, is_parameter: bool = False) -> tuple[str, str]:
+def explain(error: msgspec.ValidationError, kind: Any, *, is_parameter: bool = False) -> tuple[str, str]:
     """The place in a value of type `kind`, empty for the whole, and what is wrong there.
 
     The value of a parameter is always text, so what was sent instead is left out.
     """
-    text = str(fault)
+    text = str(error)
     place = path[1] if (path := _PATH.search(text)) else ""
     text = _PATH.sub("", text)
     if missing := re.fullmatch(r"Object missing required field `(.*)`", text):
