@@ -74,15 +74,15 @@ _MESSAGES: Final[tuple[tuple[str, Callable[[Match[str], bool], str]], ...]] = (
 
 def _type_at(kind: Any, place: str) -> Any:
     """The type at this place of a value of type `kind`; None where it is not known."""
-    found: Any = inspect.type_info(kind)
+    part: Any = inspect.type_info(kind)
     for name in [*re.split(r"\.|(?=\[)", place)] if place else []:
-        found = _single(found)
+        part = _single(part)
         if name.startswith("["):
-            found = getattr(found, "item_type", None)
+            part = getattr(part, "item_type", None)
         else:
-            fields = {field.encode_name: field.type for field in getattr(found, "fields", ())}
-            found = fields.get(name)
-    return _single(found)
+            fields = {field.encode_name: field.type for field in getattr(part, "fields", ())}
+            part = fields.get(name)
+    return _single(part)
 
 
 def _single(kind: Any) -> Any:

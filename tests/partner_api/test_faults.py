@@ -53,17 +53,20 @@ class Document(Struct, forbid_unknown_fields=True):
     ],
 )
 def test_a_member_is_named_with_what_it_must_be(part, fault):
-    assert explained({"parts": [part]}) == fault
+    assert explanation_of({"parts": [part]}) == fault
 
 
 def test_the_whole_document_is_explained_as_well():
-    assert explained([]) == ("", "must be an object, not an array")
-    assert explained({}) == ("parts", "is missing")
-    assert explained({"parts": [], "part": 1}) == ("part", "is not known; there are parts, either")
-    assert explained({"parts": [], "either": []}) == ("either", "must be an integer or a string or null, not an array")
+    assert explanation_of([]) == ("", "must be an object, not an array")
+    assert explanation_of({}) == ("parts", "is missing")
+    assert explanation_of({"parts": [], "part": 1}) == ("part", "is not known; there are parts, either")
+    assert explanation_of({"parts": [], "either": []}) == (
+        "either",
+        "must be an integer or a string or null, not an array",
+    )
 
 
-def explained(document):
+def explanation_of(document):
     with pytest.raises(msgspec.ValidationError) as fault:
         msgspec.json.decode(msgspec.json.encode(document), type=Document)
     return faults.explain(fault.value, Document)
