@@ -47,6 +47,9 @@ ONE_FILE_PER_WORKER = [*SERIAL, "--dist", "loadfile", "--no-loadscope-reorder"]
 the others."""
 PYTEST = [*ONE_FILE_PER_WORKER, "-n", str(PROCESSORS + 1)]
 """One more than there are processors: tests wait for processes, a database or a browser. Each reads all tests first."""
+QUICK_PYTEST = [*ONE_FILE_PER_WORKER, "-n", str(PROCESSORS)]
+"""These tests wait for little, and one worker less has not to read them all. Nor are they compiled beforehand: in the
+clone of a person who runs this often, they are compiled already."""
 FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/conformance", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
@@ -203,10 +206,9 @@ def marks(test: str, fixtures: Collection[str] = ()) -> list[str]:
 
 
 def _static_stages(run: Run) -> None:
-    with run.beside("Compiling the tests", COLLECT):
-        run.stage("Lint", [str(BIN / "ruff"), "check", "."])
-        run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
-        run.stage("Import contracts", [str(BIN / "lint-imports")])
+    run.stage("Lint", [str(BIN / "ruff"), "check", "."])
+    run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
+    run.stage("Import contracts", [str(BIN / "lint-imports")])
 
 
 def _quick_stages(run: Run) -> None:
@@ -214,7 +216,7 @@ def _quick_stages(run: Run) -> None:
     structure = ["tests/test_architecture.py", "tests/test_docs.py"]
     others = [path for path in [*WHOLE_PRODUCT, *COVERED_BY_OTHERS, "tests/clients"] if path not in structure]
     with run.beside("Types", TYPES):
-        run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with("not redis"), *_without(others)])
+        run.stage("Packages on SQLite", [*QUICK_PYTEST, *OTHER_STAGES, *_with("not redis"), *_without(others)])
 
 
 def _all_stages(run: Run) -> None:
@@ -222,7 +224,8 @@ def _all_stages(run: Run) -> None:
         run.may_have(needed)
     others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
     with run.beside("Types", TYPES):
-        _static_stages(run)
+        with run.beside("Compiling the tests", COLLECT):
+            _static_stages(run)
         possible = [] if run.has(REDIS) else ["not redis"]
         run.covered_stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others)])
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None

@@ -29,19 +29,24 @@ def parsed(path):
     return ast.parse(path.read_text("utf-8"))
 
 
+@cache
+def nodes(path):
+    """All nodes of a module: walking takes most of the time of these tests, so it is done once."""
+    return tuple(ast.walk(parsed(path)))
+
+
 def imports(path):
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
 
 
+@cache
 def calls(path):
     """Every call in a module as (dotted name, node)."""
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+    return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
 def modules(*exceptions):
@@ -55,9 +60,7 @@ def test_a_module_is_small_enough_to_have_one_reason():
 
 
 def test_a_function_fits_on_a_screen():
-    functions = [
-        (path, node) for path in modules() for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)
-    ]
+    functions = [(path, node) for path in modules() for node in nodes(path) if isinstance(node, ast.FunctionDef)]
 
     assert [
         f"{name(path)}: {node.name}" for path, node in functions if (node.end_lineno or 0) - node.lineno >= 60
@@ -102,7 +105,7 @@ STRUCK_OUT = {
 def names_in(path):
     """Every name that a module defines or assigns, and its own."""
     yield path.stem
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -139,7 +142,7 @@ def test_docstrings_and_comments_of_the_product_do_not_say_nobody():
             comments = [token.string for token in tokenize.tokenize(source.readline) if token.type == tokenize.COMMENT]
         docstrings = [
             node.value.value
-            for node in ast.walk(parsed(path))
+            for node in nodes(path)
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         ]
         found += [name(path) for text in comments + docstrings if re.search(r"\bnobody\b", text, re.IGNORECASE)]
@@ -149,7 +152,7 @@ def test_docstrings_and_comments_of_the_product_do_not_say_nobody():
 
 def modules_of_ours(path):
     """The modules of `idp` that a test file imports from their package, by the names it has for them."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "idp":
             for name in node.names:
                 if (ROOT / node.module.replace(".", "/") / f"{name.name}.py").exists():
@@ -158,7 +161,7 @@ def modules_of_ours(path):
 
 def used_names(path):
     """What a test file uses or replaces (`monkeypatch.setattr`) by a dotted name, and the line."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         match node:
             case ast.Call(func=ast.Attribute(attr="setattr"), args=[owner, ast.Constant(value=str(attribute)), *_]):
                 yield f"{ast.unparse(owner)}.{attribute}", node.lineno
@@ -219,7 +222,7 @@ def test_what_an_application_holds_is_typed():
     assert [
         f"{name(path)}: {node.lineno}"
         for path in elsewhere
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "extensions"
     ] == []
 
@@ -249,10 +252,7 @@ def test_what_a_request_keeps_is_typed():
     elsewhere = modules("idp/foundation/request_state.py")
 
     assert [
-        f"{name(path)}: {ast.unparse(node)}"
-        for path in elsewhere
-        for node in ast.walk(parsed(path))
-        if reads_flask_g(node)
+        f"{name(path)}: {ast.unparse(node)}" for path in elsewhere for node in nodes(path) if reads_flask_g(node)
     ] == []
 
 
@@ -263,14 +263,14 @@ WRITES = {"insert", "update", "delete", "insert_if_absent", "claim"}
 def foreign_models(path):
     """The models of other packages that a module imports."""
     own = path.relative_to(ROOT / "idp").parts[0]
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and re.fullmatch(rf"idp\.(?!{own}\.)\w+\.models", node.module or ""):
             yield from (alias.name for alias in node.names if alias.name[0].isupper() and not alias.name.isupper())
 
 
 def assignments(path):
     """Every assignment as (target, value), and those of `a, b = c, d` apart."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Assign):
             target, value = node.targets[0], node.value
             if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
@@ -297,7 +297,7 @@ def foreign_writes(path):
         first = ast.unparse(node.args[0]).split(".")[0] if node.args else ""
         if call in foreign or (call.rsplit(".", 1)[-1] in WRITES and first in foreign):
             yield node
-    for function in ast.walk(parsed(path)):
+    for function in nodes(path):
         if isinstance(function, ast.FunctionDef):
             arguments = (*function.args.args, *function.args.kwonlyargs)
             rows = {
@@ -339,10 +339,7 @@ def test_secrets_are_compared_in_constant_time():
     secretive = [path for path in modules() if "schools" not in path.parts]  # there they are digests of public rows
 
     assert [
-        f"{name(path)}: {ast.unparse(node)}"
-        for path in secretive
-        for node in ast.walk(parsed(path))
-        if compares_secrets(node)
+        f"{name(path)}: {ast.unparse(node)}" for path in secretive for node in nodes(path) if compares_secrets(node)
     ] == []
 
 
@@ -403,10 +400,7 @@ def test_what_a_role_may_do_is_asked_of_one_table():
     elsewhere = modules("idp/estabs/permissions.py")
 
     assert [
-        f"{name(path)}: {ast.unparse(node)}"
-        for path in elsewhere
-        for node in ast.walk(parsed(path))
-        if decides_by_role(node)
+        f"{name(path)}: {ast.unparse(node)}" for path in elsewhere for node in nodes(path) if decides_by_role(node)
     ] == []
     compared = re.compile(r"\brole\b *(==|!=|in\b|not in\b)|\[[^\]]*\brole\]")
     code = {path: "".join(re.findall(r"{[{%].*?[}%]}", path.read_text("utf-8"), re.DOTALL)) for path in TEMPLATES}
@@ -418,7 +412,7 @@ def test_every_assertion_can_fail():
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.IfExp | ast.Tuple | ast.Constant)
     ]
     assert found == []
