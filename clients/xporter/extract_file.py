@@ -178,7 +178,15 @@ class ExtractFile:
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _PATH = re.compile(r" - at `\$(?:\.([A-Za-z_]+))?.*`$", re.DOTALL)
-_TYPES = {"str": "text", "bool": "true or false", "int": "a whole number", "array": "a list", "object": "an object"}
+_MISMATCH = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_LENGTH = re.compile(r"Expected `(\w+)` of length (>=|<=) (\d+)")
+_BOUND = re.compile(r"Expected `(?:int|float)` (>=|<=) (\S+)")
+_NO_DATE = re.compile(r"Invalid RFC3339 encoded (date|time)")
+_TYPES = {
+    "str": "text", "bool": "true or false", "int": "a whole number", "float": "a number", "array": "a list",
+    "object": "an object", "null": "null", "date": "a date", "time": "a time",
+}  # fmt: skip
+_EXAMPLES = {"date": "a date such as 2026-03-01", "time": "a time such as 09:30:00"}
 
 
 def _explain(error: Exception, raw: bytes) -> tuple[str | None, str]:
@@ -196,10 +204,23 @@ def _explain(error: Exception, raw: bytes) -> tuple[str | None, str]:
         return unknown[1][:MAX_KEY_LENGTH], f"There is no member {_quoted(unknown[1])}."
     if missing := _MISSING.search(text):
         return missing[1], f"The member {missing[1]} is missing."
-    message = _PATH.sub("", text)
-    for type_name, words in _TYPES.items():
-        message = message.replace(f"`{type_name}", f"`{words}")
-    return member, f"{message.replace('`', '').replace(' | null', '')}."
+    return member, _requirement(_PATH.sub("", text))
+
+
+def _requirement(text: str) -> str:
+    """What a value must be, from the message of the library, which names types of Python."""
+    if mismatch := _MISMATCH.fullmatch(text):
+        expected = " or ".join(_TYPES.get(name, name) for name in mismatch[1].split(" | ") if name != "null")
+        return f"It must be {expected}, not {_TYPES.get(mismatch[2], mismatch[2])}."
+    if length := _LENGTH.fullmatch(text):
+        noun = "item" if length[1] == "array" else "character"
+        bound = "at least" if length[2] == ">=" else "at most"
+        return f"It must have {bound} {length[3]} {noun}{'' if length[3] == '1' else 's'}."
+    if limit := _BOUND.fullmatch(text):
+        return f"It must be {limit[2]} or {'more' if limit[1] == '>=' else 'less'}."
+    if no_date := _NO_DATE.fullmatch(text):
+        return f"It must be {_EXAMPLES[no_date[1]]}."
+    return f"{text.replace('`', '')}."
 
 
 def _quoted(name: str) -> str:

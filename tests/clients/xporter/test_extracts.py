@@ -179,24 +179,36 @@ def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
 # What is in it
 
 
+def contact_of(student_key, **members):
+    return line("contacts", "1", name="X", students=[{"student": student_key, **members}])
+
+
 @pytest.mark.parametrize(
     ("wrong", "line_number", "collection", "member", "words"),
     [
         (line("pets", "1", name="Rex"), 2, None, "collection", "There is no collection 'pets'."),
         (student("1", shoe_size="5"), 2, "students", "shoe_size", "There is no member 'shoe_size'."),
         (line("students", "1", legal_given_name="Ada"), 2, "students", "legal_family_name", "is missing"),
-        (student("1", birth_date="1 May 2014"), 2, "students", "birth_date", ""),
-        (student("1", birth_date="2014-02-30"), 2, "students", "birth_date", ""),
-        (student("1", free_school_meals="yes"), 2, "students", "free_school_meals", "true or false"),
-        (student("1", given=5), 2, "students", "legal_given_name", "text"),
-        (student("1", given="x" * 4001), 2, "students", "legal_given_name", ""),
-        (student("", given="Ada"), 2, None, "key", ""),
-        (student("k" * 101), 2, None, "key", ""),
+        (student("1", birth_date="1 May 2014"), 2, "students", "birth_date", "a date such as 2026-03-01"),
+        (student("1", birth_date="2014-02-30"), 2, "students", "birth_date", "a date such as 2026-03-01"),
+        (
+            student("1", free_school_meals="yes"),
+            2,
+            "students",
+            "free_school_meals",
+            "It must be true or false, not text.",
+        ),
+        (student("1", given=5), 2, "students", "legal_given_name", "It must be text, not a whole number."),
+        (student("1", given="x" * 4001), 2, "students", "legal_given_name", "at most 4000 characters"),
+        (student("", given="Ada"), 2, None, "key", "at least 1 character."),
+        (student("k" * 101), 2, None, "key", "at most 100 characters."),
         (student("a\0b"), 2, "students", "key", "not allowed"),
         (student("1", year_group="8"), 2, "students", "year_group", "not there"),
         (line("contacts", "1", name="X", students=[{"student": "?"}]), 2, "contacts", "students", "not there"),
         (line("contacts", "1", name="X", students=[{"pupil": "?"}]), 2, "contacts", "pupil", "no member"),
         (line("students", "1", legal_given_name="A", legal_family_name="B") | {"x": 1}, 2, None, "x", "no member"),
+        (contact_of("1", priority=101), 2, "contacts", "students", "It must be 100 or less."),
+        (line("contacts", "1", name="X", students="1"), 2, "contacts", "students", "It must be a list, not text."),
         ("not json", 2, None, None, "not JSON"),
         ('{"collection":"students","key":"\udcff"}', 2, None, None, "not UTF-8"),
         ("[" * 100_000, 2, None, None, "an object"),
