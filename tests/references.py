@@ -30,7 +30,7 @@ def _names(body: list[ast.stmt], before: str) -> list[str]:
     return names
 
 
-def is_test(reference: str) -> bool:
+def names_a_test(reference: str) -> bool:
     """Whether `path::name`, or a path alone, names at least one test."""
     path, _, name = reference.partition("::")
     return name in names_in(path) if name else bool(names_in(path))

@@ -23,19 +23,19 @@ from tests.processes import under
 UNKNOWN_NAME = "nothing-of-this-name"
 
 
-def every(group, path=()):
+def command_paths(group, path=()):
     """The path of every command."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield (*path, name), command
-            yield from every(command, (*path, name))
+            yield from command_paths(command, (*path, name))
         else:
             yield (*path, name), command
 
 
-COMMANDS = dict(every(main))
+COMMANDS = dict(command_paths(main))
 LEAF_COMMANDS = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 PROGRAM = str(Path(sys.executable).parent / "idp")
 LONG_RUNNING = {
@@ -49,7 +49,7 @@ LONG_RUNNING = {
 """Commands that are left out: they run until stopped, or write files."""
 
 
-def naming_nothing(command):
+def unknown_arguments(command):
     """Values for the required arguments of a command, none of which exists."""
     for parameter in command.params:
         if parameter.required and isinstance(parameter, click.Argument):
@@ -81,7 +81,7 @@ def test_every_command_has_help(run, path):
 
 @pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in LONG_RUNNING], ids=" ".join)
 def test_an_unknown_object_is_reported_in_a_sentence(run, path):
-    words = list(naming_nothing(LEAF_COMMANDS[path]))
+    words = list(unknown_arguments(LEAF_COMMANDS[path]))
     result = run(*path, *words)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "Traceback" not in result.output

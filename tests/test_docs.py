@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tests.references import is_test
+from tests.references import names_a_test
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -61,27 +61,27 @@ def resolves(dotted):
     return False
 
 
-def found(pattern):
+def find_in_pages(pattern):
     """The matches of `pattern` in every page, each with its page."""
     return [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text("utf-8"))]
 
 
 def test_links_to_files_of_the_project_resolve():
-    links = found(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+    links = find_in_pages(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
     assert len(links) > 50
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
 
 
 def test_paths_that_are_named_exist():
-    paths = found(r"`((?:idp|tests|config|docs|clients|bench)/[\w./-]+)`")
+    paths = find_in_pages(r"`((?:idp|tests|config|docs|clients|bench)/[\w./-]+)`")
 
     assert len(paths) > 50
     assert [(page.name, path) for page, path in paths if not (ROOT / path).exists()] == []
 
 
 def test_modules_functions_settings_and_scopes_that_are_named_exist():
-    names = [(page, name) for page, name in found(r"`([a-z_]+(?:\.\w+)+)`") if name.split(".")[0] in PACKAGES]
+    names = [(page, name) for page, name in find_in_pages(r"`([a-z_]+(?:\.\w+)+)`") if name.split(".")[0] in PACKAGES]
 
     assert len(names) > 100
     assert [
@@ -109,7 +109,7 @@ def parts_of(name):
     return parts
 
 
-def cited(text: str) -> Iterator[tuple[str, str]]:
+def citations_in(text: str) -> Iterator[tuple[str, str]]:
     """The page and part of each citation in `text`; both ends of a range."""
     for citation in CITATION.finditer(" ".join(text.split())):
         section = "1" if citation["parts"].startswith("rule") else None  # the rules are the items of section 1
@@ -123,13 +123,13 @@ def cited(text: str) -> Iterator[tuple[str, str]]:
 
 def missing(text):
     """The citations in `text` that do not resolve."""
-    return [(page, part) for page, part in cited(text) if part not in (parts_of(page) or ())]
+    return [(page, part) for page, part in citations_in(text) if part not in (parts_of(page) or ())]
 
 
 def test_everything_that_is_cited_exists():
     texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in CITING}
 
-    assert sum(len([*cited(text)]) for text in texts.values()) > 100
+    assert sum(len([*citations_in(text)]) for text in texts.values()) > 100
     assert [(path, *lost) for path, text in texts.items() for lost in missing(text)] == []
 
 
@@ -146,7 +146,7 @@ def test_a_citation_of_a_missing_section_is_reported():
 DECISIONS = ROOT / "docs/decisions"
 
 
-def misnumbered(files, index):
+def wrongly_numbered(files, index):
     """The files with a wrong number; `files` has the first line of each by name, `index` is the text of the index."""
     faults = [name for name, line in files.items() if not line.startswith(f"# {int(name[:4])}. ")]
     faults += [name for name in files if index.count(f"\n{int(name[:4])}. [") != 1 or f"]({name})" not in index]
@@ -160,7 +160,7 @@ def test_each_decision_has_a_number_of_its_own_in_its_name_its_title_and_the_ind
     index = (DECISIONS / "README.md").read_text("utf-8")
 
     assert len(files) > 50
-    assert misnumbered(files, index) == []
+    assert wrongly_numbered(files, index) == []
 
 
 def test_a_decision_whose_number_is_taken_or_left_out_is_reported():
@@ -172,7 +172,7 @@ def test_a_decision_whose_number_is_taken_or_left_out_is_reported():
         "0005-five.md": "# 5. Five",
     }
 
-    assert misnumbered(files, index) == ["0002-three.md", "0002-two.md", "0005-five.md"]
+    assert wrongly_numbered(files, index) == ["0002-three.md", "0002-two.md", "0005-five.md"]
 
 
 SECURITY = ROOT / "docs/design/security.md"
@@ -195,12 +195,12 @@ def statements(page: str) -> Iterator[tuple[str, str, list[str]]]:
         yield re.split(r"\*\*|\.", text.removeprefix("**"), maxsplit=1)[0], text, TEST.findall(text)
 
 
-def untested(page: str) -> list[str]:
+def statements_without_test(page: str) -> list[str]:
     """Statements that name no existing test, and are not marked as not applicable."""
     return [
         f"{name}: {', '.join(tests) or 'no test'}"
         for name, text, tests in statements(page)
-        if not (tests and all(map(is_test, tests))) and "does not apply" not in text
+        if not (tests and all(map(names_a_test, tests))) and "does not apply" not in text
     ]
 
 
@@ -208,7 +208,7 @@ def test_everything_that_must_hold_for_accounts_names_a_test_that_exists():
     page = SECURITY.read_text("utf-8")
 
     assert len([*statements(page)]) > 110
-    assert untested(page) == []
+    assert statements_without_test(page) == []
 
 
 def test_a_statement_without_a_test_is_reported():
@@ -237,4 +237,12 @@ def test_a_statement_without_a_test_is_reported():
 - **Keys**. They open. Their copies: **Not built yet.**
 - Doors. They shut.
 """
-    assert [line.partition(":")[0] for line in untested(page)] == ["S1", "S3", "1.1", "1.4", "1.5", "Keys", "Doors"]
+    assert [line.partition(":")[0] for line in statements_without_test(page)] == [
+        "S1",
+        "S3",
+        "1.1",
+        "1.4",
+        "1.5",
+        "Keys",
+        "Doors",
+    ]

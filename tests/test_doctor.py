@@ -41,7 +41,7 @@ def waiting(work, clock):
     clock.move(timedelta(hours=1))
 
 
-def about(lines, what):
+def findings_about(lines, what):
     return [line for line in lines if f"  {what}: " in line]
 
 
@@ -52,13 +52,13 @@ def test_a_message_that_is_held_until_later_does_not_wait_long(report, work, clo
             name=None, count=3, at="today", browser="A browser",
         )  # fmt: skip
     clock.move(timedelta(minutes=10))
-    assert about(report(), "outbox") == ["ok       outbox: nothing waits long"]
+    assert findings_about(report(), "outbox") == ["ok       outbox: nothing waits long"]
     clock.move(timedelta(hours=1))
-    assert "messages wait untried" in about(report(), "outbox")[0]
+    assert "messages wait untried" in findings_about(report(), "outbox")[0]
 
 
 def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, waiting, work):
-    (line,) = about(report(), "outbox")
+    (line,) = findings_about(report(), "outbox")
     assert "messages wait untried" in line
     assert "run it as a service: idp worker" in line
 
@@ -67,9 +67,9 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
         dead = {"kind": "event", "attempts": 7, "recipient": "https://dead.example/hook?x=1", "client": "assembly"}
         session.execute(update(Message).values(last_error="could not connect", **dead))
     lines = report()
-    assert about(lines, "worker")[0].startswith("ok")
-    assert not about(lines, "outbox")
-    (line,) = about(lines, "outbox event")
+    assert findings_about(lines, "worker")[0].startswith("ok")
+    assert not findings_about(lines, "outbox")
+    (line,) = findings_about(lines, "outbox event")
     assert "dead.example of assembly has not taken 1 since" in line
     assert "could not connect" in line
     assert "the partner's server does not take them" in line
@@ -79,14 +79,14 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
 def test_a_worker_that_is_late_is_not_reported_as_stopped(report, waiting, work):
     with work():
         heartbeats.beat("a:1:b")
-    (line,) = about(report(), "outbox")
+    (line,) = findings_about(report(), "outbox")
     assert "it is behind" in line
 
 
 def test_a_worker_that_died_is_a_fault(report, work):
     with work() as session:
         session.add(Heartbeat(worker="a:1:b", started_at=clocks.now(), beat_at=clocks.now() - timedelta(hours=1)))
-    assert about(report(), "worker")[0].startswith("FAULT")
+    assert findings_about(report(), "worker")[0].startswith("FAULT")
 
 
 def test_no_statement_of_the_database_is_shown(report, work):
@@ -133,28 +133,28 @@ def test_every_check_that_a_package_declares_is_run():
 
 def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(report, scratch, change_settings):
     path = scratch / "breached.txt"
-    (line,) = about(report(), "breached passwords")
+    (line,) = findings_about(report(), "breached passwords")
     assert line.startswith("ok")
     assert "no file is installed" in line
 
     change_settings(passwords={"breached_file": str(path)})
-    (line,) = about(report(), "breached passwords")
+    (line,) = findings_about(report(), "breached passwords")
     assert line.startswith("WARNING")
     assert "cannot be read" in line
 
     path.write_text("hunter2\n", "utf-8")
-    (line,) = about(report(), "breached passwords")
+    (line,) = findings_about(report(), "breached passwords")
     assert "is not a list of SHA-1 hashes" in line
 
     path.write_text(f"{'A' * 40}:3\n", "utf-8")
-    (line,) = about(report(), "breached passwords")
+    (line,) = findings_about(report(), "breached passwords")
     assert line.startswith("ok")
 
 
 def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work, clock, change_settings):
-    assert about(report(), "text messages") == []  # the mailbox has no receipts
+    assert findings_about(report(), "text messages") == []  # the mailbox has no receipts
     change_settings(sms={"channel": "http"})
-    (line,) = about(report(), "text messages")
+    (line,) = findings_about(report(), "text messages")
     assert "no delivery receipts are taken" in line
     change_settings(sms={"channel": "http", "receipt_token": SecretStr("x" * 24)})
     with work() as session:
@@ -163,32 +163,32 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work
         discarded = post.sms("mobile_code", to="+447700900000", code="123456", minutes=10)
         session.execute(update(Message).where(Message.id == discarded).values(sent_at=clock.now()))
     clock.move(timedelta(hours=1))
-    (line,) = about(report(), "text messages")
+    (line,) = findings_about(report(), "text messages")
     assert line.startswith("WARNING")
     assert "none of 3 since yesterday has a delivery receipt; the provider must be able to reach http" in line
 
     with work():
         receipts.record(Receipt(messages[0], "delivered"))
-    (line,) = about(report(), "text messages")
+    (line,) = findings_about(report(), "text messages")
     assert line.startswith("ok")
     assert "1 of 3" in line
 
     with work():
         receipts.record(Receipt(messages[1], "failed", "no such number"))
-    (line,) = about(report(), "text messages")
+    (line,) = findings_about(report(), "text messages")
     assert line.startswith("WARNING")
     assert "1 of 3 since yesterday did not reach the phone" in line
 
 
 def test_many_locked_accounts_are_reported(report, work, clock):
-    assert about(report(), "locks")[0].startswith("ok")
+    assert findings_about(report(), "locks")[0].startswith("ok")
     until = clock.now() + timedelta(minutes=1)
     with work() as session:
         for number in range(10):
             key = guesses.key("name", f"guessed-{number}")
             session.add(Guesses(key=key, count=10, locked_until=until, expires_at=until))
-    (line,) = about(report(), "locks")
+    (line,) = findings_about(report(), "locks")
     assert line.startswith("WARNING")
     assert "0 accounts and 10 other names or browsers are locked" in line
     clock.move(timedelta(minutes=1))
-    assert about(report(), "locks")[0].startswith("ok")
+    assert findings_about(report(), "locks")[0].startswith("ok")

@@ -10,7 +10,7 @@ from idp.foundation.setting_types import ROOT
 
 
 @pytest.fixture(scope="module")
-def started():
+def worker_start():
     """Whether a new process has compiled the patterns and frozen its objects, and whether it collects garbage."""
     start = (
         "import gc, sys, threading, wsgi\n"
@@ -27,13 +27,13 @@ def started():
     return loaded == "True", int(frozen), int(collected), enabled == "True"
 
 
-def test_a_worker_loads_the_patterns_of_devices_when_it_starts_and_not_at_its_first_sign_in(started):
-    loaded, _, _, _ = started
+def test_a_worker_loads_the_patterns_of_devices_when_it_starts_and_not_at_its_first_sign_in(worker_start):
+    loaded, _, _, _ = worker_start
     assert loaded
 
 
-def test_collections_of_garbage_leave_out_the_objects_of_the_code_itself(started):
-    _, frozen, collected, enabled = started
+def test_collections_of_garbage_leave_out_the_objects_of_the_code_itself(worker_start):
+    _, frozen, collected, enabled = worker_start
     assert enabled
     assert frozen > 100_000
     assert collected < frozen / 10

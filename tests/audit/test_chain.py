@@ -22,7 +22,7 @@ DELETE_DETAILS = "DELETE FROM audit_details"
 
 
 @pytest.fixture
-def verified(work, sealed):
+def chain_faults(work, sealed):
     """The (position, kind) of every fault that the whole chain has."""
 
     def walk(**options):
@@ -47,29 +47,29 @@ def test_entries_are_sealed_in_order_each_once(work, sealed):
         assert chain.seal() == 0
 
 
-def test_an_intact_chain_verifies_and_reports_how_much_was_checked(work, verified):
+def test_an_intact_chain_verifies_and_reports_how_much_was_checked(work, chain_faults):
     with work():
         log.record("estab.registered", by="adm_jo")
         report = chain.verify()
     assert (report.begins, report.ends, report.checked, report.waiting, report.faults) == (1, 9, 9, 1, [])
 
 
-def test_sealing_continues_where_it_stopped(work, verified):
+def test_sealing_continues_where_it_stopped(work, chain_faults):
     with work():
         for _ in range(5):
             log.record("estab.registered", by="adm_jo")
         assert chain.seal(limit=3) == 3
         assert chain.seal(limit=3) == 2
-    assert verified() == []
+    assert chain_faults() == []
 
 
-def test_several_workers_sealing_at_once_make_one_chain(work, verified, at_once):
+def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, at_once):
     with work():
         for _ in range(20):
             log.record("estab.registered", by="adm_jo")
     outcomes = at_once(6, chain.seal)
     assert sum(outcomes) == 20
-    assert verified() == []
+    assert chain_faults() == []
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_several_workers_sealing_at_once_make_one_chain(work, verified, at_once)
     ["actor = 'adm_else'", "event = 'x.y'", "at = '2020-01-01 00:00:00'", "estab = NULL", "facts = '{\"number\": 99}'",
      "subject = 'adm_x'", "client = 'theirs'", "details_digest = NULL"],
 )  # fmt: skip
-def test_an_edited_entry_is_found(work, verified, tamper, change):
+def test_an_edited_entry_is_found(work, chain_faults, tamper, change):
     tamper(f"UPDATE audit_entries SET {change} WHERE position = 5")
-    (fault,) = verified()
+    (fault,) = chain_faults()
     assert fault[:2] == (5, entry_at(work, 5))
     assert "altered" in fault[2]
 
 
-def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, verified, tamper):
+def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, chain_faults, tamper):
     with work() as session:
         before = session.scalars(select(Entry.chained).where(Entry.position == 4)).one()
     tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
@@ -92,7 +92,7 @@ def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, verified, ta
         row = session.connection().execute(select(Entry.__table__).where(Entry.position == 5)).one()
         forged = chain.link(before, 5, row, our_key())
     tamper("UPDATE audit_entries SET chained = :forged WHERE position = 5", forged=forged)
-    assert [fault[:2] for fault in verified()] == [(6, entry_at(work, 6))]
+    assert [fault[:2] for fault in chain_faults()] == [(6, entry_at(work, 6))]
 
 
 def forge_from(work, tamper, position, *, keyed=True):
@@ -108,78 +108,78 @@ def forge_from(work, tamper, position, *, keyed=True):
         tamper("UPDATE audit_entries SET chained = :chained WHERE id = :id", chained=chained, id=row.id)
 
 
-def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, verified, tamper):
+def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, chain_faults, tamper):
     with work():
         chain.checkpoint()
     tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
     forge_from(work, tamper, 5)
-    (fault,) = verified()
+    (fault,) = chain_faults()
     assert fault[:2] == (9, entry_at(work, 9))
     assert "sealed anew" in fault[2]
-    assert verified(from_start=False)[0][0] == 9
+    assert chain_faults(from_start=False)[0][0] == 9
 
 
-def test_a_deleted_entry_is_found(work, verified, tamper):
+def test_a_deleted_entry_is_found(work, chain_faults, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
-    (fault,) = verified()
+    (fault,) = chain_faults()
     assert fault[:2] == (5, None)
     assert f"5 is gone from before entry {entry_at(work, 6)}" in fault[2]
 
 
-def test_the_first_entries_deleted_are_found(work, verified, tamper):
+def test_the_first_entries_deleted_are_found(work, chain_faults, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position < 4")
-    (fault,) = verified()
+    (fault,) = chain_faults()
     assert "1 to 3 are gone" in fault[2]
 
 
-def test_a_deleted_entry_whose_gap_was_closed_is_found(work, verified, tamper):
+def test_a_deleted_entry_whose_gap_was_closed_is_found(work, chain_faults, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
     for position in (6, 7, 8, 9):
         tamper(f"UPDATE audit_entries SET position = {position - 1} WHERE position = {position}")
-    assert verified()[0][:2] == (5, entry_at(work, 5))
+    assert chain_faults()[0][:2] == (5, entry_at(work, 5))
 
 
-def test_two_entries_that_changed_places_are_found(work, verified, tamper):
+def test_two_entries_that_changed_places_are_found(work, chain_faults, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 4",
         "UPDATE audit_entries SET position = 4 WHERE position = 6",
         "UPDATE audit_entries SET position = 6 WHERE position = 99",
     )
-    assert {fault[0] for fault in verified()} >= {4, 6}
-    assert (4, entry_at(work, 4)) in [fault[:2] for fault in verified()]
+    assert {fault[0] for fault in chain_faults()} >= {4, 6}
+    assert (4, entry_at(work, 4)) in [fault[:2] for fault in chain_faults()]
 
 
-def test_an_entry_put_in_between_is_found(work, verified, tamper):
+def test_an_entry_put_in_between_is_found(work, chain_faults, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 9",
         "INSERT INTO audit_entries (id, at, event, actor, facts, position, chained)"
         " SELECT 500, at, event, 'adm_else', facts, 9, chained FROM audit_entries WHERE position = 8",
     )
-    assert (9, 500) in [fault[:2] for fault in verified()]
+    assert (9, 500) in [fault[:2] for fault in chain_faults()]
 
 
-def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, verified, tamper):
+def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, chain_faults, tamper):
     with work():
         chain.checkpoint()
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6")
     for from_start in (True, False):
-        (fault,) = verified(from_start=from_start)
+        (fault,) = chain_faults(from_start=from_start)
         assert fault[:2] == (9, None)
         assert "cut off" in fault[2]
 
 
-def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, verified, tamper):
+def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, chain_faults, tamper):
     with work() as session:
         chain.checkpoint()
         line = checkpoints.line(session.get_one(Checkpoint, 9))
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
-    assert verified() == []
+    assert chain_faults() == []
     with work():
         elsewhere = checkpoints.parse(line)
-    assert [fault[0] for fault in verified(external=[elsewhere])] == [9]
+    assert [fault[0] for fault in chain_faults(external=[elsewhere])] == [9]
 
 
-def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, verified, tamper):
+def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, chain_faults, tamper):
     with work():
         chain.checkpoint()
     tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
@@ -188,28 +188,28 @@ def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, verifie
         chained = session.scalars(select(Entry.chained).where(Entry.position == 9)).one()
     tamper("UPDATE audit_checkpoints SET chained = :chained", chained=chained)
     for from_start in (True, False):
-        (fault,) = verified(from_start=from_start)
+        (fault,) = chain_faults(from_start=from_start)
         assert fault[0] == 9
         assert "signature" in fault[2]
 
 
-def test_erasing_personal_details_keeps_the_chain_whole(work, verified):
+def test_erasing_personal_details_keeps_the_chain_whole(work, chain_faults):
     with work() as session:
         assert session.query(Details).delete() > 0
-    assert verified() == []
+    assert chain_faults() == []
 
 
-def test_altered_details_are_found(work, verified, tamper):
+def test_altered_details_are_found(work, chain_faults, tamper):
     changed = entry_at(work, 7)
     tamper('UPDATE audit_details SET said = \'{"name": "Al"}\' WHERE entry_id = :id', id=changed)
-    assert [fault[:2] for fault in verified()] == [(7, changed)]
+    assert [fault[:2] for fault in chain_faults()] == [(7, changed)]
 
 
-def test_details_put_to_an_entry_that_had_none_are_found(work, verified, tamper):
+def test_details_put_to_an_entry_that_had_none_are_found(work, chain_faults, tamper):
     with work() as session:
         bare = session.execute(select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))).first()
         session.add(Details(entry_id=bare.id, salt=b"x", said={"name": "Al"}))
-    assert [fault[:2] for fault in verified()] == [(bare.position, bare.id)]
+    assert [fault[:2] for fault in chain_faults()] == [(bare.position, bare.id)]
 
 
 def append(work, times):
@@ -221,56 +221,56 @@ def append(work, times):
 
 class TestKeyedLinks:
     def test_what_is_written_behind_the_newest_checkpoint_cannot_be_linked_without_our_key(
-        self, work, verified, tamper
+        self, work, chain_faults, tamper
     ):
         with work():
             chain.checkpoint()
         append(work, 4)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 11")
         forge_from(work, tamper, 11, keyed=False)
-        assert [fault[0] for fault in verified()] == [11, 12, 13]
-        assert [fault[0] for fault in verified(from_start=False)] == [11, 12, 13]
-        assert "without our key" in verified()[0][2]
+        assert [fault[0] for fault in chain_faults()] == [11, 12, 13]
+        assert [fault[0] for fault in chain_faults(from_start=False)] == [11, 12, 13]
+        assert "without our key" in chain_faults()[0][2]
 
-    def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(self, work, verified, tamper):
+    def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(self, work, chain_faults, tamper):
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
         forge_from(work, tamper, 9, keyed=False)
         append(work, 2)
-        assert [fault[0] for fault in verified()] == [9]
+        assert [fault[0] for fault in chain_faults()] == [9]
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
 
-    def test_a_chain_begun_without_keys_continues_keyed_and_its_start_is_signed(self, work, verified, tamper):
+    def test_a_chain_begun_without_keys_continues_keyed_and_its_start_is_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
-        assert [fault[0] for fault in verified()] == list(range(1, 10))
+        assert [fault[0] for fault in chain_faults()] == list(range(1, 10))
         append(work, 2)
         with work() as session:
             assert session.scalars(select(Checkpoint.position)).all() == [9]
-        assert verified() == []
-        assert verified(from_start=False) == []
+        assert chain_faults() == []
+        assert chain_faults(from_start=False) == []
         append(work, 2)
         with work() as session:
             assert session.scalars(select(Checkpoint.position)).all() == [9]
 
-    def test_its_unkeyed_beginning_cannot_be_rewritten_any_more(self, work, verified, tamper):
+    def test_its_unkeyed_beginning_cannot_be_rewritten_any_more(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
         append(work, 2)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
         forge_from(work, tamper, 5, keyed=False)
-        assert {fault[0] for fault in verified()} == {9, 10, 11}
+        assert {fault[0] for fault in chain_faults()} == {9, 10, 11}
 
-    def test_a_beginning_that_was_tampered_with_is_not_signed(self, work, verified, tamper):
+    def test_a_beginning_that_was_tampered_with_is_not_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
         append(work, 1)
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
-        assert verified()
+        assert chain_faults()
 
-    def test_a_new_sealing_key_continues_the_chain(self, work, verified, settings, change_settings):
+    def test_a_new_sealing_key_continues_the_chain(self, work, chain_faults, settings, change_settings):
         change_settings(secrets={"sealing": {"new": b"n" * 32, **settings.secrets.sealing}})
         append(work, 3)
-        assert verified() == []
+        assert chain_faults() == []
 
 
 class TestExportedCheckpoints:

@@ -40,7 +40,7 @@ def trial(work, assembly):
 
 
 @pytest.fixture
-def live(work, assembly):
+def live_application(work, assembly):
     """The id of a live application of Assembly."""
     with work():
         return factories.a_client(companies.by_id(assembly), id="live", client_name="Assembly Live").id
@@ -55,7 +55,7 @@ def operator(stranger, work, clock):
     return stranger
 
 
-def asks(developer, client_id, **overrides):
+def ask_to_go_live(developer, client_id, **overrides):
     """Send the form; returns the id of the request, or None if there is none."""
     developer.sends(f"/developers/applications/{client_id}/request", version=1, **(FORM | overrides))
     return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
@@ -72,7 +72,7 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbo
     developer.opens(f"/developers/applications/{trial}")
     developer.opens(developer.page.find(id="ask")["href"])
     assert developer.page.find(id="client_name")["value"] == "Trial"
-    request_id = asks(developer, trial)
+    request_id = ask_to_go_live(developer, trial)
     developer.opens("/developers/requests")
     assert "waiting" in developer.page_text
 
@@ -104,7 +104,7 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbo
 
 
 def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, operator, trial, outbox, work):
-    request_id = asks(developer, trial)
+    request_id = ask_to_go_live(developer, trial)
     assert decides(operator, request_id, decline="yes", reason=" ").status_code == 422
     assert decides(operator, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
     assert "Leave students out, please." in outbox.last("registration_declined").text
@@ -114,27 +114,35 @@ def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, o
         assert [client.id for client in session().scalars(select(Client))] == [trial]
 
 
-def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(developer, operator, live, work):
-    request_id = asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
+    developer, operator, live_application, work
+):
+    request_id = ask_to_go_live(
+        developer, live_application, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables."
+    )
     with work():
-        assert "staff" not in registry.find(live).optional_scopes
-        registry.change({**manifest.from_client(registry.find(live)), "redirect_uris": ["https://assembly.example/x"]})
+        assert "staff" not in registry.find(live_application).optional_scopes
+        registry.change(
+            {**manifest.from_client(registry.find(live_application)), "redirect_uris": ["https://assembly.example/x"]}
+        )
     operator.opens(f"/operate/requests/{request_id}")
     assert "redirect_uris" not in operator.page_text
     assert "What differs from what is registered now" in operator.page_text
     assert decides(operator, request_id, approve="yes").status_code == 303
     with work():
-        client = registry.find(live)
+        client = registry.find(live_application)
         assert "staff" in client.optional_scopes
         assert client.redirect_uris == ["https://assembly.example/x"]
         assert client.agreement_version == "2026-11"
 
 
-def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(developer, operator, live, work):
-    request_id = asks(developer, live)
+def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
+    developer, operator, live_application, work
+):
+    request_id = ask_to_go_live(developer, live_application)
     operator.opens(f"/operate/requests/{request_id}")
     with work():
-        registry.bump_version(registry.find(live))
+        registry.bump_version(registry.find(live_application))
     operator.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
     assert "changed since this page was opened" in operator.page_text
     assert operator.page.find(id="version")["value"] == "2"
@@ -157,7 +165,7 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(de
     ],
 )
 def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work, fields, reason):
-    assert asks(developer, trial, **fields) is None
+    assert ask_to_go_live(developer, trial, **fields) is None
     assert developer.response.status_code == 422
     assert reason in developer.page_text
     assert developer.page.find(id="agreement_version")["value"] == "2026-11"
@@ -165,9 +173,9 @@ def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work,
         assert session().scalars(select(RegistrationRequest)).all() == []
 
 
-def test_a_request_that_changes_nothing_is_refused(developer, live, work):
+def test_a_request_that_changes_nothing_is_refused(developer, live_application, work):
     with work():
-        client = registry.find(live)
+        client = registry.find(live_application)
         document, names = manifest.from_client(client), ("required", "optional")
         kinds = {
             f"{part}_{scope.replace('.', '_')}": value
@@ -178,14 +186,17 @@ def test_a_request_that_changes_nothing_is_refused(developer, live, work):
         same = {name: document[name] for name in FORM if name in document and name != "redirect_uris"}
         client.contacts = ["help@assembly.example"]
     developer.sends(
-        f"/developers/applications/{live}/request", version=1, contact="help@assembly.example", **(same | kinds)
+        f"/developers/applications/{live_application}/request",
+        version=1,
+        contact="help@assembly.example",
+        **(same | kinds),
     )
     assert "nothing for us to decide" in developer.page_text
 
 
 class TestAuthorisation:
     def test_another_partners_requests_and_applications_are_not_there(self, developer, trial, jo, work, new_browser):
-        request_id = asks(developer, trial)
+        request_id = ask_to_go_live(developer, trial)
         with work():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
@@ -199,7 +210,7 @@ class TestAuthorisation:
             assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
     def test_a_partners_person_decides_nothing(self, developer, trial, work):
-        request_id = asks(developer, trial)
+        request_id = ask_to_go_live(developer, trial)
         developer.opens("/developers/people")
         response = developer.web.post(
             f"/operate/requests/{request_id}", data={"csrf_token": developer.token, "version": 0, "approve": "yes"}
@@ -207,7 +218,7 @@ class TestAuthorisation:
         assert response.status_code == 404
 
     def test_a_request_is_withdrawn_and_then_not_approved(self, developer, operator, trial, work):
-        request_id = asks(developer, trial)
+        request_id = ask_to_go_live(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         assert decides_again(operator, request_id) == 422
@@ -286,7 +297,9 @@ def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, tri
     developer.opens(f"/developers/applications/{trial}/request")
     assert developer.page.find(id="kind_students") is not None
     assert developer.page.find(id="kind_endpoint") is None
-    request_id = asks(developer, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client")
+    request_id = ask_to_go_live(
+        developer, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client"
+    )
 
     with work():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
@@ -294,11 +307,11 @@ def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, tri
     assert "reads.report" not in json.dumps(asked_for)
 
 
-def test_scopes_that_our_staff_registered_stay_when_an_application_changes(developer, live, work):
+def test_scopes_that_our_staff_registered_stay_when_an_application_changes(developer, live_application, work):
     with work():
-        session().get_one(Client, live).required_scopes |= {"endpoint"}
-        registry.find(live)
-    request_id = asks(developer, live)
+        session().get_one(Client, live_application).required_scopes |= {"endpoint"}
+        registry.find(live_application)
+    request_id = ask_to_go_live(developer, live_application)
 
     with work():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
@@ -331,8 +344,11 @@ class TestPrefilled:
 
     def test_documents_are_those_of_the_companys_live_application(self, developer, trial, work, assembly):
         with work():
-            live = {"policy_uri": "https://assembly.example/p", "agreement_uri": "https://assembly.example/a"}
-            factories.a_client(companies.by_id(assembly), id="live", agreement_version="2026-05", **live)
+            documents = {
+                "policy_uri": "https://assembly.example/p",
+                "agreement_uri": "https://assembly.example/a",
+            }
+            factories.a_client(companies.by_id(assembly), id="live", agreement_version="2026-05", **documents)
         fields = self.fields(developer, trial)
         assert fields["policy_uri"] == "https://assembly.example/p"
         assert fields["agreement_uri"] == "https://assembly.example/a"
@@ -353,7 +369,7 @@ class TestPrefilled:
         assert fields.get("kind_staff", "") == ""
 
     def test_a_declined_request_is_not_typed_twice(self, developer, operator, trial):
-        request_id = asks(developer, trial, client_name="Trial")
+        request_id = ask_to_go_live(developer, trial, client_name="Trial")
         decides(operator, request_id, decline="yes", reason="Leave students out, please.")
         fields = self.fields(developer, trial)
         assert fields["purpose"] == FORM["purpose"]
@@ -364,7 +380,7 @@ class TestPrefilled:
 
 class TestFirstSecret:
     def test_none_is_made_before_the_partner_makes_one_on_its_page(self, developer, operator, trial, work, outbox):
-        request_id = asks(developer, trial)
+        request_id = ask_to_go_live(developer, trial)
         decides(operator, request_id, approve="yes")
         with work():
             new_id = session().get_one(RegistrationRequest, request_id).client_id
@@ -388,9 +404,13 @@ class TestFirstSecret:
 
 
 class TestMailToOurStaff:
-    def test_new_requests_are_in_one_mail_and_told_once(self, developer, operator, trial, live, work, outbox):
-        asks(developer, trial)
-        asks(developer, live, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables.")
+    def test_new_requests_are_in_one_mail_and_told_once(
+        self, developer, operator, trial, live_application, work, outbox
+    ):
+        ask_to_go_live(developer, trial)
+        ask_to_go_live(
+            developer, live_application, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables."
+        )
         for _ in range(2):
             worker.notify_requests(work)
         (letter,) = outbox.all("registration_requested")
@@ -400,14 +420,14 @@ class TestMailToOurStaff:
         assert "/operate/requests" in letter.text
 
     def test_one_that_was_withdrawn_is_not_told(self, developer, operator, trial, work, outbox):
-        request_id = asks(developer, trial)
+        request_id = ask_to_go_live(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         worker.notify_requests(work)
         assert outbox.all("registration_requested") == []
 
     def test_it_waits_until_there_is_an_operator(self, developer, trial, work, outbox, clock):
-        asks(developer, trial)
+        ask_to_go_live(developer, trial)
         worker.notify_requests(work)
         with work():
             an_operator()
@@ -415,6 +435,6 @@ class TestMailToOurStaff:
         assert len(outbox.all("registration_requested")) == 1
 
     def test_of_two_workers_one_writes(self, developer, operator, trial, work, outbox, at_once):
-        asks(developer, trial)
+        ask_to_go_live(developer, trial)
         at_once(4, request_notices.mail_due)
         assert len(outbox.all("registration_requested")) == 1

@@ -51,7 +51,7 @@ def sandbox_ids(work, sam):
         return client.id, school.estab.id
 
 
-def gives(client, estab):
+def authorise_client(client, estab):
     """The school's owner agrees to what the client requires."""
     authorise.give(
         client, client.required_scopes, by=people.list_for_estab(estab.id)[0], agreement="1",
@@ -63,26 +63,26 @@ class TestIsolation:
     def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, sandbox_ids, work):
         client_id, estab_id = sandbox_ids
         with work():
-            gives(registry.find(client_id), session().get_one(Estab, estab_id))
+            authorise_client(registry.find(client_id), session().get_one(Estab, estab_id))
 
     def test_a_real_school_never_authorises_a_sandbox_application(self, sandbox_ids, work):
         with work():
             real = factories.an_administrator(factories.an_estab()).memberships[0].estab
             with pytest.raises(FictionalAndReal):
-                gives(registry.find(sandbox_ids[0]), real)
+                authorise_client(registry.find(sandbox_ids[0]), real)
 
     def test_a_fictional_school_never_authorises_a_live_application(self, sandbox_ids, work):
         with work():
             live = factories.a_client(registry.partner("Assembly"))
             with pytest.raises(FictionalAndReal):
-                gives(live, session().get_one(Estab, sandbox_ids[1]))
+                authorise_client(live, session().get_one(Estab, sandbox_ids[1]))
 
     def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, sandbox_ids, work):
         with work():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")
             with pytest.raises(FictionalAndReal):
-                gives(client, session().get_one(Estab, sandbox_ids[1]))
+                authorise_client(client, session().get_one(Estab, sandbox_ids[1]))
 
     def test_people_of_one_never_act_for_the_other(self, sandbox_ids, work):
         with work():
@@ -257,7 +257,7 @@ class TestInABrowser:
 
     def test_nothing_is_ever_sent_to_them(self, sandbox_ids, work):
         with work():
-            gives(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
+            authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         with work():
             receipt = session().scalars(select(Message).where(Message.name == "sharing_receipt")).one()
             assert (receipt.recipient, receipt.sealed) == (None, None)
@@ -449,7 +449,7 @@ class TestRemoving:
         developer.opens(path)
         assert "It has authorised no application" in developer.page_text
         with work():
-            gives(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
+            authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         developer.opens(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
         with work():

@@ -12,8 +12,8 @@ from tests.factories import a_school, an_administrator, an_estab
 GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
-def reason(password, about=()):
-    return credentials.rejection_reason(password, about) or "it is good"
+def reason(password, public_facts=()):
+    return credentials.rejection_reason(password, public_facts) or "it is good"
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def app_context(app):
 
 
 @pytest.fixture(scope="module")
-def about():
+def public_facts():
     """Public facts about Jo Bloggs of St Mary's."""
     return (
         "Jo Bloggs",
@@ -69,8 +69,8 @@ def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(ap
         "wobblykettles" * 2,
     ],
 )
-def test_good_ones_are_taken_as_they_are(app_context, about, password):
-    assert credentials.rejection_reason(password, about) is None
+def test_good_ones_are_taken_as_they_are(app_context, public_facts, password):
+    assert credentials.rejection_reason(password, public_facts) is None
 
 
 @pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
@@ -126,29 +126,31 @@ def test_what_everybody_uses_is_refused(app_context, password):
         "x!x!x!x!x!x!x!x!",
     ],
 )
-def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(app_context, about, password):
-    assert "easy to guess" in reason(password, about)
+def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(app_context, public_facts, password):
+    assert "easy to guess" in reason(password, public_facts)
 
 
-def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(app_context, about):
-    assert credentials.rejection_reason("Primary kettle", about)
-    assert credentials.rejection_reason("Primary kettle drum", about) is None
+def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(app_context, public_facts):
+    assert credentials.rejection_reason("Primary kettle", public_facts)
+    assert credentials.rejection_reason("Primary kettle drum", public_facts) is None
 
 
 @given(st.data())
 @pace(max_examples=60)
-def test_whatever_is_made_of_known_words_alone_is_refused(built, about, data):
-    words = data.draw(st.lists(st.sampled_from(sorted(credentials._guessable_words(about))), min_size=1, max_size=12))
+def test_whatever_is_made_of_known_words_alone_is_refused(built, public_facts, data):
+    words = data.draw(
+        st.lists(st.sampled_from(sorted(credentials._guessable_words(public_facts))), min_size=1, max_size=12)
+    )
     case = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
     with built.app_context():
-        assert credentials.rejection_reason(case("".join(words)), about)
+        assert credentials.rejection_reason(case("".join(words)), public_facts)
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
 @pace(max_examples=150)
-def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(built, password, about):
+def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(built, password, public_facts):
     with built.app_context():
-        plain, knowing = credentials.rejection_reason(password), credentials.rejection_reason(password, about)
+        plain, knowing = credentials.rejection_reason(password), credentials.rejection_reason(password, public_facts)
 
     assert plain is None or isinstance(plain, str)
     assert knowing is not None or plain is None

@@ -10,7 +10,7 @@ from idp.estabs import accounts, authority, invitations, links, members, people
 from idp.estabs.models import Administrator, Membership, PersonInvitation
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
-from tests.estabs.test_members import in_turn
+from tests.estabs.test_members import one_job_per_thread
 from tests.factories import a_membership, an_administrator
 
 AL = ("Al Bloggs", "al@oakhill.example")
@@ -284,7 +284,7 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
             members.change_role(school.by, "viewer", by=by)
 
     jobs = [take_back, lambda: invitations.accept_as_new(invited, **NEW)]
-    outcomes = at_once(2, in_turn(jobs))
+    outcomes = at_once(2, one_job_per_thread(jobs))
 
     with work():
         row = session().get_one(PersonInvitation, invitation)
@@ -334,7 +334,7 @@ def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work,
         assert session().query(PersonInvitation).count() == 0
 
 
-def reminded(work, outbox):
+def send_reminders(work, outbox):
     """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all("invitation_reminder")
@@ -342,10 +342,10 @@ def reminded(work, outbox):
 
 def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(work, school, invited, clock, outbox):
     clock.move(timedelta(days=5) - timedelta(seconds=1))
-    assert reminded(work, outbox) == []
+    assert send_reminders(work, outbox) == []
     clock.move(timedelta(seconds=1))
-    [letter] = reminded(work, outbox)
-    assert reminded(work, outbox) == [letter]
+    [letter] = send_reminders(work, outbox)
+    assert send_reminders(work, outbox) == [letter]
     assert (letter.to, "until 9 March 2026 at 09:30" in letter.text) == (AL[1], True)
     assert "Some days ago you were invited by Jo Bloggs" in letter.text
     with work():
@@ -357,13 +357,13 @@ def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(wo
 
 def test_a_new_link_has_a_reminder_of_its_own(work, school, invited, clock, outbox):
     clock.move(timedelta(days=6))
-    assert len(reminded(work, outbox)) == 1
+    assert len(send_reminders(work, outbox)) == 1
     with work():
         [invitation] = invitations.waiting(school.estab)
         invitations.resend(invitation.id, by=school.by)
-    assert len(reminded(work, outbox)) == 1
+    assert len(send_reminders(work, outbox)) == 1
     clock.move(timedelta(days=5))
-    assert len(reminded(work, outbox)) == 2
+    assert len(send_reminders(work, outbox)) == 2
 
 
 @pytest.mark.parametrize("how", ["accepted", "cancelled", "expired", "suspended", "member"])
@@ -379,7 +379,7 @@ def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited,
         elif how == "member":
             a_membership(an_administrator(email=AL[1]), school.by.estab, role="viewer")
     clock.move(timedelta(days=7 if how == "expired" else 6))
-    assert reminded(work, outbox) == []
+    assert send_reminders(work, outbox) == []
 
 
 @pytest.mark.parametrize("where", ["another school", "this one, before"])
@@ -390,7 +390,7 @@ def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, in
         if where == "this one, before":
             a_membership(al, school.by.estab, role="viewer").removed_at = clock.now()
     clock.move(timedelta(days=6))
-    assert len(reminded(work, outbox)) == 1
+    assert len(send_reminders(work, outbox)) == 1
 
 
 def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, clock, outbox, change_settings):
@@ -398,9 +398,9 @@ def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, cl
     with work():
         invitations.invite(*AL, "admin", by=school.by)
     clock.move(timedelta(hours=11))
-    assert reminded(work, outbox) == []
+    assert send_reminders(work, outbox) == []
     clock.move(timedelta(hours=1))
-    assert len(reminded(work, outbox)) == 1
+    assert len(send_reminders(work, outbox)) == 1
 
 
 def test_of_two_workers_one_reminds(work, invited, clock, outbox, overtaken):

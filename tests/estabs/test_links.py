@@ -13,7 +13,7 @@ from tests.factories import an_administrator
 DAY = timedelta(days=1)
 
 
-def refused(secret, purpose="welcome"):
+def refusal_of(secret, purpose="welcome"):
     try:
         links.check(secret, purpose)
     except links.LinkRefused as why:
@@ -51,20 +51,20 @@ def test_a_link_that_cannot_be_used_says_which_it_is(work, secret, clock):
     with work():
         links.spend(used, "welcome", "adm_al")
     with work():
-        assert refused(secret) == "link_superseded"
-        assert refused(used) == "link_used"
-        assert refused(newer) is None
-        assert refused("x" * 43) == "link_unknown"
-        assert refused(newer, "operator_set_up") == "link_unknown"
+        assert refusal_of(secret) == "link_superseded"
+        assert refusal_of(used) == "link_used"
+        assert refusal_of(newer) is None
+        assert refusal_of("x" * 43) == "link_unknown"
+        assert refusal_of(newer, "operator_set_up") == "link_unknown"
         clock.move(DAY)
-        assert refused(newer) == "link_expired"
+        assert refusal_of(newer) == "link_expired"
 
 
 def test_a_link_is_good_for_no_one_else(work, secret):
     with pytest.raises(links.LinkUnknown), work():
         links.spend(secret, "welcome", "adm_al")
     with work():
-        assert refused(secret) is None
+        assert refusal_of(secret) is None
 
 
 def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(work, secret, clock):
@@ -81,7 +81,7 @@ def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(
             links.supersede("adm_jo", "used_once")
 
     with work() as session:
-        assert [refused(other, purpose) for other, purpose in others] == [None, None]
+        assert [refusal_of(other, purpose) for other, purpose in others] == [None, None]
         assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
         assert row(session, used).superseded_at is None
 

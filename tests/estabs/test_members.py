@@ -129,7 +129,7 @@ def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
             members.hand_over(sam, "admin", by=jo)
 
 
-def in_turn(jobs):
+def one_job_per_thread(jobs):
     """A job for `at_once` that runs another function in each thread."""
 
     def one():
@@ -138,7 +138,7 @@ def in_turn(jobs):
     return one
 
 
-def acts(ids, one, other):
+def competing_acts(ids, one, other):
     """What two owners do to each other at the same moment."""
     return {
         "removes": lambda: members.remove(ids.member(other), by=ids.member(one)),
@@ -157,9 +157,9 @@ PAIRS = [
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once, first, second):
-    jobs = [acts(ids, "jo", "sam")[first], acts(ids, "sam", "jo")[second]]
+    jobs = [competing_acts(ids, "jo", "sam")[first], competing_acts(ids, "sam", "jo")[second]]
 
-    outcomes = at_once(2, in_turn(jobs))
+    outcomes = at_once(2, one_job_per_thread(jobs))
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.NotPermitted, NotFound}, refused

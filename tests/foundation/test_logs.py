@@ -72,17 +72,17 @@ def test_every_answer_carries_its_request_id(web):
 
 
 @pytest.fixture
-def written(capsys):
+def log_output(capsys):
     """The log of a service that logs in JSON."""
     yield lambda: capsys.readouterr().err
     logs.configure(load())
 
 
-def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the_path(written):
+def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the_path(log_output):
     web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
     response = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 
-    lines = written()
+    lines = log_output()
     (line,) = [json.loads(line) for line in lines.splitlines() if '"event": "request"' in line]
 
     assert line["request"] == response.headers["X-Request-ID"]

@@ -131,7 +131,7 @@ def faults_of(**overrides):
     return []
 
 
-def base(key):
+def base_settings(key):
     return base64.b64encode(key).decode()
 
 
@@ -224,12 +224,14 @@ class TestProduction:
 
     @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
     def test_keys_that_are_not_random(self, bad):
-        (fault,) = faults_of(secrets=keys() | {"tokens": base(bad)})
+        (fault,) = faults_of(secrets=keys() | {"tokens": base_settings(bad)})
         assert fault.startswith("secrets.tokens: is not random")
 
     def test_one_key_for_all_purposes(self):
-        one = base(os.urandom(32))
-        faults = faults_of(secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base(os.urandom(32))}})
+        one = base_settings(os.urandom(32))
+        faults = faults_of(
+            secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base_settings(os.urandom(32))}}
+        )
         assert [fault.split(":")[0] for fault in faults] == ["secrets.tokens", "secrets.sealing.a"]
 
     @pytest.mark.parametrize(
@@ -278,11 +280,11 @@ class TestProduction:
 
     def test_all_faults_are_named_together(self):
         """The faults of one setting, of several together, and of production are reported in one message."""
-        one = base(os.urandom(32))
+        one = base_settings(os.urandom(32))
         faults = faults_of(
             server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
             tokens={"code": 31536000}, mail={"security": "none", "password": "x"}, sms={"gateway_url": "http://sms"},
-            secrets={"session": one, "tokens": one, "sealing": {"a": base(bytes(32))}},
+            secrets={"session": one, "tokens": one, "sealing": {"a": base_settings(bytes(32))}},
             session={"idle": 40_000, "absolute": 30_000},
         )  # fmt: skip
         for name in (

@@ -37,7 +37,7 @@ def page(app):
 
 
 @pytest.fixture
-def wrong():
+def empty_form():
     """A form sent empty."""
     form = Details()
     form.validate()
@@ -52,8 +52,8 @@ def test_a_page_is_titled_after_itself_and_the_service(page):
     assert soup.select_one("main p").text == "Hello"
 
 
-def test_a_page_with_something_wrong_says_so_in_its_title(page, wrong):
-    assert page("", form=wrong).title.text == "Error: Your details \N{EN DASH} IDaaS"
+def test_a_page_with_something_wrong_says_so_in_its_title(page, empty_form):
+    assert page("", form=empty_form).title.text == "Error: Your details \N{EN DASH} IDaaS"
 
 
 def test_the_first_link_skips_to_the_content(page):
@@ -67,10 +67,10 @@ def test_a_page_without_help_has_no_empty_aside(page):
     assert page("", aside="<p>Call us</p>").aside.text.strip() == "Call us"
 
 
-def test_the_error_summary_leads_to_each_wrong_field(page, wrong):
+def test_the_error_summary_leads_to_each_wrong_field(page, empty_form):
     form = """{{ ui.field(form.name) }}{{ ui.field(form.password) }}{{ ui.radios(form.role) }}
               {{ ui.checkbox(form.authority) }}"""
-    soup = page(form, form=wrong, problems="{{ ui.error_summary(form) }}")
+    soup = page(form, form=empty_form, problems="{{ ui.error_summary(form) }}")
     summary = soup.select_one(".error-summary")
 
     assert summary.h2.text == "3 things need your attention"
@@ -89,8 +89,8 @@ def test_nothing_wrong_is_not_mentioned(page):
     assert not soup.select_one("#name").has_attr("aria-invalid")
 
 
-def test_a_field_is_described_by_its_hint_and_its_error(page, wrong):
-    soup = page('{{ ui.field(form.name, hint="As your school knows you.", autocomplete="name") }}', form=wrong)
+def test_a_field_is_described_by_its_hint_and_its_error(page, empty_form):
+    soup = page('{{ ui.field(form.name, hint="As your school knows you.", autocomplete="name") }}', form=empty_form)
     field = soup.select_one("#name")
     described = [soup.select_one("#" + id_).text for id_ in field["aria-describedby"].split()]
 

@@ -46,7 +46,7 @@ def reader(web):
 
 
 @pytest.fixture
-def other(new_browser):
+def other_browser(new_browser):
     return Visitor(new_browser())
 
 
@@ -129,7 +129,7 @@ def test_pressed_twice_it_leads_to_the_partner_again(send, reader, ids, work):
     assert (page.title, page.link("go-on")) == ("You have begun already", first.location)
 
 
-def test_someone_else_decides_and_the_partner_learns_only_that(send, reader, other, ids, work, outbox):
+def test_someone_else_decides_and_the_partner_learns_only_that(send, reader, other_browser, ids, work, outbox):
     link = send()
     reader.opens(link)
     reader.opens(reader.page.link("someone-else"))
@@ -151,8 +151,8 @@ def test_someone_else_decides_and_the_partner_learns_only_that(send, reader, oth
             assert word not in part
     assert "A colleague" in letter.html
     assert reader.opens(link).value("error-code") == "invitation_forwarded"
-    assert other.opens(letter.path).title == "Connect Oakhill School?"
-    assert press(other, "yes").location.startswith("https://assembly.example/initiate")
+    assert other_browser.opens(letter.path).title == "Connect Oakhill School?"
+    assert press(other_browser, "yes").location.startswith("https://assembly.example/initiate")
     assert status(work, ids).state == "opened"
 
 
@@ -164,11 +164,13 @@ def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids
     assert (current.disclosed_name, current.disclosed_email) == ("Bo Bloggs", "bo@oakhill.example")
 
 
-def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(send, reader, other, ids, work, outbox):
+def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(
+    send, reader, other_browser, ids, work, outbox
+):
     reader.opens(f"{send()}/pass-on")
     reader.presses("pass-on", **BO, disclose="y")
-    other.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
-    other.presses("pass-on", name="Di Bloggs", email="di@oakhill.example")
+    other_browser.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
+    other_browser.presses("pass-on", name="Di Bloggs", email="di@oakhill.example")
     assert status(work, ids).invitation.disclosed_name is None
 
 
@@ -237,9 +239,9 @@ def status_id(ids):
     return states.list_for_client(ids[0])[-1].invitation.id
 
 
-def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, work, other):
+def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, work, other_browser):
     link = send()
-    other.opens(link)
+    other_browser.opens(link)
     the_school_authorises(work, ids)
     page = reader.opens(link)
     assert page.title == "Oakhill School is connected already"
@@ -248,7 +250,9 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     assert "Secret Owner" not in page.response.text
     assert "students" not in page.text.casefold()
     assert reader.opens(f"{link}/pass-on").title == "Oakhill School is connected already"
-    assert other.presses("not-for-us").title == "Oakhill School is connected already"  # the page was open before
+    assert (
+        other_browser.presses("not-for-us").title == "Oakhill School is connected already"
+    )  # the page was open before
     assert status(work, ids).state == "accepted"
 
 

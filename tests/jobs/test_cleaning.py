@@ -14,7 +14,7 @@ from idp.signin.models import SessionClient
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def left(session, model):
+def rows_left(session, model):
     return session.scalar(select(func.count()).select_from(model))
 
 
@@ -51,4 +51,4 @@ def test_a_table_with_a_composite_key_is_cleaned(work):
             )
     with work() as session:
         assert cleaning.delete_before(SessionClient.since, now) == 1
-        assert left(session, SessionClient) == 1
+        assert rows_left(session, SessionClient) == 1

@@ -8,14 +8,14 @@ from idp.foundation import clock as clocks
 from idp.keys import ring
 
 
-def signed(alg="ES256"):
+def sign_token(alg="ES256"):
     """A token of ours: its signing input, and its signature."""
     token = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg=alg)
     signing_input, _, signature = token.rpartition(".")
     return signing_input, urlsafe_b64decode(signature + "==")
 
 
-def verified(signing_input, signature):
+def is_verified(signing_input, signature):
     """Whether the token with this signature is accepted."""
     try:
         ring.verify(f"{signing_input}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}", typ="at+jwt")
@@ -27,24 +27,24 @@ def verified(signing_input, signature):
 @pytest.mark.parametrize("alg", ring.ALGS)
 def test_a_signature_of_another_length_is_refused(work, alg):
     with work():
-        signing_input, good = signed(alg)
+        signing_input, good = sign_token(alg)
         half = len(good) // 2
         others = [
             good + b"\0", good + good, good[:-1], good[:half], b"\0" + good, b"", good[:half] + b"\0" + good[half:],
         ]  # fmt: skip
 
-        assert verified(signing_input, good)
-        assert [verified(signing_input, other) for other in others] == [False] * len(others)
+        assert is_verified(signing_input, good)
+        assert [is_verified(signing_input, other) for other in others] == [False] * len(others)
 
 
 def test_a_number_is_written_with_its_leading_zeros(work):
     with work():
         signing_input, good = next(
-            signature for signature in iter(signed, None) if signature[1][32] == 0
+            signature for signature in iter(sign_token, None) if signature[1][32] == 0
         )  # so does one of 256 signatures
 
-        assert verified(signing_input, good)
-        assert not verified(signing_input, good[:32] + good[33:])
+        assert is_verified(signing_input, good)
+        assert not is_verified(signing_input, good[:32] + good[33:])
 
 
 def test_a_token_in_characters_beside_the_alphabet_is_refused(work):

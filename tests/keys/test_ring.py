@@ -18,12 +18,12 @@ def claims(**options):
     return {"iss": "https://us.example", "sub": "adm_x", "exp": clocks.timestamp() + 600, **options}
 
 
-def forged(header, body, key):
+def forge_token(header, body, key):
     registry = jws.JWSRegistry(algorithms=list(jws.JWSRegistry.algorithms), strict_check_header=False)
     return jwt.encode(header, body, key, registry=registry)
 
 
-def signing(alg="ES256"):
+def signing_key(alg="ES256"):
     key = held.signer(alg)
     assert key is not None
     return key
@@ -84,7 +84,7 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work)
 def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(work, monkeypatch):
     with work():
         ring.sign(claims())
-        monkeypatch.setattr(type(signing()), "private", lambda _: pytest.fail("loaded again"))
+        monkeypatch.setattr(type(signing_key()), "private", lambda _: pytest.fail("loaded again"))
         ring.forget()
         ring.sign(claims())
 
@@ -130,7 +130,7 @@ def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock
 
 def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
     with work():
-        token = forged({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
+        token = forge_token({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
         ring.forget()
         with statements() as queries:
             for _ in range(20):
@@ -145,7 +145,7 @@ class TestRefused:
     @pytest.fixture(autouse=True)
     def _work(self, work, clock):
         with work():
-            self.key = signing()
+            self.key = signing_key()
             self.good = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
             yield
 
@@ -154,7 +154,7 @@ class TestRefused:
             ring.verify(token, **({"typ": "at+jwt"} | options))
 
     def ours(self, header, body=None):
-        return forged(header, claims() if body is None else body, self.key.private())
+        return forge_token(header, claims() if body is None else body, self.key.private())
 
     def test_the_forger_can_sign_as_we_do(self):
         assert ring.verify(self.ours(self.good), typ="at+jwt") == claims()
@@ -193,10 +193,10 @@ class TestRefused:
         self.refuses(f"{encoded(self.good | {'kid': kid})}.{payload}.{signature}")
 
     def test_the_kid_of_our_key_of_the_other_kind(self):
-        self.refuses(self.ours(self.good | {"kid": signing("RS256").kid}), "key")
+        self.refuses(self.ours(self.good | {"kid": signing_key("RS256").kid}), "key")
 
     def test_another_key_under_our_kid(self):
-        self.refuses(forged(self.good, claims(), ECKey.generate_key("P-256")), "signature")
+        self.refuses(forge_token(self.good, claims(), ECKey.generate_key("P-256")), "signature")
 
     def test_an_altered_claim(self):
         header, _, signature = self.ours(self.good).split(".")

@@ -27,7 +27,7 @@ def _as_in_production(change_settings):
     change_settings(keys={"publish_before": PUBLISH_BEFORE})
 
 
-def signed(alg="ES256", lasts=600):
+def sign_token(alg="ES256", lasts=600):
     return ring.sign({"exp": clocks.timestamp() + lasts}, alg=alg)
 
 
@@ -35,7 +35,7 @@ def kid_of(token):
     return jws.extract_compact(token.encode()).headers()["kid"]
 
 
-def published():
+def published_kids():
     return {key["kid"] for key in json.loads(ring.jwks()[0])["keys"]}
 
 
@@ -48,29 +48,29 @@ def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
         session.query(SigningKey).delete()
         ring.forget()
         with pytest.raises(ring.NoSigningKey):
-            signed()
+            sign_token()
         new_keys = ring.ensure()
-        assert {kid_of(signed(alg)) for alg in ring.ALGS} == set(new_keys) == published()
+        assert {kid_of(sign_token(alg)) for alg in ring.ALGS} == set(new_keys) == published_kids()
         assert ring.ensure() == []
 
         session.query(SigningKey).delete()
         ring.forget()
-        assert ring.rotate("ES256") == kid_of(signed()), "no one has to wait for it"
+        assert ring.rotate("ES256") == kid_of(sign_token()), "no one has to wait for it"
 
 
 def test_a_successor_is_published_before_it_signs(work, clock):
     with work():
-        old = kid_of(signed())
+        old = kid_of(sign_token())
         new = ring.rotate("ES256")
 
-        assert {old, new} <= published()
-        assert kid_of(signed()) == old
+        assert {old, new} <= published_kids()
+        assert kid_of(sign_token()) == old
         assert states() == {old: "signing", new: "next"}
 
         clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
-        assert kid_of(signed()) == old
+        assert kid_of(sign_token()) == old
         clock.move(timedelta(seconds=1))
-        assert kid_of(signed()) == new
+        assert kid_of(sign_token()) == new
         assert states() == {old: "verifying", new: "signing"}
 
 
@@ -78,16 +78,16 @@ def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its
     with work():
         ring.rotate("ES256")
         clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
-        last = signed(lasts=600)
+        last = sign_token(lasts=600)
         old = kid_of(last)
 
         clock.move(timedelta(seconds=599))
         assert ring.verify(last, typ="at+jwt")
-        assert old in published()
+        assert old in published_kids()
 
         forever = signed_by(old, 10**9)
         clock.move(timedelta(seconds=MAX_LIFETIME - 599 + 1))
-        assert old not in published()
+        assert old not in published_kids()
         with pytest.raises(ring.TokenNotVerified, match="no longer"):
             ring.verify(forever, typ="at+jwt")
         assert states()[old] == "expired"
@@ -115,11 +115,11 @@ def test_a_logout_hint_is_read_whatever_became_of_its_key_and_its_time(work, clo
 
 def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
     with work():
-        token = signed()
+        token = sign_token()
         new = ring.rotate("ES256", at_once=True)
-        assert kid_of(signed()) == new
+        assert kid_of(sign_token()) == new
         ring.retire(kid_of(token))
-        assert kid_of(token) not in published()
+        assert kid_of(token) not in published_kids()
         with pytest.raises(ring.TokenNotVerified):
             ring.verify(token, typ="at+jwt")
 
@@ -132,7 +132,7 @@ def test_of_two_rotations_at_once_one_publishes_a_successor(work, clock, overtak
 
 def test_the_only_key_that_signs_cannot_be_retired(work, clock):
     with work():
-        old = kid_of(signed())
+        old = kid_of(sign_token())
         with pytest.raises(ring.OnlySigner):
             ring.retire(old)
         ring.rotate("ES256")
@@ -147,20 +147,20 @@ def test_the_only_key_that_signs_cannot_be_retired(work, clock):
 
 def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(work, clock):
     with work():
-        old = kid_of(signed())
+        old = kid_of(sign_token())
         for _ in range(2):
             ring.retire(ring.rotate("ES256"))
         clock.move(timedelta(days=30))
-        assert kid_of(signed()) == old
-        assert ring.verify(signed(), typ="at+jwt")
+        assert kid_of(sign_token()) == old
+        assert ring.verify(sign_token(), typ="at+jwt")
 
 
 def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(work, clock):
     with work() as session:
-        first = kid_of(signed())
+        first = kid_of(sign_token())
         ring.rotate("ES256")
         clock.move(timedelta(seconds=PUBLISH_BEFORE + 1))
-        second = kid_of(signed())
+        second = kid_of(sign_token())
         ring.rotate("ES256")
         ends = session.get_one(SigningKey, second).verifies_until
         ring.retire(first)
@@ -179,11 +179,11 @@ def test_one_successor_at_a_time(work, clock):
 
 def test_a_second_rotation_lets_no_key_verify_any_longer(work, clock):
     with work() as session:
-        first = kid_of(signed())
+        first = kid_of(sign_token())
         ring.rotate("ES256")
         ends = session.get_one(SigningKey, first).verifies_until
         clock.move(timedelta(seconds=PUBLISH_BEFORE + 1))
-        second = kid_of(signed())
+        second = kid_of(sign_token())
         ring.rotate("ES256")
         assert session.get_one(SigningKey, first).verifies_until == ends
         assert session.get_one(SigningKey, second).verifies_until > ends
@@ -191,7 +191,7 @@ def test_a_second_rotation_lets_no_key_verify_any_longer(work, clock):
 
 def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
     with work() as session:
-        old = kid_of(signed())
+        old = kid_of(sign_token())
         ring.rotate("ES256", at_once=True)
         ring.retire(old)
         assert session.get_one(SigningKey, old).sealed == ""
@@ -203,19 +203,19 @@ def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
 
 def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(work, clock):
     with work():
-        before = published()
+        before = published_kids()
 
     def crash():
         with work():
             kid = ring.rotate("ES256", at_once=True)
-            assert kid_of(signed()) == kid
+            assert kid_of(sign_token()) == kid
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         crash()
     with work():
-        assert published() == before
-        assert kid_of(signed()) in before
+        assert published_kids() == before
+        assert kid_of(sign_token()) in before
 
 
 def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_token(work, clock):
@@ -223,7 +223,7 @@ def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_t
         mine = dict(held.keys())
     with work():
         ring.rotate("ES256", at_once=True)
-        token = signed()
+        token = sign_token()
     with work():
         behind = held._CACHE.get()
         behind.keys, behind.read = mine, behind.read - 2
@@ -232,7 +232,7 @@ def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_t
 
 def test_what_was_done_to_the_ring_is_in_the_audit_log(work, clock):
     with work() as session:
-        old = kid_of(signed())
+        old = kid_of(sign_token())
         new = ring.rotate("ES256", by="opr_jo", at_once=True)
         ring.retire(old, by="opr_jo")
         entries = session.scalars(select(Entry).where(Entry.actor == "opr_jo").order_by(Entry.id)).all()

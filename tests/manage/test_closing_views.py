@@ -43,7 +43,7 @@ def schools(work, new_browser, clock):
     return people
 
 
-def released(old):
+def release_sharing(old):
     old.opens("/manage/closing")
     old.sends_again(f"{old.facts['follows']}/release")
     old.opens("/manage/closing")
@@ -56,7 +56,7 @@ def test_two_decisions_take_sharing_on(schools, work):
     assert "Timetabler" not in new.page_text
     old.opens("/manage")
     assert "The national register says that your school closed on 28 February 2026" in old.page_text
-    released(old)
+    release_sharing(old)
     assert "Since 2 March 2026 it may continue with what your school shares." in old.page_text
 
     new.opens("/manage")
@@ -89,7 +89,7 @@ def test_two_decisions_take_sharing_on(schools, work):
 
 def test_it_is_taken_back(schools):
     old, new = schools
-    released(old)
+    release_sharing(old)
     old.sends_again(f"{old.facts['follows']}/take-back")
     new.opens("/manage")
     assert "can go on here" not in new.page_text
@@ -103,7 +103,7 @@ def test_a_school_that_stays_open_has_no_such_page(schools):
 
 def test_no_service_ticked_is_no_decision(schools):
     old, new = schools
-    released(old)
+    release_sharing(old)
     new.opens("/manage")
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
     new.opens(link)

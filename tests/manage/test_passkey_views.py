@@ -28,7 +28,7 @@ def signed_in(clock, jo, account):  # noqa: F811
     return jo
 
 
-def adds(person, device, **fields):
+def add_passkey(person, device, **fields):
     person.opens(ADD)
     return person.sends_again(ADD, passkey=device.create(options_for(person, OPTIONS)), **fields)
 
@@ -41,7 +41,7 @@ def the_passkey(work, person_id):
 
 def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, work):  # noqa: F811
     device, before = Authenticator(origin), signed_in.cookie("session")
-    response = adds(signed_in, device, name="Office computer")
+    response = add_passkey(signed_in, device, name="Office computer")
 
     assert response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
@@ -64,9 +64,9 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, wor
 
 
 def test_several_are_added_each_with_its_name(signed_in, origin, clock):
-    adds(signed_in, Authenticator(origin), name="Office computer")
+    add_passkey(signed_in, Authenticator(origin), name="Office computer")
     clock.move(timedelta(minutes=1))
-    adds(signed_in, Authenticator(origin, attachment="cross-platform", transports=("usb",)))
+    add_passkey(signed_in, Authenticator(origin, attachment="cross-platform", transports=("usb",)))
     signed_in.opens("/manage/security")
 
     items = [item.find("strong").text for item in signed_in.page.find(id="passkeys").find_all("li")]
@@ -86,8 +86,8 @@ def test_what_is_not_as_asked_is_not_added_and_the_name_is_kept(signed_in, origi
 
 
 def test_a_name_is_not_endless_and_markup_in_it_is_inert(signed_in, origin):
-    assert adds(signed_in, Authenticator(origin), name="x" * 61).status_code == 422
-    adds(signed_in, Authenticator(origin), name="<script>alert(1)</script>")
+    assert add_passkey(signed_in, Authenticator(origin), name="x" * 61).status_code == 422
+    add_passkey(signed_in, Authenticator(origin), name="<script>alert(1)</script>")
 
     assert "<script>alert" not in signed_in.opens("/manage/security").text
 
@@ -104,7 +104,7 @@ def test_what_another_person_began_is_not_added(signed_in, stranger, origin, wor
 
 
 def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
-    adds(signed_in, Authenticator(origin))
+    add_passkey(signed_in, Authenticator(origin))
     path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/rename"
     assert signed_in.sends(path, name="  The head's laptop ").location == "/manage/security"
     assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
@@ -115,7 +115,7 @@ def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
 @pytest.mark.parametrize("what", ["rename", "remove"])
 def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account, origin, clock, work, what):  # noqa: F811
     device = Authenticator(origin)
-    adds(signed_in, device)
+    add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/{what}"
     signed_in.opens(path)
     clock.move(timedelta(hours=13))
@@ -133,7 +133,7 @@ def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account,
 
 def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, work):  # noqa: F811
     device = Authenticator(origin)
-    adds(signed_in, device)
+    add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/remove"
     signed_in.opens(path)
     assert "It is your only second step" in signed_in.page_text
@@ -148,8 +148,8 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
 
 
 def test_of_two_only_one_is_removed(signed_in, account, origin, outbox, work):  # noqa: F811
-    adds(signed_in, Authenticator(origin), name="One")
-    adds(signed_in, Authenticator(origin), name="Two")
+    add_passkey(signed_in, Authenticator(origin), name="One")
+    add_passkey(signed_in, Authenticator(origin), name="Two")
     with work():
         first = passkeys.list_for_person(account.id)[0].id
     signed_in.opens(f"/manage/security/passkeys/{first}/remove")
@@ -183,7 +183,7 @@ def test_strangers_sign_in_first(jo):  # noqa: F811
 
 
 def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, work):  # noqa: F811
-    adds(signed_in, Authenticator(origin))
+    add_passkey(signed_in, Authenticator(origin))
     passkey = the_passkey(work, account.id)
     signed_in.opens(ADD)
     token = signed_in.token
@@ -197,7 +197,7 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin,
 
 def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, origin):  # noqa: F811
     device = Authenticator(origin)
-    adds(signed_in, device)
+    add_passkey(signed_in, device)
     page = stranger.signs_in(account.username, PASSWORD).location
     assert page == "/sign-in/second-step?next=/"
     stranger.opens(page)

@@ -37,7 +37,7 @@ def member(work, new_browser, estab_id):
     return sign_in
 
 
-def cards(person, part="people"):
+def card_texts(person, part="people"):
     """The text of each card of a list on the page People."""
     person.opens(PEOPLE)
     return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
@@ -52,7 +52,7 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
         bo = {"name": "Bo", "username": "bo", "role": "viewer", "email": "bo@oakhill.example"}
         an_administrator(estab, **bo, password_hash=None)
         an_administrator(name="Stranger")
-    seen = {card.split()[0]: card for card in cards(jo)}
+    seen = {card.split()[0]: card for card in card_texts(jo)}
     assert next(iter(seen)) == "Jo"
     assert seen.keys() == {"Jo", "Al", "Bo", "Vi"}
     assert "jo@oakhill.example Added on 2 March 2026. Last signed in for your school on 2 March" in seen["Jo"]
@@ -60,7 +60,7 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
     assert "Signs in with a password alone." in seen["Vi"]
     assert "Has not chosen a password yet." in seen["Bo"]
 
-    assert {card.split()[0] for card in cards(vi)} == seen.keys()
+    assert {card.split()[0] for card in card_texts(vi)} == seen.keys()
     assert "password alone" not in vi.page_text
     assert "Change role" not in vi.page_text
     assert not vi.page.find(id="invite")
@@ -80,7 +80,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     jo = member("jo", "owner")
     assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
     card = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
-    assert card in cards(jo, "invited")[0]
+    assert card in card_texts(jo, "invited")[0]
     assert "We have sent Al Bloggs an e-mail" in jo.page_text
     letter = outbox.last("invitation")
     assert letter.to == AL["email"]
@@ -93,7 +93,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     assert outbox.last("invitation").links != letter.links
     jo.opens(PEOPLE)
     jo.sends_again(cancel)
-    assert cards(jo, "invited") == []
+    assert card_texts(jo, "invited") == []
     assert "The invitation to Al Bloggs is cancelled." in jo.page_text
     jo.sends(f"{PEOPLE}/invite", name="")
     jo.sends_again(cancel)  # pressed twice
@@ -119,7 +119,7 @@ def test_a_request_to_join_is_linked(member, work, estab_id):
     with work() as session:
         complete(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
         person_id = session.query(JoinRequest).one().id
-    assert "Jo Bloggs a…@oakhill.example" in cards(jo, "asking")[0]
+    assert "Jo Bloggs a…@oakhill.example" in card_texts(jo, "asking")[0]
     assert jo.page.select_one("#asking a")["href"] == f"/join/{person_id}"
 
 
@@ -183,7 +183,7 @@ def test_the_ownership_is_handed_over_in_one_step(member):
     jo.sends(f"{PEOPLE}/hand-over", role="owner", person=vi.facts["id"])
     assert jo.response.status_code == 422
     jo.sends(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
-    assert [card.split()[:2] for card in cards(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
+    assert [card.split()[:2] for card in card_texts(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
     assert "Vi is now an owner of your school's account." in jo.page_text
     assert "Change role" in vi.opens(PEOPLE).text
 
@@ -211,4 +211,4 @@ def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled
     for form in jo.page.select("#invited form"):
         assert jo.sends_again(form["action"]).location.startswith(f"/sign-in?next={PEOPLE}&"), form["action"]
         jo.opens(PEOPLE)
-    assert len(cards(jo, "invited")) == len(outbox.all("invitation")) == 1
+    assert len(card_texts(jo, "invited")) == len(outbox.all("invitation")) == 1

@@ -39,7 +39,7 @@ def owner(jo, colleague, account, work, clock):  # noqa: F811
     return jo
 
 
-def since(work, account):  # noqa: F811
+def required_since(work, account):  # noqa: F811
     with work() as session:
         return session.get_one(Estab, account.estab_id).second_step_required_at
 
@@ -49,7 +49,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     owner.opens(owner.page.find(id="everyone")["href"])
     assert "Sam Low" in owner.page_text
     assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
-    assert since(work, account) is not None
+    assert required_since(work, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
     with work():
         name = people.get(account.id).name
@@ -60,7 +60,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
     owner.sends(RULE_PATH, lift="yes")
-    assert since(work, account) is None
+    assert required_since(work, account) is None
     assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague[1]}
     with work() as session:
         names = [events.SECOND_STEP_REQUIRED, events.SECOND_STEP_OPTIONAL]
@@ -90,7 +90,7 @@ def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, a
     jo.opens(jo.response.location)
     assert "Before you require a second step from everyone" in jo.page_text
     jo.sends_again(RULE_PATH, require="yes")
-    assert since(work, account) is None
+    assert required_since(work, account) is None
 
 
 def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa: F811
@@ -104,14 +104,14 @@ def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa:
     assert jo.opens(RULE_PATH).status_code == 403
     jo.opens("/manage/security/password")
     assert jo.sends_again(RULE_PATH, require="yes").status_code == 403
-    assert since(work, account) is None
+    assert required_since(work, account) is None
 
 
 def test_it_is_decided_soon_after_signing_in(owner, account, clock, work):  # noqa: F811
     owner.opens(RULE_PATH)
     clock.move(timedelta(minutes=6))
     assert owner.sends_again(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
-    assert since(work, account) is None
+    assert required_since(work, account) is None
 
 
 def test_of_two_at_once_one_decides_and_tells(owner, account, colleague, outbox, at_once, work):  # noqa: F811

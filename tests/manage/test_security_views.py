@@ -23,7 +23,7 @@ def signed_in(jo, account, clock):  # noqa: F811
     return jo
 
 
-def shown(person):
+def scanned_app(person):
     """The app that has scanned the page."""
     return App(person.page.find(id="seed").text.replace(" ", ""))
 
@@ -43,7 +43,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
     signed_in.opens("/manage/security")
     assert "we ask for your password and then" not in signed_in.page_text
     signed_in.opens(signed_in.page.find("a", id="set-up-app")["href"])
-    app = shown(signed_in)
+    app = scanned_app(signed_in)
     assert f"secret={app.seed}" in signed_in.response.text
     assert signed_in.page.find("svg", class_="qr")
     signed_in.sends_again(SET_UP, code=app.code())
@@ -62,7 +62,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
 
 
 def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock):  # noqa: F811
-    app = shown_after_opening(signed_in)
+    app = open_and_scan(signed_in)
     signed_in.sends_again(SET_UP, code=app.code())
     clock.move(STEP)
 
@@ -70,23 +70,23 @@ def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock): 
     assert signs_in_with(stranger, account, app).location == "/"
 
 
-def shown_after_opening(person):
+def open_and_scan(person):
     person.opens(SET_UP)
-    return shown(person)
+    return scanned_app(person)
 
 
 def test_a_wrong_code_keeps_the_seed(signed_in):
-    app = shown_after_opening(signed_in)
+    app = open_and_scan(signed_in)
     signed_in.sends_again(SET_UP, code=app.wrong)
 
     assert signed_in.response.status_code == 422
     assert "That is not the code that we expect now." in signed_in.page_text
-    assert shown(signed_in).seed == app.seed
-    assert shown_after_opening(signed_in).seed == app.seed
+    assert scanned_app(signed_in).seed == app.seed
+    assert open_and_scan(signed_in).seed == app.seed
 
 
 def test_a_second_click_finds_the_app_set_up(signed_in):
-    app, token = shown_after_opening(signed_in), signed_in.token
+    app, token = open_and_scan(signed_in), signed_in.token
     signed_in.sends_again(SET_UP, code=app.code())
     signed_in.opens("/manage/security/app/remove")
     response = signed_in.web.post(SET_UP, data={"csrf_token": signed_in.token, "code": app.code()})
@@ -96,20 +96,20 @@ def test_a_second_click_finds_the_app_set_up(signed_in):
 
 
 def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # noqa: F811
-    app = shown_after_opening(signed_in)
+    app = open_and_scan(signed_in)
     clock.move(timedelta(minutes=31))
     signed_in.signs_in(account.username, back=SET_UP)
     signed_in.opens(SET_UP)
 
-    assert shown(signed_in).seed != app.seed
+    assert scanned_app(signed_in).seed != app.seed
     assert signed_in.sends_again(SET_UP, code=app.code()).status_code == 422
 
 
 def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):  # noqa: F811
-    old = shown_after_opening(signed_in)
+    old = open_and_scan(signed_in)
     signed_in.sends_again(SET_UP, code=old.code())
     clock.move(STEP)
-    new = shown_after_opening(signed_in)
+    new = open_and_scan(signed_in)
     assert "The app you use now works until" in signed_in.page_text
     signed_in.sends_again(SET_UP, code=new.code())
     clock.move(STEP)
@@ -120,7 +120,7 @@ def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger,
 
 
 def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox):  # noqa: F811
-    signed_in.sends_again(SET_UP, code=shown_after_opening(signed_in).code())
+    signed_in.sends_again(SET_UP, code=open_and_scan(signed_in).code())
     signed_in.opens(REMOVE)
     assert "Remove your authenticator app?" in signed_in.page_text
     signed_in.sends_again(REMOVE)
@@ -170,29 +170,29 @@ def shown_codes(person):
 
 
 @pytest.fixture
-def with_codes(signed_in):
+def jo_with_codes(signed_in):
     """Jo, who has an app and was just shown recovery codes."""
-    signed_in.sends_again(SET_UP, code=shown_after_opening(signed_in).code())
+    signed_in.sends_again(SET_UP, code=open_and_scan(signed_in).code())
     signed_in.sends(CODES)
     return signed_in
 
 
-def test_ten_codes_of_120_bits_are_shown_once(with_codes):
-    codes = shown_codes(with_codes)
+def test_ten_codes_of_120_bits_are_shown_once(jo_with_codes):
+    codes = shown_codes(jo_with_codes)
 
     assert len(set(codes)) == 10
     assert all(re.fullmatch(r"([a-z2-7]{4}-){5}[a-z2-7]{4}", code) for code in codes)
-    with_codes.opens(CODES)
-    assert shown_codes(with_codes) == []
-    assert "You have 10 codes left." in with_codes.page_text
-    with_codes.opens("/manage/security")
-    assert "You have 10 of 10 codes left." in with_codes.page_text
+    jo_with_codes.opens(CODES)
+    assert shown_codes(jo_with_codes) == []
+    assert "You have 10 codes left." in jo_with_codes.page_text
+    jo_with_codes.opens("/manage/security")
+    assert "You have 10 of 10 codes left." in jo_with_codes.page_text
 
 
-def test_a_new_set_replaces_the_old_one(with_codes, stranger, account):  # noqa: F811
-    old = shown_codes(with_codes)
-    with_codes.sends(CODES)
-    new = shown_codes(with_codes)
+def test_a_new_set_replaces_the_old_one(jo_with_codes, stranger, account):  # noqa: F811
+    old = shown_codes(jo_with_codes)
+    jo_with_codes.sends(CODES)
+    new = shown_codes(jo_with_codes)
 
     assert recovers(stranger, account, old[0]).status_code == 422
     assert recovers(stranger, account, new[0]).location == "/"
@@ -203,8 +203,8 @@ def recovers(person, account, code):  # noqa: F811
     return person.sends("/sign-in/recovery-code", code=code)
 
 
-def test_a_code_signs_in_once_and_is_told_by_mail(with_codes, stranger, account, outbox, clock):  # noqa: F811
-    code = shown_codes(with_codes)[3]
+def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, account, outbox, clock):  # noqa: F811
+    code = shown_codes(jo_with_codes)[3]
     assert recovers(stranger, account, f" {code.upper().replace('-', ' ')} ").location == "/"
     assert stranger.opens("/manage").status_code == 200
     assert "You have 9 codes left." in outbox.last("recovery_code_used").text
@@ -214,8 +214,8 @@ def test_a_code_signs_in_once_and_is_told_by_mail(with_codes, stranger, account,
     assert "it was used before" in stranger.page_text
 
 
-def test_the_mail_about_the_eighth_code_says_to_make_new_ones(with_codes, account, work, outbox, clock):  # noqa: F811
-    codes = shown_codes(with_codes)
+def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, work, outbox, clock):  # noqa: F811
+    codes = shown_codes(jo_with_codes)
     with work():
         assert all(recovery_codes.spend(account.id, code) for code in codes[:7])
     assert "get new ones" not in outbox.last("recovery_code_used").text
@@ -224,73 +224,73 @@ def test_the_mail_about_the_eighth_code_says_to_make_new_ones(with_codes, accoun
         assert recovery_codes.spend(account.id, codes[7])
 
     assert "You have 2 codes left. Please get new ones" in outbox.last("recovery_code_used").text
-    assert "Nearly used up" in with_codes.opens("/manage/security").text
+    assert "Nearly used up" in jo_with_codes.opens("/manage/security").text
 
 
-def test_of_eight_requests_with_one_code_one_gets_in(with_codes, account, at_once):  # noqa: F811
-    code = shown_codes(with_codes)[0]
+def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, at_once):  # noqa: F811
+    code = shown_codes(jo_with_codes)[0]
 
     assert sorted(at_once(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
 
 
-def test_two_sets_made_at_once_leave_ten_codes(with_codes, account, at_once, work):  # noqa: F811
+def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, at_once, work):  # noqa: F811
     at_once(4, lambda: recovery_codes.make(people.get(account.id)))
 
     with work():
         assert recovery_codes.count_unused(account.id) == 10
 
 
-def test_a_code_of_another_person_is_refused(with_codes, account, work):  # noqa: F811
-    code = shown_codes(with_codes)[0]
+def test_a_code_of_another_person_is_refused(jo_with_codes, account, work):  # noqa: F811
+    code = shown_codes(jo_with_codes)[0]
     with work():
         assert not recovery_codes.spend(an_administrator().id, code)
         assert recovery_codes.spend(account.id, code)
 
 
-def test_wrong_recovery_codes_count_as_wrong_passwords_do(with_codes, stranger, account):  # noqa: F811
+def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, stranger, account):  # noqa: F811
     stranger.signs_in(account.username)
     for _ in range(9):
         assert stranger.sends("/sign-in/recovery-code", code="aaaa").status_code == 422
 
-    assert stranger.sends_again("/sign-in/recovery-code", code=shown_codes(with_codes)[0]).status_code == 429
+    assert stranger.sends_again("/sign-in/recovery-code", code=shown_codes(jo_with_codes)[0]).status_code == 429
 
 
-def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(with_codes, account, work):  # noqa: F811
-    with_codes.sends(REMOVE)
+def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_codes, account, work):  # noqa: F811
+    jo_with_codes.sends(REMOVE)
     with work():
         assert recovery_codes.count_unused(account.id) == 0
-    with_codes.opens(CODES)
-    assert "you have not set one up" in with_codes.page_text
-    with_codes.opens(SET_UP)
-    with_codes.sends_again(CODES)
-    assert shown_codes(with_codes) == []
+    jo_with_codes.opens(CODES)
+    assert "you have not set one up" in jo_with_codes.page_text
+    jo_with_codes.opens(SET_UP)
+    jo_with_codes.sends_again(CODES)
+    assert shown_codes(jo_with_codes) == []
 
 
 def test_a_recovery_code_needs_a_half_sign_in(stranger):  # noqa: F811
     assert stranger.opens("/sign-in/recovery-code").location == "/sign-in?next=/"
 
 
-def is_asked(person):
+def is_asked_for_second_step(person):
     return "Set up a second step" in person.opens("/manage").text
 
 
 def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed_in, account, clock):  # noqa: F811
-    assert is_asked(signed_in)
+    assert is_asked_for_second_step(signed_in)
     signed_in.sends_again("/manage/security/not-now")
     assert signed_in.response.location == "/manage"
-    assert not is_asked(signed_in)
+    assert not is_asked_for_second_step(signed_in)
     clock.move(timedelta(days=30))
     signed_in.signs_in(account.username)
-    assert is_asked(signed_in)
+    assert is_asked_for_second_step(signed_in)
     signed_in.sends_again("/manage/security/not-now")
-    assert not is_asked(signed_in)
+    assert not is_asked_for_second_step(signed_in)
 
 
 def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, work):  # noqa: F811
     with work():
         an_app(account.id)
 
-    assert not is_asked(signed_in)
+    assert not is_asked_for_second_step(signed_in)
 
 
 def test_other_people_are_not_asked(jo, work):  # noqa: F811
@@ -298,4 +298,4 @@ def test_other_people_are_not_asked(jo, work):  # noqa: F811
         username = an_administrator(role="admin").username
     jo.signs_in(username)
 
-    assert not is_asked(jo)
+    assert not is_asked_for_second_step(jo)

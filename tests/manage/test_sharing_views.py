@@ -27,7 +27,7 @@ def jo(web, work, clock):
         )  # fmt: skip
 
 
-def renewal_of(jo):
+def renewal_page(jo):
     return f"/manage/sharing/{jo.facts['client']}/renew"
 
 
@@ -58,13 +58,13 @@ def test_after_its_end_it_is_renewed_from_its_own_place(jo, work, clock):
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
     assert "Timetabler Ended" in jo.page_text
-    jo.sends(renewal_of(jo), **hidden(jo))
+    jo.sends(renewal_page(jo), **hidden_fields(jo))
     jo.opens("/manage")
     assert "Timetabler Sharing" in jo.page_text
 
 
-def hidden(jo):
-    jo.opens(renewal_of(jo))
+def hidden_fields(jo):
+    jo.opens(renewal_page(jo))
     return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
 
@@ -72,7 +72,7 @@ def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_abo
     with work() as database:
         a_membership(database.get_one(Administrator, jo.facts["id"]))
     clock.move(timedelta(days=340))
-    link = f"{renewal_of(jo)}?school={jo.facts['school']}"
+    link = f"{renewal_page(jo)}?school={jo.facts['school']}"
     jo.opens(link)
     jo.sends(jo.response.location, username=jo.facts["username"], password=PASSWORD)
     jo.opens(jo.response.location)
@@ -87,13 +87,13 @@ def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, work, clock)
     with work():
         other = an_administrator().memberships[0].estab.estab_id
     jo.signs_in(jo.facts["username"])
-    assert jo.opens(f"{renewal_of(jo)}?school={other}").status_code == 404
-    assert jo.opens(f"{renewal_of(jo)}?school=nonsense").status_code == 404
+    assert jo.opens(f"{renewal_page(jo)}?school={other}").status_code == 404
+    assert jo.opens(f"{renewal_page(jo)}?school=nonsense").status_code == 404
 
 
 def test_long_before_its_end_there_is_nothing_to_renew(jo):
     jo.signs_in(jo.facts["username"])
-    assert jo.opens(renewal_of(jo)).location == "/manage"
+    assert jo.opens(renewal_page(jo)).location == "/manage"
     jo.opens("/manage")
     assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.page_text
 
@@ -105,7 +105,7 @@ def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
         client.agreement_version = "2027"
         registry.bump_version(client)
     jo.signs_in(jo.facts["username"])
-    jo.sends(renewal_of(jo), **hidden(jo))
+    jo.sends(renewal_page(jo), **hidden_fields(jo))
     with work():
         assert authorise.current(jo.facts["estab"])[0].agreement == "2027"
 

@@ -43,7 +43,7 @@ def jo(web, work, clock):
 
 
 @pytest.fixture
-def shared(jo, work):
+def shared_client_id(jo, work):
     """The id of a client that Jo has authorised."""
     with work() as session:
         client = a_client(client_name="Timetabler")
@@ -95,7 +95,7 @@ def test_an_unverified_school_is_told_when_to_expect_the_call(jo, work):
     assert "by the end of Wednesday 4 March 2026" in jo.page_text
 
 
-def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared):
+def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared_client_id):
     jo.opens("/manage")
 
     assert "Timetabler Sharing" in jo.page_text
@@ -105,7 +105,7 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
     assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, work):
+def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_client_id, work):
     with work() as session:
         session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
     jo.opens("/manage")
@@ -114,8 +114,8 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, wo
     assert "It will receive, once we have verified your school" in jo.page_text
 
 
-def test_sharing_is_stopped_after_being_asked(jo, shared, work):
-    stop = f"/manage/sharing/{shared}/stop"
+def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, work):
+    stop = f"/manage/sharing/{shared_client_id}/stop"
     jo.opens(stop)
     assert "keeps what it has already received" in jo.page_text
     with work():
@@ -131,35 +131,35 @@ def test_sharing_is_stopped_after_being_asked(jo, shared, work):
         assert session.scalars(select(Entry).where(Entry.event == "sharing.withdrawn")).one().actor == jo.facts["id"]
 
 
-def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared, work):
+def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id, work):
     jo.opens("/manage")
-    jo.sends_again(f"/manage/sharing/{shared}/pause")
+    jo.sends_again(f"/manage/sharing/{shared_client_id}/pause")
     jo.opens("/manage")
     assert "Sharing with Timetabler is paused" in jo.page_text
     assert "Timetabler Paused" in jo.page_text
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
 
-    jo.sends_again(f"/manage/sharing/{shared}/resume")
+    jo.sends_again(f"/manage/sharing/{shared_client_id}/resume")
     jo.opens("/manage")
     assert "Your school shares with Timetabler again." in jo.page_text
     assert "Timetabler Sharing" in jo.page_text
     assert "Resumed Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_a_button_pressed_twice_does_it_once(jo, shared, work):
+def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, work):
     jo.opens("/manage")
     token = jo.token
     for act in ("pause", "pause", "resume", "resume"):
-        assert jo.web.post(f"/manage/sharing/{shared}/{act}", data={"csrf_token": token}).status_code == 303
+        assert jo.web.post(f"/manage/sharing/{shared_client_id}/{act}", data={"csrf_token": token}).status_code == 303
 
     with work():
         decisions = [decision.what for decision in authorise.history(jo.facts["estab_id"])]
     assert decisions == ["resumed", "paused", "given"]
 
 
-def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
-    change = f"/manage/sharing/{shared}/change"
+def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, work):
+    change = f"/manage/sharing/{shared_client_id}/change"
     jo.opens("/manage")
     assert jo.page.find("a", href=change)
     jo.opens(change)
@@ -171,24 +171,24 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     assert jo.response.location == "/manage"
     with work() as session:
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
-        required = session.get_one(Client, shared).required_scopes
+        required = session.get_one(Client, shared_client_id).required_scopes
     assert agreed == required | {"attendance"}
     jo.opens("/manage")
     assert "What your school shares with Timetabler has been changed." in jo.page_text
     assert "Changed Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_the_specially_protected_come_last_and_are_amber_here_too(jo, shared):
-    jo.opens(f"/manage/sharing/{shared}/change")
+def test_the_specially_protected_come_last_and_are_amber_here_too(jo, shared_client_id):
+    jo.opens(f"/manage/sharing/{shared_client_id}/change")
 
     assert [box["value"] for box in jo.page.find_all("input", {"name": "area"})] == ["attendance", "students.sen"]
     assert [badge["class"] for badge in jo.page.find("fieldset").select(".badge")] == [["badge", "warning"]]
     assert jo.page.select_one(".option:has(#area-attendance) details.includes"), "what it includes is folded"
 
 
-def test_nothing_is_ticked_that_was_never_offered(jo, shared, work):
-    jo.opens(f"/manage/sharing/{shared}/change")
-    jo.sends_again(f"/manage/sharing/{shared}/change", area=["students.sen", "staff", "nonsense"])
+def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, work):
+    jo.opens(f"/manage/sharing/{shared_client_id}/change")
+    jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area=["students.sen", "staff", "nonsense"])
 
     with work():
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
@@ -196,9 +196,9 @@ def test_nothing_is_ticked_that_was_never_offered(jo, shared, work):
     assert not agreed & {"staff", "nonsense"}
 
 
-def test_the_same_ticks_again_are_no_decision(jo, shared, work):
-    jo.opens(f"/manage/sharing/{shared}/change")
-    jo.sends_again(f"/manage/sharing/{shared}/change", area="students.sen")
+def test_the_same_ticks_again_are_no_decision(jo, shared_client_id, work):
+    jo.opens(f"/manage/sharing/{shared_client_id}/change")
+    jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area="students.sen")
 
     assert jo.response.location == "/manage"
     with work():
@@ -218,7 +218,7 @@ def test_a_service_without_a_choice_offers_none(jo, work):
     assert jo.opens(f"/manage/sharing/{client.id}/change").status_code == 404
 
 
-def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
+def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared_client_id):
     jo.opens("/manage")
     jo.opens(jo.page.find("a", string="Processing record (CSV)")["href"])
 
@@ -231,7 +231,7 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "change"])
-def test_no_one_else_decides(jo, shared, new_browser, work, act):
+def test_no_one_else_decides(jo, shared_client_id, new_browser, work, act):
     with work() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
@@ -240,19 +240,19 @@ def test_no_one_else_decides(jo, shared, new_browser, work, act):
         button for button in jo.page.find_all(["button", "a"]) if button.text.startswith(("Pause", "Change what"))
     ]
     jo.opens("/sign-out")
-    assert jo.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 403
+    assert jo.sends_again(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 403
 
     stranger = Person(new_browser())
     stranger.signs_in(other)
     stranger.opens("/sign-out")
-    assert stranger.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 404
+    assert stranger.sends_again(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 404
 
 
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
-def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work, act):
-    jo.sends(f"/manage/sharing/{shared}/stop")
+def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_client_id, work, act):
+    jo.sends(f"/manage/sharing/{shared_client_id}/stop")
     jo.opens("/sign-out")  # any page with a form has the token
-    jo.sends_again(f"/manage/sharing/{shared}/{act}")
+    jo.sends_again(f"/manage/sharing/{shared_client_id}/{act}")
     assert jo.response.location == "/manage"
 
     jo.opens("/manage")
@@ -261,10 +261,10 @@ def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared, 
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
 
-def test_the_page_that_asks_says_so_too(jo, shared):
-    jo.sends(f"/manage/sharing/{shared}/stop")
+def test_the_page_that_asks_says_so_too(jo, shared_client_id):
+    jo.sends(f"/manage/sharing/{shared_client_id}/stop")
 
-    assert jo.opens(f"/manage/sharing/{shared}/stop").location == "/manage"
+    assert jo.opens(f"/manage/sharing/{shared_client_id}/stop").location == "/manage"
 
 
 def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
@@ -273,21 +273,21 @@ def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
     assert jo.opens(f"/manage/sharing/{stranger}/stop").status_code == 404
 
 
-def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared, work, at_once):
+def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared_client_id, work, at_once):
     def stop():
         person = database.session().get_one(Administrator, jo.facts["id"])
-        authorise.withdraw(person.memberships[0].estab_id, shared, by=person.memberships[0])
+        authorise.withdraw(person.memberships[0].estab_id, shared_client_id, by=person.memberships[0])
 
     outcomes = at_once(4, stop)
     assert len([outcome for outcome in outcomes if isinstance(outcome, authorise.NothingShared)]) == 3
 
 
-def test_another_schools_sharing_does_not_exist(jo, shared, new_browser, work):
+def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browser, work):
     with work():
         other = an_administrator().username
     stranger = Person(new_browser())
     stranger.signs_in(other)
-    stop = f"/manage/sharing/{shared}/stop"
+    stop = f"/manage/sharing/{shared_client_id}/stop"
 
     assert stranger.opens(stop).status_code == 404
     stranger.opens("/sign-out")
@@ -296,22 +296,22 @@ def test_another_schools_sharing_does_not_exist(jo, shared, new_browser, work):
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
 
-def test_a_viewer_sees_everything_and_stops_nothing(jo, shared, work):
+def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, work):
     with work() as session:
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
     assert "Timetabler" in jo.page_text
     assert "Stop sharing" not in jo.page_text
-    jo.opens(f"/manage/sharing/{shared}/stop")
+    jo.opens(f"/manage/sharing/{shared_client_id}/stop")
     assert "Only an owner or an administrator" in jo.page_text
 
     jo.opens("/sign-out")
-    assert jo.sends_again(f"/manage/sharing/{shared}/stop").status_code == 403
+    assert jo.sends_again(f"/manage/sharing/{shared_client_id}/stop").status_code == 403
     with work():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
 
-def test_what_has_ended_says_so(jo, shared, work):
+def test_what_has_ended_says_so(jo, shared_client_id, work):
     with work() as session:
         for agreed in authorise.current(jo.facts["estab_id"]):
             agreed.until = clocks.now() - timedelta(days=1)

@@ -13,7 +13,7 @@ from tests.factories import a_client, an_administrator
 
 
 @pytest.fixture
-def empty(databases):
+def app_on_empty_database(databases):
     """An application on an empty database."""
     app = create_app(load(database={"url": databases.new("empty")}))
     yield app
@@ -21,38 +21,38 @@ def empty(databases):
         database.db.engine.dispose()
 
 
-def test_the_migrations_create_the_schema_of_the_models(empty):
-    before, after = migrations.upgrade(empty)
+def test_the_migrations_create_the_schema_of_the_models(app_on_empty_database):
+    before, after = migrations.upgrade(app_on_empty_database)
 
     assert (before, after) == (None, migrations.head())
-    assert migrations.differences(empty) == []
+    assert migrations.differences(app_on_empty_database) == []
 
 
-def test_head_txt_names_the_newest_migration(empty):
-    migrations.upgrade(empty)
+def test_head_txt_names_the_newest_migration(app_on_empty_database):
+    migrations.upgrade(app_on_empty_database)
 
-    assert migrations.revision_of(empty) == migrations.head()
-
-
-def test_upgrading_again_changes_nothing(empty):
-    migrations.upgrade(empty)
-
-    assert migrations.upgrade(empty) == (migrations.head(), migrations.head())
+    assert migrations.revision_of(app_on_empty_database) == migrations.head()
 
 
-def test_a_migrated_database_works(empty):
-    migrations.upgrade(empty)
+def test_upgrading_again_changes_nothing(app_on_empty_database):
+    migrations.upgrade(app_on_empty_database)
 
-    with transaction(empty):
+    assert migrations.upgrade(app_on_empty_database) == (migrations.head(), migrations.head())
+
+
+def test_a_migrated_database_works(app_on_empty_database):
+    migrations.upgrade(app_on_empty_database)
+
+    with transaction(app_on_empty_database):
         assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'somebody'", "DELETE FROM audit_entries"])
-def test_a_migrated_audit_log_is_append_only(empty, statement):
-    migrations.upgrade(empty)
-    with transaction(empty):
+def test_a_migrated_audit_log_is_append_only(app_on_empty_database, statement):
+    migrations.upgrade(app_on_empty_database)
+    with transaction(app_on_empty_database):
         log.record(events.SHARING_GIVEN, by="system")
 
-    with pytest.raises(DBAPIError), transaction(empty):
+    with pytest.raises(DBAPIError), transaction(app_on_empty_database):
         database.session().execute(text(statement))

@@ -21,7 +21,7 @@ def registration(work, clock):
 
 
 @pytest.fixture
-def again(work, registration):
+def find_with_owner(work, registration):
     """The registration and its owner, in a request of their own."""
 
     def look(browser):
@@ -40,23 +40,23 @@ def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
         assert runtime.passwords().matches(one.hash, one.password)
 
 
-def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(work, again, clock):
+def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(work, find_with_owner, clock):
     with work():
-        assert again(OWN_BROWSER)[1] is not None
+        assert find_with_owner(OWN_BROWSER)[1] is not None
     clock.move(timedelta(minutes=15))
     with work():
-        password, person = again(OWN_BROWSER)
+        password, person = find_with_owner(OWN_BROWSER)
         assert person is None
         with pytest.raises(first_credentials.TooLateToCollect):
             first_credentials.require_owner(password, OWN_BROWSER)
 
 
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
-def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, again, browser):
+def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, find_with_owner, browser):
     with work():
-        again(OWN_BROWSER)[0].proved_in = OTHER_BROWSER
+        find_with_owner(OWN_BROWSER)[0].proved_in = OTHER_BROWSER
     with work():
-        assert again(browser)[1] is None
+        assert find_with_owner(browser)[1] is None
 
 
 def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock):
@@ -64,38 +64,38 @@ def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock
         assert first_credentials.replaceable_owner(a_registration(), OWN_BROWSER) is None
 
 
-def test_replacing_it_kills_the_one_before(work, again):
+def test_replacing_it_kills_the_one_before(work, find_with_owner):
     with work():
-        password, person = again(OWN_BROWSER)
+        password, person = find_with_owner(OWN_BROWSER)
         first_credentials.replace(password, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other"))
         assert person.password_hash == "hash of other"
     with work():
-        assert again(OWN_BROWSER)[1] is not None, "it may have been lost again"
+        assert find_with_owner(OWN_BROWSER)[1] is not None, "it may have been lost again"
 
 
-def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
+def test_once_they_chose_their_own_it_takes_a_sign_in(work, find_with_owner):
     with work():
-        password, person = again(OWN_BROWSER)
+        password, person = find_with_owner(OWN_BROWSER)
         first_credentials.set_own(password, OWN_BROWSER, "hash of their own")
         assert person.password_hash == "hash of their own"
     with work():
-        assert again(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, again, clock):
+def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, find_with_owner, clock):
     clock.move(timedelta(seconds=1))
     with work():
-        _, person = again(OWN_BROWSER)
+        _, person = find_with_owner(OWN_BROWSER)
         credentials.set_hash(person, "another hash", by=person.id)
     with work():
-        assert again(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_a_removed_person_has_nothing_to_collect(work, again, clock):
+def test_a_removed_person_has_nothing_to_collect(work, find_with_owner, clock):
     with work():
-        again(OWN_BROWSER)[1].removed_at = clock.now()
+        find_with_owner(OWN_BROWSER)[1].removed_at = clock.now()
     with work():
-        assert again(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER)[1] is None
 
 
 def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):

@@ -15,7 +15,7 @@ from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registr
 
 
 @pytest.fixture
-def pressed(work, outbox, clock):
+def pressed_id(work, outbox, clock):
     """The id of a registration that began in `OWN_BROWSER` and whose link was pressed in `OTHER_BROWSER`."""
     with work():
         registration_id = a_registration().id
@@ -24,12 +24,12 @@ def pressed(work, outbox, clock):
     return registration_id
 
 
-def shown(work, known):
+def show_code(work, known):
     with work():
         return handover.code(signup.find_in_browser(known, OTHER_BROWSER))
 
 
-def another_than(code):
+def different_code(code):
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 
@@ -61,93 +61,95 @@ def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
         assert handover.code(registration) is None
 
 
-def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed):
-    assert steps(work, pressed) == ["enter_code", "show_code"]
+def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed_id):
+    assert steps(work, pressed_id) == ["enter_code", "show_code"]
     for browser in (OWN_BROWSER, OTHER_BROWSER):
         with pytest.raises(signup.ContinuesElsewhere), work():
-            signup.complete(signup.find_in_browser(pressed, browser), details(), generated_password(), browser=browser)
+            signup.complete(
+                signup.find_in_browser(pressed_id, browser), details(), generated_password(), browser=browser
+            )
 
 
 @pytest.mark.parametrize("written", ["{}", " {} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "wide"])
-def test_the_code_brings_the_browser_that_began_on(work, pressed, written):
-    code = shown(work, pressed)
+def test_the_code_brings_the_browser_that_began_on(work, pressed_id, written):
+    code = show_code(work, pressed_id)
     typed = "".join(chr(ord(digit) + 0xFEE0) for digit in code) if written == "wide" else written.format(code)
 
-    assert tries(work, pressed, typed) is None
-    assert steps(work, pressed) == ["sign_up", "show_code"]
-    assert shown(work, pressed) is None
+    assert tries(work, pressed_id, typed) is None
+    assert steps(work, pressed_id) == ["sign_up", "show_code"]
+    assert show_code(work, pressed_id) is None
     with work():
-        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
         assert signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER) == "registered"
 
 
-def test_going_on_there_instead_ends_the_code(work, pressed):
-    code = shown(work, pressed)
+def test_going_on_there_instead_ends_the_code(work, pressed_id):
+    code = show_code(work, pressed_id)
     with work():
-        assert handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        assert handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
-    assert tries(work, pressed, code) is handover.CodeExpired
-    assert steps(work, pressed) == ["enter_code", "sign_up"]
+    assert tries(work, pressed_id, code) is handover.CodeExpired
+    assert steps(work, pressed_id) == ["enter_code", "sign_up"]
 
 
-def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
+def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed_id):
     with work():
-        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
         assert not handover.continue_here(registration, OWN_BROWSER)
         with pytest.raises(handover.TooManyCodes):
             handover.renew(registration, OWN_BROWSER)
-    assert steps(work, pressed) == ["enter_code", "show_code"]
+    assert steps(work, pressed_id) == ["enter_code", "show_code"]
 
 
-def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed):
-    code = shown(work, pressed)
+def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed_id):
+    code = show_code(work, pressed_id)
 
     with work():
-        registration = signup.find_in_browser(pressed, OTHER_BROWSER)
+        registration = signup.find_in_browser(pressed_id, OTHER_BROWSER)
         with pytest.raises(handover.CodeExpired):
             handover.enter(registration, OTHER_BROWSER, code)
         assert registration.code_tries == 0, "nor does it use up the other's tries"
 
 
-def test_a_code_works_for_ten_minutes(work, pressed, clock):
-    code = shown(work, pressed)
+def test_a_code_works_for_ten_minutes(work, pressed_id, clock):
+    code = show_code(work, pressed_id)
     clock.move(timedelta(minutes=10))
 
-    assert shown(work, pressed) is None
-    assert tries(work, pressed, code) is handover.CodeExpired
+    assert show_code(work, pressed_id) is None
+    assert tries(work, pressed_id, code) is handover.CodeExpired
 
 
-def test_a_code_works_for_five_tries(work, pressed):
-    code = shown(work, pressed)
-    wrong = another_than(code)
+def test_a_code_works_for_five_tries(work, pressed_id):
+    code = show_code(work, pressed_id)
+    wrong = different_code(code)
 
-    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
-    assert tries(work, pressed, code) is handover.CodeExpired
-    assert shown(work, pressed) is None
+    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    assert tries(work, pressed_id, code) is handover.CodeExpired
+    assert show_code(work, pressed_id) is None
 
 
-def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed, clock):
-    first = shown(work, pressed)
+def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed_id, clock):
+    first = show_code(work, pressed_id)
     for _ in range(2):
         clock.move(timedelta(minutes=1))
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+            handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
-    assert shown(work, pressed) != first
-    assert tries(work, pressed, first) is handover.WrongCode
+    assert show_code(work, pressed_id) != first
+    assert tries(work, pressed_id, first) is handover.WrongCode
     with pytest.raises(handover.TooManyCodes), work():
-        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
-    assert tries(work, pressed, shown(work, pressed)) is None
+        handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
+    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
 
 
-def test_a_new_code_can_be_tried_five_times_again(work, pressed):
+def test_a_new_code_can_be_tried_five_times_again(work, pressed_id):
     for _ in range(5):
-        tries(work, pressed, another_than(shown(work, pressed)))
+        tries(work, pressed_id, different_code(show_code(work, pressed_id)))
     with work():
-        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
-    wrong = another_than(shown(work, pressed))
-    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    wrong = different_code(show_code(work, pressed_id))
+    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
 
 
 def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
@@ -158,16 +160,16 @@ def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
         (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
         with work():
             verify.accept_proof(link.rpartition("/")[2], OTHER_BROWSER)
-        codes.append(shown(work, registration_id))
+        codes.append(show_code(work, registration_id))
 
     assert codes[0] != codes[1]
 
 
-def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, clock):
+def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed_id, clock):
     clock.move(timedelta(minutes=1))
     with work():
         other = signup.begin(
-            signup.find_in_browser(pressed, OWN_BROWSER).school, details(email="sam@oakhill.example"),
+            signup.find_in_browser(pressed_id, OWN_BROWSER).school, details(email="sam@oakhill.example"),
             browser=OTHER_BROWSER,
             return_to=None,
         ).id  # fmt: skip
@@ -176,17 +178,17 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, c
     with work():
         code = handover.code(signup.find_in_browser(other, OWN_BROWSER))
 
-    assert code != shown(work, pressed)
-    assert tries(work, pressed, code) is handover.WrongCode
+    assert code != show_code(work, pressed_id)
+    assert tries(work, pressed_id, code) is handover.WrongCode
 
 
-def test_of_both_going_on_at_once_one_wins(work, at_once, pressed):
-    code, both = shown(work, pressed), [True, False]
+def test_of_both_going_on_at_once_one_wins(work, at_once, pressed_id):
+    code, both = show_code(work, pressed_id), [True, False]
 
     def choose():
         if both.pop():
-            return handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
-        handover.enter(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER, code)
+            return handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
+        handover.enter(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER, code)
         return True
 
     outcomes = at_once(2, choose)
@@ -194,15 +196,15 @@ def test_of_both_going_on_at_once_one_wins(work, at_once, pressed):
     won = [outcome for outcome in outcomes if outcome is True]
     lost = [outcome for outcome in outcomes if outcome is False or isinstance(outcome, handover.CodeExpired)]
     assert (len(won), len(lost)) == (1, 1)
-    assert steps(work, pressed) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
+    assert steps(work, pressed_id) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
 
 
-def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
-    wrong = another_than(shown(work, pressed))
+def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed_id):
+    wrong = different_code(show_code(work, pressed_id))
 
     def guess():
         try:
-            handover.enter(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER, wrong)
+            handover.enter(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER, wrong)
         except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
 
@@ -212,10 +214,10 @@ def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
     assert outcomes.count(handover.CodeExpired) == 15
 
 
-def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
-    code = shown(work, pressed)
+def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed_id):
+    code = show_code(work, pressed_id)
     with work():
-        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
         connection().execute(update(Registration.__table__).values(email="victim@elsewhere.example"))
         with pytest.raises(handover.CodeExpired):
             handover.enter(registration, OWN_BROWSER, code)
@@ -225,10 +227,10 @@ def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
     "changed", [{"used_at": MONDAY}, {"expires_at": MONDAY}, {"code_made_at": MONDAY + timedelta(seconds=1)}]
 )
 @pytest.mark.parametrize("verb", ["enter", "go_on_here"])
-def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed, changed, verb):
-    code = shown(work, pressed)
+def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed_id, changed, verb):
+    code = show_code(work, pressed_id)
     with work():
-        registration = signup.find_in_browser(pressed, OWN_BROWSER)
+        registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
         connection().execute(update(Registration.__table__).values(**changed))
         if verb == "enter":
             with pytest.raises(handover.CodeExpired):
@@ -237,7 +239,7 @@ def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowher
             assert handover.continue_here(registration, OTHER_BROWSER) == ("code_made_at" in changed)
 
 
-def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed, clock):
+def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed_id, clock):
     """Another registration of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
@@ -246,60 +248,60 @@ def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, o
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
     before = steps(work, known)
     with work():
-        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
         assert signup.find_in_browser(known, OWN_BROWSER).codes_made == 1
-    assert tries(work, pressed, shown(work, pressed)) is None
+    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
     assert before == steps(work, known) == ["enter_code", "show_code"]
 
 
-def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, clock):
+def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed_id, clock):
     with work():
-        handover.continue_here(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     clock.move(timedelta(minutes=1))
     with work():
-        verify.resend(signup.find_in_browser(pressed, OWN_BROWSER))
-    assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link changed a step"
+        verify.resend(signup.find_in_browser(pressed_id, OWN_BROWSER))
+    assert steps(work, pressed_id) == ["enter_code", "sign_up"], "asking for a link changed a step"
 
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
     with work():
-        assert signup.step(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER) == "sign_up"
+        assert signup.step(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER) == "sign_up"
         with pytest.raises(signup.NotInThisBrowser):
-            signup.find_in_browser(pressed, OTHER_BROWSER)
+            signup.find_in_browser(pressed_id, OTHER_BROWSER)
 
 
-def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed, clock):
+def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed_id, clock):
     for _ in range(2):
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+            handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     for _ in range(5):
-        tries(work, pressed, another_than(shown(work, pressed)))
-    assert shown(work, pressed) is None
+        tries(work, pressed_id, different_code(show_code(work, pressed_id)))
+    assert show_code(work, pressed_id) is None
     clock.move(timedelta(minutes=1))
     with work():
-        assert verify.resend(signup.find_in_browser(pressed, OWN_BROWSER))
+        assert verify.resend(signup.find_in_browser(pressed_id, OWN_BROWSER))
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
 
-    wrong = another_than(shown(work, pressed))
-    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    wrong = different_code(show_code(work, pressed_id))
+    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
     for _ in range(2):
         with work():
-            handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+            handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     with pytest.raises(handover.TooManyCodes) as refused, work():
-        handover.renew(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     assert refused.value.retry_after == 600
-    assert tries(work, pressed, shown(work, pressed)) is None
+    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
 
 
-def test_a_person_who_pressed_by_mistake_stops_it(work, pressed):
+def test_a_person_who_pressed_by_mistake_stops_it(work, pressed_id):
     with work():
-        verify.stop_in_browser(signup.find_in_browser(pressed, OTHER_BROWSER), OTHER_BROWSER)
+        verify.stop_in_browser(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
     with pytest.raises(verify.RegistrationStopped), work():
-        signup.find_in_browser(pressed, OWN_BROWSER)
+        signup.find_in_browser(pressed_id, OWN_BROWSER)
 
 
-def test_the_browser_that_began_cannot_disown(work, pressed):
+def test_the_browser_that_began_cannot_disown(work, pressed_id):
     with pytest.raises(LinkUnknown), work():
-        verify.stop_in_browser(signup.find_in_browser(pressed, OWN_BROWSER), OWN_BROWSER)
+        verify.stop_in_browser(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER)

@@ -28,7 +28,7 @@ def rejected(work, clock):
         review.reject("3124567", "Your school says that it did not register.", by="cli")
 
 
-def holding(work, word):
+def tables_with(work, word):
     """The tables that have the word in any column, except messages, which are deleted by another rule."""
     elsewhere = {"outbox", "operators", "schools"}
     with work() as session:
@@ -43,16 +43,16 @@ def holding(work, word):
 def test_nothing_goes_before_its_time(rejected, work, clock):
     clock.move(timedelta(days=89))
     worker.erase_rejected(work)
-    assert "administrators" in holding(work, "Jo Bloggs")
+    assert "administrators" in tables_with(work, "Jo Bloggs")
 
 
 def test_number_and_reason_stay_and_whatever_says_who_goes(rejected, work, clock):
-    assert "review_notes" in holding(work, PERSONAL[3])
+    assert "review_notes" in tables_with(work, PERSONAL[3])
     clock.move(timedelta(days=91))
     worker.clean(work)
     worker.erase_rejected(work)
     for word in PERSONAL:
-        assert holding(work, word) == [], word
+        assert tables_with(work, word) == [], word
     with work() as session:
         estab = session.scalars(select(Estab)).one()
         assert (estab.estab_id, estab.state, estab.school.dfe_number) == ("3124567", "rejected", "3124567")
@@ -96,12 +96,12 @@ def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, w
         review.note("3124568", "Sam Field answered the telephone", by="cli")
     clock.move(timedelta(days=91))
     worker.clean(work)
-    before = {word: holding(work, word) for word in ("sam@field.example", "Sam Field answered")}
+    before = {word: tables_with(work, word) for word in ("sam@field.example", "Sam Field answered")}
     worker.erase_rejected(work)
-    assert holding(work, "office@oakhill.example") == []
+    assert tables_with(work, "office@oakhill.example") == []
     for word, tables in before.items():
         assert tables, word
-        assert holding(work, word) == tables, word
+        assert tables_with(work, word) == tables, word
 
 
 def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
@@ -109,4 +109,4 @@ def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
         complete(a_registration(a_school(dfe_number="3124567")))
     clock.move(timedelta(days=1000))
     worker.erase_rejected(work)
-    assert "administrators" in holding(work, "Jo Bloggs")
+    assert "administrators" in tables_with(work, "Jo Bloggs")

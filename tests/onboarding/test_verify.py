@@ -25,7 +25,7 @@ def newest(outbox):
     return outbox.last("verify_email").links[0].rpartition("/")[2]
 
 
-def the_one(database):
+def only_registration(database):
     return database.query(Registration).one()
 
 
@@ -66,7 +66,7 @@ def test_the_link_expires(work, secret, clock):
 def test_only_the_newest_link_works(work, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
     with work() as database:
-        verify.resend(the_one(database))
+        verify.resend(only_registration(database))
 
     for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
         with pytest.raises(links.LinkSuperseded), work():
@@ -78,7 +78,7 @@ def test_only_the_newest_link_works(work, secret, outbox, clock):
 def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
     with work() as database:
-        signup.change_address(the_one(database), "right@oakhill.example")
+        signup.change_address(only_registration(database), "right@oakhill.example")
 
     with pytest.raises(links.LinkSuperseded), work():
         verify.accept_proof(secret, OWN_BROWSER)
@@ -87,7 +87,7 @@ def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbo
 
 def test_an_address_changed_behind_the_links_back_is_not_verified_either(work, secret):
     with work() as database:
-        the_one(database).email = "right@oakhill.example"
+        only_registration(database).email = "right@oakhill.example"
 
     with pytest.raises(links.LinkSuperseded), work():
         verify.accept_proof(secret, OWN_BROWSER)
@@ -108,12 +108,12 @@ def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work
 
 def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(work, secret, clock):
     with work() as database:
-        registration = the_one(database)
+        registration = only_registration(database)
         registration.used_at, registration.browser = clock.now(), OTHER_BROWSER
     with work(), pytest.raises(links.LinkUsed):
         verify.accept_proof(secret, OWN_BROWSER)
     with work() as database:
-        assert the_one(database).proved_in is None
+        assert only_registration(database).proved_in is None
 
 
 def test_links_that_others_were_sent_are_not_counted(work, clock):
@@ -139,7 +139,7 @@ def test_a_link_we_never_made_is_unknown(work, app):
 
 def test_the_link_of_an_expired_registration_has_expired(work, secret):
     with work() as database:
-        registration = the_one(database)
+        registration = only_registration(database)
         registration.expires_at = registration.created_at
 
     with pytest.raises(links.LinkExpired), work():
@@ -153,14 +153,14 @@ def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
     with pytest.raises(verify.RegistrationStopped), work():
         verify.accept_proof(secret, OWN_BROWSER)
     with pytest.raises(verify.RegistrationStopped), work() as database:
-        signup.find_in_browser(the_one(database).id, OWN_BROWSER)
+        signup.find_in_browser(only_registration(database).id, OWN_BROWSER)
 
 
 def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
     for _ in range(3):
         with work() as database:
-            verify.resend(the_one(database))
+            verify.resend(only_registration(database))
 
     assert len(outbox.all("verify_email")) == 2
 
@@ -170,7 +170,7 @@ def test_a_link_can_be_sent_again_after_ten_seconds(work, secret, outbox, clock)
     for seconds in (9, 1):
         clock.move(timedelta(seconds=seconds))
         with work() as database:
-            sent.append(verify.resend(the_one(database)))
+            sent.append(verify.resend(only_registration(database)))
 
     assert sent == [False, True]
 
@@ -186,7 +186,7 @@ def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock)
         verify.accept_proof(secret, OWN_BROWSER)
     clock.move(timedelta(minutes=1))
     with work() as database:
-        verify.resend(the_one(database))
+        verify.resend(only_registration(database))
 
     assert len(outbox.all("verify_email")) == 1
 
@@ -194,14 +194,14 @@ def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock)
 def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
     for attempt in range(4):
         with work() as database:
-            signup.change_address(the_one(database), f"office{attempt}@oakhill.example")
+            signup.change_address(only_registration(database), f"office{attempt}@oakhill.example")
 
     with pytest.raises(TooManyRequests) as refused, work() as database:
-        signup.change_address(the_one(database), "once-more@oakhill.example")
+        signup.change_address(only_registration(database), "once-more@oakhill.example")
     assert refused.value.retry_after == 3600
     clock.move(timedelta(hours=1))
     with work() as database:
-        signup.change_address(the_one(database), "once-more@oakhill.example")
+        signup.change_address(only_registration(database), "once-more@oakhill.example")
 
 
 def test_one_address_is_sent_five_links_an_hour_in_total(work, secret):
@@ -220,7 +220,7 @@ def test_a_new_link_goes_where_the_old_one_went_and_nowhere_else(work, secret, o
     assert [letter.to for letter in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
 
     with work() as database:
-        signup.correct(the_one(database), details(email="other@oakhill.example"))
+        signup.correct(only_registration(database), details(email="other@oakhill.example"))
     with work():
         verify.send_another(secret)
         verify.send_another("never made")

@@ -164,11 +164,11 @@ def test_a_lost_answer_can_be_made_good_for_a_while(office, school, outbox, cloc
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
 
     clock.move(timedelta(minutes=16))
-    page = office.opens(f"/register/{the_one(work).id}/done")
+    page = office.opens(f"/register/{only_registration(work).id}/done")
     assert "new-password" not in page.response.text
 
 
-def the_one(work):
+def only_registration(work):
     with work() as database:
         return database.query(Registration).one()
 
@@ -310,7 +310,7 @@ def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone
     assert page.soup.find(id="name")["value"] == "Sam Smith"
     assert page.soup.find(id="email")["value"] == "office@oakhill.example"
     assert page.soup.find(id="declaration").has_attr("checked")
-    the_one(work)  # a registration that could not begin leaves nothing behind
+    only_registration(work)  # a registration that could not begin leaves nothing behind
 
     clock.move(timedelta(hours=1))
     assert "check-email" in phone.presses("sign-up").path
@@ -325,7 +325,7 @@ def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, o
     assert page.status == 422
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="email")["value"] == "right@oakhill.example"
-    assert the_one(work).email == "office3@oakhill.example"
+    assert only_registration(work).email == "office3@oakhill.example"
 
 
 def test_too_many_mails_is_a_page_that_says_what_to_do(office, school, outbox, clock):
@@ -360,7 +360,7 @@ def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
 def test_no_way_back_leads_elsewhere(office, school, outbox, hostile, work):
     types_details(office, school, hostile)
 
-    assert the_one(work).return_to is None
+    assert only_registration(work).return_to is None
 
 
 @pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])

@@ -22,7 +22,7 @@ def partner_id(work, clock):
 
 
 @pytest.fixture
-def ops(jo, work, partner_id):
+def operator(jo, work, partner_id):
     """One of our staff, signed in."""
     with work():
         operator, seed = an_operator()
@@ -31,49 +31,49 @@ def ops(jo, work, partner_id):
     return jo
 
 
-def test_a_person_is_invited_listed_and_removed(ops, stranger, partner_id, work, outbox):
-    ops.opens("/operate")
-    ops.opens(ops.page.find("a", string="Partners")["href"])
-    ops.opens(ops.page.find("a", string="Assembly")["href"])
-    assert "Assembly Connector" in ops.page_text
-    ops.sends_again(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
-    assert ops.response.status_code == 303
+def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, work, outbox):
+    operator.opens("/operate")
+    operator.opens(operator.page.find("a", string="Partners")["href"])
+    operator.opens(operator.page.find("a", string="Assembly")["href"])
+    assert "Assembly Connector" in operator.page_text
+    operator.sends_again(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
+    assert operator.response.status_code == 303
     assert outbox.last("developer_invitation").to == "sam@assembly.example"
-    ops.opens(f"/operate/partners/{partner_id}")
-    assert "Sam Lee , sam@assembly.example owner invited" in ops.page_text
+    operator.opens(f"/operate/partners/{partner_id}")
+    assert "Sam Lee , sam@assembly.example owner invited" in operator.page_text
     with work():
         sam = DEVELOPERS.find_by_address("sam@assembly.example")
         assert sam.is_owner
         assert sam.invited_by.startswith("opr_")
         sam_id = sam.id
-    ops.sends_again(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
-    ops.opens(f"/operate/partners/{partner_id}")
-    assert "removed" in ops.page_text
+    operator.sends_again(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
+    operator.opens(f"/operate/partners/{partner_id}")
+    assert "removed" in operator.page_text
     assert stranger.opens(outbox.last("developer_invitation").path).status_code != 200
 
 
-def test_a_wrong_address_is_named_and_nothing_typed_is_lost(ops, partner_id, outbox):
-    ops.sends(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
-    assert ops.response.status_code == 422
-    assert "not an e-mail address" in ops.page_text
-    assert ops.page.find(id="name")["value"] == "Sam Lee"
+def test_a_wrong_address_is_named_and_nothing_typed_is_lost(operator, partner_id, outbox):
+    operator.sends(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
+    assert operator.response.status_code == 422
+    assert "not an e-mail address" in operator.page_text
+    assert operator.page.find(id="name")["value"] == "Sam Lee"
     assert outbox.all("developer_invitation") == []
 
 
-def test_a_person_of_another_partner_is_not_removed_through_this_one(ops, partner_id, work):
+def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, partner_id, work):
     with work():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         other_id = other.id
-    ops.opens(f"/operate/partners/{partner_id}")
+    operator.opens(f"/operate/partners/{partner_id}")
     path = f"/operate/partners/{partner_id}/people/{other_id}/remove"
-    assert ops.web.post(path, data={"csrf_token": ops.token}).status_code == 404
+    assert operator.web.post(path, data={"csrf_token": operator.token}).status_code == 404
     with work():
         assert DEVELOPERS.find_by_address("al@timetabler.example").disabled_at is None
 
 
 @pytest.mark.parametrize("partner", ["par_none", "a\x7fb", "%00"])
-def test_a_partner_that_is_not_there_is_a_404(ops, partner):
-    assert ops.opens(f"/operate/partners/{partner}").status_code == 404
+def test_a_partner_that_is_not_there_is_a_404(operator, partner):
+    assert operator.opens(f"/operate/partners/{partner}").status_code == 404
 
 
 def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, work):

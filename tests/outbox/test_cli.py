@@ -16,7 +16,7 @@ def idp(app):
 
 
 @pytest.fixture
-def failed(server, posted, deliver_all):
+def failed_message(server, posted, deliver_all):
     server.answers["al@gone.example"] = "550 no such user"
     message = posted("al@gone.example")
     deliver_all()
@@ -24,33 +24,33 @@ def failed(server, posted, deliver_all):
     return message
 
 
-def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed, posted):
+def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed_message, posted):
     waiting = posted("+447700900123")
     output = idp("list").stdout
-    assert failed in output
+    assert failed_message in output
     assert "no such user" in output
     assert waiting in output
     assert "123456" not in output
     rows = json.loads(idp("list", "--failed", "--json").stdout)
-    assert [row["id"] for row in rows] == [failed]
+    assert [row["id"] for row in rows] == [failed_message]
 
 
 def test_everything_has_left(idp):
     assert idp("list").stdout == "Everything has been sent.\n"
 
 
-def test_retry_sends_it_again(idp, failed, server, work, row):
-    assert idp("retry", failed).exit_code == 0
+def test_retry_sends_it_again(idp, failed_message, server, work, row):
+    assert idp("retry", failed_message).exit_code == 0
     deliver.run_once(work, "email")
-    assert row(failed).sent_at
+    assert row(failed_message).sent_at
     assert [mail.to for mail in server.taken] == [["al@gone.example"]]
 
 
-def test_what_did_not_fail_is_not_retried(idp, failed, row):
-    result = idp("retry", failed, "msg_unknown")
+def test_what_did_not_fail_is_not_retried(idp, failed_message, row):
+    result = idp("retry", failed_message, "msg_unknown")
     assert result.exit_code == 1
     assert "no failed message" in result.stderr
-    assert row(failed).failed_at
+    assert row(failed_message).failed_at
 
 
 def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, posted, work):

@@ -135,7 +135,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
 def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, deliver_all):
     before, bad, after = posted(), posted(), posted()
     outcomes = {before: None, bad: PermanentFailure("unknown user", code=550), after: None}
-    channel.send = lambda letter: raised(outcomes[letter.id])
+    channel.send = lambda letter: raise_outcome(outcomes[letter.id])
     deliver_all()
     assert row(before).sent_at
     assert row(after).sent_at
@@ -143,14 +143,14 @@ def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, del
     assert row(bad).last_error == "unknown user"
 
 
-def raised(outcome):
+def raise_outcome(outcome):
     if outcome:
         raise outcome
 
 
 def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, deliver_all):
     bad, good = posted(), posted()
-    channel.send = lambda letter: raised(ZeroDivisionError("oops") if letter.id == bad else None)
+    channel.send = lambda letter: raise_outcome(ZeroDivisionError("oops") if letter.id == bad else None)
     deliver_all()
     assert row(good).sent_at
     assert "ZeroDivisionError" in row(bad).last_error

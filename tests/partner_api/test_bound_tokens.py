@@ -10,7 +10,7 @@ OWN, OTHER = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
 
 @pytest.fixture
-def bound(web, work, clock):
+def bound_token(web, work, clock):
     with work():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True,
@@ -22,8 +22,8 @@ def bound(web, work, clock):
 
 
 @pytest.fixture
-def asks(web, bound):
-    signer, token = bound
+def call_api(web, bound_token):
+    signer, token = bound_token
 
     def ask(*, scheme="DPoP", path="/api/schools", **overrides):
         prove = overrides.pop("prove", True)
@@ -34,9 +34,9 @@ def asks(web, bound):
     return ask
 
 
-def test_with_its_proof_it_is_answered_once(web, bound, asks):
-    assert asks().json == {"schools": []}
-    signer, token = bound
+def test_with_its_proof_it_is_answered_once(web, bound_token, call_api):
+    assert call_api().json == {"schools": []}
+    signer, token = bound_token
     headers = {"Authorization": f"DPoP {token}", "DPoP": signer.proof("GET", "/api/schools", token)}
     assert [web.get("/api/schools", headers=headers).status_code for _ in range(2)] == [200, 401]
 
@@ -52,7 +52,7 @@ def test_with_its_proof_it_is_answered_once(web, bound, asks):
     ],
     ids=["as a bearer token", "without a proof", "proof for elsewhere", "proof of another key", "proof without token"],
 )
-def test_otherwise_it_is_refused_with_a_dpop_challenge(asks, overrides, code):
-    refused = asks(**overrides)
+def test_otherwise_it_is_refused_with_a_dpop_challenge(call_api, overrides, code):
+    refused = call_api(**overrides)
     assert (refused.status_code, refused.json["code"]) == (401, code)
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")

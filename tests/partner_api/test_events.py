@@ -11,7 +11,7 @@ from idp.partner_events.models import PartnerEvent
 from idp.partners import event_types
 from idp.partners.models import Client
 from tests.html import parse
-from tests.partner_events.receiving import names, verified
+from tests.partner_events.receiving import names, verify_event
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def claims_of(work):
     def read(response):
         with work():
             keys = json.loads(ring.jwks()[0])
-        claims = [verified(token, keys)[1] for token in response["sets"].values()]
+        claims = [verify_event(token, keys)[1] for token in response["sets"].values()]
         assert [claim["jti"] for claim in claims] == list(response["sets"])
         return claims
 

@@ -21,7 +21,7 @@ def anchors(built):
 
 
 @pytest.fixture
-def is_problem(anchors):
+def check_problem(anchors):
     def check(response, code):
         problem = response.json
         assert response.content_type == "application/problem+json"
@@ -53,9 +53,9 @@ def is_problem(anchors):
         (f"cursor={'a' * 61}", "cursor: must match ^[a-z0-9_]{1,60}$"),
     ],
 )
-def test_a_parameter_that_cannot_be_read_is_named(program, is_problem, query, detail):
+def test_a_parameter_that_cannot_be_read_is_named(program, check_problem, query, detail):
     assert (
-        is_problem(program.gets(f"{SCHOOLS}?{query}", status=400), "invalid_request")
+        check_problem(program.gets(f"{SCHOOLS}?{query}", status=400), "invalid_request")
         .replace("`", "")
         .startswith(detail)
     )
@@ -73,8 +73,8 @@ def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(
     ]
 
 
-def test_a_parameter_that_is_missing_is_named(program, is_problem, work):
-    detail = is_problem(program.gets("/api/register/schools", status=400), "invalid_request")
+def test_a_parameter_that_is_missing_is_named(program, check_problem, work):
+    detail = check_problem(program.gets("/api/register/schools", status=400), "invalid_request")
     assert detail == "q: is missing from the query"
     with work():
         [event] = journal.newest(program.partner.id)
@@ -85,41 +85,41 @@ def test_a_parameter_that_we_do_not_know_is_ignored(program):
     program.gets(f"{SCHOOLS}?nonsense=1&limit=5&limit=6")
 
 
-def test_without_a_token_the_challenges_say_how_to_come_again(new_program, is_problem):
+def test_without_a_token_the_challenges_say_how_to_come_again(new_program, check_problem):
     refused = new_program().gets(SCHOOLS, status=401)
-    is_problem(refused, "invalid_token")
+    check_problem(refused, "invalid_token")
     assert refused.headers.get_all("WWW-Authenticate")[0] == 'Bearer realm="api"'
     assert refused.headers.get_all("WWW-Authenticate")[1].startswith("DPoP algs=")
 
 
-def test_a_token_without_the_scope_is_told_which(program, is_problem, work):
+def test_a_token_without_the_scope_is_told_which(program, check_problem, work):
     refused = program.signs_in("invitations").gets(SCHOOLS, status=403)
-    assert "does not cover the scope schools.list" in is_problem(refused, "insufficient_scope")
+    assert "does not cover the scope schools.list" in check_problem(refused, "insufficient_scope")
     assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize(
     "token", ["nonsense", "a.b.c", "", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")]
 )
-def test_a_token_that_is_none_of_ours_is_refused(program, is_problem, token):
+def test_a_token_that_is_none_of_ours_is_refused(program, check_problem, token):
     program.token = token
-    is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
 
 
-def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, is_problem, clock):
+def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, check_problem, clock):
     program.partner.posts(program.web, "/oauth/revoke", {"token": program.token})
-    assert "was revoked" in is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    assert "was revoked" in check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
     program.signs_in()
     clock.move(timedelta(days=1))
-    assert "expired" in is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    assert "expired" in check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
 
 
-def test_a_token_in_the_address_or_in_a_form_is_none(program, is_problem):
+def test_a_token_in_the_address_or_in_a_form_is_none(program, check_problem):
     in_address = program.web.get(f"{SCHOOLS}?access_token={program.token}")
     assert in_address.status_code == 400
-    is_problem(in_address, "invalid_request")
+    check_problem(in_address, "invalid_request")
     program.token = ""
-    is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
 
 
 @pytest.mark.parametrize(
@@ -135,31 +135,31 @@ def test_a_token_in_the_address_or_in_a_form_is_none(program, is_problem):
         ("GET", "/api/schools/31%0024", 404, "not_found"),
     ],
 )
-def test_addresses_and_methods_that_do_not_exist(program, is_problem, method, path, status, code):
+def test_addresses_and_methods_that_do_not_exist(program, check_problem, method, path, status, code):
     refused = program.web.open(path, method=method, headers={"Authorization": f"Bearer {program.token}"})
     assert refused.status_code == status
-    is_problem(refused, code)
+    check_problem(refused, code)
     if status == 405:
         assert "GET" in refused.headers["Allow"]
 
 
-def test_a_database_that_is_away_is_temporary(program, is_problem, monkeypatch):
+def test_a_database_that_is_away_is_temporary(program, check_problem, monkeypatch):
     def away(*_args, **_kwargs):
         raise OperationalError("SELECT 1", None, Exception("gone"))
 
     monkeypatch.setattr(client_schools, "page", away)
     refused = program.gets(SCHOOLS, status=503)
-    is_problem(refused, "busy")
+    check_problem(refused, "busy")
     assert refused.headers["Retry-After"] == "10"
 
 
-def test_a_fault_of_ours_says_nothing_of_itself(program, is_problem, monkeypatch):
+def test_a_fault_of_ours_says_nothing_of_itself(program, check_problem, monkeypatch):
     def broken(*_args, **_kwargs):
         raise ValueError("secret")
 
     monkeypatch.setattr(client_schools, "page", broken)
     refused = program.gets(SCHOOLS, status=500)
-    is_problem(refused, "server_error")
+    check_problem(refused, "server_error")
     assert "secret" not in refused.text
 
 

@@ -31,8 +31,8 @@ def other_endpoint():
 
 
 @pytest.fixture
-def streaming(work):
-    """`streaming(url)` is a new client whose events are pushed there."""
+def make_stream(work):
+    """`make_stream(url)` is a new client whose events are pushed there."""
 
     def make(url, **overrides):
         with work():
@@ -42,8 +42,8 @@ def streaming(work):
 
 
 @pytest.fixture
-def client_id(streaming, endpoint):
-    return streaming(endpoint.url)
+def client_id(make_stream, endpoint):
+    return make_stream(endpoint.url)
 
 
 @dataclass

@@ -32,10 +32,10 @@ class Endpoint:
 
     def claims(self, keys: dict[str, Any]) -> dict[str, Any]:
         """The claims of the last token, verified with the keys that we publish."""
-        return verified(self.requests[-1]["token"], keys)[1]
+        return verify_event(self.requests[-1]["token"], keys)[1]
 
 
-def verified(token: str, keys: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def verify_event(token: str, keys: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and the claims, after verifying the signature."""
     decoded = jwt.decode(token, KeySet.import_key_set(keys), algorithms=["RS256", "ES256"])
     return decoded.header, decoded.claims

@@ -116,7 +116,7 @@ def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(rec
 
 
 def test_a_client_whose_endpoint_hangs_delays_no_one_else(
-    change_settings, work, record_event, push, endpoint, other_endpoint, streaming, app
+    change_settings, work, record_event, push, endpoint, other_endpoint, make_stream, app
 ):
     change_settings(fetch={"timeout": 1.5})
     released = threading.Event()
@@ -125,12 +125,12 @@ def test_a_client_whose_endpoint_hangs_delays_no_one_else(
     hanging = threading.Thread(target=push, args=("prompt",))
     hanging.start()
     _until(lambda: endpoint.requests)
-    record_event(client=streaming(other_endpoint.url))
+    record_event(client=make_stream(other_endpoint.url))
     assert push("prompt") == 1, "the other client's, at once"
     assert len(other_endpoint.taken) == 1
     hanging.join()
     released.set()
-    record_event(client=streaming(other_endpoint.url))
+    record_event(client=make_stream(other_endpoint.url))
     assert push("prompt") == 1, "the one that hangs waits in its own lane"
 
 
@@ -138,10 +138,10 @@ def test_two_workers_at_once_send_each_event_once(work, record_event, endpoint):
     for number in range(30):
         record_event(f"subject {number % 3}", str(number))
 
-    def round_():
+    def run_round():
         return deliver.run_once(work, "prompt")
 
-    threads = [threading.Thread(target=round_) for _ in range(4)]
+    threads = [threading.Thread(target=run_round) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -218,12 +218,12 @@ def test_an_address_that_is_not_public_gets_nothing(change_settings, record_even
 
 
 def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
-    work, record_event, push, endpoint, other_endpoint, streaming, stream, client_id
+    work, record_event, push, endpoint, other_endpoint, make_stream, stream, client_id
 ):
     with work():
         session().get_one(Client, client_id).events_authorization = "sealed with a key that is gone"
     record_event()
-    record_event(client=streaming(other_endpoint.url))
+    record_event(client=make_stream(other_endpoint.url))
     assert [push("prompt"), push("prompt"), push("prompt")] == [1, 1, 0]
     assert len(other_endpoint.taken) == 1
     assert endpoint.requests == []
@@ -303,7 +303,7 @@ def test_events_go_over_one_connection_which_is_opened_again_where_the_server_ha
     assert len(endpoint.taken) == 20
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, streaming, record_event, push, stream):
+def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, make_stream, record_event, push, stream):
     change_settings(fetch={"timeout": 0.5})
 
     def drip(connection):
@@ -315,7 +315,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, str
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=lambda: drip(server.accept()[0]), daemon=True)
         thread.start()
-        client_id = streaming(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        client_id = make_stream(f"http://127.0.0.1:{server.getsockname()[1]}/")
         began = time.monotonic()
         record_event(client=client_id)
         push()

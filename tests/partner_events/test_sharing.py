@@ -10,14 +10,14 @@ from idp.foundation.database import session
 from idp.partner_events.models import PartnerEvent
 from idp.partners import registry
 from idp.sharing import authorise, expiry, reviewing, reviews
-from tests.partner_events.receiving import names, verified
+from tests.partner_events.receiving import names, verify_event
 
 
 def test_a_new_authorisation_is_pushed_as_a_signed_token_with_the_facts_of_the_api(school, push, endpoint, keys):
     agreement = school.give()
     assert push() == 1
     assert endpoint.requests[0]["headers"]["Content-Type"] == "application/secevent+jwt"
-    header, claims = verified(endpoint.requests[0]["token"], keys)
+    header, claims = verify_event(endpoint.requests[0]["token"], keys)
     assert header["typ"] == "secevent+jwt"
     assert claims.keys() == {"iss", "aud", "iat", "jti", "toe", "sub_id", "events"}, "neither sub nor exp"
     assert claims["aud"] == school.client_id
@@ -108,8 +108,8 @@ def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
     assert ("students" in facts["scope"]) is (after == "verified")
 
 
-def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(work, school, streaming, push, endpoint):
-    streaming(endpoint.url)
+def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(work, school, make_stream, push, endpoint):
+    make_stream(endpoint.url)
     school.give()
     school.decide(authorise.withdraw)
     with work():
@@ -130,9 +130,9 @@ def test_what_is_rolled_back_is_not_told(work, school, push, endpoint):
     assert push() == 0
 
 
-def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, streaming, endpoint):
+def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, make_stream, endpoint):
     school = a_school()
-    picky = streaming(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
+    picky = make_stream(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
     school.client_id = picky
     school.give()
     school.decide(authorise.withdraw)

@@ -61,8 +61,8 @@ def test_all_events_since_a_moment_are_delivered_again_in_order(work, record_eve
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_events_of_another_client_are_not_replayed(work, record_event, streaming, push, endpoint, client_id):
-    jti = record_event(client=streaming(endpoint.url))
+def test_events_of_another_client_are_not_replayed(work, record_event, make_stream, push, endpoint, client_id):
+    jti = record_event(client=make_stream(endpoint.url))
     push()
 
     def replay():

@@ -31,7 +31,7 @@ def idp(app):
 
 
 @pytest.fixture
-def registered(idp, example):
+def register_example(idp, example):
     """Register the example; returns its client_id and secret."""
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
     result = idp("clients", "register", example, "--json")
@@ -45,8 +45,8 @@ def works(client_id, secret):
     return client is not None and registry.secret_matches(client, secret)
 
 
-def test_a_client_is_registered_and_its_secret_shown_once(idp, registered, work):
-    client_id, secret = registered
+def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example, work):
+    client_id, secret = register_example
     with work():
         assert works(client_id, secret)
     for words in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
@@ -55,42 +55,42 @@ def test_a_client_is_registered_and_its_secret_shown_once(idp, registered, work)
         assert secret not in result.stdout
 
 
-def test_it_is_told_in_words_without_json(idp, registered):
-    result = idp("clients", "rotate-secret", registered[0], "--overlap", "12h")
+def test_it_is_told_in_words_without_json(idp, register_example):
+    result = idp("clients", "rotate-secret", register_example[0], "--overlap", "12h")
     assert result.exit_code == 0
     assert "client_secret  " in result.stdout
     assert "not shown again" in result.stdout
     assert "former secret works until" in result.stdout
 
 
-def test_terms_of_service_are_shown_and_logos_are_not(idp, registered):
-    body = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+def test_terms_of_service_are_shown_and_logos_are_not(idp, register_example):
+    body = json.loads(idp("clients", "show", register_example[0], "--json").stdout)
 
     assert "tos_uri" in body
     assert "logo_uri" not in body
 
 
-def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, scratch):
+def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, register_example, scratch):
     manifest = scratch / "client.toml"
     text = example_with_secret()
     manifest.write_text(text.replace("id_token_claims = []", 'id_token_claims = ["name", "email"]'), "utf-8")
     assert idp("clients", "update", str(manifest)).exit_code == 0
-    body = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+    body = json.loads(idp("clients", "show", register_example[0], "--json").stdout)
     assert body["id_token_claims"] == ["email", "name"]
     assert body["pin_token_endpoint_auth_method"] is False
 
 
-def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, registered, scratch, work):
+def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, register_example, scratch, work):
     file = scratch / "secret"
     file.write_text("old and readable by all")
     file.chmod(0o644)
-    result = idp("clients", "rotate-secret", registered[0], "--secret-file", str(file))
+    result = idp("clients", "rotate-secret", register_example[0], "--secret-file", str(file))
 
     secret = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert secret not in result.stdout
     with work():
-        assert works(registered[0], secret)
+        assert works(register_example[0], secret)
 
 
 def test_a_manifest_without_its_partner_says_what_to_do_first(idp, example):
@@ -99,7 +99,7 @@ def test_a_manifest_without_its_partner_says_what_to_do_first(idp, example):
     assert "idp partners add" in result.stderr
 
 
-def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, registered, scratch):
+def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, register_example, scratch):
     manifest = scratch / "client.toml"
     manifest.write_text('partner = "Assembly"\nredirect_uris = ["javascript:1"]\npurpos = "x"\n')
     result = idp("clients", "register", str(manifest))
@@ -110,7 +110,7 @@ def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, re
     assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
 
 
-def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, registered, scratch):
+def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, register_example, scratch):
     help_text = clients.commands["register"].help.replace("\b\n", "")
     in_toml, in_json = (part for part in help_text.split("\n\n") if "[[jwks" in part or '"jwks"' in part)
     keys = json.loads(f"{{{in_json}}}")["jwks"]
@@ -135,15 +135,15 @@ def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, re
     assert json.loads(line.partition("{")[1] + line.partition("{")[2]) == keys
 
 
-def test_registering_twice_is_refused_and_updating_is_not(idp, registered, example):
+def test_registering_twice_is_refused_and_updating_is_not(idp, register_example, example):
     assert idp("clients", "register", example).exit_code == 1
     result = idp("clients", "update", example)
     assert result.exit_code == 0, result.output
     assert "client_secret" not in result.stdout
 
 
-def test_disabling_and_enabling(idp, registered, work):
-    client_id, _ = registered
+def test_disabling_and_enabling(idp, register_example, work):
+    client_id, _ = register_example
     for group, command, name, enabled in (
         ("clients", "disable", client_id, False),
         ("clients", "enable", client_id, True),
@@ -171,8 +171,8 @@ def test_what_is_not_there_is_said_and_the_exit_code_is_one(idp, words):
 
 
 @pytest.mark.parametrize("overlap", ["", "7", "d", "-1d", "1w", "1.5h", "99999d"])
-def test_an_overlap_is_a_number_and_a_unit(idp, registered, overlap):
-    result = idp("clients", "rotate-secret", registered[0], "--overlap", overlap)
+def test_an_overlap_is_a_number_and_a_unit(idp, register_example, overlap):
+    result = idp("clients", "rotate-secret", register_example[0], "--overlap", overlap)
     assert result.exit_code == 2
 
 

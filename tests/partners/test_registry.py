@@ -19,31 +19,31 @@ def snapshot(client_id):
     return client
 
 
-def registered(**overrides):
+def register_client(**overrides):
     client, secret = registry.register(a_manifest(**overrides))
     assert secret
     return client, secret
 
 
-def audited(event):
+def audited_facts(event):
     return session().query(Entry).filter_by(event=event).all()
 
 
 def test_a_client_is_registered_from_its_manifest_and_its_secret_works(work):
     with work():
         a_partner(name="Assembly")
-        client, secret = registered()
+        client, secret = register_client()
 
         assert client.client_name == "Assembly"
         assert client.required_scopes == {"openid", "email", "offline_access", "students"}
         assert registry.secret_matches(snapshot(client.id), secret)
-        assert len(audited("client.registered")) == 1
+        assert len(audited_facts("client.registered")) == 1
 
 
 def test_the_secret_itself_is_nowhere_in_the_database(work):
     with work():
         a_partner(name="Assembly")
-        client, secret = registered()
+        client, secret = register_client()
         (secret_row,) = session().query(ClientSecret).filter_by(client_id=client.id)
 
         assert secret_row.sealed is None
@@ -82,7 +82,7 @@ def test_a_public_client_has_no_secret(work):
 def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(work):
     with work():
         a_partner(name="Assembly")
-        signing, secret = registered(token_endpoint_auth_method="client_secret_jwt")
+        signing, secret = register_client(token_endpoint_auth_method="client_secret_jwt")
         plain, _ = registry.register(a_manifest())
 
         assert registry.hmac_keys(snapshot(signing.id)) == [secret.encode()]
@@ -182,30 +182,30 @@ def test_disabling_what_is_disabled_changes_and_records_nothing(work):
         registry.disable(client.id, by="cli")
         registry.disable(client.id, by="cli")
         assert registry.find(client.id).version == 2
-        assert len(audited("client.disabled")) == 1
+        assert len(audited_facts("client.disabled")) == 1
 
 
 def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(work):
     with work():
         a_partner(name="Assembly")
-        client, secret = registered(client_id="assembly-demo")
+        client, secret = register_client(client_id="assembly-demo")
         again = {"client_id": "assembly-demo", "redirect_uris": ["https://assembly.example/new"]}
         _, none = registry.change(a_manifest(**again))
 
         assert none is None
         assert snapshot(client.id).redirect_uris == ("https://assembly.example/new",)
         assert registry.secret_matches(snapshot(client.id), secret)
-        assert audited("client.changed")[0].facts == {"fields": ["redirect_uris"]}
+        assert audited_facts("client.changed")[0].facts == {"fields": ["redirect_uris"]}
 
 
 def test_the_same_manifest_again_changes_and_records_nothing(work):
     with work():
         a_partner(name="Assembly")
-        registered(client_id="assembly-demo")
+        register_client(client_id="assembly-demo")
         client, _ = registry.change(a_manifest(client_id="assembly-demo"))
 
         assert client.version == 1
-        assert audited("client.changed") == []
+        assert audited_facts("client.changed") == []
 
 
 def test_a_client_that_comes_to_need_a_secret_is_given_one(work):

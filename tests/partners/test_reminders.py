@@ -12,7 +12,7 @@ from tests.factories import a_client, a_partner
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
-def sent(work, outbox, name):
+def send_reminders(work, outbox, name):
     """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all(name)
@@ -34,20 +34,20 @@ def a_token(*, lasts=WEEK):
 
 def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(work, client, clock, outbox):
     clock.move(5 * DAY - timedelta(seconds=1))
-    assert sent(work, outbox, "client_secret_expires") == []
+    assert send_reminders(work, outbox, "client_secret_expires") == []
     clock.move(timedelta(seconds=1))
-    [letter] = sent(work, outbox, "client_secret_expires")
+    [letter] = send_reminders(work, outbox, "client_secret_expires")
     assert letter.to == "developers@assembly.example"
     assert f"({client}), made on 2 March 2026, works until 9 March 2026 at 09:30" in letter.text
-    assert sent(work, outbox, "client_secret_expires") == [letter]
+    assert send_reminders(work, outbox, "client_secret_expires") == [letter]
 
 
 def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(work, client, clock, outbox):
     clock.move(5 * DAY)
-    assert len(sent(work, outbox, "client_secret_expires")) == 1
+    assert len(send_reminders(work, outbox, "client_secret_expires")) == 1
     with work():
         registry.rotate_secret(client, overlap=DAY, by="cli")
-    texts = [letter.text for letter in sent(work, outbox, "client_secret_expires")]
+    texts = [letter.text for letter in send_reminders(work, outbox, "client_secret_expires")]
     assert [text.count("until 8 March 2026 at 09:30") for text in texts].count(1) == 2  # of both former secrets
 
 
@@ -62,28 +62,28 @@ def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(work, client, clock, o
         elif how == "keys":
             row.token_endpoint_auth_method = "private_key_jwt"
     clock.move(WEEK if how == "over" else 6 * DAY)
-    assert sent(work, outbox, "client_secret_expires") == []
+    assert send_reminders(work, outbox, "client_secret_expires") == []
 
 
 def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(work, clock, outbox):
     with work():
         token = a_token()
     clock.move(5 * DAY - timedelta(seconds=1))
-    assert sent(work, outbox, "initial_token_expires") == []
+    assert send_reminders(work, outbox, "initial_token_expires") == []
     clock.move(timedelta(seconds=1))
-    [letter] = sent(work, outbox, "initial_token_expires")
+    [letter] = send_reminders(work, outbox, "initial_token_expires")
     assert letter.to == "developers@assembly.example"
     assert f"{token} of Assembly can be used until 9 March 2026 at 09:30. 2 clients" in letter.text
-    assert sent(work, outbox, "initial_token_expires") == [letter]
+    assert send_reminders(work, outbox, "initial_token_expires") == [letter]
 
 
 def test_a_token_of_a_day_is_reminded_of_after_half_of_it(work, clock, outbox):
     with work():
         a_token(lasts=DAY)
     clock.move(timedelta(hours=11))
-    assert sent(work, outbox, "initial_token_expires") == []
+    assert send_reminders(work, outbox, "initial_token_expires") == []
     clock.move(timedelta(hours=1))
-    assert len(sent(work, outbox, "initial_token_expires")) == 1
+    assert len(send_reminders(work, outbox, "initial_token_expires")) == 1
 
 
 @pytest.mark.parametrize("how", ["revoked", "used up", "over", "partner disabled"])
@@ -98,7 +98,7 @@ def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, ho
         elif how == "partner disabled":
             initial_tokens.all_tokens()[0].partner.disabled_at = clocks.now()
     clock.move(WEEK if how == "over" else 6 * DAY)
-    assert sent(work, outbox, "initial_token_expires") == []
+    assert send_reminders(work, outbox, "initial_token_expires") == []
 
 
 def test_of_two_workers_one_reminds(work, client, clock, outbox, overtaken):

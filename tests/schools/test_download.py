@@ -55,7 +55,7 @@ def site(change_settings):
 
 
 @pytest.fixture
-def fetched(app, site, clock):
+def fetch_register(app, site, clock):
     """The newest register, as (address, schools in it, whether links came with it)."""
 
     def import_register():
@@ -69,50 +69,50 @@ def fetched(app, site, clock):
     return import_register
 
 
-def test_todays_file_is_taken_with_its_links(site, fetched):
+def test_todays_file_is_taken_with_its_links(site, fetch_register):
     site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
     site.has["links_edubasealldata20260302.csv"] = 200, SAMPLE_LINKS.read_bytes()
 
-    assert fetched() == (f"{site.url}/edubasealldata20260302.csv", SAMPLE.stat().st_size, True)
+    assert fetch_register() == (f"{site.url}/edubasealldata20260302.csv", SAMPLE.stat().st_size, True)
 
 
 @pytest.mark.parametrize("missing", [403, 404])
-def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetched, missing):
+def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetch_register, missing):
     site.has["edubasealldata20260302.csv"] = missing, b""
     site.has["edubasealldata20260227.csv"] = 200, SAMPLE.read_bytes()
 
-    address, _, links = fetched()
+    address, _, links = fetch_register()
 
     assert address.endswith("/edubasealldata20260227.csv")
     assert not links
     assert len(site.requests) == 5
 
 
-def test_todays_file_is_that_of_the_day_in_london(site, fetched):
+def test_todays_file_is_that_of_the_day_in_london(site, fetch_register):
     site.has["edubasealldata20260702.csv"] = 200, SAMPLE.read_bytes()
 
     with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)):
-        assert fetched()[0].endswith("20260702.csv")
+        assert fetch_register()[0].endswith("20260702.csv")
 
 
-def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetched):
+def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetch_register):
     with refused("no register of the last 4 days.*--url.*--from"):
-        fetched()
+        fetch_register()
 
 
-def test_an_error_of_the_site_is_reported_with_its_status(site, fetched):
+def test_an_error_of_the_site_is_reported_with_its_status(site, fetch_register):
     site.has["edubasealldata20260302.csv"] = 503, b"busy"
 
     with refused("answered 503"):
-        fetched()
+        fetch_register()
 
 
-def test_a_file_shorter_than_announced_is_refused(site, fetched):
+def test_a_file_shorter_than_announced_is_refused(site, fetch_register):
     site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
     site.cut = True
 
     with refused("did not arrive whole"):
-        fetched()
+        fetch_register()
 
 
 def test_an_address_that_leads_nowhere_is_refused(app, site):

@@ -16,7 +16,7 @@ def lines_of(tmp_path):
     return read
 
 
-def kept(lines, name):
+def stored_values(lines, name):
     """The stored values of the line with this name."""
     return next(gias.school(line)[0] for line in lines if name in line.values)
 
@@ -29,7 +29,7 @@ def test_every_school_of_the_sample_is_read(lines_of, sample):
 
 
 def test_a_school_is_stored_under_our_column_names(lines_of):
-    school = kept(lines_of(SAMPLE.read_bytes()), "Willow Bank Primary School")
+    school = stored_values(lines_of(SAMPLE.read_bytes()), "Willow Bank Primary School")
 
     assert school["register"], school["register_id"] == ("gias", "900001")
     assert (school["dfe_number"], school["la_code"], school["la_name"]) == ("3124567", "312", "Hillingdon")
@@ -57,7 +57,7 @@ def test_a_school_is_stored_under_our_column_names(lines_of):
     ],
 )
 def test_the_dfe_number_is_derived_and_sometimes_there_is_none(lines_of, name, number, former):
-    school = kept(lines_of(SAMPLE.read_bytes()), name)
+    school = stored_values(lines_of(SAMPLE.read_bytes()), name)
 
     assert (school["dfe_number"], school["former_dfe_number"]) == (number, former)
 
@@ -93,7 +93,7 @@ def test_the_headers_of_other_years_are_read_alike(lines_of, sample, without, co
 def test_an_optional_column_may_be_missing(lines_of, sample):
     header = [label for label in sample[0] if label not in {"Town", "Trusts (code)"}]
 
-    school = kept(lines_of(csv_of(sample, header=header)), "Birch Green Academy")
+    school = stored_values(lines_of(csv_of(sample, header=header)), "Birch Green Academy")
 
     assert (school["town"], school["trust_code"]) == ("", "")
 

@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 from idp.schools.query_parser import MAX_LENGTH, parse, tidy
 
 
-def first(text):
+def first_reading(text):
     reading = parse(text)[0]
     return reading.kind, reading.values
 
@@ -27,20 +27,20 @@ def first(text):
     ],
 )
 def test_seven_digits_are_a_dfe_number(typed):
-    assert first(typed) == ("dfe_number", ("3124567",))
+    assert first_reading(typed) == ("dfe_number", ("3124567",))
 
 
 def test_the_schools_part_of_a_dfe_number_is_padded():
-    assert first("312/750") == ("dfe_number", ("3120750",))
+    assert first_reading("312/750") == ("dfe_number", ("3120750",))
 
 
 @pytest.mark.parametrize(("typed", "urn"), [("900001", "900001"), ("90001", "90001"), ("URN 900001", "900001")])
 def test_five_or_six_digits_are_a_urn(typed, urn):
-    assert first(typed) == ("urn", (urn,))
+    assert first_reading(typed) == ("urn", (urn,))
 
 
 def test_eight_digits_are_a_ukprn():
-    assert first("10900001") == ("ukprn", ("10900001",))
+    assert first_reading("10900001") == ("ukprn", ("10900001",))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_eight_digits_are_a_ukprn():
     ["sw1p4au", "SW1P 4AU", "Sw 1p 4aU", " sw1p  4au ", "SW1P 4AU.", "SW1P\u200b4AU", "\uff33\uff37\uff11\uff30 4AU"],
 )
 def test_a_postcode_is_read_in_any_case_and_spacing(typed):
-    assert first(typed) == ("postcode", ("SW1P 4AU",))
+    assert first_reading(typed) == ("postcode", ("SW1P 4AU",))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_postcode_is_read_in_any_case_and_spacing(typed):
      ("S1O IAB", "S10 1AB")],
 )  # fmt: skip
 def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, corrected):
-    assert first(typed) == ("postcode", (corrected,))
+    assert first_reading(typed) == ("postcode", (corrected,))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, cor
     ],
 )  # fmt: skip
 def test_postcodes_of_unusual_form_are_recognised(typed, value, description):
-    assert first(typed) == ("postcode", (value,))
+    assert first_reading(typed) == ("postcode", (value,))
     assert parse(typed)[0].description == description
 
 
@@ -83,7 +83,7 @@ def test_postcodes_of_unusual_form_are_recognised(typed, value, description):
     ],
 )  # fmt: skip
 def test_a_postcode_or_number_among_words_is_taken_first(typed, kind, value):
-    assert first(typed) == (kind, (value,))
+    assert first_reading(typed) == (kind, (value,))
     assert parse(typed)[-1].kind == "name"
 
 
@@ -101,7 +101,7 @@ def test_a_postcode_or_number_among_words_is_taken_first(typed, kind, value):
     ],
 )
 def test_the_beginning_of_a_postcode_is_read_in_every_way_it_can_be(typed, beginnings):
-    assert first(typed) == ("postcode", beginnings)
+    assert first_reading(typed) == ("postcode", beginnings)
 
 
 @pytest.mark.parametrize("typed", ["st marys leeds", "ab", "7 Oaks Lane", "1234", "123456789", "LION", "E17 Academy"])

@@ -35,7 +35,7 @@ def school(urn):
     return session().scalars(select(School).where(School.register_id == urn)).one()
 
 
-def everything(database):
+def all_rows(database):
     """All rows that an import writes, except the record of the import itself."""
     return {
         model.__tablename__: sorted(map(str, database.execute(select(model.__table__))))
@@ -56,12 +56,12 @@ def test_the_first_import_adds_every_school_and_records_no_change(register, work
 
 def test_importing_the_same_file_again_writes_only_the_import_itself(register, import_register, work):
     with work() as database:
-        before = everything(database)
+        before = all_rows(database)
 
     again = import_register(links=SAMPLE_LINKS)
 
     with work() as database:
-        assert everything(database) == before
+        assert all_rows(database) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 2
     assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
 
@@ -203,7 +203,7 @@ def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accep
 
 def test_a_refusal_half_way_changes_nothing(register, import_register, sample, row_of, work):
     with work() as database:
-        before = everything(database)
+        before = all_rows(database)
     row_of(WILLOW_BANK)["EstablishmentName"] = "Changed Before The Fault"
     sample[-1]["URN"] = "rubbish"
 
@@ -211,7 +211,7 @@ def test_a_refusal_half_way_changes_nothing(register, import_register, sample, r
         import_register(sample)
 
     with work() as database:
-        assert everything(database) == before
+        assert all_rows(database) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 
@@ -247,7 +247,7 @@ def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, imp
 
 def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sample, row_of, work):
     with work() as database:
-        before = everything(database), database.scalar(select(func.count()).select_from(Entry))
+        before = all_rows(database), database.scalar(select(func.count()).select_from(Entry))
     row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
     gone = [row for row in sample if row["URN"] != BIRCH_GREEN]
 
@@ -255,7 +255,7 @@ def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sam
 
     assert (summary.added, summary.changed, summary.left, summary.dry_run) == (1, 1, 1, True)
     with work() as database:
-        assert (everything(database), database.scalar(select(func.count()).select_from(Entry))) == before
+        assert (all_rows(database), database.scalar(select(func.count()).select_from(Entry))) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 

@@ -9,8 +9,8 @@ from tests.factories import a_school
 
 
 @pytest.fixture
-def after(register, work):
-    """`after(name)` is the names of the successors of the closed school of this name."""
+def successor_names(register, work):
+    """`successor_names(name)` is the names of the successors of the closed school of this name."""
 
     def names(name):
         with work():
@@ -36,8 +36,8 @@ def after(register, work):
         ("Last Bell School", []),
     ],
 )
-def test_a_closed_school_leads_to_what_follows_it(after, closed, successors):
-    assert after(closed) == successors
+def test_a_closed_school_leads_to_what_follows_it(successor_names, closed, successors):
+    assert successor_names(closed) == successors
 
 
 def steps_of(name):

@@ -4,13 +4,13 @@ import pytest
 
 
 @pytest.fixture
-def typed(register, web):
-    """`typed("…")` is the response for what has been typed so far."""
+def type_ahead(register, web):
+    """`type_ahead("…")` is the response for what has been typed so far."""
     return lambda text: web.get("/schools/search.json", query_string={"q": text})
 
 
-def test_the_list_shows_what_distinguishes_schools(typed):
-    response = typed("312/4567").json
+def test_the_list_shows_what_distinguishes_schools(type_ahead):
+    response = type_ahead("312/4567").json
 
     assert response["more"] is False
     (school,) = response["results"]
@@ -26,28 +26,28 @@ def test_the_list_shows_what_distinguishes_schools(typed):
     }
 
 
-def test_the_list_is_short_and_says_when_there_is_more(typed):
-    response = typed("school").json
+def test_the_list_is_short_and_says_when_there_is_more(type_ahead):
+    response = type_ahead("school").json
 
     assert (len(response["results"]), response["more"]) == (8, True)
 
 
-def test_a_closed_school_is_in_the_list_as_closed(typed):
-    (school,) = typed("last bell").json["results"]
+def test_a_closed_school_is_in_the_list_as_closed(type_ahead):
+    (school,) = type_ahead("last bell").json["results"]
 
     assert (school["status"], school["can_register"]) == ("Closed on 31 August 2020", False)
 
 
-def test_the_list_may_be_cached_publicly_and_sets_no_cookie(typed):
-    response = typed("willow")
+def test_the_list_may_be_cached_publicly_and_sets_no_cookie(type_ahead):
+    response = type_ahead("willow")
 
     assert response.headers["Cache-Control"] == "public, max-age=300"
     assert "Set-Cookie" not in response.headers
 
 
 @pytest.mark.parametrize("text", ["", "x", "\0", "%00", "ﬀ" * 5000, "\ud83c", "%", "_", "12345678901"])
-def test_no_typed_text_is_an_error(typed, text):
-    response = typed(text.encode("utf-8", "surrogatepass"))
+def test_no_typed_text_is_an_error(type_ahead, text):
+    response = type_ahead(text.encode("utf-8", "surrogatepass"))
 
     assert response.status_code == 200
     assert response.json["results"] == []
@@ -57,8 +57,8 @@ def test_without_a_register_nothing_is_found(web):
     assert web.get("/schools/search.json?q=school").json == {"results": [], "more": False}
 
 
-def test_the_list_does_not_name_head_teachers(typed, sample):
-    text = typed("school").get_data(as_text=True)
+def test_the_list_does_not_name_head_teachers(type_ahead, sample):
+    text = type_ahead("school").get_data(as_text=True)
 
     assert not [row["HeadLastName"] for row in sample if f"{row['HeadFirstName']} {row['HeadLastName']}" in text]
 

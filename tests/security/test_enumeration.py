@@ -15,7 +15,7 @@ WRONG_PASSWORD = "not the password at all"
 
 
 @pytest.fixture
-def existing(work):
+def existing_person(work):
     with work():
         person = an_administrator()
         return {
@@ -32,7 +32,7 @@ def browser(new_browser):
     return lambda: Person(new_browser())
 
 
-def seen(person, name):
+def comparable_parts(person, name):
     """The parts of a response that must be equal: all, without random values and what was typed."""
     text = person.response.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
@@ -50,19 +50,21 @@ def attempts(browser, app, name, times=1):
     answers = []
     for _ in range(times):
         person.signs_in(name, WRONG_PASSWORD)
-        answers.append(seen(person, name))
+        answers.append(comparable_parts(person, name))
     return answers, runtime.for_app(app).passwords.hashed - before
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
-def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, existing, kind, clock):
+def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, existing_person, kind, clock):
     stranger = "2139999" if kind == "username" else "unknown@oakhill.example"
 
-    assert attempts(browser, app, existing[kind]) == attempts(browser, app, stranger)
+    assert attempts(browser, app, existing_person[kind]) == attempts(browser, app, stranger)
 
 
-def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing, clock):
-    known_outcome, unknown_outcome = (attempts(browser, app, name, 12) for name in (existing["username"], "2139999"))
+def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing_person, clock):
+    known_outcome, unknown_outcome = (
+        attempts(browser, app, name, 12) for name in (existing_person["username"], "2139999")
+    )
 
     assert known_outcome == unknown_outcome
     assert known_outcome[0][-1][0] == 429
@@ -70,9 +72,12 @@ def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing, cl
 
 
 @pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
-def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing, work, spoil):
+def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing_person, work, spoil):
     with work() as session:
-        person, estab = session.get_one(Administrator, existing["id"]), session.get_one(Estab, existing["estab"])
+        person, estab = (
+            session.get_one(Administrator, existing_person["id"]),
+            session.get_one(Estab, existing_person["estab"]),
+        )
         if spoil == "removed":
             person.removed_at = person.created_at
         elif spoil == "no password":
@@ -80,11 +85,11 @@ def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, a
         else:
             estab.state = spoil
 
-    assert attempts(browser, app, existing["username"]) == attempts(browser, app, "2139999")
+    assert attempts(browser, app, existing_person["username"]) == attempts(browser, app, "2139999")
 
 
-def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existing, outbox):
-    attempts(browser, app, existing["username"], 9)
+def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existing_person, outbox):
+    attempts(browser, app, existing_person["username"], 9)
 
     assert outbox.all() == []
 
@@ -98,7 +103,7 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
         person.sends("/operate/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
-        return seen(person, email), runtime.for_app(app).passwords.hashed - before
+        return comparable_parts(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
 
@@ -112,7 +117,7 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
         person.sends("/developers/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
-        return seen(person, email), runtime.for_app(app).passwords.hashed - before
+        return comparable_parts(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@assembly.example") == attempt("unknown@assembly.example")
 
@@ -121,18 +126,18 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
     "is_known_to", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
 )
 def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
-    browser, app, existing, work, outbox, clock, is_known_to
+    browser, app, existing_person, work, outbox, clock, is_known_to
 ):
     with work() as session:
-        person = session.get_one(Administrator, existing["id"])
+        person = session.get_one(Administrator, existing_person["id"])
         person.mobile_confirmed_at = None if is_known_to == "unconfirmed" else person.created_at
         person.memberships[0].estab.state = "suspended" if is_known_to == "suspended" else "verified"
         person.password_hash = None if is_known_to == "no password" else person.password_hash
         person.removed_at = person.created_at if is_known_to == "removed" else None
     if is_known_to == "locked":
-        attempts(browser, app, existing["email"], 12)
+        attempts(browser, app, existing_person["email"], 12)
 
-    assert resets(browser, app, work, existing["username"]) == resets(browser, app, work, "2139999")
+    assert resets(browser, app, work, existing_person["username"]) == resets(browser, app, work, "2139999")
 
 
 def resets(browser, app, work, name):
@@ -140,44 +145,46 @@ def resets(browser, app, work, name):
     person, seen_so_far = browser(), []
     hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
     person.sends("/reset", username=name)
-    seen_so_far.append(seen(person, name))
+    seen_so_far.append(comparable_parts(person, name))
     for turn in range(4):
         for _ in range(6 if turn < 2 else 1):
             person.opens("/reset/code")
-            seen_so_far.append(seen(person, name))
+            seen_so_far.append(comparable_parts(person, name))
             person.sends_again("/reset/code", code="no code")
-            seen_so_far.append(seen(person, name))
+            seen_so_far.append(comparable_parts(person, name))
         person.sends("/reset/code", send_code="yes")
-        seen_so_far.append(seen(person, name))
+        seen_so_far.append(comparable_parts(person, name))
     for page in ("/reset/password", "/reset/code"):
         person.opens(page)
-        seen_so_far.append(seen(person, name))
+        seen_so_far.append(comparable_parts(person, name))
     mails = mail.counts(work, leave_out="account_locked")
     return seen_so_far, runtime.for_app(app).passwords.hashed - hashed, mails - before
 
 
-def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing, work, clock):
+def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing_person, work, clock):
     with work():
-        an_app(existing["id"])
+        an_app(existing_person["id"])
 
-    assert attempts(browser, app, existing["username"], 12) == attempts(browser, app, "2139999", 12)
+    assert attempts(browser, app, existing_person["username"], 12) == attempts(browser, app, "2139999", 12)
 
 
 @pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
 def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(
-    browser, app, existing, work, path
+    browser, app, existing_person, work, path
 ):
     def answers():
         person, before = browser(), runtime.for_app(app).passwords.hashed
         person.opens(path)
-        shown = [seen(person, existing["username"])]
+        shown = [comparable_parts(person, existing_person["username"])]
         person.opens("/sign-in")
-        person.sends_again(path, code="123456", username=existing["username"])
-        return [*shown, seen(person, existing["username"])], runtime.for_app(app).passwords.hashed - before
+        person.sends_again(path, code="123456", username=existing_person["username"])
+        return [*shown, comparable_parts(person, existing_person["username"])], runtime.for_app(
+            app
+        ).passwords.hashed - before
 
     without = answers()
     with work():
-        an_app(existing["id"])
+        an_app(existing_person["id"])
 
     assert answers() == without
     assert without[1] == 0

@@ -14,8 +14,8 @@ from idp.foundation import clock as clocks, runtime
 from idp.signin import factor_recovery, undo_changes
 from tests import mail
 from tests.factories import an_administrator
-from tests.references import is_test
-from tests.security.test_enumeration import seen
+from tests.references import names_a_test
+from tests.security.test_enumeration import comparable_parts
 from tests.signin.apps import an_app
 from tests.signin.authenticator import Authenticator, a_passkey, b64
 from tests.signin.person import Person
@@ -73,7 +73,7 @@ EXEMPT_ROUTES = {
 
 
 @pytest.fixture
-def existing(work, settings):
+def existing_person(work, settings):
     """A person with a confirmed number, an app and a passkey, and the secrets of links that they were sent."""
     with work():
         person = an_administrator(mobile_confirmed_at=clocks.now())
@@ -170,22 +170,22 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 
     assert open_posts(app) == set(listed)
     assert len(listed) == len(set(listed))
-    assert [reference for reference in TESTED_ELSEWHERE.values() if not is_test(reference)] == []
+    assert [reference for reference in TESTED_ELSEWHERE.values() if not names_a_test(reference)] == []
 
 
 @pytest.mark.parametrize("route", MEASURED_FORMS)
-def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing, route):
+def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing_person, route):
     def measured(subject):
         person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
         answers = []
         for _ in MEASURED_FORMS[route](person, subject, settings.server.issuer):
-            status, headers, cookies, text = seen(person, subject.username)
+            status, headers, cookies, text = comparable_parts(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
             answers.append((status, headers, cookies, text))
         return answers, runtime.for_app(app).passwords.hashed - hashed, mail.counts(work) - before
 
-    known_outcome, unknown_outcome = measured(existing), measured(UNKNOWN)
+    known_outcome, unknown_outcome = measured(existing_person), measured(UNKNOWN)
 
     assert known_outcome == unknown_outcome
     assert known_outcome[0]
@@ -203,23 +203,23 @@ class TestSignedIn:
         person.signs_in(username)
         return person
 
-    def test_an_address_that_signs_in_another_person(self, owner, work, app, existing):
+    def test_an_address_that_signs_in_another_person(self, owner, work, app, existing_person):
         answers = []
-        for address in (existing.email, UNKNOWN.email):
+        for address in (existing_person.email, UNKNOWN.email):
             before = mail.counts(work)
             owner.sends("/manage/account/email", email=address)
-            answers.append((seen(owner, address), mail.counts(work) - before))
+            answers.append((comparable_parts(owner, address), mail.counts(work) - before))
         assert answers[0] == answers[1]
         assert answers[0][1] == {"confirm_address": 1}
 
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
-    def test_a_person_of_another_school(self, owner, work, existing, page):
+    def test_a_person_of_another_school(self, owner, work, existing_person, page):
         def answers(person_id):
             shown = []
             owner.opens(page.format(person_id))
-            shown.append(seen(owner, person_id))
+            shown.append(comparable_parts(owner, person_id))
             owner.opens("/manage/account/name")
             owner.sends_again(page.format(person_id))
-            return [*shown, seen(owner, person_id), mail.counts(work)]
+            return [*shown, comparable_parts(owner, person_id), mail.counts(work)]
 
-        assert answers(existing.id) == answers("adm_of_no_one")
+        assert answers(existing_person.id) == answers("adm_of_no_one")

@@ -36,115 +36,115 @@ def agreement(work, clock):
         return give_agreement()
 
 
-def sent(work, outbox, name="sharing_expires"):
+def send_reminders(work, outbox, name="sharing_expires"):
     """Send the reminders that are due; returns how many there are."""
     worker.remind_of_expiry(work)
     return outbox.all(name)
 
 
-def by_of(agreement):
+def giving_member(agreement):
     return session().get_one(Administrator, agreement.given_by).memberships[0]
 
 
 def renew(agreement, **overrides):
-    values = {"replaces": agreement.id, "version": "2026-01", "by": by_of(agreement)} | overrides
+    values = {"replaces": agreement.id, "version": "2026-01", "by": giving_member(agreement)} | overrides
     return renewal.renew(agreement.estab_id, agreement.client_id, **values)
 
 
 class TestReminders:
     def test_they_are_sent_once_each_30_and_7_days_before_the_end(self, work, agreement, clock, outbox):
         clock.move(335 * DAY - SECOND)
-        assert sent(work, outbox) == []
+        assert send_reminders(work, outbox) == []
         clock.move(SECOND)
-        [letter] = sent(work, outbox)
+        [letter] = send_reminders(work, outbox)
         assert "ends on 2 March 2027" in letter.subject
         assert f"/manage/sharing/{agreement.client_id}/renew?school=" in letter.text
         assert "- Attendance" in letter.text
         clock.move(20 * DAY)
-        assert len(sent(work, outbox)) == 1
+        assert len(send_reminders(work, outbox)) == 1
         clock.move(3 * DAY)
-        assert len(sent(work, outbox)) == len(sent(work, outbox)) == 2
+        assert len(send_reminders(work, outbox)) == len(send_reminders(work, outbox)) == 2
 
     def test_every_owner_gets_one_and_no_one_else(self, work, agreement, clock, outbox):
         with work():
-            estab = by_of(agreement).estab
+            estab = giving_member(agreement).estab
             an_administrator(estab, username="second", email="second@oakhill.example")
             an_administrator(estab, username="third", email="admin@oakhill.example", role="admin")
-            owners = {"second@oakhill.example", by_of(agreement).person.email}
+            owners = {"second@oakhill.example", giving_member(agreement).person.email}
         clock.move(340 * DAY)
-        assert {letter.to for letter in sent(work, outbox)} == owners
+        assert {letter.to for letter in send_reminders(work, outbox)} == owners
 
     def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, work, agreement, clock, outbox):
         clock.move(360 * DAY)
-        assert len(sent(work, outbox)) == 1
+        assert len(send_reminders(work, outbox)) == 1
         clock.move(6 * DAY)
-        assert (len(sent(work, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
+        assert (len(send_reminders(work, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
 
     def test_the_end_itself_is_told_once(self, work, agreement, clock, outbox):
         clock.move(365 * DAY - SECOND)
-        assert sent(work, outbox, "sharing_expired") == []
+        assert send_reminders(work, outbox, "sharing_expired") == []
         clock.move(SECOND)
-        [letter] = sent(work, outbox, "sharing_expired")
+        [letter] = send_reminders(work, outbox, "sharing_expired")
         assert "ended on 2 March 2027" in letter.text
-        assert len(sent(work, outbox, "sharing_expired")) == 1
+        assert len(send_reminders(work, outbox, "sharing_expired")) == 1
 
     def test_what_ended_long_ago_is_not_told_of(self, work, agreement, clock, outbox):
         clock.move(373 * DAY)
-        assert sent(work, outbox) == sent(work, outbox, "sharing_expired") == []
+        assert send_reminders(work, outbox) == send_reminders(work, outbox, "sharing_expired") == []
 
     @pytest.mark.parametrize(("days", "reminders"), [(60, 2), (59, 1), (14, 1), (13, 0), (1, 0)])
     def test_a_short_agreement_has_fewer(self, work, clock, outbox, days, reminders):
         with work():
             give_agreement(days)
         for _ in range(days):
-            sent(work, outbox)
+            send_reminders(work, outbox)
             clock.move(DAY)
         assert len(outbox.all("sharing_expires")) == reminders
 
     def test_changing_what_is_shared_sends_no_more_and_no_fewer(self, work, agreement, clock, outbox):
         clock.move(336 * DAY)
-        assert len(sent(work, outbox)) == 1
+        assert len(send_reminders(work, outbox)) == 1
         with work():
             scopes = agreement.scopes - {"attendance"}
-            authorise.change(agreement.estab_id, agreement.client_id, scopes, by=by_of(agreement))
-        assert len(sent(work, outbox)) == 1
+            authorise.change(agreement.estab_id, agreement.client_id, scopes, by=giving_member(agreement))
+        assert len(send_reminders(work, outbox)) == 1
         clock.move(23 * DAY)
-        assert len(sent(work, outbox)) == 2
+        assert len(send_reminders(work, outbox)) == 2
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "school closed", "disabled"])
     def test_no_one_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, reason):
         with work():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
-                act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+                act(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             elif reason == "disabled":
                 registry.disable(agreement.client_id, by="cli")
             else:
-                by_of(agreement).estab.state = "closed"
+                giving_member(agreement).estab.state = "closed"
         for days in (340, 20, 6):
             clock.move(days * DAY)
-            assert sent(work, outbox) == []
+            assert send_reminders(work, outbox) == []
         assert outbox.all("sharing_expired") == []
 
     def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, work, clock, outbox):
         with work():
             agreement = give_agreement(events_method=event_types.POLL)
-            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         for days in (340, 26):
             clock.move(days * DAY)
-            assert sent(work, outbox) == sent(work, outbox, "sharing_expired") == []
+            assert send_reminders(work, outbox) == send_reminders(work, outbox, "sharing_expired") == []
         with work():
             rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number))
             assert [row.name for row in rows] == ["sharing-authorised", "sharing-paused", "sharing-expired"]
 
     def test_what_is_resumed_is_reminded_of(self, work, agreement, clock, outbox):
         with work():
-            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         clock.move(340 * DAY)
-        assert sent(work, outbox) == []
+        assert send_reminders(work, outbox) == []
         with work():
-            authorise.resume(agreement.estab_id, agreement.client_id, by=by_of(agreement))
-        assert len(sent(work, outbox)) == 1
+            authorise.resume(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
+        assert len(send_reminders(work, outbox)) == 1
 
     def test_two_workers_send_one(self, work, agreement, clock, outbox, at_once):
         clock.move(340 * DAY)
@@ -158,12 +158,12 @@ class TestReminders:
             for _ in range(5):
                 give_agreement(owner=owner)
         clock.move(340 * DAY)
-        assert len(sent(work, outbox)) == 5
+        assert len(send_reminders(work, outbox)) == 5
 
     def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, clock, outbox, monkeypatch, caplog):
         with work():
             give_agreement()
-            bad = by_of(agreement).person.email
+            bad = giving_member(agreement).person.email
         email = post.email
 
         def failing(name, /, *, to, **options):
@@ -173,7 +173,7 @@ class TestReminders:
 
         monkeypatch.setattr(post, "email", failing)
         clock.move(340 * DAY)
-        assert [letter.to != bad for letter in sent(work, outbox)] == [True]
+        assert [letter.to != bad for letter in send_reminders(work, outbox)] == [True]
         assert "row set aside" in caplog.text
 
 
@@ -189,7 +189,7 @@ class TestRenewal:
         letter = outbox.last("sharing_receipt")
         assert "has renewed sharing with" in letter.subject
         assert "5 February 2028" in letter.text
-        assert sent(work, outbox) == [], "the new one is not reminded of yet"
+        assert send_reminders(work, outbox) == [], "the new one is not reminded of yet"
 
     def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, work, agreement, clock):
         clock.move(400 * DAY)
@@ -227,7 +227,7 @@ class TestRenewal:
     def test_a_pause_stays(self, work, agreement, clock):
         clock.move(340 * DAY)
         with work():
-            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             assert renew(agreement).state == "paused"
 
     def test_a_page_that_shows_an_older_agreement_or_version_renews_nothing(self, work, agreement, clock):
@@ -252,7 +252,7 @@ class TestRenewal:
     def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, work, clock):
         with work():
             agreement = give_agreement(accepted_mis=frozenset({"sims"}))
-            by_of(agreement).estab.mis = "arbor"
+            giving_member(agreement).estab.mis = "arbor"
         clock.move(340 * DAY)
         with pytest.raises(mis.MisNotAccepted), work():
             renew(agreement)

@@ -41,15 +41,15 @@ def snapshot(client_id):
     return client
 
 
-def allowed(agreed, what=IDENTITY | DATA, person=None):
+def allowed_scopes(agreed, what=IDENTITY | DATA, person=None):
     state = authorise.state(agreed.id, person)
     return state.allowed(what) if state else frozenset()
 
 
 def test_what_was_agreed_is_allowed_and_nothing_else(work, agreed):
     with work():
-        assert allowed(agreed, IDENTITY | DATA | {"students.sen", "phone"}) == IDENTITY | DATA
-        assert allowed(agreed, frozenset({"school"})) == {"school"}
+        assert allowed_scopes(agreed, IDENTITY | DATA | {"students.sen", "phone"}) == IDENTITY | DATA
+        assert allowed_scopes(agreed, frozenset({"school"})) == {"school"}
 
 
 def test_an_unknown_agreement_allows_nothing(work):
@@ -62,17 +62,17 @@ def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_as
     with work():
         owner = an_administrator(an_estab(state="unverified"))
         agreed = give_agreement(a_client(), owner)
-        assert allowed(agreed) == IDENTITY
+        assert allowed_scopes(agreed) == IDENTITY
         owner.memberships[0].estab.state = "verified"
         session().flush()
-        assert allowed(agreed) == IDENTITY | DATA
+        assert allowed_scopes(agreed) == IDENTITY | DATA
 
 
 def test_when_the_person_has_left_the_data_agreement_stays_in_force(work, agreed):
     with work():
         session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
         session().flush()
-        assert allowed(agreed) == DATA
+        assert allowed_scopes(agreed) == DATA
         assert authorise.is_standing(agreed.id)
 
 
@@ -82,14 +82,14 @@ def test_identity_depends_on_the_subject_and_not_on_who_agreed(work, agreed):
         colleague = an_administrator(giver.memberships[0].estab, username="colleague")
         giver.memberships[0].removed_at = clocks.now()
         session().flush()
-        assert allowed(agreed, person=colleague.id) == IDENTITY | DATA
-        assert allowed(agreed, person=giver.id) == DATA
+        assert allowed_scopes(agreed, person=colleague.id) == IDENTITY | DATA
+        assert allowed_scopes(agreed, person=giver.id) == DATA
 
 
 def test_a_person_of_another_school_has_no_identity_here(work, agreed):
     with work():
-        assert allowed(agreed, person=an_administrator().id) == DATA
-        assert allowed(agreed, person="adm_nobody") == DATA
+        assert allowed_scopes(agreed, person=an_administrator().id) == DATA
+        assert allowed_scopes(agreed, person="adm_nobody") == DATA
 
 
 @pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])
@@ -97,18 +97,18 @@ def test_a_school_that_is_not_in_good_standing_shares_nothing(work, agreed, stat
     with work():
         session().get_one(Estab, agreed.estab_id).state = state
         session().flush()
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
         assert not authorise.is_standing(agreed.id)
 
 
 def test_a_disabled_client_or_partner_gets_nothing(work, agreed):
     with work():
         registry.disable(agreed.client_id, by="cli")
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
         client = registry.enable(agreed.client_id, by="cli")
-        assert allowed(agreed) == IDENTITY | DATA
+        assert allowed_scopes(agreed) == IDENTITY | DATA
         registry.switch_partner(client.partner_name, on=False)
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
 
 
 def test_a_changed_agreement_keeps_earlier_tokens_valid_and_never_widens_them(work, agreed):
@@ -118,7 +118,7 @@ def test_a_changed_agreement_keeps_earlier_tokens_valid_and_never_widens_them(wo
         newer = give_agreement(client, giver, (IDENTITY | DATA | {"students.sen"}) - {"attendance"})
 
         assert state_of(agreed).id == newer.id
-        assert allowed(agreed, agreed.scopes) == IDENTITY | DATA - {"attendance"}
+        assert allowed_scopes(agreed, agreed.scopes) == IDENTITY | DATA - {"attendance"}
         assert authorise.is_standing(agreed.id)
 
 
@@ -158,26 +158,26 @@ def test_nothing_is_released_about_a_person_who_left_an_unverified_school(work, 
         session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
         session().flush()
 
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
 
 
 def test_an_area_the_client_is_no_longer_registered_for_is_withheld(work, agreed):
     with work():
         session().get_one(Client, agreed.client_id).optional_scopes -= {"attendance"}
         session().flush()
-        assert allowed(agreed) == IDENTITY | DATA - {"attendance"}
+        assert allowed_scopes(agreed) == IDENTITY | DATA - {"attendance"}
 
 
 def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(work, agreed, clock):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         authorise.pause(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
         authorise.resume(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
-        assert allowed(agreed) == IDENTITY | DATA
+        assert allowed_scopes(agreed) == IDENTITY | DATA
     clock.move(timedelta(days=365))
     with work():
-        assert allowed(agreed) == frozenset()
+        assert allowed_scopes(agreed) == frozenset()
 
 
 def test_the_state_is_read_in_one_statement(work, agreed):

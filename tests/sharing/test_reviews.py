@@ -47,19 +47,19 @@ def registers(agreement, *, required=(), optional=(), **overrides):
     return client
 
 
-def current(agreement):
+def current_agreement(agreement):
     (row,) = authorise.current(agreement.estab_id)
     return row
 
 
-def by_of(agreement):
+def giving_member(agreement):
     return session().get_one(Administrator, agreement.given_by).memberships[0]
 
 
 def page(agreement):
     """What a page sends back: the agreement and the review that it showed."""
-    row = current(agreement)
-    return {"replaces": row.id, "shown": reviews.find_pending(row).shown, "by": by_of(agreement)}
+    row = current_agreement(agreement)
+    return {"replaces": row.id, "shown": reviews.find_pending(row).shown, "by": giving_member(agreement)}
 
 
 def agree(agreement, *ticked, second_step=False):
@@ -72,7 +72,7 @@ def decline(agreement):
     return reviewing.decline(agreement.estab_id, agreement.client_id, **page(agreement))
 
 
-def mailed(work, outbox):
+def send_review_mails(work, outbox):
     worker.mail_reviews(work)
     return outbox.all("sharing_review")
 
@@ -81,32 +81,32 @@ class TestWhatIsReviewed:
     def test_nothing_is_when_a_school_has_just_agreed(self, work, agreement):
         """Although the client is registered for an optional area that it has not requested yet."""
         with work():
-            assert reviews.find_pending(current(agreement)) is None
+            assert reviews.find_pending(current_agreement(agreement)) is None
 
     def test_what_is_added_and_what_comes_to_be_required_and_the_version(self, work, agreement):
         with work():
             registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
-            review = reviews.find_pending(current(agreement))
+            review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
 
     def test_what_is_shared_already_may_come_to_be_required(self, work):
         with work():
             agreed = give_agreement()
             ticked = agreed.scopes | {"attendance"}
-            authorise.change(agreed.estab_id, agreed.client_id, ticked, by=by_of(agreed))
+            authorise.change(agreed.estab_id, agreed.client_id, ticked, by=giving_member(agreed))
             registers(agreed, required={"attendance"})
-            assert reviews.find_pending(current(agreed)) is None
+            assert reviews.find_pending(current_agreement(agreed)) is None
 
     def test_what_is_taken_back_is_not_reviewed(self, work, agreement):
         with work():
             client = registers(agreement, required={"staff"})
             client.required_scopes -= {"staff"}
             registry.bump_version(client)
-            assert reviews.find_pending(current(agreement)) is None
+            assert reviews.find_pending(current_agreement(agreement)) is None
 
     def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, work, agreement):
         with work():
-            row = current(agreement)
+            row = current_agreement(agreement)
             row.considered_scopes = row.considered_required = row.considered_agreement = None
             registers(agreement, required={"staff"})
             assert reviews.find_pending(row) is None
@@ -117,7 +117,7 @@ class TestWhatIsReviewed:
         clock.move(366 * DAY)
         with work():
             registers(agreement, required={"staff"})
-            assert reviews.find_pending(current(agreement)) is None
+            assert reviews.find_pending(current_agreement(agreement)) is None
 
 
 class TestWhatStands:
@@ -133,7 +133,7 @@ class TestWhatStands:
         with work():
             registers(agreement, required={"staff", "assessment"})
             changed = authorise.change(
-                agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=by_of(agreement)
+                agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=giving_member(agreement)
             )
             assert changed.scopes == agreement.scopes | {"attendance"}
             assert reviews.find_pending(changed).required == {"staff", "assessment"}
@@ -143,7 +143,7 @@ class TestWhatStands:
         with work():
             registers(agreement, required={"staff"}, agreement_version="2")
             renewed = renewal.renew(
-                agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=by_of(agreement)
+                agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=giving_member(agreement)
             )
             assert (reviews.find_pending(renewed).required, reviews.find_pending(renewed).version) == ({"staff"}, None)
 
@@ -152,7 +152,7 @@ class TestWhatStands:
             client = registers(agreement, required={"staff"}, optional={"timetable"})
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
-                client, agreement.scopes | {"staff"}, by=by_of(agreement), agreement=client.agreement_version,
+                client, agreement.scopes | {"staff"}, by=giving_member(agreement), agreement=client.agreement_version,
                 until=authorise.default_end(client), offered=proposal.offered,
             )  # fmt: skip
             review = reviews.find_pending(again)
@@ -176,7 +176,7 @@ class TestAgreeing:
 
     def test_a_pause_stays(self, work, agreement):
         with work():
-            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             registers(agreement, required={"staff"})
             assert agree(agreement).state == "paused"
 
@@ -196,12 +196,12 @@ class TestAgreeing:
             registers(agreement, required={"timetable"})
         for act in (reviewing.decline, lambda *args, **options: reviewing.agree(*args, frozenset(), **options)):
             with pytest.raises(authorise.ChangedMeanwhile), work():
-                act(agreement.estab_id, agreement.client_id, **(shown | {"by": by_of(agreement)}))
+                act(agreement.estab_id, agreement.client_id, **(shown | {"by": giving_member(agreement)}))
 
     def test_a_viewer_decides_nothing(self, work, agreement):
         with work():
             registers(agreement, required={"staff"})
-            by_of(agreement).role = "viewer"
+            giving_member(agreement).role = "viewer"
         for act in (agree, decline):
             with pytest.raises(authority.NotPermitted), work():
                 act(agreement)
@@ -213,7 +213,7 @@ class TestAgreeing:
         acts = iter([True, False, True, False])
 
         def decide():
-            at = {**shown, "by": by_of(agreement)}
+            at = {**shown, "by": giving_member(agreement)}
             if next(acts):
                 return reviewing.agree(agreement.estab_id, agreement.client_id, frozenset(), **at)
             return reviewing.decline(agreement.estab_id, agreement.client_id, **at)
@@ -246,7 +246,7 @@ class TestDeclining:
             registers(agreement, required={"staff"})
             decline(agreement)
             registers(agreement, optional={"timetable"}, agreement_version="2")
-            review = reviews.find_pending(current(agreement))
+            review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
 
     def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, work, agreement):
@@ -254,15 +254,15 @@ class TestDeclining:
             registers(agreement, optional={"timetable"})
             decline(agreement)
             wanted = agreement.scopes | {"timetable"}
-            assert authorise.change(agreement.estab_id, agreement.client_id, wanted, by=by_of(agreement))
+            assert authorise.change(agreement.estab_id, agreement.client_id, wanted, by=giving_member(agreement))
 
 
 class TestMails:
     def test_owners_get_one_however_often_the_registration_changes(self, work, agreement, outbox, clock):
-        assert mailed(work, outbox) == []
+        assert send_review_mails(work, outbox) == []
         with work():
             registers(agreement, required={"staff"}, agreement_version="2")
-        [letter] = mailed(work, outbox)
+        [letter] = send_review_mails(work, outbox)
         assert letter.subject.endswith("to agree to more")
         assert "- Staff" in letter.text
         assert "new version: 2" in letter.text
@@ -271,19 +271,19 @@ class TestMails:
             clock.move(DAY)
             with work():
                 registers(agreement, agreement_version=f"3.{number}")
-            assert len(mailed(work, outbox)) == 1
+            assert len(send_review_mails(work, outbox)) == 1
 
     def test_after_the_school_has_decided_there_may_be_another(self, work, agreement, outbox, clock):
         with work():
             registers(agreement, required={"staff"})
-        assert len(mailed(work, outbox)) == 1
+        assert len(send_review_mails(work, outbox)) == 1
         with work():
             decline(agreement)
-        assert len(mailed(work, outbox)) == 1
+        assert len(send_review_mails(work, outbox)) == 1
         clock.move(DAY)
         with work():
             registers(agreement, agreement_version="2")
-        [_, letter] = mailed(work, outbox)
+        [_, letter] = send_review_mails(work, outbox)
         assert letter.subject.endswith("to look at its new agreement")
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "over", "school closed", "disabled"])
@@ -291,15 +291,15 @@ class TestMails:
         with work():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
-                act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+                act(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             elif reason == "school closed":
-                by_of(agreement).estab.state = "closed"
+                giving_member(agreement).estab.state = "closed"
             registers(agreement, required={"staff"})
             if reason == "disabled":
                 registry.disable(agreement.client_id, by="cli")
         if reason == "over":
             clock.move(366 * DAY)
-        assert mailed(work, outbox) == []
+        assert send_review_mails(work, outbox) == []
 
     def test_every_school_is_told_once_by_two_workers_in_batches(self, work, agreement, outbox, at_once, monkeypatch):
         monkeypatch.setattr(reviewing, "BATCH_SIZE", 2)
@@ -309,12 +309,12 @@ class TestMails:
                 give_agreement(an_administrator(), client)
             registers(agreement, required={"staff"})
         assert not [outcome for outcome in at_once(3, reviewing.mail_due) if isinstance(outcome, Exception)]
-        assert len({letter.to for letter in mailed(work, outbox)}) == len(outbox.all("sharing_review")) == 5
+        assert len({letter.to for letter in send_review_mails(work, outbox)}) == len(outbox.all("sharing_review")) == 5
 
     def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, outbox, monkeypatch, caplog):
         with work():
             give_agreement(an_administrator(), session().get_one(Client, agreement.client_id))
-            bad = by_of(agreement).person.email
+            bad = giving_member(agreement).person.email
             registers(agreement, required={"staff"})
         email = post.email
 
@@ -324,5 +324,5 @@ class TestMails:
             return email(name, to=to, **options)
 
         monkeypatch.setattr(post, "email", failing)
-        assert [letter.to != bad for letter in mailed(work, outbox)] == [True]
+        assert [letter.to != bad for letter in send_review_mails(work, outbox)] == [True]
         assert "row set aside" in caplog.text

@@ -18,7 +18,7 @@ from tests.factories import a_client, a_membership, an_administrator, an_estab
 
 
 @pytest.fixture
-def trust(work, clock):
+def trust_ids(work, clock):
     """The ids of a person, of their memberships' estabs, and of a client that works with SIMS only."""
     with work():
         person = an_administrator()
@@ -26,8 +26,8 @@ def trust(work, clock):
         return person.id, [estab.id for estab in estabs], a_client(accepted_mis=frozenset({"sims"})).id
 
 
-def gives(trust, chosen=0, also=(1, 2)):
-    person_id, estab_ids, client_id = trust
+def give_several(trust_ids, chosen=0, also=(1, 2)):
+    person_id, estab_ids, client_id = trust_ids
     client = session().get_one(Client, client_id)
     members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
     return several.give(
@@ -36,21 +36,21 @@ def gives(trust, chosen=0, also=(1, 2)):
     )  # fmt: skip
 
 
-def agreed(work):
+def agreed_estabs(work):
     with work() as database:
         rows = database.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None)))
         return sorted(row.estab_id for row in rows)
 
 
-def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(work, trust, outbox):
+def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(work, trust_ids, outbox):
     with work():
-        result = gives(trust)
-    assert (result.authorisation.estab_id, result.refused) == (trust[1][0], [])
-    assert agreed(work) == sorted(trust[1])
+        result = give_several(trust_ids)
+    assert (result.authorisation.estab_id, result.refused) == (trust_ids[1][0], [])
+    assert agreed_estabs(work) == sorted(trust_ids[1])
     with work() as database:
         entries = database.scalars(select(Entry).where(Entry.event == events.SHARING_GIVEN)).all()
-        assert sorted(entry.estab for entry in entries) == sorted(trust[1])
-        names = {database.get_one(Estab, estab_id).name for estab_id in trust[1]}
+        assert sorted(entry.estab for entry in entries) == sorted(trust_ids[1])
+        names = {database.get_one(Estab, estab_id).name for estab_id in trust_ids[1]}
     receipts = outbox.all("sharing_receipt")
     assert len(receipts) == 3
     assert {name for name in names for receipt in receipts if name in receipt.text} == names
@@ -67,8 +67,8 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("obstacle", "sentence"), OBSTACLES)
-def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust, obstacle, sentence):
-    person_id, estab_ids, client_id = trust
+def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust_ids, obstacle, sentence):
+    person_id, estab_ids, client_id = trust_ids
     with work() as database:
         member = database.get_one(Membership, (person_id, estab_ids[1]))
         if obstacle == "is a viewer":
@@ -91,7 +91,7 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         }  # fmt: skip
         assert sentence in next(other_school.obstacle for other_school in shown if other_school.obstacle)
     with work():
-        result = gives(trust)
+        result = give_several(trust_ids)
         assert [
             (refused_school.member.estab_id, sentence in refused_school.obstacle) for refused_school in result.refused
         ] == [(estab_ids[1], True)]
@@ -100,8 +100,8 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
 
 
-def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(work, trust):
-    person_id, estab_ids, client_id = trust
+def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(work, trust_ids):
+    person_id, estab_ids, client_id = trust_ids
     with work() as database:
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
         by = database.get_one(Membership, (person_id, estab_ids[0]))
@@ -109,8 +109,8 @@ def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(wor
         assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
-def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(work, trust, clock):
-    person_id, estab_ids, client_id = trust
+def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(work, trust_ids, clock):
+    person_id, estab_ids, client_id = trust_ids
     with work() as database:
         members = [database.get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
         until = clocks.now() + timedelta(days=30)
@@ -119,11 +119,11 @@ def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(wo
                 authorise.give(client, client.required_scopes, by=member, agreement=agreement, until=until)
         authorise.withdraw(estab_ids[2], client_id, by=members[2])
     with work():
-        assert gives(trust).refused == []
+        assert give_several(trust_ids).refused == []
 
 
-def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(work, trust, clock):
-    person_id, estab_ids, client_id = trust
+def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(work, trust_ids, clock):
+    person_id, estab_ids, client_id = trust_ids
     with work() as database:
         member, client = database.get_one(Membership, (person_id, estab_ids[1])), database.get_one(Client, client_id)
         authorise.give(
@@ -132,46 +132,46 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
         database.get_one(Estab, estab_ids[2]).state = "unverified"
     clock.move(timedelta(days=2))
     with work():
-        assert gives(trust).refused == []
+        assert give_several(trust_ids).refused == []
     with work() as database:
         held_back = [agreement for agreement in authorise.current(estab_ids[2]) if agreement.is_withheld]
         assert [refused_school.client_id for refused_school in held_back] == [client_id]
 
 
-def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust):
+def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust_ids):
     with work() as database:
-        database.get_one(Membership, (trust[0], trust[1][0])).role = "viewer"
+        database.get_one(Membership, (trust_ids[0], trust_ids[1][0])).role = "viewer"
     with pytest.raises(authority.NotPermitted), work():
-        gives(trust)
-    assert agreed(work) == []
+        give_several(trust_ids)
+    assert agreed_estabs(work) == []
 
 
-def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust, at_once):
+def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust_ids, at_once):
     """Each person acts for another school and ticks the others: in the end, every school has one agreement."""
     with work() as database:
-        colleague = an_administrator(database.get_one(Estab, trust[1][2]), username="colleague")
-        for estab_id in trust[1][:2]:
+        colleague = an_administrator(database.get_one(Estab, trust_ids[1][2]), username="colleague")
+        for estab_id in trust_ids[1][:2]:
             a_membership(colleague, database.get_one(Estab, estab_id))
-        reviews = [(trust, 0, (1, 2)), ((colleague.id, *trust[1:]), 2, (0, 1))]
+        reviews = [(trust_ids, 0, (1, 2)), ((colleague.id, *trust_ids[1:]), 2, (0, 1))]
 
     def press():
         mine, chosen, also = reviews.pop()
-        return gives(mine, chosen, also)
+        return give_several(mine, chosen, also)
 
     outcomes = at_once(2, press)
 
     failed = [outcome for outcome in outcomes if not isinstance(outcome, several.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
     assert len(failed) < 2
-    assert agreed(work) == sorted(trust[1])
+    assert agreed_estabs(work) == sorted(trust_ids[1])
 
 
-def test_people_and_schools_of_others_are_not_shown(work, trust):
+def test_people_and_schools_of_others_are_not_shown(work, trust_ids):
     with work() as database:
         an_administrator()
-        database.get_one(Estab, trust[1][2]).state = "suspended"
-        by = database.get_one(Administrator, trust[0]).memberships[0]
-        shown = several.other_schools(database.get_one(Client, trust[2]), by, second_step=True)
+        database.get_one(Estab, trust_ids[1][2]).state = "suspended"
+        by = database.get_one(Administrator, trust_ids[0]).memberships[0]
+        shown = several.other_schools(database.get_one(Client, trust_ids[2]), by, second_step=True)
         assert [other_school.member.estab_id for other_school in shown] == [
-            estab for estab in trust[1][:2] if estab != by.estab_id
+            estab for estab in trust_ids[1][:2] if estab != by.estab_id
         ]

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
-def both(account, work, settings):
+def account_with_factors(account, work, settings):
     """The account has an app, a passkey and recovery codes."""
     with work():
         an_app(account.id)
@@ -29,31 +29,35 @@ def remove_passkey(account):
     factor_removal.remove_passkey(people.get(account.id), passkey.id)
 
 
-def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(both, work, overtaken):
+def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_with_factors, work, overtaken):
     with work():
-        second_step_rule.require(people.membership(both.id, both.estab_id))
+        second_step_rule.require(people.membership(account_with_factors.id, account_with_factors.estab_id))
 
-    outcome = overtaken(lambda: remove_app(both), lambda: remove_passkey(both))
+    outcome = overtaken(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors))
 
     assert isinstance(outcome, factor_removal.FactorNeeded)
     with work():
-        assert factors.kinds(both.id) == {"passkey"}
-        assert recovery_codes.count_unused(both.id) == recovery_codes.COUNT
+        assert factors.kinds(account_with_factors.id) == {"passkey"}
+        assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.COUNT
 
 
-def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(both, work, overtaken):
-    assert overtaken(lambda: remove_app(both), lambda: remove_passkey(both)) is None
+def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(account_with_factors, work, overtaken):
+    assert overtaken(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors)) is None
 
     with work():
-        assert (factors.has_any(both.id), recovery_codes.count_unused(both.id)) == (False, 0)
+        assert (factors.has_any(account_with_factors.id), recovery_codes.count_unused(account_with_factors.id)) == (
+            False,
+            0,
+        )
 
 
-def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(both, work, overtaken):
+def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(account_with_factors, work, overtaken):
     with work():
-        remove_passkey(both)
+        remove_passkey(account_with_factors)
 
     outcome = overtaken(
-        lambda: second_step_rule.require(people.membership(both.id, both.estab_id)), lambda: remove_app(both)
+        lambda: second_step_rule.require(people.membership(account_with_factors.id, account_with_factors.estab_id)),
+        lambda: remove_app(account_with_factors),
     )
 
     assert isinstance(outcome, factor_removal.FactorNeeded)

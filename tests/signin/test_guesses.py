@@ -12,7 +12,7 @@ def counter():
     return guesses.key("account", "adm_test")
 
 
-def guess(work, counter, times=1):
+def count_checked(work, counter, times=1):
     """How many of this number of guesses were checked."""
     answered = 0
     for _ in range(times):
@@ -26,7 +26,7 @@ def guess(work, counter, times=1):
 
 
 def test_ten_are_answered_and_the_tenth_locks(work, counter, clock):
-    assert guess(work, counter, 9) == 9
+    assert count_checked(work, counter, 9) == 9
     with work():
         guesses.refuse_locked(counter)
         assert guesses.count(counter) is True
@@ -34,22 +34,22 @@ def test_ten_are_answered_and_the_tenth_locks(work, counter, clock):
         guesses.refuse_locked(counter)
 
     assert locked.value.minutes == 1
-    assert guess(work, counter, 5) == 0
+    assert count_checked(work, counter, 5) == 0
 
 
 def test_each_further_guess_locks_for_longer_up_to_a_quarter_of_an_hour(work, counter, clock):
-    guess(work, counter, 10)
+    count_checked(work, counter, 10)
     for minutes in (1, 2, 4, 8, 15, 15, 15):
         clock.move(timedelta(minutes=minutes, seconds=-1))
-        assert guess(work, counter) == 0
+        assert count_checked(work, counter) == 0
         clock.move(timedelta(seconds=1))
-        assert guess(work, counter) == 1
+        assert count_checked(work, counter) == 1
 
 
 def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
-    guess(work, counter, 10)
+    count_checked(work, counter, 10)
     clock.move(timedelta(minutes=1))
-    guess(work, counter)
+    count_checked(work, counter)
 
     def refused(ask):
         with work(), pytest.raises(guesses.Locked) as locked:
@@ -70,39 +70,39 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
 def test_hammering_for_an_hour_gets_sixteen_answers(work, counter, clock):
     answered = 0
     for _ in range(360):
-        answered += guess(work, counter)
+        answered += count_checked(work, counter)
         clock.move(timedelta(seconds=10))
 
     assert answered == 16  # ten, and one after each lock: 1, 2, 4, 8, 15, 15 minutes
 
 
 def test_five_quiet_minutes_are_a_new_beginning(work, counter, clock):
-    guess(work, counter, 9)
+    count_checked(work, counter, 9)
     clock.move(timedelta(minutes=5))
 
-    assert guess(work, counter, 10) == 10
-    assert guess(work, counter) == 0
+    assert count_checked(work, counter, 10) == 10
+    assert count_checked(work, counter) == 0
 
 
 def test_after_an_hour_of_quiet_a_lock_is_forgotten(work, counter, clock):
-    guess(work, counter, 10)
+    count_checked(work, counter, 10)
     clock.move(timedelta(minutes=61))
 
-    assert guess(work, counter, 10) == 10
+    assert count_checked(work, counter, 10) == 10
 
 
 def test_success_begins_at_nought(work, counter, clock):
-    guess(work, counter, 9)
+    count_checked(work, counter, 9)
     with work():
         guesses.forget(counter)
 
-    assert guess(work, counter, 10) == 10
+    assert count_checked(work, counter, 10) == 10
 
 
 def test_accounts_are_counted_apart(work, counter, clock):
-    guess(work, counter, 10)
+    count_checked(work, counter, 10)
 
-    assert guess(work, guesses.key("account", "adm_other")) == 1
+    assert count_checked(work, guesses.key("account", "adm_other")) == 1
 
 
 def test_keys_of_different_things_never_meet():

@@ -11,7 +11,7 @@ PAGE = "/mobile/confirm"
 
 
 @pytest.fixture
-def inside(jo, account, clock):
+def jo_signed_in(jo, account, clock):
     jo.signs_in(account.username)
     return jo
 
@@ -21,87 +21,87 @@ def confirmed_at(work, account):
         return session.get_one(Administrator, account.id).mobile_confirmed_at
 
 
-def test_a_number_is_confirmed_by_the_code_that_was_texted(inside, account, work, outbox, clock):
-    inside.sends(PAGE + "?next=/register/next-steps", send_code="yes")
-    assert inside.response.status_code == 303
+def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account, work, outbox, clock):
+    jo_signed_in.sends(PAGE + "?next=/register/next-steps", send_code="yes")
+    assert jo_signed_in.response.status_code == 303
     sent = outbox.last("mobile_code")
     assert sent.to == "+447700900123"
     assert len(sent.text) <= 160
 
-    inside.sends(PAGE + "?next=/register/next-steps", code=sent.code)
-    assert inside.response.location == "/register/next-steps"
+    jo_signed_in.sends(PAGE + "?next=/register/next-steps", code=sent.code)
+    assert jo_signed_in.response.location == "/register/next-steps"
     assert confirmed_at(work, account) == clock.now()
 
 
-def test_the_page_names_the_number_as_it_is_written_at_home(inside):
-    inside.opens(PAGE)
+def test_the_page_names_the_number_as_it_is_written_at_home(jo_signed_in):
+    jo_signed_in.opens(PAGE)
 
-    assert "07700 900123" in inside.page_text
-    assert not inside.page.find("input", id="code")
-
-
-def test_it_leads_on_when_there_is_nothing_to_confirm(inside, outbox):
-    inside.sends(PAGE, send_code="yes")
-    inside.sends(PAGE, code=outbox.last("mobile_code").code)
-
-    assert inside.opens(PAGE + "?next=/x").location == "/x"
+    assert "07700 900123" in jo_signed_in.page_text
+    assert not jo_signed_in.page.find("input", id="code")
 
 
-def test_a_code_with_a_gap_is_the_same_code(inside, outbox):
-    inside.sends(PAGE, send_code="yes")
+def test_it_leads_on_when_there_is_nothing_to_confirm(jo_signed_in, outbox):
+    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
+
+    assert jo_signed_in.opens(PAGE + "?next=/x").location == "/x"
+
+
+def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
+    jo_signed_in.sends(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
-    inside.sends(PAGE, code=f" {code[:3]} {code[3:]} ")
+    jo_signed_in.sends(PAGE, code=f" {code[:3]} {code[3:]} ")
 
-    assert inside.response.status_code == 303
+    assert jo_signed_in.response.status_code == 303
 
 
-def test_five_wrong_tries_kill_the_code(inside, account, work, outbox):
-    inside.sends(PAGE, send_code="yes")
+def test_five_wrong_tries_kill_the_code(jo_signed_in, account, work, outbox):
+    jo_signed_in.sends(PAGE, send_code="yes")
     right = outbox.last("mobile_code").code
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
     for _ in range(5):
-        inside.sends(PAGE, code=wrong)
-        assert "not the code" in inside.page_text
-    inside.opens(PAGE)
-    inside.sends_again(PAGE, code=right)
+        jo_signed_in.sends(PAGE, code=wrong)
+        assert "not the code" in jo_signed_in.page_text
+    jo_signed_in.opens(PAGE)
+    jo_signed_in.sends_again(PAGE, code=right)
 
-    assert "works for ten minutes and five tries" in inside.page_text
+    assert "works for ten minutes and five tries" in jo_signed_in.page_text
     assert confirmed_at(work, account) is None
 
 
-def test_after_ten_minutes_it_is_gone(inside, account, work, outbox, clock):
-    inside.sends(PAGE, send_code="yes")
+def test_after_ten_minutes_it_is_gone(jo_signed_in, account, work, outbox, clock):
+    jo_signed_in.sends(PAGE, send_code="yes")
     clock.move(timedelta(minutes=10))
-    inside.opens(PAGE)
-    inside.sends_again(PAGE, code=outbox.last("mobile_code").code)
+    jo_signed_in.opens(PAGE)
+    jo_signed_in.sends_again(PAGE, code=outbox.last("mobile_code").code)
 
     assert confirmed_at(work, account) is None
 
 
-def test_only_the_newest_code_works(inside, outbox, clock):
-    inside.sends(PAGE, send_code="yes")
+def test_only_the_newest_code_works(jo_signed_in, outbox, clock):
+    jo_signed_in.sends(PAGE, send_code="yes")
     first = outbox.last("mobile_code").code
     clock.move(timedelta(seconds=5))
-    inside.sends(PAGE, send_code="yes")
+    jo_signed_in.sends(PAGE, send_code="yes")
     second = outbox.last("mobile_code").code
-    inside.sends(PAGE, code=first)
-    assert inside.response.status_code == (303 if first == second else 422)
-    inside.sends(PAGE, code=second)
+    jo_signed_in.sends(PAGE, code=first)
+    assert jo_signed_in.response.status_code == (303 if first == second else 422)
+    jo_signed_in.sends(PAGE, code=second)
 
-    assert inside.response.status_code == 303
+    assert jo_signed_in.response.status_code == 303
 
 
-def test_a_fourth_message_in_an_hour_is_not_sent(inside, outbox, clock):
+def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
     for _ in range(3):
-        assert inside.sends(PAGE, send_code="yes").status_code == 303
+        assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
         clock.move(timedelta(minutes=1))
-    inside.sends(PAGE, send_code="yes")
-    assert inside.response.status_code == 429
-    assert "at most three codes an hour" in inside.page_text
+    jo_signed_in.sends(PAGE, send_code="yes")
+    assert jo_signed_in.response.status_code == 429
+    assert "at most three codes an hour" in jo_signed_in.page_text
     assert len(outbox.all("mobile_code")) == 3
 
     clock.move(timedelta(minutes=58))
-    assert inside.sends(PAGE, send_code="yes").status_code == 303
+    assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
 
 
 def test_of_many_asked_for_at_once_three_are_sent(at_once, work, account, outbox):
@@ -124,11 +124,11 @@ def test_a_code_confirms_once(at_once, work, account, outbox):
     assert outcomes.count(None) == 1
 
 
-def test_a_code_for_one_number_does_not_confirm_another(inside, account, work, outbox):
-    inside.sends(PAGE, send_code="yes")
+def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, work, outbox):
+    jo_signed_in.sends(PAGE, send_code="yes")
     with work() as session:
         session.get_one(Administrator, account.id).mobile = "+447700900999"
-    inside.sends(PAGE, code=outbox.last("mobile_code").code)
+    jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
 
     assert confirmed_at(work, account) is None
 
@@ -144,9 +144,9 @@ def test_a_code_of_one_person_is_nothing_to_another(work, account, outbox):
         mobile.confirm(session.get_one(Administrator, other), code)
 
 
-def test_wrong_codes_count_as_wrong_passwords_do(inside, stranger, account, outbox):
-    inside.sends(PAGE, send_code="yes")
-    inside.sends(PAGE, code="1")
+def test_wrong_codes_count_as_wrong_passwords_do(jo_signed_in, stranger, account, outbox):
+    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.sends(PAGE, code="1")
     for _ in range(9):
         stranger.signs_in(account.username, "wrong")
     stranger.signs_in(account.username)
@@ -155,10 +155,10 @@ def test_wrong_codes_count_as_wrong_passwords_do(inside, stranger, account, outb
     assert stranger.cookie("session") is None
 
 
-def test_the_code_is_not_in_the_database(inside, work, outbox, account):
+def test_the_code_is_not_in_the_database(jo_signed_in, work, outbox, account):
     import hashlib
 
-    inside.sends(PAGE, send_code="yes")
+    jo_signed_in.sends(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
     with work() as session:
         row = session.query(PersonalSecret).one()

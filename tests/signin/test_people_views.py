@@ -14,7 +14,7 @@ OWN = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def added(work, clock):
+def colleague_link(work, clock):
     """A colleague without a password, and the path of their link."""
     with work():
         owner = an_administrator()
@@ -24,8 +24,8 @@ def added(work, clock):
         return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
 
 
-def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
-    _, username, link = added
+def test_a_person_chooses_a_password_and_signs_in_with_it(jo, colleague_link, outbox):
+    _, username, link = colleague_link
     jo.sends(link, password=OWN)
     assert jo.response.location == "/sign-in"
     assert not jo.cookie("session")  # a link proves an address; it does not sign in
@@ -36,8 +36,8 @@ def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added, outbox):
     assert outbox.all("password_changed") == []  # there was no password before
 
 
-def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
-    _, username, link = added
+def test_a_password_is_made_for_a_person_shown_once_and_works(jo, colleague_link):
+    _, username, link = colleague_link
     jo.sends(link, generate="yes")
     password = jo.page.find(id="password").text
 
@@ -50,14 +50,14 @@ def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
 
 
 @pytest.fixture
-def link_and_password(jo, added):
+def link_and_password(jo, colleague_link):
     """The link, and the passphrase that was made and shown in Jo's browser."""
-    _, _, link = added
+    _, _, link = colleague_link
     jo.sends(link, generate="yes")
     return link, jo.page.find(id="password").text
 
 
-def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, link_and_password, work):
+def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, colleague_link, link_and_password, work):
     link, first = link_and_password
     jo.sends("/sign-in")  # whatever the browser has open meanwhile
     jo.sends_again(link, generate="yes")  # a reload of the page that showed it
@@ -69,9 +69,9 @@ def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, 
     jo.sends_again(link, generate="yes")
     third = jo.page.find(id="password").text
 
-    assert jo.signs_in(added[1], first).status_code == 422
-    assert jo.signs_in(added[1], second).status_code == 422
-    assert jo.signs_in(added[1], third).status_code == 303
+    assert jo.signs_in(colleague_link[1], first).status_code == 422
+    assert jo.signs_in(colleague_link[1], second).status_code == 422
+    assert jo.signs_in(colleague_link[1], third).status_code == 303
 
 
 def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
@@ -81,27 +81,27 @@ def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
     assert stranger.page.find(id="error-code").text == "link_used"
 
 
-def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, added, link_and_password):
-    stranger.signs_in(added[1], link_and_password[1])
+def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, colleague_link, link_and_password):
+    stranger.signs_in(colleague_link[1], link_and_password[1])
     jo.opens(link_and_password[0])
     assert jo.page.find(id="error-code").text == "link_used"
     jo.opens("/sign-in")
 
     assert jo.sends_again(link_and_password[0], generate="yes").status_code == 410
-    assert stranger.signs_in(added[1], link_and_password[1]).status_code == 303
+    assert stranger.signs_in(colleague_link[1], link_and_password[1]).status_code == 303
 
 
 def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
-    jo, added, link_and_password, work, clock
+    jo, colleague_link, link_and_password, work, clock
 ):
     with work() as session:
-        changed = session.get_one(Administrator, added[0])
+        changed = session.get_one(Administrator, colleague_link[0])
         before = changed.password_changed_at
         changed.password_changed_at = before + timedelta(seconds=1)
     assert jo.opens(link_and_password[0]).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
     with work() as session:
-        session.get_one(Administrator, added[0]).password_changed_at = before
+        session.get_one(Administrator, colleague_link[0]).password_changed_at = before
     assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.page_text)
     clock.move(timedelta(minutes=15))
     jo.opens(link_and_password[0])
@@ -109,18 +109,18 @@ def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_of_two_reloads_at_once_one_replaces_it(at_once, added, link_and_password, work, clock):
+def test_of_two_reloads_at_once_one_replaces_it(at_once, colleague_link, link_and_password, work, clock):
     with work():
-        made_at = people.get(added[0]).password_changed_at
+        made_at = people.get(colleague_link[0]).password_changed_at
     clock.move(timedelta(seconds=1))
 
-    outcomes = at_once(2, lambda: first_password.replace(people.get(added[0]), made_at, "another hash"))
+    outcomes = at_once(2, lambda: first_password.replace(people.get(colleague_link[0]), made_at, "another hash"))
 
     assert [type(outcome) for outcome in outcomes if outcome] == [links.LinkUsed]
 
 
-def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added):
-    _, _, link = added
+def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, colleague_link):
+    _, _, link = colleague_link
     jo.sends(link, password="Oakhill School Al 1")
     assert jo.response.status_code == 422
     assert "easy to guess" in jo.page_text
@@ -131,19 +131,19 @@ def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added)
     assert jo.sends(link, password=OWN).status_code == 303
 
 
-def test_a_partners_name_is_no_password(jo, added, work):
+def test_a_partners_name_is_no_password(jo, colleague_link, work):
     from tests.factories import a_partner
 
     with work():
         a_partner(name="Timetabler")
-    jo.sends(added[2], password="Timetabler 7 7 x")
+    jo.sends(colleague_link[2], password="Timetabler 7 7 x")
 
     assert "easy to guess" in jo.page_text
 
 
-def test_looking_at_the_link_spends_nothing(jo, stranger, added):
+def test_looking_at_the_link_spends_nothing(jo, stranger, colleague_link):
     for browser in (jo, stranger, jo):
-        assert browser.opens(added[2]).status_code == 200
+        assert browser.opens(colleague_link[2]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_looking_at_the_link_spends_nothing(jo, stranger, added):
         (lambda person: setattr(person, "removed_at", clocks.now()), "link_unknown"),
     ],
 )
-def test_a_link_that_cannot_be_used_says_why(jo, added, work, spoil, code):
-    person_id, _, link = added
+def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, work, spoil, code):
+    person_id, _, link = colleague_link
     with work() as session:
         spoil(session.get_one(Administrator, person_id))
     jo.opens(link)
@@ -163,8 +163,8 @@ def test_a_link_that_cannot_be_used_says_why(jo, added, work, spoil, code):
     assert jo.page.find(id="error-code").text == code
 
 
-def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, added, work):
-    _, username, link = added
+def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_link, work):
+    _, username, link = colleague_link
     jo.opens(link)
     stranger.opens(link)
     jo.sends_again(link, password=OWN)
@@ -184,8 +184,8 @@ def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stran
     assert jo.opens("/mobile/confirm").status_code == 303
 
 
-def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outbox, clock):
-    _, username, link = added
+def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, colleague_link, outbox, clock):
+    _, username, link = colleague_link
     clock.move(timedelta(days=7))
     jo.opens(link)
     jo.sends_again(jo.page.find("form")["action"])
@@ -198,8 +198,8 @@ def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outb
     assert jo.signs_in(username, OWN).status_code == 303
 
 
-def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, added, outbox):
-    _, _, link = added
+def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, colleague_link, outbox):
+    _, _, link = colleague_link
     jo.sends(link, password=OWN)
     jo.opens("/sign-in")
     for path in (f"{link}/again", "/welcome/never-was-one/again"):
@@ -208,9 +208,9 @@ def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, 
     assert outbox.all("welcome_link") == []
 
 
-def test_new_links_are_not_sent_without_end(jo, added, outbox):
+def test_new_links_are_not_sent_without_end(jo, colleague_link, outbox):
     jo.opens("/sign-in")
     for _ in range(5):
-        jo.web.post(f"{added[2]}/again", data={"csrf_token": jo.token})
+        jo.web.post(f"{colleague_link[2]}/again", data={"csrf_token": jo.token})
 
     assert len(outbox.all("welcome_link")) == 2  # and the first one of all

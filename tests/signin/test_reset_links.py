@@ -13,7 +13,7 @@ NEW = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def sent(clock, account, work, outbox):
+def sent_link_path(clock, account, work, outbox):
     """The path of a link that was sent to the account's person."""
     with work() as session:
         reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called the office.")
@@ -22,9 +22,9 @@ def sent(clock, account, work, outbox):
     return "/reset/link/" + letter.links[0].rpartition("/")[2]
 
 
-def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent, account, stranger, outbox):
+def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent_link_path, account, stranger, outbox):
     stranger.signs_in(account.username)
-    assert jo.sends(sent, password=NEW).location == "/sign-in"
+    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
     assert stranger.opens("/manage").location.startswith("/sign-in")
     assert outbox.last("password_changed").to == account.email
@@ -33,26 +33,26 @@ def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent, account, strange
     assert jo.cookie("session")
 
 
-def test_the_other_owners_are_told_how(jo, sent, account, work, outbox):
+def test_the_other_owners_are_told_how(jo, sent_link_path, account, work, outbox):
     with work() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
-    jo.sends(sent, password=NEW)
+    jo.sends(sent_link_path, password=NEW)
 
     assert "by a link that was sent to their e-mail address" in outbox.last("colleague_reset_password").text
 
 
-def test_opening_it_uses_nothing_up(jo, stranger, sent):
+def test_opening_it_uses_nothing_up(jo, stranger, sent_link_path):
     for _ in range(3):
-        assert stranger.opens(sent).status_code == 200
-    assert stranger.web.head(sent).status_code == 200
+        assert stranger.opens(sent_link_path).status_code == 200
+    assert stranger.web.head(sent_link_path).status_code == 200
 
-    assert jo.sends(sent, password=NEW).location == "/sign-in"
+    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
 
 
-def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent, account):
-    assert jo.sends(sent, password=account.school).status_code == 422
-    assert jo.sends(sent, password=NEW).location == "/sign-in"
+def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_path, account):
+    assert jo.sends(sent_link_path, password=account.school).status_code == 422
+    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent, accou
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_says_why_and_changes_nothing(
-    jo, stranger, sent, account, work, clock, outbox, spoil, code
+    jo, stranger, sent_link_path, account, work, clock, outbox, spoil, code
 ):
-    stranger.opens(sent)
+    stranger.opens(sent_link_path)
     with work() as session:
         person = session.get_one(Administrator, account.id)
         if spoil == "expired":
@@ -81,22 +81,22 @@ def test_what_cannot_be_used_says_why_and_changes_nothing(
         elif spoil == "password":
             links.supersede(person.id, links.RESET)
     if spoil == "used":
-        jo.sends(sent, password=NEW)
-    stranger.sends_again(sent, password="another good one of many words")
+        jo.sends(sent_link_path, password=NEW)
+    stranger.sends_again(sent_link_path, password="another good one of many words")
 
     assert stranger.page.find(id="error-code").get_text() == code
     assert len(outbox.all("password_changed")) == (spoil == "used")
 
 
-def test_a_changed_password_revokes_it(jo, sent, account, work):
+def test_a_changed_password_revokes_it(jo, sent_link_path, account, work):
     with work() as session:
         password.change(session.get_one(Administrator, account.id), "a hash", by=account.id)
 
-    assert jo.opens(sent).status_code == 410
+    assert jo.opens(sent_link_path).status_code == 410
 
 
-def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent):
-    secret = sent.rpartition("/")[2]
+def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent_link_path):
+    secret = sent_link_path.rpartition("/")[2]
     outcomes = at_once(4, lambda: reset_links.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1

@@ -16,7 +16,7 @@ from tests.signin.apps import App
 SIGNED_IN_PATH = "/mobile/confirm"
 
 
-def is_in(person):
+def is_signed_in(person):
     return person.opens(SIGNED_IN_PATH).status_code == 200
 
 
@@ -73,30 +73,30 @@ def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, wo
 def test_two_hours_without_a_click_end_it(jo, account, clock):
     jo.signs_in(account.username)
     clock.move(timedelta(hours=1, minutes=59))
-    assert is_in(jo)
+    assert is_signed_in(jo)
     clock.move(timedelta(hours=1, minutes=59))
-    assert is_in(jo)
+    assert is_signed_in(jo)
     clock.move(timedelta(hours=2))
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
 
 
 def test_twelve_hours_end_it_however_busy_one_was(jo, account, clock):
     jo.signs_in(account.username)
     for _ in range(11):
         clock.move(timedelta(hours=1))
-        assert is_in(jo)
+        assert is_signed_in(jo)
     clock.move(timedelta(hours=1))
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
 
 
 def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
     jo.signs_in(account.username)
     began = rows(work, account.id)[0].last_used_at
     clock.move(timedelta(seconds=59))
-    is_in(jo)
+    is_signed_in(jo)
     assert rows(work, account.id)[0].last_used_at == began
     clock.move(timedelta(seconds=1))
-    is_in(jo)
+    is_signed_in(jo)
     assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
 
 
@@ -105,7 +105,7 @@ def test_one_browsers_use_is_not_anothers(jo, stranger, account, work, clock):
     stranger.signs_in(account.username)
     began = clock.now()
     clock.move(timedelta(minutes=1))
-    is_in(jo)
+    is_signed_in(jo)
 
     used = {row.digest: row.last_used_at for row in rows(work, account.id)}
     assert used[crypto.digest(jo.cookie("session"))] == clock.now()
@@ -161,8 +161,8 @@ def test_the_eleventh_browser_ends_the_oldest(app, account, new_browser, work, c
         browsers.append(Person(new_browser()))
         browsers[-1].signs_in(account.username)
 
-    assert not is_in(browsers[0])
-    assert all(is_in(browser) for browser in browsers[1:])
+    assert not is_signed_in(browsers[0])
+    assert all(is_signed_in(browser) for browser in browsers[1:])
     assert {row.why_ended for row in rows(work, account.id)} == {None, "too_many"}
 
 
@@ -181,7 +181,7 @@ def test_it_dies_at_once_with_what_it_stands_for(jo, account, work, undo):
     with work() as session:
         session.execute(undo)
 
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
 
 
 def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
@@ -191,8 +191,8 @@ def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
     with work():
         sessions.end_all(account.id, "password_changed", except_sid=kept)
 
-    assert is_in(jo)
-    assert not is_in(stranger)
+    assert is_signed_in(jo)
+    assert not is_signed_in(stranger)
 
 
 def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account, work, clock):
@@ -292,7 +292,7 @@ def a_reset(account):
 def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(jo, account, work, overtaken):
     overtaken(lambda: a_reset(account), lambda: jo.signs_in(account.username))
 
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
 
 
 def test_an_old_password_does_not_return_with_better_parameters(jo, account, work, overtaken, monkeypatch):
@@ -314,7 +314,7 @@ def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo
         lambda: jo.sends_again("/manage/security/app", code=app.code()),
     )
 
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
     with work():
         assert not factors.has_any(account.id)
 
@@ -331,7 +331,7 @@ def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, acc
     )
 
     assert outcome.status_code == 303
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
 
 
 def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(jo, account, work, overtaken):
@@ -344,6 +344,6 @@ def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_m
         lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.sends_again("/manage/security/app", code=app.code())
     )
 
-    assert not is_in(jo)
+    assert not is_signed_in(jo)
     with work():
         assert not factors.has_any(account.id)

@@ -19,7 +19,7 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def added(work):
+def colleague_without_password(work):
     """Somebody who was added to a school and has a link to choose a password."""
     with work():
         school = a_school(name="St Mary's School", town="Uxbridge")
@@ -27,7 +27,7 @@ def added(work):
         return {"id": person.id, "link": links.issue_welcome_url(person).partition("localhost")[2].partition("/")[2]}
 
 
-def asks(browser, typed, **fields):
+def ask_strength(browser, typed, **fields):
     """The request that the current page would send."""
     field = browser.page.find("input", {"data-strength": True})
     sent = {"csrf_token": browser.token, "subject": field["data-subject"], "password": typed} | fields
@@ -38,29 +38,29 @@ PASSWORDS = (GOOD_PASSWORD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "p
 
 
 @pytest.mark.parametrize("typed", PASSWORDS)
-def test_it_says_what_sending_the_form_says(jo, added, typed):
-    jo.opens(f"/{added['link']}")
-    body = asks(jo, typed).json
+def test_it_says_what_sending_the_form_says(jo, colleague_without_password, typed):
+    jo.opens(f"/{colleague_without_password['link']}")
+    body = ask_strength(jo, typed).json
     if body["is_accepted"]:
-        assert jo.sends(f"/{added['link']}", password=typed).status_code == 303
+        assert jo.sends(f"/{colleague_without_password['link']}", password=typed).status_code == 303
         return
-    jo.sends(f"/{added['link']}", password=typed)
+    jo.sends(f"/{colleague_without_password['link']}", password=typed)
     assert jo.response.status_code == 422
     assert body["message"] in (strength.SHORT_TEXT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
-def test_partners_are_known_too(jo, added, work):
+def test_partners_are_known_too(jo, colleague_without_password, work):
     with work():
         a_partner(name="Timetabler Unlimited")
-    jo.opens(f"/{added['link']}")
-    assert "easy to guess" in asks(jo, "Timetabler-Unlimited").json["message"]
+    jo.opens(f"/{colleague_without_password['link']}")
+    assert "easy to guess" in ask_strength(jo, "Timetabler-Unlimited").json["message"]
 
 
-def test_everyone_gets_the_same_answer(jo, stranger, added, account):
+def test_everyone_gets_the_same_answer(jo, stranger, colleague_without_password, account):
     """The rating depends on the person of the page, not on the browser or who is signed in there."""
-    jo.opens(f"/{added['link']}")
+    jo.opens(f"/{colleague_without_password['link']}")
     subject = jo.page.find("input", {"data-strength": True})["data-subject"]
-    mine = asks(jo, "St Mary's Uxbridge")
+    mine = ask_strength(jo, "St Mary's Uxbridge")
     stranger.signs_in(account.username)
     stranger.opens("/sign-out")
     sent = {"csrf_token": stranger.token, "subject": subject, "password": "St Mary's Uxbridge"}
@@ -98,9 +98,9 @@ def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
     assert response.content_type == "application/problem+json"
 
 
-def test_another_site_gets_no_answer(jo, added):
-    jo.opens(f"/{added['link']}")
-    response = asks(jo, GOOD_PASSWORD, csrf_token="of another site")
+def test_another_site_gets_no_answer(jo, colleague_without_password):
+    jo.opens(f"/{colleague_without_password['link']}")
+    response = ask_strength(jo, GOOD_PASSWORD, csrf_token="of another site")
 
     assert response.status_code == 400
     assert GOOD_PASSWORD not in response.text
@@ -110,11 +110,11 @@ def test_it_only_answers_posts(web):
     assert web.get(f"{ASK}?password={GOOD_PASSWORD}").status_code == 405
 
 
-def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, change_settings):
+def test_nothing_is_hashed_counted_kept_or_logged(jo, colleague_without_password, app, work, capsys, change_settings):
     change_settings(server={"log_level": "INFO"})
-    jo.opens(f"/{added['link']}")
+    jo.opens(f"/{colleague_without_password['link']}")
     hashed = runtime.for_app(app).passwords.hashed
-    response = asks(jo, GOOD_PASSWORD)
+    response = ask_strength(jo, GOOD_PASSWORD)
 
     assert response.json["is_accepted"]
     assert runtime.for_app(app).passwords.hashed == hashed
@@ -124,10 +124,10 @@ def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, 
         assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
 
 
-def test_it_may_be_asked_so_often_and_no_more(jo, added, change_settings):
+def test_it_may_be_asked_so_often_and_no_more(jo, colleague_without_password, change_settings):
     change_settings(throttle={"factor": 1})
-    jo.opens(f"/{added['link']}")
-    statuses = [asks(jo, "kettle").status_code for _ in range(241)]
+    jo.opens(f"/{colleague_without_password['link']}")
+    statuses = [ask_strength(jo, "kettle").status_code for _ in range(241)]
 
     assert statuses[:240] == [200] * 240
     assert statuses[240] == 429

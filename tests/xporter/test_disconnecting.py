@@ -29,7 +29,7 @@ def jo(agent, work, new_browser):
     return jo
 
 
-def in_force(work, jo):
+def is_in_force(work, jo):
     with work():
         return [agreement.state for agreement in authorise.current(jo.facts["estab_id"])]
 
@@ -44,7 +44,7 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
     removes(jo)
     assert agent.reports(status=401)["code"] == "invalid_token"
     assert agent.refreshes_token().json["error"] == "invalid_grant"
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
     assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
     letter = outbox.last("sharing_stopped")
@@ -59,9 +59,9 @@ def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, c
         jo.opens("/manage")
         response = send(f"/manage/sharing/{clients[0]}/stop")
         assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
-    assert in_force(work, jo) == ["active"]
+    assert is_in_force(work, jo) == ["active"]
     removes(jo)
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
 
 
 def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, work):
@@ -71,22 +71,22 @@ def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, wo
     jo.sends_again(f"/manage/sharing/{clients[0]}/stop")
     jo.opens("/manage")
     assert "Your school has disconnected its server." in jo.page_text
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
 
 
 def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_agent, jo, work, outbox):
     with work():
         endpoints.remove_by_staff(jo.facts["estab_id"], by="cli", reason="The school asked.")
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
     assert "our staff disconnected the server" in outbox.last("sharing_stopped").text
 
     second = new_agent(agent.person_id)
     second.reports()
     third = new_agent(agent.person_id)
     second.leaves()
-    assert in_force(work, jo) == ["active"], "another server, which is connected already, takes its place"
+    assert is_in_force(work, jo) == ["active"], "another server, which is connected already, takes its place"
     third.leaves()
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
     texts = " ".join(letter.text for letter in outbox.all("sharing_stopped"))
     assert "the program on your school's server disconnected" in texts
 
@@ -94,7 +94,7 @@ def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_age
 def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, work):
     second = new_agent(agent.person_id)
     second.reports(replaces=True)
-    assert in_force(work, jo) == ["active"]
+    assert is_in_force(work, jo) == ["active"]
     assert second.reports()["state"] == "registered"
 
 
@@ -104,7 +104,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
         agreement.scopes = agreement.scopes | {"students"}
         session.flush()
     removes(jo)
-    assert in_force(work, jo) == ["active"]
+    assert is_in_force(work, jo) == ["active"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent,
     outcomes = at_once(6, ends_it)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refusals} <= {endpoints.NoEndpoint, NothingShared}
-    assert in_force(work, jo) == []
+    assert is_in_force(work, jo) == []
     assert len(outbox.all("sharing_stopped")) == before + 1
     with work() as session:
         withdrawn, removed = (

@@ -45,7 +45,7 @@ def events(work, program):
         return [(row.name, row.facts["endpoint"]) for row in sorted(rows, key=lambda row: row.number)]
 
 
-def look_for_losses(app):
+def run_loss_job(app):
     worker.tell_lost_endpoints(partial(transactions.transaction, app))
 
 
@@ -94,11 +94,11 @@ def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program,
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
     assert events(work, program) == [connected]
     clock.move(timedelta(hours=24) - timedelta(seconds=1))
-    look_for_losses(app)
+    run_loss_job(app)
     assert events(work, program) == [connected]
     clock.move(timedelta(seconds=1))
     for _ in range(2):
-        look_for_losses(app)
+        run_loss_job(app)
     assert events(work, program) == [connected, was_lost]
     agent.refreshes_token()
     agent.reports(last_extract=EXTRACT)
@@ -129,7 +129,7 @@ def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_mom
     assert changed_since(program, before) == {}, "a report that changes no state"
     clock.move(timedelta(hours=24))
     program.signs_in()
-    look_for_losses(app)
+    run_loss_job(app)
     is_found_as("lost", "awaiting_endpoint")
     agent.refreshes_token()
     agent.reports(last_extract=EXTRACT)
@@ -178,7 +178,7 @@ def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(progra
 def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent, work, app, clock):
     agent.reports()
     clock.move(timedelta(days=2))
-    look_for_losses(app)
+    run_loss_job(app)
     assert events(work, program) == []
     with work() as session:
         assert session.scalars(select(Endpoint.lost_at)).one() == clock.now()
@@ -200,7 +200,7 @@ def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, 
         tell(estab_id, state)
 
     monkeypatch.setattr(notices, "record_endpoint", fails_once)
-    look_for_losses(app)
+    run_loss_job(app)
     with work() as session:
         unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
     assert unreported == [bad]

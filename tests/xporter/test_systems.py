@@ -27,7 +27,7 @@ def school(agent, work, new_browser):
     return make
 
 
-def shares(work, agent, accepted):
+def share_with_service(work, agent, accepted):
     """The school shares with a service that works with these systems alone."""
     with work() as session:
         by = session.get_one(Administrator, agent.person_id).memberships[0]
@@ -51,7 +51,7 @@ def test_a_school_that_has_named_none_has_that_of_its_server(agent, school, work
 
 @pytest.mark.parametrize(("mis", "goes_on"), [("arbor", True), ("sims", False)])
 def test_services_that_work_with_it_go_on_and_others_stand_still(mis, goes_on, agent, school, work, outbox):
-    shares(work, agent, {"arbor", "isams"})
+    share_with_service(work, agent, {"arbor", "isams"})
     jo = school(None)
     agent.reports(mis=mis)
     jo.opens("/manage")

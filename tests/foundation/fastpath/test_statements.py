@@ -180,7 +180,7 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, wor
 
 
 @pytest.fixture
-def restarted(app):
+def restarted_database(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
     engine = database.ENGINES.for_app(app).transactional
     if engine.dialect.name != "postgresql":
@@ -196,7 +196,9 @@ def restarted(app):
     engine.dispose()
 
 
-def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(restarted, work, monkeypatch):
+def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(
+    restarted_database, work, monkeypatch
+):
     monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 3600)
     with pytest.raises(DBAPIError), work():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
@@ -204,7 +206,7 @@ def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connect
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
-def test_in_an_idle_pool_a_restart_costs_no_failure(restarted, work, monkeypatch):
+def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, work, monkeypatch):
     monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 0)
     with work():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None

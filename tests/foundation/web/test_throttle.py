@@ -6,8 +6,8 @@ from idp.foundation.web.throttle import caller_key
 
 
 @pytest.fixture
-def counted(app):
-    """`counted("192.0.2.1")` is the key under which requests from there are counted."""
+def counter_key(app):
+    """`counter_key("192.0.2.1")` is the key under which requests from there are counted."""
 
     def key(address):
         with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
@@ -16,28 +16,28 @@ def counted(app):
     return key
 
 
-def test_every_ipv4_address_counts_by_itself(counted):
-    assert counted("192.0.2.1") != counted("192.0.2.2")
+def test_every_ipv4_address_counts_by_itself(counter_key):
+    assert counter_key("192.0.2.1") != counter_key("192.0.2.2")
 
 
 @pytest.mark.parametrize("other", ["2001:db8:0:1::2", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:0DB8:0:1::1"])
-def test_a_network_of_64_bits_counts_as_one_address(counted, other):
-    assert counted("2001:db8:0:1::1") == counted(other)
+def test_a_network_of_64_bits_counts_as_one_address(counter_key, other):
+    assert counter_key("2001:db8:0:1::1") == counter_key(other)
 
 
-def test_the_next_network_counts_by_itself(counted):
-    assert counted("2001:db8:0:1::1") != counted("2001:db8:0:2::1")
+def test_the_next_network_counts_by_itself(counter_key):
+    assert counter_key("2001:db8:0:1::1") != counter_key("2001:db8:0:2::1")
 
 
-def test_an_ipv4_address_counts_the_same_however_it_is_written(counted):
+def test_an_ipv4_address_counts_the_same_however_it_is_written(counter_key):
     """A server for IPv4 and IPv6 sees the mapped form (RFC 4291 §2.5.5.2)."""
-    assert counted("::ffff:192.0.2.1") == counted("192.0.2.1")
-    assert counted("::ffff:192.0.2.1") != counted("::ffff:192.0.2.2")
+    assert counter_key("::ffff:192.0.2.1") == counter_key("192.0.2.1")
+    assert counter_key("::ffff:192.0.2.1") != counter_key("::ffff:192.0.2.2")
 
 
 @pytest.mark.parametrize("odd", ["", "unix:", "fe80::1%eth0"])
-def test_a_remote_address_that_cannot_be_parsed_is_counted_too(counted, odd):
-    assert counted(odd) is not None
+def test_a_remote_address_that_cannot_be_parsed_is_counted_too(counter_key, odd):
+    assert counter_key(odd) is not None
 
 
 def test_the_limits_of_views_use_that_key(web, change_settings):
