@@ -75,7 +75,7 @@ def prepare(count: int, file: Path) -> None:
         client_id="web", client_secret=secret, hash_client_secret=False, client_type="confidential",
         authorization_grant_type="authorization-code", redirect_uris=CALLBACK, algorithm="RS256",
     )  # fmt: skip
-    person = User.objects.create_user("somebody")
+    person = User.objects.create_user(os.environ["PERSON"])
     codes = [secrets.token_urlsafe(32) for _ in range(count)]
     ends, challenge = timezone.now() + timedelta(hours=1), os.environ["CHALLENGE"]
     Grant.objects.bulk_create(

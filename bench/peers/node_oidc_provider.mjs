@@ -1,7 +1,8 @@
 // node-oidc-provider as a peer: `node node_oidc_provider.mjs PORT CODES FILE [postgresql://…]`.
 //
 // It keeps what it issues in a Map, or in one table of PostgreSQL: the package brings no database of its own. CODES
-// authorization codes are made beforehand and written to FILE, one a line; then it serves.
+// authorization codes and the session of a person who is signed in are made beforehand and written to FILE, as JSON;
+// then it serves.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -11,6 +12,7 @@ import Provider from 'oidc-provider';
 const [port, count, file, database] = process.argv.slice(2);
 const CALLBACK = 'https://assembly.example/callback';
 const CHALLENGE = process.env.CHALLENGE;
+const PERSON = process.env.PERSON;
 const SECRET = process.env.SECRET;
 
 class InMemory {
@@ -113,31 +115,45 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    introspection: { enabled: true },
     resourceIndicators: { enabled: true, getResourceServerInfo: () => api, useGrantedResource: () => true },
   },
   findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   issueRefreshToken: () => true,
   ttl: {
-    AuthorizationCode: 3600, Grant: 3600, RefreshToken: 3600, AccessToken: 600, ClientCredentials: 600, IdToken: 600,
+    AuthorizationCode: 3600, Grant: 3600, RefreshToken: 3600, AccessToken: 3600, ClientCredentials: 600, IdToken: 600,
+    Session: 3600,
   },
 });
 
 const client = await provider.Client.find('web');
 
-async function anotherCode() {
-  const grant = new provider.Grant({ accountId: 'somebody', clientId: 'web' });
+async function newGrant() {
+  const grant = new provider.Grant({ accountId: PERSON, clientId: 'web' });
   grant.addOIDCScope('openid offline_access');
+  return grant.save();
+}
+
+async function newCode() {
   const code = new provider.AuthorizationCode({
-    accountId: 'somebody', client, grantId: await grant.save(), scope: 'openid offline_access', redirectUri: CALLBACK,
+    accountId: PERSON, client, grantId: await newGrant(), scope: 'openid offline_access', redirectUri: CALLBACK,
     codeChallenge: CHALLENGE, codeChallengeMethod: 'S256', nonce: 'n'.repeat(20),
     authTime: Math.floor(Date.now() / 1000),
   });
   return code.save();
 }
 
+async function newSession() {
+  const session = new provider.Session();
+  session.loginAccount({ accountId: PERSON });
+  session.ensureClientContainer('web');
+  session.grantIdFor('web', await newGrant());
+  return session.save(3600);
+}
+
 const codes = [];
 while (codes.length < Number(count)) {
-  codes.push(...await Promise.all(Array.from({ length: 100 }, anotherCode)));
+  codes.push(...await Promise.all(Array.from({ length: 100 }, newCode)));
 }
-writeFileSync(file, codes.join('\n'));
+writeFileSync(file, JSON.stringify({ codes, session: await newSession() }));
 provider.listen(Number(port), '127.0.0.1');
