@@ -234,6 +234,12 @@ def test_only_the_transaction_commits():
     assert [name(path) for path in elsewhere for call, _ in calls(path) if call.endswith(".commit")] == []
 
 
+def test_savepoints_are_made_where_statements_without_the_session_are_undone_too():
+    elsewhere = modules("idp/foundation/database.py", "idp/jobs/cleaning.py")  # `savepoint` itself, and no session
+
+    assert [name(path) for path in elsewhere for call, _ in calls(path) if call.endswith(".begin_nested")] == []
+
+
 def test_what_an_application_holds_is_typed():
     """`app.extensions` is read in one module: others declare a `PerApplication` value, or call a port."""
     elsewhere = modules("idp/foundation/runtime.py")

@@ -14,7 +14,7 @@ from idp.estabs import permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret, PersonInvitation
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
-from idp.foundation.database import Base, advisory_lock, lock, session
+from idp.foundation.database import Base, advisory_lock, lock, savepoint, session
 from idp.foundation.errors import Refusal
 
 MAX_ATTEMPTS = 50
@@ -202,7 +202,7 @@ def change_email(person: Administrator, address: str) -> bool:
     for sign_in_email in (folded, None):
         statement = update(Administrator).where(Administrator.id == person.id)
         try:
-            with session().begin_nested():
+            with savepoint():
                 session().execute(statement.values(values | {"sign_in_email": sign_in_email}))
         except IntegrityError:
             continue
@@ -285,7 +285,7 @@ def insert_first_accepted(rows: Iterable[Row]) -> Row | None:
     """
     for row in rows:
         try:
-            with session().begin_nested():
+            with savepoint():
                 session().add(row)
         except IntegrityError:
             continue

@@ -18,7 +18,7 @@ from idp.federation.id_token import Identity
 from idp.federation.models import LinkedAccount
 from idp.federation.providers import Kind
 from idp.foundation import clock, crypto, dates
-from idp.foundation.database import session
+from idp.foundation.database import savepoint, session
 from idp.outbox import post
 
 
@@ -55,7 +55,7 @@ def link(person: Administrator, identity: Identity) -> bool:
     )  # fmt: skip
     _delete_if_removed(identity)
     try:
-        with session().begin_nested():
+        with savepoint():
             session().add(row)
     except IntegrityError:
         existing = _account(identity)

@@ -38,7 +38,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock, crypto, request_state
@@ -329,13 +329,24 @@ def set_asynchronous_commit() -> None:
 
 
 @contextmanager
+def savepoint() -> Iterator[SessionTransaction]:
+    """A savepoint around the block: if it raises, what the session and Core statements did in it is undone.
+
+    By itself the session sends SAVEPOINT with its own next statement, so that Core statements before it would stay.
+    """
+    with session().begin_nested() as nested:
+        session().connection()
+        yield nested
+
+
+@contextmanager
 def row_isolated(kind: str, row_id: str) -> Iterator[None]:
     """Run the block for one row of a loop in a savepoint: if it raises, it is undone and logged, and the loop goes on.
 
     One row that cannot be processed must not keep the others waiting (security.md S51).
     """
     try:
-        with session().begin_nested():
+        with savepoint():
             yield
     except Exception as error:
         log.exception("row set aside", name=kind, subject=row_id, reason=type(error).__name__)

@@ -389,7 +389,7 @@ def _return_to() -> str | None:
 def _catch_too_many(form: Form, send: Callable[[], Registration]) -> Registration | None:
     """The result of `act`; None if it would send too many mails: it is rolled back, and the form shows the error."""
     try:
-        with database.session().begin_nested():
+        with database.savepoint():
             return send()
     except TooManyRequests as error:
         form.form_errors.append(error.message)

@@ -16,7 +16,7 @@ from sqlalchemy import Row, Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, dates
-from idp.foundation.database import connection, session
+from idp.foundation.database import connection, savepoint, session
 from idp.schools import bulk, codes, gias, index, succession, words
 from idp.schools.files import Sources
 from idp.schools.gias import FileRefused, Line, Oddity
@@ -107,7 +107,7 @@ def run(
     """
     started = time.perf_counter()
     summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
-    with bulk.exclusive_lock(IMPORTS), session().begin_nested() if dry_run else nullcontext() as trial:
+    with bulk.exclusive_lock(IMPORTS), savepoint() if dry_run else nullcontext() as trial:
         last = latest()  # a concurrent import waits for the lock, and then finds everything imported
         if last and last.dated and summary.dated:
             _refuse_older(summary.dated, last.dated)

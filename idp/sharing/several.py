@@ -14,7 +14,7 @@ from idp.estabs import authority, people, permissions
 from idp.estabs.models import Membership
 from idp.estabs.permissions import Action
 from idp.foundation import dates
-from idp.foundation.database import session
+from idp.foundation.database import savepoint, session
 from idp.foundation.errors import Refusal
 from idp.partners import mis_catalogue
 from idp.partners.snapshots import AnyClient
@@ -91,7 +91,7 @@ def give(
     refused: list[RefusedSchool] = []
     for member in sorted({by, *also}, key=lambda member: member.estab_id):
         try:
-            with session().begin_nested():
+            with savepoint():
                 if member is not by and (
                     obstacle := _obstacle(
                         client, member, _current(client, [member]).get(member.estab_id), second_step=second_step

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.estabs.models import PersonalSecret
@@ -117,6 +117,30 @@ def test_statements_and_objects_share_one_transaction(work):
         both()
     with work():
         assert not stored_tries("an object"), "and both are undone together"
+
+
+@pytest.mark.parametrize("error", [LookupError, IntegrityError])
+def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are_kept(work, caplog, error):
+    values = {
+        "purpose": "probe",
+        "person_id": "adm_1",
+        "tries": 0,
+        "created_at": clock.now(),
+        "expires_at": clock.now(),
+    }
+    add = insert(PersonalSecret.__table__)
+    with work():
+        for number in range(3):
+            with database.row_isolated("secret", str(number)):
+                database.connection().execute(add, values | {"digest": b"%d" % number})
+                if number == 1 and error is IntegrityError:
+                    database.connection().execute(add, values | {"digest": b"0"})
+                elif number == 1:
+                    raise LookupError
+
+    with work() as session:
+        assert session.scalars(select(PersonalSecret.digest).order_by(PersonalSecret.digest)).all() == [b"0", b"2"]
+    assert error.__name__ in caplog.text
 
 
 def test_what_only_statements_wrote_is_committed_too(work):
