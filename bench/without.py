@@ -5,15 +5,17 @@ application is built, and may return what is to be done with the application.
 """
 
 import os
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 from unittest.mock import patch
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
+from psycopg import RawCursor
+from sqlalchemy import Connection
 
 from idp.app import create_app
-from idp.foundation.fastpath import hooks, request_line, response_cache, statements
+from idp.foundation.fastpath import hooks, libpq, request_line, response_cache, statements
 from idp.foundation.web import admission, security
 
 Change = Callable[[], Callable[[Flask], object] | None]
@@ -22,6 +24,17 @@ Change = Callable[[], Callable[[Flask], object] | None]
 def _statements() -> None:
     """SQLAlchemy executes every statement."""
     patch.object(statements, "_has_listeners", lambda _connection: True).start()
+
+
+def _prepared() -> None:
+    """A cursor of psycopg runs the statements."""
+
+    def run(connection: Connection, sql: str, values: Sequence[Any]) -> tuple[Sequence[Any] | None, int]:
+        with RawCursor(connection.connection.driver_connection) as cursor:  # type: ignore[arg-type]
+            cursor.execute(sql.encode(), values)
+            return cursor.fetchone() if cursor.description else None, cursor.rowcount
+
+    patch.object(libpq, "run", run).start()
 
 
 def _hooks() -> None:
@@ -45,8 +58,8 @@ def _request_line() -> Callable[[Flask], object]:
 
 
 CHANGES: Final[dict[str, Change]] = {
-    "statements": _statements, "hooks": _hooks, "response cache": _response_cache, "form cookie": _form_cookie,
-    "request line": _request_line,
+    "statements": _statements, "prepared statements": _prepared, "hooks": _hooks, "response cache": _response_cache,
+    "form cookie": _form_cookie, "request line": _request_line,
 }  # fmt: skip
 """By the fast path's name."""
 

@@ -6,7 +6,7 @@ commits. `foundation/web/transactions` does, once per request.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,11 +37,12 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock, crypto, request_state
+from idp.foundation.fastpath import libpq
 from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
@@ -216,6 +217,7 @@ def configure(app: Flask, settings: Settings) -> None:
             "max_overflow": 0,
             "pool_timeout": 5,
             "connect_args": {
+                "autocommit": True,  # BEGIN is sent by `_begin_transactions`
                 "connect_timeout": 5,
                 # Our statements are short: compiling one costs more than running it.
                 "options": "-c jit=off -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
@@ -228,16 +230,12 @@ def configure(app: Flask, settings: Settings) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
+            _begin_transactions(db.engine, "BEGIN IMMEDIATE", lambda its, sql: its.connection.cursor().execute(sql))
         else:
             _check_idle_connections(db.engine)
-        ENGINES.set(app, Engines(db.engine, _without_transactions(db.engine)))
-
-
-def _without_transactions(engine: Engine) -> Engine:
-    """The same engine in autocommit; on SQLite `_tune_sqlite` begins transactions, and heeds this option."""
-    if engine.dialect.name == "sqlite":
-        return engine.execution_options(autocommit=True)
-    return engine.execution_options(autocommit=True, isolation_level="AUTOCOMMIT")
+            _begin_transactions(db.engine, "BEGIN", libpq.execute)
+            libpq.forget_at_rollback(db.engine)
+        ENGINES.set(app, Engines(db.engine, db.engine.execution_options(autocommit=True)))
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -250,16 +248,24 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # BEGIN is sent below
+        connection.isolation_level = None  # BEGIN is sent by `_begin_transactions`
         connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+
+
+def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connection, str], object]) -> None:
+    """Send `begin` where a transaction begins, unless the engine's option `autocommit` says that there is none.
+
+    The drivers begin none by themselves. SQLAlchemy's own isolation level AUTOCOMMIT would change the connection for
+    each such request, and change it back.
+    """
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if not connection.get_execution_options().get("autocommit"):
             try:  # without SQLAlchemy, which would take as long as for a query
-                connection.connection.cursor().execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+                execute(connection, begin)
+            except connection.dialect.loaded_dbapi.Error as error:
+                raise wrap_driver_error(error, begin, connection) from error
 
 
 def _check_idle_connections(engine: Engine) -> None:
@@ -288,6 +294,17 @@ def _check_idle_connections(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
+
+
+def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:
+    """The driver's error as SQLAlchemy's `DBAPIError`, without the bound values; a lost connection is invalidated."""
+    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    if lost:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        sql, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,
+        dialect=connection.dialect,
+    )  # fmt: skip
 
 
 Model = TypeVar("Model", bound=Base)

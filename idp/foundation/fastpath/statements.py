@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
-from sqlalchemy.exc import DBAPIError
 
 from idp.foundation import database
-from idp.foundation.fastpath import rows
+from idp.foundation.fastpath import libpq, rows
 from idp.foundation.fastpath.rows import RowT
 
 Core = Select[Any] | Insert | Update | Delete
@@ -28,21 +27,20 @@ class _Compiled:
 
     core: Core
     sql: str
-    order: tuple[str, ...] | None
-    """The names of its parameters by position; None if the driver takes them by name."""
+    order: tuple[str, ...]
+    """The names of its parameters by position."""
     fixed: Mapping[str, Any]
     """Values that are part of the statement."""
     write: Mapping[str, Processor]
     read: tuple[tuple[int, Processor], ...]
-    gives_rows: bool
 
-    def bound(self, values: dict[str, Any]) -> Any:
-        """`values` in the form that the driver takes."""
+    def bound(self, values: dict[str, Any]) -> list[Any]:
+        """`values` as the driver takes them."""
         if self.fixed:
             values.update(self.fixed)
         for name, process in self.write.items():
             values[name] = process(values[name])
-        return values if self.order is None else [values[name] for name in self.order]
+        return [values[name] for name in self.order]
 
     def to_python(self, fetched: Sequence[Any]) -> list[Any]:
         """The values of a row of the driver."""
@@ -74,16 +72,12 @@ class _Prepared:
             return _run_by_sqlalchemy(connection, compiled, values)
         if not connection.in_transaction() and "autocommit" not in connection.get_execution_options():
             connection.begin()
-        cursor = connection.connection.cursor()
+        run = libpq.run if dialect.name == "postgresql" else _run_by_cursor
         try:
-            cursor.execute(compiled.sql, compiled.bound(values))
-            fetched = cursor.fetchone() if compiled.gives_rows else None  # SQLite completes it only then
+            fetched, count = run(connection, compiled.sql, compiled.bound(values))
         except dialect.loaded_dbapi.Error as error:
-            raise _wrap_driver_error(error, compiled.sql, connection) from error
-        else:
-            return None if fetched is None else compiled.to_python(fetched), cursor.rowcount
-        finally:
-            cursor.close()
+            raise database.wrap_driver_error(error, compiled.sql, connection) from error
+        return None if fetched is None else compiled.to_python(fetched), count
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         core = self._source
@@ -140,25 +134,33 @@ def _run_by_sqlalchemy(
     return (result.first(), -1) if result.returns_rows else (None, result.rowcount)
 
 
-def _wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:
-    """The driver's error as SQLAlchemy's `DBAPIError`, without the bound values; a lost connection is invalidated."""
-    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
-    if lost:
-        connection.invalidate(error)
-    return DBAPIError.instance(
-        sql, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,
-        dialect=connection.dialect,
-    )  # fmt: skip
+def _run_by_cursor(connection: Connection, sql: str, values: list[Any]) -> tuple[Sequence[Any] | None, int]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, values)
+        row = cursor.fetchone() if cursor.description else None  # SQLite completes it only then
+        return row, cursor.rowcount
+    finally:
+        cursor.close()
+
+
+def _numbered(dialect: Dialect) -> Dialect:
+    """One like it that writes `$1` for the first value, as PostgreSQL does."""
+    make: Callable[..., Dialect] = type(dialect)
+    return make(paramstyle="numeric_dollar")
 
 
 def _compile(core: Core, dialect: Dialect) -> _Compiled:
+    """Compile it, for PostgreSQL with the placeholders of its client library."""
+    if dialect.name == "postgresql":
+        dialect = _numbered(dialect)
     compiled = core.compile(dialect=dialect)
     binds = {name: bind for bind, name in compiled.bind_names.items()}
     columns = list(core.exported_columns)
     return _Compiled(
         core=core,
         sql=str(compiled),
-        order=tuple(compiled.positiontup or ()) if compiled.positional else None,
+        order=tuple(compiled.positiontup or ()),
         fixed={name: bind.effective_value for name, bind in binds.items() if not bind.required},
         write={
             name: process
@@ -170,5 +172,4 @@ def _compile(core: Core, dialect: Dialect) -> _Compiled:
             for index, column in enumerate(columns)
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ),
-        gives_rows=bool(columns),
     )

@@ -180,6 +180,69 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, wor
 
 
 @pytest.fixture
+def on_postgresql(app):
+    """Only PostgreSQL's connections keep prepared statements."""
+    if database.ENGINES.for_app(app).transactional.dialect.name != "postgresql":
+        pytest.skip("SQLite's driver prepares by itself")
+
+
+def have_psycopg_prepare_a_statement_of_its_own():
+    for _ in range(6):  # the sixth time
+        database.connection().execute(select(func.count()).select_from(TABLE))
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(work):
+    def fails():
+        have_psycopg_prepare_a_statement_of_its_own()
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+        raise ZeroDivisionError
+
+    for _ in range(3):  # each connection of the pool
+        with pytest.raises(ZeroDivisionError), work():
+            fails()
+        with work():
+            assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_statements_work_after_a_savepoint_was_rolled_back(work):
+    with work():
+        have_psycopg_prepare_a_statement_of_its_own()
+        add()
+        with pytest.raises(IntegrityError), database.savepoint():
+            add()
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).person_id == "adm_1"
+        assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_statement_that_was_deallocated_elsewhere_fails_once(work):
+    with work():
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+        database.connection().exec_driver_sql("DEALLOCATE ALL")
+    with pytest.raises(DBAPIError), work():
+        SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
+    with work():
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_rollbacks_leave_no_prepared_statements_behind(work):
+    def fails():
+        SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
+        raise ZeroDivisionError
+
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError), work():
+            fails()
+    with work():
+        SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
+        names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
+    assert names == ["idp_0"]
+
+
+@pytest.fixture
 def restarted_database(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
     engine = database.ENGINES.for_app(app).transactional
