@@ -94,3 +94,12 @@ def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
 
     assert took[0] < MAX_STOP_SECONDS
     assert serve.STOP_TIMEOUT_SECONDS - 1 < took[1] < MAX_STOP_SECONDS
+
+
+def test_the_last_requests_before_it_stops_are_in_its_log(instance, outside):
+    with instance(server__log_level="INFO", server__log_format="json") as (process, address):
+        for _ in range(20):
+            outside.get(f"{address}/oauth/userinfo", timeout=60)
+        seconds_to_stop(process)
+        lines = process.output.count('"route": "/oauth/userinfo"')
+    assert lines == 20

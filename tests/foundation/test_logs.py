@@ -5,8 +5,10 @@ from sqlalchemy.exc import IntegrityError
 
 from idp.app import create_app
 from idp.foundation import logs
+from idp.foundation.fastpath import request_line
 from idp.foundation.settings import load
 from tests.factories import an_administrator
+from tests.processes import eventually
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,19 @@ def test_every_answer_carries_its_request_id(web):
 
 @pytest.fixture
 def log_output(capsys):
-    """The log of a service that logs in JSON."""
-    yield lambda: capsys.readouterr().err
+    """The log of a service that logs in JSON, as soon as it has a text."""
+
+    def read_until(text):
+        output = [""]
+
+        def has_text():
+            output[0] += capsys.readouterr().err
+            return text in output[0]
+
+        eventually(has_text)
+        return output[0]
+
+    yield read_until
     logs.configure(load())
 
 
@@ -82,7 +95,7 @@ def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the
     web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
     response = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 
-    lines = log_output()
+    lines = log_output('"event": "request"')
     (line,) = [json.loads(line) for line in lines.splitlines() if '"event": "request"' in line]
 
     assert line["request"] == response.headers["X-Request-ID"]
@@ -92,3 +105,20 @@ def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the
     assert line["logger"] == "idp.request"
     assert line["level"] == "info"
     assert "canary" not in lines
+
+
+def test_lines_of_requests_are_written_together_and_none_is_lost_when_nothing_reads_them(monkeypatch):
+    monkeypatch.setattr(request_line, "WRITE_INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr(request_line, "MAX_WAITING_LINES", 3)
+    writes: list[str] = []
+
+    class Stream:
+        write = staticmethod(writes.append)
+        flush = staticmethod(lambda: None)
+
+    writer = request_line.LineWriter(Stream())
+    for number in range(7):
+        writer.add(str(number))
+    assert writes == ["0\n1\n2\n", "3\n4\n5\n"]
+    writer.write()
+    assert writes[2:] == ["6\n"]

@@ -1,17 +1,76 @@
-"""The log line of a request, as JSON, past structlog's processors: all of its fields are our own and harmless."""
+"""The log line of a request, as JSON, past structlog's processors: all of its fields are our own and harmless.
+
+Lines are written together, a twentieth of a second after the first of them: a thread that writes gives up the
+interpreter's lock, and waits to get it back while another thread handles a request. A process that is killed loses
+the lines of its last twentieth of a second.
+"""
 
 import json
 import logging
 import sys
+import threading
+import time
 from datetime import UTC, datetime
-from typing import Final
+from multiprocessing.util import Finalize
+from typing import Final, TextIO
 
 _LOGGER: Final = logging.getLogger("idp.request")
+WRITE_INTERVAL_SECONDS: Final = 0.05
+MAX_WAITING_LINES: Final = 10_000
+"""So many lines wait at most; the next request writes them, and waits for whatever reads the log."""
+
+
+class LineWriter:
+    """Collects lines, which a thread of its own writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._has_lines = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, line: str) -> None:
+        """Add a line, to be written soon."""
+        with self._lock:
+            self._lines.append(line)
+            if self._thread is None:  # in the process that handles requests, not in the one that starts it
+                self._start()
+            is_full = len(self._lines) >= MAX_WAITING_LINES
+        if is_full:
+            self.write()
+        elif not self._has_lines.is_set():
+            self._has_lines.set()
+
+    def write(self) -> None:
+        """Write the lines that wait."""
+        with self._lock:
+            self._has_lines.clear()
+            lines, self._lines = self._lines, []
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._write_regularly, name="log lines", daemon=True)
+        self._thread.start()
+        Finalize(None, self.write, exitpriority=0)  # `atexit` calls nothing where multiprocessing started the process
+
+    def _write_regularly(self) -> None:
+        while self._has_lines.wait():
+            time.sleep(WRITE_INTERVAL_SECONDS)
+            self.write()
+
+
+_writers: Final[list[LineWriter]] = []
+"""The one in use, if lines are JSON."""
 
 
 def configure(*, is_json: bool) -> None:
     """Write JSON lines to standard error; without `is_json` the logger's lines go the way of all others."""
-    _LOGGER.handlers, _LOGGER.propagate = ([logging.StreamHandler(sys.stderr)], False) if is_json else ([], True)
+    for writer in _writers:
+        writer.write()
+    _writers[:] = [LineWriter(sys.stderr)] if is_json else []
 
 
 def is_wanted() -> bool:
@@ -21,11 +80,11 @@ def is_wanted() -> bool:
 
 def is_json() -> bool:
     """Whether `write` is to be used."""
-    return not _LOGGER.propagate
+    return bool(_writers)
 
 
 def write(fields: dict[str, object]) -> None:
     """Write a line with the members that structlog would give it."""
     timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     line = {"event": "request", **fields, "level": "info", "logger": _LOGGER.name, "timestamp": timestamp}
-    _LOGGER.info("%s", json.dumps(line))
+    _writers[0].add(json.dumps(line))
