@@ -70,8 +70,9 @@ MEMORY: Final = "## Memory and cold starts\n"
 PEERS: Final = """\
 ## Peers beside us
 
-On the same machine in the same run, by the same generator, each with one worker process; per vCPU as above. What a \
-request does differs, as the rows say. In the last column, × is our rate divided by theirs.
+On the same machine in the same run, by the same generator, each with one process; rates are medians of the rounds. \
+*Per vCPU* as above. What a request does differs, as the rows say. In the last column but one, × is our rate per vCPU \
+divided by theirs; its goals are those of [performance.md](design/performance.md) §4.
 """
 
 
@@ -175,9 +176,14 @@ def _peers(figures: list[Json]) -> Iterator[str]:
     columns = ("per vCPU", "at most, one process", "we, times that")
     ordered = sorted(rows.items(), key=lambda row: (row[0].partition(":")[0], -row[1]["per vCPU"]["value"]))
     table = [
-        [name, *(_value(of.get(what, {}), 1 if what == columns[-1] else 0) for what in columns)] for name, of in ordered
+        [
+            name,
+            *(_value(of.get(what, {}), 2 if what == columns[-1] else 0) for what in columns),
+            _goal(of.get(columns[-1], {})),
+        ]
+        for name, of in ordered
     ]
-    yield _table(["", "per vCPU", "one process", "we, beside it"], table)
+    yield _table(["", "per vCPU", "one process", "we, beside it", "goal"], table)
 
 
 def _listed(figures: Sequence[Json]) -> str:

@@ -4,6 +4,8 @@ import os
 import platform
 import sqlite3
 import subprocess
+import sys
+import sysconfig
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({_build()})",
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 
@@ -47,6 +49,14 @@ def commit() -> str:
         ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False
     ).stdout
     return output.strip() or "unknown"
+
+
+def _build() -> str:
+    """How the interpreter was built: it makes a difference of 12 to 17 %. A distribution's does not say it itself."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    if sys.base_prefix == "/usr":
+        return "as the distribution builds it"
+    return "with PGO" if "--enable-optimizations" in options else "without PGO"
 
 
 def _processor() -> str:

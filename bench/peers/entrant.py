@@ -48,7 +48,7 @@ class Entrant:
     endpoint: Endpoint
     goal: float | None = None
     """How many times its rate per vCPU ours must be."""
-    warm_up_seconds: float = 0.4
+    warm_up_seconds: float = 1.0
     """Not counted."""
 
     @property
