@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from idp.foundation import scopes
 from idp.foundation.errors import NotFound
+from idp.foundation.web import throttle
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import connections, register
 from idp.partner_api.answers import (
@@ -29,6 +30,8 @@ from idp.xporter.models import Endpoint
 
 SCOPE = "schools.list"
 CLOSING: Final[Mapping[str, Literal["announced", "closed"]]] = {codes.CLOSING: "announced", codes.CLOSED: "closed"}
+MAX_BY_CONNECTION_PER_MINUTE: Final = 30
+"""Of one application: where few of its schools are in a state, all of them are read, a second for 100,000."""
 NOT_AUTHORISED = "No school with this Estab ID has authorised your application."
 
 
@@ -46,7 +49,11 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     status: Status | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
     connection: (
-        Annotated[Connection, Meta(description="Only schools whose data waits for this, or comes.")] | UnsetType
+        Annotated[
+            Connection,
+            Meta(description="Only schools whose data waits for this, or comes; at most 30 such calls a minute."),
+        ]
+        | UnsetType
     ) = UNSET
 
 
@@ -60,6 +67,8 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     A token that was issued under a school's authorisation lists that school alone.
     """
     client = access.client.registered
+    if query.connection:
+        throttle.count(MAX_BY_CONNECTION_PER_MINUTE, "schools by connection", client.id)
     selection = Selection(
         status=query.status or None, verification=query.verification or None,
         changed_since=_in_utc(query.changed_since) if query.changed_since else None, estab=_estab_of(access),

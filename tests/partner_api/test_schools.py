@@ -376,6 +376,19 @@ def test_filters_of_one_request_hold_together(program, authorised):
     assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
 
 
+def test_schools_of_one_connection_are_listed_30_times_a_minute_and_all_schools_oftener(
+    program, new_program, change_settings
+):
+    change_settings(throttle={"factor": 1})
+    other = new_program().signs_in()
+    for _ in range(30):
+        program.gets("/api/schools?connection=closed")
+    refused = program.gets("/api/schools?connection=paused", status=429)
+    assert refused.json["code"] == "too_many_requests"
+    program.gets("/api/schools")
+    other.gets("/api/schools?connection=paused")
+
+
 def test_the_servers_of_schools_are_found_by_an_index(program, oakhill, app, work):
     statements = []
     with app.app_context():
