@@ -20,7 +20,15 @@ from idp.sharing import authorise
 from tests import factories
 from tests.html import parse
 from tests.oidc.signing import Signer, jwks, key
-from tests.oidc.support import ISSUER, authorised, follow, page, press, sent, sign_in
+from tests.oidc.support import (
+    ISSUER,
+    follow_redirects,
+    page,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 from tests.oidc.world import world
 
 __all__ = ["world"]
@@ -75,7 +83,7 @@ def test_what_is_said_of_xporter_is_what_it_does(text):
     ids=["paused", "stopped"],
 )  # fmt: skip
 def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, sent):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.work() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == token_error(sent)
@@ -91,7 +99,7 @@ def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused)
         assert response.status_code == 400
         assert page(response).find(id="error-code")
     else:
-        answer = sent(response)
+        answer = redirect_parameters(response)
         assert answer["error"] == refused.error
         assert answer["iss"] == ISSUER
         names_a_parameter = answer["error_description"].partition(": ")[0] in KNOWN_PARAMETERS
@@ -143,7 +151,9 @@ def push(web, client):
 
 class TestProfile:
     def test_a_request_that_is_not_pushed_is_refused_as_it_says(self, web, strict):
-        assert sent(web.get(strict.link()))["error"] == dpop_error("A request to the authorization endpoint")
+        assert redirect_parameters(web.get(strict.link()))["error"] == dpop_error(
+            "A request to the authorization endpoint"
+        )
 
     def test_a_pushed_request_waits_as_long_as_it_says(self, web, strict, text, clock):
         assert "It has to arrive there within 90 seconds, and works in one browser" in text()
@@ -155,8 +165,8 @@ class TestProfile:
         assert page(response).find(id="error-code")
 
     def test_proofs_are_refused_as_it_says(self, web, world, strict, text, change_settings):
-        answer = follow(web, sign_in(web, follow(web, web.get(push(web, strict))), world.username))
-        code = sent(follow(web, press(web, answer, "allow", authority="y")))["code"]
+        answer = follow_redirects(web, sign_in(web, follow_redirects(web, web.get(push(web, strict))), world.username))
+        code = redirect_parameters(follow_redirects(web, press(web, answer, "allow", authority="y")))["code"]
         own_key = strict.dpop_key
 
         def refused(beginning, status=400, *, at=None, **overrides):
@@ -189,7 +199,7 @@ def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
     ):  # fmt: skip
         partner = world.new_partner(**overrides)
-        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         successor = partner.refreshes(web, tokens["refresh_token"]).json.get("refresh_token")
         assert (successor is not None) is changes, overrides
         if successor:
@@ -202,24 +212,24 @@ def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
 def test_the_audience_is_that_which_it_says(web, world):
     with world.work():
         factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert payload(tokens["access_token"])["aud"] == [ISSUER, "https://xporter.example"]
 
 
 def test_a_code_works_once(web, world):
-    response = authorised(web, world.partner, world.username)
+    response = sign_in_and_authorise(web, world.partner, world.username)
     assert world.partner.redeems(web, response["code"]).status_code == 200
     assert world.partner.redeems(web, response["code"]).json["error"] == token_error("A code a second time")
 
 
 def test_a_wrong_verifier_is_refused_as_it_says(web, world):
-    response = authorised(web, world.partner, world.username)
+    response = sign_in_and_authorise(web, world.partner, world.username)
     refused = world.partner.redeems(web, response["code"], code_verifier="w" * 48)
     assert refused.json["error"] == token_error("A code_verifier")
 
 
 def test_claims_stand_where_it_says(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}
     assert not people_claims & payload(tokens["id_token"]).keys()
     assert people_claims & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}

@@ -18,7 +18,7 @@ from idp.foundation.web.transactions import transaction
 from tests import factories, postgresql
 from tests.conftest import a_browser
 from tests.databases import PostgresqlDatabases
-from tests.oidc.support import Partner, authorised
+from tests.oidc.support import Partner, sign_in_and_authorise
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=unknown")
@@ -51,7 +51,9 @@ def refreshing():
 def test_another_program_that_keeps_sqlite_locked_makes_it_busy_and_nothing_worse(
     instance, outside, world, web, settings, refreshing
 ):
-    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "refresh_token"
+    ]
     call = refreshing(world.partner, token)
     with (
         instance(database__busy_timeout=1) as (process, address),
@@ -86,7 +88,7 @@ def elsewhere():
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         settings = runtime.for_app(app).settings
         web = a_browser(app, settings)
-        token = partner.redeems(web, authorised(web, partner, username)["code"]).json["refresh_token"]
+        token = partner.redeems(web, sign_in_and_authorise(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():
             database.db.engine.dispose()
         yield server, settings.database.url, partner, token

@@ -8,7 +8,7 @@ import requests
 from sqlalchemy import select
 
 from idp.oidc.models import Code, RefreshFamily
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def killed(instance, outside, world, web, tmp_path):
             outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic)
 
     def end(where):
-        code, reached = authorised(web, world.partner, world.username)["code"], tmp_path / "reached"
+        code, reached = sign_in_and_authorise(web, world.partner, world.username)["code"], tmp_path / "reached"
         with instance(program=("tests.faults.halting", where, str(reached))) as (process, address):
             asking = threading.Thread(target=redeem, args=(address, code))
             asking.start()

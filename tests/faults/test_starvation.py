@@ -14,7 +14,7 @@ from tests import factories
 from tests.faults.conftest import HOST
 from tests.html import parse
 from tests.oidc.signing import ASSERTION, Signer
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 CROWD = 60
 
@@ -71,7 +71,9 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
     slow, signs_in, outside, world, web
 ):
     process, address = slow
-    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "refresh_token"
+    ]
     form = {"grant_type": "refresh_token", "refresh_token": token}
     with ThreadPoolExecutor(CROWD) as pool:
         crowd = [pool.submit(signs_in, number) for number in range(CROWD)]

@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 
 from idp.foundation import clock
 from idp.foundation.provider_settings import Provider as ProviderSettings
-from tests.oidc.signing import jwks, key, signed
+from tests.oidc.signing import jwks, key, sign_jws
 from tests.ports import free_port
 from tests.serving import serving
 
@@ -73,7 +73,7 @@ class StandingIn:
         assert request.form["redirect_uri"] == sent["redirect_uri"]
         assert request.authorization is not None
         assert request.authorization.username == "us"
-        id_token = signed(self.claims(sent), self.signing_key, self.alg, **self.header)
+        id_token = sign_jws(self.claims(sent), self.signing_key, self.alg, **self.header)
         return {"access_token": "x", "token_type": "Bearer", "expires_in": 3600, "id_token": id_token}
 
 

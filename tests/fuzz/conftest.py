@@ -18,7 +18,7 @@ from tests.conftest import MONDAY, a_browser, forget
 from tests.fuzz.answers import LogRecorder, recorded_log
 from tests.fuzz.depth import CHOSEN
 from tests.oidc import devices, registering, signing
-from tests.oidc.support import Partner, authorised
+from tests.oidc.support import Partner, sign_in_and_authorise
 
 GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials", devices.GRANT})
 
@@ -58,7 +58,7 @@ class FuzzTarget:
 
     def code(self) -> str:
         """A new code, not redeemed."""
-        return authorised(self.web, self.partner, self.username)["code"]
+        return sign_in_and_authorise(self.web, self.partner, self.username)["code"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def target(fresh, built, settings) -> Iterator[FuzzTarget]:
     web = a_browser(built, settings)
     registration = registering.Registrar(web, initial).registered()
     with recorded_log() as log:
-        code = authorised(web, partner, username, "attendance")["code"]
+        code = sign_in_and_authorise(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield FuzzTarget(
             built, settings, web, fresh, log, username, partner, signer, initial, tokens, registration,

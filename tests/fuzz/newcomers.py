@@ -14,7 +14,7 @@ from idp.signin.code_accounts import OPERATORS
 from tests import factories
 from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.pages import OWN_PASSWORD, Opened, an_email, form, local
-from tests.oidc.support import follow
+from tests.oidc.support import follow_redirects
 from tests.onboarding.visitor import Page
 
 
@@ -29,7 +29,7 @@ def details(target: FuzzTarget) -> Opened:
 def _registering(target: FuzzTarget) -> tuple[Any, Any, str]:
     """A browser, the page "Check your e-mail", and the path of the link in the mail."""
     web, sent = details(target)
-    page = follow(web, sent.by(web))
+    page = follow_redirects(web, sent.by(web))
     return web, page, _mailed(target, dict(sent.form)["email"])
 
 
@@ -74,7 +74,7 @@ def another_link(target: FuzzTarget) -> Opened:
 def sign_up(target: FuzzTarget) -> Opened:
     """The form that signs up, after the address was verified."""
     web, sent = verify(target)
-    return form(web, follow(web, sent.by(web)), "sign-up", declaration="y")
+    return form(web, follow_redirects(web, sent.by(web)), "sign-up", declaration="y")
 
 
 def own_password(target: FuzzTarget) -> Opened:

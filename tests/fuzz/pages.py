@@ -23,7 +23,7 @@ from tests import factories
 from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.hostile import Sent
 from tests.oidc.devices import GRANT, Device, enter
-from tests.oidc.support import Partner, authorised, follow
+from tests.oidc.support import Partner, follow_redirects, sign_in_and_authorise
 from tests.onboarding.registrations import a_registration, complete
 from tests.onboarding.visitor import Page
 from tests.signin.apps import an_app
@@ -37,7 +37,7 @@ Opened = tuple[Any, Sent]
 
 def form(web: Any, opened: Any, button: str, **values: str) -> Opened:
     """The form of this button on a page: its path, or the response that shows it."""
-    page = Page(follow(web, web.get(opened)) if isinstance(opened, str) else opened)
+    page = Page(follow_redirects(web, web.get(opened)) if isinstance(opened, str) else opened)
     _, fields = page.button_and_form(button)
     path = urljoin(page.path, str(fields.get("action") or page.path))
     return web, Sent("POST", path, form=tuple((page.fields(button) | values).items()))
@@ -135,7 +135,7 @@ def device(target: FuzzTarget) -> Opened:
 
 def device_again(target: FuzzTarget) -> Opened:
     """The page of a device whose partner the school has an agreement with."""
-    authorised(target.web, target.partner, target.username)
+    sign_in_and_authorise(target.web, target.partner, target.username)
     return form(target.web, enter(target.web, _device(target, target.partner).codes["user_code"]), "allow")
 
 
@@ -202,7 +202,7 @@ def text_code(target: FuzzTarget) -> Opened:
 def mobile_code(target: FuzzTarget) -> Opened:
     """Confirm a mobile number: the form in which the code is typed."""
     web, sent = text_code(target)
-    return form(web, follow(web, sent.by(web)), "confirm", code="123456")
+    return form(web, follow_redirects(web, sent.by(web)), "confirm", code="123456")
 
 
 def welcome(target: FuzzTarget) -> Opened:
@@ -230,7 +230,7 @@ def forgotten(target: FuzzTarget) -> Opened:
 def reset_code(target: FuzzTarget) -> Opened:
     """The form in which the code is typed."""
     web, sent = forgotten(target)
-    return form(web, follow(web, sent.by(web)), "continue", code="123456")
+    return form(web, follow_redirects(web, sent.by(web)), "continue", code="123456")
 
 
 def new_password(target: FuzzTarget) -> Opened:
@@ -281,7 +281,7 @@ def account_mobile(target: FuzzTarget) -> Opened:
 def account_mobile_code(target: FuzzTarget) -> Opened:
     """The form in which the code for the new number is typed."""
     web, sent = account_mobile(target)
-    return form(web, follow(web, sent.by(web)), "confirm", code="123456")
+    return form(web, follow_redirects(web, sent.by(web)), "confirm", code="123456")
 
 
 def colleague_reset(target: FuzzTarget) -> Opened:

@@ -56,7 +56,7 @@ VALID: dict[str, Callable[[FuzzTarget], Sent]] = {
     )(target),
     "introspect": _posted("/oauth/introspect", token="{access_token}", token_type_hint="access_token"),
     "userinfo": lambda target: Sent(
-        "GET", "/oauth/userinfo", headers=registering.bearer(target.tokens["access_token"])
+        "GET", "/oauth/userinfo", headers=registering.bearer_header(target.tokens["access_token"])
     ),
     "userinfo by form": _posted("/oauth/userinfo", without_kid=True, access_token="{access_token}"),
     "logout": lambda target: Sent(
@@ -72,7 +72,7 @@ VALID: dict[str, Callable[[FuzzTarget], Sent]] = {
     "authorization server": lambda _target: Sent("GET", "/.well-known/oauth-authorization-server"),
     "own registration": lambda target: Sent(
         "GET", registering.path_of(target.registration),
-        headers=registering.bearer(target.registration["registration_access_token"]),
+        headers=registering.bearer_header(target.registration["registration_access_token"]),
     ),
 }  # fmt: skip
 """A valid request to each endpoint. Revocation has its own test, because it ends the token that it gets."""
@@ -144,13 +144,13 @@ def test_whatever_is_registered_is_answered(target, data):
         metadata[name] = data.draw(anything)
     metadata |= data.draw(st.dictionaries(odd, anything, max_size=2))
     valid = Sent(
-        "POST", "/oauth/register", headers=registering.bearer(target.initial_token),
+        "POST", "/oauth/register", headers=registering.bearer_header(target.initial_token),
         body=json.dumps(metadata).encode(), content_type="application/json",
     )  # fmt: skip
     answers.check(valid.by(target.web), REGISTERED, target.secrets)
     own = replace(
         valid, method="PUT", path=registering.path_of(target.registration),
-        headers=registering.bearer(target.registration["registration_access_token"]),
+        headers=registering.bearer_header(target.registration["registration_access_token"]),
         body=json.dumps(metadata | {"client_id": target.registration["client_id"]}).encode(),
     )  # fmt: skip
     answers.check(own.by(target.web), REGISTERED, target.secrets)
@@ -162,7 +162,7 @@ def test_whatever_is_registered_is_answered(target, data):
 def test_no_request_reveals_another_clients_registration(target, name):
     path = "/oauth/register/" + quote(name, errors="surrogatepass")
     for method in ("GET", "PUT", "DELETE"):
-        response = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(target.web)
+        response = Sent(method, path, headers=registering.bearer_header("x"), body=b"{}").by(target.web)
         answers.check(response, REGISTERED, target.secrets)
         assert response.status_code >= 300, response.text
 

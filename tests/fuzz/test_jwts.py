@@ -154,7 +154,7 @@ JWT_PLACES: dict[str, Callable[[FuzzTarget, str], Any]] = {
     **{kind: take for kind, (_, _, take) in ACCEPTED_JWTS.items()},
     "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
     "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
-    "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer(jwt)),
+    "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer_header(jwt)),
     "introspected": lambda target, jwt: target.partner.posts(target.web, "/oauth/introspect", {"token": jwt}),
     "revoked": lambda target, jwt: target.partner.posts(target.web, "/oauth/revoke", {"token": jwt}),
 }  # fmt: skip

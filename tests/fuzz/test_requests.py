@@ -200,6 +200,6 @@ def test_a_registration_can_only_be_read_with_its_own_token(target):
     path = registering.path_of(target.registration)
     for token in (target.initial_token, target.tokens["access_token"], target.tokens["refresh_token"]):
         for method in ("GET", "PUT", "DELETE"):
-            headers = registering.bearer(token)
+            headers = registering.bearer_header(token)
             response = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(target.web)
             assert response.status_code == 401, response.text

@@ -22,7 +22,7 @@ from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.fuzz.depth import deep
-from tests.oidc.support import Partner, authorised
+from tests.oidc.support import Partner, sign_in_and_authorise
 
 REQUIRED, OPTIONAL = frozenset({"openid", "offline_access", "school"}), frozenset({"email", "students", "attendance"})
 ALL = REQUIRED | OPTIONAL
@@ -68,7 +68,7 @@ class Tokens(RuleBasedStateMachine):
         self._restore_client()
         requested = REQUIRED | optional
         areas = tuple(sorted(optional)) if ticked else ()
-        params = authorised(
+        params = sign_in_and_authorise(
             self.target.web, self.partner, self.target.username, *areas, scope=" ".join(sorted(requested))
         )
         assert params.keys() == {"code", "state", "iss"}, params

@@ -13,7 +13,7 @@ from idp.schools import search
 from idp.sharing.models import Authorisation
 from idp.signin import session
 from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_estab
-from tests.oidc.support import Partner, follow, page, press, sent
+from tests.oidc.support import Partner, follow_redirects, page, press, redirect_parameters
 from tests.onboarding.visitor import Visitor
 
 FORM = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
@@ -110,9 +110,9 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
     page_of_school = office.presses("sign-in", username="jo", password=PASSWORD)
     assert page_of_school.title == "Add Second School"
     done = office.presses("add-school", declaration="y")
-    response = follow(web, web.get(done.link("Continue to Assembly")))
+    response = follow_redirects(web, web.get(done.link("Continue to Assembly")))
     assert "Second School" in page(response).find(class_="summary").get_text(" ")
-    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
     tokens = partner.redeems(web, params["code"]).json
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert about["estab_id"] == "3124567"

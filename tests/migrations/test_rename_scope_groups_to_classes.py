@@ -13,7 +13,7 @@ from idp.partners.models import Client
 from idp.sharing.models import Authorisation, Decision
 from tests.factories import PASSWORD
 from tests.oidc.registering import Registrar, an_initial_token
-from tests.oidc.support import authorised, follow, press, sent
+from tests.oidc.support import follow_redirects, press, redirect_parameters, sign_in_and_authorise
 from tests.oidc.world import world  # noqa: F401  a fixture
 
 migration = import_module("idp.migrations.versions.0007_rename_scope_groups_to_classes")
@@ -45,14 +45,16 @@ def migrate(session):
 
 
 @pytest.fixture
-def before(web, new_browser, world, clock):  # noqa: F811
+def rows_with_old_name(web, new_browser, world, clock):  # noqa: F811
     """One pending row of every kind, with the old name."""
     optional = frozenset({"classes", "attendance"})
     partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
-    tokens = partner.redeems(web, authorised(web, partner, world.username, "classes", scope=SCOPE)["code"]).json
-    code = authorised(web, partner, world.username, scope=SCOPE)["code"]
+    tokens = partner.redeems(
+        web, sign_in_and_authorise(web, partner, world.username, "classes", scope=SCOPE)["code"]
+    ).json
+    code = sign_in_and_authorise(web, partner, world.username, scope=SCOPE)["code"]
     waiting = new_browser()
-    response = follow(waiting, waiting.get(partner.link(scope=SCOPE)))
+    response = follow_redirects(waiting, waiting.get(partner.link(scope=SCOPE)))
     with world.work() as session:
         token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})
         version = session.get_one(Client, partner.id).version
@@ -60,8 +62,8 @@ def before(web, new_browser, world, clock):  # noqa: F811
     return partner, tokens, code, (waiting, response), token, version
 
 
-def test_every_pending_row_works_under_the_new_name(web, world, before):  # noqa: F811
-    partner, tokens, code, (waiting, shown), token, version = before
+def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):  # noqa: F811
+    partner, tokens, code, (waiting, shown), token, version = rows_with_old_name
     assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
     with world.work() as session:
         migrate(session)
@@ -79,13 +81,13 @@ def test_every_pending_row_works_under_the_new_name(web, world, before):  # noqa
         assert all("groups" not in str(params) for params in session.scalars(select(AuthorizationRequest.params)))
     assert "classes" in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
     assert "classes" in partner.redeems(web, code).json["scope"].split()
-    response = follow(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
-    assert "classes" in partner.redeems(waiting, sent(response)["code"]).json["scope"].split()
+    response = follow_redirects(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
+    assert "classes" in partner.redeems(waiting, redirect_parameters(response)["code"]).json["scope"].split()
     registration = Registrar(web, token).registered()
     assert "classes" in registration["scope"].split()
 
 
-def test_equal_sets_of_scopes_are_stored_as_equal_text(world, before):  # noqa: F811
+def test_equal_sets_of_scopes_are_stored_as_equal_text(world, rows_with_old_name):  # noqa: F811
     with world.work() as session:
         migrate(session)
         for column in columns():

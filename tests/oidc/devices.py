@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oidc.support import Partner, follow, page, press, sign_in
+from tests.oidc.support import Partner, follow_redirects, page, press, sign_in
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 GRANTS = frozenset({GRANT, "refresh_token"})
@@ -37,13 +37,13 @@ class Device:
 
 def enter(web: Any, code: str, username: str = "") -> Any:
     """Type a code on the page, after signing in if that is necessary."""
-    response = follow(web, web.get("/device"))
+    response = follow_redirects(web, web.get("/device"))
     if page(response).find(id="sign-in"):
-        response = follow(web, sign_in(web, response, username))
-    return follow(web, press(web, response, "continue", user_code=code))
+        response = follow_redirects(web, sign_in(web, response, username))
+    return follow_redirects(web, press(web, response, "continue", user_code=code))
 
 
 def decide(web: Any, response: Any, button: str = "allow", **fields: Any) -> Any:
     """Press a button on the page that asks for a decision."""
     fields = {"authority": "y", **fields} if page(response).find(id="authority") else fields
-    return follow(web, press(web, response, button, **fields))
+    return follow_redirects(web, press(web, response, button, **fields))

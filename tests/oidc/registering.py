@@ -27,7 +27,7 @@ class Registrar:
 
     def registers(self, **overrides: Any) -> Any:
         """Register valid metadata with these changes; None leaves a member out."""
-        return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer(self.token))
+        return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer_header(self.token))
 
     def registered(self, **overrides: Any) -> dict[str, Any]:
         """The response of a successful registration."""
@@ -37,7 +37,7 @@ class Registrar:
 
     def manages(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
         """Send a request with the registration's own token."""
-        headers = bearer(made["registration_access_token"])
+        headers = bearer_header(made["registration_access_token"])
         return self.web.open(path_of(made), method=method, headers=headers, **kwargs)
 
 
@@ -46,7 +46,7 @@ def metadata(**overrides: Any) -> dict[str, Any]:
     return {name: value for name, value in (METADATA | overrides).items() if value is not None}
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer_header(token: str) -> dict[str, str]:
     """An Authorization header."""
     return {"Authorization": f"Bearer {token}"}
 

@@ -38,7 +38,7 @@ def jwks(*keys: Any) -> dict[str, Any]:
     return {"keys": [key.as_dict(private=False) for key in keys]}
 
 
-def signed(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> str:
+def sign_jws(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> str:
     """A compact JWS; members of `claims` or `header` that are None are left out."""
     head = {"alg": alg, "kid": with_key.as_dict(private=False).get("kid"), **header}
     body = {name: value for name, value in claims.items() if value is not None}
@@ -75,7 +75,7 @@ class Signer(Partner):
             "iss": self.id, "sub": self.id, "aud": ISSUER, "jti": secrets.token_urlsafe(16), "iat": now,
             "exp": now + 60,
         }  # fmt: skip
-        return signed(defaults | overrides, with_key, alg, **header)
+        return sign_jws(defaults | overrides, with_key, alg, **header)
 
     def posts(
         self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
@@ -96,7 +96,7 @@ class Signer(Partner):
             "ath": ath(token) if token else None,
         }  # fmt: skip
         head = {"typ": "dpop+jwt", "jwk": without_kid(with_key), "kid": None} | header
-        return signed(defaults | overrides, with_key, alg, **head)
+        return sign_jws(defaults | overrides, with_key, alg, **head)
 
     def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
         """Call userinfo with a DPoP proof."""

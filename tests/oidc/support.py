@@ -100,7 +100,7 @@ def address(response: TestResponse) -> str:
     return response.request.full_path.rstrip("?")
 
 
-def follow(web: FlaskClient, response: TestResponse) -> TestResponse:
+def follow_redirects(web: FlaskClient, response: TestResponse) -> TestResponse:
     """Follow redirects while they stay on our host."""
     while response.status_code in {301, 302, 303} and is_local(response.location):
         response = web.get(response.location)
@@ -117,7 +117,7 @@ def sign_in(web: FlaskClient, response: TestResponse, username: str, password: s
     return press(web, response, "sign-in", username=username, password=password)
 
 
-def sent(response: TestResponse) -> dict[str, str]:
+def redirect_parameters(response: TestResponse) -> dict[str, str]:
     """The parameters that the partner received at its redirect URI."""
     assert response.status_code == 303, (response.status_code, page(response).get_text(" ", strip=True))
     assert not is_local(response.location), response.location
@@ -133,9 +133,9 @@ def query_of(location: str) -> dict[str, str]:
 
 def authorisation_page(web: FlaskClient, partner: Partner, username: str, **overrides: str | None) -> TestResponse:
     """The page that a partner's link leads to, after signing in if that is necessary."""
-    response = follow(web, web.get(partner.link(**overrides)))
+    response = follow_redirects(web, web.get(partner.link(**overrides)))
     if page(response).find(id="sign-in"):
-        response = follow(web, sign_in(web, response, username))
+        response = follow_redirects(web, sign_in(web, response, username))
     return response
 
 
@@ -143,8 +143,8 @@ def set_up_app(web: FlaskClient, response: TestResponse) -> TestResponse:
     """Set up an authenticator app from the page that offers both kinds of second step; returns the page after it."""
     response = web.get(page(response).find(id="set-up-app")["href"])
     app = App(page(response).find(id="seed").text.replace(" ", ""))
-    response = follow(web, press(web, response, "finish", code=app.code()))
-    return follow(web, web.get(page(response).find(id="not-now")["href"]))
+    response = follow_redirects(web, press(web, response, "finish", code=app.code()))
+    return follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
 
 
 def jwt_header(token: str) -> dict[str, Any]:
@@ -154,12 +154,12 @@ def jwt_header(token: str) -> dict[str, Any]:
     return claims
 
 
-def authorised(
+def sign_in_and_authorise(
     web: FlaskClient, partner: Partner, username: str, *areas: str, **overrides: str | None
 ) -> dict[str, str]:
     """The whole flow, with sign-in and authorisation if necessary; returns the parameters that the partner received."""
     response = authorisation_page(web, partner, username, **overrides)
     if page(response).find(id="allow"):
         response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))
-        response = follow(web, response)
-    return sent(response)
+        response = follow_redirects(web, response)
+    return redirect_parameters(response)

@@ -6,12 +6,12 @@ from sqlalchemy import select
 from idp.audit import events
 from idp.oidc.models import RefreshFamily
 from tests.audit_entries import recorded
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 
 @pytest.fixture
 def code(web, world):
-    return authorised(web, world.partner, world.username)["code"]
+    return sign_in_and_authorise(web, world.partner, world.username)["code"]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, fam
 
 def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     partner.refreshes(web, partner.refreshes(web, first).json["refresh_token"])
     partner.refreshes(web, first)
 

@@ -11,28 +11,37 @@ from idp.oidc.models import AuthorizationRequest
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
-from tests.oidc.support import ISSUER, authorised, follow, page, press, query_of, sent, sign_in
+from tests.oidc.support import (
+    ISSUER,
+    follow_redirects,
+    page,
+    press,
+    query_of,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 from tests.signin.apps import App, an_app
 from tests.signin.authenticator import Authenticator
 
 
 def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     assert page(response).find(id="sign-in")
 
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert "Authorise sharing with Assembly" in response.text
 
-    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
     assert set(params) == {"code", "state", "iss"}
     assert params["state"] == "a-state"
     assert params["iss"] == ISSUER
 
 
 def test_the_second_sign_in_shows_no_page(web, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     response = web.get(world.partner.link(state="second"))
-    assert sent(response)["state"] == "second"
+    assert redirect_parameters(response)["state"] == "second"
     with world.work() as session:
         assert session.query(AuthorizationRequest).count() == 1  # a request without a page needs no row
 
@@ -56,13 +65,13 @@ def leads_to_the_partner(response):
 
 
 def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     leads_to_the_partner(response)
     leads_to_the_partner(sign_in(web, response, world.username, "not the password"))
 
 
 def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_browser, world, clock):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     path = response.request.full_path
     wrong = path.replace(world.partner.id, world.new_partner().id), path.replace("request_uri", "x"), path + "x"
     changed = [*map(web.get, wrong), new_browser().get(path)]
@@ -75,27 +84,27 @@ def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_
 
 
 def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
-    response = follow(web, web.get(world.partner.link()))
-    params = sent(follow(web, press(web, response, "cancel")))
+    response = follow_redirects(web, web.get(world.partner.link()))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "cancel")))
     assert (params["error"], params["state"], params["iss"]) == ("access_denied", "a-state", ISSUER)
 
 
 def test_a_request_that_was_answered_cannot_be_answered_again(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     pending = query_of(response.request.url)["next"]
-    sent(follow(web, press(web, response, "cancel")))
-    response = follow(web, web.get(pending))
+    redirect_parameters(follow_redirects(web, press(web, response, "cancel")))
+    response = follow_redirects(web, web.get(pending))
     assert response.status_code == 400
     assert "answered already" in response.text
     assert page(response).find(id="error-code").text == "request_expired"
 
 
 def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
-    first = follow(web, web.get(world.partner.link(state="first")))
-    second = follow(web, web.get(world.partner.link(state="second")))
-    response = follow(web, sign_in(web, second, world.username))
-    assert sent(follow(web, press(web, response, "allow", authority="y")))["state"] == "second"
-    assert sent(follow(web, web.get(query_of(first.request.url)["next"])))["state"] == "first"
+    first = follow_redirects(web, web.get(world.partner.link(state="first")))
+    second = follow_redirects(web, web.get(world.partner.link(state="second")))
+    response = follow_redirects(web, sign_in(web, second, world.username))
+    assert redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))["state"] == "second"
+    assert redirect_parameters(follow_redirects(web, web.get(query_of(first.request.url)["next"])))["state"] == "first"
 
 
 @pytest.mark.parametrize("pushed", [False, True])
@@ -116,11 +125,11 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
             name, value = cookie.split(";")[0].split("=", 1)
             web.set_cookie(name, value, domain="localhost")
     for tab in tabs:
-        leads_to_the_partner(follow(web, tab))
-    first = follow(web, sign_in(web, follow(web, tabs[0]), world.username))
-    assert sent(follow(web, press(web, first, "allow", authority="y")))["state"] == "one"
+        leads_to_the_partner(follow_redirects(web, tab))
+    first = follow_redirects(web, sign_in(web, follow_redirects(web, tabs[0]), world.username))
+    assert redirect_parameters(follow_redirects(web, press(web, first, "allow", authority="y")))["state"] == "one"
     back = query_of(tabs[1].location)["next"]
-    assert sent(follow(web, web.get(back)))["state"] == "two"
+    assert redirect_parameters(follow_redirects(web, web.get(back)))["state"] == "two"
 
 
 def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
@@ -132,33 +141,33 @@ def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
 
 
 def test_a_request_continues_only_in_the_browser_that_began_it(web, new_browser, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     back = query_of(response.request.url)["next"]
     response = new_browser().get(back)
     assert response.status_code == 400
     assert "Your browser sent us no cookies." in response.text
 
     other = new_browser()
-    follow(other, other.get(world.partner.link()))
+    follow_redirects(other, other.get(world.partner.link()))
     response = other.get(back)
     assert response.status_code == 400
     assert "It does not belong to this browser" in response.text
 
 
 def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world):
-    asking = follow(web, web.get(world.partner.link()))
+    asking = follow_redirects(web, web.get(world.partner.link()))
     back = query_of(asking.request.url)["next"]
     for cookie in list(web._cookies):
         del web._cookies[cookie]
     refused = sign_in(web, asking, world.username)
     assert "Your browser sent no cookies with that." in refused.text
 
-    response = follow(web, sign_in(web, refused, world.username))
+    response = follow_redirects(web, sign_in(web, refused, world.username))
     assert response.status_code == 400
     assert "the cookies it began with have been deleted" in response.text
     assert "another browser" not in response.text
     assert page(response).find(id="way-back")
-    assert "code" in authorised(web, world.partner, world.username)
+    assert "code" in sign_in_and_authorise(web, world.partner, world.username)
     assert back
 
 
@@ -169,11 +178,11 @@ def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, n
     response = without_cookies(world.partner.link())
     asking = without_cookies(response.location)
     assert "Your browser keeps no cookies for this site" in asking.text
-    assert "keeps no cookies" not in follow(web, web.get(world.partner.link())).text
+    assert "keeps no cookies" not in follow_redirects(web, web.get(world.partner.link())).text
 
 
 def test_a_request_left_open_too_long_names_the_partner_and_the_way_back(web, world, clock, settings):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     clock.move(timedelta(seconds=settings.tokens.interaction + 1))
     response = web.get(query_of(response.request.url)["next"])
     assert response.status_code == 400
@@ -184,14 +193,14 @@ def test_a_request_left_open_too_long_names_the_partner_and_the_way_back(web, wo
 
 
 def test_a_sign_in_may_take_ninety_minutes(web, world, clock):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     clock.move(timedelta(minutes=90))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find(id="allow")
 
 
 def test_another_clients_pending_request_is_unknown(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     urn = query_of(query_of(response.request.url)["next"])["request_uri"]
     other = world.new_partner()
     response = web.get("/oauth/authorize", query_string={"client_id": other.id, "request_uri": urn})
@@ -204,7 +213,7 @@ def test_a_post_stores_the_request_and_redirects_to_get(web, world):
     assert response.status_code == 303
     assert set(query_of(response.location)) == {"client_id", "request_uri"}
     assert "Set-Cookie" not in response.headers  # the browser's own cookies did not come with the POST
-    response = follow(web, web.get(response.location))
+    response = follow_redirects(web, web.get(response.location))
     assert page(response).find(id="sign-in")
 
 
@@ -216,7 +225,7 @@ def test_a_posted_request_uri_redirects_to_get(web, world):
 
 
 def test_a_wrong_post_is_answered_like_a_wrong_get(web, world):
-    params = sent(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
+    params = redirect_parameters(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
     assert params["error"] == "invalid_scope"
 
 
@@ -232,37 +241,37 @@ def test_a_head_request_changes_nothing(web, world):
 
 def test_prompt_none_without_a_session_is_login_required(web, world):
     state = "s" * 128
-    params = sent(web.get(world.partner.link(prompt="none", state=state)))
+    params = redirect_parameters(web.get(world.partner.link(prompt="none", state=state)))
     assert params["error"] == "login_required"
     assert params["state"] == state
 
 
 def test_prompt_none_without_an_agreement_is_consent_required(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     sign_in(web, response, world.username)
-    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
+    assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
 
 
 def test_prompt_none_with_everything_in_place_is_silent(web, world):
-    authorised(web, world.partner, world.username)
-    assert "code" in sent(web.get(world.partner.link(prompt="none")))
+    sign_in_and_authorise(web, world.partner, world.username)
+    assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
 
 def test_prompt_login_asks_again_and_cannot_loop(web, world, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     clock.move(timedelta(minutes=1))
-    response = follow(web, web.get(world.partner.link(prompt="login")))
+    response = follow_redirects(web, web.get(world.partner.link(prompt="login")))
     assert page(response).find(id="sign-in")
-    response = follow(web, web.get(query_of(response.request.url)["next"]))  # nor by leaving the page out
+    response = follow_redirects(web, web.get(query_of(response.request.url)["next"]))  # nor by leaving the page out
     assert page(response).find(id="sign-in")
-    assert "code" in sent(follow(web, sign_in(web, response, world.username)))
+    assert "code" in redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
 
 
 def test_prompt_consent_asks_again_and_cannot_loop(web, world, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     clock.move(timedelta(minutes=1))
-    response = follow(web, web.get(world.partner.link(prompt="consent")))
-    assert "code" in sent(follow(web, press(web, response, "allow", authority="y")))
+    response = follow_redirects(web, web.get(world.partner.link(prompt="consent")))
+    assert "code" in redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
 
 def test_prompt_create_leads_to_registration(web, world):
@@ -271,36 +280,36 @@ def test_prompt_create_leads_to_registration(web, world):
 
 
 def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     clock.move(timedelta(seconds=100))
-    assert "code" in sent(web.get(world.partner.link(max_age="100")))
-    response = follow(web, web.get(world.partner.link(max_age="99")))
-    params = sent(follow(web, sign_in(web, response, world.username)))
+    assert "code" in redirect_parameters(web.get(world.partner.link(max_age="100")))
+    response = follow_redirects(web, web.get(world.partner.link(max_age="99")))
+    params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
     claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert claims["auth_time"] == int(clock.now().timestamp())
 
 
 def test_max_age_is_refused_under_prompt_none(web, world, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     clock.move(timedelta(seconds=10))
-    assert sent(web.get(world.partner.link(max_age="1", prompt="none")))["error"] == "login_required"
+    assert redirect_parameters(web.get(world.partner.link(max_age="1", prompt="none")))["error"] == "login_required"
 
 
-def insisting(**on):
+def essential_acr_claim(**on):
     return json.dumps({"id_token": {"acr": {"essential": True, **on}}})
 
 
 @pytest.mark.parametrize("on", [{"values": ["phr", "urn:example:other"]}, {"value": "phr"}])
 def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(web, world, on):
     """OpenID Connect Core §5.5.1.1."""
-    response = follow(web, web.get(world.partner.link(claims=insisting(**on))))
-    params = sent(follow(web, sign_in(web, response, world.username)))
+    response = follow_redirects(web, web.get(world.partner.link(claims=essential_acr_claim(**on))))
+    params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
     assert (params["error"], params["state"]) == ("unmet_authentication_requirements", "a-state")
-    silent = sent(web.get(world.partner.link(claims=insisting(**on), prompt="none")))
+    silent = redirect_parameters(web.get(world.partner.link(claims=essential_acr_claim(**on), prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
 
 
-MULTI = insisting(values=["phr", "urn:idaas:acr:multi"])
+MULTI = essential_acr_claim(values=["phr", "urn:idaas:acr:multi"])
 
 
 def id_token_claims(world, web, response_parameters):
@@ -310,59 +319,59 @@ def id_token_claims(world, web, response_parameters):
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_comes_back(web, world):
-    response = follow(web, web.get(world.partner.link(claims=MULTI)))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find("h1").text.strip() == "Set up a second step"
     assert "You can sign in to Assembly only with a second step." in response.text
     response = web.get(page(response).find(id="set-up-app")["href"])
     assert "form-action" not in response.headers["Content-Security-Policy"]
     app = App(page(response).find(id="seed").text.replace(" ", ""))
-    response = follow(web, press(web, response, "finish", code=app.code()))
-    response = follow(web, web.get(page(response).find(id="not-now")["href"]))
-    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    response = follow_redirects(web, press(web, response, "finish", code=app.code()))
+    response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
     assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(web, world, settings):
-    response = follow(web, web.get(world.partner.link(claims=MULTI)))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     add = page(response).find(id="add-passkey")["href"]
     response = web.get(add)
     assert "form-action" not in response.headers["Content-Security-Policy"]
     token = page(response).find("input", {"name": "csrf_token"})["value"]
     options = web.post("/manage/security/passkeys/options.json", headers={"X-CSRFToken": token}).get_json()
     credential = Authenticator(settings.server.issuer).create(options)
-    response = follow(web, web.post(add, data={"csrf_token": token, "passkey": credential}))
-    response = follow(web, web.get(page(response).find(id="not-now")["href"]))
-    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    response = follow_redirects(web, web.post(add, data={"csrf_token": token, "passkey": credential}))
+    response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
     assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):
-    response = follow(web, web.get(world.partner.link(claims=MULTI)))
-    response = follow(web, sign_in(web, response, world.username))
-    params = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    params = redirect_parameters(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
 
     assert params["error"] == "access_denied"
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, world, work, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     with work():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
-    silent = sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
+    silent = redirect_parameters(web.get(world.partner.link(claims=MULTI, prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
-    response = follow(web, web.get(world.partner.link(claims=MULTI)))
-    response = follow(web, sign_in(web, response, world.username))
-    params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
+    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
 
     assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
-    assert "code" in sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
+    assert "code" in redirect_parameters(web.get(world.partner.link(claims=MULTI, prompt="none")))
 
 
 SINGLE_ACR, MULTI_ACR = "urn:idaas:acr:single", "urn:idaas:acr:multi"
@@ -371,7 +380,7 @@ ACR_REQUESTS = [
     {"acr_values": f"phr {MULTI_ACR} {SINGLE_ACR}"},
     {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
     {"claims": json.dumps({"id_token": {"acr": {"value": MULTI_ACR}}})},
-    {"claims": insisting(), "acr_values": MULTI_ACR},
+    {"claims": essential_acr_claim(), "acr_values": MULTI_ACR},
     {
         "claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}),
         "acr_values": MULTI_ACR,
@@ -383,77 +392,91 @@ OTHER_REQUESTS = [
     {"acr_values": "phr"},
     {"acr_values": MULTI_ACR, "claims": json.dumps({"id_token": {"acr": {"values": [SINGLE_ACR]}}})},
     {"acr_values": MULTI_ACR, "prompt": "none"},
-    {"claims": insisting(values=[MULTI_ACR, SINGLE_ACR])},
+    {"claims": essential_acr_claim(values=[MULTI_ACR, SINGLE_ACR])},
 ]
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_second_step_that_is_wished_for_is_asked_of_a_person_who_has_one(web, world, work, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     with work():
         app = an_app(people.by_name(world.username).id)
     for wish in OTHER_REQUESTS:
-        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
+        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish)))) == (
+            SINGLE_ACR,
+            ["pwd"],
+        ), wish
     for wish in ACR_REQUESTS:
         assert web.get(world.partner.link(**wish)).location.startswith("/sign-in?"), wish
     clock.move(timedelta(seconds=30))
-    response = follow(web, web.get(world.partner.link(**ACR_REQUESTS[0])))
-    response = follow(web, sign_in(web, response, world.username))
-    params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
+    response = follow_redirects(web, web.get(world.partner.link(**ACR_REQUESTS[0])))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
     assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
     for wish in ACR_REQUESTS + OTHER_REQUESTS:
-        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, wish
+        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, (
+            wish
+        )
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_for(web, world, clock):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     for wish in ACR_REQUESTS:
-        assert id_token_claims(world, web, sent(web.get(world.partner.link(**wish)))) == (SINGLE_ACR, ["pwd"]), wish
+        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish)))) == (
+            SINGLE_ACR,
+            ["pwd"],
+        ), wish
 
     clock.move(timedelta(minutes=2))
-    response = follow(web, web.get(world.partner.link(max_age="60", **ACR_REQUESTS[0])))
-    params = sent(follow(web, sign_in(web, response, world.username)))
+    response = follow_redirects(web, web.get(world.partner.link(max_age="60", **ACR_REQUESTS[0])))
+    params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
     claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 
 def test_a_class_of_sign_in_that_is_reached_or_voluntary_does_not_fail(web, world):
-    authorised(web, world.partner, world.username, claims=insisting(values=["phr", "urn:idaas:acr:single"]))
-    authorised(web, world.partner, world.username, claims=insisting())
-    authorised(web, world.partner, world.username, claims=json.dumps({"id_token": {"acr": {"values": ["phr"]}}}))
-    authorised(web, world.partner, world.username, acr_values="phr")
+    sign_in_and_authorise(
+        web, world.partner, world.username, claims=essential_acr_claim(values=["phr", "urn:idaas:acr:single"])
+    )
+    sign_in_and_authorise(web, world.partner, world.username, claims=essential_acr_claim())
+    sign_in_and_authorise(
+        web, world.partner, world.username, claims=json.dumps({"id_token": {"acr": {"values": ["phr"]}}})
+    )
+    sign_in_and_authorise(web, world.partner, world.username, acr_values="phr")
 
 
 def test_the_login_hint_is_filled_in(web, world):
-    response = follow(web, web.get(world.partner.link(login_hint="office@oakhill.example")))
+    response = follow_redirects(web, web.get(world.partner.link(login_hint="office@oakhill.example")))
     assert page(response).find(id="username")["value"] == "office@oakhill.example"
 
 
 def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
-    params = authorised(web, world.partner, world.username)
+    params = sign_in_and_authorise(web, world.partner, world.username)
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
-    assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
+    assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
     sub = world.claims(hint, "JWT")["sub"]
     for named, parameter in ((sub, "code"), ("somebody-else", "error")):
         wish = json.dumps({"id_token": {"sub": {"value": named}}})
-        assert parameter in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=wish))), named
+        assert parameter in redirect_parameters(
+            web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=wish))
+        ), named
 
 
 def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, new_browser, world):
-    params = authorised(web, world.partner, world.username)
+    params = sign_in_and_authorise(web, world.partner, world.username)
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
     with world.work() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
         colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")
     browser = new_browser()
-    authorised(browser, world.partner, colleague.username)
+    sign_in_and_authorise(browser, world.partner, colleague.username)
 
-    refused = sent(browser.get(world.partner.link(prompt="none", id_token_hint=hint)))
+    refused = redirect_parameters(browser.get(world.partner.link(prompt="none", id_token_hint=hint)))
     assert refused["error"] == "login_required"
-    response = follow(browser, browser.get(world.partner.link(id_token_hint=hint)))
+    response = follow_redirects(browser, browser.get(world.partner.link(id_token_hint=hint)))
     assert page(response).find(id="sign-in")
-    params = sent(follow(browser, sign_in(browser, response, colleague.username)))
+    params = redirect_parameters(follow_redirects(browser, sign_in(browser, response, colleague.username)))
     assert params["error"] == "login_required"
 
 
@@ -462,46 +485,46 @@ def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, n
 
 def test_a_suspended_school_sees_why_and_the_partner_gets_access_denied(web, world):
     world.change(Estab, world.estab, state="suspended")
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     response = sign_in(web, response, world.username)
     assert "suspended" in response.text
     back = page(response).find("a", string="Back to Assembly")["href"]
-    assert sent(follow(web, web.get(back)))["error"] == "access_denied"
+    assert redirect_parameters(follow_redirects(web, web.get(back)))["error"] == "access_denied"
 
 
 def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_asked(web, world):
     booking = world.new_partner(accepted_mis=frozenset({"isams", "arbor"}), client_name="SchoolBooking")
-    response = follow(web, web.get(booking.link()))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(booking.link()))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert "SchoolBooking works with" in response.text
     assert page(response).find(id="allow") is None
-    assert sent(follow(web, press(web, response, "deny")))["error"] == "access_denied"
-    assert sent(web.get(booking.link(prompt="none")))["error"] == "interaction_required"
+    assert redirect_parameters(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
+    assert redirect_parameters(web.get(booking.link(prompt="none")))["error"] == "interaction_required"
 
 
 def test_a_school_whose_system_is_unknown_is_asked_for_it_and_continues(web, world):
     world.change(Estab, world.estab, mis=None)
     booking = world.new_partner(accepted_mis=frozenset({"isams", "arbor"}))
-    response = follow(web, web.get(booking.link()))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(booking.link()))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert "Which system does your school use?" in response.text
-    response = follow(web, press(web, response, "continue", mis="arbor"))
+    response = follow_redirects(web, press(web, response, "continue", mis="arbor"))
     assert page(response).find(id="allow")
 
 
 def test_a_withdrawn_agreement_is_asked_for_again(web, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     with world.work() as session:
         authorise.withdraw(
             world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
         )
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     assert page(response).find(id="allow")
 
 
 @pytest.mark.parametrize("path", ["/oauth/consent", "/oauth/mis"])
 def test_a_page_opened_out_of_turn_redirects_to_the_next_step(web, world, path):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     pending = query_of(response.request.url)["next"]
     response = web.get(pending.replace("/oauth/authorize", path))
     assert response.status_code == 303

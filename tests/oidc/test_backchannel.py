@@ -12,7 +12,7 @@ from idp.outbox.models import Message
 from idp.partners import registry
 from idp.signin import session as sessions
 from tests.oidc.receiving import a_receiver
-from tests.oidc.support import authorised, follow, press, sign_in
+from tests.oidc.support import follow_redirects, press, sign_in, sign_in_and_authorise
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -30,7 +30,7 @@ def partner(world, receiver):
 
 def signed_in(web, partner, world, **overrides):
     """The tokens of a sign-in, and the claims of its ID Token."""
-    tokens = partner.redeems(web, authorised(web, partner, world.username, **overrides)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username, **overrides)["code"]).json
     return tokens, world.claims(tokens["id_token"], "JWT")
 
 
@@ -93,7 +93,7 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     for client in (partner, without_uri, public):
         signed_in(web, client, world)
     signed_in(web, partner, world)
-    authorised(web, without_id_token, world.username, scope="school")
+    sign_in_and_authorise(web, without_id_token, world.username, scope="school")
     sign_out(web)
     deliver_all(world.work)
     with world.work():
@@ -211,8 +211,8 @@ def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, wor
 def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, partner, receiver):
     _, first = signed_in(web, partner, world)
     other = world.new_partner()
-    response = follow(web, web.get(other.link(prompt="login")))
-    follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(other.link(prompt="login")))
+    follow_redirects(web, sign_in(web, response, world.username))
     assert deliver_all(world.work) == 0
     sign_out(web)
     deliver_all(world.work)
@@ -235,7 +235,7 @@ def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, 
 
 def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
     partner = world.new_partner(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
-    authorised(web, partner, world.username, scope="school")
+    sign_in_and_authorise(web, partner, world.username, scope="school")
     sign_out(web)
     assert deliver_all(world.work) == 0
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
+from tests.oidc.support import CALLBACK, ISSUER, page, redirect_parameters, sign_in_and_authorise
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
 def test_an_error_is_reported_at_the_redirect_uri(web, world, overrides, error):
     response = web.get(world.partner.link(**overrides))
     assert response.location.startswith(CALLBACK + "?")
-    params = sent(response)
+    params = redirect_parameters(response)
     assert params["error"] == error
     assert params["iss"] == ISSUER
     assert params.get("state") == (None if "state" in overrides else "a-state")
@@ -105,19 +105,22 @@ def test_an_error_is_reported_at_the_redirect_uri(web, world, overrides, error):
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])
 def test_any_other_repeated_parameter_is_reported_at_the_redirect_uri(web, world, name):
     response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
-    assert sent(response)["error"] == "invalid_request"
+    assert redirect_parameters(response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("name", ["login_hint", "scope", "state", "display"])
 def test_invalid_utf_8_is_reported_at_the_redirect_uri(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a%ffb")
-    assert sent(response)["error"] == "invalid_request"
+    assert redirect_parameters(response)["error"] == "invalid_request"
     state = web.get(world.partner.link(state=None) + "&state=a%ffb")
-    assert "state" not in sent(state)
+    assert "state" not in redirect_parameters(state)
 
 
 def test_an_empty_parameter_counts_as_absent(web, world):
-    assert sent(web.get(world.partner.link(prompt="none") + "&nonce=&display="))["error"] == "login_required"
+    assert (
+        redirect_parameters(web.get(world.partner.link(prompt="none") + "&nonce=&display="))["error"]
+        == "login_required"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,32 +134,32 @@ def test_an_empty_parameter_counts_as_absent(web, world):
     ],
 )  # fmt: skip
 def test_valid_requests_are_accepted(web, world, more):
-    params = authorised(web, world.partner, world.username, **more)
+    params = sign_in_and_authorise(web, world.partner, world.username, **more)
     assert "code" in params
     assert params.get("state") == more.get("state", "a-state")
 
 
 def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
     partner = world.new_partner(require_pkce=False)
-    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, params["code"], code_verifier=None).status_code == 200
 
 
 def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
     """The challenge was lost on the way: without it, any client that has the code could redeem it."""
     partner = world.new_partner(require_pkce=False)
-    refused = sent(web.get(partner.link(code_challenge=None)))
+    refused = redirect_parameters(web.get(partner.link(code_challenge=None)))
     assert (refused["error"], refused["error_description"].partition(":")[0]) == ("invalid_request", "code_challenge")
 
 
 def test_a_client_without_the_grant_is_unauthorized(web, world):
     partner = world.new_partner(grant_types=frozenset({"client_credentials"}))
-    assert sent(web.get(partner.link()))["error"] == "unauthorized_client"
+    assert redirect_parameters(web.get(partner.link()))["error"] == "unauthorized_client"
 
 
 def test_a_fapi2_client_must_push_its_request(web, world):
     partner = world.new_partner(profile="fapi2")
-    assert sent(web.get(partner.link()))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(partner.link()))["error"] == "invalid_request"
 
 
 def test_the_page_about_a_redirect_uri_says_which_part_differs_and_not_what_is_registered(web, world):
@@ -174,16 +177,16 @@ def test_the_page_about_a_redirect_uri_says_which_part_differs_and_not_what_is_r
 
 def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
     wish = {"userinfo": {"name": {"essential": True}, "unknown": None}, "id_token": {"email": None, "auth_time": None}}
-    assert "code" in authorised(web, world.partner, world.username, claims=json.dumps(wish))
+    assert "code" in sign_in_and_authorise(web, world.partner, world.username, claims=json.dumps(wish))
 
 
 def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
     """An access token is not an ID Token, whatever its claims."""
-    params = authorised(web, world.partner, world.username)
+    params = sign_in_and_authorise(web, world.partner, world.username)
     tokens = world.partner.redeems(web, params["code"]).json
     for partner, hint, what in (
         (world.partner, tokens["access_token"], "is not an ID Token of ours"),
         (world.new_partner(), tokens["id_token"], "was issued to another client"),
     ):
-        refused = sent(web.get(partner.link(id_token_hint=hint)))
+        refused = redirect_parameters(web.get(partner.link(id_token_hint=hint)))
         assert (refused["error"], refused["error_description"]) == ("invalid_request", f"id_token_hint: {what}")

@@ -43,16 +43,16 @@ def strict(make):
     return make(profile="fapi2", dpop_bound_access_tokens=True)
 
 
-def asks(web, partner, **overrides):
+def authenticate(web, partner, **overrides):
     return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**overrides))
 
 
-def accepted(response):
+def is_authenticated(response):
     """Whether the client was authenticated, whatever error came next."""
     return response.status_code == 200 or response.json["error"] != "invalid_client"
 
 
-def refused(response):
+def check_refusal(response):
     return (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
@@ -61,20 +61,20 @@ def test_an_assertion_that_came_with_a_refused_token_request_is_used_up(web, par
     wrong_grant = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"}, sent)
     assert (wrong_grant.status_code, wrong_grant.json["error"]) == (400, "unauthorized_client")
 
-    assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
+    assert check_refusal(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_every_algorithm_for_assertions_is_accepted(web, partner, alg):
-    assert asks(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200
+    assert authenticate(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True), ("Ed25519", True)]
 )
 def test_fapi2_accepts_only_the_strict_algorithms(web, strict, alg, good):
-    response = asks(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
-    assert accepted(response) == good
+    response = authenticate(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
+    assert is_authenticated(response) == good
 
 
 @pytest.mark.parametrize(("profile", "ahead", "behind"), [("oidc", 60, 60), ("fapi2", 15, 0)])
@@ -82,8 +82,8 @@ def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, cloc
     """The latest `exp` that is accepted, by a clock with the greatest difference that is accepted."""
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
-    assert refused(asks(web, partner, exp=exp + 1))
-    assert accepted(asks(web, partner, exp=exp))
+    assert check_refusal(authenticate(web, partner, exp=exp + 1))
+    assert is_authenticated(authenticate(web, partner, exp=exp))
     with world.work() as session:
         (kept_until,) = session.scalars(select(Seen.expires_at))
     assert kept_until.timestamp() == exp + behind
@@ -99,14 +99,14 @@ def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, cloc
 )  # fmt: skip
 def test_an_assertion_may_be_off_by_the_allowed_clock_skew(web, make, clock, profile, claim, seconds, good):
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
-    response = asks(web, partner, **{claim: int(clock.now().timestamp()) + seconds})
-    assert accepted(response) == good
+    response = authenticate(web, partner, **{claim: int(clock.now().timestamp()) + seconds})
+    assert is_authenticated(response) == good
 
 
 def test_a_registered_algorithm_is_the_only_one(web, make):
     partner = make(token_endpoint_auth_signing_alg="ES256")
-    assert accepted(asks(web, partner))
-    assert refused(asks(web, partner, alg="PS256", key=key("PS256")))
+    assert is_authenticated(authenticate(web, partner))
+    assert check_refusal(authenticate(web, partner, alg="PS256", key=key("PS256")))
 
 
 @pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
@@ -116,8 +116,8 @@ def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named
     public = key("EdDSA").as_dict(private=False) | ({} if named is None else {"alg": named})
     partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
     for alg in ("EdDSA", "Ed25519"):
-        assert accepted(asks(web, partner, alg=alg, key=key("EdDSA"))), alg
-    assert refused(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner, alg=alg, key=key("EdDSA"))), alg
+    assert check_refusal(authenticate(web, partner))
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,18 @@ def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named
     ],
 )  # fmt: skip
 def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, overrides):
-    assert refused(asks(web, partner, **overrides))
+    assert check_refusal(authenticate(web, partner, **overrides))
 
 
 @pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
 def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
-    assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
+    assert check_refusal(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
 def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
     """JSON can contain a lone surrogate, which the log of failures must be able to handle."""
-    assert refused(asks(web, partner, iss=name, sub=name))
+    assert check_refusal(authenticate(web, partner, iss=name, sub=name))
 
 
 def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
@@ -153,7 +153,7 @@ def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
         ({"exp": now - 300}, False), ({"nbf": now + 8}, True), ({"nbf": now + 60}, False),
         ({"iat": now + 10}, True), ({"iat": now + 60}, False), ({"iat": None}, True),
     ):  # fmt: skip
-        assert accepted(asks(web, strict, **overrides)) == good, overrides
+        assert is_authenticated(authenticate(web, strict, **overrides)) == good, overrides
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_time_out_of_range_is_refused(web, partner, overrides):
     """NaN is neither in the past nor in the future: such an assertion would be valid for ever, but its jti is kept for
     minutes.
     """
-    assert refused(asks(web, partner, **overrides))
+    assert check_refusal(authenticate(web, partner, **overrides))
 
 
 @pytest.mark.parametrize(
@@ -175,31 +175,31 @@ def test_a_time_out_of_range_is_refused(web, partner, overrides):
     ],
 )  # fmt: skip
 def test_the_audience_must_be_ours(web, partner, strict, aud, loose, fapi2):
-    assert accepted(asks(web, partner, aud=aud)) == loose
-    assert accepted(asks(web, strict, aud=aud)) == fapi2
+    assert is_authenticated(authenticate(web, partner, aud=aud)) == loose
+    assert is_authenticated(authenticate(web, strict, aud=aud)) == fapi2
 
 
 def test_a_jti_is_accepted_once(web, partner):
-    assert accepted(asks(web, partner, jti="the-same"))
-    assert refused(asks(web, partner, jti="the-same"))
-    assert accepted(asks(web, partner, jti="another"))
+    assert is_authenticated(authenticate(web, partner, jti="the-same"))
+    assert check_refusal(authenticate(web, partner, jti="the-same"))
+    assert is_authenticated(authenticate(web, partner, jti="another"))
 
 
 def test_a_client_id_beside_the_assertion_must_match(web, partner, make):
     other = make()
     form = {"grant_type": "client_credentials", "client_id": other.id}
-    assert refused(partner.posts(web, "/oauth/token", form))
-    assert accepted(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
+    assert check_refusal(partner.posts(web, "/oauth/token", form))
+    assert is_authenticated(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
 
 
 def test_a_client_registered_for_another_method_cannot_use_assertions(web, world):
-    assert refused(asks(web, Signer(world.partner.id)))
+    assert check_refusal(authenticate(web, Signer(world.partner.id)))
 
 
 def test_the_assertion_type_is_required(web, partner):
     form = {"grant_type": "client_credentials", "client_assertion": partner.assertion()}
-    assert refused(web.post("/oauth/token", data=form))
-    assert refused(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
+    assert check_refusal(web.post("/oauth/token", data=form))
+    assert check_refusal(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
 
 
 def with_secret(world, make):
@@ -216,14 +216,14 @@ def with_secret(world, make):
 
 def test_a_client_secret_jwt_is_accepted(web, world, make):
     partner, secret = with_secret(world, make)
-    assert accepted(asks(web, partner, alg="HS256", key=secret))
-    assert refused(asks(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
-    assert refused(asks(web, partner))  # signed by a key, which is not its method
+    assert is_authenticated(authenticate(web, partner, alg="HS256", key=secret))
+    assert check_refusal(authenticate(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
+    assert check_refusal(authenticate(web, partner))  # signed by a key, which is not its method
 
 
 def test_hs256_with_a_public_key_is_refused(web, partner):
     public = OctKey.import_key(json.dumps(KEYS["keys"][0]))
-    assert refused(asks(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
+    assert check_refusal(authenticate(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
 
 
 class KeyServer:
@@ -260,15 +260,15 @@ def keys():
 
 def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, monkeypatch):
     partner = make(jwks=None, jwks_uri=keys.uri)
-    assert accepted(asks(web, partner))
-    assert accepted(asks(web, partner))
+    assert is_authenticated(authenticate(web, partner))
+    assert is_authenticated(authenticate(web, partner))
     assert keys.fetches == 1
 
     keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-    assert refused(asks(web, partner, key=key("ES256", 2)))  # fetched a moment ago
+    assert check_refusal(authenticate(web, partner, key=key("ES256", 2)))  # fetched a moment ago
     assert keys.fetches == 1
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
-    assert accepted(asks(web, partner, key=key("ES256", 2)))
+    assert is_authenticated(authenticate(web, partner, key=key("ES256", 2)))
     assert keys.fetches == 2
 
 
@@ -278,7 +278,7 @@ class TestKeysThatEnd:
     @pytest.fixture
     def partner(self, web, make, keys):
         new_partner = make(jwks=None, jwks_uri=keys.uri)
-        assert accepted(asks(web, new_partner))
+        assert is_authenticated(authenticate(web, new_partner))
         return new_partner
 
     @pytest.fixture
@@ -295,52 +295,54 @@ class TestKeysThatEnd:
     def test_a_key_that_left_the_set_is_refused_an_hour_later_though_its_name_is_known(self, web, partner, keys, later):
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
         later(client_keys.CACHE_SECONDS - 60)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert refused(asks(web, partner))
+        assert check_refusal(authenticate(web, partner))
         assert keys.fetches == 2
 
     def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
         keys.body = b'{"keys": []}'
         later(client_keys.CACHE_SECONDS + 1)
-        assert refused(asks(web, partner))
-        assert refused(asks(web, partner))
+        assert check_refusal(authenticate(web, partner))
+        assert check_refusal(authenticate(web, partner))
         assert keys.fetches == 2
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
     def test_after_failures_the_keys_are_good_for_a_day_and_no_longer(self, web, partner, keys, later, body):
         good, keys.body = keys.body, body
         later(client_keys.CACHE_SECONDS + 1)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
         later(client_keys.MAX_STALE_SECONDS - client_keys.CACHE_SECONDS - 61)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert refused(asks(web, partner))
+        assert check_refusal(authenticate(web, partner))
         keys.body = good
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
 
     def test_after_a_failure_it_is_asked_again_within_a_minute(self, web, partner, keys, later):
         keys.body = b""
         later(client_keys.CACHE_SECONDS + 1)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
-        assert refused(asks(web, partner))
+        assert check_refusal(authenticate(web, partner))
         assert keys.fetches == 3
 
     def test_a_vanished_host_ends_them_after_a_day(self, web, partner, keys, later):
         keys.server.shutdown()
         keys.server.server_close()
         later(client_keys.MAX_STALE_SECONDS - 60)
-        assert accepted(asks(web, partner))
+        assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert refused(asks(web, partner))
+        assert check_refusal(authenticate(web, partner))
 
 
-def all_ask(new_browser, partner, times, **overrides):
+def authenticate_at_once(new_browser, partner, times, **overrides):
     with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(lambda web: asks(web, partner, **overrides), [new_browser() for _ in range(times)]))
+        return list(
+            pool.map(lambda web: authenticate(web, partner, **overrides), [new_browser() for _ in range(times)])
+        )
 
 
 def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
@@ -348,37 +350,37 @@ def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
     keys.answers.clear()
     partner = make(jwks=None, jwks_uri=keys.uri)
     threading.Timer(0.5, keys.answers.set).start()
-    assert all(map(accepted, all_ask(new_browser, partner, 8)))
+    assert all(map(is_authenticated, authenticate_at_once(new_browser, partner, 8)))
     assert keys.fetches == 1
 
 
 def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
     """Anyone can name a client's key that does not exist; that must not block every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
-    assert accepted(asks(new_browser(), partner))
+    assert is_authenticated(authenticate(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     keys.answers.clear()
     with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(asks, new_browser(), partner, key=key("ES256", 2))
+        waits = pool.submit(authenticate, new_browser(), partner, key=key("ES256", 2))
         while keys.fetches < 2:
             time.sleep(0.01)
-        assert all(map(refused, all_ask(new_browser, partner, 6, key=key("ES256", 2))))
-        assert accepted(asks(new_browser(), partner))
+        assert all(map(check_refusal, authenticate_at_once(new_browser, partner, 6, key=key("ES256", 2))))
+        assert is_authenticated(authenticate(new_browser(), partner))
         assert not waits.done()
         keys.answers.set()
-        assert refused(waits.result())
+        assert check_refusal(waits.result())
     assert keys.fetches == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
 def test_an_invalid_key_set_refuses_the_assertion(web, make, keys, body):
     keys.body = body
-    assert refused(asks(web, make(jwks=None, jwks_uri=keys.uri)))
+    assert check_refusal(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
 
 
 def test_a_missing_assertion_is_refused(web, partner):
-    assert refused(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
+    assert check_refusal(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
     only_type = {"grant_type": "client_credentials", "client_id": partner.id, "client_assertion_type": ASSERTION}
-    assert refused(web.post("/oauth/token", data=only_type))
+    assert check_refusal(web.post("/oauth/token", data=only_type))
     two = {"client_assertion_type": ASSERTION, "client_assertion": partner.assertion(), "client_secret": "x"}
     assert web.post("/oauth/token", data=two).json["error"] == "invalid_request"

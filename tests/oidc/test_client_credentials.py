@@ -12,12 +12,12 @@ def partner(world):
     )
 
 
-def asks(web, partner, **options):
+def request_token(web, partner, **options):
     return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **options})
 
 
 def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
-    response = asks(web, partner, scope="schools.list").json
+    response = request_token(web, partner, scope="schools.list").json
     assert set(response) == {"access_token", "token_type", "expires_in", "scope"}
     assert response["scope"] == "schools.list"
     claims = world.claims(response["access_token"])
@@ -27,17 +27,20 @@ def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, par
 
 
 def test_without_a_scope_parameter_a_client_gets_all_its_client_scopes(web, partner):
-    assert asks(web, partner).json["scope"] == "schools.list invitations"
+    assert request_token(web, partner).json["scope"] == "schools.list invitations"
 
 
 @pytest.mark.parametrize("scope", ["openid", "students", "events", "nonsense", "schools.list students", '"'])
 def test_scopes_that_need_a_school_are_refused(web, partner, scope):
-    response = asks(web, partner, scope=scope)
+    response = request_token(web, partner, scope=scope)
     assert (response.status_code, response.json["error"]) == (400, "invalid_scope")
 
 
 def test_a_client_without_any_such_scope_gets_nothing(web, world):
-    assert asks(web, world.new_partner(grant_types=frozenset({"client_credentials"}))).json["error"] == "invalid_scope"
+    assert (
+        request_token(web, world.new_partner(grant_types=frozenset({"client_credentials"}))).json["error"]
+        == "invalid_scope"
+    )
 
 
 def test_a_public_client_has_no_credentials(web, world):
@@ -45,11 +48,11 @@ def test_a_public_client_has_no_credentials(web, world):
         token_endpoint_auth_method="none", grant_types=frozenset({"client_credentials"}),
         client_scopes=frozenset({"schools.list"}),
     )  # fmt: skip
-    assert asks(web, public).json["error"] == "unauthorized_client"
+    assert request_token(web, public).json["error"] == "unauthorized_client"
 
 
 def test_the_token_names_no_person_and_can_be_revoked(web, partner):
-    token = asks(web, partner).json["access_token"]
+    token = request_token(web, partner).json["access_token"]
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 403
     assert partner.posts(web, "/oauth/introspect", {"token": token}).json["active"] is True
     partner.posts(web, "/oauth/revoke", {"token": token})

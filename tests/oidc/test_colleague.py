@@ -14,7 +14,7 @@ from idp.sharing.models import Authorisation, Decision
 from idp.signin.models import BrowserSession
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import address, follow, page, press, sign_in
+from tests.oidc.support import address, follow_redirects, page, press, sign_in
 from tests.oidc.test_consent import consent_page
 
 COLLEAGUE_EMAIL = "head@oakhill.sch.uk"
@@ -42,7 +42,7 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
 
     assert response.status_code == 303
     assert response.location == address(asking)
-    assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow(web, response))
+    assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow_redirects(web, response))
     letter = outbox.last("decide_sharing")
     assert letter.to == COLLEAGUE_EMAIL
     for words in ("Jo Bloggs", world.school, "Assembly"):
@@ -51,7 +51,7 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
 
 
 def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
-    response = follow(web, hand_over(web, asking, area=["attendance"]))
+    response = follow_redirects(web, hand_over(web, asking, area=["attendance"]))
 
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not page(response).find(id="area-students.sen").has_attr("checked")
@@ -64,12 +64,14 @@ def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
 
 
 def test_a_removed_tick_stays_removed(web, world, asking, clock):
-    follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
     clock.move(timedelta(minutes=1))
-    again = follow(web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent")))
+    again = follow_redirects(
+        web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent"))
+    )
     assert page(again).find(id="area-attendance").has_attr("checked")
 
-    response = follow(web, hand_over(web, again, area=None))
+    response = follow_redirects(web, hand_over(web, again, area=None))
     assert not page(response).find(id="area-attendance").has_attr("checked")
 
 
@@ -111,7 +113,7 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
 
     nothing = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
     assert nothing.status_code == 303
-    response = follow(web, nothing)
+    response = follow_redirects(web, nothing)
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert shown_messages(response) == ""
     assert outbox.all("decide_sharing") == []
@@ -145,7 +147,7 @@ def test_a_viewer_writes_to_no_colleague(web, world, outbox):
 
 def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
     for number in range(colleague.MAX_AN_HOUR):
-        asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
+        asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     refused = hand_over(web, asking, area=["attendance"])
 
     assert refused.status_code == 429
@@ -157,7 +159,7 @@ def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
 
 def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox):
     for number in range(colleague.MAX_AN_HOUR):
-        asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
+        asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
     browser = new_browser()
@@ -187,7 +189,7 @@ def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
 def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
     with world.work() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
-    response = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))
+    response = follow_redirects(web, sign_in(web, follow_redirects(web, hand_over(web, asking)), world.username))
     assert outbox.all("decide_sharing") == []
     assert page(response).find(id="somebody-else").has_attr("open")
     assert page(response).find(id="email")["value"] == COLLEAGUE_EMAIL

@@ -9,7 +9,14 @@ from idp.estabs.models import Administrator, Estab
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation, Decision
 from tests import factories
-from tests.oidc.support import authorisation_page, authorised, follow, page, press, sent
+from tests.oidc.support import (
+    authorisation_page,
+    follow_redirects,
+    page,
+    press,
+    redirect_parameters,
+    sign_in_and_authorise,
+)
 
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
 
@@ -19,7 +26,7 @@ def consent_page(web, world, partner=None, username=None, **overrides):
     return authorisation_page(web, partner or world.partner, username or world.username, **overrides)
 
 
-def agreed(world):
+def agreed_scopes_and_version(world):
     with world.work() as session:
         current = session.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None))).one()
         return current.scopes, current.agreement
@@ -56,33 +63,35 @@ def test_special_category_data_is_marked(web, world):
 def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clock):
     response = consent_page(web, world)
     assert not page(response).find(id="area-attendance").has_attr("checked")
-    params = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    params = redirect_parameters(
+        follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"]))
+    )
     assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
-    scopes, version = agreed(world)
+    scopes, version = agreed_scopes_and_version(world)
     assert "attendance" in scopes
     assert "students.sen" not in scopes
     assert version == "2026-01"
 
     clock.move(timedelta(minutes=1))
-    response = follow(web, web.get(world.partner.link(scope=ALL, prompt="consent")))
+    response = follow_redirects(web, web.get(world.partner.link(scope=ALL, prompt="consent")))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not page(response).find(id="area-students.sen").has_attr("checked")
 
 
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
-    sent(follow(web, press(web, consent_page(web, world), "allow", authority="y")))
-    params = sent(web.get(world.partner.link(scope=ALL)))
+    redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "allow", authority="y")))
+    params = redirect_parameters(web.get(world.partner.link(scope=ALL)))
     response = world.partner.redeems(web, params["code"]).json
     assert "attendance" not in response["scope"].split()
     assert "students" in response["scope"].split()
 
 
 def test_only_new_areas_are_asked_about_and_agreed_ones_stay(web, world):
-    authorised(web, world.partner, world.username, scope="openid offline_access students")
-    response = follow(web, web.get(world.partner.link(scope="openid offline_access attendance")))
+    sign_in_and_authorise(web, world.partner, world.username, scope="openid offline_access students")
+    response = follow_redirects(web, web.get(world.partner.link(scope="openid offline_access attendance")))
     assert page(response).find(id="area-attendance")
-    sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
-    assert agreed(world)[0] == frozenset({"openid", "offline_access", "students", "attendance"})
+    redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert agreed_scopes_and_version(world)[0] == frozenset({"openid", "offline_access", "students", "attendance"})
 
 
 def test_without_the_declaration_nothing_is_agreed_and_what_was_ticked_stays(web, world):
@@ -98,12 +107,12 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
     response = consent_page(web, world, scope="openid profile")
     assert page(response).find(id="authority") is None
     assert "Sign in to Assembly" in response.text
-    params = sent(follow(web, press(web, response, "allow")))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow")))
     assert world.partner.redeems(web, params["code"]).json["scope"] == "openid profile"
 
 
 def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
-    params = sent(follow(web, press(web, consent_page(web, world), "deny")))
+    params = redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "deny")))
     assert params["error"] == "access_denied"
     with world.work() as session:
         decision = session.scalars(select(Decision)).one()
@@ -114,14 +123,14 @@ def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
 
 def test_a_required_area_cannot_be_left_out_by_forging_the_form(web, world):
     press(web, consent_page(web, world), "allow", authority="y", area=[])
-    assert {"school", "students"} <= agreed(world)[0]
+    assert {"school", "students"} <= agreed_scopes_and_version(world)[0]
 
 
 def test_an_area_that_was_not_asked_for_cannot_be_forged(web, world):
     partner = world.new_partner()
     response = consent_page(web, world, partner, scope="openid students")
     press(web, response, "allow", authority="y", area=["attendance", "staff"])
-    assert agreed(world)[0] == frozenset({"openid", "students"})
+    assert agreed_scopes_and_version(world)[0] == frozenset({"openid", "students"})
 
 
 def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
@@ -130,8 +139,8 @@ def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
     response = press(web, response, "allow", authority="y")
     assert "has changed since you opened it" in response.text
     assert "version 2026-02" in response.text
-    sent(follow(web, press(web, response, "allow", authority="y")))
-    assert agreed(world)[1] == "2026-02"
+    redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
+    assert agreed_scopes_and_version(world)[1] == "2026-02"
 
 
 def test_an_unverified_school_is_told_that_data_waits_for_our_check(web, world):
@@ -149,14 +158,14 @@ def test_a_viewer_is_told_who_can_decide(web, world):
     assert response.status_code == 403
     assert name in response.text
     assert email in response.text
-    assert sent(follow(web, press(web, response, "deny")))["error"] == "access_denied"
+    assert redirect_parameters(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
 
 
 def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, new_browser, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    assert "code" in authorised(new_browser(), world.partner, "viewer")
+    assert "code" in sign_in_and_authorise(new_browser(), world.partner, "viewer")
 
 
 def test_hostile_names_are_inert(web, world):

@@ -20,7 +20,7 @@ from idp.signin.models import BrowserSession
 from tests import factories
 from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
 from tests.oidc.signing import Signer, jwks, key
-from tests.oidc.support import authorised, follow, page, press, sign_in
+from tests.oidc.support import follow_redirects, page, press, sign_in, sign_in_and_authorise
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_page_says_who_asks_for_what_and_shows_the_code(web, device, world):
 def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
-    authorised(web, partner, world.username, scope=device.scope)
+    sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.asks()
     asking = enter(web, device.codes["user_code"])
     assert page(asking).find(id="authority") is None
@@ -83,13 +83,13 @@ def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, new_browser
 
 
 def test_following_the_link_approves_nothing(web, device, world):
-    response = follow(web, web.get(device.link))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(device.link))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     soup = page(response)
     assert soup.find(id="user_code")["value"] == device.codes["user_code"]
     assert soup.find(id="allow") is None
     assert device.polls().json["error"] == "authorization_pending"
-    response = follow(web, press(web, response, "continue"))
+    response = follow_redirects(web, press(web, response, "continue"))
     assert page(response).find(id="allow")
     assert device.polls().json["error"] in {"authorization_pending", "slow_down"}
 
@@ -105,8 +105,8 @@ def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, w
     enter(web, "BCDF-GHJK", world.username)
     asking = web.get("/device")
     clock.move(timedelta(hours=3))
-    response = follow(web, press(web, asking, "continue", user_code=device.codes["user_code"]))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, press(web, asking, "continue", user_code=device.codes["user_code"]))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find(id="user_code")["value"] == device.codes["user_code"]
 
 
@@ -119,8 +119,8 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     clock.move(timedelta(minutes=5))
     with world.work() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
-    response = follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
-    soup = page(follow(web, sign_in(web, response, world.username)))
+    response = follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    soup = page(follow_redirects(web, sign_in(web, response, world.username)))
     assert soup.find(id="area-attendance").has_attr("checked")
     assert not soup.find(id="authority").has_attr("checked")  # declared again
     assert device.polls().json["error"] == "authorization_pending"
@@ -209,7 +209,7 @@ def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser
 def test_a_decision_cannot_be_changed(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     decide(web, asking, "deny")
-    again = follow(web, press(web, asking, "allow", authority="y"))
+    again = follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert "not connected" in again.text
     assert device.polls().json["error"] == "access_denied"
 
@@ -334,10 +334,10 @@ def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, wo
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
     assert "Which system does your school use?" in asking.text
-    refused = follow(web, press(web, asking, "continue", mis="sims"))
+    refused = follow_redirects(web, press(web, asking, "continue", mis="sims"))
     assert "does not work with your school" in refused.text
     assert page(refused).find(id="allow") is None
-    asking = follow(web, press(web, refused, "continue", mis="arbor"))
+    asking = follow_redirects(web, press(web, refused, "continue", mis="arbor"))
     assert page(asking).find(id="allow")
 
 

@@ -9,8 +9,16 @@ from idp.estabs import people
 from idp.foundation import scopes
 from idp.oidc.endpoints import discovery
 from tests import factories
-from tests.oidc.signing import Signer, jwks, key, signed
-from tests.oidc.support import ISSUER, authorised, follow, jwt_header, press, sent, sign_in
+from tests.oidc.signing import Signer, jwks, key, sign_jws
+from tests.oidc.support import (
+    ISSUER,
+    follow_redirects,
+    jwt_header,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 from tests.signin.apps import an_app
 
 ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
@@ -61,22 +69,24 @@ def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
     with world.work():  # some are specially protected
         app = an_app(world.person)
     clock.move(timedelta(seconds=30))
-    press(web, follow(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
+    press(web, follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
     partner = world.new_partner(required_scopes=frozenset(metadata["scopes_supported"]), optional_scopes=frozenset())
-    params = authorised(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
+    params = sign_in_and_authorise(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
     assert set(partner.redeems(web, params["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
     hidden = scopes.catalogue().keys() - set(metadata["scopes_supported"])
     assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
 
 
 def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, metadata):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     for mode in metadata["response_modes_supported"]:
         assert web.get(world.partner.link(response_mode=mode)).status_code in {200, 303}
     for prompt in metadata["prompt_values_supported"]:
         response = web.get(world.partner.link(prompt=prompt))
         assert "error" not in response.location
-    assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(metadata["acr_values_supported"]))))
+    assert "code" in redirect_parameters(
+        web.get(world.partner.link(acr_values=" ".join(metadata["acr_values_supported"])))
+    )
 
 
 @pytest.mark.usefixtures("clock")  # must come before the fixture `world`
@@ -85,13 +95,17 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, w
         claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
         return claims["acr"], sorted(claims["amr"])
 
-    by_password = reached(authorised(web, world.partner, world.username))
+    by_password = reached(sign_in_and_authorise(web, world.partner, world.username))
     with work():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
     browser = new_browser()
-    response = follow(browser, sign_in(browser, follow(browser, browser.get(world.partner.link())), world.username))
-    with_a_code = reached(sent(follow(browser, press(browser, response, "sign-in", code=app.code()))))
+    response = follow_redirects(
+        browser, sign_in(browser, follow_redirects(browser, browser.get(world.partner.link())), world.username)
+    )
+    with_a_code = reached(
+        redirect_parameters(follow_redirects(browser, press(browser, response, "sign-in", code=app.code())))
+    )
 
     assert by_password == ("urn:idaas:acr:single", ["pwd"])
     assert with_a_code == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
@@ -100,7 +114,9 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, w
 
 def test_every_advertised_claim_is_released_somewhere(web, world, metadata):
     everything = "openid profile email phone organisation offline_access"
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
+    tokens = world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope=everything)["code"]
+    ).json
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(metadata["claims_supported"]) <= set(userinfo) | set(world.claims(tokens["id_token"], "JWT"))
 
@@ -148,10 +164,10 @@ def by(alg):
 def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, signer, metadata):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(prompt="none")}
     for alg in metadata["request_object_signing_alg_values_supported"]:
-        text = signed(claims, by(alg)["key"], alg)
-        assert sent(web.get(signer.link(request=text)))["error"] == "login_required", alg
-    another = signed(claims, ECKey.generate_key("P-384"), "ES384")
-    assert sent(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
+        text = sign_jws(claims, by(alg)["key"], alg)
+        assert redirect_parameters(web.get(signer.link(request=text)))["error"] == "login_required", alg
+    another = sign_jws(claims, ECKey.generate_key("P-384"), "ES384")
+    assert redirect_parameters(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
 
 
 def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata):
@@ -166,16 +182,21 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata)
 def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, metadata):
     for alg in metadata["id_token_signing_alg_values_supported"]:
         partner = world.new_partner(id_token_signed_response_alg=alg)
-        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         assert jwt_header(tokens["id_token"])["alg"] == alg
     for alg in metadata["userinfo_signing_alg_values_supported"]:
         partner = world.new_partner(userinfo_signed_response_alg=alg)
-        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (response.mimetype, jwt_header(response.text)["alg"]) == ("application/jwt", alg)
     for alg in metadata["authorization_signing_alg_values_supported"]:
         partner = world.new_partner(authorization_signed_response_alg=alg)
-        assert jwt_header(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
+        assert (
+            jwt_header(redirect_parameters(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])[
+                "alg"
+            ]
+            == alg
+        )
     for alg in metadata["introspection_signing_alg_values_supported"]:
         partner = world.new_partner(introspection_signed_response_alg=alg)
         wish = partner.basic | {"Accept": "application/token-introspection+jwt"}

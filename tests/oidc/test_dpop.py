@@ -11,7 +11,7 @@ from idp.oidc.clients import dpop
 from idp.oidc.models import Seen
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, thumbprint, without_kid
-from tests.oidc.support import ISSUER, authorised
+from tests.oidc.support import ISSUER, sign_in_and_authorise
 
 FIRST_KEY, SECOND_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
@@ -35,7 +35,7 @@ def bound(world, clock):
 
 @pytest.fixture
 def tokens(web, world, partner):
-    return partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    return partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
 
 
 def failed(response, error, status=400):
@@ -54,7 +54,7 @@ def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
     """joserfc's default limit for headers is 512 characters."""
     large = RSAKey.generate_key(bits)
     partner.dpop_key, partner.proofs = large, {"alg": "PS256"}
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(large)}
     assert partner.reads(web, tokens["access_token"], alg="PS256").status_code == 200
 
@@ -62,7 +62,7 @@ def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
 def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
     for alg in web.get("/.well-known/openid-configuration").json["dpop_signing_alg_values_supported"]:
         partner.dpop_key, partner.proofs = key(alg, 9), {"alg": alg}
-        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         assert tokens["token_type"] == "DPoP", alg
         assert partner.reads(web, tokens["access_token"], alg=alg).status_code == 200
 
@@ -70,11 +70,11 @@ def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
 def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bound):
     pushed = bound.posts(web, "/oauth/par", bound.parameters()).json
     link = {"client_id": bound.id, "request_uri": pushed["request_uri"]}
-    from tests.oidc.support import follow, press, sent, sign_in
+    from tests.oidc.support import follow_redirects, press, redirect_parameters, sign_in
 
-    response = follow(web, web.get("/oauth/authorize", query_string=link))
-    response = follow(web, sign_in(web, response, world.username))
-    code = sent(follow(web, press(web, response, "allow", authority="y")))["code"]
+    response = follow_redirects(web, web.get("/oauth/authorize", query_string=link))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    code = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))["code"]
     bound.dpop_key = None
     failed(bound.redeems(web, code), "invalid_dpop_proof")
     bound.dpop_key = SECOND_KEY
@@ -95,7 +95,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     ],
 )  # fmt: skip
 def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, overrides):
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     partner.proofs = overrides
     failed(partner.redeems(web, code), "invalid_dpop_proof")
     partner.proofs = {}
@@ -116,7 +116,7 @@ def test_weak_keys_and_rs256_are_refused(web, world, partner):
 )  # fmt: skip
 def test_htu_is_compared_normalised_without_query_and_fragment(web, world, partner, same):
     partner.proofs = {"htu": ISSUER + same}
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     assert partner.redeems(web, code).status_code == 200
 
 
@@ -131,7 +131,7 @@ def test_normalising_htu_does_not_accept_another_address(web, partner, other):
 def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner, clock):
     now = int(clock.now().timestamp())
     partner.proofs = {"htu": "HTTP://LOCALHOST:5000/oauth/token", "extra": 1, "nbf": now, "exp": now + 5}
-    assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
+    assert partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).status_code == 200
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)])
@@ -180,7 +180,7 @@ def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, p
     partner.proofs = {"jti": "once"}
     failed(partner.refreshes(web, "unknown"), "invalid_grant")
 
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     failed(partner.redeems(web, code), "invalid_dpop_proof")
     partner.proofs = {"jti": "another"}
     assert partner.redeems(web, code).json["token_type"] == "DPoP"
@@ -211,7 +211,9 @@ def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner
     assert partner.reads(web, token, scheme="Bearer").headers["WWW-Authenticate"] == challenge
     assert web.post("/oauth/userinfo", data={"access_token": token}).headers["WWW-Authenticate"] == challenge
     assert web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {token}"}).status_code == 401
-    free = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    free = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "access_token"
+    ]
     as_bound = partner.reads(web, free)
     assert as_bound.status_code == 401
     assert as_bound.headers["WWW-Authenticate"].startswith(
@@ -230,7 +232,7 @@ def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, part
 def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     public = world.new_partner(token_endpoint_auth_method="none")
     signer = Signer(public.id, dpop_key=FIRST_KEY)
-    code = authorised(web, public, world.username)["code"]
+    code = sign_in_and_authorise(web, public, world.username)["code"]
 
     def posts(form, with_key):
         signer.dpop_key = with_key
@@ -246,12 +248,12 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     assert response.status_code == 200
     assert "refresh_token" not in response.json  # bound, so it need not rotate
 
-    unbound = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
+    unbound = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, FIRST_KEY).json["token_type"] == "DPoP"
 
 
 def test_dpop_jkt_binds_the_code(web, world, partner):
-    code = authorised(web, partner, world.username, dpop_jkt=thumbprint(SECOND_KEY))["code"]
+    code = sign_in_and_authorise(web, partner, world.username, dpop_jkt=thumbprint(SECOND_KEY))["code"]
     failed(partner.redeems(web, code), "invalid_grant")
     partner.dpop_key = SECOND_KEY
     assert partner.redeems(web, code).status_code == 200
@@ -292,5 +294,5 @@ def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     jwts.header.cache_clear()
     dpop._proof_key.cache_clear()
     partner.proofs = {"header": {"jwk": without_kid(FIRST_KEY) | {"x5t": "A" * 2000}}}
-    assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
+    assert partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).status_code == 200
     assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (1, 0)  # the assertion's own

@@ -15,8 +15,8 @@ from idp.partners.models import ClientEvent
 from idp.worker import clean
 from tests.factories import secret_of
 from tests.oidc.registering import Registrar, an_initial_token, metadata
-from tests.oidc.support import CALLBACK, authorised
-from tests.security.test_code_replay import all_at_once
+from tests.oidc.support import CALLBACK, sign_in_and_authorise
+from tests.security.test_code_replay import run_at_once
 
 CANARY = "canary-4f1c"
 
@@ -32,7 +32,7 @@ def client_log(work):
     return read
 
 
-def only(events):
+def single(events):
     assert len(events) == 1, [(event.error, event.parameter, event.fact) for event in events]
     return events[0]
 
@@ -40,7 +40,7 @@ def only(events):
 def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, client_log):
     partner = world.new_partner(redirect_uris=[CALLBACK, "https://assembly.example:8443/back?a=b"])
     web.get(partner.link(redirect_uri="https://assembly.example/callbak"))
-    event = only(client_log(partner))
+    event = single(client_log(partner))
     assert (event.endpoint, event.error, event.parameter) == ("GET /oauth/authorize", "invalid_request", "redirect_uri")
     assert "its path is not that of any address" in event.fact
     assert event.comparison == [
@@ -56,22 +56,22 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, cli
 def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, client_log, sent):
     partner = world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
     assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
-    assert only(client_log(partner)).comparison[0]["differs_in"] == ["path"]
+    assert single(client_log(partner)).comparison[0]["differs_in"] == ["path"]
 
 
 def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_log):
     parameters = world.partner.parameters(redirect_uri="http://assembly.example/callback")
     assert world.partner.posts(web, "/oauth/par", parameters).status_code == 400
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert (event.endpoint, event.parameter) == ("POST /oauth/par", "redirect_uri")
     assert event.comparison[0]["differs_in"] == ["scheme"]
 
 
 def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=parameters).status_code == 400
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert (event.parameter, event.comparison[0]["differs_in"]) == ("post_logout_redirect_uri", ["path"])
 
 
@@ -95,7 +95,7 @@ def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
 )  # fmt: skip
 def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, overrides, error, parameter):
     web.get(world.partner.link(**overrides))
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert (event.error, event.parameter) == (error, parameter)
     assert event.fact
 
@@ -111,7 +111,7 @@ def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, over
 )  # fmt: skip
 def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, client_log, form, error, parameter):
     world.partner.posts(web, "/oauth/token", form)
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert (event.endpoint, event.error) == ("POST /oauth/token", error)
     assert event.parameter in {parameter, "code"}
 
@@ -125,7 +125,7 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, cl
         (in_the_form, web.post("/oauth/token", data=form)),
     ):
         assert response.json["error_description"].startswith("client authentication failed")
-        event = only(client_log(partner))
+        event = single(client_log(partner))
         assert (event.error, event.parameter) == ("invalid_client", "client_secret")
         assert "not one of the client's" in event.fact
 
@@ -134,14 +134,14 @@ def test_use_of_an_unregistered_method_is_noted(web, world, client_log):
     pinned = world.new_partner(pin_token_endpoint_auth_method=True)
     form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
-    event = only(client_log(pinned))
+    event = single(client_log(pinned))
     assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic alone"
 
 
 def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, client_log):
     partner = world.new_partner(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
     partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
-    event = only(client_log(partner))
+    event = single(client_log(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
@@ -159,7 +159,7 @@ def test_the_fault_of_an_assertion_is_noted(web, world, client_log):
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     }  # fmt: skip
     assert web.post("/oauth/token", data=form).status_code == 401
-    event = only(client_log(partner))
+    event = single(client_log(partner))
     assert event.parameter == "client_assertion"
     assert assertion not in event.fact
 
@@ -219,7 +219,7 @@ def test_repeated_failures_are_counted(web, world, client_log, clock):
     for _ in range(3):
         web.get(world.partner.link(max_age="soon"))
         clock.move(timedelta(minutes=1))
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert event.count == 3
     assert event.last_at - event.first_at == timedelta(minutes=2)
 
@@ -267,7 +267,7 @@ def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, 
             failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
             journal.record(world.partner.id, failure)
         clock.move(timedelta(seconds=1))
-    event = only(client_log(world.partner))
+    event = single(client_log(world.partner))
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
@@ -305,26 +305,27 @@ def test_no_secret_and_no_value_is_stored(web, world, work):
 def test_an_address_is_shown_without_what_could_be_secret(web, world, client_log):
     web.get(world.partner.link(redirect_uri="https://me:pw@assembly.example/callback?a=1&b=#c"))
     assert (
-        only(client_log(world.partner)).comparison[0]["sent"] == "https://...@assembly.example/callback?a=...&b=...#..."
+        single(client_log(world.partner)).comparison[0]["sent"]
+        == "https://...@assembly.example/callback?a=...&b=...#..."
     )
 
 
 def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, client_log):
     assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
-    assert only(client_log(world.partner)).parameter == "redirect_uri"
+    assert single(client_log(world.partner)).parameter == "redirect_uri"
 
 
 def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, client_log):
     """SQLite has one writer: a transaction that the page began would make the journal wait for its own request."""
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
-    assert only(client_log(world.partner)).parameter == "redirect_uri"
+    assert single(client_log(world.partner)).parameter == "redirect_uri"
 
 
 def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, client_log, monkeypatch):
     monkeypatch.setattr(registry, "CACHE_SECONDS", 0)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
-    assert only(client_log(world.partner)).comparison
+    assert single(client_log(world.partner)).comparison
 
 
 def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, client_log, new_browser):
@@ -338,7 +339,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
-    answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
+    answers = run_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
     assert {response.status_code for response in answers} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}
 

@@ -6,20 +6,20 @@ import pytest
 
 from idp.estabs.models import Estab
 from idp.keys import ring
-from tests.oidc.support import ISSUER, authorised, jwt_header
+from tests.oidc.support import ISSUER, jwt_header, sign_in_and_authorise
 
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
-def look(web, partner, token, **options):
+def introspect(web, partner, token, **options):
     return partner.posts(web, "/oauth/introspect", {"token": token, **options})
 
 
 def test_introspection_returns_the_current_state_of_an_access_token(web, world, tokens):
-    body = look(web, world.partner, tokens["access_token"]).json
+    body = introspect(web, world.partner, tokens["access_token"]).json
     assert body["active"] is True
     assert (body["iss"], body["sub"], body["client_id"]) == (ISSUER, world.person, world.partner.id)
     assert body["scope"] == tokens["scope"]
@@ -28,13 +28,13 @@ def test_introspection_returns_the_current_state_of_an_access_token(web, world, 
     assert "lineage" not in body
 
     world.change(Estab, world.estab, state="unverified")
-    body = look(web, world.partner, tokens["access_token"]).json
+    body = introspect(web, world.partner, tokens["access_token"]).json
     assert "students" not in body["scope"].split()
     assert body["estab_status"] == "unverified"
 
 
 def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, tokens):
-    body = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
+    body = introspect(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
     assert body["active"] is True
     assert body["scope"] == tokens["scope"]
     assert "token_type" not in body  # RFC 6749 §5.1 defines this member for access tokens only
@@ -42,50 +42,50 @@ def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
-    assert look(web, partner, first).json == {"active": False}
+    assert introspect(web, partner, first).json == {"active": False}
     assert partner.refreshes(web, second).status_code == 200
 
 
 def test_a_client_that_does_not_authenticate_learns_nothing(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
-    token = public.redeems(web, authorised(web, public, world.username)["code"]).json["access_token"]
-    response = look(web, public, token)
+    token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["access_token"]
+    response = introspect(web, public, token)
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
 def test_other_clients_and_other_tokens_get_only_inactive(web, world, tokens, clock):
     stranger = world.new_partner()
-    assert look(web, stranger, tokens["access_token"]).json == {"active": False}
-    assert look(web, stranger, tokens["refresh_token"]).json == {"active": False}
+    assert introspect(web, stranger, tokens["access_token"]).json == {"active": False}
+    assert introspect(web, stranger, tokens["refresh_token"]).json == {"active": False}
     for token in ("x", "x.y.z", tokens["id_token"], tokens["access_token"][:-1], tokens["refresh_token"][:-1], "ü"):
-        assert look(web, world.partner, token).json == {"active": False}
+        assert introspect(web, world.partner, token).json == {"active": False}
     clock.move(timedelta(minutes=10))
-    assert look(web, world.partner, tokens["access_token"]).json == {"active": False}
+    assert introspect(web, world.partner, tokens["access_token"]).json == {"active": False}
 
 
 def test_an_ended_token_is_inactive_at_once(web, world, tokens):
     world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
     for name in ("access_token", "refresh_token"):
-        assert look(web, world.partner, tokens[name]).json == {"active": False}
+        assert introspect(web, world.partner, tokens[name]).json == {"active": False}
 
 
 def test_the_token_parameter_is_required(web, world):
-    assert look(web, world.partner, "").json["error"] == "invalid_request"
+    assert introspect(web, world.partner, "").json["error"] == "invalid_request"
     assert web.post("/oauth/introspect", data={"token": "x"}).status_code == 401
 
 
 JWT = "application/token-introspection+jwt"
 
 
-def look_signed(web, partner, token, accept=JWT):
+def introspect_signed(web, partner, token, accept=JWT):
     return web.post("/oauth/introspect", data={"token": token}, headers=partner.basic | {"Accept": accept})
 
 
 def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
     for token in (tokens["access_token"], tokens["refresh_token"], "nonsense"):
-        response = look_signed(web, world.partner, token)
+        response = introspect_signed(web, world.partner, token)
         assert response.status_code == 200
         assert response.headers["Content-Type"] == JWT
         assert response.headers["Cache-Control"] == "no-store"
@@ -99,14 +99,14 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
             claims = ring.verify_hint(response.text, typ="token-introspection+jwt")
         assert set(claims) == {"iss", "aud", "iat", "token_introspection"}
         assert (claims["iss"], claims["aud"]) == (ISSUER, world.partner.id)
-        assert claims["token_introspection"] == look(web, world.partner, token).json
+        assert claims["token_introspection"] == introspect(web, world.partner, token).json
     assert claims["token_introspection"] == {"active": False}
 
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
 def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.new_partner(introspection_signed_response_alg=alg)
-    assert jwt_header(look_signed(web, partner, "x").text)["alg"] == alg
+    assert jwt_header(introspect_signed(web, partner, "x").text)["alg"] == alg
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
     ],
 )  # fmt: skip
 def test_the_accept_header_decides_the_format(web, world, accept, is_jwt):
-    response = look_signed(web, world.partner, "x", accept)
+    response = introspect_signed(web, world.partner, "x", accept)
     assert response.status_code == 200
     assert (response.mimetype == JWT) == is_jwt
 
 
 def test_errors_are_json_whatever_accept_says(web, world):
-    assert look_signed(web, world.partner, "").json["error"] == "invalid_request"
+    assert introspect_signed(web, world.partner, "").json["error"] == "invalid_request"
     stranger = {"Authorization": "Basic eDp5", "Accept": JWT}
     refused = web.post("/oauth/introspect", data={"token": "x"}, headers=stranger)
     assert (refused.status_code, refused.json["error"]) == (401, "invalid_client")

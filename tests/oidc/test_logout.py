@@ -8,60 +8,62 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from tests.oidc.support import authorised, follow, page, press, sent
+from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in_and_authorise
 
 AFTER = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
-def hint(web, world):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+def id_token_hint(web, world):
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "id_token"
+    ]
 
 
 def out(web, **params):
     return web.get("/oauth/logout?" + urlencode(params))
 
 
-def is_signed_in(web, world):
-    return "code" in sent(web.get(world.partner.link(prompt="none")))
+def is_signed_in_at_partner(web, world):
+    return "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
 
-def is_signed_in_at_all(web, world):
-    return sent(web.get(world.partner.link(prompt="none"))).get("error") != "login_required"
+def has_session(web, world):
+    return redirect_parameters(web.get(world.partner.link(prompt="none"))).get("error") != "login_required"
 
 
-def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(web, world, hint):
+def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(web, world, id_token_hint):
     state = "s" * 128
-    response = out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER, state=state)
+    response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state=state)
     assert response.status_code == 303
     assert response.location == f"{AFTER}?state={state}"
-    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+    assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
 def test_a_hint_that_names_no_session_asks_first(web, world):
     partner = world.new_partner(post_logout_redirect_uris=[])
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = out(web, id_token_hint=tokens["id_token"])
     assert page(response).find(id="confirm-logout")
-    assert "code" in sent(web.get(partner.link(prompt="none")))
+    assert "code" in redirect_parameters(web.get(partner.link(prompt="none")))
 
 
-def test_the_hints_own_client_may_name_itself_as_well(web, world, hint):
-    response = out(web, id_token_hint=hint, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+def test_the_hints_own_client_may_name_itself_as_well(web, world, id_token_hint):
+    response = out(web, id_token_hint=id_token_hint, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
     assert response.location == AFTER
 
 
-def test_without_state_none_is_returned(web, hint):
-    assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
+def test_without_state_none_is_returned(web, id_token_hint):
+    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER).location == AFTER
 
 
-def test_the_request_may_be_posted(web, hint):
-    response = web.post("/oauth/logout", data={"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
+def test_the_request_may_be_posted(web, id_token_hint):
+    response = web.post("/oauth/logout", data={"id_token_hint": id_token_hint, "post_logout_redirect_uri": AFTER})
     assert response.status_code == 303
     assert web.get(response.location).location == AFTER
 
 
-def is_a_page_about(response, parameter):
+def check_error_page(response, parameter):
     assert response.status_code == 400
     assert "Location" not in response.headers
     assert page(response).find(id="error-code").text == "invalid_request"
@@ -70,62 +72,62 @@ def is_a_page_about(response, parameter):
 
 
 @pytest.mark.parametrize("uri", [AFTER + "?a=b", "https://evil.example/", "javascript:alert(1)", AFTER + "/"])
-def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, hint, uri):
-    response = out(web, id_token_hint=hint, post_logout_redirect_uri=uri)
-    assert is_a_page_about(response, "post_logout_redirect_uri")
-    assert is_signed_in(web, world)
+def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, id_token_hint, uri):
+    response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=uri)
+    assert check_error_page(response, "post_logout_redirect_uri")
+    assert is_signed_in_at_partner(web, world)
     response = press(web, response, "confirm-logout")
     assert response.location == "/signed-out"
 
 
-def forged(hint, world, alg):
-    claims = json.loads(base64.urlsafe_b64decode(hint.split(".")[1] + "=="))
+def forge_hint(id_token_hint, world, alg):
+    claims = json.loads(base64.urlsafe_b64decode(id_token_hint.split(".")[1] + "=="))
     if alg == "none":
         head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
-        return f"{head}.{hint.split('.')[1]}."
+        return f"{head}.{id_token_hint.split('.')[1]}."
     return jwt.encode({"alg": "HS256"}, claims | {"iss": world.partner.id}, OctKey.import_key(world.partner.secret))
 
 
 @pytest.mark.parametrize("alg", ["none", "HS256"])
-def test_a_forged_hint_is_an_error_page(web, world, hint, alg):
-    response = out(web, id_token_hint=forged(hint, world, alg), post_logout_redirect_uri=AFTER)
-    assert is_a_page_about(response, "id_token_hint")
+def test_a_forged_hint_is_an_error_page(web, world, id_token_hint, alg):
+    response = out(web, id_token_hint=forge_hint(id_token_hint, world, alg), post_logout_redirect_uri=AFTER)
+    assert check_error_page(response, "id_token_hint")
 
 
 def test_an_access_token_is_not_accepted_as_hint(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    assert is_a_page_about(out(web, id_token_hint=tokens["access_token"]), "id_token_hint")
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    assert check_error_page(out(web, id_token_hint=tokens["access_token"]), "id_token_hint")
 
 
-def test_a_client_id_that_differs_from_the_hint_is_an_error_page(web, world, hint):
-    assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.new_partner().id), "client_id")
-    assert is_a_page_about(out(web, client_id="unknown"), "client_id")
+def test_a_client_id_that_differs_from_the_hint_is_an_error_page(web, world, id_token_hint):
+    assert check_error_page(out(web, id_token_hint=id_token_hint, client_id=world.new_partner().id), "client_id")
+    assert check_error_page(out(web, client_id="unknown"), "client_id")
 
 
-def test_a_repeated_parameter_is_an_error_page(web, hint):
-    response = web.get(f"/oauth/logout?id_token_hint={hint}&state=a&state=b")
-    assert is_a_page_about(response, "state")
+def test_a_repeated_parameter_is_an_error_page(web, id_token_hint):
+    response = web.get(f"/oauth/logout?id_token_hint={id_token_hint}&state=a&state=b")
+    assert check_error_page(response, "state")
 
 
 @pytest.mark.parametrize("params", [{}, {"state": "x"}, {"post_logout_redirect_uri": AFTER}])
-def test_without_a_hint_the_person_is_asked_and_stays_here(web, world, hint, params):
+def test_without_a_hint_the_person_is_asked_and_stays_here(web, world, id_token_hint, params):
     response = out(web, **params)
     assert response.status_code == 200
-    assert is_signed_in(web, world)
-    response = follow(web, press(web, response, "confirm-logout"))
+    assert is_signed_in_at_partner(web, world)
+    response = follow_redirects(web, press(web, response, "confirm-logout"))
     assert page(response).find(id="signed-out")
-    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+    assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
-def test_a_client_id_without_a_hint_gets_a_link_and_no_redirect(web, world, hint):
+def test_a_client_id_without_a_hint_gets_a_link_and_no_redirect(web, world, id_token_hint):
     response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER, state="a&b")
     assert "Assembly asks us to sign you out" in response.text
-    response = follow(web, press(web, response, "confirm-logout"))
+    response = follow_redirects(web, press(web, response, "confirm-logout"))
     assert (response.status_code, response.request.path) == (200, "/oauth/logout")
     assert page(response).find(id="signed-out")
     assert page(response).find(id="back")["href"] == f"{AFTER}?state=a%26b"
     assert page(response).find(id="back").text.strip() == "Back to Assembly"
-    assert not is_signed_in_at_all(web, world)
+    assert not has_session(web, world)
 
 
 def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
@@ -136,7 +138,7 @@ def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
 
 def test_an_address_of_another_client_is_not_linked(web, world):
     other = world.new_partner(post_logout_redirect_uris=["https://other.example/out"])
-    assert is_a_page_about(
+    assert check_error_page(
         out(web, client_id=world.partner.id, post_logout_redirect_uri="https://other.example/out"),
         "post_logout_redirect_uri",
     )
@@ -156,50 +158,54 @@ def test_an_app_on_the_persons_own_machine_is_sent_to_whatever_port_it_got(web, 
     app = world.new_partner(
         token_endpoint_auth_method="none", post_logout_redirect_uris=[f"http://{host}/out"], client_name="Pocket"
     )
-    hint = app.redeems(web, authorised(web, app, world.username)["code"]).json["id_token"]
+    id_token_hint = app.redeems(web, sign_in_and_authorise(web, app, world.username)["code"]).json["id_token"]
     uri = f"http://{host}:49152/out"
     for wrong in (f"http://{host}:0/out", f"http://{host}:49152/in", "http://localhost:49152/out"):
-        assert is_a_page_about(out(web, id_token_hint=hint, post_logout_redirect_uri=wrong), "post_logout_redirect_uri")
-    assert out(web, id_token_hint=hint, post_logout_redirect_uri=uri, state="x").location == f"{uri}?state=x"
+        assert check_error_page(
+            out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=wrong), "post_logout_redirect_uri"
+        )
+    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=uri, state="x").location == f"{uri}?state=x"
 
 
-def test_a_hint_alone_ends_on_the_signed_out_page(web, hint):
-    response = follow(web, out(web, id_token_hint=hint))
+def test_a_hint_alone_ends_on_the_signed_out_page(web, id_token_hint):
+    response = follow_redirects(web, out(web, id_token_hint=id_token_hint))
     assert page(response).find(id="signed-out")
 
 
-def test_the_person_can_stay_signed_in(web, world, hint):
+def test_the_person_can_stay_signed_in(web, world, id_token_hint):
     press(web, out(web), "stay")
-    assert is_signed_in(web, world)
+    assert is_signed_in_at_partner(web, world)
 
 
-def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browser, world, hint):
+def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browser, world, id_token_hint):
     browser = new_browser()
-    authorised(browser, world.partner, world.username)
-    response = out(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="x")
+    sign_in_and_authorise(browser, world.partner, world.username)
+    response = out(browser, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state="x")
     assert "form-action" not in response.headers["Content-Security-Policy"]
     assert press(browser, response, "confirm-logout").location == f"{AFTER}?state=x"
 
 
-def test_signing_out_requires_our_own_form(web, world, hint):
+def test_signing_out_requires_our_own_form(web, world, id_token_hint):
     assert web.post("/oauth/logout/confirm", data={"confirm": "yes"}).status_code == 400
-    assert is_signed_in(web, world)
+    assert is_signed_in_at_partner(web, world)
 
 
-def test_a_head_request_ends_no_session(web, world, hint):
-    web.head("/oauth/logout?" + urlencode({"id_token_hint": hint}))
-    assert is_signed_in(web, world)
+def test_a_head_request_ends_no_session(web, world, id_token_hint):
+    web.head("/oauth/logout?" + urlencode({"id_token_hint": id_token_hint}))
+    assert is_signed_in_at_partner(web, world)
 
 
 def test_an_expired_hint_is_accepted(web, world, clock):
     from datetime import timedelta
 
-    hint = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+    id_token_hint = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "id_token"
+    ]
     clock.move(timedelta(hours=1))
-    assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
+    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER).location == AFTER
 
 
-def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_on_forms(web, world, hint):
+def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_on_forms(web, world, id_token_hint):
     asking = out(web)
     assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
     for response in (asking, press(web, asking, "stay")):
@@ -212,7 +218,7 @@ def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_o
 )  # fmt: skip
 def test_only_an_address_with_its_client_is_linked(web, world, params):
     parameters = {name: value or world.partner.id for name, value in params.items()}
-    response = follow(web, out(web, **parameters))
+    response = follow_redirects(web, out(web, **parameters))
     assert page(response).find(id="signed-out")
     assert page(response).find(id="back") is None
     assert "evil.example" not in response.text

@@ -10,8 +10,8 @@ from idp.oidc import errors
 from idp.partners import journal
 from tests import factories
 from tests.fuzz.answers import recorded_log
-from tests.oidc.signing import Signer, jwks, key, signed
-from tests.oidc.support import CALLBACK, ISSUER, authorised, sent
+from tests.oidc.signing import Signer, jwks, key, sign_jws
+from tests.oidc.support import CALLBACK, ISSUER, redirect_parameters, sign_in_and_authorise
 from tests.oidc.test_dpop import FIRST_KEY, SECOND_KEY
 
 OTHER = "https://assembly.example/other"
@@ -62,7 +62,7 @@ def description(response):
     ],
 )
 def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, overrides, description):
-    assert sent(web.get(world.partner.link(**overrides)))["error_description"] == description
+    assert redirect_parameters(web.get(world.partner.link(**overrides)))["error_description"] == description
     assert newest_fact(world.partner) == description
 
 
@@ -138,13 +138,13 @@ def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, worl
 
 def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
     partner, other = world.partner, world.new_partner()
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
     assert newest_fact(other) == "code: was issued to another client"
     expected = "redirect_uri: must be that of the authorization request"
     assert description(partner.redeems(web, code, redirect_uri=OTHER)) == expected
     assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     clock.move(timedelta(seconds=125))
     expected = "code: expired 5 seconds ago; it is good for 120 seconds"
     assert description(partner.redeems(web, code)) == expected
@@ -153,7 +153,7 @@ def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
 
 def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
     partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
-    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
     assert newest_fact(other) == "refresh_token: was issued to another client"
     expected = "scope: the refresh token was not issued for: attendance"
@@ -163,7 +163,9 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
     expected = "refresh_token: was used before, so all that came from it is revoked"
     assert description(partner.refreshes(web, first)) == expected
     assert description(partner.refreshes(web, third)) == "refresh_token: was revoked"
-    stands = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    stands = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "refresh_token"
+    ]
     clock.move(timedelta(days=90))
     expected = "refresh_token: expired, because it was not used for 90 days"
     assert description(world.partner.refreshes(web, stands)) == expected
@@ -247,7 +249,7 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
 )
 def test_the_fault_of_a_request_object_is_named(web, signer, overrides, description):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **overrides}
-    params = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
+    params = redirect_parameters(web.get(signer.link(request=sign_jws(claims, key("ES256"), "ES256"))))
     assert params["error"] == "invalid_request_object"
     assert params["error_description"].startswith(description)
 
@@ -257,10 +259,12 @@ def read(web, token):
 
 
 def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, newest_fact, clock):
-    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "access_token"
+    ]
     own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     signer.dpop_key = FIRST_KEY
-    bound = signer.redeems(web, authorised(web, signer, world.username)["code"]).json["access_token"]
+    bound = signer.redeems(web, sign_in_and_authorise(web, signer, world.username)["code"]).json["access_token"]
 
     expected = "access_token: was issued to the client itself, so there is no person"
     assert description(read(web, own)) == newest_fact(signer) == expected
@@ -280,7 +284,9 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
 
     clock.move(timedelta(seconds=600))
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
-    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "access_token"
+    ]
     clock.move(timedelta(seconds=1))
     assert world.partner.posts(web, "/oauth/revoke", {"token": token}).status_code == 200
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: was revoked"

@@ -7,7 +7,7 @@ from werkzeug.exceptions import TooManyRequests
 from idp.oidc.endpoints import authorize, token
 
 
-def fail(error):
+def function_raising(error):
     def raising(*_args):
         raise error
 
@@ -15,7 +15,7 @@ def fail(error):
 
 
 def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(web, world, monkeypatch):
-    monkeypatch.setattr(token, "respond", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
+    monkeypatch.setattr(token, "respond", function_raising(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"})
     assert response.status_code == 503
     assert response.json["error"] == "temporarily_unavailable"
@@ -24,7 +24,7 @@ def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(
 
 
 def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monkeypatch):
-    monkeypatch.setattr(authorize, "respond", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
+    monkeypatch.setattr(authorize, "respond", function_raising(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = web.get(world.partner.link())
     assert response.status_code == 503
     assert response.mimetype == "text/html"
@@ -32,7 +32,7 @@ def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monke
 
 @pytest.mark.parametrize(("module", "path", "mimetype"), [(token, "/oauth/token", "application/json")])
 def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, path, mimetype):
-    monkeypatch.setattr(module, "respond", fail(TooManyRequests()))
+    monkeypatch.setattr(module, "respond", function_raising(TooManyRequests()))
     response = world.partner.posts(web, path, {"grant_type": "refresh_token"})
     assert (response.status_code, response.mimetype) == (429, mimetype)
     assert response.headers["Retry-After"] == "60"

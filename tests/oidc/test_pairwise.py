@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs.models import Membership
 from idp.foundation.clock import now
-from tests.oidc.support import authorised, query_of, sent
+from tests.oidc.support import query_of, redirect_parameters, sign_in_and_authorise
 
 SECTOR = {"subject_type": "pairwise", "sector_identifier": "assembly.example"}
 ALL = "openid profile organisation offline_access school students"
@@ -18,7 +18,7 @@ def partner(world):
 
 
 def tokens_of(web, partner, world, **overrides):
-    params = authorised(web, partner, world.username, **({"scope": ALL} | overrides))
+    params = sign_in_and_authorise(web, partner, world.username, **({"scope": ALL} | overrides))
     return partner.redeems(web, params["code"]).json
 
 
@@ -40,7 +40,7 @@ def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
 
 def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
     other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
-    mine, theirs = (everything(web, application, world) for application in (partner, other))
+    mine, theirs = (token_claims(web, application, world) for application in (partner, other))
     assert world.person not in json.dumps([mine, theirs])
     for token in ("id_token", "access_token"):
         for claim in mine[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
@@ -48,7 +48,7 @@ def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
                 assert mine[token][claim] != theirs[token][claim], claim
 
 
-def everything(web, partner, world):
+def token_claims(web, partner, world):
     tokens = tokens_of(web, partner, world, scope="openid offline_access")
     return {"id_token": world.claims(tokens["id_token"], "JWT"), "access_token": world.claims(tokens["access_token"])}
 
@@ -78,7 +78,7 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
     mine, theirs = tokens_of(web, partner, world), partner.redeems(
-        new_browser(), authorised(new_browser(), partner, "second", scope=ALL)["code"]
+        new_browser(), sign_in_and_authorise(new_browser(), partner, "second", scope=ALL)["code"]
     ).json  # fmt: skip
     assert world.claims(mine["id_token"], "JWT")["sub"] != world.claims(theirs["id_token"], "JWT")["sub"]
     assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
@@ -86,12 +86,16 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
 
 def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
-    assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"])))
+    assert "code" in redirect_parameters(
+        web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"]))
+    )
     sub = world.claims(tokens["id_token"], "JWT")["sub"]
     wish = json.dumps({"id_token": {"sub": {"value": sub}}})
-    assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", claims=wish)))
+    assert "code" in redirect_parameters(web.get(partner.link(scope=ALL, prompt="none", claims=wish)))
     public = json.dumps({"id_token": {"sub": {"value": world.person}}})
-    assert sent(web.get(partner.link(scope=ALL, prompt="none", claims=public)))["error"] == "login_required"
+    assert (
+        redirect_parameters(web.get(partner.link(scope=ALL, prompt="none", claims=public)))["error"] == "login_required"
+    )
 
 
 def test_signing_out_accepts_a_hint_with_the_clients_subject(web, world, partner):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from idp.oidc.models import AuthorizationRequest
-from tests.oidc.support import follow, page, press, sent, sign_in
+from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in
 
 
 def push(web, partner, **overrides):
@@ -24,12 +24,12 @@ def urn(web, world, clock):
 
 
 def finish(web, world, response):
-    response = follow(web, sign_in(web, response, world.username))
-    return sent(follow(web, press(web, response, "allow", authority="y")))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    return redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
 
 def test_a_pushed_request_is_answered(web, world, urn):
-    params = finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    params = finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
     assert params["state"] == "a-state"
     assert world.partner.redeems(web, params["code"]).status_code == 200
 
@@ -74,17 +74,19 @@ def test_credentials_are_not_stored(web, world):
 
 
 def test_other_parameters_beside_a_request_uri_are_ignored(web, world, urn):
-    response = follow(web, web.get(link(world.partner, urn) + "&state=other&scope=nonsense&redirect_uri=https://evil"))
+    response = follow_redirects(
+        web, web.get(link(world.partner, urn) + "&state=other&scope=nonsense&redirect_uri=https://evil")
+    )
     assert finish(web, world, response)["state"] == "a-state"
 
 
 def test_a_pushed_request_can_be_opened_again(web, world, urn):
-    assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
-    assert "code" in finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    assert page(follow_redirects(web, web.get(link(world.partner, urn)))).find(id="sign-in")
+    assert "code" in finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
 
 
 def test_a_pushed_request_is_answered_once(web, world, urn):
-    finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
     response = web.get(link(world.partner, urn))
     assert response.status_code == 400
     assert "answered already" in response.text
@@ -92,7 +94,7 @@ def test_a_pushed_request_is_answered_once(web, world, urn):
 
 def test_a_pushed_request_expires_after_90_seconds_and_once_opened_after_two_hours(web, world, urn, clock):
     clock.move(timedelta(seconds=89))
-    response = follow(web, web.get(link(world.partner, urn)))
+    response = follow_redirects(web, web.get(link(world.partner, urn)))
     clock.move(timedelta(minutes=100))
     assert "code" in finish(web, world, response)
 
@@ -108,7 +110,7 @@ def test_a_pushed_request_is_valid_for_its_own_client_only(web, world, urn):
 
 
 def test_a_pushed_request_is_bound_to_the_browser_that_opened_it(web, new_browser, world, urn):
-    follow(web, web.get(link(world.partner, urn)))
+    follow_redirects(web, web.get(link(world.partner, urn)))
     assert new_browser().get(link(world.partner, urn)).status_code == 400
 
 
@@ -117,7 +119,7 @@ def test_a_sign_in_before_it_was_opened_does_not_satisfy_prompt_login(web, world
     clock.move(timedelta(seconds=10))
     sign_in(web, web.get("/sign-in"), world.username)
     clock.move(timedelta(seconds=10))
-    assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
+    assert page(follow_redirects(web, web.get(link(world.partner, urn)))).find(id="sign-in")
 
 
 def test_a_stored_request_of_a_fapi2_client_does_not_count_as_pushed(web, world):

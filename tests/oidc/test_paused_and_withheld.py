@@ -8,7 +8,7 @@ from idp.outbox.models import Message
 from idp.partners import journal
 from idp.partners.models import Client
 from idp.sharing import authorise
-from tests.oidc.support import authorised, follow, page, press, sent, sign_in
+from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in, sign_in_and_authorise
 
 DATA = "school students"
 PAUSED_MESSAGE = "the school has paused sharing; tokens work again when the school resumes"
@@ -20,7 +20,7 @@ def owner(session, world):
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def userinfo(web, tokens):
 def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, decides, rotates):
     partner = world.new_partner(rotate_refresh_tokens=rotates)
     world = type(world)(**{**vars(world), "partner": partner})
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     with world.work() as session:
         authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
 
@@ -122,7 +122,9 @@ def test_a_pause_ends_no_session(web, world, tokens, decides, work):
     decides(authorise.pause)
     with work() as session:
         assert not session.scalars(select(Message).where(Message.kind == "event")).all()
-    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"  # not login_required
+    assert (
+        redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
+    )  # not login_required
 
 
 def test_a_closed_school_is_refused_as_ended_though_it_has_paused(web, world, tokens, decides):
@@ -133,22 +135,24 @@ def test_a_closed_school_is_refused_as_ended_though_it_has_paused(web, world, to
 
 def test_a_silent_request_is_refused_with_the_pause(web, world, tokens, decides):
     decides(authorise.pause)
-    params = sent(web.get(world.partner.link(prompt="none")))
+    params = redirect_parameters(web.get(world.partner.link(prompt="none")))
     assert params["error"] == "consent_required"
     assert "paused" in params["error_description"]
 
 
 def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, decides):
     decides(authorise.pause)
-    asking = follow(web, web.get(world.partner.link()))
+    asking = follow_redirects(web, web.get(world.partner.link()))
     assert "Your school has paused this" in page(asking).text
-    assert "code" in sent(follow(web, press(web, asking, "allow", authority="y")))
+    assert "code" in redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y")))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_withheld_scopes_are_named_beside_the_granted_ones(web, world):
     world.change(Estab, world.estab, state="unverified")
-    params = authorised(web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance")
+    params = sign_in_and_authorise(
+        web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance"
+    )
     tokens = world.partner.redeems(web, params["code"]).json
     assert tokens["withheld_scope"] == "school students attendance"
     assert not {"school", "students", "attendance"} & set(tokens["scope"].split())
@@ -166,14 +170,14 @@ def test_withheld_scopes_are_named_beside_the_granted_ones(web, world):
 
 def test_an_area_that_the_school_left_out_is_not_among_what_is_withheld(web, world):
     world.change(Estab, world.estab, state="unverified")
-    params = authorised(web, world.partner, world.username, scope=f"{world.partner.scope} attendance")
+    params = sign_in_and_authorise(web, world.partner, world.username, scope=f"{world.partner.scope} attendance")
     assert world.partner.redeems(web, params["code"]).json["withheld_scope"] == DATA
 
 
 def test_userinfo_without_the_school_scope_does_not_tell_its_state(web, world):
-    response = follow(web, web.get(world.partner.link(scope="openid profile")))
+    response = follow_redirects(web, web.get(world.partner.link(scope="openid profile")))
     if page(response).find(id="sign-in"):
-        response = follow(web, sign_in(web, response, world.username))
-    response = follow(web, press(web, response, "allow"))
-    claims = userinfo(web, world.partner.redeems(web, sent(response)["code"]).json)
+        response = follow_redirects(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, press(web, response, "allow"))
+    claims = userinfo(web, world.partner.redeems(web, redirect_parameters(response)["code"]).json)
     assert not {"scope", "withheld_scope"} & claims.keys()

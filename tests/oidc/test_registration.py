@@ -15,15 +15,15 @@ from idp.audit.models import Entry
 from idp.partners import initial_tokens, registry
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner, RegistrationToken
 from tests import factories
-from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer, metadata, path_of
-from tests.oidc.support import Partner as Caller, authorised
+from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer_header, metadata, path_of
+from tests.oidc.support import Partner as Caller, sign_in_and_authorise
 
 RSA = RSAKey.generate_key(2048, parameters={"kid": "r"})
 EC = ECKey.generate_key("P-256", parameters={"kid": "e"})
 NEW_EACH_TIME = re.compile(r"[\w-]{40,}")
 
 
-def in_brief(wrong):
+def case_id(wrong):
     """A name for a case, without keys, which are new in every run: pytest's workers need equal names."""
     return NEW_EACH_TIME.sub("…", str(wrong))
 
@@ -182,7 +182,7 @@ def test_a_self_registered_client_works(web, world, registrar):
         "openid offline_access",
         registration["redirect_uris"][0],
     )
-    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     tokens = partner.redeems(web, params["code"], code_verifier=None).json
     assert tokens["scope"] == "openid offline_access"
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
@@ -225,7 +225,7 @@ def test_members_we_do_not_know_are_ignored_and_not_echoed(registrar):
 
 def test_null_members_count_as_left_out(registrar):
     response = registrar.web.post(
-        "/oauth/register", json=METADATA | {"jwks_uri": None, "scope": None}, headers=bearer(registrar.token)
+        "/oauth/register", json=METADATA | {"jwks_uri": None, "scope": None}, headers=bearer_header(registrar.token)
     )
     assert response.status_code == 201
 
@@ -273,7 +273,7 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
         {"introspection_encrypted_response_alg": "RSA-OAEP"}, {"introspection_encrypted_response_enc": "A256GCM"},
         {"scope": 'openid "x'}, {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": None},
     ],
-    ids=in_brief,
+    ids=case_id,
 )  # fmt: skip
 def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, overrides):
     response = registrar.registers(**overrides)
@@ -295,7 +295,7 @@ def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, overrid
 )  # fmt: skip
 def test_a_body_that_is_not_an_object_is_refused(registrar, body):
     response = registrar.web.post(
-        "/oauth/register", data=body, content_type="application/json", headers=bearer(registrar.token)
+        "/oauth/register", data=body, content_type="application/json", headers=bearer_header(registrar.token)
     )
     assert response.status_code == 400
     assert response.json["error"] in {"invalid_client_metadata", "invalid_redirect_uri"}
@@ -308,7 +308,7 @@ def test_a_body_over_64_kib_is_refused(registrar):
 
 
 def test_only_json_is_read(registrar):
-    response = registrar.web.post("/oauth/register", data=METADATA, headers=bearer(registrar.token))
+    response = registrar.web.post("/oauth/register", data=METADATA, headers=bearer_header(registrar.token))
     assert response.status_code == 400
 
 
@@ -469,7 +469,7 @@ def test_a_put_that_needs_a_secret_gets_one(registrar, work):
         {"client_secret_expires_at": 0}, {"client_id_issued_at": 5}, {"redirect_uris": None},
         {"scope": "openid school"}, {"jwks": {"keys": [RSA.as_dict(private=True)]}},
     ],
-    ids=in_brief,
+    ids=case_id,
 )  # fmt: skip
 def test_an_invalid_put_changes_nothing(registrar, wrong):
     registration = registrar.registered()
@@ -495,13 +495,13 @@ def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, w
         "openid offline_access",
         registration["redirect_uris"][0],
     )
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = registrar.manages(registration, "DELETE")
     assert response.status_code == 204
     assert response.data == b""
     assert registrar.manages(registration).status_code == 401
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 401
-    assert web.get("/oauth/userinfo", headers=bearer(tokens["access_token"])).status_code == 401
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens["access_token"])).status_code == 401
     assert web.get(partner.link()).status_code == 400
     assert registrar.manages(other).status_code == 200
     with work() as session:
@@ -559,5 +559,5 @@ def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, s
 
 def test_nothing_is_fetched_for_an_unknown_client(web, sector_document):
     document = metadata(sector_identifier_uri=sector_document.serve([]))
-    assert web.post("/oauth/register", json=document, headers=bearer("nonsense")).status_code == 401
+    assert web.post("/oauth/register", json=document, headers=bearer_header("nonsense")).status_code == 401
     assert sector_document.paths == []

@@ -6,8 +6,8 @@ import pytest
 
 from idp.partners.models import Client
 from tests import factories
-from tests.oidc.signing import Signer, jwks, key, signed
-from tests.oidc.support import ISSUER, authorised, page, sent
+from tests.oidc.signing import Signer, jwks, key, sign_jws
+from tests.oidc.support import ISSUER, page, redirect_parameters, sign_in_and_authorise
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def request_object(partner, **overrides):
         overrides.pop("alg", "ES256"),
     )
     claims = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
-    return signed(claims | overrides, with_key, alg, **header)
+    return sign_jws(claims | overrides, with_key, alg, **header)
 
 
 def authorize_link(partner, **overrides):
@@ -41,31 +41,31 @@ def test_a_signed_request_is_answered(web, world, partner, alg):
     partner.link = lambda **_: authorize_link(
         partner, request=request_object(partner, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     )
-    params = authorised(web, partner, world.username)
+    params = sign_in_and_authorise(web, partner, world.username)
     assert params["state"] == "a-state"
     assert partner.redeems(web, params["code"]).status_code == 200
 
 
 def test_a_client_must_use_its_registered_algorithm(web, partner, world):
     world.change(Client, partner.id, request_object_signing_alg="PS256")
-    refused = sent(web.get(authorize_link(partner, request=request_object(partner, prompt="none"))))
+    refused = redirect_parameters(web.get(authorize_link(partner, request=request_object(partner, prompt="none"))))
     assert refused["error"] == "invalid_request_object"
     by_the_other = request_object(partner, prompt="none", alg="PS256", key=key("PS256"))
-    assert sent(web.get(authorize_link(partner, request=by_the_other)))["error"] == "login_required"
+    assert redirect_parameters(web.get(authorize_link(partner, request=by_the_other)))["error"] == "login_required"
 
 
 def test_unknown_claims_are_ignored_whatever_their_type(web, partner):
     request = request_object(partner, prompt="none", extra={"a": [1, None]}, number=7, utm_source="x" * 5000)
-    assert sent(web.get(authorize_link(partner, request=request)))["error"] == "login_required"
+    assert redirect_parameters(web.get(authorize_link(partner, request=request)))["error"] == "login_required"
 
 
 def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner):
     link = authorize_link(
         partner, request=request_object(partner, prompt="none"), state="outside", nonce="x", scope="nonsense"
     )
-    params = sent(web.get(link))
+    params = redirect_parameters(web.get(link))
     assert (params["error"], params["state"]) == ("login_required", "a-state")
-    params = sent(
+    params = redirect_parameters(
         web.get(authorize_link(partner, request=request_object(partner, prompt="none", state=None), state="outside"))
     )
     assert "state" not in params
@@ -82,21 +82,23 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
     ],
 )  # fmt: skip
 def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web, partner, overrides):
-    params = sent(web.get(authorize_link(partner, request=request_object(partner, **overrides), state="s")))
+    params = redirect_parameters(
+        web.get(authorize_link(partner, request=request_object(partner, **overrides), state="s"))
+    )
     assert params["error"] == "invalid_request_object"
     assert params["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
 def test_a_text_that_is_not_a_request_object_is_reported(web, partner, text):
-    assert sent(web.get(authorize_link(partner, request=text)))["error"] == "invalid_request_object"
+    assert redirect_parameters(web.get(authorize_link(partner, request=text)))["error"] == "invalid_request_object"
     assert web.get(authorize_link(partner, request=text, redirect_uri=None)).status_code == 400
     assert web.get(authorize_link(partner, request=text, redirect_uri="https://evil.example")).status_code == 400
 
 
 def test_a_request_object_with_a_request_uri_is_refused(web, partner):
     link = authorize_link(partner, request=request_object(partner), request_uri="https://assembly.example/request")
-    assert sent(web.get(link))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(link))["error"] == "invalid_request"
 
 
 def test_the_redirect_uri_in_a_request_object_must_be_registered(web, partner):
@@ -109,12 +111,12 @@ def test_numbers_and_objects_are_read_as_such(web, world, partner):
     wish = {"userinfo": {"name": None}}
     link = authorize_link(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
     partner.link = lambda **_: link
-    assert "code" in authorised(web, partner, world.username)
+    assert "code" in sign_in_and_authorise(web, partner, world.username)
 
 
 def test_authorization_details_in_a_request_object_are_refused(web, partner):
     link = authorize_link(partner, request=request_object(partner, authorization_details=[{"type": "school"}]))
-    assert sent(web.get(link))["error"] == "invalid_authorization_details"
+    assert redirect_parameters(web.get(link))["error"] == "invalid_authorization_details"
 
 
 def test_a_request_object_may_be_pushed(web, partner):
@@ -147,7 +149,7 @@ def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world,
 def test_half_a_surrogate_pair_is_refused(web, partner, name, prompt):
     """An escape in JSON can be a lone surrogate, which no valid text contains."""
     wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
-    params = sent(web.get(authorize_link(partner, request=wrong)))
+    params = redirect_parameters(web.get(authorize_link(partner, request=wrong)))
     assert params["error"] in {"invalid_request", "invalid_request_object"}
     assert "\ufffd" not in params.get("state", "")
 
@@ -170,31 +172,33 @@ def strict(partner, world):
 
 
 def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, world):
-    params = sent(web.get(strict.link()))
+    params = redirect_parameters(web.get(strict.link()))
     assert params["error_description"] == "request: missing; this client has to sign its requests"
     pushed = strict.posts(web, "/oauth/par", strict.parameters())
     assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
     assert pushed.json["error_description"] == params["error_description"]
     posted = web.post("/oauth/authorize", data=strict.parameters())
-    assert sent(posted)["error"] == "invalid_request"
+    assert redirect_parameters(posted)["error"] == "invalid_request"
 
 
 def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
     strict.link = lambda **_: authorize_link(strict, request=request_object(strict))
-    params = authorised(web, strict, world.username)
+    params = sign_in_and_authorise(web, strict, world.username)
     assert strict.redeems(web, params["code"]).status_code == 200
 
     pushed = strict.posts(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
     assert pushed.status_code == 201
     again = web.get(f"/oauth/authorize?client_id={strict.id}&request_uri={pushed.json['request_uri']}")
-    assert "code" in sent(again)
+    assert "code" in redirect_parameters(again)
 
     posted = web.post("/oauth/authorize", data={"client_id": strict.id, "request": request_object(strict)})
-    assert "code" in sent(web.get(posted.location))
+    assert "code" in redirect_parameters(web.get(posted.location))
 
 
 def test_the_signed_response_mode_is_used_and_not_the_unsigned_one(web, strict):
     signed_mode = request_object(strict, prompt="none", response_mode="jwt")
-    assert set(sent(web.get(authorize_link(strict, request=signed_mode, response_mode="query")))) == {"response"}
+    assert set(redirect_parameters(web.get(authorize_link(strict, request=signed_mode, response_mode="query")))) == {
+        "response"
+    }
     unsigned_mode = request_object(strict, prompt="none")
-    assert "error" in sent(web.get(authorize_link(strict, request=unsigned_mode, response_mode="jwt")))
+    assert "error" in redirect_parameters(web.get(authorize_link(strict, request=unsigned_mode, response_mode="jwt")))

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from idp.estabs.models import Estab
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation
-from tests.oidc.support import ISSUER, authorised, sent
+from tests.oidc.support import ISSUER, redirect_parameters, sign_in_and_authorise
 
 DATA, STAFF = "https://data.example", "https://staff.example"
 
@@ -20,14 +20,16 @@ def api(world):
 
 
 def tokens_of(web, world, **parameters):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username, **parameters)["code"]).json
+    return world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, **parameters)["code"]
+    ).json
 
 
 def audience(world, tokens):
     return world.claims(tokens["access_token"])["aud"]
 
 
-def look(web, partner, token):
+def introspect(web, partner, token):
     return partner.posts(web, "/oauth/introspect", {"token": token}).json
 
 
@@ -42,7 +44,7 @@ def test_a_request_may_narrow_the_audience(web, world, api):
 
 
 def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, api):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     tokens = world.partner.redeems(web, code, resource=DATA).json
     assert audience(world, tokens) == DATA
     again = world.partner.refreshes(web, tokens["refresh_token"])
@@ -60,9 +62,9 @@ def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, ap
 def test_an_api_without_scopes_of_the_client_is_an_invalid_target(web, world, api):
     world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for unknown in (STAFF, "https://unknown.example", DATA + "/"):
-        assert sent(web.get(world.partner.link(resource=unknown)))["error"] == "invalid_target"
+        assert redirect_parameters(web.get(world.partner.link(resource=unknown)))["error"] == "invalid_target"
     both = web.get(world.partner.link(resource=DATA) + f"&resource={STAFF}")
-    assert sent(both)["error"] == "invalid_target"
+    assert redirect_parameters(both)["error"] == "invalid_target"
 
 
 def test_userinfo_refuses_a_token_for_other_audiences(web, world, api):
@@ -72,24 +74,24 @@ def test_userinfo_refuses_a_token_for_other_audiences(web, world, api):
 
 def test_an_api_introspects_its_tokens_with_the_scopes_it_serves(web, world, api):
     token = tokens_of(web, world)["access_token"]
-    response = look(web, api, token)
+    response = introspect(web, api, token)
     assert (response["active"], response["client_id"], response["sub"]) == (True, world.partner.id, world.person)
     assert response["scope"] == "school students"
-    assert "email" in look(web, world.partner, token)["scope"]
+    assert "email" in introspect(web, world.partner, token)["scope"]
 
 
 def test_an_api_gets_nothing_about_tokens_for_others(web, world, api):
     staff = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for_us = tokens_of(web, world, resource=ISSUER)
-    assert look(web, api, for_us["access_token"]) == {"active": False}
-    assert look(web, api, for_us["refresh_token"]) == {"active": False}
-    assert look(web, staff, tokens_of(web, world)["access_token"]) == {"active": False}
+    assert introspect(web, api, for_us["access_token"]) == {"active": False}
+    assert introspect(web, api, for_us["refresh_token"]) == {"active": False}
+    assert introspect(web, staff, tokens_of(web, world)["access_token"]) == {"active": False}
 
 
 def test_an_ended_token_is_inactive_for_the_api(web, world, api):
     tokens = tokens_of(web, world)
     world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
-    assert look(web, api, tokens["access_token"]) == {"active": False}
+    assert introspect(web, api, tokens["access_token"]) == {"active": False}
 
 
 def test_client_credentials_may_name_an_api(web, world, api):
@@ -99,7 +101,7 @@ def test_client_credentials_may_name_an_api(web, world, api):
     )  # fmt: skip
     tokens = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", "resource": DATA}).json
     assert audience(world, tokens) == DATA
-    assert look(web, api, tokens["access_token"])["scope"] == "schools.list"
+    assert introspect(web, api, tokens["access_token"])["scope"] == "schools.list"
 
 
 @pytest.fixture
@@ -121,35 +123,35 @@ def change_agreement(world, **values):
 def test_an_api_is_told_why_a_token_for_it_is_not_valid_and_no_one_else_is(
     web, world, api, token, clock, column, status
 ):
-    assert look(web, api, token)["active"] is True
+    assert introspect(web, api, token)["active"] is True
     change_agreement(world, **{column: clock.now()})
-    assert look(web, api, token) == {"active": False, "authorisation_status": status}
+    assert introspect(web, api, token) == {"active": False, "authorisation_status": status}
     other = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for stranger in (world.partner, other, world.new_partner()):
-        assert look(web, stranger, token) == {"active": False}
+        assert introspect(web, stranger, token) == {"active": False}
 
 
 def test_a_system_that_the_client_does_not_accept_counts_as_a_pause(web, world, api, token):
     world.change(Client, world.partner.id, accepted_mis=frozenset({"arbor"}))
-    assert look(web, api, token) == {"active": False, "authorisation_status": "paused"}
+    assert introspect(web, api, token) == {"active": False, "authorisation_status": "paused"}
 
 
 def test_an_api_is_told_nothing_about_a_token_that_is_not_valid_for_another_reason(web, world, api, token, clock):
     narrow = tokens_of(web, world, scope="openid school", resource=ISSUER)["access_token"]
     change_agreement(world, paused_at=clock.now())
-    assert look(web, api, narrow) == {"active": False}, "it is for us alone"
+    assert introspect(web, api, narrow) == {"active": False}, "it is for us alone"
     for forged in (token[:-1], f"{token[:-2]}AA", "x"):
-        assert look(web, api, forged) == {"active": False}
+        assert introspect(web, api, forged) == {"active": False}
     world.change(Estab, world.estab, state="suspended")
-    assert look(web, api, token) == {"active": False}, "why our staff suspend a school is not told"
+    assert introspect(web, api, token) == {"active": False}, "why our staff suspend a school is not told"
     world.change(Estab, world.estab, state="verified")
-    assert "authorisation_status" in look(web, api, token)
+    assert "authorisation_status" in introspect(web, api, token)
     world.partner.posts(web, "/oauth/revoke", {"token": token})
     clock.move(timedelta(minutes=11))
-    assert look(web, api, token) == {"active": False}, "it has expired"
+    assert introspect(web, api, token) == {"active": False}, "it has expired"
 
 
 def test_an_api_is_told_nothing_about_a_revoked_token(web, world, api, token, clock):
     world.partner.posts(web, "/oauth/revoke", {"token": token})
     change_agreement(world, paused_at=clock.now())
-    assert look(web, api, token) == {"active": False}
+    assert introspect(web, api, token) == {"active": False}

@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, press, sent, sign_in
+from tests.oidc.support import (
+    CALLBACK,
+    ISSUER,
+    follow_redirects,
+    page,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 
 def posted(response):
@@ -14,7 +23,7 @@ def posted(response):
 
 @pytest.fixture
 def signed_in(web, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     return web
 
 
@@ -45,13 +54,13 @@ def test_errors_are_posted_by_form_post(web, world, overrides, error):
 
 
 def test_refusing_under_form_post_is_posted(web, world):
-    response = follow(web, web.get(world.partner.link(response_mode="form_post")))
-    response = follow(web, sign_in(web, response, world.username))
-    assert posted(follow(web, press(web, response, "deny")))["error"] == "access_denied"
+    response = follow_redirects(web, web.get(world.partner.link(response_mode="form_post")))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    assert posted(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
 
 
 def test_an_unknown_mode_is_answered_in_the_query(web, world):
-    assert sent(web.get(world.partner.link(response_mode="fragment")))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(world.partner.link(response_mode="fragment")))["error"] == "invalid_request"
 
 
 def test_the_query_of_the_redirect_uri_is_kept_unchanged(web, world):
@@ -65,7 +74,7 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     response = web.get(partner.link(prompt="none"))
     assert response.location.startswith("com.example.app:/cb?error=login_required")
-    assert sent(web.get(partner.link(response_mode="form_post")))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(partner.link(response_mode="form_post")))["error"] == "invalid_request"
 
 
 def test_responses_are_303_and_not_cached(web, world):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def userinfo(web, token):
@@ -27,7 +27,7 @@ def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
 
 def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json
     assert revoke(web, partner, first).status_code == 200
     assert partner.refreshes(web, second["refresh_token"]).json["error"] == "invalid_grant"
@@ -75,4 +75,4 @@ def test_the_token_parameter_is_required(web, world, form):
 
 def test_revoking_a_token_keeps_the_authorisation(web, world, tokens):
     revoke(web, world.partner, tokens["refresh_token"])
-    assert "code" in authorised(web, world.partner, world.username, prompt="none")
+    assert "code" in sign_in_and_authorise(web, world.partner, world.username, prompt="none")

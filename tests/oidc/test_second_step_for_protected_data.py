@@ -14,7 +14,16 @@ from idp.sharing import authorise, protected_data
 from idp.sharing.models import Authorisation
 from idp.signin.session import SINGLE, SignedIn
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import authorisation_page, authorised, follow, page, press, sent, set_up_app, sign_in
+from tests.oidc.support import (
+    authorisation_page,
+    follow_redirects,
+    page,
+    press,
+    redirect_parameters,
+    set_up_app,
+    sign_in,
+    sign_in_and_authorise,
+)
 from tests.signin.apps import an_app
 
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
@@ -31,12 +40,12 @@ def sen(response):
 
 def goes_to_set_up(web, response):
     """Press the button on a page; returns the page that offers both kinds of second step."""
-    response = follow(web, press(web, response, "second-step"))
+    response = follow_redirects(web, press(web, response, "second-step"))
     assert page(response).find("h1").text == "Set up a second step"
     return response
 
 
-def agreed(world):
+def agreed_scopes(world):
     """The scopes of the agreement that stands; `None` without one."""
     with world.work() as session:
         standing = session.query(Authorisation).filter_by(superseded_at=None).one_or_none()
@@ -48,25 +57,29 @@ def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(w
     assert sen(response).has_attr("disabled")
     assert not page(response).find(id="area-attendance").has_attr("disabled")
     assert "To share these, you need a second step" in page(response).find("main").get_text(" ")
-    params = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    params = redirect_parameters(
+        follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"]))
+    )
     assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
 def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
     response = press(web, consent_page(web, world), "second-step", area=["attendance"])
-    response = set_up_app(web, follow(web, response))
+    response = set_up_app(web, follow_redirects(web, response))
 
     assert "Authorise sharing with Assembly" in response.text
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not sen(response).has_attr("disabled")
     response = press(web, response, "allow", authority="y", area=["attendance", "students.sen"])
-    granted = world.partner.redeems(web, sent(follow(web, response))["code"]).json["scope"].split()
+    granted = (
+        world.partner.redeems(web, redirect_parameters(follow_redirects(web, response))["code"]).json["scope"].split()
+    )
     assert {"attendance", "students.sen"} <= set(granted)
 
 
 def test_back_leads_to_the_page_and_refuses_nothing(web, world):
     response = goes_to_set_up(web, consent_page(web, world))
-    response = follow(web, web.get(page(response).find(id="cancel")["href"]))
+    response = follow_redirects(web, web.get(page(response).find(id="cancel")["href"]))
     assert "Authorise sharing with Assembly" in response.text
 
 
@@ -74,7 +87,7 @@ def test_a_forged_tick_is_refused(web, world):
     response = press(web, consent_page(web, world), "allow", authority="y", area=["students.sen"])
     assert response.status_code == 422
     assert "only with a second step" in page(response).find(class_="error-summary").text
-    assert agreed(world) is None
+    assert agreed_scopes(world) is None
 
 
 def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world):
@@ -87,10 +100,10 @@ def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world)
         | {"authority": "y", "allow": "yes"},
     )
     assert forged.status_code == 422
-    assert agreed(world) is None
+    assert agreed_scopes(world) is None
 
     response = set_up_app(web, goes_to_set_up(web, response))
-    assert "code" in sent(follow(web, press(web, response, "allow", authority="y")))
+    assert "code" in redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
 
 def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web, world, clock):
@@ -98,9 +111,9 @@ def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web
     with world.work():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
-    response = follow(web, press(web, response, "second-step", area=["attendance"]))
-    response = follow(web, sign_in(web, response, world.username))
-    response = follow(web, press(web, response, "sign-in", code=app.code()))
+    response = follow_redirects(web, press(web, response, "second-step", area=["attendance"]))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, press(web, response, "sign-in", code=app.code()))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not sen(response).has_attr("disabled")
 
@@ -126,29 +139,29 @@ def with_an_agreement(world, *left_out):
 
 def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
     with_an_agreement(world)
-    params = sent(consent_page(web, world))
+    params = redirect_parameters(consent_page(web, world))
     assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
 def test_when_sharing_is_changed_it_can_be_taken_away_but_not_added(web, world):
     with_an_agreement(world)
-    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     change = f"/manage/sharing/{world.partner.id}/change"
     assert not sen(web.get(change)).has_attr("disabled")
     press(web, web.get(change), "save", area=["students.sen"])  # removes attendance; the rest of the agreement stays
-    assert "students.sen" in agreed(world)
+    assert "students.sen" in agreed_scopes(world)
     press(web, web.get(change), "save", area=[])
-    assert "students.sen" not in agreed(world)
+    assert "students.sen" not in agreed_scopes(world)
 
     response = web.get(change)
     assert sen(response).has_attr("disabled")
     assert press(web, response, "save", area=["students.sen"]).status_code == 403
-    assert "students.sen" not in agreed(world)
+    assert "students.sen" not in agreed_scopes(world)
     response = press(web, response, "second-step", area=["attendance"])
-    response = set_up_app(web, follow(web, response))
+    response = set_up_app(web, follow_redirects(web, response))
     assert page(response).find(id="area-attendance").has_attr("checked")
     press(web, response, "save", area=["students.sen"])
-    assert "students.sen" in agreed(world)
+    assert "students.sen" in agreed_scopes(world)
 
 
 def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, new_browser, world):
@@ -164,7 +177,7 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     assert device.polls().json["error"] == "authorization_pending"
 
     response = set_up_app(web, goes_to_set_up(web, response))
-    assert "is connected" in follow(web, press(web, response, "allow")).text
+    assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 
 
 def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decided(world):
@@ -177,7 +190,7 @@ def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decide
 
 def test_a_device_for_other_data_needs_none(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
-    authorised(web, partner, world.username, scope="openid students")
+    sign_in_and_authorise(web, partner, world.username, scope="openid students")
     device = Device(new_browser(), partner, scope="openid students")
     device.asks()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Membership
-from tests.oidc.support import authorisation_page, follow, page, press, sent, set_up_app
+from tests.oidc.support import authorisation_page, follow_redirects, page, press, redirect_parameters, set_up_app
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
@@ -23,20 +23,22 @@ def is_offered(response):
 def test_it_is_set_up_on_the_way_and_what_was_ticked_is_kept(web, world):
     response = consent_page(web, world)
     assert is_offered(response)
-    response = set_up_app(web, follow(web, press(web, response, "second-step", area=["attendance"])))
+    response = set_up_app(web, follow_redirects(web, press(web, response, "second-step", area=["attendance"])))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not is_offered(response)
-    assert "code" in sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert "code" in redirect_parameters(
+        follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"]))
+    )
 
 
 def test_back_leads_to_the_page(web, world):
-    response = follow(web, press(web, consent_page(web, world), "second-step"))
+    response = follow_redirects(web, press(web, consent_page(web, world), "second-step"))
     assert "With a second step, somebody who learns your password" in response.text
-    assert is_offered(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    assert is_offered(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
 
 
 def test_not_now_rests_it_for_30_days_and_keeps_what_was_ticked(web, world, clock):
-    response = follow(web, press(web, consent_page(web, world), "not-now", area=["attendance"]))
+    response = follow_redirects(web, press(web, consent_page(web, world), "not-now", area=["attendance"]))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert "has not been sent yet" not in response.text
     assert not is_offered(response)
@@ -60,4 +62,4 @@ def test_it_is_not_offered_to(web, world, who, clock):
     with world.work():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
-    assert not is_offered(follow(web, press(web, consent_page(web, world), "sign-in", code=app.code())))
+    assert not is_offered(follow_redirects(web, press(web, consent_page(web, world), "sign-in", code=app.code())))

@@ -8,7 +8,15 @@ from idp.partners.models import Client
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
-from tests.oidc.support import authorised, follow, page, press, query_of, sent, sign_in
+from tests.oidc.support import (
+    follow_redirects,
+    page,
+    press,
+    query_of,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 SCOPE = "openid profile organisation offline_access school students"
 
@@ -23,18 +31,18 @@ def second(world):
 
 def chooses(web, world, second, **overrides):
     """Follow the partner's link; returns the authorisation page of the second school."""
-    response = follow(web, web.get(world.partner.link(scope=SCOPE, **overrides)))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(world.partner.link(scope=SCOPE, **overrides)))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find("h1").text == "Which school are you acting for?"
     choose = web.post(
         response.request.full_path,
         data={"csrf_token": page(response).find("input", {"name": "csrf_token"})["value"], "school": second.estab_id},
     )
-    return follow(web, choose)
+    return follow_redirects(web, choose)
 
 
 def authorises(web, world, second):
-    params = sent(follow(web, press(web, chooses(web, world, second), "allow", authority="y")))
+    params = redirect_parameters(follow_redirects(web, press(web, chooses(web, world, second), "allow", authority="y")))
     return world.partner.redeems(web, params["code"]).json
 
 
@@ -68,7 +76,7 @@ def test_leaving_one_school_ends_its_sharing_and_not_the_others(web, world, seco
 
 
 def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second):
-    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     response = web.get(world.partner.link(scope=SCOPE, prompt="none"))
     assert query_of(response.location)["error"] == "account_selection_required"
 
@@ -76,7 +84,7 @@ def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second)
 def authorises_for(web, world, second, *boxes):
     """Authorise on the page of the second school, with these boxes for other schools ticked."""
     asking = chooses(web, world, second)
-    return sent(follow(web, press(web, asking, "allow", authority="y", also=list(boxes))))
+    return redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y", also=list(boxes))))
 
 
 @pytest.mark.parametrize("box", ["the school", "all"])
@@ -94,14 +102,14 @@ def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, 
     authorises_for(web, world, second, world.estab_id)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="colleague", role="viewer")
-    assert "code" in authorised(new_browser(), world.partner, "colleague", scope=SCOPE)
+    assert "code" in sign_in_and_authorise(new_browser(), world.partner, "colleague", scope=SCOPE)
 
 
 def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_unasked(web, world, second):
     authorises_for(web, world, second, world.estab_id)
     token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
     web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
-    params = sent(follow(web, web.get(world.partner.link(scope=SCOPE))))
+    params = redirect_parameters(follow_redirects(web, web.get(world.partner.link(scope=SCOPE))))
     tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
     with world.work() as session:
@@ -126,7 +134,7 @@ def test_what_cannot_be_authorised_says_so_beside_its_name_and_a_failure_keeps_t
     ).get_text(" ", strip=True).replace(" .", ".")
     assert page(asking).find(id=f"also-{viewed.estab_id}") is None
     again = press(web, asking, "allow", also=[world.estab_id])  # without the declaration
-    again = follow(web, again)
+    again = follow_redirects(web, again)
     assert page(again).find(id=f"also-{world.estab_id}").has_attr("checked")
     assert page(again).find(class_="other-schools").has_attr("open")
 
@@ -137,11 +145,11 @@ def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web
         client = session.get_one(Client, world.partner.id)
         by = session.get_one(Membership, (world.person, world.estab))
         authorise.give(client, client.required_scopes, by=by, agreement="1", until=authorise.default_end(client))
-    sent(follow(web, press(web, asking, "allow", authority="y", also=[world.estab_id])))
+    redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y", also=[world.estab_id])))
     text = page(web.get("/manage")).find("main").get_text(" ", strip=True)
     assert f"was not authorised for {world.school}. It is authorised already" in text
 
 
 def test_a_person_with_one_school_reads_nothing_of_others(web, world):
-    response = follow(web, web.get(world.partner.link(scope=SCOPE)))
-    assert page(follow(web, sign_in(web, response, world.username))).find(class_="other-schools") is None
+    response = follow_redirects(web, web.get(world.partner.link(scope=SCOPE)))
+    assert page(follow_redirects(web, sign_in(web, response, world.username))).find(class_="other-schools") is None

@@ -5,7 +5,17 @@ import pytest
 from idp.foundation import clock
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key
-from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header, page, press, sent, sign_in
+from tests.oidc.support import (
+    CALLBACK,
+    ISSUER,
+    follow_redirects,
+    jwt_header,
+    page,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
 
@@ -17,7 +27,7 @@ def parameters_of(world, response, partner, mode):
         assert (form["method"], form["action"]) == ("post", CALLBACK)
         params = {field["name"]: field["value"] for field in form.find_all("input")}
     else:
-        params = sent(response)
+        params = redirect_parameters(response)
     assert set(params) == {"response"}
     parameters = world.claims(params["response"], typ="JWT")
     assert (parameters.pop("iss"), parameters.pop("aud")) == (ISSUER, partner.id)
@@ -27,7 +37,7 @@ def parameters_of(world, response, partner, mode):
 
 @pytest.mark.parametrize("mode", SIGNED)
 def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     parameters = parameters_of(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
     assert set(parameters) == {"code", "state"}
     assert parameters["state"] == "a-state"
@@ -55,9 +65,9 @@ def test_errors_are_signed(web, world, mode, overrides, error):
 
 
 def test_a_refusal_is_answered_in_a_jwt(web, world):
-    response = follow(web, web.get(world.partner.link(response_mode="jwt")))
-    response = follow(web, sign_in(web, response, world.username))
-    response = follow(web, press(web, response, "deny"))
+    response = follow_redirects(web, web.get(world.partner.link(response_mode="jwt")))
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, press(web, response, "deny"))
     assert parameters_of(world, response, world.partner, "jwt")["error"] == "access_denied"
 
 
@@ -77,7 +87,7 @@ def test_a_state_in_any_script_is_returned_unchanged(web, world):
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
 def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.new_partner(authorization_signed_response_alg=alg)
-    params = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
+    params = redirect_parameters(web.get(partner.link(response_mode="jwt", prompt="none")))
     assert jwt_header(params["response"])["alg"] == (alg or "RS256")
 
 
@@ -87,7 +97,7 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
             profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"))
         )
         partner = Signer(client.id)
-    params = sent(web.get(partner.link(response_mode="jwt")))
+    params = redirect_parameters(web.get(partner.link(response_mode="jwt")))
     assert jwt_header(params["response"])["alg"] == "ES256"
     assert (
         parameters_of(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
@@ -112,7 +122,7 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
 
 @pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])
 def test_unsupported_jwt_modes_are_refused_in_the_query(web, world, mode):
-    params = sent(web.get(world.partner.link(response_mode=mode)))
+    params = redirect_parameters(web.get(world.partner.link(response_mode=mode)))
     assert (params["error"], params["iss"]) == ("invalid_request", ISSUER)
     assert (
         params["error_description"] == "response_mode: must be one of query, form_post, jwt, query.jwt, form_post.jwt"
@@ -120,14 +130,14 @@ def test_unsupported_jwt_modes_are_refused_in_the_query(web, world, mode):
 
 
 def test_a_repeated_response_mode_is_refused(web, world):
-    params = sent(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
+    params = redirect_parameters(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
     assert params["error"] == "invalid_request"
 
 
 def test_a_signed_response_is_accepted_neither_as_hint_nor_as_token(web, world):
     """It is signed with the same keys as an ID Token, and must never be taken for one."""
-    params = sent(web.get(world.partner.link(response_mode="jwt", prompt="none")))
-    again = sent(web.get(world.partner.link(id_token_hint=params["response"])))
+    params = redirect_parameters(web.get(world.partner.link(response_mode="jwt", prompt="none")))
+    again = redirect_parameters(web.get(world.partner.link(id_token_hint=params["response"])))
     assert again["error_description"] == "id_token_hint: is not an ID Token of ours"
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {params['response']}"}).status_code == 401
     assert web.get(f"/oauth/logout?id_token_hint={params['response']}").status_code == 400

@@ -13,14 +13,14 @@ from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.factories import secret_of
-from tests.oidc.support import ISSUER, authorised
+from tests.oidc.support import ISSUER, sign_in_and_authorise
 
 SECRET_IS_SENT = ("client_secret_basic", "client_secret_post")
 
 
 @pytest.fixture
 def code(web, world, clock):
-    return authorised(web, world.partner, world.username)["code"]
+    return sign_in_and_authorise(web, world.partner, world.username)["code"]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def tokens(web, world, code):
     return world.partner.redeems(web, code).json
 
 
-def refused(response, error, status=400):
+def check_error(response, error, status=400):
     assert response.status_code == status, response.text
     assert response.json["error"] == error
     assert response.headers["Cache-Control"] == "no-store"
@@ -74,7 +74,7 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
     import json
 
     partner = world.new_partner(id_token_signed_response_alg="ES256")
-    response = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    response = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     head = response["id_token"].split(".")[0]
     header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
     assert header["alg"] == "ES256"
@@ -82,12 +82,12 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
 
 
 def test_without_openid_there_is_no_id_token(web, world):
-    params = authorised(web, world.partner, world.username, scope="students")
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="students")
     assert "id_token" not in world.partner.redeems(web, params["code"]).json
 
 
 def test_without_offline_access_there_is_no_refresh_token(web, world):
-    params = authorised(web, world.partner, world.username, scope="openid students")
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid students")
     assert "refresh_token" not in world.partner.redeems(web, params["code"]).json
 
 
@@ -103,7 +103,7 @@ def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, 
     world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(seconds=1))
-    response = refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    response = check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
     assert "expired at" in response.json["error_description"]
 
 
@@ -115,12 +115,12 @@ def test_only_a_posted_form_is_accepted(web, world, code):
     assert web.get("/oauth/token").status_code == 405
     assert web.get("/oauth/token").headers["Allow"].startswith(("POST", "OPTIONS"))
     form = {"grant_type": "authorization_code", "code": code}
-    refused(web.post("/oauth/token", json=form, headers=partner.basic), "invalid_request")
-    refused(web.post("/oauth/token", headers=partner.basic), "invalid_request")
-    refused(web.post("/oauth/token?code=x", data=form, headers=partner.basic), "invalid_request")
+    check_error(web.post("/oauth/token", json=form, headers=partner.basic), "invalid_request")
+    check_error(web.post("/oauth/token", headers=partner.basic), "invalid_request")
+    check_error(web.post("/oauth/token?code=x", data=form, headers=partner.basic), "invalid_request")
     large = {"grant_type": "authorization_code", "code": "x" * 70_000}
-    refused(web.post("/oauth/token", data=large, headers=partner.basic), "invalid_request", 413)
-    refused(web.post("/oauth/token", data={**form, "code": "x" * 600}, headers=partner.basic), "invalid_request")
+    check_error(web.post("/oauth/token", data=large, headers=partner.basic), "invalid_request", 413)
+    check_error(web.post("/oauth/token", data={**form, "code": "x" * 600}, headers=partner.basic), "invalid_request")
 
 
 @pytest.mark.parametrize("name", ["code", "grant_type", "redirect_uri", "code_verifier", "client_id"])
@@ -129,7 +129,7 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
     response = web.post(
         "/oauth/token", data=data, headers=world.partner.basic, content_type="application/x-www-form-urlencoded"
     )
-    refused(response, "invalid_request")
+    check_error(response, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -138,13 +138,13 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
      ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"), ('"ü', "unsupported_grant_type")],
 )  # fmt: skip
 def test_an_unknown_grant_type_is_refused(web, world, grant_type, error):
-    refused(world.partner.posts(web, "/oauth/token", {"grant_type": grant_type}), error)
+    check_error(world.partner.posts(web, "/oauth/token", {"grant_type": grant_type}), error)
 
 
 def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     response = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
-    refused(response, "unauthorized_client")
+    check_error(response, "unauthorized_client")
 
 
 def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
@@ -205,23 +205,23 @@ def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, 
     ],
 )
 def test_a_code_requires_everything_it_is_bound_to(web, world, code, overrides, error):
-    refused(world.partner.redeems(web, overrides.pop("code", code), **overrides), error)
+    check_error(world.partner.redeems(web, overrides.pop("code", code), **overrides), error)
 
 
 def test_a_code_lives_two_minutes(web, world, code, clock):
     clock.move(timedelta(seconds=120))
-    refused(world.partner.redeems(web, code), "invalid_grant")
+    check_error(world.partner.redeems(web, code), "invalid_grant")
 
 
 def test_a_wrong_verifier_uses_up_the_code(web, world, code):
-    refused(world.partner.redeems(web, code, code_verifier="x" * 43), "invalid_grant")
-    refused(world.partner.redeems(web, code), "invalid_grant")
+    check_error(world.partner.redeems(web, code, code_verifier="x" * 43), "invalid_grant")
+    check_error(world.partner.redeems(web, code), "invalid_grant")
 
 
 def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, world, code):
     other = world.new_partner()
     other.verifier = world.partner.verifier
-    refused(other.redeems(web, code), "invalid_grant")
+    check_error(other.redeems(web, code), "invalid_grant")
     assert world.partner.redeems(web, code).status_code == 200
     with world.work() as session:
         noted = session.scalars(select(Entry).where(Entry.event == "client.refused")).one()
@@ -229,8 +229,8 @@ def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, w
 
 
 def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
-    refused(world.partner.redeems(web, code), "invalid_grant")
-    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.redeems(web, code), "invalid_grant")
+    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.work() as session:
@@ -242,7 +242,7 @@ def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
 
 def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
     world.change(Estab, world.estab, state="unverified")
-    params = authorised(web, world.partner, world.username)
+    params = sign_in_and_authorise(web, world.partner, world.username)
     response = world.partner.redeems(web, params["code"]).json
     assert response["scope"] == "openid profile email organisation offline_access"
     assert world.claims(response["access_token"])["scope"] == response["scope"]
@@ -263,7 +263,7 @@ def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens,
         response = world.partner.refreshes(web, tokens["refresh_token"]).json
         assert "refresh_token" not in response
         assert response["scope"] == tokens["scope"]
-    refused(world.partner.refreshes(web, tokens["refresh_token"] + ".x"), "invalid_grant")
+    check_error(world.partner.refreshes(web, tokens["refresh_token"] + ".x"), "invalid_grant")
 
 
 def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
@@ -282,14 +282,16 @@ def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
     response = world.partner.refreshes(web, tokens["refresh_token"], scope="openid school").json
     assert response["scope"] == "openid school"
     for more in ("openid attendance", "nonsense", '"ü"'):
-        refused(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
+        check_error(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert again["scope"] == tokens["scope"]
 
 
 def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school_adds_it(web, world):
     scope = "openid offline_access students attendance"
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=scope)["code"]).json
+    tokens = world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope=scope)["code"]
+    ).json
     assert tokens["scope"] == "openid offline_access students"
     response = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
     assert response["scope"] == "openid offline_access students"
@@ -300,7 +302,9 @@ def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school
 
 
 def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):
-    refused(world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target")
+    check_error(
+        world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target"
+    )
 
 
 def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clock, settings):
@@ -309,7 +313,7 @@ def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clo
     clock.move(timedelta(days=89))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=90))
-    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
 
 
 def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
@@ -317,17 +321,17 @@ def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
         clock.move(timedelta(days=30))
         assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=5))
-    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
 
 
 @pytest.mark.parametrize("token", ["x", "x.y", "ü", "."])
 def test_an_unknown_refresh_token_is_an_invalid_grant(web, world, token):
-    refused(world.partner.refreshes(web, token), "invalid_grant")
-    refused(world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
+    check_error(world.partner.refreshes(web, token), "invalid_grant")
+    check_error(world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
 
 
 def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(web, world, tokens):
-    refused(world.new_partner().refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.new_partner().refreshes(web, tokens["refresh_token"]), "invalid_grant")
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -335,38 +339,38 @@ def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(we
 
 
 @pytest.fixture
-def public(web, world, clock):
+def public_partner(web, world, clock):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    code = authorised(web, partner, world.username)["code"]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     return partner, partner.redeems(web, code).json["refresh_token"]
 
 
-def test_a_public_clients_refresh_token_rotates(web, public, clock):
-    partner, first = public
+def test_a_public_clients_refresh_token_rotates(web, public_partner, clock):
+    partner, first = public_partner
     second = partner.refreshes(web, first).json["refresh_token"]
     clock.move(timedelta(minutes=1))
     third = partner.refreshes(web, second).json["refresh_token"]
     assert len({first, second, third}) == 3
 
 
-def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_used(web, public, clock):
-    partner, token = public
+def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_used(web, public_partner, clock):
+    partner, token = public_partner
     for days in (45, 44):
         clock.move(timedelta(days=days))
         token = partner.refreshes(web, token).json["refresh_token"]
     clock.move(timedelta(days=1))
-    refused(partner.refreshes(web, token), "invalid_grant")
+    check_error(partner.refreshes(web, token), "invalid_grant")
 
 
-def test_halves_of_two_refresh_tokens_do_not_combine(web, world, public):
-    partner, first = public
-    other = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+def test_halves_of_two_refresh_tokens_do_not_combine(web, world, public_partner):
+    partner, first = public_partner
+    other = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
-    refused(partner.refreshes(web, mixed), "invalid_grant")
+    check_error(partner.refreshes(web, mixed), "invalid_grant")
 
 
-def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(web, public, clock):
-    partner, first = public
+def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(web, public_partner, clock):
+    partner, first = public_partner
     second = partner.refreshes(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))
     assert partner.refreshes(web, first).json["refresh_token"] == second
@@ -374,16 +378,16 @@ def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(we
 
 
 @pytest.mark.parametrize("seconds", [0, 61])
-def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock, seconds):
-    partner, first = public
+def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partner, clock, seconds):
+    partner, first = public_partner
     response = partner.refreshes(web, first).json
     if seconds == 0:  # the successor has been used, so the old one is invalid
         latest = partner.refreshes(web, response["refresh_token"]).json
     else:
         clock.move(timedelta(seconds=seconds))
         latest = response
-    refused(partner.refreshes(web, first), "invalid_grant")
-    refused(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
+    check_error(partner.refreshes(web, first), "invalid_grant")
+    check_error(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {latest['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.work() as session:
@@ -392,16 +396,16 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock
 
 def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, clock):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))
     assert partner.refreshes(web, first).json["refresh_token"] == second
 
 
-def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public):
-    partner, first = public
-    refused(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
-    refused(partner.refreshes(web, first), "invalid_grant")
+def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public_partner):
+    partner, first = public_partner
+    check_error(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
+    check_error(partner.refreshes(web, first), "invalid_grant")
 
 
 def test_a_truncated_form_is_refused(web, world, tokens):
@@ -416,7 +420,7 @@ def test_a_truncated_form_is_refused(web, world, tokens):
         for missing in (0, 7)
     ]  # fmt: skip
     assert answers[0].status_code == 200
-    refused(answers[1], "invalid_request")
+    check_error(answers[1], "invalid_request")
 
 
 @pytest.mark.parametrize("use", ["userinfo", "refresh"])

@@ -6,22 +6,22 @@ import pytest
 
 from idp.estabs.models import Membership
 from idp.keys import ring
-from tests.oidc.support import ISSUER, authorised
+from tests.oidc.support import ISSUER, sign_in_and_authorise
 
 ALL = "openid profile email phone organisation offline_access school students"
 
 
-def bearer(tokens):
+def bearer_header(tokens):
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username, scope=ALL)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username, scope=ALL)["code"]).json
 
 
 def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, world, tokens):
-    body = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+    body = web.get("/oauth/userinfo", headers=bearer_header(tokens)).json
     organisation = body.pop("organisation")
     assert isinstance(body.pop("updated_at"), int)
     assert body.pop("scope") == tokens["scope"]
@@ -46,17 +46,19 @@ def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, wo
 
 
 def test_userinfo_releases_no_more_than_the_scopes(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="openid")["code"]).json
-    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
+    tokens = world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope="openid")["code"]
+    ).json
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
 
 
 def test_the_token_is_read_from_header_or_form_only(web, tokens):
-    assert web.post("/oauth/userinfo", headers=bearer(tokens)).status_code == 200
+    assert web.post("/oauth/userinfo", headers=bearer_header(tokens)).status_code == 200
     assert web.post("/oauth/userinfo", data={"access_token": tokens["access_token"]}).status_code == 200
     token = tokens["access_token"]
     in_query = web.get("/oauth/userinfo", query_string={"access_token": token})
     assert (in_query.status_code, in_query.json["error"]) == (400, "invalid_request")
-    twice = web.post("/oauth/userinfo", data={"access_token": token}, headers=bearer(tokens))
+    twice = web.post("/oauth/userinfo", data={"access_token": token}, headers=bearer_header(tokens))
     assert (twice.status_code, twice.json["error"]) == (400, "invalid_request")
 
 
@@ -86,8 +88,10 @@ def test_an_id_token_is_not_accepted(web, tokens):
 
 
 def test_a_token_without_openid_is_not_enough(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="students")["code"]).json
-    response = web.get("/oauth/userinfo", headers=bearer(tokens))
+    tokens = world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope="students")["code"]
+    ).json
+    response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.status_code == 403
     expected = 'error="insufficient_scope", error_description="access_token: does not cover the scope openid"'
     assert response.headers["WWW-Authenticate"] == f'Bearer {expected}, scope="openid"'
@@ -95,40 +99,42 @@ def test_a_token_without_openid_is_not_enough(web, world):
 
 def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, clock):
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
-    assert web.get("/oauth/userinfo", headers=bearer(tokens)).status_code == 403
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).status_code == 403
 
 
 def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
     wish = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
-    params = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=wish)
     tokens = world.partner.redeems(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert claims["email"].endswith("@oakhill.example")
     assert "name" not in claims
-    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
 
 
 def test_the_school_can_be_asked_for_by_name_too(web, world):
     wish = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
-    params = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=wish)
     tokens = world.partner.redeems(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert (claims["organisation"]["name"], claims["estab_id"]) == (world.school, world.estab_id)
     assert "estab_status" not in claims
-    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "role": "owner"}
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person, "role": "owner"}
 
 
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid"}))
     wish = json.dumps({"userinfo": {"email": {"essential": True}}})
-    tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid", claims=wish)["code"]).json
-    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
+    tokens = partner.redeems(
+        web, sign_in_and_authorise(web, partner, world.username, scope="openid", claims=wish)["code"]
+    ).json
+    assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
 
 
 def test_a_client_may_register_a_signed_response(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    response = web.get("/oauth/userinfo", headers=bearer(tokens))
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.content_type == "application/jwt"
     with world.work():
         claims = ring.verify_hint(response.text)
@@ -140,8 +146,8 @@ def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
     two = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
     subjects = []
     for partner in (one, two, one):
-        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-        body = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        body = web.get("/oauth/userinfo", headers=bearer_header(tokens)).json
         assert body["name"] == "Jo Bloggs"
         assert body["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]
         subjects.append(body["sub"])

@@ -19,8 +19,16 @@ from idp.foundation.database import db
 from idp.oidc import server as protocol
 from idp.partners import registry, resources
 from tests import factories
-from tests.oidc.signing import ASSERTION, Signer, jwks, key, signed
-from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header, page, sent
+from tests.oidc.signing import ASSERTION, Signer, jwks, key, sign_jws
+from tests.oidc.support import (
+    CALLBACK,
+    ISSUER,
+    follow_redirects,
+    jwt_header,
+    page,
+    redirect_parameters,
+    sign_in_and_authorise,
+)
 
 ODD_CHARACTERS = ['"', "\\", "ü", "\u202e", "😀", "\x7f", "%", "'"]
 
@@ -75,7 +83,7 @@ def test_03_plain_http_is_for_the_settings_to_judge(web, world):
 
 def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="ES256")
-    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert response.content_type == "application/jwt"
 
@@ -89,7 +97,7 @@ def signer(world):
 
 def signed_request(signer, **overrides):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters()} | overrides
-    return signed(claims, signer.key, "ES256")
+    return sign_jws(claims, signer.key, "ES256")
 
 
 @pytest.mark.parametrize("value", [7, [], {}, None, True, 1.5])
@@ -111,14 +119,14 @@ def test_07_a_broken_hint_at_logout_is_a_page(web, hint):
 
 
 def test_08_parameters_of_the_query_do_not_count_at_the_token_endpoint(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     response = web.post(f"/oauth/token?code={code}&grant_type=authorization_code", headers=world.partner.basic)
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
 
 
 def test_09_no_method_is_not_plain(web, world):
     link = world.partner.link(code_challenge=world.partner.verifier, code_challenge_method=None)
-    assert sent(web.get(link))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(link))["error"] == "invalid_request"
 
 
 def test_10_two_ways_to_authenticate_are_one_too_many(web, world):
@@ -140,7 +148,7 @@ def test_11_an_assertion_is_for_us_for_minutes_and_for_the_client_named(web, sig
 
 def test_12_a_request_object_needs_a_signature_an_issuer_and_an_audience(web, signer):
     for text in (unsigned(signer), signed_request(signer, iss=None), signed_request(signer, aud=None)):
-        assert sent(web.get(signer.link(request=text)))["error"] == "invalid_request_object"
+        assert redirect_parameters(web.get(signer.link(request=text)))["error"] == "invalid_request_object"
 
 
 def unsigned(signer):
@@ -155,12 +163,12 @@ def test_13_our_hook_is_the_only_one_on_its_event(app):
 
 
 def test_14_nothing_is_narrowed_or_filled_in(web, world):
-    assert sent(web.get(world.partner.link(scope="openid staff")))["error"] == "invalid_scope"
+    assert redirect_parameters(web.get(world.partner.link(scope="openid staff")))["error"] == "invalid_scope"
     assert web.get(world.partner.link(redirect_uri=None)).status_code == 400
 
 
 def test_15_a_code_is_redeemed_once(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     answers = [world.partner.redeems(web, code).status_code for _ in range(2)]
     assert answers == [200, 400]
 
@@ -168,7 +176,7 @@ def test_15_a_code_is_redeemed_once(web, world):
 def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock):
     from datetime import timedelta
 
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
@@ -176,7 +184,7 @@ def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock
 
 
 def test_17_id_tokens_say_which_key_signed_them(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     kids = {jwk["kid"]: jwk["alg"] for jwk in web.get("/oauth/jwks").json["keys"]}
     for name in ("id_token", "access_token"):
         header = jwt_header(tokens[name])
@@ -184,7 +192,7 @@ def test_17_id_tokens_say_which_key_signed_them(web, world):
 
 
 def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     claims = world.claims(tokens["access_token"])
     assert claims["exp"] - claims["iat"] == tokens["expires_in"] == 600
     assert jwt_header(tokens["access_token"])["typ"] == "at+jwt"
@@ -197,7 +205,7 @@ def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_wor
 
 
 def test_20_end_session_takes_no_access_token_and_drops_no_address_in_silence(web, world):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert web.get("/oauth/logout", query_string={"id_token_hint": tokens["access_token"]}).status_code == 400
     wrong = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://evil.example"}
     assert web.get("/oauth/logout", query_string=wrong).status_code == 400
@@ -208,15 +216,15 @@ def test_22_authlibs_logger_stays_quiet(app):
 
 
 def test_23_prompt_none_is_ours_to_judge(web, world):
-    authorised(web, world.partner, world.username)
-    assert "code" in sent(web.get(world.partner.link(prompt="none")))
+    sign_in_and_authorise(web, world.partner, world.username)
+    assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
 
 def test_24_every_error_at_authorize_carries_iss(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     assert page(response).find(id="cancel")
     for overrides in ({"prompt": "none"}, {"scope": "x"}, {"response_type": "token"}):
-        assert sent(web.get(world.partner.link(**overrides)))["iss"] == "http://localhost:5000"
+        assert redirect_parameters(web.get(world.partner.link(**overrides)))["iss"] == "http://localhost:5000"
 
 
 def test_25_form_post_values_are_whole(web, world):
@@ -248,7 +256,7 @@ def test_27_two_proofs_are_not_joined_into_one(web, signer):
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
     from idp.sharing.models import Authorisation
 
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.work() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
     response = world.partner.refreshes(web, tokens["refresh_token"])
@@ -256,7 +264,7 @@ def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
 
 
 def test_29_what_a_replay_revokes_stays_revoked(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     tokens = world.partner.redeems(web, code).json
     world.partner.redeems(web, code)
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
@@ -265,9 +273,11 @@ def test_29_what_a_replay_revokes_stays_revoked(web, world):
 def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
     from idp.keys.key import Key
 
-    world.partner.redeems(web, authorised(web, world.partner, world.username)["code"])
+    world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"])
     monkeypatch.setattr(Key, "private", lambda _self: pytest.fail("loaded again"))
-    assert world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).status_code == 200
+    assert (
+        world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).status_code == 200
+    )
 
 
 def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
@@ -306,8 +316,10 @@ def test_the_hot_paths_are_one_transaction_of_few_statements(web, world, app, ch
         monkeypatch.setattr(module, "CACHE_SECONDS", 600)
     monkeypatch.setattr(secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
     partner = world.partner
-    partner.redeems(web, authorised(web, partner, world.username)["code"])  # clients and keys are cached by now
-    code = authorised(web, partner, world.username)["code"]
+    partner.redeems(
+        web, sign_in_and_authorise(web, partner, world.username)["code"]
+    )  # clients and keys are cached by now
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
     statements = []
     with app.app_context():
         engine = db.engine

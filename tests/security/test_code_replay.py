@@ -3,10 +3,10 @@
 import threading
 
 from idp.oidc.models import RefreshFamily
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 
-def all_at_once(times, job):
+def run_at_once(times, job):
     ready, answers = threading.Barrier(times), []
 
     def one():
@@ -22,8 +22,8 @@ def all_at_once(times, job):
 
 
 def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back(web, new_browser, world):
-    code = authorised(web, world.partner, world.username)["code"]
-    answers = all_at_once(50, lambda: world.partner.redeems(new_browser(), code))
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
+    answers = run_at_once(50, lambda: world.partner.redeems(new_browser(), code))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
     assert {answer.json["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
     won = next(answer.json for answer in answers if answer.status_code == 200)
@@ -38,7 +38,7 @@ def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back
 
 
 def test_a_secret_of_one_purpose_never_passes_for_another(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     assert world.partner.refreshes(web, code).json["error"] == "invalid_grant"
     tokens = world.partner.redeems(web, code).json
     for name in ("access_token", "refresh_token"):

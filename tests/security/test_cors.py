@@ -9,7 +9,7 @@ import pytest
 from idp.oidc.endpoints import cors
 from idp.partners import registry
 from idp.partners.models import Client
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 APP = "https://app.example"
 
@@ -121,7 +121,7 @@ def test_what_operators_change_holds_after_a_second(web, world, app_client, monk
 
 
 def test_a_browser_app_signs_in_from_its_own_origin(web, world, app_client):
-    code = authorised(web, app_client, world.username)["code"]
+    code = sign_in_and_authorise(web, app_client, world.username)["code"]
     form = {"client_id": app_client.id, "grant_type": "authorization_code", "code": code,
             "redirect_uri": app_client.redirect_uri, "code_verifier": app_client.verifier}  # fmt: skip
     response = web.post("/oauth/token", data=form, headers={"Origin": APP})

@@ -115,13 +115,13 @@ def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_te
 
 
 @pytest.fixture
-def five_an_address(change_settings):
+def five_guesses_per_address(change_settings):
     """Five wrong passwords from one address, and no more for a while."""
     change_settings(throttle={"factor": 1, "address_guesses": 5})
 
 
 @pytest.fixture
-def at(browser):
+def browser_at(browser):
     """`at("192.0.2.7")` is a new browser at this address."""
 
     def there(address):
@@ -132,13 +132,15 @@ def at(browser):
     return there
 
 
-def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(at, names, five_an_address):
-    tried = [at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
+def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(
+    browser_at, names, five_guesses_per_address
+):
+    tried = [browser_at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
 
     assert [response.status_code for response in tried] == [422] * 5 + [429] * 2
-    assert at("192.0.2.7").signs_in(names[0]).status_code == 429
-    assert at("192.0.2.8").signs_in(names[0]).status_code == 303
+    assert browser_at("192.0.2.7").signs_in(names[0]).status_code == 429
+    assert browser_at("192.0.2.8").signs_in(names[0]).status_code == 303
 
 
-def test_a_whole_school_behind_one_address_signs_in(at, names, five_an_address):
-    assert [at("192.0.2.9").signs_in(names[0]).status_code for _ in range(7)] == [303] * 7
+def test_a_whole_school_behind_one_address_signs_in(browser_at, names, five_guesses_per_address):
+    assert [browser_at("192.0.2.9").signs_in(names[0]).status_code for _ in range(7)] == [303] * 7

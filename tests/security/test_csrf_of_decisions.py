@@ -1,15 +1,15 @@
 """S34: without a token, or with another session's, nothing is decided (CVE-2020-10734, CVE-2023-6787)."""
 
 from idp.sharing.models import Authorisation, Decision
-from tests.oidc.support import address, authorised, follow, page, sign_in
+from tests.oidc.support import address, follow_redirects, page, sign_in, sign_in_and_authorise
 
 
 def waiting(web, world):
-    response = follow(web, web.get(world.partner.link()))
-    return follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(world.partner.link()))
+    return follow_redirects(web, sign_in(web, response, world.username))
 
 
-def decided(world):
+def count_decisions(world):
     with world.work() as session:
         return session.query(Authorisation).count() + session.query(Decision).count()
 
@@ -18,7 +18,7 @@ def test_agreeing_and_refusing_need_our_own_form(web, world):
     response = waiting(web, world)
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}, {"allow": "yes", "csrf_token": "forged"}):
         assert web.post(address(response), data=form).status_code == 400
-    assert decided(world) == 0
+    assert count_decisions(world) == 0
 
 
 def test_another_sessions_token_is_worth_nothing(web, new_browser, world):
@@ -27,21 +27,21 @@ def test_another_sessions_token_is_worth_nothing(web, new_browser, world):
     response = waiting(web, world)
     form = {"allow": "yes", "authority": "y", "csrf_token": token}
     assert web.post(address(response), data=form).status_code == 400
-    assert decided(world) == 0
+    assert count_decisions(world) == 0
 
 
 def test_a_get_decides_nothing(web, world):
     response = waiting(web, world)
     web.get(address(response) + "&allow=yes&authority=y")
     web.get(address(response) + "&deny=yes")
-    assert decided(world) == 0
+    assert count_decisions(world) == 0
 
 
 def test_a_decision_from_another_browser_is_refused(web, new_browser, world):
     pending = address(waiting(web, world))
     victim = new_browser()
-    authorised(victim, world.new_partner(), world.username)
-    before = decided(world)
+    sign_in_and_authorise(victim, world.new_partner(), world.username)
+    before = count_decisions(world)
     assert victim.get(pending).status_code == 400
     assert victim.post(pending, data={"allow": "yes", "authority": "y"}).status_code == 400
-    assert decided(world) == before
+    assert count_decisions(world) == before

@@ -14,7 +14,7 @@ from idp.oidc.models import DeviceCode
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, decide, enter
-from tests.oidc.support import authorised, follow, page, press
+from tests.oidc.support import follow_redirects, page, press, sign_in_and_authorise
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_nor_where_the_school_agreed_before(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     device.asks()
-    authorised(new_browser(), partner, world.username, scope=device.scope)
+    sign_in_and_authorise(new_browser(), partner, world.username, scope=device.scope)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = enter(web, device.codes["user_code"], "viewer")
@@ -97,14 +97,14 @@ def test_nor_where_the_school_agreed_before(web, new_browser, world):
 def test_nor_can_the_people_of_a_school_that_may_not_act(web, device, world, state):
     asking = enter(web, device.codes["user_code"], world.username)
     world.change(Estab, world.estab, state=state)
-    follow(web, press(web, asking, "allow", authority="y"))
+    follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
 
 
 def test_a_removed_person_cannot_decide_either(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     world.change(Membership, (world.person, world.estab), removed_at=now())
-    follow(web, press(web, asking, "allow", authority="y"))
+    follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
 
 
@@ -214,7 +214,7 @@ def test_a_client_that_is_disabled_meanwhile_gets_nothing(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     with world.work():
         registry.disable(device.partner.id, by="cli")
-    follow(web, press(web, asking, "allow", authority="y"))
+    follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
     assert device.polls().status_code == 401
 
@@ -224,4 +224,4 @@ def test_a_device_code_signs_no_one_in(web, new_browser, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
     response = device.polls()
     assert "Set-Cookie" not in response.headers
-    assert page(follow(device.web, device.web.get("/"))).find(id="sign-in")
+    assert page(follow_redirects(device.web, device.web.get("/"))).find(id="sign-in")

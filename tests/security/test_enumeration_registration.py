@@ -16,7 +16,7 @@ from tests.onboarding.visitor import Visitor
 SAM = {"name": "Sam Smith", "mobile": "07700 900123", "declaration": "y"}
 
 
-def varying(text):
+def without_varying_parts(text):
     """A page without what differs between any two: ids, secrets, tokens, nonces and references."""
     text = re.sub(r"reg_[a-z2-7]{26}|nonce-[\w-]+|(?<=value=\")[\w.-]{60,}|(?<=verify/)[\w-]{43}", "…", text)
     return re.sub(r"nonce=\"[\w-]+\"|<code>[0-9a-f]{16}</code>", "…", text)
@@ -33,7 +33,7 @@ class Observed:
         page = self.visitor.page
         names = sorted(name for name, _ in page.response.headers)
         cookies = sorted(cookie.partition("=")[0] for cookie in page.response.headers.getlist("Set-Cookie"))
-        self.seen.append((page.status, names, cookies, varying(page.response.text)))
+        self.seen.append((page.status, names, cookies, without_varying_parts(page.response.text)))
 
     def registers(self):
         visitor = self.visitor
@@ -46,8 +46,8 @@ class Observed:
         self.note()
         letter = self.outbox.last("verify_email")
         assert letter.to == self.email
-        self.seen.append((letter.subject, varying(letter.text)))
-        self.seen.append(varying(visitor.client.get(visitor.page.polls).text))
+        self.seen.append((letter.subject, without_varying_parts(letter.text)))
+        self.seen.append(without_varying_parts(visitor.client.get(visitor.page.polls).text))
         visitor.opens(letter.links[0])
         self.note()
         visitor.presses("verify")
@@ -67,15 +67,15 @@ def registers(new_browser, outbox, clock):
     return run
 
 
-def twin(number):
+def make_school(number):
     return a_school(id=number, name="Oak Hill School", dfe_number=None)
 
 
 @pytest.fixture
-def twins(work, clock):
+def equal_schools(work, clock):
     """Two schools with equal details; the first is registered, by an owner."""
     with work():
-        known, unknown = (twin(number) for number in (700_001, 700_002))
+        known, unknown = (make_school(number) for number in (700_001, 700_002))
         an_administrator(an_estab(known), email="owner@oakhill.example")
     return known, unknown
 
@@ -84,18 +84,18 @@ def without_ids(seen, school):
     return [str(response).replace(str(school.id), "…") for response in seen]
 
 
-def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, twins):
-    known, unknown = twins
+def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, equal_schools):
+    known, unknown = equal_schools
     one = registers(known, "sam@oakhill.example")
     other = registers(unknown, "sam@oakhill.example")
 
     assert without_ids(one, known) == without_ids(other, unknown)
 
 
-def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, work, twins):
-    _, unknown = twins
+def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, work, equal_schools):
+    _, unknown = equal_schools
     with work():
-        another_school = twin(700_003)
+        another_school = make_school(700_003)
     one = registers(unknown, "owner@oakhill.example")
     other = registers(another_school, "other@oakhill.example")
 
@@ -104,9 +104,9 @@ def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, 
     )
 
 
-def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, app, new_browser, outbox, clock):
+def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(equal_schools, app, new_browser, outbox, clock):
     counts = []
-    for school in twins:
+    for school in equal_schools:
         clock.move(timedelta(minutes=1))
         with app.app_context():
             before = runtime.passwords().hashed
@@ -121,8 +121,10 @@ def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, ap
     assert counts == [1, 1]
 
 
-def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(twins, new_browser, outbox):
-    known, _ = twins
+def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(
+    equal_schools, new_browser, outbox
+):
+    known, _ = equal_schools
     someone = Observed(new_browser(), known, "sam@oakhill.example", outbox)
     someone.registers()
     page = someone.visitor.presses("sign-up")
@@ -134,11 +136,11 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     assert outbox.all("school_registered") == []
 
 
-def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, twins, new_browser, work):
-    registers(twins[1], "sam@oakhill.example")
+def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, equal_schools, new_browser, work):
+    registers(equal_schools[1], "sam@oakhill.example")
     with work() as database:
         exists = database.query(Registration).one().id
     stranger = new_browser()
     answers = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]
 
-    assert len({(response.status_code, varying(response.text)) for response in answers}) == 1
+    assert len({(response.status_code, without_varying_parts(response.text)) for response in answers}) == 1

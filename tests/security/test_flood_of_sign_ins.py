@@ -31,12 +31,12 @@ def stranger(new_browser):
 
 
 @pytest.fixture
-def four_an_hour(change_settings):
+def four_sign_ins_per_hour(change_settings):
     change_settings(throttle={"factor": 1, "account_sign_ins": LIMIT})
 
 
 def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_again(
-    stranger, username, four_an_hour, clock
+    stranger, username, four_sign_ins_per_hour, clock
 ):
     assert [stranger().signs_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
     clock.move(timedelta(minutes=20))
@@ -51,7 +51,7 @@ def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_aga
     assert stranger().signs_in(username).status_code == 303
 
 
-def test_it_ends_no_session_that_is_there(stranger, username, four_an_hour, clock):
+def test_it_ends_no_session_that_is_there(stranger, username, four_sign_ins_per_hour, clock):
     people = [stranger() for _ in range(LIMIT + 2)]
     for person in people:
         person.signs_in(username)
@@ -59,7 +59,7 @@ def test_it_ends_no_session_that_is_there(stranger, username, four_an_hour, cloc
     assert [person.opens("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
 
 
-def test_one_persons_limit_does_not_affect_others(stranger, username, four_an_hour, work, clock):
+def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_ins_per_hour, work, clock):
     with work():
         colleague = an_administrator().username
     for _ in range(LIMIT + 1):
@@ -68,7 +68,7 @@ def test_one_persons_limit_does_not_affect_others(stranger, username, four_an_ho
     assert stranger().signs_in(colleague).status_code == 303
 
 
-def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_an_hour, at_once):
+def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_sign_ins_per_hour, at_once):
     from idp.signin import guesses
     from tests.factories import PASSWORD
 

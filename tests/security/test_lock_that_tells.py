@@ -25,7 +25,7 @@ def owner(work):
 
 
 @pytest.fixture
-def guesses(new_browser):
+def guess_passwords(new_browser):
     """`guesses(name, …)` are the responses to these passwords, each typed in a new browser."""
 
     def type_in(name, *passwords):
@@ -34,18 +34,18 @@ def guesses(new_browser):
     return type_in
 
 
-def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, guesses, clock):
-    guesses(NUMBER, *["wrong"] * 10)
+def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, guess_passwords, clock):
+    guess_passwords(NUMBER, *["wrong"] * 10)
 
-    assert guesses(NUMBER, "wrong") == [429], "it is this name that was tried too often"
-    responses = {name: guesses(name, "wrong") for name in (OWNER, OTHER, UNKNOWN_NAME)}
+    assert guess_passwords(NUMBER, "wrong") == [429], "it is this name that was tried too often"
+    responses = {name: guess_passwords(name, "wrong") for name in (OWNER, OTHER, UNKNOWN_NAME)}
     assert responses == {OWNER: [422], OTHER: [422], UNKNOWN_NAME: [422]}
 
 
 def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(
-    owner, guesses, new_browser, clock
+    owner, guess_passwords, new_browser, clock
 ):
-    guesses(NUMBER, *["wrong"] * 10)
+    guess_passwords(NUMBER, *["wrong"] * 10)
     right, wrong = Person(new_browser()), Person(new_browser())
 
     right.signs_in(OWNER, PASSWORD)
@@ -56,19 +56,19 @@ def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong
     assert right.cookie("session") is None
 
 
-def test_when_the_lock_is_over_the_right_password_gets_in_and_all_counts_begin_anew(owner, guesses, clock):
-    guesses(NUMBER, *["wrong"] * 10)
+def test_when_the_lock_is_over_the_right_password_gets_in_and_all_counts_begin_anew(owner, guess_passwords, clock):
+    guess_passwords(NUMBER, *["wrong"] * 10)
     clock.move(timedelta(minutes=1))
 
-    assert guesses(OWNER, PASSWORD) == [303]
-    assert guesses(OWNER, *["wrong"] * 9) == [422] * 9
+    assert guess_passwords(OWNER, PASSWORD) == [303]
+    assert guess_passwords(OWNER, *["wrong"] * 9) == [422] * 9
 
 
-def test_two_names_are_no_way_to_twice_as_many_guesses(owner, guesses, clock):
-    guesses(NUMBER, *["wrong"] * 6)
-    guesses(OWNER, *["wrong"] * 4)
+def test_two_names_are_no_way_to_twice_as_many_guesses(owner, guess_passwords, clock):
+    guess_passwords(NUMBER, *["wrong"] * 6)
+    guess_passwords(OWNER, *["wrong"] * 4)
 
-    assert guesses(OWNER, PASSWORD) == guesses(NUMBER, PASSWORD) == [422]
+    assert guess_passwords(OWNER, PASSWORD) == guess_passwords(NUMBER, PASSWORD) == [422]
 
 
 def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, at_once, work, app):
@@ -95,8 +95,8 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, a
         assert session.get_one(Administrator, owner).password_hash
 
 
-def test_the_lock_is_written_to_the_owner_once(owner, guesses, outbox, clock):
-    guesses(NUMBER, *["wrong"] * 6)
-    guesses(OWNER, *["wrong"] * 6)
+def test_the_lock_is_written_to_the_owner_once(owner, guess_passwords, outbox, clock):
+    guess_passwords(NUMBER, *["wrong"] * 6)
+    guess_passwords(OWNER, *["wrong"] * 6)
 
     assert [letter.to for letter in outbox.all("account_locked")] == [OWNER]

@@ -2,18 +2,18 @@
 
 import pytest
 
-from tests.oidc.support import ISSUER, authorised, follow, page, sent
+from tests.oidc.support import ISSUER, follow_redirects, page, redirect_parameters, sign_in_and_authorise
 
 
 @pytest.mark.parametrize("overrides", [{"prompt": "none"}, {"scope": "x"}, {"response_type": None}])
 def test_every_error_response_has_iss(web, world, overrides):
-    assert sent(web.get(world.partner.link(**overrides)))["iss"] == ISSUER
+    assert redirect_parameters(web.get(world.partner.link(**overrides)))["iss"] == ISSUER
     response = web.get(world.partner.link(response_mode="form_post", **overrides))
     assert page(response).find("input", attrs={"name": "iss"})["value"] == ISSUER
 
 
 def test_the_response_has_iss(web, world):
-    assert authorised(web, world.partner, world.username)["iss"] == ISSUER
+    assert sign_in_and_authorise(web, world.partner, world.username)["iss"] == ISSUER
 
 
 def test_no_page_can_be_framed_or_leaks_where_it_was(web, world):
@@ -25,5 +25,5 @@ def test_no_page_can_be_framed_or_leaks_where_it_was(web, world):
         assert response.headers["X-Frame-Options"] == "DENY"
         assert response.headers["Referrer-Policy"] == "no-referrer"
         assert response.headers["Cache-Control"] == "no-store"
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]

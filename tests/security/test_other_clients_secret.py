@@ -3,27 +3,27 @@
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from tests.oidc.support import authorised, follow, page, query_of
+from tests.oidc.support import follow_redirects, page, query_of, sign_in_and_authorise
 
 
-def noted(world, client):
+def audited_facts(world, client):
     with world.work() as session:
         return [entry.facts for entry in session.scalars(select(Entry).where(Entry.client == client.id))]
 
 
 def test_another_clients_code_is_refused_and_stays_valid(web, world):
-    code, other = authorised(web, world.partner, world.username)["code"], world.new_partner()
+    code, other = sign_in_and_authorise(web, world.partner, world.username)["code"], world.new_partner()
     other.verifier = world.partner.verifier
     assert other.redeems(web, code).json["error"] == "invalid_grant"
-    assert noted(world, other) == [{"reason": "code"}]
+    assert audited_facts(world, other) == [{"reason": "code"}]
     assert world.partner.redeems(web, code).status_code == 200
 
 
 def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
-    code, other = authorised(web, world.partner, world.username)["code"], world.new_partner()
+    code, other = sign_in_and_authorise(web, world.partner, world.username)["code"], world.new_partner()
     tokens = world.partner.redeems(web, code).json
     assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
-    assert noted(world, other) == [{"reason": "refresh token"}]
+    assert audited_facts(world, other) == [{"reason": "refresh token"}]
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -32,13 +32,13 @@ def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, 
         world.new_partner(token_endpoint_auth_method="none"),
         world.new_partner(token_endpoint_auth_method="none"),
     )
-    token = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
+    token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     assert other.refreshes(web, token).json["error"] == "invalid_grant"
     assert public.refreshes(web, token).status_code == 200
 
 
 def test_another_clients_request_uri_is_refused(web, world):
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     pending = query_of(query_of(response.request.url)["next"])
     stolen = web.get("/oauth/authorize", query_string={**pending, "client_id": world.new_partner().id})
     assert stolen.status_code == 400

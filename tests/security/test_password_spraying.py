@@ -26,7 +26,7 @@ def low_limits(change_settings):
 
 
 @pytest.fixture
-def at(new_browser):
+def browser_at(new_browser):
     """`at("192.0.2.7")` is a new browser at this address."""
 
     def there(address):
@@ -44,114 +44,120 @@ def username(work):
 
 
 @pytest.fixture
-def owner(at, username):
+def owner(browser_at, username):
     """Has signed in before, at an address of the network, and is signed out."""
-    person = at(NETWORK.format(200))
+    person = browser_at(NETWORK.format(200))
     person.signs_in(username)
     person.sends("/sign-out")
     return person
 
 
-def spray(at, network, times, first=0):
+def guess_at_many_names(browser_at, network, times, first=0):
     """Try a wrong password for each of many names, each from another address of the network."""
     return [
-        at(network.format(number % 200)).signs_in(f"office{first + number}@school.example", WRONG_PASSWORD).status_code
+        browser_at(network.format(number % 200))
+        .signs_in(f"office{first + number}@school.example", WRONG_PASSWORD)
+        .status_code
         for number in range(times)
     ]
 
 
-def test_a_network_that_fails_at_many_names_waits_though_each_address_and_name_failed_once(at, username):
-    assert spray(at, NETWORK, 23) == [422] * 20 + [429] * 3
-    refused = at(NETWORK.format(9)).signs_in(username)
+def test_a_network_that_fails_at_many_names_waits_though_each_address_and_name_failed_once(browser_at, username):
+    assert guess_at_many_names(browser_at, NETWORK, 23) == [422] * 20 + [429] * 3
+    refused = browser_at(NETWORK.format(9)).signs_in(username)
 
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
     assert "have signed in before works now" in " ".join(refused.text.split())
-    assert at(ELSEWHERE.format(9)).signs_in(username).status_code == 303
+    assert browser_at(ELSEWHERE.format(9)).signs_in(username).status_code == 303
 
 
-def test_a_network_may_try_again_after_an_hour(at, username, clock):
-    spray(at, NETWORK, 20)
+def test_a_network_may_try_again_after_an_hour(browser_at, username, clock):
+    guess_at_many_names(browser_at, NETWORK, 20)
     clock.move(timedelta(minutes=59))
-    assert at(NETWORK.format(9)).signs_in(username).status_code == 429
+    assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 429
     clock.move(timedelta(minutes=1))
 
-    assert at(NETWORK.format(9)).signs_in(username).status_code == 303
+    assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 303
 
 
-def test_one_name_counts_once_for_a_network(at, username, clock):
+def test_one_name_counts_once_for_a_network(browser_at, username, clock):
     for _ in range(9):
-        at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG_PASSWORD)
+        browser_at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG_PASSWORD)
 
-    assert spray(at, NETWORK, 18) == [422] * 18
-    assert at(NETWORK.format(1)).signs_in(username).status_code == 303
+    assert guess_at_many_names(browser_at, NETWORK, 18) == [422] * 18
+    assert browser_at(NETWORK.format(1)).signs_in(username).status_code == 303
 
 
 @pytest.mark.parametrize("reach", [NETWORK, "2001:db8:7:{}::1", "::ffff:192.0.2.{}"])
-def test_addresses_that_one_customer_is_easily_given_count_together(at, username, reach):
-    assert spray(at, reach, 21)[-1] == 429
-    assert at(reach.format(199)).signs_in(username).status_code == 429
+def test_addresses_that_one_customer_is_easily_given_count_together(browser_at, username, reach):
+    assert guess_at_many_names(browser_at, reach, 21)[-1] == 429
+    assert browser_at(reach.format(199)).signs_in(username).status_code == 429
 
 
-def test_right_passwords_are_not_counted(at, work):
+def test_right_passwords_are_not_counted(browser_at, work):
     with work():
         names = [an_administrator().username for _ in range(21)]
 
-    assert [at(NETWORK.format(3)).signs_in(name).status_code for name in names] == [303] * 21
+    assert [browser_at(NETWORK.format(3)).signs_in(name).status_code for name in names] == [303] * 21
 
 
 class TestManyNetworks:
     @pytest.fixture(autouse=True)
-    def _fail_in_many_networks(self, clock, at):
+    def _fail_in_many_networks(self, clock, browser_at):
         """Twenty names each in two networks, which is the measure for all of them."""
         for number in (1, 2):
-            assert spray(at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20
+            assert guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20
 
-    def test_each_network_has_a_tenth_from_then_on(self, at, username):
-        assert spray(at, NETWORK, 4) == [422, 422, 429, 429]
-        assert at(NETWORK.format(9)).signs_in(username).status_code == 429
+    def test_each_network_has_a_tenth_from_then_on(self, browser_at, username):
+        assert guess_at_many_names(browser_at, NETWORK, 4) == [422, 422, 429, 429]
+        assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 429
 
-    def test_a_network_without_failures_is_as_before(self, at, username):
-        assert at(ELSEWHERE.format(1)).signs_in(username, WRONG_PASSWORD).status_code == 422
-        assert at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
+    def test_a_network_without_failures_is_as_before(self, browser_at, username):
+        assert browser_at(ELSEWHERE.format(1)).signs_in(username, WRONG_PASSWORD).status_code == 422
+        assert browser_at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
 
-    def test_after_an_hour_it_is_over(self, at, clock):
+    def test_after_an_hour_it_is_over(self, browser_at, clock):
         clock.move(timedelta(hours=1))
 
-        assert spray(at, NETWORK, 20) == [422] * 20
+        assert guess_at_many_names(browser_at, NETWORK, 20) == [422] * 20
 
 
 class TestKnownBrowsers:
-    def test_a_stranger_who_sprays_in_the_same_network_does_not_keep_one_out(self, at, owner, username):
-        spray(at, NETWORK, 25)
-        assert at(NETWORK.format(200)).signs_in(username).status_code == 429
+    def test_a_stranger_who_sprays_in_the_same_network_does_not_keep_one_out(self, browser_at, owner, username):
+        guess_at_many_names(browser_at, NETWORK, 25)
+        assert browser_at(NETWORK.format(200)).signs_in(username).status_code == 429
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_a_stranger_who_sprays_from_many_networks_does_not_keep_one_out(self, at, owner, username):
+    def test_a_stranger_who_sprays_from_many_networks_does_not_keep_one_out(self, browser_at, owner, username):
         for number in (1, 2, 3):
-            spray(at, f"203.0.{number}.{{}}", 20, first=100 * number)
-        spray(at, NETWORK, 3)
+            guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number)
+        guess_at_many_names(browser_at, NETWORK, 3)
 
         assert owner.signs_in(username).status_code == 303
 
     def test_a_stranger_who_uses_up_the_limit_of_the_very_address_does_not_keep_one_out(
-        self, at, owner, username, change_settings
+        self, browser_at, owner, username, change_settings
     ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
-        spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG_PASSWORD) for number in range(7)]
+        spray_here = [
+            browser_at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG_PASSWORD) for number in range(7)
+        ]
         assert [response.status_code for response in spray_here] == [422] * 5 + [429] * 2
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_a_known_browser_is_not_counted_and_is_known_to_its_own_name_only(self, at, owner, username):
+    def test_a_known_browser_is_not_counted_and_is_known_to_its_own_name_only(self, browser_at, owner, username):
         for _ in range(3):
             owner.signs_in(username, WRONG_PASSWORD)
-        assert spray(at, NETWORK, 20) == [422] * 20
+        assert guess_at_many_names(browser_at, NETWORK, 20) == [422] * 20
 
         assert owner.signs_in("office5@school.example", WRONG_PASSWORD).status_code == 429
 
-    def test_a_name_that_no_one_types_is_no_way_around_the_limit_of_an_address(self, at, owner, change_settings):
+    def test_a_name_that_no_one_types_is_no_way_around_the_limit_of_an_address(
+        self, browser_at, owner, change_settings
+    ):
         change_settings(throttle={"factor": 1, "address_guesses": 2, "network_names": 1000})
         for name in ("x" * 400, "\x00"):
             owner.signs_in(name, WRONG_PASSWORD)
@@ -159,12 +165,12 @@ class TestKnownBrowsers:
         assert owner.signs_in("office1@school.example", WRONG_PASSWORD).status_code == 429
 
 
-def test_codes_of_a_reset_count_with_passwords(at, work, outbox):
+def test_codes_of_a_reset_count_with_passwords(browser_at, work, outbox):
     with work() as session:
         for row in session.query(Administrator).all():
             row.mobile_confirmed_at = row.created_at
-    spray(at, NETWORK, 18)
-    person = at(NETWORK.format(1))
+    guess_at_many_names(browser_at, NETWORK, 18)
+    person = browser_at(NETWORK.format(1))
     for name in ("2139999", "2139999", "2139998"):
         person.sends("/reset", username=name)
         person.sends("/reset/code", code="000000")
@@ -176,12 +182,14 @@ def test_codes_of_a_reset_count_with_passwords(at, work, outbox):
 
 
 class TestOperators:
-    def test_they_see_it_in_the_log_the_audit_log_the_doctor_and_a_command(self, app, at, work, caplog, monkeypatch):
+    def test_they_see_it_in_the_log_the_audit_log_the_doctor_and_a_command(
+        self, app, browser_at, work, caplog, monkeypatch
+    ):
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
         with work():
             assert [finding.level for finding in doctor.password_spraying()] == ["ok"]
         with caplog.at_level(logging.WARNING):
-            spray(at, NETWORK, 22)
+            guess_at_many_names(browser_at, NETWORK, 22)
         records = [record for record in caplog.records if "many names" in record.getMessage()]
         assert len(records) == 1
         assert "192.0.2.0/24" in records[0].getMessage()

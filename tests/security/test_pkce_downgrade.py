@@ -2,23 +2,23 @@
 
 import pytest
 
-from tests.oidc.support import authorised, sent
+from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 
 def test_a_challenge_without_its_verifier_gets_nothing(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     response = world.partner.redeems(web, code, code_verifier=None)
     assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
 def test_an_empty_verifier_is_none(web, world):
-    code = authorised(web, world.partner, world.username)["code"]
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     assert world.partner.redeems(web, code, code_verifier="").json["error"] == "invalid_grant"
 
 
 def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
     partner = world.new_partner(require_pkce=False)
-    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, params["code"]).json["error"] == "invalid_grant"
 
 
@@ -30,10 +30,10 @@ def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
 @pytest.mark.parametrize("optional", [False, True])
 def test_nothing_but_s256_said_explicitly_is_accepted(web, world, overrides, optional):
     partner = world.new_partner(require_pkce=not optional)
-    assert sent(web.get(partner.link(**overrides)))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(partner.link(**overrides)))["error"] == "invalid_request"
 
 
 def test_public_clients_cannot_have_it_switched_off(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none", require_pkce=False)
     link = partner.link(code_challenge=None, code_challenge_method=None)
-    assert sent(web.get(link))["error"] == "invalid_request"
+    assert redirect_parameters(web.get(link))["error"] == "invalid_request"

@@ -39,9 +39,9 @@ def test_a_client_that_was_disabled_meanwhile_is_an_error_page(web, world):
 
 def test_an_address_that_was_unregistered_meanwhile_is_an_error_page(web, world):
     from idp.partners.models import Client
-    from tests.oidc.support import follow, query_of
+    from tests.oidc.support import follow_redirects, query_of
 
-    pending = query_of(follow(web, web.get(world.partner.link())).request.url)["next"]
+    pending = query_of(follow_redirects(web, web.get(world.partner.link())).request.url)["next"]
     world.change(Client, world.partner.id, redirect_uris=["https://assembly.example/new"])
     response = web.get(pending + "&cancel=1")
     assert response.status_code == 400

@@ -12,7 +12,7 @@ REGISTERED = [
 
 
 @pytest.fixture
-def allows(work):
+def allows_redirect_uri(work):
     def allows_redirect(uri):
         with work():
             return registry.allows_redirect(a_client(redirect_uris=REGISTERED), uri)
@@ -21,8 +21,8 @@ def allows(work):
 
 
 @pytest.mark.parametrize("uri", REGISTERED)
-def test_what_is_registered_matches_itself(allows, uri):
-    assert allows(uri)
+def test_what_is_registered_matches_itself(allows_redirect_uri, uri):
+    assert allows_redirect_uri(uri)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_what_is_registered_matches_itself(allows, uri):
         "https://partner.example/q?a=1",
     ],
 )
-def test_other_case_and_additions_do_not_match(allows, uri):
-    assert not allows(uri)
+def test_other_case_and_additions_do_not_match(allows_redirect_uri, uri):
+    assert not allows_redirect_uri(uri)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_other_case_and_additions_do_not_match(allows, uri):
         "http://[::1]:9/native?x=1",
     ],
 )
-def test_the_port_of_a_loopback_address_is_free(allows, uri):
-    assert allows(uri)
+def test_the_port_of_a_loopback_address_is_free(allows_redirect_uri, uri):
+    assert allows_redirect_uri(uri)
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_the_port_of_a_loopback_address_is_free(allows, uri):
         "http://127.0.0.1:" + "1" * 5000 + "/native",
     ],
 )  # fmt: skip
-def test_no_other_port_and_nothing_but_a_port_is_free(allows, uri):
-    assert not allows(uri)
+def test_no_other_port_and_nothing_but_a_port_is_free(allows_redirect_uri, uri):
+    assert not allows_redirect_uri(uri)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.partners import registry
 from idp.partners.models import Client
-from tests.oidc.registering import Registrar, an_initial_token, bearer, metadata, path_of
+from tests.oidc.registering import Registrar, an_initial_token, bearer_header, metadata, path_of
 
 INNER = [
     "http://127.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://0x7f.1/x",
@@ -50,7 +50,7 @@ def test_another_clients_token_opens_nothing(registrar):
     mine, other = registrar.registered(), registrar.registered()
     for method in ("GET", "PUT", "DELETE"):
         response = registrar.web.open(
-            path_of(mine), method=method, headers=bearer(other["registration_access_token"]),
+            path_of(mine), method=method, headers=bearer_header(other["registration_access_token"]),
             json=metadata(client_id=mine["client_id"]) if method == "PUT" else None,
         )  # fmt: skip
         assert response.status_code == 401
@@ -61,21 +61,21 @@ def test_another_clients_token_opens_nothing(registrar):
 def test_no_other_secret_opens_a_registration(registrar):
     registration = registrar.registered()
     for wrong in (registrar.token, registration["client_secret"], registration["client_id"], ""):
-        assert registrar.web.get(path_of(registration), headers=bearer(wrong)).status_code == 401
+        assert registrar.web.get(path_of(registration), headers=bearer_header(wrong)).status_code == 401
 
 
 def test_a_clients_own_token_registers_nothing(registrar):
     registration = registrar.registered()
     response = registrar.web.post(
-        "/oauth/register", json=metadata(), headers=bearer(registration["registration_access_token"])
+        "/oauth/register", json=metadata(), headers=bearer_header(registration["registration_access_token"])
     )  # fmt: skip
     assert response.status_code == 401
 
 
 def test_unknown_clients_and_wrong_tokens_are_told_apart_by_nothing(registrar):
     registration = registrar.registered()
-    wrong = registrar.web.get(path_of(registration), headers=bearer("x"))
-    unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer("x"))
+    wrong = registrar.web.get(path_of(registration), headers=bearer_header("x"))
+    unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer_header("x"))
     assert (wrong.status_code, wrong.data) == (unknown.status_code, unknown.data)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from idp.oidc.incoming import AUTHORIZATION, KNOWN_PARAMETERS
-from tests.oidc.support import ISSUER, authorised, sent
+from tests.oidc.support import ISSUER, redirect_parameters, sign_in_and_authorise
 
 SHOWN_ON_A_PAGE = {"client_id", "redirect_uri", "request_uri"}
 
@@ -14,14 +14,14 @@ def test_a_repeated_parameter_is_refused_at_authorize(web, world, name):
     if name in SHOWN_ON_A_PAGE:
         assert response.status_code == 400
     else:
-        assert sent(response)["error"] == "invalid_request"
-        assert sent(response)["error_description"] == f"{name}: sent more than once"
+        assert redirect_parameters(response)["error"] == "invalid_request"
+        assert redirect_parameters(response)["error_description"] == f"{name}: sent more than once"
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce"])
 def test_a_parameter_in_query_and_body_is_refused_at_authorize(web, world, name):
     response = web.post(f"/oauth/authorize?{name}=other", data=world.partner.parameters())
-    assert sent(response)["error"] == "invalid_request"
+    assert redirect_parameters(response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
@@ -35,7 +35,7 @@ def test_a_repeated_parameter_is_refused_on_the_back_channel(web, world, path, n
 
 
 def test_resource_may_repeat(web, world):
-    params = authorised(web, world.partner, world.username, resource=ISSUER)
+    params = sign_in_and_authorise(web, world.partner, world.username, resource=ISSUER)
     response = web.get(world.partner.link(resource=ISSUER) + f"&resource={ISSUER}")
-    assert "code" in sent(response)
+    assert "code" in redirect_parameters(response)
     assert params["code"]

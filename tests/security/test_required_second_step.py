@@ -9,7 +9,16 @@ from idp.foundation import clock as clocks
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import authorised, follow, page, press, query_of, sent, set_up_app, sign_in
+from tests.oidc.support import (
+    follow_redirects,
+    page,
+    press,
+    query_of,
+    redirect_parameters,
+    set_up_app,
+    sign_in,
+    sign_in_and_authorise,
+)
 from tests.oidc.world import world  # noqa: F401  a fixture
 from tests.signin.apps import an_app
 
@@ -21,21 +30,21 @@ def requires(world):  # noqa: F811
     world.change(Estab, world.estab, second_step_required_at=clocks.now())
 
 
-def is_led_to_set_up(response):
+def leads_to_set_up(response):
     return response.request.path == SET_UP and "requires everyone who acts for it to sign in" in response.text
 
 
 @pytest.fixture
-def locked(web, world):  # noqa: F811
+def browser_without_second_step(web, world):  # noqa: F811
     """A browser whose session was open when the school began to require a second step, with a form from before."""
-    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     token = page(web.get("/mobile/confirm")).find("input", {"name": "csrf_token"})["value"]
     requires(world)
     return web, token
 
 
-def test_every_page_for_a_school_leads_to_the_second_step(app, locked, world):  # noqa: F811
-    web, token = locked
+def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_second_step, world):  # noqa: F811
+    web, token = browser_without_second_step
     tried = 0
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static" or app.view_functions[rule.endpoint].open_to != "person":
@@ -44,58 +53,58 @@ def test_every_page_for_a_school_leads_to_the_second_step(app, locked, world):  
         for method in rule.methods & {"GET", "POST"}:
             response = web.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
             assert response.location.startswith("/sign-in/school?next="), (method, path)
-            assert is_led_to_set_up(follow(web, response)), (method, path)
+            assert leads_to_set_up(follow_redirects(web, response)), (method, path)
             tried += 1
     assert tried > 10
 
 
 def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
-    response = follow(web, web.get(world.partner.link()))
-    response = follow(web, sign_in(web, response, world.username))
+    response = follow_redirects(web, web.get(world.partner.link()))
+    response = follow_redirects(web, sign_in(web, response, world.username))
     requires(world)
     for button in ("allow", "deny"):
-        assert is_led_to_set_up(follow(web, press(web, response, button, authority="y")))
+        assert leads_to_set_up(follow_redirects(web, press(web, response, button, authority="y")))
     with world.work() as session:
         assert session.query(Authorisation).count() == 0
 
-    response = set_up_app(web, follow(web, web.get(response.request.full_path)))
-    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
+    params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
     claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert claims["acr"] == "urn:idaas:acr:multi"
 
 
 def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world):  # noqa: F811
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     requires(world)
     assert query_of(web.get(world.partner.link(prompt="none")).location)["error"] == "interaction_required"
-    response = follow(web, web.get(world.partner.link()))
-    assert is_led_to_set_up(response)
-    params = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    response = follow_redirects(web, web.get(world.partner.link()))
+    assert leads_to_set_up(response)
+    params = redirect_parameters(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
     assert params["error"] == "access_denied"
 
 
 def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
-    authorised(web, partner, world.username, scope=device.scope)
+    sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.asks()
     response = enter(web, device.codes["user_code"])
     requires(world)
-    assert is_led_to_set_up(follow(web, press(web, response, "allow")))
+    assert leads_to_set_up(follow_redirects(web, press(web, response, "allow")))
     assert device.polls().json["error"] == "authorization_pending"
-    response = set_up_app(web, follow(web, web.get(response.request.full_path)))
-    assert "is connected" in follow(web, press(web, response, "allow")).text
+    response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
+    assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 
 
-def test_a_person_who_has_a_second_step_signs_in_with_it(locked, world, clock):  # noqa: F811
-    web, _ = locked
+def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_step, world, clock):  # noqa: F811
+    web, _ = browser_without_second_step
     with world.work():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
-    response = follow(web, web.get("/manage"))
+    response = follow_redirects(web, web.get("/manage"))
     assert "sign in again, with your second step" in response.text
-    response = follow(web, sign_in(web, response, world.username))
-    assert follow(web, press(web, response, "sign-in", code=app.code())).request.path == "/manage"
+    response = follow_redirects(web, sign_in(web, response, world.username))
+    assert follow_redirects(web, press(web, response, "sign-in", code=app.code())).request.path == "/manage"
 
 
 def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: F811
@@ -104,20 +113,20 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
         factories.a_membership(session.get_one(Administrator, world.person), other)
         other_id, other_name = other.estab_id, other.name
     requires(world)
-    response = follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    response = follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
 
     def chooses(estab_id):
         token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
-        return follow(web, web.post("/sign-in/school", data={"csrf_token": token, "school": estab_id}))
+        return follow_redirects(web, web.post("/sign-in/school", data={"csrf_token": token, "school": estab_id}))
 
     response = chooses(world.estab_id)
-    assert is_led_to_set_up(response)
+    assert leads_to_set_up(response)
     assert page(response).find(id="another-school")
-    assert follow(web, web.get("/manage")).request.path == "/sign-in/school"
+    assert follow_redirects(web, web.get("/manage")).request.path == "/sign-in/school"
     assert other_name in page(chooses(other_id)).find("h1").text
     response = chooses(world.estab_id)
     response = set_up_app(web, response)
-    assert world.school in page(follow(web, web.get("/manage"))).find("h1").text
+    assert world.school in page(follow_redirects(web, web.get("/manage"))).find("h1").text
 
 
 def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world):  # noqa: F811
@@ -125,21 +134,21 @@ def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
         other_id, other_key = other.estab_id, other.id
-    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
     web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
-    response = follow(web, web.get(world.partner.link()))
+    response = follow_redirects(web, web.get(world.partner.link()))
     assert page(response).find("input", value=other_id)
     world.change(Estab, other_key, second_step_required_at=clocks.now())
-    now_shown = page(follow(web, web.get(response.request.full_path)))
+    now_shown = page(follow_redirects(web, web.get(response.request.full_path)))
     assert not now_shown.find("input", value=other_id)
     assert "This school requires a second step when you sign in" in now_shown.find(class_="other-schools").text
-    sent(follow(web, press(web, response, "allow", authority="y", also=[other_id])))
+    redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y", also=[other_id])))
     with world.work() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [world.estab]
 
 
-def test_ones_own_account_is_open_so_that_a_second_step_can_be_set_up(locked):
-    web, _ = locked
+def test_ones_own_account_is_open_so_that_a_second_step_can_be_set_up(browser_without_second_step):
+    web, _ = browser_without_second_step
     for path in ("/manage/security", "/manage/security/passkeys/add", "/manage/security/password"):
         assert web.get(path).status_code == 200

@@ -9,13 +9,13 @@ from idp.doctor import doctor
 from idp.foundation import scopes
 from idp.partners import registry
 from idp.partners.models import Client
-from tests.oidc.support import authorised, follow, page, press, sent
+from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in_and_authorise
 
 REMOVED_SCOPE = "students"
 
 
 @pytest.fixture
-def leave(monkeypatch):
+def remove_scope(monkeypatch):
     """The release that no longer knows it."""
 
     def left():
@@ -27,11 +27,11 @@ def leave(monkeypatch):
 
 
 @pytest.fixture
-def tokens(web, world, leave):
-    body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+def tokens(web, world, remove_scope):
+    body = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert REMOVED_SCOPE in body["scope"].split()
     with world.work():
-        leave()
+        remove_scope()
     return body
 
 
@@ -47,15 +47,17 @@ def test_tokens_with_a_removed_scope_work_without_it(web, world, tokens):
 
 
 def test_a_removed_scope_cannot_be_requested_and_other_requests_work(web, world, tokens):
-    assert sent(web.get(world.partner.link()))["error"] == "invalid_scope"
-    again = sent(web.get(world.partner.link(scope="openid offline_access school")))
+    assert redirect_parameters(web.get(world.partner.link()))["error"] == "invalid_scope"
+    again = redirect_parameters(web.get(world.partner.link(scope="openid offline_access school")))
     assert "code" in again
 
 
 def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, tokens):
     scope = "openid offline_access school attendance"
-    asking = follow(web, web.get(world.partner.link(scope=scope, prompt="consent")))
-    assert "code" in sent(follow(web, press(web, asking, "allow", authority="y", area=["attendance"])))
+    asking = follow_redirects(web, web.get(world.partner.link(scope=scope, prompt="consent")))
+    assert "code" in redirect_parameters(
+        follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    )
     assert web.get("/manage").status_code == 200
     changing = web.get(f"/manage/sharing/{world.partner.id}/change")
     assert page(changing).find(attrs={"name": "area"})
@@ -76,15 +78,15 @@ def test_the_doctor_says_who_carries_it(app, world, tokens):
 
 
 def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     (finding,) = report(app)
     assert finding["level"] == "ok"
 
 
-def test_a_client_of_other_scopes_is_left_alone(app, world, leave):
+def test_a_client_of_other_scopes_is_left_alone(app, world, remove_scope):
     with world.work() as session:
         client = session.get_one(Client, world.partner.id)
         client.required_scopes = client.required_scopes - {REMOVED_SCOPE}
-        leave()
+        remove_scope()
     (finding,) = report(app)
     assert finding["level"] == "ok"

@@ -25,7 +25,7 @@ def attacker(new_browser):
     return Person(new_browser())
 
 
-def wears(person, cookie, name="idaas-session"):
+def set_cookie(person, cookie, name="idaas-session"):
     person.web.set_cookie(name, cookie, domain="localhost")
     return person.opens(SIGNED_IN_PATH).status_code == 200
 
@@ -36,7 +36,7 @@ def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, plante
     victim.signs_in(username)
 
     assert victim.cookie("session") != planted
-    assert not wears(attacker, planted)
+    assert not set_cookie(attacker, planted)
 
 
 def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker, username):
@@ -45,7 +45,7 @@ def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker
     victim.signs_in(username, back="/x")
 
     assert victim.cookie("session") != before
-    assert not wears(attacker, before)
+    assert not set_cookie(attacker, before)
     assert victim.opens(SIGNED_IN_PATH).status_code == 200
 
 
@@ -54,7 +54,7 @@ def test_a_cookie_kept_from_before_signing_out_is_dead(victim, attacker, usernam
     before = victim.cookie("session")
     victim.sends("/sign-out")
 
-    assert not wears(attacker, before)
+    assert not set_cookie(attacker, before)
 
 
 @pytest.mark.parametrize("column", ["digest", "sid", "person_id"])
@@ -63,7 +63,7 @@ def test_nothing_the_database_knows_opens_a_session(victim, attacker, username, 
     with work() as session:
         value = getattr(session.query(BrowserSession).one(), column)
 
-    assert not wears(attacker, value.hex() if isinstance(value, bytes) else value)
+    assert not set_cookie(attacker, value.hex() if isinstance(value, bytes) else value)
 
 
 def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, attacker, username, work):

@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from idp.estabs.models import Administrator
 from idp.foundation.setting_types import ROOT
 from idp.signin.models import BrowserSession, Developer, Operator
-from tests.oidc.support import authorised, sent
+from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 
 @pytest.mark.parametrize("response_type", ["token", "id_token", "code token", "none", "code code", "CODE"])
 def test_no_other_response_type(web, world, response_type):
-    params = sent(web.get(world.partner.link(response_type=response_type)))
+    params = redirect_parameters(web.get(world.partner.link(response_type=response_type)))
     assert params["error"] in {"unsupported_response_type", "invalid_request"}
 
 
@@ -25,7 +25,7 @@ def test_no_other_grant(web, world, grant):
 
 def test_a_grant_the_client_lacks(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
-    params = authorised(web, partner, world.username)
+    params = sign_in_and_authorise(web, partner, world.username)
     assert "refresh_token" not in partner.redeems(web, params["code"]).json
     assert partner.refreshes(web, "x").json["error"] == "unauthorized_client"
 

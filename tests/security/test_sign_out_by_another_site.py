@@ -7,14 +7,16 @@ import pytest
 from idp.oidc.endpoints.logout import FORWARDED_PARAMETERS
 from idp.signin import operators
 from idp.signin.models import BrowserSession
-from tests.oidc.support import authorised, page, sent
+from tests.oidc.support import page, redirect_parameters, sign_in_and_authorise
 
 AFTER = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
-def hint(web, world):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+def id_token_hint(web, world):
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "id_token"
+    ]
 
 
 def without_cookies(new_browser, **form):
@@ -22,34 +24,34 @@ def without_cookies(new_browser, **form):
     return new_browser().post("/oauth/logout", data=form, headers={"Origin": "https://evil.example"})
 
 
-def is_here(web, world):
-    return "code" in sent(web.get(world.partner.link(prompt="none")))
+def is_signed_in(web, world):
+    return "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
 
 @pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": AFTER}])
-def test_no_cookie_is_taken_away_from_whom_we_did_not_see(new_browser, world, hint, form):
+def test_no_cookie_is_taken_away_from_whom_we_did_not_see(new_browser, world, id_token_hint, form):
     assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
 
 
-def test_a_link_without_cookies_takes_no_cookie_away(new_browser, world, hint):
-    assert "Set-Cookie" not in new_browser().get("/oauth/logout", query_string={"id_token_hint": hint}).headers
+def test_a_link_without_cookies_takes_no_cookie_away(new_browser, world, id_token_hint):
+    assert "Set-Cookie" not in new_browser().get("/oauth/logout", query_string={"id_token_hint": id_token_hint}).headers
 
 
 def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(web, new_browser, world):
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     response = without_cookies(new_browser, client_id=world.partner.id, more="x")
     assert (response.status_code, response.location) == (303, f"/oauth/logout?client_id={world.partner.id}")
     assert page(web.get(response.location)).find(id="confirm-logout")
-    assert is_here(web, world)
+    assert is_signed_in(web, world)
 
 
-def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, new_browser, world, hint):
-    response = without_cookies(new_browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
+def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, new_browser, world, id_token_hint):
+    response = without_cookies(new_browser, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
     assert response.status_code == 303
     assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(FORWARDED_PARAMETERS)
-    assert is_here(web, world)
+    assert is_signed_in(web, world)
     assert web.get(response.location).location == f"{AFTER}?state=a%26b%3D%C3%BC"
-    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+    assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
 @pytest.mark.parametrize("form", [{"state": "x" * 5000}, {"id_token_hint": "x" * 9000}, {"state": ["a", "b"]}])
@@ -59,12 +61,12 @@ def test_what_no_link_can_carry_is_refused_at_once(new_browser, world, form):
     assert (response.status_code, response.headers.get("Location")) == (400, None)
 
 
-def test_an_operator_is_not_a_person_whom_a_client_may_sign_out(web, world, hint):
+def test_an_operator_is_not_a_person_whom_a_client_may_sign_out(web, world, id_token_hint):
     with world.work() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         row = session.query(BrowserSession).one()
         row.kind, row.person_id = "operator", operator.id
-    for parameters in ({}, {"id_token_hint": hint}):
+    for parameters in ({}, {"id_token_hint": id_token_hint}):
         assert "Set-Cookie" not in web.get("/oauth/logout", query_string=parameters).headers
     with world.work() as session:
         assert session.query(BrowserSession).one().ended_at is None

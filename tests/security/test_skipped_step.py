@@ -38,7 +38,7 @@ def registration_id(office, work):
 
 
 @pytest.fixture
-def verified(office, registration_id, outbox):
+def verified_registration(office, registration_id, outbox):
     """The same, the address verified in this browser."""
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
@@ -46,10 +46,10 @@ def verified(office, registration_id, outbox):
 
 
 @pytest.fixture
-def completed(office, verified):
+def completed(office, verified_registration):
     """The same, signed up."""
     office.presses("sign-up")
-    return verified
+    return verified_registration
 
 
 def posts(visitor, path, **sent):
@@ -70,8 +70,8 @@ def test_before_verifying_every_page_is_the_one_that_waits(office, registration_
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_after_verifying_every_page_is_the_form(office, verified, page):
-    assert office.opens(f"/register/{verified}{page}").title == "Sign up"
+def test_after_verifying_every_page_is_the_form(office, verified_registration, page):
+    assert office.opens(f"/register/{verified_registration}{page}").title == "Sign up"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -87,8 +87,8 @@ def test_signing_up_before_verifying_makes_nothing(office, registration_id, work
 
 
 @pytest.mark.parametrize("action", ["password", "new-password"])
-def test_there_is_no_password_before_there_is_an_account(office, verified, work, action):
-    response = posts(office, f"/register/{verified}/{action}", password="purple otters juggle marmalade")
+def test_there_is_no_password_before_there_is_an_account(office, verified_registration, work, action):
+    response = posts(office, f"/register/{verified_registration}/{action}", password="purple otters juggle marmalade")
 
     assert response.status_code == 410
     assert counts(work) == (0, 0)
@@ -110,22 +110,22 @@ def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
-def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified, work):
-    response = posts(office, f"/register/{verified}/address", email="evil@elsewhere.example")
+def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified_registration, work):
+    response = posts(office, f"/register/{verified_registration}/address", email="evil@elsewhere.example")
     assert "Check your e-mail" in response.text
 
-    posts(office, f"/register/{verified}/sign-up", **JO)
+    posts(office, f"/register/{verified_registration}/sign-up", **JO)
     assert counts(work) == (0, 0)
 
 
-def test_the_second_form_cannot_smuggle_in_another_address(office, verified, work):
-    posts(office, f"/register/{verified}/sign-up", **(JO | {"email": "evil@elsewhere.example"}))
+def test_the_second_form_cannot_smuggle_in_another_address(office, verified_registration, work):
+    posts(office, f"/register/{verified_registration}/sign-up", **(JO | {"email": "evil@elsewhere.example"}))
 
     with work() as database:
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
-@pytest.mark.parametrize("state", ["registration_id", "verified", "completed"])
+@pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed"])
 def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, new_browser, work):
     known, before = request.getfixturevalue(state), counts(work)
     stranger = Visitor(new_browser())
@@ -151,26 +151,26 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, registra
 
 
 @pytest.mark.parametrize("action", POSTS)
-def test_an_empty_form_is_answered_with_a_page(office, verified, action):
-    assert posts(office, f"/register/{verified}/{action}").status_code in {200, 410, 422}
+def test_an_empty_form_is_answered_with_a_page(office, verified_registration, action):
+    assert posts(office, f"/register/{verified_registration}/{action}").status_code in {200, 410, 422}
 
 
 @pytest.mark.parametrize("action", POSTS)
-def test_without_a_token_of_this_browser_nothing_happens(office, verified, action, work):
-    office.client.post(f"/register/{verified}/{action}", data=JO)
+def test_without_a_token_of_this_browser_nothing_happens(office, verified_registration, action, work):
+    office.client.post(f"/register/{verified_registration}/{action}", data=JO)
 
     assert counts(work) == (0, 0)
     with work() as database:
         assert database.query(Registration).one().is_verified
 
 
-def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office, verified, work):
+def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office, verified_registration, work):
     clock.move(timedelta(days=8))
 
     for page in PAGES:
-        response = office.opens(f"/register/{verified}{page}")
+        response = office.opens(f"/register/{verified_registration}{page}")
         assert (response.status, response.link("Register your school")) == (410, "/register")
-    assert posts(office, f"/register/{verified}/sign-up", **JO).status_code == 410
+    assert posts(office, f"/register/{verified_registration}/sign-up", **JO).status_code == 410
     assert counts(work) == (0, 0)
 
 

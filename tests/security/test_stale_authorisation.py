@@ -10,7 +10,7 @@ import pytest
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.partners.models import Client, Partner
 from idp.sharing import authorise
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 
 
 def owner(session, world):
@@ -59,12 +59,12 @@ ENDINGS = [
 
 @pytest.fixture
 def code(web, world, clock):
-    return authorised(web, world.partner, world.username)["code"]
+    return sign_in_and_authorise(web, world.partner, world.username)["code"]
 
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def userinfo(web, tokens):
@@ -111,7 +111,7 @@ def test_resuming_allows_access_again(web, world, clock, tokens):
 
 def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world, clock, tokens):
     withdraw(world, clock)
-    authorised(web, world.partner, world.username)
+    sign_in_and_authorise(web, world.partner, world.username)
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert userinfo(web, tokens).status_code == 401
 
@@ -126,7 +126,7 @@ def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement
 
 def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
     scope = "openid offline_access school students attendance"
-    params = authorised(web, world.partner, world.username, "attendance", scope=scope)
+    params = sign_in_and_authorise(web, world.partner, world.username, "attendance", scope=scope)
     tokens = world.partner.redeems(web, params["code"]).json
     assert "attendance" in tokens["scope"]
     with world.work() as session:

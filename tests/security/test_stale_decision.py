@@ -226,7 +226,7 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, a
 
 
 @pytest.fixture
-def owned(work, clock):
+def completed_registration(work, clock):
     """A registration that made an owner, whose password may be replaced in `OURS`; its id."""
     with work():
         registration = a_registration()
@@ -235,9 +235,9 @@ def owned(work, clock):
         return registration.id
 
 
-def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, clock):
+def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, completed_registration, clock):
     with work():
-        registration = signup.find_in_browser(owned, OWN_BROWSER)
+        registration = signup.find_in_browser(completed_registration, OWN_BROWSER)
         change_in_database(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
             lambda: first_credentials.replace(registration, OWN_BROWSER, generated_password()),
@@ -247,11 +247,11 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, cloc
                 verb()
 
 
-def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(work, at_once, owned):
+def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(work, at_once, completed_registration):
     both = ["set_own", "replace", "replace", "set_own"]
 
     def act():
-        verb, registration = both.pop(), signup.find_in_browser(owned, OWN_BROWSER)
+        verb, registration = both.pop(), signup.find_in_browser(completed_registration, OWN_BROWSER)
         getattr(first_credentials, verb)(
             registration, OWN_BROWSER, generated_password() if verb == "replace" else "own"
         )
@@ -263,7 +263,7 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
         isinstance(outcome, first_credentials.TooLateToCollect) for outcome in outcomes if outcome is not None
     ), outcomes
     with work():
-        assert signup.owner(signup.find_in_browser(owned, OWN_BROWSER)).password_hash == "own"
+        assert signup.owner(signup.find_in_browser(completed_registration, OWN_BROWSER)).password_hash == "own"
 
 
 def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, outbox, clock):

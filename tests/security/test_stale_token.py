@@ -13,7 +13,7 @@ from idp.oidc.clients import client as clients
 from idp.oidc.errors import StaleRequest
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 from tests.oidc.world import world
 
 __all__ = ["world"]
@@ -23,7 +23,9 @@ __all__ = ["world"]
 def app_of_a_school(web, world):
     """A public client, and its first refresh token, which rotates."""
     partner = world.new_partner(token_endpoint_auth_method="none")
-    return partner, partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    return partner, partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json[
+        "refresh_token"
+    ]
 
 
 def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, app_of_a_school):

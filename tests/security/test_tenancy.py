@@ -33,7 +33,7 @@ from idp.xporter import endpoints
 from idp.xporter.models import Endpoint
 from tests import factories
 from tests.oidc.devices import GRANTS, Device
-from tests.oidc.support import Partner, follow, page
+from tests.oidc.support import Partner, follow_redirects, page
 from tests.onboarding.registrations import a_registration, complete
 from tests.signin.authenticator import a_passkey
 from tests.signin.person import Person
@@ -61,7 +61,7 @@ class Act:
     stranger: Any
 
 
-def shares(world, _person):
+def share_with_service(world, _person):
     """A service that school A shares with, and its id."""
     with world.work() as database:
         client = factories.a_client()
@@ -72,9 +72,9 @@ def shares(world, _person):
         return client.id
 
 
-def on_sharing(verb, *, paused=False, **fields):
+def sharing_action(verb, *, paused=False, **fields):
     def prepare(world, person):
-        client_id = shares(world, person)
+        client_id = share_with_service(world, person)
         if paused:
             with world.work() as database:
                 by = database.get_one(Membership, (world.owner, world.estab))
@@ -85,14 +85,14 @@ def on_sharing(verb, *, paused=False, **fields):
 
 
 def renews(world, _person):
-    client_id = shares(world, _person)
+    client_id = share_with_service(world, _person)
     with world.work() as database:
         replaces = database.scalars(select(Authorisation.id).where(Authorisation.client_id == client_id)).one()
     return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
 
 
 def requires_more(world, _person):
-    client_id = shares(world, _person)
+    client_id = share_with_service(world, _person)
     with world.work() as database:
         client = database.get_one(Client, client_id)
         client.required_scopes |= {"staff"}
@@ -131,7 +131,7 @@ def removes_server(world, _person):
     return connects(world, "/manage/endpoint/remove")
 
 
-def followed(world, *, closed, following):
+def make_successor(world, *, closed, following):
     """`closed` has closed in the register, and `following` follows it; both are internal ids of estabs."""
     with world.work() as database:
         before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, following))
@@ -146,7 +146,7 @@ def followed(world, *, closed, following):
 def closes(world, _person, path="/manage/closing"):
     with world.work():
         after = factories.an_estab().id
-    school_id = followed(world, closed=world.estab, following=after)
+    school_id = make_successor(world, closed=world.estab, following=after)
     return path.format(school_id), {}
 
 
@@ -173,7 +173,7 @@ def follows(world, _person):
         )  # fmt: skip
         closed = owner.memberships[0].estab_id
         its_owner = owner.id
-    school_id = followed(world, closed=closed, following=world.estab)
+    school_id = make_successor(world, closed=closed, following=world.estab)
     with world.work() as database:
         continuing.release(school_id, by=database.get_one(Membership, (its_owner, closed)))
         release_id = continuing.releases(closed)[school_id].id
@@ -213,7 +213,7 @@ def asked_by_a_partner(*, mis=False):
             client = factories.a_client(accepted_mis=frozenset({"sims"}) if mis else frozenset())
             for estab in database.scalars(select(Estab)):
                 estab.mis = None if mis else "sims"
-        response = follow(person.web, person.web.get(Partner(client.id).link()))
+        response = follow_redirects(person.web, person.web.get(Partner(client.id).link()))
         query = urlsplit(response.request.full_path.rstrip("?")).query
         waiting = parse_qs(query).get("next")
         path = f"/oauth/{'mis' if mis else 'consent'}?{urlsplit(waiting[0]).query if waiting else query}"
@@ -235,7 +235,7 @@ def a_device(world, person):
     device.asks()
     fields = {"csrf_token": fresh_token(person), "user_code": device.codes["user_code"]}
     assert person.web.post("/device", data=fields).status_code == 303
-    return device.link, decision(follow(person.web, person.web.get(device.link)))
+    return device.link, decision(follow_redirects(person.web, person.web.get(device.link)))
 
 
 def chooses_the_school(world, _person):
@@ -275,7 +275,7 @@ def for_a_colleague(verb, *, with_factor=False, **fields):
 
 
 def invites(world, _person):
-    number = len(belongings(world))
+    number = len(rows_of_school(world))
     return "/manage/people/invite", {"name": "Sam Lee", "email": f"sam{number}@oakhill.example", "role": VIEWER}
 
 
@@ -304,14 +304,14 @@ ACTIONS = {
     # endpoint: what is asked, the action of the permissions table, then owner, admin, viewer, owner of another school
     ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
     ("manage.download_record", "GET"): Act(at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
-    ("manage.stop_sharing", "GET"): Act(on_sharing("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
-    ("manage.stop_sharing", "POST"): Act(on_sharing("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.change_sharing", "GET"): Act(on_sharing("change"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.stop_sharing", "GET"): Act(sharing_action("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.stop_sharing", "POST"): Act(sharing_action("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.change_sharing", "GET"): Act(sharing_action("change"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.change_sharing", "POST"): Act(
-        on_sharing("change", area="attendance"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
+        sharing_action("change", area="attendance"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
-    ("manage.pause_sharing", "POST"): Act(on_sharing("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.sharing.renew", "GET"): Act(on_sharing("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.pause_sharing", "POST"): Act(sharing_action("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.sharing.renew", "GET"): Act(sharing_action("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.review", "GET"): Act(requires_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.review", "POST"): Act(requires_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
@@ -336,7 +336,7 @@ ACTIONS = {
         goes_on, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.resume_sharing", "POST"): Act(
-        on_sharing("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
+        sharing_action("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
     ("onboarding.signed_in.next_steps", "GET"): Act(
         at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
@@ -507,15 +507,15 @@ def fresh_token(person):
     raise AssertionError("neither page has a form")
 
 
-def answered(person, response):
+def outcome_of(person, response):
     """The outcome of a response: its status where it refuses, else the address that the person is finally led to."""
     if response.status_code >= 400:
         return response.status_code
-    last = follow(person.web, response)
+    last = follow_redirects(person.web, response)
     return SIGN_IN if last.status_code < 300 and last.request.path == "/sign-in" else DONE
 
 
-def belongings(world):
+def rows_of_school(world):
     """All of school A, of its agreements and of its people, as it is stored."""
     people = select(Membership.person_id).where(Membership.estab_id == world.estab)
     school_columns = [
@@ -607,9 +607,9 @@ def test_each_act_is_answered_as_the_table_says(world):
                 database.execute(delete(Passkey))
             path, fields = act.prepare(world, person)
             data = {"csrf_token": fresh_token(person), **fields} if method == "POST" else {}
-            before = belongings(world)
+            before = rows_of_school(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
-            outcome, changed = answered(person, response), belongings(world) != before
+            outcome, changed = outcome_of(person, response), rows_of_school(world) != before
             is_right = outcome == (DONE if answer in {OWN, NO_CHANGE} else answer)
             reads = answer == OWN and world.school in response.get_data(as_text=True)
             should_change = method == "POST" and answer == DONE
@@ -642,7 +642,7 @@ def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_e
         path = re.sub(r"<\w+>", "x", rule.rule)
         if rule.endpoint in OWN_ACCOUNT and "GET" in rule.methods:
             for who in ("signed out", "removed"):
-                assert answered(world.persons[who], world.persons[who].web.get(path)) == SIGN_IN, (path, who)
+                assert outcome_of(world.persons[who], world.persons[who].web.get(path)) == SIGN_IN, (path, who)
         if rule.endpoint in FOR_STAFF:
             for method in rule.methods & {"GET", "POST"}:
                 answers = [

@@ -9,37 +9,37 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from idp.foundation import clock
 from idp.keys import ring
-from tests.oidc.support import authorised, sent
+from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
-def as_access(web, token):
+def use_as_access_token(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def as_hint(web, world, token):
-    return sent(web.get(world.partner.link(prompt="none", id_token_hint=token))).get("error")
+def use_as_hint(web, world, token):
+    return redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=token))).get("error")
 
 
-def as_logout_hint(web, token):
+def use_as_logout_hint(web, token):
     return web.get("/oauth/logout", query_string={"id_token_hint": token}).status_code
 
 
 def test_no_kind_passes_for_another(web, world, tokens):
-    assert as_access(web, tokens["access_token"]) == 200
-    assert as_access(web, tokens["id_token"]) == 401
-    assert as_hint(web, world, tokens["access_token"]) == "invalid_request"
-    assert as_logout_hint(web, tokens["access_token"]) == 400
+    assert use_as_access_token(web, tokens["access_token"]) == 200
+    assert use_as_access_token(web, tokens["id_token"]) == 401
+    assert use_as_hint(web, world, tokens["access_token"]) == "invalid_request"
+    assert use_as_logout_hint(web, tokens["access_token"]) == 400
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    signed = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["access_token"]
+    signed = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["access_token"]
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
-    assert as_access(web, response) == 401
-    assert as_logout_hint(web, response) == 400
-    assert sent(web.get(partner.link(id_token_hint=response)))["error"] == "invalid_request"
+    assert use_as_access_token(web, response) == 401
+    assert use_as_logout_hint(web, response) == 400
+    assert redirect_parameters(web.get(partner.link(id_token_hint=response)))["error"] == "invalid_request"
 
 
 def claims_of(token):
@@ -52,8 +52,8 @@ def test_a_token_of_another_issuer_signed_by_our_key_is_none(web, world, tokens)
         foreign = claims_of(tokens["access_token"]) | {"iss": "https://idp.evil.example"}
         token = ring.sign(foreign, alg="ES256", typ="at+jwt")
         other_audience = ring.sign(claims_of(tokens["access_token"]) | {"aud": "https://api.example"}, typ="at+jwt")
-    assert as_access(web, token) == 401
-    assert as_access(web, other_audience) == 401
+    assert use_as_access_token(web, token) == 401
+    assert use_as_access_token(web, other_audience) == 401
 
 
 def test_other_keys_and_algorithms_sign_nothing(web, world, tokens):
@@ -70,7 +70,7 @@ def test_other_keys_and_algorithms_sign_nothing(web, world, tokens):
     with world.work():
         forged.append(ring.sign(claims, alg="RS256", typ="at+jwt"))  # ours, and not what access tokens are signed with
         forged.append(ring.sign(claims, alg="ES256", typ="JWT"))
-    assert {as_access(web, token) for token in forged} == {401}
+    assert {use_as_access_token(web, token) for token in forged} == {401}
 
 
 def unsigned(claims, alg):
@@ -89,12 +89,12 @@ def test_headers_that_point_elsewhere_are_refused_before_any_key_work(web, world
         header = {"jwk": key.as_dict(private=False)}
     parts = ({"alg": "ES256", "typ": "at+jwt", **header}, claims_of(tokens["access_token"]))
     token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
-    assert as_access(web, token + ".AAAA") == 401
-    assert as_logout_hint(web, token + ".AAAA") == 400
+    assert use_as_access_token(web, token + ".AAAA") == 401
+    assert use_as_logout_hint(web, token + ".AAAA") == 400
 
 
 def test_a_megabyte_is_no_token(web):
-    assert as_access(web, "a" * 7000 + "." + "b" * 50_000 + ".c") in {401, 400}
+    assert use_as_access_token(web, "a" * 7000 + "." + "b" * 50_000 + ".c") in {401, 400}
 
 
 def test_an_expired_token_and_one_from_the_future_are_dead(web, world, tokens):
@@ -102,4 +102,4 @@ def test_an_expired_token_and_one_from_the_future_are_dead(web, world, tokens):
     with world.work():
         expired = ring.sign(claims | {"iat": now - 700, "exp": now - 1}, typ="at+jwt")
         future = ring.sign(claims | {"iat": now + 120, "nbf": now + 120, "exp": now + 700}, typ="at+jwt")
-    assert as_access(web, expired) == as_access(web, future) == 401
+    assert use_as_access_token(web, expired) == use_as_access_token(web, future) == 401

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from idp.oidc.incoming import AUTHORIZATION, HINTS, KNOWN_PARAMETERS, LOGOUT
-from tests.oidc.support import authorised, follow, page
+from tests.oidc.support import follow_redirects, page, sign_in_and_authorise
 
 UNKNOWN_PARAMETERS = {
     "long": "utm_source=" + "x" * 5000,
@@ -23,7 +23,7 @@ UNKNOWN_PARAMETERS = {
 
 @pytest.mark.parametrize("odd", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
 def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
-    response = follow(web, web.get(f"{world.partner.link()}&{odd}"))
+    response = follow_redirects(web, web.get(f"{world.partner.link()}&{odd}"))
     assert page(response).find(id="sign-in"), response.text
 
 
@@ -31,13 +31,13 @@ def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
 def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
     body = f"{urlencode(world.partner.parameters())}&{odd}"
     response = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
-    assert page(follow(web, response)).find(id="sign-in")
+    assert page(follow_redirects(web, response)).find(id="sign-in")
 
 
 @pytest.mark.parametrize("odd", [odd for name, odd in UNKNOWN_PARAMETERS.items() if name != "another endpoint's"])
 @pytest.mark.parametrize("where", ["query", "form"])
 def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, where):
-    params = authorised(web, world.partner, world.username)
+    params = sign_in_and_authorise(web, world.partner, world.username)
     form = urlencode({
         "grant_type": "authorization_code", "code": params["code"], "redirect_uri": world.partner.redirect_uri,
         "code_verifier": world.partner.verifier,
@@ -57,7 +57,7 @@ def test_a_parameter_we_know_is_refused_in_the_query_by_its_name(web, world, pat
 
 @pytest.mark.parametrize("name", sorted(HINTS & AUTHORIZATION))
 def test_a_hint_that_is_too_long_is_dropped(web, world, name):
-    response = follow(web, web.get(world.partner.link(**{name: "x" * 513})))
+    response = follow_redirects(web, web.get(world.partner.link(**{name: "x" * 513})))
     assert page(response).find(id="sign-in"), response.text
 
 
@@ -68,7 +68,7 @@ def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
 
 
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
-    body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    body = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     form = f"access_token={body['access_token']}&" + "&".join(UNKNOWN_PARAMETERS.values())
     response = web.post(
         f"/oauth/userinfo?{UNKNOWN_PARAMETERS['long']}", data=form, content_type="application/x-www-form-urlencoded"

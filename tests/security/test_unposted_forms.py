@@ -3,18 +3,18 @@
 import pytest
 
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import address, authorised, follow, page, sign_in
-from tests.security.test_csrf_of_decisions import decided, waiting
+from tests.oidc.support import address, follow_redirects, page, sign_in, sign_in_and_authorise
+from tests.security.test_csrf_of_decisions import count_decisions, waiting
 
 SAFE_METHODS = ["GET", "HEAD"]
 
 
-def both_ways(app):
+def form_addresses(app):
     return sorted(rule.rule for rule in app.url_map.iter_rules() if {"GET", "POST"} <= rule.methods)
 
 
 def test_no_page_reads_a_form_that_was_not_posted(app, web):
-    for path in both_ways(app):
+    for path in form_addresses(app):
         for method in SAFE_METHODS:
             for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
                 response = web.open(path, method=method, data={"a": "b"}, content_type=kind)
@@ -26,14 +26,14 @@ def test_nothing_is_agreed_or_refused_by_one(web, world, method):
     asking = address(waiting(web, world))
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}):
         web.open(asking, method=method, data=form)
-    assert decided(world) == 0
+    assert count_decisions(world) == 0
 
 
 @pytest.mark.parametrize("method", SAFE_METHODS)
 def test_no_device_is_decided_about_by_one(web, new_browser, world, method):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
-    authorised(web, partner, world.username, scope=device.scope)
+    sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.asks()
     enter(web, device.codes["user_code"], world.username)
     for button in ("allow", "deny"):
@@ -45,5 +45,5 @@ def test_a_type_without_a_form_is_harmless(web, world):
     """Some clients name the type of every request, whether or not anything follows."""
     answer = web.get("/.well-known/openid-configuration", content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 200
-    response = follow(web, web.get(world.partner.link(), content_type="application/x-www-form-urlencoded"))
-    assert page(follow(web, sign_in(web, response, world.username))).find(id="allow")
+    response = follow_redirects(web, web.get(world.partner.link(), content_type="application/x-www-form-urlencoded"))
+    assert page(follow_redirects(web, sign_in(web, response, world.username))).find(id="allow")

@@ -13,7 +13,7 @@ import requests
 from joserfc.jwk import ECKey
 
 from clients.xporter import storage
-from tests.oidc.signing import ath, signed, without_kid
+from tests.oidc.signing import ath, sign_jws, without_kid
 
 ISSUER, RESOURCE = "https://idp.example", "https://api.example"
 ESTAB = "2135000"
@@ -68,14 +68,14 @@ def token(signer=SIGNER, typ="at+jwt", alg="ES256", **overrides):
         "iss": ISSUER, "aud": [ISSUER, RESOURCE], "sub": "adm_1", "client_id": "xporter-endpoint", "jti": "1",
         "iat": int(time.time()), "exp": int(time.time()) + 300, "cnf": {"jkt": KEY.thumbprint()},
     }  # fmt: skip
-    return signed(claims | overrides, signer, alg, typ=typ)
+    return sign_jws(claims | overrides, signer, alg, typ=typ)
 
 
 def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
     claims = {
         "jti": str(time.monotonic_ns()), "htm": method, "htu": RESOURCE + path, "iat": int(time.time()), "ath": ath(of),
     }  # fmt: skip
-    return signed(claims | overrides, key, alg, typ="dpop+jwt", jwk=without_kid(key), kid=None)
+    return sign_jws(claims | overrides, key, alg, typ="dpop+jwt", jwk=without_kid(key), kid=None)
 
 
 def call(api, method="GET", path="/access", *, of=None, headers=None, **options):

@@ -10,7 +10,7 @@ from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
 from clients.xporter.proofs import InvalidProof, Proofs
 from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, token
-from tests.oidc.signing import signed
+from tests.oidc.signing import sign_jws
 
 METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
@@ -98,7 +98,7 @@ def test_a_proof_is_for_one_request_and_works_once(api):
     wrong = (
         "x", f"{proof(of)}, {proof(of)}", proof(of, ath="x"), proof(of, "POST"), proof(of, path="/other"),
         proof(of, iat=1), proof(of, iat=int(time.time()) + 60), proof(of, jti=None), proof(of, jti=""),
-        proof(of, htu=1), signed({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
+        proof(of, htu=1), sign_jws({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
     )  # fmt: skip
     for wrong_token in wrong:
         refused = api.get("/access", headers=sent | {"DPoP": wrong_token})

@@ -10,7 +10,7 @@ from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.foundation.web.transactions import autocommit
 from idp.oidc.models import Seen
-from tests.oidc.support import authorised
+from tests.oidc.support import sign_in_and_authorise
 from tests.oidc.world import world
 
 __all__ = ["world"]
@@ -29,7 +29,7 @@ def test_these_routes_run_in_autocommit_and_no_others(app):
 
 
 @pytest.fixture
-def modes(app):
+def isolation_modes(app):
     """`modes(call)` returns the response, and for each statement of the request whether it ran in autocommit."""
     engine = database.ENGINES.for_app(app).transactional
 
@@ -49,11 +49,11 @@ def modes(app):
     return watch
 
 
-def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web, world, modes):
-    code = authorised(web, world.partner, world.username)["code"]
-    tokens, at_token = modes(lambda: world.partner.redeems(web, code))
+def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web, world, isolation_modes):
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
+    tokens, at_token = isolation_modes(lambda: world.partner.redeems(web, code))
     bearer = {"Authorization": f"Bearer {tokens.json['access_token']}"}
-    _, at_userinfo = modes(lambda: web.get("/oauth/userinfo", headers=bearer))
+    _, at_userinfo = isolation_modes(lambda: web.get("/oauth/userinfo", headers=bearer))
 
     assert set(at_token) == {False}
     assert set(at_userinfo) == {True}
