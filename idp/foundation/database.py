@@ -234,7 +234,7 @@ def configure(app: Flask, settings: Settings) -> None:
         else:
             _check_idle_connections(db.engine)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
-            libpq.forget_at_rollback(db.engine)
+            libpq.note_rollbacks(db.engine)
         ENGINES.set(app, Engines(db.engine, db.engine.execution_options(autocommit=True)))
 
 

@@ -5,6 +5,7 @@ runs; for the short statements of busy paths that takes longer than all the rest
 psycopg's adapters. What is used here is documented: `psycopg.pq`, which mirrors libpq, and `psycopg.adapt`.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -16,23 +17,25 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
 
 _KEY: Final = "prepared statements"
+_ROLLED_BACK: Final = "rolled back"
+_NUMBERS: Final = itertools.count()
 _SUCCEEDED: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
 class _PreparedStatement:
     """A statement that one connection has prepared under a name."""
 
-    __slots__ = ("_adapters", "_formats", "_name", "_pgconn")
+    __slots__ = ("_adapters", "_formats", "_pgconn", "name")
 
     def __init__(self, driver: "psycopg.Connection[Any]", name: bytes, sql: str, parameters: int) -> None:
-        self._pgconn, self._name = driver.pgconn, name
+        self._pgconn, self.name = driver.pgconn, name
         self._adapters, self._formats = Transformer(driver), [PyFormat.TEXT] * parameters
         _check(self._pgconn.prepare(name, sql.encode()))
 
     def run(self, values: Sequence[Any]) -> tuple[Sequence[Any] | None, int]:
         """Its first row or None, and how many rows it changed or returned."""
         parameters = cast("Sequence[bytes]", self._adapters.dump_sequence(values, self._formats))  # None is NULL
-        result = _check(self._pgconn.exec_prepared(self._name, parameters))
+        result = _check(self._pgconn.exec_prepared(self.name, parameters))
         if not result.ntuples:
             return None, result.command_tuples or 0
         self._adapters.set_pgresult(result)
@@ -45,17 +48,17 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> tuple[Sequen
     The caller has begun a transaction where one is wanted. Raises psycopg's errors.
     """
     pooled = connection.connection
-    statements: dict[str, _PreparedStatement] | None = pooled.info.get(_KEY)
-    if statements is None:
-        statements = pooled.info[_KEY] = _begin(pooled)
+    statements: dict[str, _PreparedStatement] = pooled.info.setdefault(_KEY, {})
+    if pooled.info.pop(_ROLLED_BACK, False):
+        _forget_deallocated(pooled, statements)
     statement = statements.get(sql)
     if statement is None:
-        statement = _PreparedStatement(_driver(pooled), b"idp_%d" % len(statements), sql, len(values))
+        statement = _PreparedStatement(_driver(pooled), b"idp_%d" % next(_NUMBERS), sql, len(values))
         statements[sql] = statement
     try:
         return statement.run(values)
     except errors.InvalidSqlStatementName:
-        del pooled.info[_KEY]
+        pooled.info[_ROLLED_BACK] = True
         raise
 
 
@@ -64,26 +67,28 @@ def execute(connection: Connection, command: str) -> None:
     _check(_driver(connection.connection).pgconn.exec_(command.encode()))
 
 
-def forget_at_rollback(engine: Engine) -> None:
-    """Prepare all statements of a connection anew after a rollback, because psycopg then deallocates them.
+def note_rollbacks(engine: Engine) -> None:
+    """Look, after each rollback, which statements of the connection are left: psycopg then deallocates all of them.
 
-    It does so for the sake of its own, which may name tables that the transaction had created.
+    It does so for the sake of its own, which may name tables that the transaction had created, and only if it has any.
     """
 
-    def forget(connection: Connection, *_savepoint: object) -> None:
+    def note(connection: Connection, *_savepoint: object) -> None:
         if not connection.invalidated:
             pooled = connection.connection
             if _driver(pooled).pgconn.transaction_status != TransactionStatus.IDLE:
-                pooled.info.pop(_KEY, None)
+                pooled.info[_ROLLED_BACK] = True
 
     for name in ("rollback", "rollback_savepoint"):
-        event.listen(engine, name, forget)
+        event.listen(engine, name, note)
 
 
-def _begin(pooled: PoolProxiedConnection) -> dict[str, _PreparedStatement]:
-    """No statements, in the database either: whether psycopg has deallocated them depends on what it had prepared."""
-    _driver(pooled).execute("DEALLOCATE ALL")
-    return {}
+def _forget_deallocated(pooled: PoolProxiedConnection, statements: dict[str, _PreparedStatement]) -> None:
+    """Forget the statements that the database no longer has."""
+    result = _check(_driver(pooled).pgconn.exec_(b"SELECT name FROM pg_prepared_statements"))
+    names = {result.get_value(row, 0) for row in range(result.ntuples)}
+    for sql in [sql for sql, statement in statements.items() if statement.name not in names]:
+        del statements[sql]
 
 
 def _driver(pooled: PoolProxiedConnection) -> "psycopg.Connection[Any]":

@@ -191,6 +191,13 @@ def have_psycopg_prepare_a_statement_of_its_own():
         database.connection().execute(select(func.count()).select_from(TABLE))
 
 
+def deallocate_ours():
+    names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
+    for name in names:
+        if name.startswith("idp_"):
+            database.connection().exec_driver_sql(f"DEALLOCATE {name}")
+
+
 @pytest.mark.usefixtures("on_postgresql")
 def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(work):
     def fails():
@@ -217,13 +224,35 @@ def test_statements_work_after_a_savepoint_was_rolled_back(work):
 
 
 @pytest.mark.usefixtures("on_postgresql")
+def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(work):
+    with work():
+        add()
+        for _ in range(4):
+            have_psycopg_prepare_a_statement_of_its_own()
+            with pytest.raises(IntegrityError), database.savepoint():
+                add()
+            assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).person_id == "adm_1"
+
+
+@pytest.mark.usefixtures("on_postgresql")
 def test_a_statement_that_was_deallocated_elsewhere_fails_once(work):
     with work():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
-        database.connection().exec_driver_sql("DEALLOCATE ALL")
+        deallocate_ours()
     with pytest.raises(DBAPIError), work():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
     with work():
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_so_does_one_without_a_transaction_though_no_rollback_follows(app):
+    with app.app_context():
+        request_state.current().autocommit = True
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+        deallocate_ours()
+        with pytest.raises(DBAPIError):
+            SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
@@ -239,7 +268,7 @@ def test_rollbacks_leave_no_prepared_statements_behind(work):
     with work():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
-    assert names == ["idp_0"]
+    assert len([name for name in names if name.startswith("idp_")]) == 1
 
 
 @pytest.fixture
