@@ -51,7 +51,10 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     connection: (
         Annotated[
             Connection,
-            Meta(description="Only schools whose data waits for this, or comes; at most 30 such calls a minute."),
+            Meta(
+                description="Only schools whose data waits for this, or comes; "
+                f"at most {MAX_BY_CONNECTION_PER_MINUTE} such calls a minute."
+            ),
         ]
         | UnsetType
     ) = UNSET

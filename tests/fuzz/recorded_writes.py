@@ -23,7 +23,6 @@ class WriteRecorder:
         """Record the table of a statement."""
         if match := _WRITES.match(statement):
             is_autocommit = connection.get_execution_options().get("autocommit")
-            is_autocommit = is_autocommit or connection.get_isolation_level() == "AUTOCOMMIT"
             self.tables.add(match[1]) if is_autocommit else self._pending.append(match[1])
 
     def keep_pending(self, _connection: Connection) -> None:
