@@ -249,6 +249,18 @@ def overtaken(work: Work) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def on_postgresql(app: Flask) -> None:
+    """Skip a test of what only PostgreSQL does; `everything` has it run there."""
+    if database.ENGINES.for_app(app).transactional.dialect.name != "postgresql":
+        pytest.skip("only PostgreSQL does this")
+
+
+@pytest.fixture
+def also_on_postgresql() -> None:
+    """`everything` has the test run on PostgreSQL too, where what it looks at is different."""
+
+
+@pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
     """A folder for this test, deleted after it: `tmp_path` is kept for a while."""
     yield tmp_path

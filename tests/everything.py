@@ -97,10 +97,11 @@ ON_SQLITE = [
     *("tests/manage", "tests/oidc", "tests/onboarding", "tests/operate", "tests/partner_api", "tests/partners"),
     *("tests/sharing", "tests/signin", "tests/xporter"),
 ]
-"""Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
-conformance plans and the tests of security for all that the protocol and its pages do with a database."""
-RACES = frozenset({"at_once", "overtaken"})
-"""Fixtures of tests in which the database decides between two. No other fixture uses them."""
+"""Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those with `POSTGRESQL_FIXTURES`;
+it has the conformance plans and the tests of security for all that the protocol and its pages do with a database."""
+POSTGRESQL_FIXTURES = frozenset({"at_once", "overtaken", "on_postgresql", "also_on_postgresql"})
+"""Fixtures of tests in which the database decides between two, or for which PostgreSQL is not like SQLite. No other
+fixture uses them."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def marks(test: str, fixtures: Collection[str] = ()) -> list[str]:
     """The marks of a test that has a database; `test` is its path and name as pytest writes them."""
     if test.startswith((*FOR_POSTGRESQL, *COVERED_BY_OTHERS)) and not test.startswith(tuple(SAME_ON_ANY_DATABASE)):
         return ["postgresql", "database"]
-    is_same = test.startswith((*SAME_ON_ANY_DATABASE, *ON_SQLITE)) and RACES.isdisjoint(fixtures)
+    is_same = test.startswith((*SAME_ON_ANY_DATABASE, *ON_SQLITE)) and POSTGRESQL_FIXTURES.isdisjoint(fixtures)
     return [] if is_same else ["database"]
 
 
@@ -233,7 +234,12 @@ def _all_stages(run: Run) -> None:
     run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
-            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without([*SAME_ON_ANY_DATABASE, *_without_races()])]
+            suite = [
+                *PYTEST,
+                *OTHER_STAGES,
+                *_with("database"),
+                *_without([*SAME_ON_ANY_DATABASE, *_without_postgresql_fixtures()]),
+            ]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     installation = [*SERIAL, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
@@ -250,13 +256,13 @@ def _without(paths: list[str]) -> list[str]:
     return [f"--ignore={path}" for path in paths if "::" not in path]
 
 
-def _without_races() -> list[str]:
+def _without_postgresql_fixtures() -> list[str]:
     """The files of `ON_SQLITE` of which PostgreSQL gets no test: to read them would take as long as to run a few."""
     files = [path for folder in ON_SQLITE for path in sorted((ROOT / folder).rglob("test_*.py"))]
     names = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
     return [
         name for name, text in names.items()
-        if name not in COVERED_BY_OTHERS and not any(fixture in text for fixture in RACES)
+        if name not in COVERED_BY_OTHERS and not any(fixture in text for fixture in POSTGRESQL_FIXTURES)
     ]  # fmt: skip
 
 

@@ -118,9 +118,19 @@ def test_no_fixture_uses_those_by_which_tests_are_chosen_for_postgresql():
     using = [
         f"{path.name}: {node.name}"
         for path in sorted((everything.ROOT / "tests").rglob("*.py"))
-        if any(fixture in (text := path.read_text("utf-8")) for fixture in everything.RACES)
+        if any(fixture in (text := path.read_text("utf-8")) for fixture in everything.POSTGRESQL_FIXTURES)
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef) and any("fixture" in ast.unparse(mark) for mark in node.decorator_list)
-        if everything.RACES.intersection(argument.arg for argument in node.args.args)
+        if everything.POSTGRESQL_FIXTURES.intersection(argument.arg for argument in node.args.args)
     ]
     assert using == []
+
+
+def test_no_test_of_a_package_that_runs_on_sqlite_skips_itself_there():
+    skipping = [
+        str(path.relative_to(everything.ROOT))
+        for folder in everything.ON_SQLITE
+        for path in sorted((everything.ROOT / folder).rglob("*.py"))
+        if '!= "postgresql"' in path.read_text("utf-8")
+    ]
+    assert skipping == [], "the fixture on_postgresql skips it, and has it run on PostgreSQL"

@@ -389,6 +389,7 @@ def test_schools_of_one_connection_are_listed_30_times_a_minute_and_all_schools_
     other.gets("/api/schools?connection=paused")
 
 
+@pytest.mark.usefixtures("also_on_postgresql")
 def test_the_servers_of_schools_are_found_by_an_index(program, oakhill, app, work):
     statements = []
     with app.app_context():

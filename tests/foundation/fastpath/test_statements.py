@@ -179,13 +179,6 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, wor
     assert error.execution_context is not None
 
 
-@pytest.fixture
-def on_postgresql(app):
-    """Only PostgreSQL's connections keep prepared statements."""
-    if database.ENGINES.for_app(app).transactional.dialect.name != "postgresql":
-        pytest.skip("SQLite's driver prepares by itself")
-
-
 def have_psycopg_prepare_a_statement_of_its_own():
     for _ in range(6):  # the sixth time
         database.connection().execute(select(func.count()).select_from(TABLE))
@@ -280,8 +273,6 @@ def test_rollbacks_leave_no_prepared_statements_behind(work):
 def restarted_database(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
     engine = database.ENGINES.for_app(app).transactional
-    if engine.dialect.name != "postgresql":
-        pytest.skip("a file does not go away")
     with engine.connect(), engine.connect(), engine.connect():
         pass
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -293,6 +284,7 @@ def restarted_database(app):
     engine.dispose()
 
 
+@pytest.mark.usefixtures("on_postgresql")
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(
     restarted_database, work, monkeypatch
 ):
@@ -303,6 +295,7 @@ def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connect
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
+@pytest.mark.usefixtures("on_postgresql")
 def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, work, monkeypatch):
     monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 0)
     with work():
