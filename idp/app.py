@@ -49,7 +49,7 @@ PORTS = Ports(
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application; reads the settings if none are given. Raises `InvalidSettings` naming every fault."""
+    """Build the application; reads the settings if none are given. Raises `InvalidSettings` naming every error."""
     settings = settings or settings_of.load()
     logs.configure(settings)
 

@@ -117,7 +117,7 @@ def config() -> None:
 
 @config.command("check")
 def config_check() -> None:
-    """Check the settings and report every fault; exit code 2 if there is one."""
+    """Check the settings and report every error; exit code 2 if there is one."""
     settings = _settings()
     click.echo(f"The settings are good: {settings.environment}, {settings.server.issuer}.")
 

@@ -183,7 +183,7 @@ def test_each_error_in_a_manifest_is_a_line(installed):
     result = a_command(installed, "clients", "register", "bad.json")
     assert result.returncode == 1
     lines = result.stderr.splitlines()
-    assert lines[0] == "Error: This registration has faults:"
+    assert lines[0] == "Error: This registration has errors:"
     assert all(line.startswith("  ") and ": " in line for line in lines[1:])
     assert len([line for line in lines if line.startswith("  redirect_uris: ")]) == 2
 

@@ -1,4 +1,4 @@
-"""An application's settings, read from the environment once at start; all faults are reported together."""
+"""An application's settings, read from the environment once at start; all errors are reported together."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from clients.assembly.applications import Application
 
 
 class InvalidSettings(Exception):
-    """The environment does not let the program start; one argument for each fault."""
+    """The environment does not let the program start; one argument for each error."""
 
     def __str__(self) -> str:
         return "\n  ".join(("Assembly cannot start:", *self.args))

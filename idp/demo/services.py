@@ -82,18 +82,18 @@ def _port(environment: Mapping[str, str], setting: str, default: int) -> int:
 
 def port_problems(services: Services) -> list[str]:
     """A message for each port that cannot be used: which, why, and what to do about it."""
-    faults = []
+    problems = []
     seen: dict[int, Service] = {}
     for service in services:
         other = seen.setdefault(service.port, service)
         if other is not service:
-            faults.append(f"Port {service.port} is set twice, by {other.setting} and by {service.setting}.")
+            problems.append(f"Port {service.port} is set twice, by {other.setting} and by {service.setting}.")
         elif is_taken(service.port):
-            faults.append(
+            problems.append(
                 f"Port {service.port} is in use: another program listens where {service.name} should. "
                 f"Stop it, or choose another port: {service.setting}={service.port + 100} make demo"
             )
-    return faults
+    return problems
 
 
 def is_taken(port: int) -> bool:

@@ -95,7 +95,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
                 after_logout=form.lines(form.post_logout_redirect_uris),
             )  # fmt: skip
         except InvalidMetadata as error:
-            form.refuse(error.faults)
+            form.refuse(error.field_errors)
         except (applications.ChangedMeanwhile, applications.ManagesItself) as error:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
@@ -120,7 +120,7 @@ def change_keys(client_id: str) -> ResponseReturnValue:
                 developer, client_id, version=form.version.data, jwks=form.key_set(), jwks_uri=form.jwks_uri.data
             )
         except InvalidMetadata as error:
-            form.refuse(error.faults)
+            form.refuse(error.field_errors)
         except (applications.ChangedMeanwhile, applications.ManagesItself) as error:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version

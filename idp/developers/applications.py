@@ -153,7 +153,7 @@ def change_addresses(
     """Replace the redirect URIs and the addresses to go to after signing out.
 
     `version` is that of the registration which the form showed. Raises `UnknownApplication`, `ManagesItself`,
-    `ChangedMeanwhile`, and `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
+    `ChangedMeanwhile`, and `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
     """
     addresses = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
     return _change(developer, client_id, version, addresses)

@@ -51,9 +51,9 @@ class RegistrationForm(Form):
 
     version = IntegerField("Version", [InputRequired()], widget=HiddenInput())
 
-    def refuse(self, faults: list[tuple[str, str]]) -> None:
-        """Put each fault beside its field; `[0]` in a reason is the first line."""
-        for name, reason in faults:
+    def refuse(self, field_errors: list[tuple[str, str]]) -> None:
+        """Put each error beside its field; `[0]` in a reason is the first line."""
+        for name, reason in field_errors:
             field = self._fields.get(name.partition("[")[0])
             words = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
             text = f"{words[0].upper()}{words[1:]}."

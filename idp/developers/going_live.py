@@ -95,7 +95,7 @@ def ask(
     """Send our staff a request. `version` is that of the registration which the form showed.
 
     Raises `UnknownApplication`, `ManagesItself`, `ChangedMeanwhile`, `NothingDiffers`, `TooManyRequests`, and
-    `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
+    `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
     """
     client = applications.find(developer, client_id)
     if applications.manages_itself(client):

@@ -125,9 +125,9 @@ class GoingLive(RegistrationForm):
         for name in (*_ADDRESSES, "initiate_login_uri"):
             del self[name]
 
-    def refuse_all(self, faults: list[tuple[str, str]]) -> None:
-        """Put each fault beside its field; `contacts` is shown as one address."""
-        self.refuse([("contact" if name.startswith("contacts") else name, reason) for name, reason in faults])
+    def refuse_all(self, field_errors: list[tuple[str, str]]) -> None:
+        """Put each error beside its field; `contacts` is shown as one address."""
+        self.refuse([("contact" if name.startswith("contacts") else name, reason) for name, reason in field_errors])
 
 
 @cache

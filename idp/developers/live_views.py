@@ -32,7 +32,7 @@ def ask(client_id: str) -> ResponseReturnValue:
                 developer, client_id, form.document(base), version=form.version.data, reasons=form.reasons
             )
         except InvalidMetadata as error:
-            form.refuse_all(error.faults)
+            form.refuse_all(error.field_errors)
         except (
             applications.ChangedMeanwhile, applications.ManagesItself, registration_requests.NothingDiffers,
             registration_requests.TooManyRequests,

@@ -131,7 +131,7 @@ def make_application() -> ResponseReturnValue:
         except quick_starts.InvalidValue as error:
             form.address.errors = [error.message]
         except InvalidMetadata as error:
-            _show_faults(form, error.faults)
+            _show_field_errors(form, error.field_errors)
         except sandbox.TooManyApplications as error:
             form.form_errors.append(error.message)
         else:
@@ -148,8 +148,8 @@ def make_application() -> ResponseReturnValue:
     return render_template("developers/sandbox_new.html", form=form), 422 if form.errors else 200
 
 
-def _show_faults(form: SandboxApplication, faults: list[tuple[str, str]]) -> None:
-    for name, reason in faults:
+def _show_field_errors(form: SandboxApplication, field_errors: list[tuple[str, str]]) -> None:
+    for name, reason in field_errors:
         if name == "client_name":
             form.name.errors = [*form.name.errors, f"The name {reason}."]
         elif name == "jwks":

@@ -39,7 +39,7 @@ def is_breached(password: str) -> bool:
         return False
 
 
-def file_fault(path: Path) -> str | None:
+def file_problem(path: Path) -> str | None:
     """Why the file cannot be searched, for an operator; None if its first lines have the right form."""
     try:
         with path.open("rb") as file:

@@ -13,9 +13,9 @@ def breached_passwords() -> Iterator[Finding]:
     path = runtime.settings().passwords.file
     if path is None:
         yield Finding("breached passwords", "ok", "no file is installed; common ones are refused")
-    elif fault := breached.file_fault(path):
+    elif problem := breached.file_problem(path):
         yield Finding(
-            "breached passwords", "warning", f"{path} {fault}, so nothing is compared with it",
+            "breached passwords", "warning", f"{path} {problem}, so nothing is compared with it",
             "install the file, or empty the setting passwords.breached_file",
         )  # fmt: skip
     else:

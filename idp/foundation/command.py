@@ -27,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PARTS = re.compile(r"; (?=\[\d+\] )")
-"""Between faults of a list: `[0] is not https; [2] has a fragment`."""
+"""Between errors of a list: `[0] is not https; [2] has a fragment`."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -112,9 +112,9 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def to_click_error(refusal: Refusal) -> Refused:
-    """The message for a refusal: one line for each fault if there are several."""
-    if refusal.faults:
-        lines = [f"{name}: {part}" for name, reason in refusal.faults for part in _PARTS.split(reason)]
+    """The message for a refusal: one line for each error if there are several."""
+    if refusal.field_errors:
+        lines = [f"{name}: {part}" for name, reason in refusal.field_errors for part in _PARTS.split(reason)]
         return Refused("\n  ".join([f"{refusal.title}:", *lines]))
     return Refused(refusal.message + (f" ({refusal.reason})" if refusal.reason else ""))
 

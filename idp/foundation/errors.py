@@ -4,7 +4,7 @@
   - NotFound          404: not there, or not the caller's; the two are not distinguished
   - BadRequest        400: the request cannot be understood
   - TooManyRequests   429: too many requests; `retry_after` seconds
-  - Busy              503: a fault of ours or a full queue; `retry_after` seconds
+  - Busy              503: an error on our side or a full queue; `retry_after` seconds
 
 Packages add their own as subclasses. A refusal becomes a page, an OAuth error, an API problem or a command's
 message in exactly one place each.
@@ -25,7 +25,7 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     title: ClassVar[str] = "We cannot do that"
     message: str = "This cannot be done."
-    faults: Sequence[tuple[str, str]] = ()
+    field_errors: Sequence[tuple[str, str]] = ()
     """Where several things are wrong: (name, reason) pairs, which a command shows on a line each."""
 
     def __init__(

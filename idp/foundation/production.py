@@ -1,4 +1,4 @@
-"""Faults in combinations of settings: in any environment, and in production; and warnings for `idp doctor`."""
+"""Errors in combinations of settings: in any environment, and in production; and warnings for `idp doctor`."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ MIN_TOKEN_LENGTH: Final = 24
 
 
 def inconsistencies(settings: "Settings") -> list[str]:
-    """Faults that prevent the service from working in any environment."""
+    """Errors that prevent the service from working in any environment."""
     session, tokens = settings.session, settings.tokens
     checks = {
         "session.idle: must not be longer than session.absolute": session.idle > session.absolute,
@@ -37,7 +37,7 @@ def inconsistencies(settings: "Settings") -> list[str]:
         and not settings.database.is_sqlite,
     }
     checks |= _incomplete_sms(settings.sms)
-    return [fault for fault, applies in checks.items() if applies] + list(_incomplete_providers(settings))
+    return [problem for problem, applies in checks.items() if applies] + list(_incomplete_providers(settings))
 
 
 def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
@@ -69,7 +69,7 @@ def _incomplete_providers(settings: "Settings") -> Iterator[str]:
                 yield f"federation.{name}.{setting}: must be set for federation.{name}.enabled"
 
 
-def production_faults(settings: "Settings") -> list[str]:
+def production_problems(settings: "Settings") -> list[str]:
     """Settings that are not allowed in production (security.md S40)."""
     mail, sms = settings.mail, settings.sms
     checks = {
@@ -93,7 +93,7 @@ def production_faults(settings: "Settings") -> list[str]:
         for name, provider in settings.federation.providers.items()
         for setting, address in (("authority", provider.authority), ("issuer", provider.issuer))
     }
-    return [fault for fault, applies in checks.items() if applies] + list(_bad_keys(settings))
+    return [problem for problem, applies in checks.items() if applies] + list(_bad_keys(settings))
 
 
 def _bad_keys(settings: "Settings") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Every setting there is, typed, read once, and frozen from then on.
 
 Read from `config/default.toml`, then the file `IDP_CONFIG` names (usually `config/development.toml`), then
-the environment (`IDP_DATABASE__URL` is `[database] url`). An unknown name is an error, and all faults are
+the environment (`IDP_DATABASE__URL` is `[database] url`). An unknown name is an error, and all errors are
 reported together. Production refuses what is only fit for a demonstration.
 """
 
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from idp.foundation import production, setting_faults
+from idp.foundation import production, setting_errors
 from idp.foundation.provider_settings import Federation
 from idp.foundation.setting_types import (
     DAY,
@@ -295,7 +295,7 @@ class Retention(Section):
 
 
 class Settings(BaseSettings):
-    """All of it. Build with `load()`, which reports every fault in one `InvalidSettings`."""
+    """All of it. Build with `load()`, which reports every error in one `InvalidSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="IDP_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -341,38 +341,38 @@ class Settings(BaseSettings):
 
 
 class InvalidSettings(Exception):
-    """The settings are wrong; the message lists every fault with the name of its setting."""
+    """The settings are wrong; the message lists every error with the name of its setting."""
 
 
 def load(**overrides: Any) -> Settings:
     """Read the settings, or raise `InvalidSettings` naming all that is wrong with them."""
-    faults = [f"{name}: there is no such setting" for name in setting_faults.unknown_in_environment(Settings)]
+    problems = [f"{name}: there is no such setting" for name in setting_errors.unknown_in_environment(Settings)]
     settings: Settings | None = None
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        faults += map(setting_faults.describe, error.errors())
-        settings = _replace_faulty(error, overrides)
+        problems += map(setting_errors.describe, error.errors())
+        settings = _replace_invalid(error, overrides)
     except (OSError, tomllib.TOMLDecodeError) as error:
-        faults.append(str(error))
+        problems.append(str(error))
     if settings is not None:
         more = production.inconsistencies(settings)
-        more += production.production_faults(settings) if settings.environment == "production" else []
-        named = {fault.partition(":")[0] for fault in faults}
-        faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
-    if faults or settings is None:
-        raise InvalidSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.first_steps()]))
+        more += production.production_problems(settings) if settings.environment == "production" else []
+        named = {problem.partition(":")[0] for problem in problems}
+        problems += [problem for problem in more if problem.partition(":")[0] not in named]  # a default would be judged
+    if problems or settings is None:
+        raise InvalidSettings("The settings have errors:\n  " + "\n  ".join([*problems, *setting_errors.first_steps()]))
     return settings
 
 
-def _replace_faulty(error: ValidationError, overrides: dict[str, Any]) -> Settings | None:
+def _replace_invalid(error: ValidationError, overrides: dict[str, Any]) -> Settings | None:
     """The settings with their defaults in place of what is wrong, so that the rest is checked too; None if that fails.
 
     What has no default is a secret, for which a random key stands in.
     """
     mended, defaults = copy.deepcopy(overrides), _read(ROOT / "config" / "default.toml")
-    for fault in error.errors():
-        *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), fault["loc"])]
+    for details in error.errors():
+        *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), details["loc"])]
         place, usual = mended, defaults
         for table in tables:
             place, usual = place.setdefault(table, {}), usual.get(table, {})

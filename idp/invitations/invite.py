@@ -32,13 +32,13 @@ MAX_KEY_LENGTH: Final = 255
 
 
 class InvalidInvitation(Refusal):
-    """Something in it is wrong; `faults` lists all of it, each with the name of its field."""
+    """Something in it is wrong; `field_errors` lists all of it, each with the name of its field."""
 
     code, status, title = "invalid_invitation", 422, "This invitation cannot be sent"
 
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        self.faults = faults
-        super().__init__(" ".join(f"{name}: {fault}." for name, fault in faults), reason=faults[0][0])
+    def __init__(self, field_errors: list[tuple[str, str]]) -> None:
+        self.field_errors = field_errors
+        super().__init__(" ".join(f"{name}: {error}." for name, error in field_errors), reason=field_errors[0][0])
 
 
 class KeyReused(Refusal):
@@ -70,7 +70,7 @@ class Request:
     scopes: frozenset[str]
     mis: str | None = None
     reference: str = ""
-    scope_fault: str = ""
+    scope_error: str = ""
     """Why its scopes could not be read; empty if they could."""
 
 
@@ -154,35 +154,35 @@ def cancel(client_id: str, invitation_id: str) -> Status:
 
 def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
     """The request with its name and address cleaned. Raises `InvalidInvitation` with all that is wrong."""
-    faults: list[tuple[str, str]] = []
+    field_errors: list[tuple[str, str]] = []
     name, email = contact_fields.one_line(request.name), request.email
     try:
         contact_fields.check_name(name, whose="their")
     except ValidationError as error:
-        faults.append(("contact.name", str(error)))
+        field_errors.append(("contact.name", str(error)))
     try:
         email = contact_fields.parse_email(request.email, whose="their")
     except ValidationError as error:
-        faults.append(("contact.email", str(error)))
-    if fault := _scope_fault(client, request):
-        faults.append(("scope", fault))
+        field_errors.append(("contact.email", str(error)))
+    if scope_error := _scope_error(client, request):
+        field_errors.append(("scope", scope_error))
     if request.mis is not None and request.mis not in mis_catalogue.catalogue():
-        faults.append(("mis", f"no such system; there are {', '.join(mis_catalogue.catalogue())}"))
+        field_errors.append(("mis", f"no such system; there are {', '.join(mis_catalogue.catalogue())}"))
     elif request.mis is not None and not registry.accepts_mis(client, request.mis):
-        faults.append(("mis", f"this client works with {mis_catalogue.names(client.accepted_mis)} only"))
+        field_errors.append(("mis", f"this client works with {mis_catalogue.names(client.accepted_mis)} only"))
     if len(request.reference) > MAX_REFERENCE_LENGTH or not request.reference.isprintable():
-        faults.append(("reference", f"at most {MAX_REFERENCE_LENGTH} characters, in one line"))
+        field_errors.append(("reference", f"at most {MAX_REFERENCE_LENGTH} characters, in one line"))
     if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH):
-        faults.append(("Idempotency-Key", f"1 to {MAX_KEY_LENGTH} characters"))
-    if faults:
-        raise InvalidInvitation(faults)
+        field_errors.append(("Idempotency-Key", f"1 to {MAX_KEY_LENGTH} characters"))
+    if field_errors:
+        raise InvalidInvitation(field_errors)
     return Request(request.school, name, email, request.scopes, request.mis, request.reference)
 
 
-def _scope_fault(client: Snapshot, request: Request) -> str:
+def _scope_error(client: Snapshot, request: Request) -> str:
     """What is wrong with its scopes; empty if nothing is."""
-    if request.scope_fault:
-        return request.scope_fault
+    if request.scope_error:
+        return request.scope_error
     if not request.scopes:
         return "name at least one scope"
     others = ", ".join(sorted(request.scopes - client.scopes))

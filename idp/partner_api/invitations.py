@@ -71,12 +71,12 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
     From there the person goes on through your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
     the school or the person is known to us makes no difference to the answer.
     """
-    scope, scope_fault = frozenset[str](), ""
+    scope, scope_error = frozenset[str](), ""
     try:
         scope = scopes.parse(body.scope)
     except scopes.UnknownScope as error:
         names = ", ".join(sorted(error.names))
-        scope_fault = f"{error}: {names}" if names else str(error)
+        scope_error = f"{error}: {names}" if names else str(error)
     invitation = invite.invite(
         access.client.registered,
         invite.Request(
@@ -86,7 +86,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
             scope,
             mis=body.mis or None,
             reference=body.reference,
-            scope_fault=scope_fault,
+            scope_error=scope_error,
         ),
         idempotency_key=headers.get(KEY),
     )

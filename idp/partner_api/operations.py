@@ -16,7 +16,7 @@ from idp.oidc.clients import dpop
 from idp.oidc.endpoints import presented_token
 from idp.oidc.server import MAX_BODY_BYTES
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api import faults, problems
+from idp.partner_api import problems, validation_errors
 from idp.partner_api.answers import Answer
 
 QueryT = TypeVar("QueryT", bound=Struct)
@@ -153,7 +153,7 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
         try:
             msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
-            _, words = faults.explain(error, fields[name].type, is_parameter=True)
+            _, words = validation_errors.explain(error, fields[name].type, is_parameter=True)
             raise InvalidParameter(f"{name}: {words}", reason=name) from error
     for name, field in fields.items():
         if field.required and name not in known:
@@ -169,7 +169,7 @@ def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except msgspec.ValidationError as error:
-        place, words = faults.explain(error, kind)
+        place, words = validation_errors.explain(error, kind)
         raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameter("body: is not JSON", reason="") from error

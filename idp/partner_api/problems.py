@@ -24,7 +24,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 EXPLAINED_AT: Final = "/api"
 """The page on which each kind is explained, at an anchor of its code."""
 KINDS: Final = {
-    "invalid_request": (400, "Something in the request cannot be read", "`detail` names the parameter and its fault."),
+    "invalid_request": (
+        400, "Something in the request cannot be read", "`detail` names the parameter and what is wrong with it.",
+    ),
     "invalid_token": (
         401, "There is no access token, or it is not good",
         "Get a new one by client credentials. `WWW-Authenticate` and the log of your client say what is wrong with it.",
@@ -77,7 +79,7 @@ log = structlog.get_logger(__name__)
 
 
 def response(
-    code: str, detail: str, *, status: int | None = None, faults: Sequence[tuple[str, str]] = (),
+    code: str, detail: str, *, status: int | None = None, field_errors: Sequence[tuple[str, str]] = (),
     successors: tuple[Successor, ...] = (), endpoint: OtherEndpoint | UnsetType = UNSET,
 ) -> Response:  # fmt: skip
     """The problem of a kind, with what is particular to this time."""
@@ -85,7 +87,7 @@ def response(
     problem = Problem(
         type=f"{runtime.url(EXPLAINED_AT)}#{code}", title=title, status=status or usual, detail=detail, code=code,
         request_id=middleware.request_id(), successors=successors, endpoint=endpoint,
-        errors=tuple(FieldError(field=name, detail=fault) for name, fault in faults),
+        errors=tuple(FieldError(field=name, detail=error) for name, error in field_errors),
     )  # fmt: skip
     return Response(msgspec.json.encode(problem), problem.status, content_type=MEDIA_TYPE)
 
@@ -107,11 +109,11 @@ def from_refusal(error: Refusal) -> Response:
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     code = error.code if error.code in KINDS else _code_of(error.status)
     if code in failures.MISTAKES_AT_THE_API:
-        for parameter, detail in error.faults or [_parameter(error.message)]:
+        for parameter, detail in error.field_errors or [_parameter(error.message)]:
             failures.note(code, parameter, detail)
     after = error.successors if isinstance(error, SchoolNotOpen) else ()
     answer = response(
-        code, error.message, status=error.status, faults=error.faults,
+        code, error.message, status=error.status, field_errors=error.field_errors,
         successors=tuple(
             Successor(
                 name=successor.name,
@@ -157,7 +159,7 @@ def unavailable(error: Exception) -> Response:
 
 
 def unexpected(error: Exception) -> Response:
-    """A fault of ours."""
+    """An exception that no other handler took: a bug on our side."""
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
     return response("server_error", KINDS["server_error"][2])
 

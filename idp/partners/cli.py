@@ -86,7 +86,7 @@ clients.add_command(request_cli.commands)
 def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Register an application. Its secret is shown once, and never again: we keep only a digest.
 
-    All faults of a manifest are reported together, and nothing is registered then. The names are those of RFC 7591,
+    All errors in a manifest are reported together, and nothing is registered then. The names are those of RFC 7591,
     in TOML or JSON, and these, which schools are shown: partner, purpose, agreement_uri, agreement_version. In JSON,
     scope may be used instead of scopes.
 

@@ -283,7 +283,7 @@ def _from_json(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False, for_schools: bool = False) -> Manifest:
-    """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault.
+    """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
 
     A sandbox application may use addresses on the developer's own machine. It does nothing in its own name and is no
     API, so that it never meets a real school. An application that is asked to be `for_schools` may never use them.
@@ -295,7 +295,7 @@ def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False, for
 
 
 def parse_company(**document: str) -> Company:
-    """A partner's name, website and contact; raises `InvalidClientMetadata` naming every fault."""
+    """A partner's name, website and contact; raises `InvalidClientMetadata` naming every error."""
     return parse(Company, document)
 
 

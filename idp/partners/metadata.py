@@ -1,6 +1,6 @@
 """Validate client metadata as defined by RFC 7591 and OpenID Connect Registration.
 
-All faults are reported together, each under its name, and never quote what was sent. Which scopes a client may have,
+All errors are reported together, each under its name, and never quote what was sent. Which scopes a client may have,
 and its profile, are not the client's choice: the manifest or the initial access token's policy decides.
 """
 
@@ -43,13 +43,13 @@ IMPLIED = {"response_types", "require_pushed_authorization_requests", "tls_clien
 
 
 class InvalidMetadata(Refusal):
-    """Something in a registration is wrong; `faults` has a (name, reason) pair for each fault."""
+    """Something in a registration is wrong; `field_errors` has a (name, reason) pair for each error."""
 
-    status, title = 400, "This registration has faults"
+    status, title = 400, "This registration has errors"
 
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        self.faults: list[tuple[str, str]] = faults
-        super().__init__("; ".join(f"{name}: {reason}" for name, reason in faults))
+    def __init__(self, field_errors: list[tuple[str, str]]) -> None:
+        self.field_errors: list[tuple[str, str]] = field_errors
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in field_errors))
 
 
 class InvalidClientMetadata(InvalidMetadata):
@@ -59,7 +59,7 @@ class InvalidClientMetadata(InvalidMetadata):
 
 
 class InvalidRedirectUri(InvalidMetadata):
-    """RFC 7591 §3.2.2: a redirect URI is wrong, perhaps with other faults."""
+    """RFC 7591 §3.2.2: a redirect URI is wrong, perhaps with other errors."""
 
     code = "invalid_redirect_uri"
 
@@ -302,23 +302,23 @@ def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[st
 
 
 def parse(model: type[ModelT], metadata: object, *, local: bool | None = None, **fixed: object) -> ModelT:
-    """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault.
+    """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every error.
 
     `local` says whether addresses on the developer's own machine are allowed; None means in development alone.
     """
     if not isinstance(metadata, Mapping):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
-    faults = [(name, "is not supported") for name in UNSUPPORTED if metadata.get(name) is not None]
+    field_errors = [(name, "is not supported") for name in UNSUPPORTED if metadata.get(name) is not None]
     try:
         values = {str(name): value for name, value in metadata.items() if value is not None}
         parsed = model.model_validate({**values, **fixed}, context={"local": local})
     except ValidationError as error:
-        faults += _to_faults(error)
+        field_errors += _to_field_errors(error)
     else:
-        if not faults:
+        if not field_errors:
             return parsed
-    wrong_redirect = any(name.startswith("redirect_uris") for name, _ in faults)
-    raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(faults)
+    wrong_redirect = any(name.startswith("redirect_uris") for name, _ in field_errors)
+    raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(field_errors)
 
 
 def _check_each(rule: Callable[..., str], value: list[str], info: ValidationInfo) -> None:
@@ -328,17 +328,17 @@ def _check_each(rule: Callable[..., str], value: list[str], info: ValidationInfo
         "public": info.data.get("token_endpoint_auth_method") == "none",
         "local": _is_local_allowed(info),
     }
-    faults = []
+    messages = []
     for index, uri in enumerate(value):
         try:
             rule(uri, **options)
         except ValueError as error:
-            faults.append(f"[{index}] {error}")
-    if faults:
-        raise ValueError("; ".join(faults))
+            messages.append(f"[{index}] {error}")
+    if messages:
+        raise ValueError("; ".join(messages))
 
 
-def _to_faults(error: ValidationError) -> list[tuple[str, str]]:
+def _to_field_errors(error: ValidationError) -> list[tuple[str, str]]:
     """Pydantic's errors as (field, reason) pairs in plain words, one for each field."""
     messages = {
         "missing": "is missing", "extra_forbidden": "there is no such name", "string_type": "must be a string",

@@ -122,7 +122,7 @@ def ask(
 ) -> RegistrationRequest:
     """Store a request: for a new application, or, with `client`, for a change of that live one.
 
-    `document` is the whole manifest. Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault,
+    `document` is the whole manifest. Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error,
     `NothingDiffers` and `TooManyRequests`.
     """
     advisory_lock("registration requests of a partner", partner.id)
@@ -206,7 +206,7 @@ def approve(request_id: str, *, by: str, version: int | None = None) -> Client:
     """Register the new application, or change the live one. One UPDATE decides between two decisions at once.
 
     A secret is not returned: the partner makes one in the console. `version` is `Case.version` of what was read.
-    Raises `UnknownRequest`, `AlreadyDecided`, `ChangedMeanwhile`, and the faults of a manifest.
+    Raises `UnknownRequest`, `AlreadyDecided`, `ChangedMeanwhile`, and the errors of a manifest.
     """
     case = read(find(request_id))
     if version is not None and version != case.version:

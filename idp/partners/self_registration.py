@@ -55,7 +55,7 @@ class ManagedClient:
 def register(policy: Policy, metadata: Mapping[str, Any]) -> Registered | None:
     """Register a client; None where the initial token has just been used up, expired or revoked.
 
-    Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault. `policy` is that of the initial access
+    Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error. `policy` is that of the initial access
     token (`initial_tokens.find_usable`); nothing may have been written in this transaction.
     """
     columns = _validate(policy, metadata)
@@ -196,13 +196,13 @@ def _parse(scope: object) -> frozenset[str]:
 
 def _check_identity(managed: ManagedClient, metadata: Mapping[str, Any]) -> None:
     """Check that a PUT names its own client and no member that only the server issues (RFC 7592 §2.2)."""
-    faults = [(name, "must not be sent") for name in SERVER_ISSUED if name in metadata]
+    field_errors = [(name, "must not be sent") for name in SERVER_ISSUED if name in metadata]
     if metadata.get("client_id") != managed.client_id:
-        faults.append(("client_id", "must be that of this registration"))
+        field_errors.append(("client_id", "must be that of this registration"))
     client, secret = registry.client(managed.client_id), metadata.get("client_secret")
     if secret is not None and not (
         isinstance(secret, str) and client is not None and registry.secret_matches(client, secret)
     ):
-        faults.append(("client_secret", "must be left out, or be the one that was issued"))
-    if faults:
-        raise InvalidClientMetadata(faults)
+        field_errors.append(("client_secret", "must be left out, or be the one that was issued"))
+    if field_errors:
+        raise InvalidClientMetadata(field_errors)

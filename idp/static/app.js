@@ -62,8 +62,8 @@ function sayStrength() {
         if (!answer.ok) throw new Error(String(answer.status));
         const { is_accepted, message } = await answer.json();
         show(message, is_accepted ? "accepted" : "refused");
-      } catch (fault) {
-        if (fault.name !== "AbortError") show("", ""); // offline, or asked too often: the form will say it
+      } catch (error) {
+        if (error.name !== "AbortError") show("", ""); // offline, or asked too often: the form will say it
       }
     };
     input.addEventListener("input", () => {

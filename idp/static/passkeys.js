@@ -100,8 +100,8 @@
       problem.textContent = "";
       try {
         await ask();
-      } catch (fault) {
-        problem.textContent = PROBLEMS[fault.name] ?? PROBLEMS.otherwise;
+      } catch (error) {
+        problem.textContent = PROBLEMS[error.name] ?? PROBLEMS.otherwise;
         offerAutofill();
       }
     }, { capture: true });

@@ -28,24 +28,24 @@ def with_ports(*ports):
 
 
 def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
-    [fault] = services.port_problems(with_ports(free[0], listener, *free[1:5]))
+    [problem] = services.port_problems(with_ports(free[0], listener, *free[1:5]))
 
-    assert f"Port {listener} is in use" in fault
-    assert "Assembly" in fault
-    assert "ASSEMBLY_PORT=" in fault
+    assert f"Port {listener} is in use" in problem
+    assert "Assembly" in problem
+    assert "ASSEMBLY_PORT=" in problem
 
 
 def test_every_busy_port_is_named_at_once(listener, free):
     with closing(socket.create_server(("127.0.0.1", 0))) as another:
-        faults = services.port_problems(with_ports(listener, free[0], another.getsockname()[1], *free[1:4]))
+        problems = services.port_problems(with_ports(listener, free[0], another.getsockname()[1], *free[1:4]))
 
-    assert ["IDP_SERVER__PORT" in faults[0], "MAILBOX_PORT" in faults[1]] == [True, True]
+    assert ["IDP_SERVER__PORT" in problems[0], "MAILBOX_PORT" in problems[1]] == [True, True]
 
 
 def test_a_port_that_is_set_twice_is_reported(free):
-    [fault] = services.port_problems(with_ports(free[0], free[1], free[1], *free[2:5]))
+    [problem] = services.port_problems(with_ports(free[0], free[1], free[1], *free[2:5]))
 
-    assert "ASSEMBLY_PORT and by MAILBOX_PORT" in fault
+    assert "ASSEMBLY_PORT and by MAILBOX_PORT" in problem
 
 
 def test_free_ports_have_no_problem(free):

@@ -89,7 +89,7 @@ def test_an_empty_file_has_nothing(install):
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
         (b"", "is empty"),
@@ -99,12 +99,12 @@ def test_an_empty_file_has_nothing(install):
         (f"{'A' * 40}:3\n{'B' * 40}:2\n".encode(), None),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(scratch, content, fault):
+def test_what_is_wrong_with_a_file_is_said(scratch, content, problem):
     path = scratch / "breached.txt"
     if content is not None:
         path.write_bytes(content)
 
-    assert breached.file_fault(path) == fault
+    assert breached.file_problem(path) == problem
 
 
 @pytest.mark.parametrize("content", [b"\n" * 500, b"\x00" * 5000, b"A" * 5000, b"x\n" * 700])

@@ -55,7 +55,7 @@ SCOPE_TOML = '[scope.{name}]\nkind = "data"\ntitle = "T"\nexplanation = "E."\n[s
 
 
 @pytest.mark.parametrize(
-    ("toml", "fault"),
+    ("toml", "problem"),
     [
         (SCOPE_TOML.format(name="a", fields='X = ["s.x"]\nY = ["s.x"]'), "a: s.x is named already, by a"),
         (
@@ -67,8 +67,8 @@ SCOPE_TOML = '[scope.{name}]\nkind = "data"\ntitle = "T"\nexplanation = "E."\n[s
         ('[scope.a]\nkind = "data"\ntitle = "T"\nexplanation = "E."\nfields = ["X"]', "must name its members"),
     ],
 )
-def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, fault):
-    with pytest.raises(scopes.InvalidCatalogue, match=fault):
+def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, problem):
+    with pytest.raises(scopes.InvalidCatalogue, match=problem):
         scopes.read_catalogue(toml)
 
 

@@ -25,7 +25,7 @@ def keys():
     return {"session": fresh[0], "tokens": fresh[1], "sealing": {"test": fresh[2]}}
 
 
-def test_every_fault_is_reported_together(monkeypatch):
+def test_all_errors_are_reported_together(monkeypatch):
     monkeypatch.setenv("IDP_SERVER__PORT", "five thousand")
     monkeypatch.setenv("IDP_MAIL__CHANNEL", "pigeon")
 
@@ -118,8 +118,8 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
     assert settings.load(secrets=keys()).server.workers == 2
 
 
-def faults_of(**overrides):
-    """The faults of production settings with these overrides, one on each line."""
+def problems_of(**overrides):
+    """The errors in production settings with these overrides, one on each line."""
     merged = {name: {**PRODUCTION[name]} if isinstance(PRODUCTION[name], dict) else PRODUCTION[name]
               for name in PRODUCTION}  # fmt: skip
     for name, values in {"secrets": keys(), **overrides}.items():
@@ -162,16 +162,16 @@ class TestAddresses:
         ],
     )
     def test_an_issuer_that_cannot_work_is_refused_and_what_works_is_said(self, issuer, message):
-        (fault,) = faults_of(server={"issuer": issuer})
-        assert fault.startswith("server.issuer: ")
-        assert message in fault
-        assert "secret" not in fault
+        (problem,) = problems_of(server={"issuer": issuer})
+        assert problem.startswith("server.issuer: ")
+        assert message in problem
+        assert "secret" not in problem
 
     @pytest.mark.parametrize(
         "issuer", ["https://id.schools.example", "https://id.schools.example/", "https://id.schools.example:8443"]
     )
     def test_an_issuer_that_works(self, issuer):
-        assert faults_of(server={"issuer": issuer}) == []
+        assert problems_of(server={"issuer": issuer}) == []
 
     @pytest.mark.parametrize(
         ("section", "name", "value"),
@@ -204,9 +204,9 @@ class TestAddresses:
         ],
     )
     def test_each_address_has_to_be_of_use(self, section, name, value):
-        faults = faults_of(**{section: {name: value}})
-        assert faults
-        assert all(fault.startswith(f"{section}.{name}") for fault in faults)
+        problems = problems_of(**{section: {name: value}})
+        assert problems
+        assert all(problem.startswith(f"{section}.{name}") for problem in problems)
 
     def test_hosts_are_kept_in_lower_case_without_the_trailing_dot(self):
         loaded = settings.load(fetch={"operator_private_hosts": ["SMS.internal."]})
@@ -218,21 +218,21 @@ class TestProduction:
 
     def test_the_keys_of_the_test_suite(self):
         shipped = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
-        faults = faults_of(secrets=keys() | {name: shipped[name] for name in ("session", "tokens")})
-        assert [fault.split(":")[0] for fault in faults] == ["secrets.session", "secrets.tokens"]
-        assert "config/test.toml" in faults[0]
+        problems = problems_of(secrets=keys() | {name: shipped[name] for name in ("session", "tokens")})
+        assert [problem.split(":")[0] for problem in problems] == ["secrets.session", "secrets.tokens"]
+        assert "config/test.toml" in problems[0]
 
     @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
     def test_keys_that_are_not_random(self, bad):
-        (fault,) = faults_of(secrets=keys() | {"tokens": base_settings(bad)})
-        assert fault.startswith("secrets.tokens: is not random")
+        (problem,) = problems_of(secrets=keys() | {"tokens": base_settings(bad)})
+        assert problem.startswith("secrets.tokens: is not random")
 
     def test_one_key_for_all_purposes(self):
         one = base_settings(os.urandom(32))
-        faults = faults_of(
+        problems = problems_of(
             secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base_settings(os.urandom(32))}}
         )
-        assert [fault.split(":")[0] for fault in faults] == ["secrets.tokens", "secrets.sealing.a"]
+        assert [problem.split(":")[0] for problem in problems] == ["secrets.tokens", "secrets.sealing.a"]
 
     @pytest.mark.parametrize(
         ("section", "values", "named"),
@@ -266,22 +266,22 @@ class TestProduction:
         ],
     )
     def test_a_value_beyond_its_bounds(self, section, values, named):
-        (fault,) = faults_of(**{section: values})
-        assert fault.startswith(named)
+        (problem,) = problems_of(**{section: values})
+        assert problem.startswith(named)
 
     def test_a_pool_that_is_too_small_for_the_requests_that_run_at_once(self):
         """On PostgreSQL; SQLite has no pool."""
         server, postgresql = PRODUCTION["server"] | {"threads": 3}, "postgresql+psycopg://idp@db/idp"
-        (fault,) = faults_of(server=server, database={"url": postgresql})
-        assert fault.startswith("database.pool_size: must be 5 at least")
+        (problem,) = problems_of(server=server, database={"url": postgresql})
+        assert problem.startswith("database.pool_size: must be 5 at least")
         for database in ({"url": postgresql, "pool_size": 5}, {}):
             different = {"server": server, "database": database}
             assert settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
 
-    def test_all_faults_are_named_together(self):
-        """The faults of one setting, of several together, and of production are reported in one message."""
+    def test_errors_in_several_settings_are_reported_together(self):
+        """The errors of one setting, of several together, and of production are reported in one message."""
         one = base_settings(os.urandom(32))
-        faults = faults_of(
+        problems = problems_of(
             server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
             tokens={"code": 31536000}, mail={"security": "none", "password": "x"}, sms={"gateway_url": "http://sms"},
             secrets={"session": one, "tokens": one, "sealing": {"a": base_settings(bytes(32))}},
@@ -291,7 +291,7 @@ class TestProduction:
             "server.issuer", "server.trusted_proxies", "tokens.code", "mail.security", "sms.gateway_url",
             "secrets.tokens", "secrets.sealing.a", "session.idle",
         ):  # fmt: skip
-            assert any(fault.startswith(f"{name}:") for fault in faults), name
+            assert any(problem.startswith(f"{name}:") for problem in problems), name
 
     def test_every_number_has_both_bounds(self):
         """A number without bounds was forgotten."""
@@ -309,7 +309,7 @@ class TestProduction:
 
 class TestFederation:
     @pytest.mark.parametrize(
-        ("overrides", "fault"),
+        ("overrides", "problem"),
         [
             ({"enabled": True}, "federation.enabled: needs"),
             ({"enabled": True, "google": {"enabled": True, "client_secret": "x"}}, "federation.google.client_id: must"),
@@ -330,12 +330,14 @@ class TestFederation:
             ({"apple": {"enabled": True}}, "federation.apple: "),
         ],
     )
-    def test_what_cannot_work_is_named(self, overrides, fault):
-        assert any(line.startswith(fault) for line in faults_of(federation=overrides)), faults_of(federation=overrides)
+    def test_what_cannot_work_is_named(self, overrides, problem):
+        assert any(line.startswith(problem) for line in problems_of(federation=overrides)), problems_of(
+            federation=overrides
+        )
 
     def test_it_is_off_at_first_and_what_is_off_need_not_be_complete(self):
         assert not settings.load().federation.enabled
-        assert faults_of(federation={"microsoft": {"enabled": True}}) == []
+        assert problems_of(federation={"microsoft": {"enabled": True}}) == []
 
     def test_a_secret_may_come_from_the_environment_and_is_not_shown(self, monkeypatch):
         monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRET", "planted-secret")

@@ -93,7 +93,7 @@ def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
     }  # fmt: skip
     with work(), pytest.raises(invite.InvalidInvitation) as refused:
         invite.invite(registry.client(ids[0]), request(ids[1], **wrong), idempotency_key="")
-    assert [name for name, _ in refused.value.faults] == [
+    assert [name for name, _ in refused.value.field_errors] == [
         "contact.name", "contact.email", "scope", "mis", "reference", "Idempotency-Key",
     ]  # fmt: skip
     assert outbox.all() == []
@@ -105,7 +105,7 @@ def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, w
     for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scope")):
         with work(), pytest.raises(invite.InvalidInvitation) as refused:
             invite.invite(registry.client(picky), request(ids[1], **({"mis": "isams"} | wrong)))
-        assert [name for name, _ in refused.value.faults] == [field]
+        assert [name for name, _ in refused.value.field_errors] == [field]
     with work():
         assert invite.invite(registry.client(picky), request(ids[1], mis=None)).mis is None
 

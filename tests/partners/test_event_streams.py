@@ -35,7 +35,7 @@ OWN = {
 def test_what_could_not_work_is_named(work, events, name):
     with work(), pytest.raises(InvalidClientMetadata) as refused:
         parse_manifest(a_manifest(events=events))
-    assert name in dict(refused.value.faults)
+    assert name in dict(refused.value.field_errors)
 
 
 def test_both_ways_are_registered_changed_and_taken_back(work):

@@ -17,10 +17,10 @@ def running(app):
         yield
 
 
-def faults(document):
+def field_errors(document):
     with pytest.raises(InvalidMetadata) as refused:
         manifest.parse_manifest(document)
-    return dict(refused.value.faults)
+    return dict(refused.value.field_errors)
 
 
 def test_the_example_in_the_documentation_registers(work):
@@ -39,8 +39,10 @@ def test_every_name_the_example_leaves_out_has_a_meaning():
     assert manifest.parse_manifest(a_manifest()).columns()["authorisation_days"] is None
 
 
-def test_a_misspelt_name_is_a_fault():
-    problems = faults(a_manifest(redirect_urls=["x"], scopes={"required": ["openid", "offline_access"], "wanted": []}))
+def test_a_misspelt_name_is_an_error():
+    problems = field_errors(
+        a_manifest(redirect_urls=["x"], scopes={"required": ["openid", "offline_access"], "wanted": []})
+    )
     assert problems == {"redirect_urls": "there is no such name", "scopes.wanted": "there is no such name"}
 
 
@@ -51,9 +53,9 @@ def test_claims_in_id_tokens_are_none_unless_they_are_named():
 
 
 def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
-    problems = faults(a_manifest(id_token_claims=["email", "shoe_size"]))
+    problems = field_errors(a_manifest(id_token_claims=["email", "shoe_size"]))
     assert problems["id_token_claims"].startswith("cannot have shoe_size; there are name, given_name, ")
-    problems = faults(a_manifest(id_token_claims=["email", "name", "role"]))
+    problems = field_errors(a_manifest(id_token_claims=["email", "name", "role"]))
     assert problems == {"id_token_claims": "needs the scopes organisation, profile, under required or optional"}
 
 
@@ -66,7 +68,7 @@ def test_how_a_secret_is_sent_can_be_pinned(method):
 
 @pytest.mark.parametrize("method", ["none", "client_secret_jwt"])
 def test_and_no_other_method_can(method):
-    problems = faults(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
+    problems = field_errors(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
     assert problems["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
 
 
@@ -81,7 +83,7 @@ def test_what_a_school_has_to_be_told_cannot_be_left_out():
         "agreement_version",
         "scopes",
     ]
-    problems = faults(a_manifest(**dict.fromkeys(required)))
+    problems = field_errors(a_manifest(**dict.fromkeys(required)))
     assert problems == dict.fromkeys(required, "is missing")
 
 
@@ -98,8 +100,8 @@ def test_what_a_school_has_to_be_told_cannot_be_left_out():
         ({"required": ["openid", "offline_access"], "client": ["events"]}, "scopes"),
     ],
 )
-def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
-    assert list(faults(a_manifest(scopes=scopes))) == [name]
+def test_scopes_that_do_not_exist_or_are_not_allowed_are_errors(scopes, name):
+    assert list(field_errors(a_manifest(scopes=scopes))) == [name]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
     ],
 )
 def test_what_is_wrong_is_named(overrides):
-    assert set(faults(a_manifest(**overrides))) == {next(iter(overrides))}
+    assert set(field_errors(a_manifest(**overrides))) == {next(iter(overrides))}
 
 
 def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
@@ -145,7 +147,7 @@ def test_an_api_may_be_that_and_nothing_else():
     alone: dict[str, Any] = {"grant_types": [], "redirect_uris": None, "scopes": {}}
     columns = manifest.parse_manifest(a_manifest(**alone, **API)).columns()
     assert (columns["resource"], columns["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
-    assert set(faults(a_manifest(**alone))) == {"resource"}
+    assert set(field_errors(a_manifest(**alone))) == {"resource"}
 
 
 def test_apis_are_those_of_clients_that_are_enabled(work):

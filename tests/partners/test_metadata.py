@@ -21,10 +21,10 @@ def running(app):
         yield
 
 
-def faults(document, **decided):
+def field_errors(document, **decided):
     with pytest.raises(metadata.InvalidMetadata) as refused:
         metadata.to_columns(document, **decided)
-    return dict(refused.value.faults)
+    return dict(refused.value.field_errors)
 
 
 def test_what_is_not_said_has_the_defaults_of_the_specification():
@@ -65,7 +65,7 @@ def test_only_a_public_client_without_dpop_rotates_its_refresh_tokens():
 
 
 def test_all_errors_are_reported_together_with_their_fields():
-    problems = faults(
+    problems = field_errors(
         {
             "redirect_uris": ["https://partner.example/cb", "http://partner.example/cb", "https://x.example/#f"],
             "grant_types": ["implicit"],
@@ -129,7 +129,7 @@ def test_all_errors_are_reported_together_with_their_fields():
     ],
 )
 def test_what_is_wrong_is_named(document, name):
-    assert list(faults(document)) == [name]
+    assert list(field_errors(document)) == [name]
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_what_is_wrong_is_named(document, name):
     ],
 )
 def test_the_fapi2_profile_takes_less(document, name):
-    assert list(faults(document, profile="fapi2")) == [name]
+    assert list(field_errors(document, profile="fapi2")) == [name]
 
 
 @pytest.mark.parametrize("document", [[], ["redirect_uris"], "text", 5, None])
 def test_what_is_no_object_is_refused(document):
-    assert list(faults(document)) == ["registration"]
+    assert list(field_errors(document)) == ["registration"]
 
 
 def test_which_error_it_is():
@@ -163,7 +163,7 @@ def test_which_error_it_is():
 
 
 def test_what_was_sent_is_never_quoted():
-    problems = faults(
+    problems = field_errors(
         {"redirect_uris": ["https://[canary]/\u00e9"], "client_uri": "javascript:canary", "jwks": {"canary": 1}}
     )
     assert "canary" not in json.dumps(problems)
@@ -196,7 +196,7 @@ def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
     ],
 )
 def test_keys_that_are_private_weak_or_unreadable_are_refused(key):
-    assert list(faults(REDIRECT | {"jwks": {"keys": [key]}})) == ["jwks"]
+    assert list(field_errors(REDIRECT | {"jwks": {"keys": [key]}})) == ["jwks"]
 
 
 def test_good_keys_of_every_kind_are_taken():
@@ -213,7 +213,7 @@ def test_a_client_that_signs_has_a_key_that_can(cannot_sign):
     curve = cannot_sign.get("crv", "P-256")
     useless = ECKey.generate_key(curve).as_dict(private=False) | cannot_sign | {"kid": "useless"}
     signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [useless]}}
-    assert "has no key with which it can sign" in faults(signs)["jwks"]
+    assert "has no key with which it can sign" in field_errors(signs)["jwks"]
     assert metadata.to_columns(signs | {"jwks": {"keys": [useless, *JWKS["keys"]]}})
     assert metadata.to_columns(REDIRECT | {"jwks": {"keys": [useless]}})
 
@@ -235,13 +235,13 @@ def test_the_key_of_a_client_that_signs_goes_with_its_algorithm(kind, key_differ
     signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt"}
     registered = {"token_endpoint_auth_signing_alg": decided["alg"]} if "alg" in decided else {}
     profile = decided.get("profile", "oidc")
-    assert "jwks" in faults(signs | registered | {"jwks": {"keys": [key | key_differs]}}, profile=profile)
+    assert "jwks" in field_errors(signs | registered | {"jwks": {"keys": [key | key_differs]}}, profile=profile)
     assert metadata.to_columns(signs | {"jwks": {"keys": [key]}})
 
 
 def test_two_keys_with_one_name_and_too_many_keys_are_refused():
-    assert "same kid" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 2}})["jwks"]
-    assert "1 to 20" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 21}})["jwks"]
+    assert "same kid" in field_errors(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 2}})["jwks"]
+    assert "1 to 20" in field_errors(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 21}})["jwks"]
 
 
 def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document():
@@ -259,14 +259,17 @@ def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document()
     ],
 )  # fmt: skip
 def test_an_address_that_brings_a_parameter_of_ours_is_refused(name, uri):
-    assert "in its query: we add it" in faults(REDIRECT | {name: [uri]})[name]
+    assert "in its query: we add it" in field_errors(REDIRECT | {name: [uri]})[name]
 
 
 def test_what_begins_a_login_brings_no_parameter_of_ours():
-    assert "iss" in faults(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})["initiate_login_uri"]
+    assert (
+        "iss"
+        in field_errors(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})["initiate_login_uri"]
+    )
 
 
 def test_an_app_of_the_persons_own_may_be_led_back_to_after_signing_out():
     document = REDIRECT | {"post_logout_redirect_uris": ["uk.example.app:/out", "https://partner.example/out"]}
     assert metadata.to_columns(document | {"token_endpoint_auth_method": "none"})["post_logout_redirect_uris"]
-    assert faults(document)["post_logout_redirect_uris"].startswith("[0] must be https")
+    assert field_errors(document)["post_logout_redirect_uris"].startswith("[0] must be https")

@@ -247,7 +247,7 @@ def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):
             registry.add_partner("", website="javascript:alert(1)", contact_email="unknown")
         registry.add_partner("Timetables Ltd", website="https://times.example", contact_email="dev@times.example")
 
-    assert {name for name, _ in refused.value.faults} == {"name", "website", "contact_email"}
+    assert {name for name, _ in refused.value.field_errors} == {"name", "website", "contact_email"}
 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "\u0663", "a b\n", "a" * 256])

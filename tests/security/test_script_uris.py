@@ -22,7 +22,7 @@ SINGLE = [
 def test_no_address_of_a_registration_runs(app, name, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata) as refused:
         manifest.parse_manifest(a_manifest(**{name: script}))
-    assert [fault for fault, _ in refused.value.faults] == [name]
+    assert [field for field, _ in refused.value.field_errors] == [name]
 
 
 @pytest.mark.parametrize("script", SCRIPTS[:-1])  # the last is a scheme that an app may own and no browser runs

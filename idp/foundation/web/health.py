@@ -38,7 +38,7 @@ class Probe:
     """The last result, and its monotonic time in seconds."""
 
     checked_at: float = float("-inf")
-    fault: str | None = None
+    problem: str | None = None
 
 
 PROBE: Final = PerApplication(Probe)
@@ -58,27 +58,27 @@ def readyz() -> ResponseReturnValue:
     """200 if the database has the tables of this release and accepts writes; 503 otherwise."""
     now, probe = time.monotonic(), PROBE.get()
     if now - probe.checked_at >= CACHE_SECONDS:
-        probe.fault, probe.checked_at = _fault(), now
-    if probe.fault:
-        return jsonify(status="unavailable", database=probe.fault), 503, {"Retry-After": "10"}
+        probe.problem, probe.checked_at = _problem(), now
+    if probe.problem:
+        return jsonify(status="unavailable", database=probe.problem), 503, {"Retry-After": "10"}
     return jsonify(status="ok", database="ok")
 
 
-def _fault() -> str | None:
+def _problem() -> str | None:
     """What is wrong with the database, or None."""
-    fault = "unreachable"
+    problem = "unreachable"
     try:
         connection = database.connection()
-        fault = "without its tables"
+        problem = "without its tables"
         version = connection.execute(READ_VERSION).scalar()
         if version is None or version < SCHEMA_HEAD:
             return "without its newest tables"
-        fault = "not writable"
+        problem = "not writable"
         connection.execute(TEST_WRITE[connection.dialect.name])
     except DBAPIError as error:
-        return "unreachable" if error.connection_invalidated else fault
+        return "unreachable" if error.connection_invalidated else problem
     except PoolTimeout:
-        return fault
+        return problem
     finally:
         database.release_connection()
     return None

@@ -1,4 +1,4 @@
-"""Error pages for people, and the JSON that programs get for faults of ours."""
+"""Error pages for people, and the JSON that programs get for errors on our side."""
 
 from http import HTTPStatus
 

@@ -58,7 +58,7 @@ def manage(flask_request: FlaskRequest, client_id: str) -> Response:
         return _too_large()
     except InvalidMetadata as error:
         failures.set_client(client_id)
-        for name, reason in error.faults:
+        for name, reason in error.field_errors:
             failures.note(error.code, name, reason)
         return _metadata_error(error)
 

@@ -1,4 +1,4 @@
-"""Describe faults in settings: those that pydantic reports, and unknown names in the environment."""
+"""Describe errors in settings: those that pydantic reports, and unknown names in the environment."""
 
 import os
 from typing import Any
@@ -19,7 +19,7 @@ def first_steps() -> list[str]:
 
 
 def describe(error: Any) -> str:
-    """One fault of a `ValidationError`, beginning with the name of its setting."""
+    """One error of a `ValidationError`, beginning with the name of its setting."""
     name = ".".join(str(part) for part in error["loc"])
     return f"{name}: {error['msg'].removeprefix('Value error, ')}" if name else str(error["msg"])
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from idp.partner_api import faults
+from idp.partner_api.validation_errors import EXAMPLE, explain
 
 
 class Part(Struct, forbid_unknown_fields=True):
@@ -26,7 +26,7 @@ class Document(Struct, forbid_unknown_fields=True):
 
 
 @pytest.mark.parametrize(
-    ("part", "fault"),
+    ("part", "error"),
     [
         ({}, ("parts[0].name", "is missing")),
         ([], ("parts[0]", "must be an object, not an array")),
@@ -41,10 +41,13 @@ class Document(Struct, forbid_unknown_fields=True):
         ({"name": "abc", "words": ["a", "b", "c"]}, ("parts[0].words", "must have at most 2 items")),
         ({"name": "abc", "words": ["a", 1]}, ("parts[0].words[1]", "must be a string, not an integer")),
         ({"name": "abc", "is_open": 1}, ("parts[0].is_open", "must be true or false, not an integer")),
-        ({"name": "abc", "at": "x"}, ("parts[0].at", f"must be a date and time of RFC 3339, such as {faults.EXAMPLE}")),
+        (
+            {"name": "abc", "at": "x"},
+            ("parts[0].at", f"must be a date and time of RFC 3339, such as {EXAMPLE}"),
+        ),
         (
             {"name": "abc", "at": "2026-03-01T09:30:00"},
-            ("parts[0].at", f"must have a time zone, as {faults.EXAMPLE} has"),
+            ("parts[0].at", f"must have a time zone, as {EXAMPLE} has"),
         ),
         (
             {"name": "abc", "age": 1},
@@ -52,8 +55,8 @@ class Document(Struct, forbid_unknown_fields=True):
         ),
     ],
 )
-def test_a_member_is_named_with_what_it_must_be(part, fault):
-    assert explanation_of({"parts": [part]}) == fault
+def test_a_member_is_named_with_what_it_must_be(part, error):
+    assert explanation_of({"parts": [part]}) == error
 
 
 def test_the_whole_document_is_explained_as_well():
@@ -67,6 +70,6 @@ def test_the_whole_document_is_explained_as_well():
 
 
 def explanation_of(document):
-    with pytest.raises(msgspec.ValidationError) as fault:
+    with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.json.decode(msgspec.json.encode(document), type=Document)
-    return faults.explain(fault.value, Document)
+    return explain(raised.value, Document)
