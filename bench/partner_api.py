@@ -37,11 +37,11 @@ def measure(url: str, kind: str, register: Material, *, schools: int, seconds: f
     provider = Provider(url)
     with provider.world.app.app_context():
         engine = database.db.engine
+    rng, an_hour_ago = random.Random(SEED), (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    texts = _typed(provider, register, rng)
     rows.authorised_schools(engine, provider.world.clients["ES256"], provider.world.clients["itself"], schools)
     _, body = costs._call(provider.world.app, provider.world.itself(), "200")  # noqa: SLF001
     bearer = f"Bearer {json.loads(body)['access_token']}"
-    rng, an_hour_ago = random.Random(SEED), (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    texts = _typed(provider, register, rng)
 
     def requests(path: Callable[[int], str]) -> list[bytes]:
         numbers = [rng.randrange(schools) for _ in range(PAGES)]

@@ -191,18 +191,24 @@ def check(database: Database, provider: Provider, estab_id: str) -> None:
 
 
 def check_all(database: Database, provider: Provider) -> None:
-    """Ask which schools have changed since we last knew, page by page."""
+    """Ask which schools have changed since all of them were read last, page by page.
+
+    A page may be empty and have a next one. Where a page fails, the next call begins as this one did.
+    """
     with database.transaction() as connection:
-        rows = connection.execute("SELECT school FROM connections WHERE school IS NOT NULL").fetchall()
-    newest = max((json.loads(row["school"])["changed_at"] for row in rows), default=None)
+        row = connection.execute("SELECT changed_at FROM schools_read").fetchone()
+    newest = row["changed_at"] if row else ""
     parameters = {"limit": "200"} | ({"changed_since": _a_minute_before(newest)} if newest else {})
     while True:
         page = provider.call_for_ourselves("GET", "/api/schools", params=parameters).json()
         for school in page["schools"]:
             _store_school(database, school, None)
+            newest = max(newest, school["changed_at"])
         if "next" not in page:
-            return
+            break
         parameters["cursor"] = page["next"]
+    with database.transaction() as connection:
+        connection.execute("INSERT OR REPLACE INTO schools_read (id, changed_at) VALUES (1, ?)", (newest,))
 
 
 def access_token(database: Database, provider: Provider, estab_id: str, *, renew: bool = False) -> str:

@@ -99,6 +99,9 @@ CREATE TABLE IF NOT EXISTS connections (
 );
 CREATE INDEX IF NOT EXISTS connections_by_urn ON connections (urn);
 
+-- Up to which change all pages of `/api/schools` have been read.
+CREATE TABLE IF NOT EXISTS schools_read (id INTEGER PRIMARY KEY CHECK (id = 1), changed_at TEXT NOT NULL);
+
 -- Refresh tokens that we need no more, until the provider has been told.
 CREATE TABLE IF NOT EXISTS tokens_to_revoke (refresh_token TEXT PRIMARY KEY);
 

@@ -156,7 +156,7 @@ class School(Answer, frozen=True, kw_only=True):
 class Schools(Answer, frozen=True, kw_only=True):
     """A page of schools."""
 
-    schools: tuple[School, ...]
+    schools: Annotated[tuple[School, ...], Meta(description="May be fewer than `limit`, or none, also before `next`.")]
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 

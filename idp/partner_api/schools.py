@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from idp.foundation import scopes
 from idp.foundation.errors import NotFound
-from idp.foundation.web import throttle
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import connections, register
 from idp.partner_api.answers import (
@@ -30,8 +29,6 @@ from idp.xporter.models import Endpoint
 
 SCOPE = "schools.list"
 CLOSING: Final[Mapping[str, Literal["announced", "closed"]]] = {codes.CLOSING: "announced", codes.CLOSED: "closed"}
-MAX_BY_CONNECTION_PER_MINUTE: Final = 30
-"""Of one application: where few of its schools are in a state, all of them are read, a second for 100,000."""
 NOT_AUTHORISED = "No school with this Estab ID has authorised your application."
 
 
@@ -49,14 +46,7 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     status: Status | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
     connection: (
-        Annotated[
-            Connection,
-            Meta(
-                description="Only schools whose data waits for this, or comes; "
-                f"at most {MAX_BY_CONNECTION_PER_MINUTE} such calls a minute."
-            ),
-        ]
-        | UnsetType
+        Annotated[Connection, Meta(description="Only schools whose data waits for this, or comes.")] | UnsetType
     ) = UNSET
 
 
@@ -67,22 +57,23 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
 def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     """Every school that authorised your application, also where that has ended, a page at a time and in a fixed order.
 
+    Follow `next` until it is left out. For one page a limited number of schools are looked at, so that every page takes
+    as long: where few are what you ask for, a page may have fewer than `limit`, or none, and a `next` all the same.
+
     A token that was issued under a school's authorisation lists that school alone.
     """
     client = access.client.registered
-    if query.connection:
-        throttle.count(MAX_BY_CONNECTION_PER_MINUTE, "schools by connection", client.id)
     selection = Selection(
         status=query.status or None, verification=query.verification or None,
         changed_since=_in_utc(query.changed_since) if query.changed_since else None, estab=_estab_of(access),
         further=(connections.condition(query.connection, client),) if query.connection else (),
     )  # fmt: skip
-    rows = client_schools.page(client, selection, after=query.cursor or None, limit=query.limit + 1)
-    schools, has_more = rows[: query.limit], len(rows) > query.limit
+    page = client_schools.page(client, selection, after=query.cursor or None, limit=query.limit)
+    schools = page.schools
     connected = endpoints.find_by_estabs([school.estab.id for school in schools])
     entries = register.to_entries([school.entry for school in schools])
     answers = tuple(to_school(school, connected.get(school.estab.id), entries[school.entry.id]) for school in schools)
-    return Schools(schools=answers, next=schools[-1].estab.id if has_more else UNSET)
+    return Schools(schools=answers, next=page.continues_after or UNSET)
 
 
 @operation(
@@ -95,10 +86,11 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
         raise NotFound(NOT_AUTHORISED, reason="not an Estab ID")
     if allowed is not None and allowed != estab_id:
         raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
-    for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
-        entries = register.to_entries([school.entry])
-        return to_school(school, endpoints.current(school.estab.id), entries[school.entry.id])
-    raise NotFound(NOT_AUTHORISED, reason=estab_id)
+    school = client_schools.find(access.client.registered, estab_id)
+    if school is None:
+        raise NotFound(NOT_AUTHORISED, reason=estab_id)
+    entries = register.to_entries([school.entry])
+    return to_school(school, endpoints.current(school.estab.id), entries[school.entry.id])
 
 
 def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: RegisterEntry) -> School:

@@ -3,12 +3,13 @@
 One row for a school: its newest agreement with the client, also one that has ended. Superseded agreements are none.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import aliased
 
 from idp.estabs.models import ACTIVE_STATES, Estab
@@ -24,6 +25,11 @@ from idp.sharing.live import State
 from idp.sharing.models import Authorisation, status_now
 from idp.sharing.reviews import Review
 
+MAX_SCANNED: Final = 1_000
+"""Agreements of the client that are looked at for one page: so a page costs as much where few schools match."""
+MAX_CHANGED: Final = 500
+"""Rows of one kind that have changed, up to which schools are found by them, and not by looking at all in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -38,6 +44,14 @@ class Selection:
     """The Estab ID of the only one."""
     further: tuple[ColumnElement[bool], ...] = ()
     """Further conditions on the rows of `Authorisation` and `Estab`."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether every school is wanted, so that a page is full before many rows have been looked at."""
+        return self == _EVERYTHING
+
+
+_EVERYTHING: Final = Selection()
 
 
 class Agreement(NamedTuple):
@@ -100,14 +114,57 @@ class ClientSchool:
     register."""
 
 
-def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> list[ClientSchool]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the schools, in order."""
+
+    schools: Sequence[ClientSchool]
+    continues_after: str | None
+    """The internal id of the estab that the next page begins behind; None on the last page. A page that is not full
+    may have one: so many agreements were looked at, and further ones are left."""
+
+
+def find(client: Snapshot, estab_id: str) -> ClientSchool | None:
+    """The school with this Estab ID; None if it has not authorised the client."""
+    found = _read(client, _NEWEST.where(Authorisation.client_id == client.id, Estab.estab_id == estab_id))
+    return found[0] if found else None
+
+
+def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> Page:
     """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
-    statement = _NEWEST.where(Authorisation.client_id == client.id, *_conditions(selection, client.id))
+    statement = _NEWEST.where(Authorisation.client_id == client.id, *_conditions(selection))
     if after is not None:
         # The second says the same to PostgreSQL, which otherwise reads the estabs from the first one on.
         statement = statement.where(Authorisation.estab_id > after, Estab.id > after)
-    rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
-    parsed = [_parse(row) for row in rows]
+    last = None
+    if selection.estab is None and not selection.is_everything:
+        changed = None if selection.changed_since is None else _changed(selection.changed_since, client.id)
+        if changed is None:
+            last = _last_scanned(client.id, after)
+        else:
+            left = sorted(estab_id for estab_id in changed if after is None or estab_id > after)
+            if not left:
+                return Page([], None)
+            last = left[MAX_SCANNED - 1] if len(left) > MAX_SCANNED else None
+            statement = statement.where(Authorisation.estab_id.in_(left[:MAX_SCANNED]))
+        if last is not None:
+            statement = statement.where(Authorisation.estab_id <= last, Estab.id <= last)
+    found = _read(client, statement.order_by(Authorisation.estab_id).limit(limit + 1))
+    schools = found[:limit]
+    return Page(schools, schools[-1].estab.id if len(found) > limit else last)
+
+
+def _last_scanned(client_id: str, after: str | None) -> str | None:
+    """The estab of the last agreement that a page looks at; None where that is all of them."""
+    following = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
+    if after is not None:
+        following = following.where(Authorisation.estab_id > after)
+    return session().scalar(following.order_by(Authorisation.estab_id).offset(MAX_SCANNED - 1).limit(1))
+
+
+def _read(client: Snapshot, statement: Select[Any]) -> list[ClientSchool]:
+    """The schools of the rows of a statement like `_NEWEST`."""
+    parsed = [_parse(row) for row in session().execute(statement)]
     continued_as = _estab_ids({agreement.moved_to for agreement, *_ in parsed if agreement.moved_to is not None})
     return [_to_school(client, *row, continued_as) for row in parsed]
 
@@ -129,6 +186,7 @@ def _newest() -> Select[Any]:
             newer.superseded_at.is_(None),
             tuple_(newer.given_at, newer.id) > tuple_(Authorisation.given_at, Authorisation.id),
         )
+        .offset(0)  # keeps PostgreSQL from joining all agreements of the client
         .exists()
     )
     return (
@@ -145,7 +203,7 @@ _NEWEST: Final = _newest()
 """Built once: that takes longer than running it for one school."""
 
 
-def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[bool]]:
+def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
     conditions = list(selection.further)
     if selection.estab is not None:
         conditions.append(Estab.estab_id == selection.estab)
@@ -154,27 +212,54 @@ def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[
     if selection.status is not None:
         conditions.append(has_status(selection.status))
     if selection.changed_since is not None:
-        conditions.append(Authorisation.estab_id.in_(_changed_since(selection.changed_since, client_id)))
+        conditions.append(_has_changed(selection.changed_since))
     return conditions
 
 
-def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
-    """The internal ids of estabs of which anything has changed: each part is found by an index of its own.
+def _has_changed(since: datetime) -> ColumnElement[bool]:
+    """The condition for rows of `_NEWEST` of which anything has changed, as `ClientSchool.changed_at` has it."""
+    return or_(
+        func.coalesce(Authorisation.changed_at, Authorisation.given_at) >= since,
+        Authorisation.until.between(since, clock.now()),
+        Estab.state_changed_at >= since,
+        Estab.endpoint_changed_at >= since,
+        RegisterImport.imported_at >= since,
+    )
 
-    The imports are read before: of a subquery PostgreSQL assumes that every school is from one of them, and reads all.
+
+def _changed(since: datetime, client_id: str) -> set[str] | None:
+    """The internal ids of all estabs of which anything has changed, and of others; None where that are too many.
+
+    Each part reads an index of its own, and no more than `MAX_CHANGED` rows of it.
     """
+    imported = _imported(since)
+    if len(imported) > MAX_CHANGED:
+        return None
     client_estabs = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
-    parts = [
+    parts: list[Select[Any]] = [
         client_estabs.where(Authorisation.changed_at >= since),
-        client_estabs.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
-        client_estabs.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
+        client_estabs.where(Authorisation.changed_at.is_(None)),
+        client_estabs.where(Authorisation.until.between(since, clock.now())),
         select(Estab.id).where(Estab.state_changed_at >= since),
         select(Estab.id).where(Estab.endpoint_changed_at >= since),
     ]
+    if imported:
+        parts.append(select(Estab.id).where(Estab.school_id.in_(imported)))
+    limited = [part.limit(MAX_CHANGED + 1).subquery() for part in parts]
+    rows = session().execute(union_all(*(select(literal(number), part) for number, part in enumerate(limited)))).all()
+    if any(count > MAX_CHANGED for count in Counter(number for number, _ in rows).values()):
+        return None
+    return {estab_id for _, estab_id in rows}
+
+
+def _imported(since: datetime) -> Sequence[int]:
+    """The internal ids of schools whose entry was imported anew: all, or one more than `MAX_CHANGED`."""
+    # Read before: of a subquery PostgreSQL assumes that every school is from one of them, and reads all.
     first_import = session().scalar(select(func.min(RegisterImport.id)).where(RegisterImport.imported_at >= since))
-    if first_import is not None:
-        parts.append(select(Estab.id).join(Estab.school).where(School.last_seen_in >= first_import))
-    return union(*parts)
+    if first_import is None:
+        return ()
+    imported = select(School.id).where(School.last_seen_in >= first_import)
+    return session().scalars(imported.limit(MAX_CHANGED + 1)).all()
 
 
 def has_status(status: str) -> ColumnElement[bool]:

@@ -219,6 +219,8 @@ def _held(endpoint_id: str, by: Membership) -> Endpoint | None:
 
 def find_by_estabs(estab_ids: Collection[str]) -> dict[str, Endpoint]:
     """The endpoints of several estabs, by the internal ids of these."""
+    if not estab_ids:
+        return {}
     statement = select(Endpoint).where(Endpoint.estab_id.in_(estab_ids), Endpoint.ended_at.is_(None))
     return {endpoint.estab_id: endpoint for endpoint in session().scalars(statement)}
 
@@ -234,6 +236,7 @@ def is_connected() -> ColumnElement[bool]:
             Endpoint.heard_at > clock.now() - LOSS_DELAY,
         )
         .correlate(Estab)
+        .offset(0)  # keeps PostgreSQL from joining all endpoints
         .exists()
     )
 

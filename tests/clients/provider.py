@@ -61,6 +61,10 @@ class Provider:
     refuses_invitations: dict[str, Any] | None = None
     """The problem document that answers requests for invitations."""
     forwarded_to: dict[str, str] | None = None
+    pages: list[Any] = field(default_factory=list)
+    """The next responses of `GET /api/schools`, instead of the school alone; a number is a status."""
+    pages_asked: list[dict[str, str]] = field(default_factory=list)
+    """The parameters of all requests for a page."""
     data: dict[str, Any] = field(default_factory=dict)
     """Responses of the API with the data, by the end of the address: `students`, `students?CURSOR`; a number is a
     status.
@@ -120,7 +124,7 @@ class Provider:
         }  # fmt: skip
 
 
-def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
+def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provider
     app = Flask("provider")
 
     def lost(endpoint: str) -> bool:
@@ -209,7 +213,9 @@ def _app(provider: Provider) -> Flask:  # noqa: C901  it is one provider
 
     @app.get("/api/schools")
     def schools() -> ResponseReturnValue:
-        return jsonify(schools=[provider.school()])
+        provider.pages_asked.append(request.args.to_dict())
+        page = provider.pages.pop(0) if provider.pages else {"schools": [provider.school()]}
+        return jsonify(page) if isinstance(page, dict) else ({}, page)
 
     @app.get("/api/schools/<estab_id>")
     def school(estab_id: str) -> ResponseReturnValue:

@@ -10,10 +10,13 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 
+from clients.assembly import connections
 from clients.assembly.app import create_app
 from clients.assembly.applications import APPLICATIONS, ASSEMBLY, IDENTITY, SCHOOLBOOKING
+from clients.assembly.errors import ProviderUnreachable
 from clients.assembly.settings import InvalidSettings, from_environment
 from tests.clients.conftest import HOST, Person, query_of
+from tests.clients.provider import ESTAB
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=lambda application: application.key)
@@ -72,6 +75,28 @@ def test_a_rotated_key_is_published_before_it_signs(person, provider, parts, mon
     monkeypatch.setattr("clients.assembly.keys.time.time", lambda: 4_000_000_000.0)
     assert {kid()} == published - {old}
     assert parts.settings.key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools(provider, parts):
+    provider.pages = [{"schools": [], "next": "one"}, {"schools": [], "next": "two"}, {"schools": [provider.school()]}]
+    connections.check_all(parts.database, parts.provider)
+
+    assert [asked.get("cursor") for asked in provider.pages_asked] == [None, "one", "two"]
+    assert connections.find(parts.database, estab_id=ESTAB)
+
+
+def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, parts):
+    connections.check_all(parts.database, parts.provider)
+    later = provider.school() | {"changed_at": "2026-03-09T09:30:00Z"}
+    provider.pages = [{"schools": [later], "next": "one"}, 503]
+    with pytest.raises(ProviderUnreachable):
+        connections.check_all(parts.database, parts.provider)
+    provider.pages = [{"schools": [later]}]
+    connections.check_all(parts.database, parts.provider)
+    connections.check_all(parts.database, parts.provider)
+
+    since = [asked.get("changed_since", "")[:10] for asked in provider.pages_asked if "cursor" not in asked]
+    assert since == ["", "2026-03-02", "2026-03-02", "2026-03-09"]
 
 
 def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person, provider):

@@ -374,37 +374,3 @@ def test_filters_of_one_request_hold_together(program, authorised):
     }
     assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
     assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
-
-
-def test_schools_of_one_connection_are_listed_30_times_a_minute_and_all_schools_oftener(
-    program, new_program, change_settings
-):
-    change_settings(throttle={"factor": 1})
-    other = new_program().signs_in()
-    for _ in range(30):
-        program.gets("/api/schools?connection=closed")
-    refused = program.gets("/api/schools?connection=paused", status=429)
-    assert refused.json["code"] == "too_many_requests"
-    program.gets("/api/schools")
-    other.gets("/api/schools?connection=paused")
-
-
-@pytest.mark.usefixtures("also_on_postgresql")
-def test_the_servers_of_schools_are_found_by_an_index(program, oakhill, app, work):
-    statements = []
-    with app.app_context():
-        engine = db.engine
-    listener = lambda *call: statements.append(call[2:4])  # noqa: E731  the statement and its parameters
-    event.listen(engine, "before_cursor_execute", listener)
-    try:
-        program.gets("/api/schools?connection=awaiting_endpoint")
-    finally:
-        event.remove(engine, "before_cursor_execute", listener)
-    [(statement, parameters)] = [call for call in statements if "EXISTS" in call[0] and "endpoints" in call[0]]
-    with work() as session:
-        connection = session.connection()
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # which it prefers where there are few rows
-        prefix = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        plan = str(connection.exec_driver_sql(f"{prefix} {statement}", parameters).all())
-    assert "uq_endpoints_current" in plan, plan
