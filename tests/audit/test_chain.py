@@ -139,7 +139,7 @@ def test_a_deleted_entry_whose_gap_was_closed_is_found(work, chain_faults, tampe
     assert chain_faults()[0][:2] == (5, entry_at(work, 5))
 
 
-def test_two_entries_that_changed_places_are_found(work, chain_faults, tamper):
+def test_two_swapped_entries_are_found(work, chain_faults, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 4",
         "UPDATE audit_entries SET position = 4 WHERE position = 6",
@@ -149,7 +149,7 @@ def test_two_entries_that_changed_places_are_found(work, chain_faults, tamper):
     assert (4, entry_at(work, 4)) in [fault[:2] for fault in chain_faults()]
 
 
-def test_an_entry_put_in_between_is_found(work, chain_faults, tamper):
+def test_an_inserted_entry_is_found(work, chain_faults, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 9",
         "INSERT INTO audit_entries (id, at, event, actor, facts, position, chained)"
@@ -252,14 +252,14 @@ class TestKeyedLinks:
         with work() as session:
             assert session.scalars(select(Checkpoint.position)).all() == [9]
 
-    def test_its_unkeyed_beginning_cannot_be_rewritten_any_more(self, work, chain_faults, tamper):
+    def test_unkeyed_entries_cannot_be_rewritten_once_their_end_is_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
         append(work, 2)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
         forge_from(work, tamper, 5, keyed=False)
         assert {fault[0] for fault in chain_faults()} == {9, 10, 11}
 
-    def test_a_beginning_that_was_tampered_with_is_not_signed(self, work, chain_faults, tamper):
+    def test_unkeyed_entries_that_were_tampered_with_are_not_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
         append(work, 1)
@@ -292,7 +292,7 @@ class TestExportedCheckpoints:
         result = CliRunner().invoke(commands, ("verify",), obj=lambda: app)
         assert "cut off" in result.stdout
 
-    def test_the_worker_walks_from_the_start_each_night(self, work, sealed, file, tamper):
+    def test_the_worker_verifies_the_whole_chain_each_night(self, work, sealed, file, tamper):
         worker.sign_checkpoint(work)
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 3")
         with pytest.raises(chain.TamperedChain, match="position 3"):
@@ -308,7 +308,7 @@ class TestExportedCheckpoints:
 
 
 class TestCheckpoints:
-    def test_one_is_written_only_when_something_was_added(self, work, sealed):
+    def test_a_checkpoint_is_written_only_after_new_entries(self, work, sealed):
         with work():
             assert chain.checkpoint() is not None
             assert chain.checkpoint() is None
@@ -316,7 +316,7 @@ class TestCheckpoints:
             chain.seal()
             assert chain.checkpoint() is not None
 
-    def test_an_empty_chain_has_none(self, work, tamper):
+    def test_an_empty_chain_has_no_checkpoint(self, work, tamper):
         tamper(DELETE_DETAILS, "DELETE FROM audit_entries")
         with work():
             assert chain.checkpoint() is None
@@ -326,7 +326,7 @@ class TestCheckpoints:
         with work(), pytest.raises(chain.TamperedChain, match="position 5"):
             chain.checkpoint()
 
-    def test_the_walk_begins_at_the_newest(self, work, sealed):
+    def test_verification_begins_at_the_newest_checkpoint(self, work, sealed):
         with work():
             chain.checkpoint()
             for _ in range(3):
@@ -335,7 +335,7 @@ class TestCheckpoints:
             report = chain.verify()
         assert (report.begins, report.checked, report.ends) == (9, 4, 12)
 
-    def test_the_line_can_be_read_from_a_log_line(self, work, sealed):
+    def test_a_checkpoint_is_read_from_a_log_line(self, work, sealed):
         with work() as session:
             line = chain.checkpoint()
             stored = session.get_one(Checkpoint, 9)
@@ -343,7 +343,7 @@ class TestCheckpoints:
             assert (checkpoint.position, checkpoint.chained, checkpoint.at) == (9, stored.chained, stored.at)
 
     @pytest.mark.parametrize("part", range(6))
-    def test_a_line_with_anything_changed_is_refused(self, work, sealed, part):
+    def test_a_changed_checkpoint_line_is_refused(self, work, sealed, part):
         with work():
             parts = str(chain.checkpoint()).split(".")
             parts[part] = {0: "audit2", 1: "8", 2: "1", 3: "AAAA", 4: "other", 5: "AAAA"}[part]
@@ -353,7 +353,7 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         "line", ["", "x", "audit1.....", "audit1.x.1.a.k.s", "audit1.1.99999999999999999.a.k.s", "é" * 9]
     )
-    def test_a_text_that_is_not_a_line_is_refused(self, work, line):
+    def test_a_text_that_is_not_a_checkpoint_is_refused(self, work, line):
         with work(), pytest.raises(checkpoints.NotACheckpoint):
             checkpoints.parse(line)
 
@@ -370,7 +370,7 @@ class TestCommands:
     def idp(self, app, sealed):
         return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
 
-    def test_verify_says_that_nothing_is_amiss(self, idp):
+    def test_verify_reports_an_intact_chain(self, idp):
         result = idp("verify", "--from-start")
         assert result.exit_code == 0
         assert "Verified from position 1 to 9" in result.stdout
@@ -406,7 +406,7 @@ class TestCommands:
         assert re.search(r"id\s+at\s+event\s+actor", output)
 
 
-def test_the_guards_stand_in_the_database(work):
+def test_triggers_protect_the_audit_tables_in_the_database(work):
     with work() as session:
         if session.get_bind().dialect.name == "sqlite":
             triggers = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()

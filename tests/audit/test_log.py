@@ -55,7 +55,7 @@ def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
         assert session.scalars(select(Details)).all() == []
 
 
-def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted(work):
+def test_personal_details_are_stored_apart_and_the_entry_keeps_only_a_salted_digest(work):
     details = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
     with work():
         for _ in range(2):

@@ -8,7 +8,7 @@ from bench.without import CHANGES
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_takes_the_place_of_a_fast_path_names_what_is_there(name):
+def test_every_replacement_of_a_fast_path_patches_names_that_exist(name):
     try:
         CHANGES[name]()  # fails if a name that it replaces was renamed
     finally:

@@ -108,7 +108,7 @@ def refused(reads):
     return wait
 
 
-def test_a_schools_data_arrives_and_ends(  # noqa: PLR0915  it is one journey
+def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915  it is one journey
     a_window, a_member, partner, partner_mail, server, reads, refused, looks_right
 ):
     head = a_member()

@@ -112,7 +112,7 @@ def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer,
     expect(page.locator("main")).to_contain_text("Birch Green Academy")
 
 
-def test_nothing_found_leads_to_help_and_to_the_registers_own_site(page, search, looks_right):
+def test_a_search_without_results_links_to_help_and_to_the_national_register(page, search, looks_right):
     search("zzyzx")
 
     expect(page.get_by_role("heading", name="No school found")).to_be_visible()
@@ -227,7 +227,7 @@ def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestio
     expect(page).to_have_url(re.compile("q=willow"))
 
 
-def test_a_click_meant_for_what_the_list_has_just_moved_chooses_nothing(page, box, suggestions):
+def test_a_click_right_after_the_list_appeared_chooses_nothing(page, box, suggestions):
     page.clock.install(time=0)
     page.clock.pause_at(1000)  # from here on the page's time passes only by `run_for`, however busy the machine is
     box.fill("willow bank")

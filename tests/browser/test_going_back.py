@@ -30,7 +30,7 @@ def test_going_back_after_a_wrong_password_is_safe(a_member):
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 
-def test_going_back_to_a_wrong_password_once_signed_in_leads_on_and_rests(a_member):
+def test_going_back_to_the_sign_in_page_when_signed_in_redirects_once(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")

@@ -87,7 +87,7 @@ def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with
     waiting.sees("Authorise sharing with Assembly")
 
 
-def test_somebody_who_pressed_by_mistake_stops_it(waiting, a_window):
+def test_a_registration_is_stopped_after_its_link_was_pressed_by_mistake(waiting, a_window):
     other = waiting.at(a_window())
     other.proves_it_elsewhere()
     other.presses("This was not me")
@@ -97,7 +97,7 @@ def test_somebody_who_pressed_by_mistake_stops_it(waiting, a_window):
     waiting.sees("This registration has been stopped")
 
 
-def test_the_address_of_a_page_is_worth_nothing_in_another_browser(waiting, a_window, looks_right):
+def test_the_address_of_a_registration_page_shows_nothing_in_another_browser(waiting, a_window, looks_right):
     stranger = waiting.at(a_window())
     stranger.page.goto(waiting.page.url)
 
@@ -107,7 +107,7 @@ def test_the_address_of_a_page_is_worth_nothing_in_another_browser(waiting, a_wi
     stranger.sees("Find your school")
 
 
-def test_somebody_who_did_not_ask_says_so_and_nothing_is_set_up(waiting, a_window, looks_right):
+def test_a_person_who_did_not_ask_for_a_registration_stops_it(waiting, a_window, looks_right):
     other = waiting.at(a_window())
     other.opens_the_mail()
     other.presses("This was not me")

@@ -29,7 +29,7 @@ def test_a_password_is_changed(a_member, a_window, javascript):
     admin.sees(admin.school.name)
 
 
-def test_the_pages_look_right(a_member, a_window, looks_right):
+def test_the_pages_about_ones_own_account_look_right(a_member, a_window, looks_right):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in()

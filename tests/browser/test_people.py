@@ -87,7 +87,7 @@ def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_me
     sam.sees(sam.school.name)
 
 
-def test_the_pages_look_right(jo, a_member, a_window, looks_right):
+def test_the_pages_about_the_schools_people_look_right(jo, a_member, a_window, looks_right):
     a_member(school=jo.school, role="viewer", name="Aoife Byrne")
     invites(jo, "Sam Carter", "sam.carter@oakhill.example", "Owner")
     looks_right(jo.page, "people")

@@ -80,7 +80,7 @@ def a_partner_asks(work, partner_site):
     return registered
 
 
-def test_a_service_that_only_wants_to_know_who_one_is_needs_no_declaration(
+def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
     a_member, a_partner_asks, issuer, looks_right
 ):
     admin = a_member()
@@ -111,7 +111,7 @@ def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partn
     assert "code" in program.sent
 
 
-def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
+def test_a_form_post_response_submits_itself(a_member, a_partner_asks, issuer):
     admin = a_member()
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
@@ -123,7 +123,7 @@ def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
     assert "code" in timetabler.sent
 
 
-def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_partner_asks, issuer, looks_right):
+def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, issuer, looks_right):
     """The page while a partner does not answer; here the browser does not leave it, so that all of it is shown."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
@@ -137,7 +137,7 @@ def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_part
     assert timetabler.sent == {}
 
 
-def test_an_answer_by_form_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer):
+def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer):
     admin = a_member(page=a_window(java_script_enabled=False))
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))

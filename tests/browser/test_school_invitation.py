@@ -33,7 +33,7 @@ def state(work):
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_it_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
+def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
     an_admin, a_window, invites, outbox, work, looks_right, javascript
 ):
     office = an_admin(page=a_window(java_script_enabled=javascript))
@@ -70,7 +70,7 @@ def test_it_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registratio
     head.reads("Assembly")
 
 
-def test_a_person_who_says_that_it_is_not_for_them_ends_it(an_admin, invites, looks_right, work):
+def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(an_admin, invites, looks_right, work):
     office = an_admin()
     link = invites(office)
     office.page.goto(link)

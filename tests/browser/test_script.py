@@ -162,7 +162,7 @@ def test_the_back_button_leads_to_a_form_that_can_be_sent_again(an_admin):
     admin.signs_up()
 
 
-def test_the_back_button_after_signing_up_leads_to_where_things_stand(registered):
+def test_the_back_button_after_signing_up_leads_to_the_page_of_the_registered_school(registered):
     registered.page.go_back()
     registered.sees(re.compile("Sign up|Your school is registered|Verify your e-mail address"))
     registered.page.reload()
@@ -196,7 +196,7 @@ def test_the_back_button_after_authorising_leads_back_to_the_partner(a_member, p
     admin.sees(admin.school.name)
 
 
-def test_no_reload_takes_the_place_of_signing_out_at_assembly(a_member, partner):
+def test_a_reload_by_a_script_does_not_cancel_signing_out_at_assembly(a_member, partner):
     admin = a_member()
     page = admin.page
     admin.starts_at(partner)
@@ -240,7 +240,7 @@ def wait_until_next_is_scheduled(page, times):
     page.wait_for_function("times => window.timers === times", arg=times)
 
 
-def test_waiting_asks_every_three_seconds_and_rests_while_the_page_is_hidden(waiting):
+def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(waiting):
     page, requests = waiting.page, []
     page.on("request", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
 
@@ -261,7 +261,7 @@ def test_waiting_asks_every_three_seconds_and_rests_while_the_page_is_hidden(wai
     assert len(requests) == 3
 
 
-def test_waiting_slows_down_while_the_server_does_not_answer(waiting):
+def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waiting):
     page, requests = waiting.page, []
     page.on("requestfailed", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
     page.route("**/status.json", lambda route: route.abort())

@@ -13,7 +13,7 @@ def presses_by_keyboard(admin, button):
     admin.page.keyboard.press("Enter")
 
 
-def test_it_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partner, looks_right, outbox):
+def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partner, looks_right, outbox):
     owner = a_member()
     colleague = a_member(school=owner.school, role="admin")
     owner.goes_to("/sign-in")
@@ -48,7 +48,7 @@ def test_it_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partn
     assert {letter.to for letter in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
 
 
-def test_a_person_without_scripts_is_led_through_it_too(a_member, a_window, work):
+def test_a_second_step_is_set_up_without_scripts_too(a_member, a_window, work):
     admin = a_member(page=a_window("phone", java_script_enabled=False))
     with work():
         second_step_rule.require(people.by_name(admin.estab_id).memberships[0])

@@ -47,7 +47,7 @@ def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_r
     expect(page.get_by_role("status").first).to_contain_text("is renewed until")
 
 
-def test_what_a_service_asks_for_in_addition_is_agreed_to(page, issuer, username, work, looks_right):
+def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, work, looks_right):
     with work() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.required_scopes, client.agreement_version = client.required_scopes | {"staff"}, "2027-01"
@@ -96,7 +96,7 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_
     expect(other.get_by_role("status").first).to_contain_text("Your school continues with what you ticked")
 
 
-def test_another_system_is_named(page, issuer, username, work, looks_right):
+def test_the_schools_system_is_changed(page, issuer, username, work, looks_right):
     with work() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.accepted_mis = frozenset({"sims"})

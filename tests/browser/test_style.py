@@ -7,7 +7,7 @@ def padding(locator, side):
     return locator.evaluate(f"element => parseFloat(getComputedStyle(element).padding{side})")
 
 
-def test_text_in_a_wrong_field_stays_where_it_was(page, issuer):
+def test_text_in_a_field_with_an_error_does_not_move(page, issuer):
     page.goto(f"{issuer}/register")
     box = page.locator("#q")
     before = padding(box, "Left")
@@ -18,7 +18,7 @@ def test_text_in_a_wrong_field_stays_where_it_was(page, issuer):
     assert padding(box, "Left") == before
 
 
-def test_a_wrong_password_field_keeps_its_text_clear_of_the_show_button(page, issuer):
+def test_the_text_of_a_password_field_with_an_error_does_not_overlap_its_button(page, issuer):
     page.goto(f"{issuer}/sign-in")
     page.locator("#sign-in").click()
     field = page.locator("#password")
@@ -29,7 +29,7 @@ def test_a_wrong_password_field_keeps_its_text_clear_of_the_show_button(page, is
     assert padding(field, "Right") >= button["width"]
 
 
-def test_a_wrong_tick_box_stays_square(an_admin):
+def test_a_tick_box_with_an_error_stays_square(an_admin):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()

@@ -328,7 +328,7 @@ def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_
     other.sees("Authorise sharing with Assembly")
 
 
-def test_an_error_page_names_the_parameter_that_differs_and_no_more(an_admin, partner, looks_right):
+def test_an_error_page_names_the_wrong_parameter_and_not_what_is_registered(an_admin, partner, looks_right):
     admin = an_admin()
     parameters = {
         "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
@@ -416,7 +416,7 @@ def test_two_tabs_with_two_requests_both_return_to_the_partner(a_member, partner
 # Sessions
 
 
-def test_a_session_that_ended_while_a_page_was_open_loses_nothing(a_member, partner, later):
+def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a_member, partner, later):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -452,7 +452,7 @@ def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_memb
     expect(admin.stands("Attendance")).to_have_text("Shared")
 
 
-def test_stopping_to_share_after_the_session_ended_asks_to_sign_in_and_comes_back(a_member, partner):
+def test_stopping_sharing_after_the_session_ended_asks_to_sign_in_and_returns(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()

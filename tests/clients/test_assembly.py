@@ -20,7 +20,7 @@ from tests.clients.provider import ESTAB
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=lambda application: application.key)
-def test_it_asks_for_what_its_manifest_says_and_answers_where_it_says(settings, application):
+def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_manifest(settings, application):
     file = {ASSEMBLY: "client.toml", SCHOOLBOOKING: "schoolbooking.toml"}[application]
     manifest = tomllib.loads(Path("clients/assembly", file).read_text("utf-8"))
     app = create_app(replace(settings, application=application))
@@ -36,7 +36,7 @@ def test_it_asks_for_what_its_manifest_says_and_answers_where_it_says(settings, 
     assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token", "client_credentials"}
 
 
-def test_it_pushes_its_request_with_everything_that_protects_the_way_back(person, provider):
+def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
     location = person.sets_out().location
 
     assert location.startswith(f"{provider.issuer}/authorize?")
@@ -118,7 +118,7 @@ def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider)
     assert len({post["client_assertion"] for post in provider.posted}) == len(provider.posted)
 
 
-def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person, provider):
+def test_the_page_names_the_person_the_school_and_the_withheld_areas(person, provider):
     page = person.signs_in()
 
     assert "Grace Okafor" in page
@@ -127,7 +127,7 @@ def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person, pr
     assert page.count("Waiting for verification") == 3, "what the school agreed to, its own choice among it"
 
 
-def test_the_code_goes_out_with_its_verifier(person, provider):
+def test_the_code_is_redeemed_with_its_verifier(person, provider):
     person.signs_in()
 
     sent = provider.posted[0]
@@ -147,7 +147,7 @@ def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
     assert content["handle"] not in kept
 
 
-def test_checking_again_brings_what_was_withheld(person, provider):
+def test_checking_again_shows_areas_that_are_no_longer_withheld(person, provider):
     person.signs_in()
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
 
@@ -278,13 +278,13 @@ def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     assert "We could not trust that answer" in person.opens(f"/callback?{provider.answer()}").text
 
 
-def test_an_answer_is_good_once(person, provider):
+def test_an_authorization_response_is_accepted_once(person, provider):
     person.signs_in()
 
     assert "Please start again" in person.opens(f"/callback?{provider.answer()}").text
 
 
-def test_an_answer_is_good_in_the_browser_that_asked(app, person, provider):
+def test_an_authorization_response_is_accepted_only_in_the_browser_that_began(app, person, provider):
     person.sets_out()
 
     stranger = Person(app, provider)
@@ -292,7 +292,7 @@ def test_an_answer_is_good_in_the_browser_that_asked(app, person, provider):
     assert "Please start again" in stranger.opens(f"/callback?{provider.answer()}").text
 
 
-def test_a_discovery_document_of_another_issuer_is_not_believed(person, provider):
+def test_a_discovery_document_of_another_issuer_is_refused(person, provider):
     provider.discovery = {"issuer": "http://localhost:1"}
 
     assert person.opens("/school-account").status_code == 503
@@ -301,7 +301,7 @@ def test_a_discovery_document_of_another_issuer_is_not_believed(person, provider
     assert person.opens("/school-account").status_code == 302
 
 
-def test_a_provider_that_is_down_is_said_plainly(settings):
+def test_an_unreachable_provider_is_reported_on_the_page(settings):
     app = create_app(replace(settings, issuer="http://localhost:1"))
 
     page = app.test_client().get("/school-account", **HOST)
@@ -318,13 +318,13 @@ def test_only_our_provider_may_initiate_a_login(person, provider):
     assert person.opens("/initiate").status_code == 400
 
 
-def test_being_asked_to_begin_leads_nowhere_else(person, provider):
+def test_a_third_party_initiated_login_does_not_redirect_to_its_target_link_uri(person, provider):
     going = person.opens(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
 
     assert "evil.example" not in f"{going.location} {provider.parameters}"
 
 
-def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, provider):
+def test_signing_out_ends_the_session_and_redirects_to_the_provider_and_back(person, provider):
     person.signs_in()
 
     going = person.presses("/sign-out")
@@ -339,7 +339,7 @@ def test_signing_out_ends_it_here_and_leads_to_the_provider_and_back(person, pro
     assert "of the school sign-in service" not in person.opens(f"/signed-out?state={parameters['state']}").text
 
 
-def test_forms_need_their_token(person):
+def test_forms_need_a_csrf_token(person):
     person.signs_in()
     person.web.application.config["WTF_CSRF_ENABLED"] = True
 
@@ -356,7 +356,7 @@ def test_pages_allow_our_own_scripts_alone_and_no_frame(person):
     assert "form-action" not in policy  # the provider's redirects after our form are its own
 
 
-def test_another_name_for_this_machine_leads_to_ours(app):
+def test_a_request_to_127_0_0_1_is_redirected_to_localhost(app):
     assert app.test_client().get("/", base_url="http://127.0.0.1:5001").location == "http://localhost:5001/"
 
 

@@ -25,7 +25,7 @@ def test_a_person_signs_up_activates_and_is_asked_for_the_school(person, mails, 
     assert person.opens("/").location == "/connector"
 
 
-def test_a_program_that_opens_the_link_does_not_spend_it(person, mails, parts):
+def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it(person, mails, parts):
     person.signs_up()
     link = link_in(mails(parts)[0])
     for _ in range(3):
@@ -100,7 +100,7 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
     ],
     ids=str,
 )
-def test_what_is_wrong_is_said_and_what_was_typed_stays(person, parts, fields, fault):
+def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, parts, fields, fault):
     page = person.signs_up(**fields)
 
     assert page.status_code == 400
@@ -111,12 +111,12 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(person, parts, fields, f
         assert not connection.execute("SELECT 1 FROM accounts").fetchall()
 
 
-def test_a_code_expires(person, parts):
+def test_an_invite_code_expires(person, parts):
     code = invite_codes.create(parts.database, days=0)
     assert person.signs_up(code=code).status_code == 400
 
 
-def test_of_two_who_use_the_last_of_a_code_at_once_one_signs_up(parts):
+def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_signs_up(parts):
     code, results = invite_codes.create(parts.database, uses=1), []
 
     def sign_up(number):
@@ -185,7 +185,7 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
     assert "Pupil Asset" in page
 
 
-def test_schoolbooking_takes_isams_and_arbor_alone_and_says_why(settings, provider, mails):
+def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provider, mails):
     app = create_app(replace(settings, application=SCHOOLBOOKING, client_id="schoolbooking"))
     with app.app_context():
         parts = web.program()

@@ -72,7 +72,7 @@ def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_
 
 
 @pytest.mark.usefixtures("look_again")
-def test_the_page_says_by_itself_what_the_provider_decides(office, provider):
+def test_the_page_updates_itself_when_the_status_changes(office, provider):
     office.signs_in()
     assert "School not verified yet" in office.opens("/connector/status").text
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
@@ -89,7 +89,7 @@ def test_the_page_says_by_itself_what_the_provider_decides(office, provider):
         assert words in office.opens("/connector/status").text
 
 
-def test_while_the_provider_is_away_the_page_shows_what_was_known(office, provider, monkeypatch):
+def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(office, provider, monkeypatch):
     office.signs_in()
     monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
 
@@ -114,9 +114,7 @@ def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provi
     assert "signs in here with the school account once" in page
 
 
-def test_names_are_shown_only_to_people_who_have_signed_in_with_the_school_account(
-    app, provider, office, parts, monkeypatch
-):
+def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(app, provider, office, parts, monkeypatch):
     received = {
         "areas": ["students"],
         "kinds": {"students": {"count": 412, "sample": [{"id": "1", "name": "Ada Pupil"}]}},
@@ -164,7 +162,7 @@ def test_the_mail_is_sent_again_and_whom_it_was_passed_on_to_is_shown(office, pr
     assert "The e-mail has expired" in office.opens("/connector/status").text
 
 
-def test_one_bad_invitation_keeps_no_other_waiting(office, parts, provider, settings):
+def test_an_invitation_that_fails_does_not_delay_the_others(office, parts, provider, settings):
     key = invitations.request(parts.database, settings, accounts.find(parts.database, 1), "Grace Okafor")
     with parts.database.transaction() as connection:
         connection.execute(
@@ -253,7 +251,7 @@ def test_pages_are_followed_to_the_last(connected, provider, monkeypatch):
 
 
 @pytest.mark.usefixtures("look_again")
-def test_afterwards_only_changes_are_read_and_who_is_gone_is_gone(connected, provider, monkeypatch):
+def test_later_reads_fetch_changes_only_and_delete_removed_records(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
     changes = {"students": [a_pupil(1, legal_given_name="Renamed")], "deleted": ["p0"], "total": 2}
@@ -274,7 +272,7 @@ def test_afterwards_only_changes_are_read_and_who_is_gone_is_gone(connected, pro
 
 
 @pytest.mark.usefixtures("look_again")
-def test_where_a_cursor_has_expired_all_is_read_again(connected, provider, monkeypatch):
+def test_after_an_expired_cursor_everything_is_read_again(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
     provider.data = a_school_of(3, delta=f"{at}one") | {"students?one": {"code": "cursor_expired", "status": 410}}
@@ -309,7 +307,7 @@ def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkey
 
 
 @pytest.mark.usefixtures("look_again")
-def test_paused_sharing_is_noticed_by_the_refusal(connected, provider, monkeypatch):
+def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", 10**9)
     provider.data = a_school_of(3)
@@ -434,7 +432,7 @@ def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
 
 
-def test_a_refresh_that_is_refused_for_another_reason_holds_no_one_up(person, provider, parts):
+def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, provider, parts):
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
@@ -448,7 +446,7 @@ def test_a_refresh_that_is_refused_for_another_reason_holds_no_one_up(person, pr
     assert time.monotonic() - began < 20
 
 
-def test_a_program_killed_while_it_refreshed_holds_no_one_up_for_long(person, provider, parts, monkeypatch):
+def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, provider, parts, monkeypatch):
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0, refresh_claimed_until = ?", (time.time() + 0.3,))
@@ -471,7 +469,7 @@ def arrives(person, token, content_type="application/secevent+jwt"):
     return person.web.post("/events", data=token, content_type=content_type)
 
 
-def test_an_event_is_accepted_and_the_provider_asked_what_is_true(person, provider, parts):
+def test_after_an_event_the_status_is_read_from_the_provider(person, provider, parts):
     person.signs_in()
     provider.status = "withdrawn"
     response = arrives(person, provider.event("sharing-withdrawn"))
@@ -481,7 +479,7 @@ def test_an_event_is_accepted_and_the_provider_asked_what_is_true(person, provid
     assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
 
 
-def test_an_event_that_says_what_is_not_true_changes_nothing(person, provider, parts):
+def test_an_event_that_the_provider_does_not_confirm_changes_nothing(person, provider, parts):
     person.signs_in()
     assert arrives(person, provider.event("sharing-withdrawn")).status_code == 202
     parts.background.work_once()
@@ -500,7 +498,7 @@ def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(perso
     assert handled == [ESTAB]
 
 
-def test_an_event_waits_while_the_provider_is_away(person, provider, parts, monkeypatch):
+def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, provider, parts, monkeypatch):
     def away(*_anything):
         raise ProviderUnreachable
 
@@ -515,7 +513,7 @@ def test_an_event_waits_while_the_provider_is_away(person, provider, parts, monk
     assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
 
 
-def test_events_about_invitations_have_them_looked_at(office, provider, parts):
+def test_an_event_about_an_invitation_makes_its_status_be_read(office, provider, parts):
     office.presses("/connector/grant-access", name="Grace Okafor")
     provider.invitation_state = "forwarded"
     arrives(office, provider.event("invitation-forwarded", sub_id=None))
@@ -550,7 +548,7 @@ def test_a_wrong_event_is_refused_with_its_reason(person, provider, parts, wrong
         assert not connection.execute("SELECT 1 FROM received_tokens").fetchall()
 
 
-def test_what_is_no_event_is_refused(person, provider):
+def test_a_body_that_is_not_a_valid_event_is_refused(person, provider):
     assert arrives(person, "nonsense").json["err"] == "invalid_request"
     assert arrives(person, "é".encode()).status_code == 400
     assert arrives(person, "x" * 20_000).status_code == 400

@@ -78,7 +78,7 @@ def test_a_text_message_is_shown_as_one(web, arrives):
     assert "Your code is 123456" in page
 
 
-def test_html_stands_in_a_frame_that_can_only_open_links(web, arrives):
+def test_html_is_shown_in_a_frame_that_can_only_open_links(web, arrives):
     key = arrives(html="<p>Hello <a href='https://idp.example/verify/abc'>verify</a><script>steal()</script></p>")
 
     page = parse(web.get(f"/messages/{key}").text)
@@ -93,7 +93,7 @@ def test_html_stands_in_a_frame_that_can_only_open_links(web, arrives):
     assert "steal()" not in str(page)
 
 
-def test_what_a_message_says_is_never_markup_of_ours(web, arrives):
+def test_text_of_a_message_is_escaped(web, arrives):
     key = arrives("<b>Bold</b>", text="<script>alert(1)</script>")
 
     page = web.get(f"/messages/{key}").text
@@ -102,7 +102,7 @@ def test_what_a_message_says_is_never_markup_of_ours(web, arrives):
     assert "<script>alert" not in page
 
 
-def test_news_changes_when_a_message_arrives(web, arrives):
+def test_the_state_at_news_changes_when_a_message_arrives(web, arrives):
     before = web.get("/news").json
     assert web.get("/news").json == before
 
@@ -113,7 +113,7 @@ def test_news_changes_when_a_message_arrives(web, arrives):
 
 
 @pytest.mark.parametrize("key", ["nothing", "..%2F..%2Fetc%2Fpasswd", ".", "a" * 300])
-def test_an_unknown_message_is_a_page_that_says_so(web, arrives, key):
+def test_an_unknown_message_is_not_found(web, arrives, key):
     arrives()
 
     page = web.get(f"/messages/{key}")
@@ -131,5 +131,5 @@ def test_what_comes_by_smtp_is_listed(web, folder):
     assert "By SMTP" in web.get("/").text
 
 
-def test_another_name_made_to_lead_here_is_refused(web):
+def test_a_request_with_a_foreign_host_header_is_refused(web):
     assert web.get("/", base_url="http://evil.example").status_code == 400

@@ -9,7 +9,7 @@ CLIENTS = Path(__file__).parents[2] / "clients"
 MODULES = sorted(CLIENTS.rglob("*.py"))
 
 
-def test_there_are_clients_to_look_at():
+def test_every_client_package_is_checked():
     assert {"assembly", "endpoint", "mailbox", "xporter"} <= {module.parent.name for module in MODULES}
 
 

@@ -59,7 +59,7 @@ def test_client_id(served, browser, client, registered):
 
 
 @spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
-def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
+def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
     is_a_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
@@ -84,7 +84,7 @@ def test_redirect_uri(browser, client):
 
 
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
-def test_parameters(browser, client):
+def test_invalid_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
         client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
     for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
@@ -95,7 +95,7 @@ def test_parameters(browser, client):
 
 
 @spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
-def test_request_uri_of_others(browser, client):
+def test_request_uri_by_reference(browser, client):
     redirects_with_error(client, browser, "request_uri_not_supported", request_uri="https://client.example/request")
     redirects_with_error(
         client, browser, "invalid_request", request_uri="https://client.example/request", request="x.y.z"
@@ -103,7 +103,7 @@ def test_request_uri_of_others(browser, client):
 
 
 @spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
-def test_pushing(browser, a_client):
+def test_a_request_that_had_to_be_pushed(browser, a_client):
     client = a_client("conf-fapi-1", alg="ES256")
     redirects_with_error(client, browser, "invalid_request", code_challenge=hashed("x"), code_challenge_method="S256")
 
@@ -179,7 +179,7 @@ def test_id_token_hint(browser, client, a_client):
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
-def test_another_system(a_member, registered):
+def test_a_system_that_the_client_does_not_accept(a_member, registered):
     client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
     browser.arrives(client.asks())
     assert "Arbor" in browser.shown.text
@@ -220,7 +220,7 @@ def test_prompt_none_without_an_authorisation(browser, client, registered):
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and something else to ask: interaction_required")
-def test_prompt_none_with_a_question(a_member, client, registered):
+def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
     browser = a_member(mis=None)
     client.signs_in(browser)
     redirects_with_error(registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none")
@@ -233,7 +233,7 @@ def test_essential_acr(browser, client):
 
 
 @spec(OAUTH, "4.1.2.1", requirement="Cancel and Refuse: access_denied")
-def test_turning_back(a_member, client):
+def test_cancel_and_refuse(a_member, client):
     browser = a_member()
     assert browser.opens(client.asks()) is None
     client.is_refused(browser.presses("cancel"), "access_denied")

@@ -41,7 +41,7 @@ def call(provider, endpoint, method="POST", **options):
 
 @back_channel
 @spec(OAUTH, "3.2", requirement="Another method than POST: 405 in JSON, with Allow")
-def test_method(provider, endpoint):
+def test_wrong_method(provider, endpoint):
     for method in ("GET", "PUT", "DELETE"):
         response = call(provider, endpoint, method)
         refusal(response, 405, "invalid_request")
@@ -51,7 +51,7 @@ def test_method(provider, endpoint):
 
 @back_channel
 @spec(OAUTH, "3.2", requirement="In the address, twice, unreadable, of another type: invalid_request; too large: 413")
-def test_form(provider, client, endpoint):
+def test_malformed_form(provider, client, endpoint):
     form, headers = client.authenticated(ENDPOINTS[endpoint])
     refusal(call(provider, endpoint, data=form, headers=headers, params={"state": "x"}), 400, "invalid_request")
     for wrong in ([("state", "x"), ("state", "y")], [("state", "a\x00b")], [("state", "x" * 4097)]):
@@ -83,14 +83,14 @@ def test_client(provider, client, fapi, endpoint):
 
 @back_channel
 @spec(OAUTH, "2.3", requirement="Two ways to authenticate at once: invalid_request")
-def test_two_mechanisms(client, fapi, endpoint):
+def test_two_authentication_methods(client, fapi, endpoint):
     form = ENDPOINTS[endpoint]
     refusal(client.posts(endpoint, {**form, "client_secret": "x"}), 400, "invalid_request")
     refusal(client.posts(endpoint, {**form, "client_assertion": fapi.assertion()}), 400, "invalid_request")
 
 
 @spec("RFC 9126", "2.3", requirement="PAR: what is wrong at authorize is 400 here, with the same code")
-def test_par(fapi):
+def test_pushed_requests(fapi):
     for error, overrides in (
         ("invalid_request", {"redirect_uri": None}), ("invalid_request", {"redirect_uri": "https://x.example"}),
         ("invalid_request", {"response_type": None}), ("unsupported_response_type", {"response_type": "token"}),
@@ -122,7 +122,7 @@ def test_grant_type(client):
 
 
 @spec(OAUTH, "4.1.3", requirement="Token: a code that is missing, unknown, another's, or without what it is bound to")
-def test_code(browser, client, a_client):
+def test_authorization_code(browser, client, a_client):
     refusal(client.posts("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
     refusal(client.redeems("unknown"), 400, "invalid_grant")
     for overrides in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
@@ -135,7 +135,7 @@ def test_code(browser, client, a_client):
 
 
 @spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
-def test_verifier_and_key(browser, fapi):
+def test_code_verifier_and_dpop_key(browser, fapi):
     other = fapi.proof("POST", fapi.provider.metadata["token_endpoint"], key=ECKey.generate_key("P-256"))
     for pushed, overrides in (
         ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
@@ -266,14 +266,14 @@ def test_revocation(browser, client, a_client):
 
 
 @spec("RFC 7591", "3.2.2", requirement="Registration: a redirect URI of the wrong form: invalid_redirect_uri")
-def test_registration_of_redirects(register):
+def test_invalid_redirect_uri(register):
     for uri in ("https://x.example/cb#x", "https://me@x.example/cb", "https://*.x.example/", "http://x.example/cb",
                 "javascript:alert(1)", "/cb", "app:/cb"):  # fmt: skip
         conditions.registration_refused(register(redirect_uris=[uri]), "invalid_redirect_uri")
 
 
 @spec("RFC 7591", "3.2.2", requirement="Registration: all else that is wrong: invalid_client_metadata")
-def test_registration_of_all_else(register, provider, signers, prepared):
+def test_invalid_client_metadata(register, provider, signers, prepared):
     private = signers["conf-fapi-2"].as_dict(private=True)
     for wrong in (
         {"grant_types": 5}, {"grant_types": ["password"]}, {"response_types": ["token"]}, {"jwks": {"keys": [private]}},

@@ -83,7 +83,7 @@ def suite_and_client(make_suite):
     return make
 
 
-def test_every_configuration_is_played_here(written):
+def test_every_configuration_has_a_test(written):
     assert sorted(written) == sorted([*SECRETS, *FAPI, CLIENT_CREDENTIALS_FILE])
 
 
@@ -106,7 +106,7 @@ def test_the_scopes_are_those_that_the_modules_need(written):
         assert {written[file][part]["scope"] for part in ("client", "client2")} == {expected}
 
 
-def test_the_client_of_the_form_is_one_more(suite_and_client):
+def test_the_form_post_plan_has_a_client_of_its_own(suite_and_client):
     suite, client = suite_and_client("static.json", "client_secret_post")
     client.completes(suite.plays().goes_to(client.asks(prompt="login consent")))
 
@@ -118,7 +118,7 @@ def test_clients_get_tokens_of_their_own(suite_and_client):
         assert client.reaches(conditions.tokens(response, "DPoP")["access_token"])
 
 
-def test_the_back_channel_is_told_once_and_of_this_client_alone(suite_and_client, reached, prepared):
+def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_client, reached, prepared):
     suite, client = suite_and_client("backchannel.json")
     player = suite.plays()
     signed_in = client.completes(player.goes_to(client.asks(prompt="login consent")))
@@ -142,7 +142,7 @@ FAPI_MODULES = (
 )  # fmt: skip
 
 
-def test_every_module_with_commands_of_its_own_is_played_here(written):
+def test_every_module_with_its_own_browser_commands_has_a_test(written):
     for file, configuration in written.items():
         names = set(configuration.get("override", ()))
         if file in FAPI:
@@ -156,7 +156,7 @@ with_both = pytest.mark.parametrize("file", ["static.json", "registered.json"])
 
 @with_both
 @pytest.mark.parametrize("module", plans.SIGN_IN_AGAIN)
-def test_signing_in_again_has_its_picture_taken(suite_and_client, file, module, reached):
+def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, module, reached):
     suite, client = suite_and_client(file)
     player = suite.plays(module)
     client.completes(player.goes_to(client.asks()))
@@ -166,7 +166,7 @@ def test_signing_in_again_has_its_picture_taken(suite_and_client, file, module, 
 
 
 @with_both
-def test_an_unregistered_redirect_uri_has_its_picture_taken(suite_and_client, file):
+def test_the_error_page_of_an_unregistered_redirect_uri_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     player = suite.plays("oidcc-ensure-registered-redirect-uri")
     assert player.goes_to(client.asks(redirect_uri="https://elsewhere.example/")) is None
@@ -208,7 +208,7 @@ def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, pi
 
 
 @with_both
-def test_logout_that_comes_back(suite_and_client, prepared, file, reached):
+def test_logout_that_redirects_back(suite_and_client, prepared, file, reached):
     suite, client = suite_and_client(file)
     player = suite.plays()
     signed_in = client.completes(player.goes_to(client.asks()))
@@ -218,14 +218,14 @@ def test_logout_that_comes_back(suite_and_client, prepared, file, reached):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_turning_back_at_the_sign_in_page(suite_and_client, file):
+def test_cancel_at_the_sign_in_page(suite_and_client, file):
     suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}user-rejects-authentication")
     client.is_refused(player.goes_to(client.asks()), "access_denied")
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_leaving_and_coming_again(suite_and_client, file, reached):
+def test_opening_the_request_again_after_leaving(suite_and_client, file, reached):
     suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds")
     link = client.asks()
@@ -235,7 +235,7 @@ def test_leaving_and_coming_again(suite_and_client, file, reached):
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_that_was_answered_has_its_picture_taken(suite_and_client, file):
+def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.asks()
     client.completes(player.goes_to(link))
@@ -244,7 +244,7 @@ def test_a_request_that_was_answered_has_its_picture_taken(suite_and_client, fil
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_that_expired_has_its_picture_taken(suite_and_client, file, wait):
+def test_the_error_page_of_an_expired_request_is_captured_as_a_screenshot(suite_and_client, file, wait):
     suite, client = suite_and_client(file)
     player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"), client.asks()
     wait(91)
@@ -253,7 +253,7 @@ def test_a_request_that_expired_has_its_picture_taken(suite_and_client, file, wa
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_a_request_of_another_client_has_its_picture_taken(suite_and_client, file):
+def test_the_error_page_of_another_clients_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     _, other = suite_and_client(file, "client2")
     player = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")

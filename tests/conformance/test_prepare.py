@@ -33,7 +33,7 @@ def prepared(app, work, tmp_path):
     return run
 
 
-def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
+def test_each_plan_has_a_configuration_that_only_its_owner_can_read(prepared, tmp_path):
     written = prepared()
     signing = {"fapi2-signing-openid.json", "fapi2-signing-plain.json"}
     fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"} | signing
@@ -66,7 +66,7 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
             assert {name: private[name] for name in public} == public
 
 
-def test_xporter_is_what_plans_call_that_have_no_userinfo(prepared, work):
+def test_plans_without_userinfo_call_the_api_of_xporter(prepared, work):
     written = prepared()
     for file, scope, first in (
         ("fapi2-plain.json", "school offline_access", "conf-plain-1"),
@@ -82,7 +82,7 @@ def test_xporter_is_what_plans_call_that_have_no_userinfo(prepared, work):
         assert (client.token_endpoint_auth_method, client.jwks_uri) == ("private_key_jwt", f"{API}/jwks.json")
 
 
-def test_logout_tokens_go_to_clients_of_their_own_alone(prepared, work):
+def test_logout_tokens_are_sent_only_to_the_clients_of_logout_plans(prepared, work):
     written = prepared()
     client_ids = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
     with work():
@@ -94,12 +94,12 @@ def config():
     return tomllib.loads(prepare.FILE.read_text("utf-8"))
 
 
-def test_a_plan_signs_in_often_and_no_session_is_ended_for_that(settings):
+def test_a_plan_that_signs_in_often_has_no_session_ended(settings):
     """A session that ends posts a logout token, which would reach the suite in the middle of another module."""
     assert settings.session.per_person >= 500
 
 
-def test_every_address_stands_below_the_suites(prepared, work):
+def test_every_address_begins_with_that_of_the_suite(prepared, work):
     prepared()
     with work():
         for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):
@@ -108,7 +108,7 @@ def test_every_address_stands_below_the_suites(prepared, work):
                 assert uri is None or uri.startswith(f"{SUITE}/")
 
 
-def test_again_replaces_everything(prepared, work):
+def test_running_it_again_replaces_everything(prepared, work):
     before, after = prepared(), prepared()
     first, second = (configuration["static.json"]["client"] for configuration in (before, after))
     assert first["client_id"] == second["client_id"]
@@ -124,14 +124,14 @@ def password_of(written):
     return next(item[3] for item in typed if item[:3] == ["text", "id", "password"])
 
 
-def test_modules_that_end_on_a_page_are_told_what_to_look_for(prepared):
+def test_modules_that_end_on_a_page_are_given_the_text_to_look_for(prepared):
     overrides = prepared()["static.json"]["override"]
     bad = overrides["oidcc-rp-initiated-logout-bad-id-token-hint"]["browser"]
     assert bad[-1]["tasks"][-1]["commands"][0][2:5] == ["error-parameter", 10, "id_token_hint"]
     assert overrides["oidcc-prompt-login"]["browser"][0]["tasks"][0]["commands"][0][-1].startswith("update-image")
 
 
-def test_production_refuses(work, monkeypatch, settings):
+def test_it_refuses_to_run_in_production(work, monkeypatch, settings):
     real = settings.model_copy(update={"environment": "production"})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: real)
     with work(), pytest.raises(prepare.NotHere):

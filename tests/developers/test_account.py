@@ -104,7 +104,7 @@ class TestAuthorisation:
             assert session().get_one(Client, "assembly").version == 1
 
     @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
-    def test_no_one_comes_in_without_signing_in(self, stranger, partner, path):
+    def test_the_pages_require_a_sign_in(self, stranger, partner, path):
         response = stranger.opens(f"/developers{path}")
         assert response.status_code == 303
         assert response.location.startswith("/developers/sign-in?next=")
@@ -165,7 +165,7 @@ def test_a_new_secret_is_shown_once_and_the_former_goes_on_for_the_time_chosen(s
     assert secret not in sam.response.text
 
 
-def test_an_overlap_that_is_not_offered_makes_no_secret(sam, work):
+def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, work):
     sam.opens("/developers/applications/assembly")
     assert (
         sam.web.post(
@@ -177,7 +177,7 @@ def test_an_overlap_that_is_not_offered_makes_no_secret(sam, work):
         assert len(registry.secrets_of("assembly")) == 1
 
 
-def test_secrets_are_bounded(sam, work):
+def test_the_number_of_new_secrets_is_limited(sam, work):
     for _ in range(12):
         sam.opens("/developers/applications/assembly")
         sam.web.post("/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "0"})
@@ -188,7 +188,7 @@ def test_secrets_are_bounded(sam, work):
 
 
 class TestAddresses:
-    def test_are_changed_and_nothing_else_is(self, sam, work):
+    def test_redirect_uris_are_changed_and_nothing_else_is(self, sam, work):
         with work():
             before = manifest.from_client(registry.find("assembly"))
         sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
@@ -199,7 +199,7 @@ class TestAddresses:
         changed = {name for name in before | after if before.get(name) != after.get(name)}
         assert changed <= {"redirect_uris", "post_logout_redirect_uris"}
 
-    def test_a_wrong_one_is_named_by_its_line_and_nothing_typed_is_lost(self, sam, work):
+    def test_the_error_of_a_wrong_address_names_its_line_and_keeps_what_was_typed(self, sam, work):
         typed = "https://assembly.example/a\nhttp://assembly.example/b"
         sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
         assert sam.response.status_code == 422
@@ -233,7 +233,7 @@ class TestKeys:
             )  # fmt: skip
         return key
 
-    def test_two_are_listed_for_an_overlap(self, sam, signer, work, outbox):
+    def test_two_keys_can_be_registered_during_a_rotation(self, sam, signer, work, outbox):
         both = {"keys": [signer, a_key("2026-02")]}
         sam.opens("/developers/applications/signer")
         sam.opens(sam.page.find(id="change-keys")["href"])
@@ -244,7 +244,7 @@ class TestKeys:
             assert registry.find("signer").jwks == both
         assert "Its keys were changed" in outbox.last("client_changed").text
 
-    def test_an_address_takes_the_place_of_the_keys(self, sam, signer, work):
+    def test_a_jwks_uri_replaces_registered_keys(self, sam, signer, work):
         sam.sends(self.PATH, version=1, jwks_uri="https://assembly.example/jwks", jwks="")
         with work():
             assert (registry.find("signer").jwks, registry.find("signer").jwks_uri) == (
@@ -275,7 +275,7 @@ class TestKeys:
             ({"jwks": "", "jwks_uri": "http://assembly.example/jwks"}, "Must be https"),
         ],
     )
-    def test_what_cannot_be_registered_is_explained(self, sam, signer, work, fields, reason):
+    def test_an_invalid_registration_is_explained(self, sam, signer, work, fields, reason):
         sam.sends(self.PATH, version=1, **fields)
         assert sam.response.status_code == 422
         assert reason in sam.page_text
@@ -345,7 +345,7 @@ def test_the_last_owner_cannot_remove_themselves(sam, work):
     assert "only owner" in sam.page_text
 
 
-def test_invitations_are_bounded(work, partner, outbox):
+def test_the_number_of_invitations_is_limited(work, partner, outbox):
     with work():
         for number in range(developers.MAX_LINKS_PER_DAY):
             developers.invite(
@@ -403,7 +403,7 @@ class TestEvents:
             session().scalars(select(PartnerEvent)).one().delivered_at = clocks.now()
             return jti
 
-    def test_their_state_is_shown_and_one_is_delivered_again(self, sam, event_id, work):
+    def test_the_state_of_events_is_shown_and_one_is_delivered_again(self, sam, event_id, work):
         sam.opens("/developers/applications/assembly")
         assert "to https://assembly.example/events" in sam.page_text
         assert "delivered" in sam.page_text
@@ -455,7 +455,7 @@ class TestCommand:
             (("remove", "Timetabler", "sam@elsewhere.example"), "no such person"),
         ],
     )
-    def test_what_is_not_there_is_said(self, idp, words, message):
+    def test_unknown_names_are_reported(self, idp, words, message):
         result = idp(*words)
         assert result.exit_code == 1
         assert message in result.output

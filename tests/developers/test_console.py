@@ -87,13 +87,13 @@ class TestFailedRequests:
         assert headings.index("log") < headings.index("addresses")
 
     @pytest.mark.parametrize("reference", ["%", "0123456789abcdef", "x" * 60, "' or 1=1"])
-    def test_another_reference_finds_nothing(self, developer, trial, stranger, reference):
+    def test_an_unknown_reference_shows_no_log_entry(self, developer, trial, stranger, reference):
         begin_failing_sign_in(stranger, trial)
         developer.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
         assert "None of your applications has it" in developer.page_text
         assert "http://localhost:3000/other" not in developer.page_text
 
-    def test_another_partners_people_do_not_find_it(self, trial, stranger, work, new_browser):
+    def test_people_of_another_partner_do_not_see_the_log_entry(self, trial, stranger, work, new_browser):
         reference = begin_failing_sign_in(stranger, trial)
         with work():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
@@ -156,7 +156,7 @@ class TestQuickStart:
         assert "Not registered yet" in developer.page_text
         assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
 
-    def test_others_are_not_told_that_it_is_registered(self, stranger, trial):
+    def test_other_partners_do_not_learn_that_the_address_is_registered(self, stranger, trial):
         stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
         assert "Already done" not in stranger.page_text
 

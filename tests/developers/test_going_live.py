@@ -209,7 +209,7 @@ class TestAuthorisation:
         with work():
             assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
-    def test_a_partners_person_decides_nothing(self, developer, trial, work):
+    def test_a_developer_cannot_decide_requests(self, developer, trial, work):
         request_id = ask_to_go_live(developer, trial)
         developer.opens("/developers/people")
         response = developer.web.post(
@@ -260,7 +260,7 @@ def test_of_two_decisions_at_once_one_is_made(work, assembly, at_once):
         assert len(session().scalars(select(Client)).all()) == (state == "approved")
 
 
-def test_requests_are_bounded(work, assembly):
+def test_the_number_of_requests_is_limited(work, assembly):
     with work():
         for _ in range(registration_requests.MAX_WAITING):
             a_request(assembly)
@@ -379,7 +379,7 @@ class TestPrefilled:
 
 
 class TestFirstSecret:
-    def test_none_is_made_before_the_partner_makes_one_on_its_page(self, developer, operator, trial, work, outbox):
+    def test_no_request_exists_before_the_partner_sends_one(self, developer, operator, trial, work, outbox):
         request_id = ask_to_go_live(developer, trial)
         decides(operator, request_id, approve="yes")
         with work():
@@ -404,7 +404,7 @@ class TestFirstSecret:
 
 
 class TestMailToOurStaff:
-    def test_new_requests_are_in_one_mail_and_told_once(
+    def test_new_requests_are_mailed_to_our_staff_once_in_one_mail(
         self, developer, operator, trial, live_application, work, outbox
     ):
         ask_to_go_live(developer, trial)
@@ -419,14 +419,14 @@ class TestMailToOurStaff:
         assert "Assembly asks to change Assembly Live" in letter.text
         assert "/operate/requests" in letter.text
 
-    def test_one_that_was_withdrawn_is_not_told(self, developer, operator, trial, work, outbox):
+    def test_a_withdrawn_request_is_not_mailed_to_our_staff(self, developer, operator, trial, work, outbox):
         request_id = ask_to_go_live(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         worker.notify_requests(work)
         assert outbox.all("registration_requested") == []
 
-    def test_it_waits_until_there_is_an_operator(self, developer, trial, work, outbox, clock):
+    def test_the_mail_about_new_requests_waits_until_there_is_an_operator(self, developer, trial, work, outbox, clock):
         ask_to_go_live(developer, trial)
         worker.notify_requests(work)
         with work():
@@ -434,7 +434,9 @@ class TestMailToOurStaff:
         worker.notify_requests(work)
         assert len(outbox.all("registration_requested")) == 1
 
-    def test_of_two_workers_one_writes(self, developer, operator, trial, work, outbox, at_once):
+    def test_of_two_workers_one_sends_the_mail_about_new_requests(
+        self, developer, operator, trial, work, outbox, at_once
+    ):
         ask_to_go_live(developer, trial)
         at_once(4, request_notices.mail_due)
         assert len(outbox.all("registration_requested")) == 1

@@ -49,7 +49,7 @@ def test_lifetimes_are_those_of_the_settings(text, change_settings):
     assert "7 seconds either way" in text()
 
 
-def test_what_is_said_of_keys_and_of_the_log_is_what_the_code_does(text, change_settings):
+def test_statements_about_keys_and_the_log_agree_with_the_code(text, change_settings):
     change_settings(retention={"client_events": 12})
     page = text()
     assert "We fetch jwks_uri again after 1 hour" in page
@@ -64,7 +64,7 @@ def test_what_is_said_of_keys_and_of_the_log_is_what_the_code_does(text, change_
     assert "the parts that differ are named: scheme, host, port, path, query, fragment." in page
 
 
-def test_what_is_said_of_xporter_is_what_it_does(text):
+def test_statements_about_xporter_agree_with_its_code(text):
     page = text()
     assert (guide.DEFAULT_PAGE_RECORDS, guide.MAX_PAGE_RECORDS) == (pages.DEFAULT_LIMIT, pages.MAX_LIMIT)
     assert "A page has 100 records, or as many as limit says, from 1 to 1,000" in page
@@ -92,7 +92,7 @@ def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, 
 
 
 @pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
-def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused):
+def test_every_refusal_in_the_guide_happens_with_its_error_code(web, world, refused):
     assert refused.parameters
     response = web.get(world.partner.link(**dict(refused.parameters)))
     if refused.error == "a page":
@@ -106,7 +106,7 @@ def test_each_request_that_it_says_is_refused_is_refused_so(web, world, refused)
         assert names_a_parameter or refused.error in failures.EXPECTED
 
 
-def test_what_is_not_known_is_ignored(web, world):
+def test_unknown_parameters_are_ignored(web, world):
     link = world.partner.link(colour="blue", claims='{"userinfo": {"shoe_size": null}}')
     assert urlsplit(web.get(link).location).path == "/sign-in"
 
@@ -209,7 +209,7 @@ def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
             assert partner.refreshes(web, successor).json["error"] == "invalid_grant"
 
 
-def test_the_audience_is_that_which_it_says(web, world):
+def test_the_audience_of_a_token_is_the_one_in_the_guide(web, world):
     with world.work():
         factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
@@ -228,7 +228,7 @@ def test_a_wrong_verifier_is_refused_as_it_says(web, world):
     assert refused.json["error"] == token_error("A code_verifier")
 
 
-def test_claims_stand_where_it_says(web, world):
+def test_claims_are_released_where_the_guide_says(web, world):
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}
     assert not people_claims & payload(tokens["id_token"]).keys()

@@ -168,14 +168,14 @@ def test_a_slash_after_the_address_does_not_matter(read):
     assert with_slash == text_of(read("/quick-starts/openid-client", address="https://assembly.example"))
 
 
-def test_what_was_filled_in_goes_along_to_the_others(read):
+def test_values_filled_in_are_kept_in_links_to_other_quick_starts(read):
     back = read("/quick-starts/openid-client", **QUERY).find("a", string="Other software")["href"]
     assert back == "/developers/quick-starts?client_id=assembly&address=https://assembly.example"
     (onward,) = (element["href"] for element in read("/quick-starts", **QUERY).select("a[href*=go-oidc]"))
     assert "client_id=assembly" in onward
 
 
-def test_there_is_none_for_unknown_software(read):
+def test_unknown_software_has_no_quick_start(read):
     assert "no quick start for that software" in read("/quick-starts/nothing", status=404).get_text()
 
 
@@ -225,7 +225,7 @@ class TestKey:
         assert "at most 600 are accepted" in too_long.json["error_description"]
 
     @pytest.mark.parametrize("software", ["authlib-key", "openid-client-fapi2"])
-    def test_its_software_is_not_made_without_a_key(self, developer, work, software):
+    def test_an_application_for_software_that_signs_is_not_made_without_a_key(self, developer, work, software):
         form = {"name": "Trial", "software": software, "address": "https://assembly.example", "security": ""}
         developer.opens("/developers/sandbox/applications/new")
         developer.sends_again("/developers/sandbox/applications/new", **form)
@@ -234,7 +234,7 @@ class TestKey:
         with work():
             assert session().scalars(select(Client)).all() == []
 
-    def test_a_live_one_is_registered_with_the_address_of_its_keys(self, read):
+    def test_a_live_application_is_registered_with_its_jwks_uri(self, read):
         at = "https://assembly.example"
         live = tomllib.loads(read("/quick-starts/authlib-key", address=at).find(id="registration").get_text())
         assert live["jwks_uri"] == f"{at}/jwks.json"

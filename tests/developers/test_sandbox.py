@@ -84,7 +84,7 @@ class TestIsolation:
             with pytest.raises(FictionalAndReal):
                 authorise_client(client, session().get_one(Estab, sandbox_ids[1]))
 
-    def test_people_of_one_never_act_for_the_other(self, sandbox_ids, work):
+    def test_real_and_fictional_people_never_act_for_each_others_schools(self, sandbox_ids, work):
         with work():
             fiction = session().get_one(Estab, sandbox_ids[1])
             real = factories.an_administrator(factories.an_estab())
@@ -102,7 +102,7 @@ class TestIsolation:
             assert not school.is_open
             assert accounts.search("Fictional") == []
 
-    def test_our_staff_have_nothing_to_check(self, sandbox_ids, work):
+    def test_a_fictional_school_is_not_in_the_verification_queue(self, sandbox_ids, work):
         with work():
             assert review.queue() == []
 
@@ -114,7 +114,7 @@ class TestIsolation:
             {"resource": "https://api.example/", "resource_scopes": ["school"]},
         ],
     )
-    def test_a_sandbox_application_is_no_api_and_acts_for_no_one_but_people(self, sandbox_ids, work, names):
+    def test_a_sandbox_application_is_no_resource_server_and_has_no_client_credentials(self, sandbox_ids, work, names):
         with work(), pytest.raises(InvalidClientMetadata):
             registry.change({**manifest.from_client(registry.find(sandbox_ids[0])), **names})
         with work():
@@ -150,7 +150,7 @@ class TestInABrowser:
             response = person.web.get(person.response.location)
         return response
 
-    def test_a_developer_makes_both_and_signs_in(self, developer, stranger):
+    def test_a_developer_makes_a_sandbox_application_and_a_fictional_school_and_signs_in(self, developer, stranger):
         developer.opens("/developers/applications")
         developer.opens(developer.page.find(id="sandbox")["href"])
         developer.opens(developer.page.find(id="make-application")["href"])
@@ -247,15 +247,15 @@ class TestInABrowser:
         "path",
         ["/manage/people", "/manage/account", "/manage/account/email", "/manage/account/mobile"],
     )
-    def test_pages_that_write_to_somebody_are_closed_to_fictional_people(self, alex, path):
+    def test_pages_that_send_messages_are_closed_to_fictional_people(self, alex, path):
         assert alex.opens(path).status_code == 404
 
-    def test_the_pages_about_sharing_are_open_to_them(self, alex):
+    def test_the_pages_about_sharing_are_open_to_fictional_people(self, alex):
         assert alex.opens("/manage").status_code == 200
         assert alex.opens("/manage/security").status_code == 200
         assert [link.text for link in alex.page.select("nav.account a")] == ["Your school", "Security", "Sign out"]
 
-    def test_nothing_is_ever_sent_to_them(self, sandbox_ids, work):
+    def test_no_message_is_sent_to_fictional_people(self, sandbox_ids, work):
         with work():
             authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         with work():
@@ -296,7 +296,7 @@ class TestConsole:
         developer.opens("/developers/sandbox")
         assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
 
-    def test_no_more_are_offered_than_there_can_be(self, developer, sandbox_ids, monkeypatch):
+    def test_making_another_is_not_offered_beyond_the_limit(self, developer, sandbox_ids, monkeypatch):
         assert developer.opens("/developers/sandbox").status_code == 200
         assert developer.page.find(id="make-application")
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
@@ -364,7 +364,7 @@ class TestConsole:
         with work():
             assert session().scalars(select(Client)).all() == []
 
-    def test_both_are_bounded(self, work, sam, monkeypatch):
+    def test_the_numbers_of_sandbox_applications_and_fictional_schools_are_limited(self, work, sam, monkeypatch):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
         monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
         with work():
@@ -442,7 +442,7 @@ class TestRemoving:
         developer.opens("/developers/sandbox")
         assert estab_id not in developer.response.text
 
-    def test_it_asks_with_all_that_ends_with_a_school(self, developer, sandbox_ids, work):
+    def test_removing_a_fictional_school_lists_what_ends_with_it(self, developer, sandbox_ids, work):
         with work():
             estab = session().get_one(Estab, sandbox_ids[1])
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
@@ -470,7 +470,7 @@ class TestRemoving:
             developer.opens("/developers/people")
             assert developer.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
 
-    def test_removing_makes_no_room_for_more_than_a_days_number(self, work, sam, monkeypatch, clock):
+    def test_the_daily_limit_counts_removed_ones_too(self, work, sam, monkeypatch, clock):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
         monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
         with work():
@@ -492,7 +492,7 @@ class TestRemoving:
 
 
 class TestUnused:
-    def test_what_no_one_uses_is_removed_two_weeks_after_a_mail(self, sandbox_ids, work, outbox, clock):
+    def test_an_unused_sandbox_is_removed_two_weeks_after_a_mail(self, sandbox_ids, work, outbox, clock):
         worker.remove_unused(work)
         assert outbox.all("sandbox_unused") == []
         clock.move(timedelta(days=167))
@@ -509,7 +509,7 @@ class TestUnused:
             assert registry.find(sandbox_ids[0]).removed_at is not None
             assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_what_is_used_after_the_mail_stays(self, sandbox_ids, work, outbox, clock):
+    def test_a_sandbox_that_is_used_after_the_mail_is_kept(self, sandbox_ids, work, outbox, clock):
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         with work():
@@ -542,7 +542,7 @@ class TestUnused:
             assert registry.find(sandbox_ids[0]).removed_at is not None
             assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_what_is_used_while_it_is_about_to_be_removed_stays(self, sandbox_ids, work, clock, monkeypatch):
+    def test_a_sandbox_that_is_used_during_its_removal_is_kept(self, sandbox_ids, work, clock, monkeypatch):
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         clock.move(timedelta(days=15))
@@ -627,7 +627,7 @@ class TestCommands:
 
         return run
 
-    def test_they_make_use_and_remove_both(self, idp, assembly, work):
+    def test_commands_make_use_and_remove_applications_and_schools(self, idp, assembly, work):
         sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
         school = json.loads(idp("add-school", "Assembly", "--unverified", "--json"))
         assert sandbox_ids["client_secret"]
@@ -643,7 +643,7 @@ class TestCommands:
         idp("remove-school", "Assembly", school["estab_id"])
         assert json.loads(idp("list", "Assembly", "--json")) == []
 
-    def test_one_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
+    def test_an_application_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
         (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
         key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
         sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))

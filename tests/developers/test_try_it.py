@@ -92,7 +92,7 @@ PROFILES = {
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_an_application_is_tried_as_its_profile_has_it(developer, trial, work, profile):
+def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, work, profile):
     client_id = make_application(work, trial, **profile)
     path = run_trial(developer, client_id, trial[1])
     assert "All of it went well" in developer.page_text, developer.page_text

@@ -117,7 +117,7 @@ def test_a_decision_is_recorded_and_cannot_be_taken_twice(work):
 
 @pytest.mark.parametrize("over", ["rejected", "closed"])
 @pytest.mark.parametrize("state", ["unverified", "verified", "suspended", "rejected", "closed"])
-def test_what_is_rejected_or_closed_stays_so(work, over, state):
+def test_a_rejected_or_closed_account_is_not_reopened(work, over, state):
     with work():
         estab = an_estab(state=over)
         with pytest.raises(accounts.WrongState):
@@ -135,7 +135,7 @@ def test_the_time_of_a_decision_is_kept_at_the_estab_and_of_no_other(work, clock
         assert (other.state, other.state_changed_at) == ("unverified", MONDAY)
 
 
-def test_of_two_who_decide_at_once_one_is_told_so(work, at_once):
+def test_of_two_decisions_at_once_the_second_is_refused(work, at_once):
     with work():
         estab_id = an_estab(state="unverified").id
     states = iter(["verified", "rejected"])
@@ -154,7 +154,7 @@ def test_of_two_who_decide_at_once_one_is_told_so(work, at_once):
 # Found by what an operator types
 
 
-def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
+def test_of_several_ended_accounts_the_newest_is_found(work, clock):
     with work():
         school = a_school(dfe_number="3124567")
         for estab_id in ("3124567", "E000002", "E000003"):
@@ -176,7 +176,7 @@ def test_of_accounts_of_one_school_the_active_one_is_meant_though_a_newer_one_is
 
 
 @pytest.mark.parametrize("typed", ["", " ", "/", "E999999"])
-def test_what_names_no_account_is_refused(work, typed):
+def test_a_name_of_no_account_is_refused(work, typed):
     with work():
         an_estab(a_school(dfe_number=""))
         with pytest.raises(accounts.UnknownEstab):

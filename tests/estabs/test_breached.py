@@ -33,7 +33,7 @@ def install(app, scratch, change_settings):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 500])
-def test_each_of_them_is_found_and_others_are_not(install, count, end, last):
+def test_every_listed_password_is_found_and_no_other(install, count, end, last):
     """Lines of different lengths are found, the first and the last too, with and without a final line end."""
     passwords = [f"password number {number}" for number in range(count)]
     install(passwords, end, last)
@@ -42,7 +42,7 @@ def test_each_of_them_is_found_and_others_are_not(install, count, end, last):
     assert [number for number in range(300) if breached.is_breached(f"another {number}")] == []
 
 
-def test_it_is_compared_exactly_as_typed(install):
+def test_a_password_is_looked_up_exactly_as_typed(install):
     install([GOOD_PASSWORD])
 
     assert breached.is_breached(GOOD_PASSWORD)
@@ -83,7 +83,7 @@ def test_a_file_that_is_not_there_refuses_nothing_and_is_logged(install, caplog)
     assert "breached passwords" in caplog.text
 
 
-def test_an_empty_file_has_nothing(install):
+def test_an_empty_file_contains_no_password(install):
     install([]).write_bytes(b"")
     assert not breached.is_breached(GOOD_PASSWORD)
 
@@ -99,7 +99,7 @@ def test_an_empty_file_has_nothing(install):
         (f"{'A' * 40}:3\n{'B' * 40}:2\n".encode(), None),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(scratch, content, problem):
+def test_the_error_of_an_unusable_file_is_described(scratch, content, problem):
     path = scratch / "breached.txt"
     if content is not None:
         path.write_bytes(content)
@@ -108,6 +108,6 @@ def test_what_is_wrong_with_a_file_is_said(scratch, content, problem):
 
 
 @pytest.mark.parametrize("content", [b"\n" * 500, b"\x00" * 5000, b"A" * 5000, b"x\n" * 700])
-def test_a_file_of_something_else_ends_the_search(install, content):
+def test_a_file_of_another_format_ends_the_search(install, content):
     install([]).write_bytes(content)
     assert not breached.is_breached(GOOD_PASSWORD)

@@ -11,7 +11,7 @@ def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
     assert all(password == password.casefold() for password in common.common_passwords())
 
 
-def test_every_ingredient_is_used_once():
+def test_no_common_word_suffix_or_phrase_is_listed_twice():
     for words in (common.COMMON_WORDS, common.COMMON_SUFFIXES, common.COMMON_PHRASES):
         assert len(words) == len(set(words))
 

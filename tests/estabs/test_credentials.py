@@ -52,7 +52,7 @@ def test_256_characters_are_taken_and_one_more_is_not(app_context):
     assert reason(longest + "x") == "Use at most 256 characters."
 
 
-def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(app_context):
+def test_eight_characters_besides_known_words_are_enough_and_seven_are_not(app_context):
     assert credentials.rejection_reason("oakhill-qvxzkwjp", ("Oakhill",)) is None
     assert reason("oakhill-qvxzkwj", ("Oakhill",)).startswith("Too much of this password")
 
@@ -69,16 +69,16 @@ def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(ap
         "wobblykettles" * 2,
     ],
 )
-def test_good_ones_are_taken_as_they_are(app_context, public_facts, password):
+def test_strong_passwords_are_accepted(app_context, public_facts, password):
     assert credentials.rejection_reason(password, public_facts) is None
 
 
 @pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
-def test_short_ones_are_refused(app_context, password):
+def test_short_passwords_are_refused(app_context, password):
     assert "at least 12" in reason(password)
 
 
-def test_what_is_longer_than_we_ever_hash_is_refused(app_context):
+def test_passwords_longer_than_the_hash_limit_are_refused(app_context):
     assert credentials.rejection_reason("kettle drums at dusk " * 12) is None
     assert "at most 256" in reason("kettle drums at dusk " * 13)
 
@@ -99,7 +99,7 @@ def test_what_is_longer_than_we_ever_hash_is_refused(app_context):
         "letmein12345",
     ],
 )
-def test_what_everybody_uses_is_refused(app_context, password):
+def test_common_passwords_are_refused(app_context, password):
     assert "Very many people" in reason(password)
 
 
@@ -130,14 +130,14 @@ def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(app_cont
     assert "easy to guess" in reason(password, public_facts)
 
 
-def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(app_context, public_facts):
+def test_known_words_with_few_other_letters_are_refused_and_with_enough_accepted(app_context, public_facts):
     assert credentials.rejection_reason("Primary kettle", public_facts)
     assert credentials.rejection_reason("Primary kettle drum", public_facts) is None
 
 
 @given(st.data())
 @pace(max_examples=60)
-def test_whatever_is_made_of_known_words_alone_is_refused(built, public_facts, data):
+def test_passwords_made_of_known_words_only_are_refused(built, public_facts, data):
     words = data.draw(
         st.lists(st.sampled_from(sorted(credentials._guessable_words(public_facts))), min_size=1, max_size=12)
     )

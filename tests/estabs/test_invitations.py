@@ -163,7 +163,7 @@ def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock
         invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
 
 
-def test_inviting_and_cancelling_again_and_again_is_no_way_to_fill_a_strangers_mailbox(work, school, outbox, clock):
+def test_repeated_inviting_and_cancelling_is_limited_for_each_address(work, school, outbox, clock):
     with work():
         for _ in range(invitations.MAX_MAILS):
             invitation = invitations.invite(*AL, "viewer", by=school.by)
@@ -393,7 +393,7 @@ def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, in
     assert len(send_reminders(work, outbox)) == 1
 
 
-def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, clock, outbox, change_settings):
+def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(work, school, clock, outbox, change_settings):
     change_settings(onboarding={"invitation_lifetime_days": 1})
     with work():
         invitations.invite(*AL, "admin", by=school.by)
@@ -403,7 +403,7 @@ def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, cl
     assert len(send_reminders(work, outbox)) == 1
 
 
-def test_of_two_workers_one_reminds(work, invited, clock, outbox, overtaken):
+def test_of_two_workers_one_sends_the_reminder(work, invited, clock, outbox, overtaken):
     clock.move(timedelta(days=6))
     assert overtaken(invitations.remind_due, invitations.remind_due) is None
     assert len(outbox.all("invitation_reminder")) == 1

@@ -31,20 +31,20 @@ def secret(work, clock):
         return links.issue("adm_jo", "welcome", DAY)
 
 
-def test_looking_spends_nothing(work, secret):
+def test_opening_a_link_does_not_use_it_up(work, secret):
     for _ in range(3):
         with work():
             assert links.check(secret, "welcome").person_id == "adm_jo"
 
 
-def test_it_is_spent_once_however_often_it_is_pressed(at_once, secret):
+def test_a_link_is_used_up_once_however_often_it_is_pressed(at_once, secret):
     outcomes = at_once(8, lambda: links.spend(secret, "welcome", "adm_jo"))
 
     assert outcomes.count(None) == 1
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
 
 
-def test_a_link_that_cannot_be_used_says_which_it_is(work, secret, clock):
+def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(work, secret, clock):
     with work():
         newer = links.issue("adm_jo", "welcome", DAY)
         used = links.issue("adm_al", "welcome", DAY)
@@ -60,7 +60,7 @@ def test_a_link_that_cannot_be_used_says_which_it_is(work, secret, clock):
         assert refusal_of(newer) == "link_expired"
 
 
-def test_a_link_is_good_for_no_one_else(work, secret):
+def test_a_link_works_for_its_own_person_only(work, secret):
     with pytest.raises(links.LinkUnknown), work():
         links.spend(secret, "welcome", "adm_al")
     with work():

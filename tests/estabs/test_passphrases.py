@@ -21,7 +21,7 @@ AMERICAN = re.compile(
 GENERATED = "kettle-wobbly-dusk-otter-juggle-plum"
 
 
-def test_they_are_six_words_of_the_list(app):
+def test_passphrases_are_six_words_of_the_list(app):
     with app.app_context():
         words = passphrases.word_list()
         assert len(words) == len(set(words))
@@ -33,11 +33,11 @@ def test_they_are_six_words_of_the_list(app):
         assert len({passphrases.generate() for _ in range(50)}) == 50
 
 
-def test_they_are_worth_77_bits():
+def test_passphrases_have_77_bits_of_entropy():
     assert passphrases.WORD_COUNT * log2(len(passphrases.word_list())) > 77
 
 
-def test_every_word_can_come_first():
+def test_generated_passphrases_begin_with_different_words():
     assert len({passphrases.generate().split("-")[0] for _ in range(400)}) > 350
 
 
@@ -57,7 +57,7 @@ def test_the_words_are_plain_and_british():
         GENERATED.replace("-", "\u00a0"),
     ],
 )  # fmt: skip
-def test_one_of_ours_is_taken_however_it_is_typed(web, work, typed):
+def test_a_generated_passphrase_is_accepted_with_other_separators_and_capitals(web, work, typed):
     with work() as session:
         person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
@@ -88,7 +88,7 @@ def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, work, own, type
     assert Person(web).signs_in(username, own).status_code == 303
 
 
-def test_choosing_ones_own_ends_the_kindness(work):
+def test_a_password_of_ones_own_is_not_marked_as_generated(work):
     with work():
         person = an_administrator()
         credentials.set_hash(person, "one", by=person.id, is_ours=True)
@@ -98,7 +98,7 @@ def test_choosing_ones_own_ends_the_kindness(work):
 
 
 @pytest.mark.parametrize("typed", [GENERATED, GENERATED.replace("-", " ").title(), "wrong"])
-def test_it_costs_one_hash_all_the_same(app, web, work, typed):
+def test_comparing_a_generated_password_costs_one_hash(app, web, work, typed):
     with work() as session:
         person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
@@ -113,7 +113,7 @@ def test_it_costs_one_hash_all_the_same(app, web, work, typed):
 @given(
     st.lists(st.sampled_from(["kettle", "dusk", "plum"]), min_size=1, max_size=6), st.sampled_from([" ", "-", " - "])
 )
-def test_bringing_it_to_its_form_twice_is_doing_so_once(words, between):
+def test_normalising_a_passphrase_twice_changes_nothing_more(words, between):
     folded = passphrases.normalise(between.join(words))
 
     assert folded == passphrases.normalise(folded) == "-".join(words)

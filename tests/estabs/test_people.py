@@ -31,7 +31,7 @@ def test_a_name_that_is_not_theirs_finds_no_one(work, typed):
         assert people.by_name(typed) is None
 
 
-def test_the_removed_are_found_no_more(work):
+def test_removed_people_are_not_found(work):
     with work():
         person = an_administrator(removed_at=clock.now())
 
@@ -63,7 +63,7 @@ def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(wo
 
 
 @pytest.mark.parametrize("state", ["rejected", "closed"])
-def test_whose_account_is_over_signs_in_by_mail_to_the_next_one(work, state):
+def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(work, state):
     with work():
         before = an_administrator(an_estab(state=state), email="office@oakhill.example")
         a_membership(before, removed_at=clock.now())  # of an open school, which they left
@@ -94,7 +94,7 @@ def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
 
 
 @given(st.text())
-def test_folding_twice_changes_nothing_more(name):
+def test_folding_a_sign_in_name_twice_changes_nothing_more(name):
     assert people.fold_sign_in_name(people.fold_sign_in_name(name)) == people.fold_sign_in_name(name)
 
 

@@ -32,7 +32,7 @@ def test_a_role_has_all_rights_of_the_next():
     [(OWNER, Action.MANAGE_PEOPLE, True), (ADMIN, Action.MANAGE_PEOPLE, False), (ADMIN, Action.AUTHORISE, True),
      (VIEWER, Action.AUTHORISE, False), (VIEWER, Action.SEE_SHARING, True)],
 )  # fmt: skip
-def test_an_act_is_held_to_the_table_and_says_who_may(work, role, action, may):
+def test_an_act_without_permission_is_refused_naming_the_roles_that_may(work, role, action, may):
     with work():
         member = factories.an_administrator(role=role).memberships[0]
         if may:

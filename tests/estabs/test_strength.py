@@ -37,7 +37,7 @@ def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
         ("", strength.SHORT_TEXT),
     ],
 )
-def test_words_for_each_strength(app_context, password, message):
+def test_each_strength_has_its_description(app_context, password, message):
     assert strength.hint(password, ()).message == message
 
 
@@ -53,7 +53,7 @@ def test_the_estimator_never_overrules_the_policy(app_context):
     "password",
     ["4@8({[<369&#!|10$57%2" * 12, "aA1!" * 64, "qwertyuiop" * 25, "1990" * 64, "a@4e3i1!|l7t+$5" * 17, "é4@(<" * 50],
 )
-def test_no_password_keeps_the_estimator_busy(app_context, password):
+def test_the_estimator_answers_quickly_for_any_password(app_context, password):
     """zxcvbn alone took three seconds for the first of these, in a thread that other requests need."""
     strength.hint(GOOD_PASSWORD, ())  # loads its lists
     began = time.process_time()
@@ -63,7 +63,7 @@ def test_no_password_keeps_the_estimator_busy(app_context, password):
     assert time.process_time() - began < 0.5
 
 
-def test_a_subject_is_sealed_and_nothing_else_is_one(app_context):
+def test_a_subject_is_sealed_and_forgeries_are_refused(app_context):
     sealed = strength.seal_subject("adm_somebody")
 
     assert strength.unseal_subject(sealed) == "adm_somebody"

@@ -95,7 +95,7 @@ def elsewhere():
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
-def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, elsewhere, refreshing):
+def test_after_a_restart_of_postgresql_requests_succeed_again(instance, outside, elsewhere, refreshing):
     server, url, partner, token = elsewhere
     call = refreshing(partner, token)
     with instance(database__url=url) as (process, address):

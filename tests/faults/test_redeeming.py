@@ -34,7 +34,7 @@ def killed(instance, outside, world, web, tmp_path):
     return end
 
 
-def test_killed_before_it_committed_nothing_was_spent(killed, web, world):
+def test_a_process_killed_before_the_commit_leaves_the_code_unused(killed, web, world):
     code = killed("before")
 
     tokens = world.partner.redeems(web, code)
@@ -44,9 +44,7 @@ def test_killed_before_it_committed_nothing_was_spent(killed, web, world):
         assert len(session.scalars(select(RefreshFamily)).all()) == 1
 
 
-def test_killed_after_it_committed_the_code_is_spent_its_tokens_are_there_and_a_second_try_ends_them(
-    killed, web, world
-):
+def test_a_process_killed_after_the_commit_leaves_the_code_used_and_a_second_try_revokes_its_tokens(killed, web, world):
     code = killed("after")
 
     with world.work() as session:

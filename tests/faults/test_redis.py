@@ -85,7 +85,7 @@ def test_two_processes_count_together(server, two, ask):
     assert answers == [404] * CALLS_A_MINUTE + [429] * 4
 
 
-def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all_the_same(server, two, ask, prepared):
+def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_still_counted(server, two, ask, prepared):
     server.stop()
     try:
         assert ask(4) == [404] * 4
@@ -116,7 +116,7 @@ def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a
         server.start()
 
 
-def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missing(server, prepared, tmp_path):
+def test_the_provider_starts_without_redis_and_doctor_reports_it(server, prepared, tmp_path):
     server.stop()
     try:
         environment = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}

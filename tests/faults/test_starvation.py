@@ -104,7 +104,7 @@ def test_idle_connections_do_not_block_others(slow):
             assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_clients_that_never_send_the_rest_of_their_form_hold_no_place(slow, signs_in, outside):
+def test_clients_that_never_complete_their_form_do_not_use_up_the_admission_limit(slow, signs_in, outside):
     place = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
     with ExitStack() as stack:
         for path in ("/oauth/token", "/sign-in") * 4:
@@ -118,7 +118,7 @@ def test_clients_that_never_send_the_rest_of_their_form_hold_no_place(slow, sign
         assert signs_in(1).status_code == 422
 
 
-def test_partners_whose_keys_do_not_come_keep_only_themselves_waiting(instance, outside, world, hanging):
+def test_a_slow_jwks_uri_delays_only_its_own_partner(instance, outside, world, hanging):
     keys = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
             "client_scopes": frozenset({"schools.list"}), "jwks": None, "jwks_uri": hanging.uri}  # fmt: skip
     with world.work():

@@ -10,22 +10,22 @@ def findings(work):
         return [(finding.what, finding.level) for finding in doctor.federation()]
 
 
-def test_switched_off_it_says_so(work):
+def test_doctor_says_that_federation_is_switched_off(work):
     assert findings(work) == [("sign-in with other accounts", "ok")]
 
 
-def test_providers_that_answer(work, both):
+def test_doctor_reports_reachable_providers_as_ok(work, both):
     assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "ok")]
 
 
-def test_a_provider_that_does_not(work, both):
+def test_doctor_warns_of_unreachable_and_misconfigured_providers(work, both):
     both["microsoft"].broken["/keys"] = Response("no", 500)
     both["google"].metadata["issuer"] = "https://evil.test"
 
     assert findings(work) == [("sign-in with Microsoft", "warning"), ("sign-in with Google", "warning")]
 
 
-def test_a_provider_without_a_key_that_we_can_use(work, both):
+def test_doctor_warns_of_a_provider_without_a_usable_key(work, both):
     both["google"].published.clear()
 
     assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "warning")]

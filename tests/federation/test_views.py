@@ -45,7 +45,7 @@ class TestSwitch:
             jo.opens("/sign-in")
             assert jo.sends_again(f"/sign-in/with/{name}").status_code == 404
 
-    def test_the_one_switch_silences_a_provider_that_is_on(self, jo, both, change_settings):
+    def test_the_general_switch_disables_a_provider_that_is_enabled(self, jo, both, change_settings):
         change_settings(federation={"enabled": False})
         jo.opens("/sign-in")
         assert not jo.page.select("form[action*='/sign-in/with/']")
@@ -76,7 +76,7 @@ class TestSigningIn:
             assert used == {account.id: True, other_id: False}
             assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
 
-    def test_the_request_is_as_it_should_be(self, jo, both):
+    def test_the_authorization_request_has_every_parameter_and_pkce(self, jo, both):
         address = urlsplit(jo.sets_out("microsoft"))
         sent = dict(parse_qsl(address.query))
 
@@ -94,9 +94,7 @@ class TestSigningIn:
         both["microsoft"].overrides["aud"] = ["us"]
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
 
-    def test_one_fixed_issuer_of_microsofts_is_one_organisation_without_tid(
-        self, jo, google, account, link, change_settings
-    ):
+    def test_a_fixed_microsoft_issuer_needs_no_tid_claim(self, jo, google, account, link, change_settings):
         change_settings(federation={"enabled": True, "microsoft": google.settings})
         link(account.id, tenant="")
         assert jo.goes_and_returns("microsoft", google).status_code == 303
@@ -106,7 +104,7 @@ class TestSigningIn:
         both["microsoft"].overrides["sub"] = "x" * 255
         assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
 
-    def test_google_may_leave_the_scheme_of_its_issuer_out(self, jo, stranger, google, account, link, change_settings):
+    def test_the_issuer_of_google_may_lack_its_scheme(self, jo, stranger, google, account, link, change_settings):
         settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
         google.metadata["issuer"] = "https://accounts.google.example"
         change_settings(federation={"enabled": True, "google": settings})
@@ -172,12 +170,12 @@ class TestSigningIn:
 
         assert [letter.to for letter in outbox.all("new_device")] == [account.email]
 
-    def test_a_way_back_that_is_too_long_to_keep_leads_home(self, jo, both, account, link):
+    def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, both, account, link):
         link(account.id)
         assert jo.goes_and_returns("microsoft", both["microsoft"], back="/" + "x" * 2048).location == "/"
 
     @pytest.mark.parametrize("away", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
-    def test_it_leads_nowhere_else(self, jo, both, account, link, away):
+    def test_a_return_address_on_another_host_becomes_the_home_page(self, jo, both, account, link, away):
         link(account.id)
         location = jo.goes_and_returns("microsoft", both["microsoft"], back=quote(away, safe="")).location
 
@@ -239,7 +237,7 @@ class TestFaults:
         assert sessions(work) == []
 
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_a_token_with_a_wrong_claim(self, jo, linked, work, fault, logged):
+    def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked, work, fault, logged):
         linked.overrides |= FAULTS[fault]
         jo.goes_and_returns("microsoft", linked)
 
@@ -248,42 +246,42 @@ class TestFaults:
         assert not any("sub-of-jo" in str(line) for line in logged())
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
-    def test_a_token_of_another_issuer_than_googles(self, jo, both, account, link, work, iss):
+    def test_a_token_of_another_issuer_than_google_is_refused(self, jo, both, account, link, work, iss):
         """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
         both["google"].overrides["iss"] = iss
         jo.goes_and_returns("google", both["google"])
         self.refused(jo, work, "provider_response")
 
-    def test_a_token_of_one_organisation_in_the_name_of_another(self, jo, linked, work):
+    def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked, work):
         linked.overrides["tid"] = OTHER_TENANT
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
-    def test_the_same_sub_at_another_organisation(self, jo, linked, work):
+    def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked, work):
         linked.overrides |= {"tid": OTHER_TENANT, "iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)}
         assert jo.goes_and_returns("microsoft", linked).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
-    def test_a_personal_account_of_microsoft(self, jo, linked, work, tid):
+    def test_a_personal_microsoft_account_is_refused(self, jo, linked, work, tid):
         linked.overrides["tid"] = tid
         if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
             linked.overrides["iss"] = linked.issuer.replace("{tenantid}", tid)
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
 
-    def test_a_personal_account_of_google(self, jo, both, work):
+    def test_a_personal_google_account_is_refused(self, jo, both, work):
         both["google"].overrides["hd"] = None
         jo.goes_and_returns("google", both["google"])
         self.refused(jo, work, "school_account_needed")
 
-    def test_a_token_by_a_key_that_is_not_published(self, jo, linked, work):
+    def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked, work):
         linked.signing_key = key("RS256", 2)
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
-    def test_a_forged_kid(self, jo, linked, work):
+    def test_a_token_with_a_forged_kid_is_refused(self, jo, linked, work):
         linked.signing_key, linked.header = key("RS256", 2), {"kid": "rsa-1"}
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
@@ -291,13 +289,13 @@ class TestFaults:
     @pytest.mark.parametrize(
         "header", [{"jku": "https://evil.test/keys"}, {"crit": ["exp"]}, {"x5u": "https://evil.test/x"}]
     )
-    def test_a_header_that_leads_elsewhere(self, jo, linked, work, header):
+    def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked, work, header):
         linked.header = header
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
     @pytest.mark.parametrize("alg", ["HS256", "EdDSA", "ES384"])
-    def test_an_algorithm_that_is_not_accepted(self, jo, linked, work, alg):
+    def test_a_token_with_another_algorithm_is_refused(self, jo, linked, work, alg):
         public = OctKey.import_key(b64(json.dumps(key("RS256").as_dict(private=False)).encode()))
         linked.alg = alg
         linked.signing_key = {"HS256": public, "EdDSA": key("EdDSA"), "ES384": ECKey.generate_key("P-384")}[alg]
@@ -306,7 +304,7 @@ class TestFaults:
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
-    def test_a_key_that_is_new_since_is_fetched(self, jo, stranger, linked, monkeypatch):
+    def test_a_new_key_is_fetched(self, jo, stranger, linked, monkeypatch):
         assert jo.goes_and_returns("microsoft", linked).status_code == 303
         linked.signing_key = key("RS256", 2)
         linked.published.append(linked.signing_key)
@@ -323,7 +321,7 @@ class TestFaults:
         jo.goes_and_returns("microsoft", linked)
         assert all(linked.requests.count(path) > 1 for path in documents)
 
-    def test_unknown_keys_are_asked_for_once_a_minute(self, jo, stranger, linked):
+    def test_keys_are_fetched_once_a_minute_for_unknown_kids(self, jo, stranger, linked):
         linked.signing_key = key("RS256", 2)
         for browser in (jo, stranger):
             assert as_a_page(browser.goes_and_returns("microsoft", linked))
@@ -345,7 +343,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_error_of_its_server(self, jo, linked, work, path, status):
+    def test_an_error_of_the_providers_server_is_reported(self, jo, linked, work, path, status):
         linked.broken[path] = Response("<h1>no</h1>", status)
         location = jo.sets_out("microsoft")
         if "metadata" not in path and location:
@@ -355,7 +353,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("body", ["", "nonsense", "[]", "7", "null", "[" * 20_000, '{"keys": 7}', "\xff"])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_answer_that_cannot_be_read(self, jo, linked, work, path, body):
+    def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked, work, path, body):
         linked.broken[path] = Response(body, 200, mimetype="application/json")
         location = jo.sets_out("microsoft")
         if location:
@@ -368,12 +366,12 @@ class TestFaults:
          '{"access_token": "x"}', '{"id_token": 7}', '{"id_token": "a.b.c"}', '{"id_token": "x", "expires_in": "soon"}',
          '{"id_token": "eyJhbGciOiJub25lIn0.e30."}'],
     )  # fmt: skip
-    def test_an_answer_to_the_code_without_a_token(self, jo, linked, work, token):
+    def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked, work, token):
         linked.broken["/token"] = Response(token, 200, mimetype="application/json")
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response")
 
-    def test_a_provider_that_is_slow(self, jo, linked, work, change_settings, settings):
+    def test_a_slow_provider_is_reported(self, jo, linked, work, change_settings, settings):
         change_settings(fetch={"timeout": 0.5})
         with raw_server() as slow:
             slow.response, slow.delay, slow.chunk_size = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0.1, 1
@@ -381,7 +379,7 @@ class TestFaults:
             jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_unavailable")
 
-    def test_a_provider_that_is_away(self, jo, linked, work, change_settings):
+    def test_an_unreachable_provider_is_reported(self, jo, linked, work, change_settings):
         settings = linked.settings.model_copy(update={"authority": "http://localhost:1"})
         change_settings(federation={"enabled": True, "microsoft": settings})
         jo.sets_out("microsoft")
@@ -394,7 +392,7 @@ class TestFaults:
          {"authorization_endpoint": "https://"}, {"authorization_endpoint": "https://x.example/#y"},
          {"authorization_endpoint": "https://x.example/\x7f"}],
     )  # fmt: skip
-    def test_metadata_that_are_not_its_own(self, jo, linked, work, overrides):
+    def test_metadata_of_another_issuer_are_refused(self, jo, linked, work, overrides):
         linked.metadata |= overrides
         jo.sets_out("microsoft")
         self.refused(jo, work, "provider_response")
@@ -416,7 +414,7 @@ class TestResponses:
         assert sessions(work) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
-    def test_another_error_is_a_page(self, jo, linked, work, error):
+    def test_another_error_of_the_provider_shows_a_page(self, jo, linked, work, error):
         response = linked.authorizes(jo.sets_out("microsoft"))
         jo.comes_back("microsoft", response | {"error": error})
 
@@ -455,7 +453,7 @@ class TestResponses:
         assert jo.comes_back("microsoft", response).status_code == 303
         assert jo.comes_back("microsoft", response).status_code == 410
 
-    def test_a_failed_response_is_spent_too(self, jo, linked, work):
+    def test_a_failed_response_cannot_be_sent_again(self, jo, linked, work):
         linked.overrides["nonce"] = "another"
         response = linked.authorizes(jo.sets_out("microsoft"))
         assert jo.comes_back("microsoft", response).status_code == 400
@@ -479,14 +477,14 @@ class TestResponses:
         assert jo.comes_back("microsoft", response).status_code == 410
 
     @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\ud800"])
-    def test_a_state_that_is_not_ours(self, jo, linked, state):
+    def test_an_unknown_state_is_refused(self, jo, linked, state):
         jo.sets_out("microsoft")
         jo.comes_back("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
         assert jo.response.status_code == 410
         assert "Sign in" in jo.page_text
 
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
-    def test_a_repeated_parameter(self, jo, linked, name, work):
+    def test_a_repeated_parameter_is_refused(self, jo, linked, name, work):
         response = linked.authorizes(jo.sets_out("microsoft"))
         answer = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
         assert answer.status_code == 400
@@ -498,18 +496,18 @@ class TestResponses:
         assert jo.comes_back("microsoft", response | {"code": code}).status_code == 400
         assert "/token" not in linked.requests
 
-    def test_two_tabs_go_their_ways(self, jo, linked):
+    def test_sign_ins_in_two_tabs_return_each_to_its_own_page(self, jo, linked):
         first = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
         second = linked.authorizes(jo.sets_out("microsoft"))
         assert jo.comes_back("microsoft", second).location == "/"
         assert jo.comes_back("microsoft", first).location == "/mobile/confirm"
 
-    def test_the_session_is_new(self, jo, linked):
+    def test_signing_in_starts_a_new_session(self, jo, linked):
         jo.web.set_cookie("idaas-session", "planted")
         jo.goes_and_returns("microsoft", linked)
         assert jo.cookie("session") != "planted"
 
-    def test_another_site_cannot_begin_it(self, jo, stranger, linked, work):
+    def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked, work):
         jo.opens("/sign-in")
         stranger.opens("/sign-in")
         for token in ("", "rubbish", stranger.token):
@@ -525,7 +523,7 @@ class TestResponses:
         assert sent["state"][0].encode() != row.digest
 
 
-def test_a_partners_request_goes_on(jo, both, account, link, change_ports):
+def test_a_partners_request_continues_after_the_sign_in(jo, both, account, link, change_ports):
     pending = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
     change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
     link(account.id)

@@ -43,7 +43,7 @@ def test_a_colour_that_can_be_read_already_is_left_as_it_is():
     assert brand.light("#1d4f91").brand == "#1d4f91"
 
 
-def test_a_yellow_stays_a_kind_of_yellow():
+def test_a_yellow_keeps_its_hue_when_it_is_darkened():
     red, green, blue = bytes.fromhex(brand.light("#ffd400").brand[1:])
 
     assert red > green > blue
@@ -63,7 +63,7 @@ def test_the_stylesheet_gives_both_themes_every_property():
         assert re.search(rf"[{{;]{name}:#[0-9a-f]{{6}}[;}}]", dark)
 
 
-def test_contrast_is_reckoned_as_wcag_reckons_it():
+def test_contrast_is_calculated_as_wcag_defines_it():
     assert brand.contrast("#000000", "#ffffff") == pytest.approx(21)
     assert brand.contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
 

@@ -23,7 +23,7 @@ def test_a_time_of_another_zone_is_turned_into_that_one(capsys):
     assert "2026-07-02 08:30 UTC" in capsys.readouterr().out
 
 
-def test_json_has_times_that_programs_read(capsys):
+def test_json_has_times_in_iso_8601(capsys):
     command.show([ROW], ["at"], as_json=True, empty="Nothing.")
 
     assert json.loads(capsys.readouterr().out)[0]["at"] == "2026-03-02T09:30:00+00:00"

@@ -30,18 +30,18 @@ def test_an_older_key_still_opens_and_a_missing_one_is_named():
 
 
 @pytest.mark.parametrize("altered", ["", "new", "new.", "new.AAAA", "new.é", "x" * 500])
-def test_nonsense_is_refused_and_never_crashes(altered):
+def test_malformed_sealed_values_raise_unseal_error(altered):
     with pytest.raises(crypto.UnsealError):
         SEALER.unseal(altered, where="here")
 
 
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
-def test_keyed_tells_lists_apart(one, other):
+def test_hmac_sha256_differs_for_different_lists(one, other):
     assert (crypto.hmac_sha256(b"k", *one) == crypto.hmac_sha256(b"k", *other)) == (one == other)
 
 
 @given(st.text(), st.text())
-def test_same_is_equality_for_any_characters(one, other):
+def test_constant_time_compare_is_equality_for_any_characters(one, other):
     assert crypto.constant_time_compare(one, other) == (one == other)
 
 
@@ -55,7 +55,7 @@ def test_a_password_matches_itself_and_nothing_else():
 
 
 @pytest.mark.parametrize("stored", [None, "garbage"])
-def test_an_unknown_person_costs_a_hash_too(stored):
+def test_checking_an_unknown_person_costs_a_hash_too(stored):
     passwords = crypto.Passwords(memory_kib=64, passes=1)
 
     assert not passwords.matches(stored, "anything")
@@ -84,7 +84,7 @@ def test_the_longest_password_is_hashed_whole_and_one_character_more_is_never_ri
     assert passwords.hashed == 4, "and it costs as much as any other"
 
 
-def test_one_is_hashed_at_a_time(monkeypatch):
+def test_only_one_password_is_hashed_at_a_time(monkeypatch):
     passwords, running, most = crypto.Passwords(memory_kib=64, passes=1), [], []
 
     class Watched:

@@ -24,7 +24,7 @@ def claim(secret="the secret", **must):
     return database.claim(PersonalSecret, digest=crypto.digest(secret), **bound)
 
 
-def test_of_eight_who_claim_at_once_one_wins(work, at_once):
+def test_of_eight_claims_at_once_one_succeeds(work, at_once):
     with work():
         a_secret()
 
@@ -89,12 +89,12 @@ def test_ending_a_read_transaction_never_loses_a_change(work):
             database.end_read_transaction()
 
 
-def test_what_is_not_there_cannot_be_pointed_at(work):
+def test_foreign_keys_are_enforced(work):
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"), work() as session:
         session.add(ClientSecret(digest=b"x", client_id="none", sealed=None, created_at=clock.now(), expires_at=None))
 
 
-def test_nothing_is_left_of_a_request_that_raised(work):
+def test_changes_of_a_request_that_raised_are_rolled_back(work):
     with pytest.raises(LookupError), work() as session:  # noqa: PT012  likewise
         a_secret()
         session.flush()

@@ -101,7 +101,7 @@ def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
     assert len([line for line in written if line.startswith("UPDATE")]) == 1
 
 
-def test_the_factories_make_people_and_clients(work):
+def test_the_factories_make_valid_people_and_clients(work):
     with work():
         assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes

@@ -6,7 +6,7 @@ from idp.foundation import clock, crypto, inserts
 from idp.oidc.models import Seen
 
 
-def test_the_second_time_it_is_there_already(work):
+def test_inserting_an_existing_row_returns_false(work):
     until = clock.now() + timedelta(minutes=1)
     with work():
         assert inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
@@ -16,7 +16,7 @@ def test_the_second_time_it_is_there_already(work):
         assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
 
 
-def test_of_many_at_once_one_is_first(at_once):
+def test_of_many_inserts_at_once_one_returns_true(at_once):
     until = clock.now() + timedelta(minutes=1)
     outcomes = at_once(8, lambda: inserts.insert_if_absent(Seen, digest=crypto.digest("c"), expires_at=until))
     assert sorted(outcomes) == [False] * 7 + [True]

@@ -26,11 +26,11 @@ def test_what_looks_like_a_credential_is_scrubbed(text, secret):
     assert secret not in logs.scrub(text)
 
 
-def test_plain_words_stay():
+def test_ordinary_words_are_not_scrubbed():
     assert logs.scrub("the outbox has 3 messages") == "the outbox has 3 messages"
 
 
-def test_a_fault_of_the_database_says_what_and_not_whose(work):
+def test_a_database_error_is_logged_without_its_values(work):
     with work() as session:
         estab = an_administrator(email="canary@oakhill.example").memberships[0].estab
         with pytest.raises(IntegrityError) as error:
@@ -53,7 +53,7 @@ def test_a_fault_of_the_database_says_what_and_not_whose(work):
         ("Failing row contains (canary).\nCONTEXT:  unnamed portal with parameters: $1 = 'canary'", "\n\nThe above …"),
     ],
 )
-def test_the_row_that_postgresql_quotes_is_scrubbed_to_its_end_and_no_further(detail, after):
+def test_values_that_postgresql_quotes_in_errors_are_scrubbed_completely(detail, after):
     message = f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL:  {detail}{after}'
     line = logs.scrub(message)
 
@@ -91,7 +91,7 @@ def log_output(capsys):
     logs.configure(load())
 
 
-def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the_path(log_output):
+def test_every_request_is_logged_as_one_json_line_with_its_route_and_not_its_path(log_output):
     web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
     response = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 

@@ -21,7 +21,7 @@ def test_two_applications_share_no_value(app, settings):
         assert cache.get() is cache.for_app(app)
 
 
-def test_a_value_that_was_not_set_is_missed_aloud(app):
+def test_reading_a_value_that_was_not_set_raises_lookup_error(app):
     never_set = PerApplication[str]()
     with pytest.raises(LookupError, match="configure"):
         never_set.for_app(app)
@@ -30,7 +30,7 @@ def test_a_value_that_was_not_set_is_missed_aloud(app):
 
 
 @pytest.mark.parametrize("port", [field.name for field in fields(Ports)])
-def test_a_port_is_called(port):
+def test_every_port_is_called_somewhere(port):
     sources = [path.read_text("utf-8") for path in (ROOT / "idp").rglob("*.py")]
     assert any(f"runtime.ports().{port}" in text for text in sources)
 

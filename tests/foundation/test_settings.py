@@ -161,7 +161,7 @@ class TestAddresses:
             ("https://[::1", "cannot be read"),
         ],
     )
-    def test_an_issuer_that_cannot_work_is_refused_and_what_works_is_said(self, issuer, message):
+    def test_an_invalid_issuer_is_refused_with_the_reason(self, issuer, message):
         (problem,) = problems_of(server={"issuer": issuer})
         assert problem.startswith("server.issuer: ")
         assert message in problem
@@ -170,7 +170,7 @@ class TestAddresses:
     @pytest.mark.parametrize(
         "issuer", ["https://id.schools.example", "https://id.schools.example/", "https://id.schools.example:8443"]
     )
-    def test_an_issuer_that_works(self, issuer):
+    def test_a_valid_issuer_is_accepted(self, issuer):
         assert problems_of(server={"issuer": issuer}) == []
 
     @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ class TestAddresses:
             ("fetch", "partner_private_hosts", ["10.0.0.0/8"]),
         ],
     )
-    def test_each_address_has_to_be_of_use(self, section, name, value):
+    def test_an_invalid_address_is_refused(self, section, name, value):
         problems = problems_of(**{section: {name: value}})
         assert problems
         assert all(problem.startswith(f"{section}.{name}") for problem in problems)
@@ -216,18 +216,18 @@ class TestAddresses:
 class TestProduction:
     """Settings with which the service would start, but not be safe."""
 
-    def test_the_keys_of_the_test_suite(self):
+    def test_production_refuses_the_keys_of_the_test_suite(self):
         shipped = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
         problems = problems_of(secrets=keys() | {name: shipped[name] for name in ("session", "tokens")})
         assert [problem.split(":")[0] for problem in problems] == ["secrets.session", "secrets.tokens"]
         assert "config/test.toml" in problems[0]
 
     @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
-    def test_keys_that_are_not_random(self, bad):
+    def test_production_refuses_keys_that_are_not_random(self, bad):
         (problem,) = problems_of(secrets=keys() | {"tokens": base_settings(bad)})
         assert problem.startswith("secrets.tokens: is not random")
 
-    def test_one_key_for_all_purposes(self):
+    def test_production_refuses_one_key_for_all_purposes(self):
         one = base_settings(os.urandom(32))
         problems = problems_of(
             secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base_settings(os.urandom(32))}}
@@ -265,11 +265,11 @@ class TestProduction:
             ("fetch", {"timeout": 3600.0}, "fetch.timeout"),
         ],
     )
-    def test_a_value_beyond_its_bounds(self, section, values, named):
+    def test_a_value_beyond_its_bounds_is_refused(self, section, values, named):
         (problem,) = problems_of(**{section: values})
         assert problem.startswith(named)
 
-    def test_a_pool_that_is_too_small_for_the_requests_that_run_at_once(self):
+    def test_production_refuses_a_connection_pool_smaller_than_the_concurrent_requests(self):
         """On PostgreSQL; SQLite has no pool."""
         server, postgresql = PRODUCTION["server"] | {"threads": 3}, "postgresql+psycopg://idp@db/idp"
         (problem,) = problems_of(server=server, database={"url": postgresql})
@@ -330,12 +330,12 @@ class TestFederation:
             ({"apple": {"enabled": True}}, "federation.apple: "),
         ],
     )
-    def test_what_cannot_work_is_named(self, overrides, problem):
+    def test_incomplete_federation_settings_are_refused(self, overrides, problem):
         assert any(line.startswith(problem) for line in problems_of(federation=overrides)), problems_of(
             federation=overrides
         )
 
-    def test_it_is_off_at_first_and_what_is_off_need_not_be_complete(self):
+    def test_federation_is_off_by_default_and_may_be_incomplete_then(self):
         assert not settings.load().federation.enabled
         assert problems_of(federation={"microsoft": {"enabled": True}}) == []
 
@@ -361,7 +361,7 @@ class TestWarnings:
         ):  # fmt: skip
             assert any(warning.startswith(name) for warning in warnings), name
 
-    def test_no_one_else_is(self):
+    def test_outside_production_there_are_no_warnings(self):
         assert production.warnings(settings.load()) == []
 
     def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):

@@ -82,7 +82,7 @@ def test_the_error_summary_leads_to_each_wrong_field(page, empty_form):
     }  # fmt: skip
 
 
-def test_nothing_wrong_is_not_mentioned(page):
+def test_a_form_without_errors_has_no_error_summary(page):
     soup = page("{{ ui.field(form.name) }}", form=Details(), problems="{{ ui.error_summary(form) }}")
 
     assert soup.select_one(".error-summary") is None
@@ -113,7 +113,7 @@ def test_a_password_can_be_shown_once_the_script_runs(page):
     assert (button["type"], button["aria-controls"]) == ("button", "password")
 
 
-def test_steps_say_where_one_is(page):
+def test_steps_mark_the_current_one(page):
     soup = page('{{ ui.steps(2, ["Find your school", "Your details", "Next steps"]) }}')
 
     assert soup.select_one(".steps p").text == "Step 2 of 3: Your details"

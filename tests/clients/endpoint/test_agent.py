@@ -92,23 +92,23 @@ class TestRegister:
             "last_error": None,
         }  # fmt: skip
 
-    def test_settings_keys_and_tokens_are_this_accounts_alone(self, registered, home):
+    def test_settings_keys_and_tokens_are_readable_by_this_account_only(self, registered, home):
         for path in (home.folder, home.extracts, home.folder / "endpoint.json"):
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
-    def test_it_polls_more_slowly_when_told_to(self, command, servers, waits):
+    def test_the_agent_polls_more_slowly_after_slow_down(self, command, servers, waits):
         servers.decisions = ["authorization_pending", "slow_down", "authorization_pending"]
 
         assert command("register")[0] == 0
         assert waits == [0, 0, 5, 5]
 
-    def test_a_provider_that_is_away_for_a_moment_is_asked_again(self, command, servers):
+    def test_a_provider_that_is_unreachable_for_a_moment_is_asked_again(self, command, servers):
         servers.fails = {"token": [0, 503]}
         servers.decisions = ["authorization_pending", "authorization_pending"]
 
         assert command("register")[0] == 0
 
-    def test_a_code_that_ran_out_is_replaced_three_times(self, command, servers):
+    def test_an_expired_code_is_replaced_three_times(self, command, servers):
         servers.decisions = ["expired_token"]
         status, output = command("register")
         assert status == 0
@@ -150,7 +150,7 @@ class TestRegister:
         assert command("register", "--replace")[0] == 0
         assert servers.reports[-1]["replaces"] is True
 
-    def test_registered_again_it_is_the_same_endpoint(self, command, servers, registered, home):
+    def test_registering_again_keeps_the_id_of_the_endpoint(self, command, servers, registered, home):
         key = home.load().key
 
         assert command("register")[0] == 0
@@ -161,13 +161,13 @@ class TestRegister:
 
         assert (status, "https" in output) == (1, True)
 
-    def test_a_folder_that_is_not_there_is_noticed_at_once(self, command, servers):
+    def test_a_missing_folder_is_reported_at_once(self, command, servers):
         status, output = command("register", "--source", "/nowhere")
 
         assert (status, "/nowhere is not there" in output) == (1, True)
         assert servers.codes == 0
 
-    def test_an_mis_over_http_wants_a_password(self, command):
+    def test_an_mis_over_http_needs_a_password(self, command):
         status, output = command("register", "--mis", "arbor", "--source", "https://school.arbor.example")
 
         assert (status, "ENDPOINT_MIS_PASSWORD" in output) == (1, True)
@@ -179,7 +179,7 @@ class TestRegister:
 
 
 class TestSend:
-    def test_all_that_the_mis_has_arrives(self, command, servers, registered, school):
+    def test_every_record_of_the_mis_is_sent(self, command, servers, registered, school):
         status, output = command("once")
 
         assert status == 0, output
@@ -189,7 +189,7 @@ class TestSend:
         assert servers.reports[-1]["last_extract"]["records"]["students"] == 12
         assert servers.reports[-1]["last_error"] is None
 
-    def test_nothing_of_an_extract_stays_on_the_disk(self, command, registered, home):
+    def test_an_extract_is_deleted_from_the_disk_once_it_was_sent(self, command, registered, home):
         command("once")
 
         assert list(home.extracts.iterdir()) == []
@@ -223,7 +223,9 @@ class TestSend:
         assert "20x" not in listed
         assert len(servers.data["students"]) == 12
 
-    def test_half_an_export_deletes_nothing_until_a_person_says_so(self, command, servers, registered, mis, home):
+    def test_an_export_with_suspiciously_few_records_deletes_nothing_until_a_person_confirms_it(
+        self, command, servers, registered, mis, home
+    ):
         with home.locked():
             state = home.load()
             home.save(replace(state, last_extract={"id": "x", "sent_at": "", "records": {"students": 600}}))
@@ -240,7 +242,7 @@ class TestSend:
         assert servers.reports[-1]["last_error"] is None
 
     @pytest.mark.parametrize("before", [3, 600])
-    def test_an_export_without_any_pupil_is_held_at_a_small_school_too(
+    def test_an_export_without_any_pupil_needs_confirmation_at_a_small_school_too(
         self, before, command, servers, registered, mis, home
     ):
         with home.locked():
@@ -360,7 +362,9 @@ class TestSend:
         assert len(servers.extracts) == 2
         assert len(servers.applied) == 1
 
-    def test_all_collections_unreadable_is_an_error_with_what_to_do(self, command, servers, registered, mis):
+    def test_an_extract_without_any_readable_collection_is_an_error_that_says_what_to_do(
+        self, command, servers, registered, mis
+    ):
         shutil.rmtree(mis)
 
         status, output = command("once")
@@ -371,7 +375,7 @@ class TestSend:
 
 
 class TestTokens:
-    def test_a_token_that_ran_out_is_refreshed(self, command, servers, registered):
+    def test_an_expired_token_is_refreshed(self, command, servers, registered):
         servers.lifetime = 1
 
         assert command("once")[0] == 0
@@ -442,7 +446,7 @@ class TestTokens:
         assert command("once")[0] == 0
 
     @pytest.mark.parametrize("ahead", [-7200, 90, 86_400 * 400])
-    def test_a_clock_that_is_off_stops_nothing_and_is_warned_about(self, ahead, command, servers, home):
+    def test_a_wrong_clock_stops_nothing_and_is_warned_about(self, ahead, command, servers, home):
         servers.clock_ahead = ahead
 
         assert command("register")[0] == 0
@@ -533,7 +537,7 @@ class TestKilled:
             process.terminate()
             assert process.wait(20) == 0
 
-    def test_while_the_settings_are_written_the_ones_before_stay(self, registered, home, monkeypatch):
+    def test_a_process_killed_while_it_writes_its_settings_leaves_the_former_ones(self, registered, home, monkeypatch):
         state = home.load()
 
         def killed(self, target):
@@ -559,7 +563,9 @@ class TestDiskFull:
             *{"state": (tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[kind], full
         )
 
-    def test_while_an_extract_is_made_nothing_is_left_of_it(self, command, registered, home, servers, monkeypatch):
+    def test_a_full_disk_while_an_extract_is_made_leaves_no_file_behind(
+        self, command, registered, home, servers, monkeypatch
+    ):
         with monkeypatch.context() as patch:
             self._fill(patch, "extract")
             status, output = command("once")
@@ -595,7 +601,7 @@ class TestRun:
         with pytest.raises(StopIteration):
             agent.run(lambda: False)
 
-    def test_it_reports_in_often_and_sends_on_its_own_schedule(self, servers, registered, home, waits):
+    def test_the_agent_reports_often_and_sends_extracts_on_its_schedule(self, servers, registered, home, waits):
         clock = [time.time()]
 
         def sleep(seconds):
@@ -609,7 +615,7 @@ class TestRun:
         assert 33 * 900 * 0.9 < clock[0] - began < 33 * 900 * 1.1
         assert len(servers.extracts) in {2, 3}  # every four hours of eight and a quarter
 
-    def test_it_sends_when_the_school_pressed_send_now(self, servers, registered, home, waits):
+    def test_the_agent_sends_an_extract_when_the_school_pressed_send_now(self, servers, registered, home, waits):
         agent = agent_of(home, waits)
         agent.round()
         assert len(servers.extracts) == 1
@@ -620,7 +626,7 @@ class TestRun:
         agent.round()
         assert len(servers.extracts) == 2
 
-    def test_it_waits_longer_and_longer_for_a_provider_that_is_away(self, servers, registered, home, waits):
+    def test_the_agent_waits_longer_each_time_the_provider_is_unreachable(self, servers, registered, home, waits):
         servers.fails = {"endpoint": [503] * 4}
 
         self.run_until(agent_of(home, waits), 5, waits)
@@ -639,7 +645,7 @@ class TestRun:
         agent.round()
         assert len(servers.applied) == 1
 
-    def test_an_ended_registration_ends_it(self, servers, registered, home, waits):
+    def test_the_agent_stops_when_its_registration_has_ended(self, servers, registered, home, waits):
         servers.revoked, servers.tokens = True, {"another"}
 
         with pytest.raises(RegistrationEnded):
@@ -660,7 +666,7 @@ class TestRun:
 
 
 class TestUnregister:
-    def test_what_was_sent_is_kept_or_deleted_as_the_person_wishes(self, command, servers, registered, home):
+    def test_the_person_chooses_whether_the_data_that_was_sent_is_deleted(self, command, servers, registered, home):
         command("once")
 
         status, output = command("unregister", input="n\n")
@@ -672,7 +678,7 @@ class TestUnregister:
         assert not (home.folder / "endpoint.json").exists()
         assert command("once")[0] == 3
 
-    def test_an_option_deletes_what_was_sent(self, command, servers, registered):
+    def test_an_option_of_unregister_deletes_the_data_that_was_sent(self, command, servers, registered):
         command("once")
 
         assert command("unregister", "--delete-data")[0] == 0
@@ -687,7 +693,7 @@ class TestUnregister:
 
 
 class TestStatus:
-    def test_it_shows_the_school_and_the_last_extract(self, command, registered):
+    def test_the_status_shows_the_school_and_the_last_extract(self, command, registered):
         command("once")
 
         status, output = command("status")
@@ -697,7 +703,7 @@ class TestStatus:
         assert "Connected to:  2027-11-29, or longer if the school renews it" in output
         assert "12 students" in output
 
-    def test_for_monitoring_it_is_json_without_secrets(self, command, registered, home):
+    def test_the_status_for_monitoring_is_json_without_secrets(self, command, registered, home):
         state = home.load()
 
         _, output = command("status", "--json")

@@ -14,7 +14,7 @@ def test_the_same_seed_makes_the_same_school_and_another_seed_another():
     assert fictional.build(12, seed=3)["students"] != fictional.build(12, seed=4)["students"]
 
 
-def test_it_has_as_many_pupils_as_wanted_with_siblings_groups_and_contacts():
+def test_a_fictional_school_has_the_requested_number_of_pupils_with_siblings_groups_and_contacts():
     school = fictional.build(600)
 
     assert len(school["students"]) == 600
@@ -27,7 +27,7 @@ def test_it_has_as_many_pupils_as_wanted_with_siblings_groups_and_contacts():
         assert 20 < sum(name in data for data in school["students"].values()) < 300
 
 
-def test_nothing_in_it_can_be_a_real_persons(school):
+def test_no_value_of_a_fictional_school_can_belong_to_a_real_person(school):
     for data in school["contacts"].values():
         assert data["email"].endswith(".example")
         assert re.fullmatch(r"07700 900\d{3}", data["telephone"])  # telephone numbers that Ofcom reserves for drama
@@ -35,7 +35,7 @@ def test_nothing_in_it_can_be_a_real_persons(school):
     assert all(data["upn"][1:4] == "990" for data in school["students"].values())
 
 
-def test_a_pupil_leaves_and_nothing_is_left_of_them():
+def test_a_pupil_who_leaves_is_removed_from_every_collection():
     school = fictional.build(12, seed=3)
     before = set(school["students"])
 

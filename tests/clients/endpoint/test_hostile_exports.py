@@ -93,7 +93,7 @@ def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(
     assert any("has more than 100" in problem for problem in problems)
 
 
-def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(sims):
+def test_a_named_pipe_in_place_of_a_report_is_not_read(sims):
     (sims / "Students.csv").unlink()
     os.mkfifo(sims / "Students.csv")
     with pytest.raises(UnreadableReport, match="it is no file"):
@@ -113,7 +113,7 @@ def test_links_that_lead_nowhere_or_in_a_circle_make_a_report_unreadable(sims, t
         read("pupil_asset", books)
 
 
-def test_names_and_headings_of_an_export_move_no_cursor_and_forge_no_line(sims, tmp_path):
+def test_control_characters_in_file_names_and_headings_are_not_printed(sims, tmp_path):
     path = sims / "Students.csv"
     path.write_bytes(path.read_bytes().replace(b'"UPN"', b'"\x1b[2J\nUPN","\x1b[2J\nUPN"', 1))
     _, problems = read("sims", sims)
@@ -153,7 +153,7 @@ ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE worksheet [<!ENTITY a "ha"><!ENTIT
 <!ENTITY i "&h;&h;&h;&h;&h;&h;&h;&h;">]>"""
 
 
-def test_entities_of_xml_are_not_unfolded(exported, tmp_path):
+def test_xml_entities_are_not_expanded(exported, tmp_path):
     def unfold(name, content):
         if "sharedStrings" in name or "sheet" in name:
             body = content[content.index(b"?>") + 2 :] if content.startswith(b"<?xml") else content
@@ -168,7 +168,7 @@ def test_entities_of_xml_are_not_unfolded(exported, tmp_path):
     assert time.process_time() - began < 10 * SECONDS
 
 
-def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
+def test_external_xml_entities_are_not_read(exported, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret of the server")
 
@@ -187,14 +187,14 @@ def test_no_file_of_the_server_is_read_into_a_workbook(exported, tmp_path):
     assert "a secret" not in repr((records, problems))
 
 
-def test_a_bomb_of_a_workbook_is_refused_by_its_size(exported, tmp_path, monkeypatch):
+def test_a_workbook_that_is_a_zip_bomb_is_refused_by_its_size(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("clients.endpoint.readers.pupil_asset.MAX_UNPACKED_BYTES", 1 << 20)
     path = workbook(exported, tmp_path / "export.xlsx", lambda name, content: content + b" " * (1 << 20))
     with pytest.raises(UnreadableReport, match="is too large"):
         read("pupil_asset", path)
 
 
-def test_a_workbook_with_rows_and_columns_without_end_is_given_up(exported, tmp_path):
+def test_a_workbook_with_too_many_rows_or_columns_is_refused(exported, tmp_path):
     def stretch(name, content):
         if name == "xl/worksheets/sheet1.xml":
             return content.replace(

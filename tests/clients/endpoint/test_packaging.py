@@ -26,14 +26,14 @@ def imports(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ENDPOINT)))
-def test_a_module_imports_what_is_named_and_nothing_of_the_repository(path):
+def test_modules_import_only_declared_dependencies_and_nothing_else_of_the_repository(path):
     depth = len(path.relative_to(ENDPOINT).parts)
     for name, level in imports(path):
         assert level <= depth
         assert level or name in IMPORTED_AS or name in sys.stdlib_module_names
 
 
-def test_it_wants_the_same_versions_as_the_repository():
+def test_the_package_requires_the_same_versions_as_the_repository():
     everything = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
 
     assert sorted(requirement.split()[0] for requirement in PROJECT["project"]["dependencies"]) == sorted(IMPORTED_AS)

@@ -85,7 +85,7 @@ def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims,
     assert value.strip() in {"", "9" * 101} or value not in problem
 
 
-def test_of_a_row_without_a_needed_value_the_key_is_read(sims, school):
+def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, school):
     def spoil(rows):
         rows[2][rows[0].index("Legal Surname")] = ""
         rows[3][rows[0].index("Adno")] = ""
@@ -115,7 +115,7 @@ def test_a_row_that_can_be_read_counts_more_than_one_of_the_same_key_that_cannot
     assert [record.data for record in records] == list(school["students"].values())
 
 
-def test_a_row_that_is_there_twice_is_taken_once(sims, school):
+def test_of_two_rows_with_the_same_key_the_first_is_read(sims, school):
     rewrite(sims / "Students.csv", lambda rows: rows.insert(2, rows[1]))
 
     records, problems = problems_of(sims)
@@ -143,7 +143,7 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
     ]
 
 
-def test_a_record_of_whose_list_a_row_is_damaged_keeps_what_was_sent_of_it(sims, school):
+def test_a_class_with_a_damaged_membership_row_keeps_the_data_sent_before(sims, school):
     owners = []
 
     def spoil(rows):
@@ -161,7 +161,7 @@ def test_a_record_of_whose_list_a_row_is_damaged_keeps_what_was_sent_of_it(sims,
     assert problem.endswith(" so it was left out; what was sent under its key before stays")
 
 
-def test_a_record_of_whose_list_a_row_lacks_its_item_keeps_what_was_sent_of_it(sims, school):
+def test_a_class_with_a_membership_row_without_a_pupil_keeps_the_data_sent_before(sims, school):
     owners = []
 
     def spoil(rows):
@@ -188,7 +188,7 @@ def test_a_report_may_be_saved_in_any_of_the_usual_encodings(encoding, sims, sch
     assert ({record.key: record.data for record in records}, problems) == (school["students"], [])
 
 
-def test_bytes_that_are_no_text_are_reported_and_the_row_is_read(sims, school):
+def test_bytes_that_cannot_be_decoded_are_reported_and_the_row_is_read(sims, school):
     path = sims / "Students.csv"
     first = next(iter(school["students"].values()))["legal_given_name"].encode("cp1252")
     path.write_bytes(path.read_bytes().replace(b'"' + first + b'"', b'"' + first + b'\x81"', 1))
@@ -225,7 +225,7 @@ def test_a_report_that_cannot_be_read_as_a_whole_says_what_to_do(case, sims):
         problems_of(sims)
 
 
-def test_a_report_that_is_written_while_it_is_read_is_not_whole(sims):
+def test_a_report_that_changes_while_it_is_read_is_refused(sims):
     records = make("sims", str(sims), None, time.sleep).read("students", Problems())
     next(records)
     with (sims / "Students.csv").open("a") as more:
@@ -252,7 +252,7 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"Name,Role\r\n"])
-def test_a_file_that_is_no_workbook_says_so(content, tmp_path):
+def test_a_file_that_is_not_a_workbook_is_reported(content, tmp_path):
     (tmp_path / "export.xlsx").write_bytes(content)
 
     with pytest.raises(UnreadableReport, match=r"export\.xlsx is not a workbook"):
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_workbook_says_so(content, tmp_path):
 
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
-def test_a_busy_mis_is_given_the_time_that_it_wants(mis, exported, school, read_all):
+def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, read_all):
     waits: list[float] = []
     limits = server.Limits(requests=8, seconds=30)
 
@@ -277,7 +277,7 @@ def test_a_busy_mis_is_given_the_time_that_it_wants(mis, exported, school, read_
 
 
 @pytest.mark.parametrize(("status", "expected"), [(500, "busy or broken"), (403, "refuses"), (404, "answered 404")])
-def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported):
+def test_an_mis_that_keeps_failing_is_reported(status, expected, exported):
     waits: list[float] = []
     with server.serving(exported, server.Limits(failing={"students": status})) as address:
         reader = make("arbor", address, CREDENTIALS, waits.append)
@@ -287,7 +287,7 @@ def test_an_mis_that_fails_is_given_up_after_a_while(status, expected, exported)
     assert waits == ([1, 2, 4, 8, 16, 32, 64, 120] if status == 500 else [])
 
 
-def test_an_mis_that_answers_without_end_is_given_up(exported, monkeypatch):
+def test_an_mis_whose_response_never_ends_is_reported(exported, monkeypatch):
     monkeypatch.setattr(json_pages, "MAX_PAGE_BYTES", 1000)
 
     with server.serving(exported) as address, pytest.raises(UnreadableReport, match="too much at once"):
@@ -295,14 +295,14 @@ def test_an_mis_that_answers_without_end_is_given_up(exported, monkeypatch):
 
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
-def test_a_wrong_password_is_said_so(mis, exported):
+def test_a_wrong_password_is_reported(mis, exported):
     with server.serving(exported) as address:
         reader = make(mis, address, type(CREDENTIALS)("xporter", "wrong"), time.sleep)
         with pytest.raises(UnreadableReport, match="Check"):
             list(reader.read("students", Problems()))
 
 
-def test_an_mis_that_is_away_is_waited_for_and_then_given_up():
+def test_an_unreachable_mis_is_tried_several_times_and_then_reported():
     waits: list[float] = []
     with pytest.raises(UnreadableReport, match="cannot be reached"):
         list(make("arbor", "http://127.0.0.1:9", CREDENTIALS, waits.append).read("students", Problems()))
@@ -318,7 +318,7 @@ def test_an_mis_that_is_away_is_waited_for_and_then_given_up():
         [{"id": 1, "person": [], "senNeeds": "x", "allergies": [1]}],
     ],
 )
-def test_items_of_another_form_are_reported(students, tmp_path):
+def test_json_of_the_wrong_types_is_reported(students, tmp_path):
     (tmp_path / "arbor").mkdir()
     (tmp_path / "arbor/students.json").write_text(json.dumps(students))
     problems = Problems()
@@ -330,7 +330,7 @@ def test_items_of_another_form_are_reported(students, tmp_path):
     assert len(problems) >= 1
 
 
-def test_the_time_when_to_come_again_may_be_a_date():
+def test_retry_after_may_be_a_date():
     response = requests.Response()
     response.headers["Retry-After"] = formatdate(time.time() + 30, usegmt=True)
     assert 28 <= _retry_after(response) <= 30
@@ -338,14 +338,14 @@ def test_the_time_when_to_come_again_may_be_a_date():
     assert _retry_after(response) is None
 
 
-def test_a_column_that_no_record_can_do_without_makes_the_report_unreadable(sims):
+def test_a_missing_required_column_makes_the_report_unreadable(sims):
     rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(3, "Forename"))
 
     with pytest.raises(UnreadableReport, match=r"Students\.csv has no column Legal Forename"):
         problems_of(sims)
 
 
-def test_another_column_that_is_not_there_is_reported_once(sims, school):
+def test_a_missing_optional_column_is_reported_once(sims, school):
     rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(7, "Born"))
 
     records, problems = problems_of(sims)

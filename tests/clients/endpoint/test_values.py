@@ -94,7 +94,7 @@ def test_a_name_that_only_looks_like_wrong_encoding_stays():
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.lists(st.text()), st.datetimes()))
-def test_no_value_is_more_than_wrong(value):
+def test_any_value_is_converted_or_raises_invalid_value(value):
     for convert in CONVERTERS:
         try:
             convert(value)

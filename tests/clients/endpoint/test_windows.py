@@ -83,7 +83,7 @@ def test_all_commands_work_without_what_windows_does_not_have(exported, tmp_path
     assert {tuple(lock) for lock in locks} == {(2, 1)}
 
 
-def test_a_folder_that_cannot_be_made_private_is_said_so(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_made_private_is_reported(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise subprocess.CalledProcessError(5, "icacls")
 

@@ -36,7 +36,7 @@ def filled_form(app):
         "St.John Rivers", "You Kim", "Are Larsen", "María del Carmen García de la Cruz",
     ],
 )  # fmt: skip
-def test_names_are_as_various_as_people(filled_form, name):
+def test_names_of_many_kinds_are_accepted(filled_form, name):
     assert not filled_form(name=name).errors
 
 
@@ -45,7 +45,7 @@ def test_names_are_as_various_as_people(filled_form, name):
     ["", "   ", "123", "x" * 81, "Win at https://evil.example", "www.evil.example Jo", "<b>Jo</b>", "Jo\x00",
      "Jo\u202eB", "jo@evil.example", "{{ 7*7 }}"],
 )  # fmt: skip
-def test_what_is_no_name_is_refused_with_what_to_do(filled_form, name):
+def test_text_that_is_not_a_name_is_refused_with_what_to_do(filled_form, name):
     assert filled_form(name=name).errors["name"][0].startswith(("Enter your name", "Your name must"))
 
 
@@ -69,7 +69,7 @@ def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
      "a@oakhill.example,b@evil.example", "ü@oakhill.example",
      "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
 )  # fmt: skip
-def test_what_is_not_one_address_is_refused_with_what_to_do(app, typed):
+def test_text_that_is_not_one_email_address_is_refused_with_what_to_do(app, typed):
     with pytest.raises(ValidationError, match=r"^Enter"):
         contact_fields.parse_email(typed)
 
@@ -113,7 +113,7 @@ def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
         "tel:07700900123",
     ],
 )
-def test_what_cannot_be_texted_is_refused_with_what_to_do(app, typed):
+def test_numbers_that_cannot_receive_texts_are_refused_with_what_to_do(app, typed):
     with app.app_context(), pytest.raises(ValidationError, match=r"^Enter"):
         contact_fields.parse_mobile(typed)
 
@@ -134,13 +134,13 @@ def test_what_was_typed_is_kept_beside_the_error(filled_form):
     assert set(form.errors) == {"name"}
 
 
-def test_a_number_is_read_back_as_people_write_it():
+def test_a_number_is_displayed_with_spaces():
     assert contact_fields.readable_mobile("+447700900123") == "07700 900123"
     assert contact_fields.readable_mobile("+353851234567") == "+353 85 123 4567"
 
 
 @pytest.mark.parametrize("name", ["Jo\u200b Bloggs", "\ufeffJo Bloggs", "Jo Blog\u00adgs"])
-def test_blanks_without_width_are_dropped_from_names(filled_form, name):
+def test_zero_width_spaces_are_removed_from_names(filled_form, name):
     form = filled_form(name=name)
 
     assert not form.errors
@@ -156,7 +156,7 @@ def test_blanks_without_width_are_dropped_from_names(filled_form, name):
         ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
     ],
 )  # fmt: skip
-def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled_form, typed, suggested):
+def test_a_likely_typing_error_in_an_address_is_questioned_once(filled_form, typed, suggested):
     first_form = filled_form(email=typed)
     plain = contact_fields.parse_email(typed)
     assert first_form.errors == {"email": [f"Did you mean {suggested}? If {plain} is right, press the button again."]}
@@ -171,7 +171,7 @@ def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled_fo
     ["ann@gmail.com", "ann@ymail.com", "ann@mail.com", "office@oakhill.sch.uk", "office@oakhill.co.uk",
      "office@oakhill.example", "office@trust.org.uk", "ann@hotmail.fr", "nurse@ward.nhs.uk", "office@co.uk.example"],
 )  # fmt: skip
-def test_addresses_that_look_right_are_asked_nothing(filled_form, typed):
+def test_addresses_without_a_likely_typing_error_are_not_questioned(filled_form, typed):
     assert not filled_form(email=typed).errors
 
 

@@ -117,7 +117,7 @@ def test_the_wrong_method_names_the_allowed_ones(web):
     assert "GET" in response.headers["Allow"]
 
 
-def test_hostile_paths_are_inert(web):
+def test_a_path_with_markup_is_escaped(web):
     response = web.get("/%3Cscript%3Ealert(1)%3C/script%3E")
 
     assert b"<script>alert" not in response.data
