@@ -55,11 +55,11 @@ def modules(*exceptions):
     return [path for path in MODULES if name(path) not in exceptions]
 
 
-def test_a_module_is_small_enough_to_have_one_reason():
+def test_modules_are_short():
     assert [name(path) for path in modules() if len(path.read_text("utf-8").splitlines()) > 400] == []
 
 
-def test_a_function_fits_on_a_screen():
+def test_functions_are_short():
     functions = [(path, node) for path in modules() for node in nodes(path) if isinstance(node, ast.FunctionDef)]
 
     assert [
@@ -67,7 +67,7 @@ def test_a_function_fits_on_a_screen():
     ] == []
 
 
-def test_a_module_says_what_it_is_for():
+def test_every_module_has_a_docstring():
     assert [name(path) for path in modules() if parsed(path).body and not ast.get_docstring(parsed(path))] == []
 
 
@@ -131,7 +131,7 @@ def names_in(path):
             yield node.id
 
 
-def test_no_struck_out_name_comes_back():
+def test_no_removed_name_comes_back():
     struck_out = {
         f"{name(path)}: {named}" for path in [*modules(), *CLIENTS] for named in names_in(path) if named in STRUCK_OUT
     }
@@ -142,7 +142,7 @@ def test_no_struck_out_name_comes_back():
     assert sorted(struck_out) == []
 
 
-def test_prose_has_no_word_of_the_old_dialect():
+def test_prose_does_not_say_whoever_or_whosoever():
     """In code, pages and documents: "a person who", "a client that", "anyone with"."""
     dialect = re.compile(r"\bwho(?:so)?ever\b", re.IGNORECASE)
     kinds = (".py", ".md", ".html", ".txt", ".jinja", ".toml", ".js")
@@ -240,7 +240,7 @@ def test_savepoints_are_made_where_statements_without_the_session_are_undone_too
     assert [name(path) for path in elsewhere for call, _ in calls(path) if call.endswith(".begin_nested")] == []
 
 
-def test_what_an_application_holds_is_typed():
+def test_app_extensions_is_read_in_one_module():
     """`app.extensions` is read in one module: others declare a `PerApplication` value, or call a port."""
     elsewhere = modules("idp/foundation/runtime.py")
 
@@ -272,7 +272,7 @@ def reads_flask_g(node):
     return isinstance(node, ast.Attribute) and ast.unparse(node) in {"flask.g", "flask.globals.g", "globals.g"}
 
 
-def test_what_a_request_keeps_is_typed():
+def test_flask_g_is_read_in_one_module():
     """Flask's `g` is read in one module: others have a field of `RequestState`, or a part of their own."""
     elsewhere = modules("idp/foundation/request_state.py")
 
@@ -374,7 +374,7 @@ def is_glued(node):
     )
 
 
-def test_sql_is_never_glued_from_strings():
+def test_sql_is_not_concatenated():
     # In bulk the names of our own tables and columns are, for 52,000 rows at a time; its values are bound.
     assert [
         f"{name(path)}: {ast.unparse(node)}"
@@ -420,7 +420,7 @@ def decides_by_role(node):
     return False
 
 
-def test_what_a_role_may_do_is_asked_of_one_table():
+def test_roles_are_compared_in_one_module_only():
     """`estabs.permissions` alone compares roles: others ask it whether a member may do something."""
     elsewhere = modules("idp/estabs/permissions.py")
 
@@ -456,7 +456,7 @@ def test_templates_of_pages_carry_no_script_or_style():
     assert [name(path) for path in pages if inline.search(path.read_text("utf-8"))] == []
 
 
-def test_the_school_is_never_spoken_to_in_our_jargon():
+def test_pages_for_schools_avoid_jargon():
     jargon = re.compile(r"\b(OAuth|scopes?|clients?|tokens?|consent)\b", re.IGNORECASE)
     for folder in ("onboarding", "signin", "schools", "manage"):
         for path in (ROOT / "idp" / "templates" / folder).rglob("*.html"):
@@ -479,14 +479,14 @@ def dotted(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_the_layers_hold():
+def test_packages_import_only_lower_layers():
     result = lint_imports(ROOT)
 
     assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("forbidden", ["authlib", "flask"])
-def test_a_library_is_kept_out_of_every_module_that_has_no_business_with_it(tmp_path, forbidden):
+def test_libraries_are_imported_only_where_allowed(tmp_path, forbidden):
     """Add its import to every module that has none: each is reported, except where it is allowed."""
     shutil.copytree(ROOT / "idp", tmp_path / "idp", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -514,7 +514,7 @@ def test_the_readme_maps_the_tree():
     assert [package for package in packages if f"{package}/" not in readme] == []
 
 
-def test_logs_are_read_where_it_does_not_matter_which_test_ran_before():
+def test_no_test_uses_capture_logs_of_structlog():
     """structlog's `capture_logs` misses loggers that were first used under an earlier configuration; use `caplog`."""
     users = [path.name for path in (ROOT / "tests").rglob("*.py") if "structlog.testing" in imports(path)]
 

@@ -22,7 +22,7 @@ def rows(text):
     return found
 
 
-def test_it_is_of_these_tests(scratch):
+def test_the_matrix_is_up_to_date(scratch):
     """`make matrix` writes it anew."""
     collect = "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "tests/conformance"
     subprocess.run(
@@ -32,5 +32,5 @@ def test_it_is_of_these_tests(scratch):
     assert there_are == [(plan, cells) for plan, cells, _ in rows(COMMITTED.read_text("utf-8"))]
 
 
-def test_all_of_them_passed():
+def test_every_test_of_the_matrix_passed():
     assert {result for _, _, result in rows(COMMITTED.read_text("utf-8"))} == GOOD

@@ -83,7 +83,7 @@ def test_a_worker_that_is_late_is_not_reported_as_stopped(report, waiting, work)
     assert "it is behind" in line
 
 
-def test_a_worker_that_died_is_a_fault(report, work):
+def test_a_worker_that_died_is_reported_as_a_fault(report, work):
     with work() as session:
         session.add(Heartbeat(worker="a:1:b", started_at=clocks.now(), beat_at=clocks.now() - timedelta(hours=1)))
     assert findings_about(report(), "worker")[0].startswith("FAULT")

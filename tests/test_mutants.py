@@ -22,7 +22,7 @@ def test_a_module_and_a_mutant_of_it_mean_that_file():
     assert modules("idp.foundation.fastpath.statements.xǁStatementǁone__mutmut_1") == [statements]
 
 
-def test_what_begins_alike_is_another_module():
+def test_a_module_with_the_same_prefix_is_another_module():
     assert modules("idp.key") == modules("idp.keys.rot") == []
 
 

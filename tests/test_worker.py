@@ -197,7 +197,7 @@ class TestCheckpoint:
             line = checkpoints.line(session.scalars(select(Checkpoint)).one())
         assert line in caplog.text
 
-    def test_a_chain_that_was_tampered_with_is_an_alarm_and_not_signed(self, work, todo, caplog):
+    def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, work, todo, caplog):
         with work() as session:
             chain.seal()
             for name in ("audit_entries_only_sealed",):
@@ -290,7 +290,7 @@ class TestCleaning:
         with work() as session:
             assert session.scalars(select(Seen)).all() == []
 
-    def test_whatever_there_is_goes_in_one_round(self, work, todo, clock, monkeypatch):
+    def test_one_round_deletes_everything_that_is_due(self, work, todo, clock, monkeypatch):
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
         with work() as session:
@@ -372,7 +372,7 @@ def test_it_stops_even_if_the_database_does_not_respond(app, monkeypatch):
 
 
 class TestCommand:
-    def test_once_does_what_is_due_and_stops(self, app, work):
+    def test_once_runs_due_jobs_and_stops(self, app, work):
         with work() as session:
             sent = a_message()
             log.record("estab.registered", by="adm_jo")

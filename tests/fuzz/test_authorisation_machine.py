@@ -126,7 +126,7 @@ class Sharing(RuleBasedStateMachine):
             assert len(authorise.history(self.estab)) == min(self.decisions, 200)
 
 
-def test_an_agreement_stands_as_it_was_last_decided(fresh):
+def test_the_newest_decision_about_an_agreement_is_in_force(fresh):
     class Here(Sharing):
         work = staticmethod(fresh)
 

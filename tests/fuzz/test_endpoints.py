@@ -97,7 +97,7 @@ def browser(target, request):
 
 
 @pytest.mark.parametrize("endpoint", VALID)
-def test_what_is_valid_is_answered(target, browser, endpoint):
+def test_valid_requests_are_answered(target, browser, endpoint):
     response = VALID[endpoint](target).by(browser)
     assert response.status_code in ANSWERED.get(endpoint, {200, 201, 303}), response.text
     answers.check(response, REGISTERED, _foreign_secrets(target, endpoint))
@@ -112,7 +112,7 @@ def _foreign_secrets(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("endpoint", VALID)
 @deep(0.25)
 @given(data=st.data())
-def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
+def test_tampered_requests_are_answered(target, endpoint, data):
     browser = target.browser() if endpoint == "logout" else target.web
     sent = data.draw(tampered(VALID[endpoint](target)))
     with recorded_writes(database.ENGINES.for_app(target.app).transactional) as writes:
@@ -124,7 +124,7 @@ def test_what_is_tampered_with_is_answered_too(target, endpoint, data):
 
 @deep(0.5)
 @given(data=st.data())
-def test_revocation_is_answered(target, data):
+def test_any_revocation_request_is_answered(target, data):
     valid = Sent(
         "POST", "/oauth/revoke", form=(("token", data.draw(odd)), ("token_type_hint", "refresh_token")),
         headers=target.partner.basic,
@@ -135,7 +135,7 @@ def test_revocation_is_answered(target, data):
 
 @deep(0.6)
 @given(data=st.data())
-def test_whatever_is_registered_is_answered(target, data):
+def test_any_registration_request_is_answered(target, data):
     metadata = registering.metadata()
     known = sorted(
         {*metadata, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
@@ -169,7 +169,7 @@ def test_no_request_reveals_another_clients_registration(target, name):
 
 @deep(0.5)
 @given(data=st.data())
-def test_whatever_is_typed_to_sign_in_is_answered(target, data):
+def test_any_sign_in_form_is_answered(target, data):
     web = target.browser()
     csrf_field = page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
     fields = (("username", data.draw(odd | st.just(target.username))), ("password", data.draw(odd)))
@@ -183,7 +183,7 @@ def test_whatever_is_typed_to_sign_in_is_answered(target, data):
 @pytest.mark.parametrize("path", PAGES)
 @deep(0.15)
 @given(data=st.data())
-def test_whatever_a_page_is_asked_for_it_is_answered(target, path, data):
+def test_any_query_of_a_page_is_answered(target, path, data):
     names = (
         "q", "school", "show", "choose", "next", "postcode", "urn", "dfe_number", "user_code", "request_uri",
         "client_id", "login_hint", "id_token_hint", "state", "post_logout_redirect_uri",
@@ -196,7 +196,7 @@ def test_whatever_a_page_is_asked_for_it_is_answered(target, path, data):
 
 @deep(0.5)
 @given(data=st.data())
-def test_whatever_is_typed_on_the_devices_page_is_answered(target, data):
+def test_any_text_on_the_device_page_is_answered(target, data):
     csrf_field = page(target.web.get("/device")).find("input", {"name": "csrf_token"})
     form = (("csrf_token", csrf_field["value"]), ("user_code", data.draw(odd)))
     answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(target.web), REGISTERED, target.secrets)

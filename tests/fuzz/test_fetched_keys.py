@@ -115,19 +115,19 @@ def _asks(target: Any, server: Any) -> Asked:
     return Asked(*requests)
 
 
-def test_a_valid_key_set_is_believed(target, server):
+def test_a_valid_key_set_is_accepted(target, server):
     server.response = VALID + json.dumps({"keys": [OWN_KEY]}).encode()
     assert _asks(target, server).by_its_key.status_code == 200
 
 
 @pytest.mark.parametrize("number", range(len(DOCUMENTS)))
-def test_a_document_that_is_no_key_set_is_a_refusal(target, server, number):
+def test_a_document_that_is_not_a_key_set_is_refused(target, server, number):
     server.response = VALID + DOCUMENTS[number]
     _asks(target, server)
 
 
 @pytest.mark.parametrize("number", range(len(HEADS)))
-def test_however_it_is_sent(target, server, number):
+def test_every_way_of_sending_a_key_set_is_handled(target, server, number):
     for body in BODIES:
         server.response = HEADS[number] + body
         _asks(target, server)
@@ -135,7 +135,7 @@ def test_however_it_is_sent(target, server, number):
 
 @deep(1.5)
 @given(head=st.sampled_from(HEADS), body=document, valid=st.booleans())
-def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(target, server, head, body, valid):
+def test_only_a_document_with_the_clients_own_key_is_accepted(target, server, head, body, valid):
     server.response = (VALID if valid else head) + body
     if _asks(target, server).by_its_key.status_code == 200:
         assert OWN_KEY["x"].encode() in body.replace(b"\x00", b"")
@@ -158,7 +158,7 @@ def _registers(target: Any, server: Any) -> Any:
     return response
 
 
-def test_a_valid_list_of_addresses_counts(target, server):
+def test_a_valid_sector_document_is_accepted(target, server):
     server.response = VALID + json.dumps(registering.METADATA["redirect_uris"]).encode()
     response = _registers(target, server)
     assert response.status_code == 201, response.text
@@ -166,7 +166,7 @@ def test_a_valid_list_of_addresses_counts(target, server):
 
 @deep()
 @given(head=st.sampled_from(HEADS), body=document | listed, valid=st.booleans())
-def test_whatever_list_there_is_counts_only_where_it_names_every_address(target, server, head, body, valid):
+def test_only_a_sector_document_that_lists_every_address_is_accepted(target, server, head, body, valid):
     server.response = (VALID if valid else head) + body
     response = _registers(target, server)
     assert response.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body

@@ -85,7 +85,7 @@ def test_a_token_of_one_kind_is_not_accepted_as_another(target, where, which):
 
 
 @pytest.mark.parametrize("where", REFUSING)
-def test_a_logout_token_is_nothing_else(target, where):
+def test_a_logout_token_is_not_accepted_as_another_token(target, where):
     """It has subject, audience and issuer; its type makes it a logout token."""
     claims = json.loads(urlsafe_b64decode(target.tokens["id_token"].split(".")[1] + "=="))
     with target.work():
@@ -117,7 +117,7 @@ def _as_written(head: str, claims: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_what_is_said_twice_is_refused_or_means_one_thing(target, kind):
+def test_a_jwt_with_repeated_members_or_extra_text_is_refused_or_read_in_one_way(target, kind):
     valid, header, take = ACCEPTED_JWTS[kind]
     rest = json.dumps({name: value for name, value in header.items() if value is not None})[1:]
     rest = f",{rest}" if len(rest) > 1 else rest
@@ -138,7 +138,7 @@ def test_what_is_said_twice_is_refused_or_means_one_thing(target, kind):
 
 
 @pytest.mark.parametrize("kind", ["client assertion", "proof"])
-def test_the_same_jwt_written_another_way_is_the_same(target, kind):
+def test_a_used_jwt_is_refused_in_any_other_encoding(target, kind):
     """base64url has unused bits at its end, and some decoders ignore padding and blanks."""
     valid, header, take = ACCEPTED_JWTS[kind]
     jwt = signed(valid(target), header)

@@ -38,7 +38,7 @@ def engine(target):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_what_is_valid_is_taken(target, engine, name):
+def test_valid_forms_are_accepted(target, engine, name):
     web, sent = FORMS[name](target)
     with recorded_writes(engine) as writes:
         response = sent.by(web)
@@ -51,7 +51,7 @@ def test_what_is_valid_is_taken(target, engine, name):
 @pytest.mark.parametrize("name", FORMS)
 @deep(0.1)
 @given(data=st.data())
-def test_what_is_tampered_with_is_answered_and_what_is_refused_changes_nothing(target, engine, name, data):
+def test_tampered_forms_are_answered_and_refused_ones_change_nothing(target, engine, name, data):
     web, sent = FORMS[name](target)
     sent = data.draw(tampered(sent))
     with recorded_writes(engine) as writes:
@@ -64,7 +64,7 @@ def test_what_is_tampered_with_is_answered_and_what_is_refused_changes_nothing(t
 
 @deep(0.5)
 @given(data=st.data())
-def test_nothing_is_agreed_that_was_not_shown_and_declared(target, data):
+def test_scopes_are_agreed_only_if_shown_and_declared(target, data):
     web, valid = pages.consent(target)
     sent = data.draw(tampered(valid))
     sent.by(web)
@@ -81,7 +81,7 @@ def test_nothing_is_agreed_that_was_not_shown_and_declared(target, data):
             assert [form.get(name) for name in REQUIRED_FIELDS] == [expected[name] for name in REQUIRED_FIELDS]
 
 
-def test_staff_are_answered_wherever_they_go(target):
+def test_every_page_for_operators_answers(target):
     """A signed-in operator is no school's administrator."""
     web = newcomers.an_operator(target)
     places = [rule.rule.replace("<client_id>", target.partner.id) for rule in target.app.url_map.iter_rules()]

@@ -105,7 +105,7 @@ def refused_or_answered(target: FuzzTarget, response: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_what_is_valid_is_believed(target, kind):
+def test_valid_jwts_are_accepted(target, kind):
     claims, header, take = ACCEPTED_JWTS[kind]
     response = take(target, signed(claims(target), header))
     assert is_believed(response), response.text
@@ -127,7 +127,7 @@ def test_a_hostile_header_is_refused(target, kind, head):
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @deep(0.4)
 @given(data=st.data())
-def test_whatever_is_claimed_is_answered(target, kind, data):
+def test_jwts_with_any_claims_are_answered(target, kind, data):
     valid, header, take = ACCEPTED_JWTS[kind]
     claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
@@ -140,7 +140,7 @@ def test_whatever_is_claimed_is_answered(target, kind, data):
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @deep(0.4)
 @given(data=st.data())
-def test_whatever_the_header_says_is_answered(target, kind, data):
+def test_jwts_with_any_header_are_answered(target, kind, data):
     valid, header, take = ACCEPTED_JWTS[kind]
     names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
     head = header | data.draw(st.dictionaries(names | odd, anything, max_size=2))
@@ -178,7 +178,7 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("where", JWT_PLACES)
-def test_whatever_is_no_jwt_is_answered(target, where):
+def test_text_that_is_not_a_jwt_is_answered(target, where):
     for shape in SHAPES:
         refused_or_answered(target, JWT_PLACES[where](target, shape))
 
@@ -196,7 +196,7 @@ def test_our_own_tokens_altered_are_answered(target, where, data):
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_text_that_cannot_be_written_down_is_answered_wherever_it_stands(target, kind):
+def test_text_that_cannot_be_encoded_is_answered_in_any_claim(target, kind):
     """JSON can have a lone surrogate, which UTF-8 cannot encode, and NUL, which PostgreSQL cannot store."""
     valid, header, take = ACCEPTED_JWTS[kind]
     for name in (*valid(target), "claims", "login_hint", "resource", "max_age"):

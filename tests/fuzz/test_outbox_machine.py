@@ -103,7 +103,7 @@ class Outbox(RuleBasedStateMachine):
         assert waiting == 0, "neither sent nor given up"
 
 
-def test_each_message_leaves_once_or_not_at_all(fresh, monkeypatch):
+def test_each_message_is_sent_at_most_once(fresh, monkeypatch):
     class Here(Outbox):
         work = staticmethod(fresh)
 

@@ -65,7 +65,7 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
 
 @deep(2)
 @given(some_uri, st.booleans(), st.booleans(), st.sampled_from(["oidc", "fapi2"]))
-def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, profile):
+def test_a_redirect_uri_is_registered_unchanged_or_refused(text, public, local, profile):
     try:
         uri = uris.redirect(text, profile=profile, public=public, local=local)
     except ValueError:
@@ -78,13 +78,13 @@ def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, pr
 
 @deep(2)
 @given(some_uri, some_uri)
-def test_how_two_addresses_differ_can_always_be_said(one, other):
+def test_the_difference_of_any_two_addresses_can_be_described(one, other):
     assert differing(one, other)
 
 
 @deep(2)
 @given(odd | st.from_regex(r"\A[/\\\t\n a-z:.%@?#]{0,12}\Z"))
-def test_the_way_back_stays_here(text):
+def test_a_local_path_never_leaves_our_host(text):
     path = security.local_path(text, "/home")
     assert path.startswith("/")
     assert not path.startswith(("//", "/\\"))
@@ -96,7 +96,7 @@ def test_the_way_back_stays_here(text):
 
 @deep(2)
 @given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN_PARAMETERS)) | odd, odd), max_size=8))
-def test_parameters_are_read_once_each_and_every_fault_is_named_in_our_words(pairs):
+def test_parameters_are_read_once_and_errors_are_described_in_our_words(pairs):
     parameters = incoming.parameters(pairs)
     assert set(parameters.values) <= {name for name, _ in pairs} & incoming.KNOWN_PARAMETERS
     if fault := parameters.fault():
@@ -165,7 +165,7 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
 @given(
     odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )
-def test_whatever_is_searched_for_is_read(text):
+def test_any_search_text_is_parsed(text):
     for reading in query_parser.parse(text):
         assert reading.values
         assert reading.description.isprintable()
@@ -173,7 +173,7 @@ def test_whatever_is_searched_for_is_read(text):
 
 @deep(0.5)
 @given(odd)
-def test_whatever_is_searched_for_there_is_an_answer(here, text):
+def test_any_search_text_gets_results_or_none(here, text):
     assert isinstance(search.find(text), search.SearchResult)
 
 
@@ -204,7 +204,7 @@ def test_an_address_of_mail_is_one_line_or_refused(here, text):
 
 @deep(2)
 @given(odd)
-def test_a_persons_name_shows_as_it_is_or_is_refused(text):
+def test_a_persons_name_is_one_printable_line_or_refused(text):
     name = contact_fields.one_line(text)
     try:
         contact_fields.person_name(None, SimpleNamespace(data=name))
@@ -289,7 +289,7 @@ def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
 
 @deep()
 @given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd), max_size=3))
-def test_whatever_cookies_there_are_pages_are_shown(fresh, built, settings, planted):
+def test_pages_are_shown_with_any_cookies(fresh, built, settings, planted):
     text = "; ".join(f"{security.cookie_name(settings, name)}={value}" for name, value in planted)
     header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
     web = built.test_client()

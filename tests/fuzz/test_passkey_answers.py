@@ -60,14 +60,14 @@ def reads(kind, text):
 @pytest.mark.parametrize("kind", VALID)
 @deep()
 @given(data=st.data())
-def test_whatever_is_sent_is_read_or_refused(target, kind, data):
+def test_any_webauthn_response_is_parsed_or_refused(target, kind, data):
     with target.work():
         reads(kind, data.draw(odd | tampered(VALID[kind]) | anything.map(json.dumps)))
 
 
 @deep()
 @given(key=st.binary(max_size=120))
-def test_whatever_a_stored_key_looks_like_it_verifies_nothing(target, key):
+def test_a_malformed_stored_key_verifies_nothing(target, key):
     with target.work(), pytest.raises(webauthn_ceremonies.InvalidAuthenticatorResponse):
         webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 

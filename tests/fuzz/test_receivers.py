@@ -102,7 +102,7 @@ def _settled(fresh, write, kind):
 
 @deep()
 @given(message=mail | valid)
-def test_whatever_a_mail_server_says(fresh, ways, server, message):
+def test_any_response_of_a_mail_server_is_handled(fresh, ways, server, message):
     server.response, server.speaks_first = message, True
     about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}
     _settled(fresh, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
@@ -110,7 +110,7 @@ def test_whatever_a_mail_server_says(fresh, ways, server, message):
 
 @deep()
 @given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_whatever_a_gateway_of_texts_answers(fresh, ways, server, message, body):
+def test_any_response_of_an_sms_gateway_is_handled(fresh, ways, server, message, body):
     server.response, server.speaks_first = message + body, False
     expires = clock.now() + timedelta(minutes=10)
     _settled(fresh, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms")
@@ -118,6 +118,6 @@ def test_whatever_a_gateway_of_texts_answers(fresh, ways, server, message, body)
 
 @deep()
 @given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_whatever_a_client_answers_to_an_event(fresh, ways, server, message, body):
+def test_any_response_of_a_client_to_an_event_is_handled(fresh, ways, server, message, body):
     server.response, server.speaks_first = message + body, False
     _settled(fresh, lambda: post.event("hello", to=server.url, client="client-1"), "event")

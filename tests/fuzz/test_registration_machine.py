@@ -128,7 +128,7 @@ class Registering(RuleBasedStateMachine):
         assert estabs_of_school <= 1
 
 
-def test_whatever_is_done_in_whichever_order_a_school_has_one_estab(fresh, built, settings):
+def test_any_order_of_registration_steps_makes_one_estab_per_school(fresh, built, settings):
     class Here(Registering):
         pass
 

@@ -102,7 +102,7 @@ WRITTEN_BY_GET = {
 }
 
 
-def test_looking_changes_nothing(target):
+def test_get_requests_change_nothing(target):
     with target.app.app_context():
         engine = database.ENGINES.for_app(target.app).transactional
     for web in (target.web, target.browser()):
@@ -115,7 +115,7 @@ def test_looking_changes_nothing(target):
 
 @deep(2)
 @given(data=st.data())
-def test_whatever_kind_of_body_comes_it_is_answered(target, data):
+def test_requests_with_any_body_are_answered(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
     method = data.draw(st.sampled_from(["POST", "POST", "POST", *METHODS]))
     sent = Sent(method, _path(target, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(types))
@@ -126,7 +126,7 @@ def test_whatever_kind_of_body_comes_it_is_answered(target, data):
 
 @deep(2)
 @given(data=st.data())
-def test_whatever_headers_come_they_are_answered(target, data):
+def test_requests_with_any_headers_are_answered(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
     names = data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True))
     headers = {name: data.draw(st.sampled_from(VALUES[name]) | header) for name in names}
@@ -137,7 +137,7 @@ def test_whatever_headers_come_they_are_answered(target, data):
 
 @deep(4)
 @given(name=st.sampled_from(MISLEADING), value=st.sampled_from(LEADING), data=st.data())
-def test_no_header_leads_elsewhere(target, name, value, data):
+def test_no_request_header_changes_the_host_of_links(target, name, value, data):
     """Hosts in links and redirects come from the settings alone (security.md rule 2)."""
     paths = [_path(target, rule) for rule in _rules(target) if "GET" in rule.methods]
     path = data.draw(st.sampled_from([*paths, target.partner.link(prompt="none")]))
@@ -187,7 +187,7 @@ def test_altered_cookies_sign_no_one_in(target, at, instead):
 
 @deep()
 @given(parts=st.lists(odd, min_size=1, max_size=3))
-def test_whatever_address_is_asked_for_it_is_answered(target, parts):
+def test_requests_for_any_address_are_answered(target, parts):
     path = "/" + "/".join(parts)
     for method in ("GET", "POST"):
         response = target.web.open(quote(path, errors="surrogatepass"), method=method)

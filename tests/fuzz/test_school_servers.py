@@ -64,7 +64,7 @@ def spoiled(draw, document):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @deep(0.6)
 @given(data=st.data())
-def test_whatever_a_schools_server_reports_is_answered(server, method, data):
+def test_any_report_of_an_endpoint_is_answered(server, method, data):
     error = {"code": "disk_full", "message": "Full.", "at": "2026-03-02T06:00:00Z"}
     report = agents.REPORT | {"last_extract": agents.EXTRACT, "last_error": error, "replaces": False}
     if method == "PUT":
@@ -83,7 +83,7 @@ def test_whatever_a_schools_server_reports_is_answered(server, method, data):
 
 @deep()
 @given(data=st.data())
-def test_whatever_reads_are_reported_is_answered(server, reporter, data):
+def test_any_report_of_reads_is_answered(server, reporter, data):
     headers, row = reporter
     rows = [spoiled(data.draw, row) for _ in range(data.draw(st.integers(0, 3)))]
     document = data.draw(st.sampled_from([{"reads": rows}, {"reads": [row, row]}]) | anything)
@@ -185,7 +185,7 @@ def _check(response):
 
 
 @pytest.mark.parametrize("address", VALID)
-def test_a_request_that_is_not_tampered_with_is_accepted(api, address):
+def test_valid_requests_are_accepted(api, address):
     if address == "piece":
         api.valid("announce").by(api.web)
     response = api.valid(address).by(api.web)
@@ -196,7 +196,7 @@ def test_a_request_that_is_not_tampered_with_is_accepted(api, address):
 @pytest.mark.parametrize("address", VALID)
 @deep(0.6)
 @given(data=st.data())
-def test_whatever_is_sent_to_the_api_with_schools_data_is_answered(api, address, data):
+def test_any_request_to_the_xporter_api_is_answered(api, address, data):
     valid = api.valid(address)
     if address == "announce":
         valid = replace(valid, body=json.dumps(spoiled(data.draw, json.loads(valid.body))).encode())

@@ -212,7 +212,7 @@ class Tokens(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_one_lineage_of_each_code_and_never_more_than_was_agreed(target, rotates):
+def test_each_code_has_one_lineage_within_the_agreed_scopes(target, rotates):
     class Here(Tokens):
         pass
 

@@ -132,20 +132,20 @@ def _checked(response: bytes) -> None:
 
 
 @pytest.mark.parametrize("what", LINES)
-def test_whatever_the_first_line_says(wire, what):
+def test_any_request_line_is_handled(wire, what):
     _checked(wire.exchange(LINES[what] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
     wire.assert_healthy()
 
 
 @pytest.mark.parametrize("what", HEADERS)
-def test_whatever_headers_there_are(wire, what):
+def test_any_headers_are_handled(wire, what):
     for host in (wire.host, b""):
         _checked(wire.exchange(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[what] + b"\r\nConnection: close\r\n\r\n"))
     wire.assert_healthy()
 
 
 @pytest.mark.parametrize("what", BODIES)
-def test_whatever_body_comes_or_does_not(wire, what):
+def test_any_body_or_none_is_handled(wire, what):
     for path in PATHS:
         _checked(wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM + BODIES[what]))
     wire.assert_healthy()
@@ -181,7 +181,7 @@ valid = st.sampled_from(
 
 @deep()
 @given(sent=valid, at=st.integers(0, 200), cut=st.integers(0, 12), instead=st.binary(max_size=12), ends=st.booleans())
-def test_whatever_bytes_are_lost_or_come_between(wire, sent, at, cut, instead, ends):
+def test_lost_and_inserted_bytes_are_handled(wire, sent, at, cut, instead, ends):
     sent = sent.replace(b"HOST", wire.host)
     altered = sent[:at] + instead + sent[at + cut :]
     _checked(wire.exchange(altered[: at + 20] if ends else altered))

@@ -132,7 +132,7 @@ def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, 
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_the_unique_index_decides_where_nothing_else_does(ids, work, at_once, outbox, monkeypatch):
+def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(ids, work, at_once, outbox, monkeypatch):
     monkeypatch.setattr(invite, "advisory_lock", lambda *what: None)
 
     def job():
@@ -218,7 +218,7 @@ def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work,
 
 
 @pytest.mark.parametrize("known", ["nothing", "the school", "the address"])
-def test_nothing_depends_on_whether_school_or_address_has_an_account(known, ids, work, send, outbox):
+def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, work, send, outbox):
     with work() as database:
         if known == "the school":
             an_administrator(an_estab(database.get_one(School, ids[1])))
@@ -348,7 +348,7 @@ def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, wo
     assert state(work, ids, invitation_id) == "forwarded"
 
 
-def test_what_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, work):
+def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, work):
     invitation_id = send()
     with work():
         the_school_authorises(ids)
@@ -386,7 +386,7 @@ def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, se
     assert state(work, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
 
 
-def test_of_two_buttons_at_once_one_counts(send, secret, ids, work, at_once, outbox):
+def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, at_once, outbox):
     send()
     link = secret()
     jobs = [

@@ -95,7 +95,7 @@ def test_opening_the_pages_changes_nothing(send, ids, work, new_browser):
         assert database.query(InvitationLink).one().used_at is None
 
 
-def test_yes_goes_on_to_the_partner_with_the_issuer_and_nothing_else(send, reader, ids, work):
+def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, work):
     link = send()
     reader.opens(link)
     response = press(reader, "yes")
@@ -113,7 +113,7 @@ def test_the_form_may_lead_to_the_partner(send, reader):
     assert "form-action" not in policy
 
 
-def test_without_an_address_to_begin_at_a_page_leads_to_the_partners_site(send, reader, work):
+def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, reader, work):
     with work():
         client_id = a_client(initiate_login_uri=None, client_uri="https://app.example").id
     reader.opens(send(client_id))
@@ -122,14 +122,14 @@ def test_without_an_address_to_begin_at_a_page_leads_to_the_partners_site(send, 
     assert page.link("go-on") == "https://app.example"
 
 
-def test_pressed_twice_it_leads_to_the_partner_again(send, reader, ids, work):
+def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, work):
     reader.opens(send())
     first = press(reader, "yes")
     page = reader.presses("yes")
     assert (page.title, page.link("go-on")) == ("You have begun already", first.location)
 
 
-def test_someone_else_decides_and_the_partner_learns_only_that(send, reader, other_browser, ids, work, outbox):
+def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader, other_browser, ids, work, outbox):
     link = send()
     reader.opens(link)
     reader.opens(reader.page.link("someone-else"))
@@ -175,7 +175,7 @@ def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(
 
 
 @pytest.mark.parametrize("name", ["Your refund is waiting", "evil.example", "call 0900 123", "<b>Bo</b>"])
-def test_a_name_that_is_a_message_is_refused(name, send, reader, outbox):
+def test_a_name_that_contains_a_message_is_refused(name, send, reader, outbox):
     reader.opens(f"{send()}/pass-on")
     assert reader.presses("pass-on", name=name, email=BO["email"]).status == 422
     assert outbox.all("partner_invitation_forwarded") == []
@@ -209,7 +209,7 @@ def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, i
     assert status(work, ids).state == "sent"
 
 
-def test_this_is_not_for_us(send, reader, ids, work):
+def test_a_reader_declines_the_invitation(send, reader, ids, work):
     link = send()
     reader.opens(link)
     assert reader.presses("not-for-us").title == "Thank you for telling us"
@@ -257,9 +257,7 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
 
 
 @pytest.mark.parametrize("account", ["unverified", "suspended", "rejected"])
-def test_what_an_account_that_no_one_has_verified_agreed_to_keeps_the_contact_from_nothing(
-    account, send, reader, ids, work
-):
+def test_an_account_that_is_not_active_and_verified_does_not_affect_the_invitation(account, send, reader, ids, work):
     link = send()
     the_school_authorises(work, ids)
     with work() as database:

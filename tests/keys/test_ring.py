@@ -156,83 +156,83 @@ class TestRefused:
     def ours(self, header, body=None):
         return forge_token(header, claims() if body is None else body, self.key.private())
 
-    def test_the_forger_can_sign_as_we_do(self):
+    def test_the_forging_helper_can_make_a_token_that_verifies(self):
         assert ring.verify(self.ours(self.good), typ="at+jwt") == claims()
 
-    def test_another_type(self):
+    def test_a_token_of_another_type_is_refused(self):
         self.refuses(ring.sign(claims(), typ="JWT"), "header")
 
-    def test_an_algorithm_the_caller_does_not_allow(self):
+    def test_an_algorithm_the_caller_does_not_allow_is_refused(self):
         self.refuses(ring.sign(claims(), alg="RS256"), "alg", algs=("ES256",))
 
-    def test_hs256_with_our_public_key_as_the_secret(self):
+    def test_hs256_with_our_public_key_as_the_secret_is_refused(self):
         signing_input = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
         mac = hmac.digest(self.key.public.as_pem(private=False), signing_input.encode(), "sha256")
         self.refuses(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "not the header")
 
     @pytest.mark.parametrize("alg", ["none", "nOnE", "NONE", "", "HS256", "ES384", None, ["ES256"]])
-    def test_algorithms_that_are_not_ours(self, alg):
+    def test_algorithms_that_are_not_ours_are_refused(self, alg):
         _, payload, signature = self.ours(self.good).split(".")
         self.refuses(f"{encoded(self.good | {'alg': alg})}.{payload}.{signature}")
 
-    def test_no_signature(self):
+    def test_a_token_without_a_signature_is_refused(self):
         self.refuses(self.ours(self.good).rsplit(".", 1)[0] + ".", "compact")
 
     @pytest.mark.parametrize("extra", ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "cty"])
-    def test_headers_we_never_write(self, extra):
+    def test_headers_we_never_write_are_refused(self, extra):
         value = ["b64"] if extra == "crit" else "https://evil.example/jwks"
         _, payload, signature = self.ours(self.good).split(".")
         self.refuses(f"{encoded(self.good | {extra: value})}.{payload}.{signature}")
 
-    def test_no_kid(self):
+    def test_a_token_without_kid_is_refused(self):
         self.refuses(self.ours({"alg": "ES256", "typ": "at+jwt"}), "header")
 
     @pytest.mark.parametrize("kid", ["", "unknown", 7, None, {"$ne": ""}])
-    def test_a_kid_that_is_not_ours(self, kid):
+    def test_an_unknown_kid_is_refused(self, kid):
         _, payload, signature = self.ours(self.good).split(".")
         self.refuses(f"{encoded(self.good | {'kid': kid})}.{payload}.{signature}")
 
-    def test_the_kid_of_our_key_of_the_other_kind(self):
+    def test_the_kid_of_our_key_of_another_algorithm_is_refused(self):
         self.refuses(self.ours(self.good | {"kid": signing_key("RS256").kid}), "key")
 
-    def test_another_key_under_our_kid(self):
+    def test_another_key_under_our_kid_is_refused(self):
         self.refuses(forge_token(self.good, claims(), ECKey.generate_key("P-256")), "signature")
 
-    def test_an_altered_claim(self):
+    def test_an_altered_claim_is_refused(self):
         header, _, signature = self.ours(self.good).split(".")
         self.refuses(f"{header}.{encoded(claims(sub='adm_y'))}.{signature}", "signature")
 
-    def test_a_token_longer_than_any_of_ours(self):
+    def test_a_token_longer_than_any_of_ours_is_refused(self):
         self.refuses(self.ours(self.good, claims(fill="x" * 9000)), "at most 8192")
 
     @pytest.mark.parametrize(
         "token", ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "\0.\0.\0", "é.é.é", "eyJh\n.e.e", "[" * 99]
     )
-    def test_what_is_no_token_at_all(self, token):
+    def test_text_that_is_not_a_token_is_refused(self, token):
         self.refuses(token)
 
-    def test_a_header_nested_deep(self):
+    def test_a_deeply_nested_header_is_refused(self):
         self.refuses("W" * 4000 + ".e30.AA")
 
-    def test_a_payload_that_is_no_object(self):
+    def test_a_payload_that_is_not_an_object_is_refused(self):
         key = self.key.private()
         self.refuses(
             jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)),
             "cannot be read",
         )
 
-    def test_one_that_has_expired_this_very_second(self):
+    def test_a_token_that_expired_this_second_is_refused(self):
         self.refuses(self.ours(self.good, claims(exp=clocks.timestamp())), "expired")
 
     @pytest.mark.parametrize("exp", [None, "never", True, float("inf"), [1]])
-    def test_one_that_does_not_say_when_it_ends(self, exp):
+    def test_a_token_with_an_invalid_exp_is_refused(self, exp):
         self.refuses(self.ours(self.good, claims(exp=exp)), "ends")
 
-    def test_one_without_an_end(self):
+    def test_a_token_without_exp_is_refused(self):
         self.refuses(self.ours(self.good, {"sub": "adm_x"}), "ends")
 
     @pytest.mark.parametrize("name", ["nbf", "iat"])
-    def test_one_from_further_ahead_than_a_clock_may_be(self, name):
+    def test_a_token_dated_beyond_the_allowed_clock_skew_is_refused(self, name):
         skew = 60
         assert ring.verify(self.ours(self.good, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
         self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not good yet")

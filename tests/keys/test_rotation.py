@@ -99,7 +99,7 @@ def signed_by(kid, lasts):
     return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, key.private(), algorithms=[key.alg])
 
 
-def test_a_logout_hint_is_read_whatever_became_of_its_key_and_its_time(work, clock):
+def test_a_logout_hint_is_accepted_after_its_key_was_retired_and_it_expired(work, clock):
     with work():
         hint = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg="RS256", typ="JWT")
         ring.rotate("RS256", at_once=True)
@@ -169,7 +169,7 @@ def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(work, c
         assert session.get_one(SigningKey, second).verifies_until == ends
 
 
-def test_one_successor_at_a_time(work, clock):
+def test_a_rotation_is_refused_while_a_successor_is_pending(work, clock):
     with work():
         ring.rotate("ES256")
         with pytest.raises(ring.RotationUnderWay):
@@ -177,7 +177,7 @@ def test_one_successor_at_a_time(work, clock):
         ring.rotate("RS256")
 
 
-def test_a_second_rotation_lets_no_key_verify_any_longer(work, clock):
+def test_a_second_rotation_does_not_prolong_old_keys(work, clock):
     with work() as session:
         first = kid_of(sign_token())
         ring.rotate("ES256")
@@ -189,7 +189,7 @@ def test_a_second_rotation_lets_no_key_verify_any_longer(work, clock):
         assert session.get_one(SigningKey, second).verifies_until > ends
 
 
-def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
+def test_the_private_key_of_a_retired_key_is_deleted(work, clock):
     with work() as session:
         old = kid_of(sign_token())
         ring.rotate("ES256", at_once=True)
@@ -218,7 +218,7 @@ def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(work, clo
         assert kid_of(sign_token()) in before
 
 
-def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_token(work, clock):
+def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(work, clock):
     with work():
         mine = dict(held.keys())
     with work():
@@ -230,7 +230,7 @@ def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_t
         assert ring.verify(token, typ="at+jwt")
 
 
-def test_what_was_done_to_the_ring_is_in_the_audit_log(work, clock):
+def test_changes_of_the_key_ring_are_in_the_audit_log(work, clock):
     with work() as session:
         old = kid_of(sign_token())
         new = ring.rotate("ES256", by="opr_jo", at_once=True)

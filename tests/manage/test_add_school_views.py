@@ -120,7 +120,7 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
         assert database.query(Authorisation).one().estab_id == accounts.find("3124567").id
 
 
-def test_somebody_else_at_the_same_browser_registers_as_ever(office, jo, school, work, outbox):
+def test_another_person_at_the_same_browser_registers_as_usual(office, jo, school, work, outbox):
     signs_in(office)
     office.opens(f"/register/details?school={school.id}&next=/somewhere")
     page = office.presses("someone-else")

@@ -49,7 +49,7 @@ def release_sharing(old):
     old.opens("/manage/closing")
 
 
-def test_two_decisions_take_sharing_on(schools, work):
+def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, work):
     old, new = schools
     new.opens("/manage")
     assert "Oak Hill has closed" not in new.page_text
@@ -87,7 +87,7 @@ def test_two_decisions_take_sharing_on(schools, work):
     assert "Oak Hill Academy has decided" in old.page_text
 
 
-def test_it_is_taken_back(schools):
+def test_releasing_the_sharing_is_taken_back(schools):
     old, new = schools
     release_sharing(old)
     old.sends_again(f"{old.facts['follows']}/take-back")
@@ -101,7 +101,7 @@ def test_a_school_that_stays_open_has_no_such_page(schools):
     assert new.opens("/manage/continue/rel_nonsense").status_code == 404
 
 
-def test_no_service_ticked_is_no_decision(schools):
+def test_a_form_without_a_ticked_service_decides_nothing(schools):
     old, new = schools
     release_sharing(old)
     new.opens("/manage")

@@ -52,7 +52,7 @@ def accounts(work):
         return [(row.person_id, row.provider, row.subject, row.tenant) for row in session.query(LinkedAccount)]
 
 
-def test_switched_off_the_page_says_nothing_of_it(jo, account):
+def test_linked_accounts_are_not_mentioned_when_federation_is_off(jo, account):
     jo.signs_in(account.username)
     assert "Microsoft 365" not in jo.opens(HOME).text
     assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
@@ -89,7 +89,7 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
         assert recorded(events.ACCOUNT_UNLINKED) == [(account.id, estab_id, None, account.id, facts, None)]
 
 
-def test_an_account_is_shown_by_the_first_of_its_names_that_can_be(signed_in, provider, account, work):
+def test_an_account_is_shown_by_its_first_printable_name(signed_in, provider, account, work):
     provider.overrides["preferred_username"] = "jo.bell"
     for email in ("", 7, "jo\n@oakhill.example"):
         provider.overrides["email"] = email
@@ -126,7 +126,7 @@ def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, accou
     assert stranger.goes_and_returns("microsoft", provider).status_code == 403
 
 
-def test_linking_twice_is_no_fault(signed_in, provider, account, work):
+def test_linking_the_same_account_twice_succeeds(signed_in, provider, account, work):
     first = provider.authorizes(start_linking(signed_in).location)
     second = provider.authorizes(start_linking(signed_in).location)
     assert signed_in.comes_back("microsoft", first).location == HOME

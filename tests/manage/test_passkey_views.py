@@ -63,7 +63,7 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, wor
     assert "last used on 2 March 2026" in " ".join(signed_in.opens("/manage/security").text.split())
 
 
-def test_several_are_added_each_with_its_name(signed_in, origin, clock):
+def test_several_passkeys_are_added_each_with_its_name(signed_in, origin, clock):
     add_passkey(signed_in, Authenticator(origin), name="Office computer")
     clock.move(timedelta(minutes=1))
     add_passkey(signed_in, Authenticator(origin, attachment="cross-platform", transports=("usb",)))
@@ -74,7 +74,7 @@ def test_several_are_added_each_with_its_name(signed_in, origin, clock):
 
 
 @pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}])
-def test_what_is_not_as_asked_is_not_added_and_the_name_is_kept(signed_in, origin, wrong, outbox):
+def test_an_invalid_passkey_is_not_added_and_the_typed_name_is_kept(signed_in, origin, wrong, outbox):
     signed_in.opens(ADD)
     response = Authenticator(origin).create(options_for(signed_in, OPTIONS), **wrong)
     signed_in.sends_again(ADD, passkey=response, name="Office computer")
@@ -85,7 +85,7 @@ def test_what_is_not_as_asked_is_not_added_and_the_name_is_kept(signed_in, origi
     assert outbox.all("factor_added") == []
 
 
-def test_a_name_is_not_endless_and_markup_in_it_is_inert(signed_in, origin):
+def test_a_name_is_limited_in_length_and_escaped(signed_in, origin):
     assert add_passkey(signed_in, Authenticator(origin), name="x" * 61).status_code == 422
     add_passkey(signed_in, Authenticator(origin), name="<script>alert(1)</script>")
 
@@ -147,7 +147,7 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
     assert stranger.signs_in(account.username).location == "/"
 
 
-def test_of_two_only_one_is_removed(signed_in, account, origin, outbox, work):  # noqa: F811
+def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, work):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin), name="One")
     add_passkey(signed_in, Authenticator(origin), name="Two")
     with work():
@@ -176,7 +176,7 @@ def test_another_persons_passkey_is_not_there(signed_in, origin, work, what):
         assert passkeys.list_for_person(other)[0].name == "Firefox on Windows"
 
 
-def test_strangers_sign_in_first(jo):  # noqa: F811
+def test_signing_in_is_required(jo):  # noqa: F811
     assert jo.opens(ADD).location == f"/sign-in?next={ADD}"
     jo.opens("/sign-in")
     assert jo.web.post(OPTIONS, headers={"X-CSRFToken": jo.token}).status_code == 303

@@ -107,14 +107,14 @@ def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa:
     assert required_since(work, account) is None
 
 
-def test_it_is_decided_soon_after_signing_in(owner, account, clock, work):  # noqa: F811
+def test_deciding_requires_a_recent_sign_in(owner, account, clock, work):  # noqa: F811
     owner.opens(RULE_PATH)
     clock.move(timedelta(minutes=6))
     assert owner.sends_again(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
     assert required_since(work, account) is None
 
 
-def test_of_two_at_once_one_decides_and_tells(owner, account, colleague, outbox, at_once, work):  # noqa: F811
+def test_of_two_decisions_at_once_one_is_recorded_and_mailed(owner, account, colleague, outbox, at_once, work):  # noqa: F811
     def decide():
         return second_step_rule.require(people.membership(account.id, account.estab_id))
 

@@ -31,7 +31,7 @@ def renewal_page(jo):
     return f"/manage/sharing/{jo.facts['client']}/renew"
 
 
-def test_what_ends_soon_is_a_thing_to_do_and_is_renewed_in_two_clicks(jo, work, clock):
+def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, work, clock):
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
     assert "Renew" not in jo.page_text
@@ -172,7 +172,7 @@ class TestReview:
         jo.sends_again(review_path, **self.fields(jo), second_step="yes")
         assert jo.response.location.startswith("/manage/security/second-step")
 
-    def test_a_page_that_is_old_decides_nothing(self, jo, review_path, work):
+    def test_an_outdated_page_decides_nothing(self, jo, review_path, work):
         jo.opens(review_path)
         fields, before = self.fields(jo), self.scopes(jo, work)
         with work():
@@ -188,7 +188,7 @@ class TestReview:
 
 
 class TestSystem:
-    def test_it_is_named_and_the_page_says_first_what_does_not_work_with_it(self, jo, work):
+    def test_changing_the_system_names_the_affected_services_first(self, jo, work):
         with work():
             client = registry.find(jo.facts["client"])
             client.accepted_mis = frozenset({"sims"})

@@ -54,7 +54,7 @@ def shared_client_id(jo, work):
         return client.id
 
 
-def test_strangers_are_led_to_sign_in(web):
+def test_signing_in_is_required(web):
     assert web.get("/").location == "/sign-in"
     assert web.get("/manage").location == "/sign-in?next=/manage"
 
@@ -63,7 +63,7 @@ def test_a_person_who_is_signed_in_is_redirected_to_the_schools_pages(jo):
     assert jo.opens("/").location == "/manage"
 
 
-def test_it_says_which_school_and_who_one_is(jo):
+def test_the_page_names_the_school_and_the_person(jo):
     jo.opens("/manage")
 
     assert jo.facts["school"] in jo.page.find("h1").text
@@ -178,7 +178,7 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, work):
     assert "Changed Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_the_specially_protected_come_last_and_are_amber_here_too(jo, shared_client_id):
+def test_special_category_areas_come_last_in_amber(jo, shared_client_id):
     jo.opens(f"/manage/sharing/{shared_client_id}/change")
 
     assert [box["value"] for box in jo.page.find_all("input", {"name": "area"})] == ["attendance", "students.sen"]
@@ -196,7 +196,7 @@ def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, work):
     assert not agreed & {"staff", "nonsense"}
 
 
-def test_the_same_ticks_again_are_no_decision(jo, shared_client_id, work):
+def test_the_same_choices_again_are_not_recorded(jo, shared_client_id, work):
     jo.opens(f"/manage/sharing/{shared_client_id}/change")
     jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area="students.sen")
 
@@ -231,7 +231,7 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared_client_id):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "change"])
-def test_no_one_else_decides(jo, shared_client_id, new_browser, work, act):
+def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, work, act):
     with work() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
@@ -261,7 +261,7 @@ def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_c
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
 
-def test_the_page_that_asks_says_so_too(jo, shared_client_id):
+def test_the_confirmation_page_redirects_when_sharing_has_been_stopped(jo, shared_client_id):
     jo.sends(f"/manage/sharing/{shared_client_id}/stop")
 
     assert jo.opens(f"/manage/sharing/{shared_client_id}/stop").location == "/manage"
@@ -311,7 +311,7 @@ def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, work):
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
 
-def test_what_has_ended_says_so(jo, shared_client_id, work):
+def test_ended_sharing_is_shown_as_ended(jo, shared_client_id, work):
     with work() as session:
         for agreed in authorise.current(jo.facts["estab_id"]):
             agreed.until = clocks.now() - timedelta(days=1)
@@ -322,7 +322,7 @@ def test_what_has_ended_says_so(jo, shared_client_id, work):
     assert "ended on 1 March 2026" in jo.page_text
 
 
-def test_hostile_names_are_only_names(jo, work):
+def test_names_with_markup_are_escaped(jo, work):
     with work() as session:
         client = a_client(client_name="<script>alert(1)</script>")
         authorise.give(

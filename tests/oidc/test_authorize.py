@@ -38,7 +38,7 @@ def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(w
     assert params["iss"] == ISSUER
 
 
-def test_the_second_sign_in_shows_no_page(web, world):
+def test_a_second_sign_in_redirects_without_showing_a_page(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
     response = web.get(world.partner.link(state="second"))
     assert redirect_parameters(response)["state"] == "second"
@@ -224,7 +224,7 @@ def test_a_posted_request_uri_redirects_to_get(web, world):
     assert response.location == location
 
 
-def test_a_wrong_post_is_answered_like_a_wrong_get(web, world):
+def test_an_invalid_post_is_answered_like_an_invalid_get(web, world):
     params = redirect_parameters(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
     assert params["error"] == "invalid_scope"
 
@@ -252,7 +252,7 @@ def test_prompt_none_without_an_agreement_is_consent_required(web, world):
     assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
 
 
-def test_prompt_none_with_everything_in_place_is_silent(web, world):
+def test_prompt_none_with_session_and_agreement_returns_a_code(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
@@ -523,7 +523,7 @@ def test_a_withdrawn_agreement_is_asked_for_again(web, world):
 
 
 @pytest.mark.parametrize("path", ["/oauth/consent", "/oauth/mis"])
-def test_a_page_opened_out_of_turn_redirects_to_the_next_step(web, world, path):
+def test_a_page_opened_out_of_order_redirects_to_the_next_step(web, world, path):
     response = follow_redirects(web, web.get(world.partner.link()))
     pending = query_of(response.request.url)["next"]
     response = web.get(pending.replace("/oauth/authorize", path))

@@ -23,7 +23,7 @@ from tests.oidc.support import CALLBACK, ISSUER, page, redirect_parameters, sign
         ({"request_uri": "urn:ietf:params:oauth:request_uri:unknown"}, "request_uri"),
     ],
 )
-def test_an_unproven_client_or_redirect_uri_is_a_page_that_names_the_parameter(web, world, overrides, parameter):
+def test_an_invalid_client_or_redirect_uri_shows_a_page_that_names_the_parameter(web, world, overrides, parameter):
     response = web.get(world.partner.link(**overrides))
     assert response.status_code == 400
     assert "Location" not in response.headers
@@ -33,7 +33,7 @@ def test_an_unproven_client_or_redirect_uri_is_a_page_that_names_the_parameter(w
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri", "request_uri"])
-def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world, name):
+def test_a_repeated_client_id_redirect_uri_or_request_uri_shows_a_page(web, world, name):
     response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
     assert response.status_code == 400
     assert "sent more than once" in response.text

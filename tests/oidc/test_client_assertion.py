@@ -111,7 +111,7 @@ def test_a_registered_algorithm_is_the_only_one(web, make):
 
 @pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
 @pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
-def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named):
+def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named):
     """A library that begins to use the newer name (RFC 9864) need not be registered again."""
     public = key("EdDSA").as_dict(private=False) | ({} if named is None else {"alg": named})
     partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
@@ -141,7 +141,7 @@ def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
-def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
+def test_an_invalid_client_id_in_an_assertion_is_unknown(web, partner, name):
     """JSON can contain a lone surrogate, which the log of failures must be able to handle."""
     assert check_refusal(authenticate(web, partner, iss=name, sub=name))
 
@@ -320,7 +320,7 @@ class TestKeysThatEnd:
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert is_authenticated(authenticate(web, partner))
 
-    def test_after_a_failure_it_is_asked_again_within_a_minute(self, web, partner, keys, later):
+    def test_after_a_failure_keys_are_fetched_again_after_the_minimum_interval(self, web, partner, keys, later):
         keys.body = b""
         later(client_keys.CACHE_SECONDS + 1)
         assert is_authenticated(authenticate(web, partner))
@@ -329,7 +329,7 @@ class TestKeysThatEnd:
         assert check_refusal(authenticate(web, partner))
         assert keys.fetches == 3
 
-    def test_a_vanished_host_ends_them_after_a_day(self, web, partner, keys, later):
+    def test_keys_of_an_unreachable_host_are_refused_after_a_day(self, web, partner, keys, later):
         keys.server.shutdown()
         keys.server.server_close()
         later(client_keys.MAX_STALE_SECONDS - 60)

@@ -104,7 +104,7 @@ def test_an_address_that_looks_mistyped_is_accepted_the_second_time(web, asking,
     assert outbox.last("decide_sharing").to == "head@gmial.com"
 
 
-def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking, outbox):
+def test_enter_in_the_address_field_sends_the_mail_and_elsewhere_does_nothing(web, asking, outbox):
     first = page(asking).find(id="allow").find_parent("form").find("button")
     assert first["name"] == "hand_over"
     assert first["tabindex"] == "-1"

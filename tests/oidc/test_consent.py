@@ -168,7 +168,7 @@ def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, new_browser,
     assert "code" in sign_in_and_authorise(new_browser(), world.partner, "viewer")
 
 
-def test_hostile_names_are_inert(web, world):
+def test_names_with_markup_are_escaped(web, world):
     hostile = '"><script>alert(1)</script>'
     partner = world.new_partner(client_name=hostile, purpose=hostile, agreement_version=hostile)
     assert "<script>alert" not in consent_page(web, world, partner).text

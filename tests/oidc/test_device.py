@@ -69,7 +69,7 @@ def test_the_page_says_who_asks_for_what_and_shows_the_code(web, device, world):
         assert jargon not in text
 
 
-def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, new_browser, world):
+def test_a_device_asks_for_consent_even_if_the_school_agreed_before(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
@@ -177,7 +177,7 @@ def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web,
         assert session.query(Authorisation).count() == 0
 
 
-def test_a_code_is_spent_once_which_is_said_after_it_has_expired_as_well(clock, web, device, world):
+def test_a_used_code_is_reported_as_used_even_after_it_expired(clock, web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert device.polls().status_code == 200
     for _ in range(2):
@@ -229,7 +229,7 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
             device_codes.deny(entered, person)
 
 
-def test_a_decision_after_the_end_of_the_code_does_not_count(clock, device, world):
+def test_a_decision_after_the_code_expired_is_refused(clock, device, world):
     code = device_codes.parse_user_code(device.codes["user_code"])
     with world.work():
         device_codes.enter(code, b"this browser")
@@ -357,7 +357,7 @@ def test_a_code_can_be_typed_again_in_the_browser_in_which_it_was_typed_first(we
 
 
 @pytest.mark.parametrize("stop", [authorise.withdraw, authorise.pause])
-def test_what_is_stopped_or_paused_before_the_device_asks_leaves_it_nothing(web, device, world, stop):
+def test_a_device_gets_no_tokens_when_sharing_was_stopped_or_paused_before_it_polls(web, device, world, stop):
     decide(web, enter(web, device.codes["user_code"], world.username))
     with world.work() as session:
         stop(world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0])

@@ -53,7 +53,7 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, cli
 
 
 @pytest.mark.parametrize("sent", ["http://127.0.0.1:49152/callbak", "http://127.0.0.1/callbak"])
-def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, client_log, sent):
+def test_the_port_of_a_loopback_address_is_not_reported_as_different(web, world, client_log, sent):
     partner = world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
     assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
     assert single(client_log(partner)).comparison[0]["differs_in"] == ["path"]
@@ -145,7 +145,7 @@ def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, client_log):
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
-def test_the_fault_of_an_assertion_is_noted(web, world, client_log):
+def test_the_reason_of_a_refused_assertion_is_noted(web, world, client_log):
     from joserfc import jwt
     from joserfc.jwk import ECKey
 
@@ -196,7 +196,7 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
         assert "switched off" not in response.text
 
 
-def test_a_registration_notes_each_fault(web, work, client_log):
+def test_a_refused_registration_notes_each_error(web, work, client_log):
     with work():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
@@ -210,7 +210,7 @@ def test_a_registration_notes_each_fault(web, work, client_log):
     assert {entry.parameter for entry in client_log(Partner)} == {"contacts[0]", "grant_types"}
 
 
-def test_answers_that_are_not_faults_are_not_noted(web, world, client_log):
+def test_expected_responses_are_not_noted(web, world, client_log):
     web.get(world.partner.link(prompt="none"))
     assert client_log(world.partner) == []
 
@@ -244,7 +244,7 @@ def test_only_the_newest_failures_are_kept(world, work, clock):
     assert endpoints == [f"GET /{number}" for number in range(journal.MAX_EVENTS + 4, 4, -1)]
 
 
-def test_one_parameter_hides_no_other_however_many_values_it_is_sent(world, work, clock):
+def test_many_failures_of_one_parameter_do_not_displace_those_of_others(world, work, clock):
     """Anybody can ask in a client's name for scopes that do not exist."""
     with work():
         journal.record(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
@@ -261,7 +261,7 @@ def test_one_parameter_hides_no_other_however_many_values_it_is_sent(world, work
     assert events[-1].parameter == "state"
 
 
-def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, work, client_log, clock):
+def test_failures_that_differ_by_a_number_only_are_counted_together(world, work, client_log, clock):
     for seconds in (61, 62, 63):
         with work():
             failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
@@ -372,7 +372,7 @@ def idp(app):
     return lambda *arguments: CliRunner().invoke(clients, ["events", *arguments], obj=lambda: app)
 
 
-def test_the_command_shows_them_in_words(web, world, idp, clock):
+def test_the_command_lists_failures_as_text(web, world, idp, clock):
     assert "No request of this client has failed recently." in idp(world.partner.id).output
     for _ in range(2):
         web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))

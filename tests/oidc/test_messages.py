@@ -61,7 +61,7 @@ def description(response):
         ({"prompt": "none login"}, "prompt: none must be the only value"),
     ],
 )
-def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, overrides, description):
+def test_errors_at_authorize_name_the_parameter_and_the_reason(web, world, newest_fact, overrides, description):
     assert redirect_parameters(web.get(world.partner.link(**overrides)))["error_description"] == description
     assert newest_fact(world.partner) == description
 
@@ -75,7 +75,7 @@ def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
     ],
 )
-def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, newest_fact, form, expected):
+def test_errors_at_the_token_endpoint_name_the_parameter_and_the_reason(web, world, newest_fact, form, expected):
     assert description(world.partner.posts(web, "/oauth/token", form)) == expected
     assert newest_fact(world.partner) == expected
 
@@ -136,7 +136,7 @@ def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, worl
         assert newest_fact(partner) == f"Authorization: {fact}"
 
 
-def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
+def test_the_reason_why_a_code_is_refused_is_described(web, world, newest_fact, clock):
     partner, other = world.partner, world.new_partner()
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
@@ -151,7 +151,7 @@ def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
     assert newest_fact(partner) == expected
 
 
-def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
+def test_the_reason_why_a_refresh_token_is_refused_is_described(web, world, newest_fact, clock):
     partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
     first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
@@ -185,7 +185,7 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
         ({"jti": None}, "DPoP: jti must be a string, and not empty"),
     ],
 )  # fmt: skip
-def test_the_fault_of_a_proof_is_named(web, signer, newest_fact, clock, proofs, expected):
+def test_the_reason_why_a_proof_is_refused_is_described(web, signer, newest_fact, clock, proofs, expected):
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
     signer.dpop_key, signer.proofs = FIRST_KEY, proofs
@@ -220,7 +220,9 @@ def test_a_missing_proof_is_named(web, world, newest_fact):
         ({"jti": None}, "jti must be a string, and not empty"),
     ],
 )
-def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, newest_fact, clock, overrides, fact):
+def test_the_reason_is_described_for_an_assertion_with_a_valid_signature(
+    web, signer, newest_fact, clock, overrides, fact
+):
     for name, value in overrides.items():
         if isinstance(value, int):
             overrides = {name: int(clock.now().timestamp()) + value}
@@ -247,7 +249,7 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
         ({"client_id": "x"}, "request: client_id must be the same in it and among the parameters sent with it"),
     ],
 )
-def test_the_fault_of_a_request_object_is_named(web, signer, overrides, description):
+def test_the_reason_why_a_request_object_is_refused_is_described(web, signer, overrides, description):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **overrides}
     params = redirect_parameters(web.get(signer.link(request=sign_jws(claims, key("ES256"), "ES256"))))
     assert params["error"] == "invalid_request_object"
@@ -305,5 +307,5 @@ def test_sent_values_are_shown_without_characters_a_description_may_not_have():
     assert len(descriptions.sanitise("x" * 5000)) == descriptions.MAX_DESCRIPTION
 
 
-def test_no_callback_is_named_that_was_not_sent(web, world):
+def test_the_page_names_no_registered_redirect_uri_that_was_not_sent(web, world):
     assert CALLBACK not in web.get(world.partner.link(redirect_uri=OTHER)).text

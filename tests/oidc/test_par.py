@@ -114,7 +114,7 @@ def test_a_pushed_request_is_bound_to_the_browser_that_opened_it(web, new_browse
     assert new_browser().get(link(world.partner, urn)).status_code == 400
 
 
-def test_a_sign_in_before_it_was_opened_does_not_satisfy_prompt_login(web, world, clock):
+def test_a_sign_in_before_the_pushed_request_was_opened_does_not_satisfy_prompt_login(web, world, clock):
     urn = push(web, world.partner, prompt="login").json["request_uri"]
     clock.move(timedelta(seconds=10))
     sign_in(web, web.get("/sign-in"), world.username)

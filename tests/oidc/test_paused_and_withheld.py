@@ -78,7 +78,7 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
     ],
     ids=["another system", "suspended"],
 )
-def test_what_interrupts_sharing_otherwise_is_no_end_either(web, world, tokens, interrupt, words):
+def test_a_system_that_is_not_accepted_and_a_suspension_do_not_end_tokens(web, world, tokens, interrupt, words):
     interrupt(world)
     refused = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert (refused["error"], words in refused["error_description"]) == ("access_denied", True)

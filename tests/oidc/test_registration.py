@@ -230,7 +230,7 @@ def test_null_members_count_as_left_out(registrar):
     assert response.status_code == 201
 
 
-def test_each_fault_is_named(registrar):
+def test_each_error_is_described(registrar):
     body = registrar.registers(client_uri="x", contacts=["unknown"], grant_types=["implicit"]).json
     assert body["error"] == "invalid_client_metadata"
     for name in ("client_uri", "contacts[0]", "grant_types[0]"):
@@ -275,7 +275,7 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
     ],
     ids=case_id,
 )  # fmt: skip
-def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, overrides):
+def test_other_errors_are_invalid_client_metadata(registrar, work, overrides):
     response = registrar.registers(**overrides)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata", response.json
@@ -486,7 +486,7 @@ def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
     assert registrar.manages(registration, "PUT", json=body).status_code == 200
 
 
-def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, work):
+def test_deleting_a_client_deletes_its_registration_token_too(web, world, registrar, work):
     registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     other = registrar.registered(client_name="Oakhill Lunches")
     partner = Caller(

@@ -63,7 +63,7 @@ def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(w
     assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
-def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
+def test_a_second_step_is_set_up_during_authorisation_and_the_choices_are_kept(web, world):
     response = press(web, consent_page(web, world), "second-step", area=["attendance"])
     response = set_up_app(web, follow_redirects(web, response))
 
@@ -77,7 +77,7 @@ def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
     assert {"attendance", "students.sen"} <= set(granted)
 
 
-def test_back_leads_to_the_page_and_refuses_nothing(web, world):
+def test_back_returns_to_the_authorisation_page_without_refusing(web, world):
     response = goes_to_set_up(web, consent_page(web, world))
     response = follow_redirects(web, web.get(page(response).find(id="cancel")["href"]))
     assert "Authorise sharing with Assembly" in response.text
@@ -118,7 +118,7 @@ def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web
     assert not sen(response).has_attr("disabled")
 
 
-def test_the_verb_itself_refuses(world, work):
+def test_giving_protected_data_without_a_second_step_raises(world, work):
     with work() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         until = authorise.default_end(client)
@@ -137,13 +137,13 @@ def with_an_agreement(world, *left_out):
         )  # fmt: skip
 
 
-def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
+def test_an_earlier_agreement_to_protected_data_is_not_asked_about_again(web, world):
     with_an_agreement(world)
     params = redirect_parameters(consent_page(web, world))
     assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
-def test_when_sharing_is_changed_it_can_be_taken_away_but_not_added(web, world):
+def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but_not_add_it(web, world):
     with_an_agreement(world)
     follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     change = f"/manage/sharing/{world.partner.id}/change"
@@ -188,7 +188,7 @@ def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decide
         device_codes.approve(request, person, Authorisation(scopes=some))
 
 
-def test_a_device_for_other_data_needs_none(web, new_browser, world):
+def test_a_device_for_other_data_needs_no_second_step(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     sign_in_and_authorise(web, partner, world.username, scope="openid students")
     device = Device(new_browser(), partner, scope="openid students")

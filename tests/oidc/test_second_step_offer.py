@@ -20,7 +20,7 @@ def is_offered(response):
     return "Protect your account" in response.text
 
 
-def test_it_is_set_up_on_the_way_and_what_was_ticked_is_kept(web, world):
+def test_the_offered_second_step_is_set_up_and_the_choices_are_kept(web, world):
     response = consent_page(web, world)
     assert is_offered(response)
     response = set_up_app(web, follow_redirects(web, press(web, response, "second-step", area=["attendance"])))
@@ -31,13 +31,13 @@ def test_it_is_set_up_on_the_way_and_what_was_ticked_is_kept(web, world):
     )
 
 
-def test_back_leads_to_the_page(web, world):
+def test_back_returns_to_the_authorisation_page(web, world):
     response = follow_redirects(web, press(web, consent_page(web, world), "second-step"))
     assert "With a second step, somebody who learns your password" in response.text
     assert is_offered(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
 
 
-def test_not_now_rests_it_for_30_days_and_keeps_what_was_ticked(web, world, clock):
+def test_not_now_hides_the_offer_for_30_days_and_keeps_the_choices(web, world, clock):
     response = follow_redirects(web, press(web, consent_page(web, world), "not-now", area=["attendance"]))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert "has not been sent yet" not in response.text
@@ -47,14 +47,14 @@ def test_not_now_rests_it_for_30_days_and_keeps_what_was_ticked(web, world, cloc
     assert is_offered(consent_page(web, world))
 
 
-def test_it_is_not_offered_where_the_page_speaks_of_one_anyway(web, world):
+def test_a_second_step_is_not_offered_where_protected_data_needs_one(web, world):
     response = consent_page(web, world, scope=f"{SCOPE} students.sen")
     assert not is_offered(response)
     assert page(response).find(id="second-step")
 
 
 @pytest.mark.parametrize("who", ["an admin", "an owner who has one"])
-def test_it_is_not_offered_to(web, world, who, clock):
+def test_a_second_step_is_not_offered_to_admins_and_to_owners_who_have_one(web, world, who, clock):
     if who == "an admin":
         world.change(Membership, (world.person, world.estab), role="admin")
         assert not is_offered(consent_page(web, world))

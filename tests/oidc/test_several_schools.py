@@ -150,6 +150,6 @@ def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web
     assert f"was not authorised for {world.school}. It is authorised already" in text
 
 
-def test_a_person_with_one_school_reads_nothing_of_others(web, world):
+def test_the_page_for_a_person_with_one_school_does_not_mention_others(web, world):
     response = follow_redirects(web, web.get(world.partner.link(scope=SCOPE)))
     assert page(follow_redirects(web, sign_in(web, response, world.username))).find(class_="other-schools") is None

@@ -362,7 +362,7 @@ def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_use
     check_error(partner.refreshes(web, token), "invalid_grant")
 
 
-def test_halves_of_two_refresh_tokens_do_not_combine(web, world, public_partner):
+def test_a_refresh_token_combined_from_two_is_refused(web, world, public_partner):
     partner, first = public_partner
     other = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"

@@ -31,7 +31,7 @@ def find_with_owner(work, registration):
     return look
 
 
-def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
+def test_the_password_is_six_words_and_its_hash_is_stored(app):
     with app.app_context():
         one, other = first_credentials.generate(), first_credentials.generate()
 
@@ -40,7 +40,7 @@ def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
         assert runtime.passwords().matches(one.hash, one.password)
 
 
-def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(work, find_with_owner, clock):
+def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(work, find_with_owner, clock):
     with work():
         assert find_with_owner(OWN_BROWSER)[1] is not None
     clock.move(timedelta(minutes=15))
@@ -52,19 +52,19 @@ def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(wo
 
 
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
-def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, find_with_owner, browser):
+def test_no_other_browser_may_replace_the_password(work, find_with_owner, browser):
     with work():
         find_with_owner(OWN_BROWSER)[0].proved_in = OTHER_BROWSER
     with work():
         assert find_with_owner(browser)[1] is None
 
 
-def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock):
+def test_before_signing_up_there_is_no_password_to_replace(work, clock):
     with work():
         assert first_credentials.replaceable_owner(a_registration(), OWN_BROWSER) is None
 
 
-def test_replacing_it_kills_the_one_before(work, find_with_owner):
+def test_replacing_the_password_invalidates_the_former_one(work, find_with_owner):
     with work():
         password, person = find_with_owner(OWN_BROWSER)
         first_credentials.replace(password, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other"))
@@ -73,7 +73,7 @@ def test_replacing_it_kills_the_one_before(work, find_with_owner):
         assert find_with_owner(OWN_BROWSER)[1] is not None, "it may have been lost again"
 
 
-def test_once_they_chose_their_own_it_takes_a_sign_in(work, find_with_owner):
+def test_a_password_chosen_by_the_person_is_not_replaced(work, find_with_owner):
     with work():
         password, person = find_with_owner(OWN_BROWSER)
         first_credentials.set_own(password, OWN_BROWSER, "hash of their own")
@@ -82,7 +82,7 @@ def test_once_they_chose_their_own_it_takes_a_sign_in(work, find_with_owner):
         assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, find_with_owner, clock):
+def test_a_password_changed_elsewhere_is_not_replaced(work, find_with_owner, clock):
     clock.move(timedelta(seconds=1))
     with work():
         _, person = find_with_owner(OWN_BROWSER)
@@ -91,7 +91,7 @@ def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, find_w
         assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_a_removed_person_has_nothing_to_collect(work, find_with_owner, clock):
+def test_a_removed_person_is_not_shown_a_password(work, find_with_owner, clock):
     with work():
         find_with_owner(OWN_BROWSER)[1].removed_at = clock.now()
     with work():

@@ -50,7 +50,7 @@ def steps(work, known):
         ]
 
 
-def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
+def test_a_link_pressed_in_the_first_browser_continues_there_without_a_code(work, outbox):
     with work():
         registration_id = a_registration().id
     with work():
@@ -61,7 +61,7 @@ def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
         assert handover.code(registration) is None
 
 
-def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed_id):
+def test_a_link_pressed_in_another_browser_continues_after_a_choice(work, pressed_id):
     assert steps(work, pressed_id) == ["enter_code", "show_code"]
     for browser in (OWN_BROWSER, OTHER_BROWSER):
         with pytest.raises(signup.ContinuesElsewhere), work():
@@ -71,7 +71,7 @@ def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, press
 
 
 @pytest.mark.parametrize("written", ["{}", " {} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "wide"])
-def test_the_code_brings_the_browser_that_began_on(work, pressed_id, written):
+def test_the_code_lets_the_first_browser_continue(work, pressed_id, written):
     code = show_code(work, pressed_id)
     typed = "".join(chr(ord(digit) + 0xFEE0) for digit in code) if written == "wide" else written.format(code)
 
@@ -83,7 +83,7 @@ def test_the_code_brings_the_browser_that_began_on(work, pressed_id, written):
         assert signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER) == "registered"
 
 
-def test_going_on_there_instead_ends_the_code(work, pressed_id):
+def test_continuing_in_the_second_browser_invalidates_the_code(work, pressed_id):
     code = show_code(work, pressed_id)
     with work():
         assert handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
@@ -92,7 +92,7 @@ def test_going_on_there_instead_ends_the_code(work, pressed_id):
     assert steps(work, pressed_id) == ["enter_code", "sign_up"]
 
 
-def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed_id):
+def test_the_first_browser_cannot_choose_for_the_second(work, pressed_id):
     with work():
         registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
         assert not handover.continue_here(registration, OWN_BROWSER)
@@ -101,7 +101,7 @@ def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed_id):
     assert steps(work, pressed_id) == ["enter_code", "show_code"]
 
 
-def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed_id):
+def test_the_second_browser_cannot_enter_the_code(work, pressed_id):
     code = show_code(work, pressed_id)
 
     with work():
@@ -182,7 +182,7 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed_id
     assert tries(work, pressed_id, code) is handover.WrongCode
 
 
-def test_of_both_going_on_at_once_one_wins(work, at_once, pressed_id):
+def test_of_two_browsers_that_continue_at_once_one_succeeds(work, at_once, pressed_id):
     code, both = show_code(work, pressed_id), [True, False]
 
     def choose():
@@ -199,7 +199,7 @@ def test_of_both_going_on_at_once_one_wins(work, at_once, pressed_id):
     assert steps(work, pressed_id) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
 
 
-def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed_id):
+def test_of_a_hundred_guesses_at_once_five_are_checked(work, at_once, pressed_id):
     wrong = different_code(show_code(work, pressed_id))
 
     def guess():
@@ -214,7 +214,7 @@ def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed_i
     assert outcomes.count(handover.CodeExpired) == 15
 
 
-def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed_id):
+def test_changing_the_address_invalidates_the_code(work, pressed_id):
     code = show_code(work, pressed_id)
     with work():
         registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
@@ -227,7 +227,7 @@ def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed_i
     "changed", [{"used_at": MONDAY}, {"expires_at": MONDAY}, {"code_made_at": MONDAY + timedelta(seconds=1)}]
 )
 @pytest.mark.parametrize("verb", ["enter", "go_on_here"])
-def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed_id, changed, verb):
+def test_a_registration_that_changed_meanwhile_does_not_continue(work, pressed_id, changed, verb):
     code = show_code(work, pressed_id)
     with work():
         registration = signup.find_in_browser(pressed_id, OWN_BROWSER)
@@ -302,6 +302,6 @@ def test_a_person_who_pressed_by_mistake_stops_it(work, pressed_id):
         signup.find_in_browser(pressed_id, OWN_BROWSER)
 
 
-def test_the_browser_that_began_cannot_disown(work, pressed_id):
+def test_the_first_browser_cannot_report_that_the_registration_was_not_requested(work, pressed_id):
     with pytest.raises(LinkUnknown), work():
         verify.stop_in_browser(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER)

@@ -57,7 +57,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     assert "sam@oakhill.example" not in letters[0].text
 
 
-def test_asking_again_bothers_no_one_a_second_time(work, owner, join_request_id, outbox):
+def test_asking_again_sends_no_second_mail(work, owner, join_request_id, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert complete(a_registration(school, email="SAM@oakhill.example")) == "joining"
@@ -170,7 +170,7 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
         assert [join_request.email for join_request in join.requests_for_staff()] == [emails[2], *emails[:2]]
 
 
-def test_it_is_decided_once(work, owner, join_request_id, at_once):
+def test_a_request_to_join_is_decided_once(work, owner, join_request_id, at_once):
     def press():
         from idp.foundation.database import session
 
@@ -189,7 +189,7 @@ def test_an_owner_of_another_school_finds_nothing(work, join_request_id):
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
-def test_only_owners_decide(work, owner, join_request_id, role):
+def test_only_owners_decide_requests_to_join(work, owner, join_request_id, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
         with pytest.raises(authority.NotPermitted):

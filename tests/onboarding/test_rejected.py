@@ -40,13 +40,13 @@ def tables_with(work, word):
         ]
 
 
-def test_nothing_goes_before_its_time(rejected, work, clock):
+def test_nothing_is_erased_before_the_retention_period_ends(rejected, work, clock):
     clock.move(timedelta(days=89))
     worker.erase_rejected(work)
     assert "administrators" in tables_with(work, "Jo Bloggs")
 
 
-def test_number_and_reason_stay_and_whatever_says_who_goes(rejected, work, clock):
+def test_number_and_reason_are_kept_and_personal_data_is_erased(rejected, work, clock):
     assert "review_notes" in tables_with(work, PERSONAL[3])
     clock.move(timedelta(days=91))
     worker.clean(work)
@@ -61,7 +61,7 @@ def test_number_and_reason_stay_and_whatever_says_who_goes(rejected, work, clock
         assert "estab.reduced" in session.scalars(select(Entry.event)).all()
 
 
-def test_the_audit_chain_still_holds(rejected, work, clock):
+def test_the_audit_chain_verifies_after_erasure(rejected, work, clock):
     with work():
         chain.seal()
     clock.move(timedelta(days=91))
@@ -74,7 +74,7 @@ def test_the_audit_chain_still_holds(rejected, work, clock):
         assert session.scalars(about).all() == []
 
 
-def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work, clock):
+def test_an_account_is_erased_once_even_if_the_school_registered_again(rejected, work, clock):
     clock.move(timedelta(days=91))
     with work() as session:
         school = session.scalars(select(Estab)).one().school

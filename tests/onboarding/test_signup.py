@@ -155,7 +155,7 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
     assert len(messages) == 1
 
 
-def test_pressing_twice_is_one_registration_and_one_mail(work, outbox):
+def test_pressing_the_button_twice_makes_one_registration_and_one_mail(work, outbox):
     with work():
         school = a_school()
         assert a_registration(school).id == a_registration(school).id
@@ -163,7 +163,7 @@ def test_pressing_twice_is_one_registration_and_one_mail(work, outbox):
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_coming_back_with_another_address_proves_that_one(work, outbox, clock):
+def test_registering_again_with_another_address_asks_to_verify_that_one(work, outbox, clock):
     with work():
         school = a_school()
         first = a_registration(school)

@@ -40,7 +40,7 @@ def test_pressing_the_button_verifies_the_address(work, secret, clock):
         assert not registration.began_in(OTHER_BROWSER)
 
 
-def test_looking_at_the_link_spends_nothing(work, secret):
+def test_opening_the_link_does_not_use_it_up(work, secret):
     for _ in range(3):
         with work():
             verify.check(secret)
@@ -85,7 +85,7 @@ def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbo
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
-def test_an_address_changed_behind_the_links_back_is_not_verified_either(work, secret):
+def test_a_link_is_refused_if_the_address_changed_without_a_new_link(work, secret):
     with work() as database:
         only_registration(database).email = "right@oakhill.example"
 
@@ -213,7 +213,7 @@ def test_one_address_is_sent_five_links_an_hour_in_total(work, secret):
         a_registration(a_school(), email="OFFICE@oakhill.example")
 
 
-def test_a_new_link_goes_where_the_old_one_went_and_nowhere_else(work, secret, outbox, clock):
+def test_a_new_link_is_sent_to_the_same_address_only(work, secret, outbox, clock):
     clock.move(timedelta(hours=2))
     with work():
         verify.send_another(secret)

@@ -39,7 +39,7 @@ def registers(visitor, school, outbox, pending=None):
 @pytest.mark.parametrize(
     "typed", ["/XodRegister/School", "/xodregister/school", "/XODREGISTER/SCHOOL/", "/XodRegister/School/"]
 )
-def test_the_old_address_leads_to_registering(web, typed):
+def test_the_former_address_redirects_to_registration(web, typed):
     response = web.get(typed)
 
     assert (response.status_code, response.location) == (301, "/register")
@@ -48,7 +48,7 @@ def test_the_old_address_leads_to_registering(web, typed):
 @pytest.mark.parametrize(
     "typed", ["/xodregister", "/xodregister/schools", "/x/xodregister/school", "/xodregister/school/x"]
 )
-def test_nothing_else_does(web, typed):
+def test_similar_addresses_are_not_found(web, typed):
     assert web.get(typed).status_code == 404
 
 
@@ -148,7 +148,7 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
         assert not runtime.passwords().matches(stored, shown)
 
 
-def test_a_lost_answer_can_be_made_good_for_a_while(office, school, outbox, clock, work):
+def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office, school, outbox, clock, work):
     types_details(office, school)
     verifies(office, outbox)
     form = office.page
@@ -173,7 +173,7 @@ def only_registration(work):
         return database.query(Registration).one()
 
 
-def test_done_knows_who_is_signed_in(office, school, outbox, work):
+def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, outbox, work):
     registers(office, school, outbox)
     done = re.sub(r"/[^/]*$", "/done", office.page.path)
 
@@ -204,7 +204,7 @@ def test_the_browser_that_began_goes_straight_on_to_the_partner(office, school, 
     assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
 
 
-def test_the_partner_is_named_from_the_start(office, school, pending):
+def test_the_partner_is_named_on_every_page_of_its_request(office, school, pending):
     assert "Assembly" in office.opens(f"/register?next={quote(pending)}").text
     assert "Assembly" in office.opens(f"/register/details?school={school.id}&next={quote(pending)}").text
     assert "Assembly" not in office.opens(f"/register/details?school={school.id}").text
@@ -250,7 +250,7 @@ def test_an_application_without_a_website_is_found_at_its_companys(office, phone
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
 
-def test_where_there_is_nowhere_to_go_there_is_no_button(office, phone, school, outbox, work):
+def test_without_an_address_of_the_partner_there_is_no_button(office, phone, school, outbox, work):
     with work():
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
@@ -328,7 +328,7 @@ def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, o
     assert only_registration(work).email == "office3@oakhill.example"
 
 
-def test_too_many_mails_is_a_page_that_says_what_to_do(office, school, outbox, clock):
+def test_too_many_mails_shows_a_page_that_says_what_to_do(office, school, outbox, clock):
     types_details(office, school)
     for _ in range(4):
         clock.move(timedelta(minutes=1))
@@ -357,14 +357,14 @@ def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
 @pytest.mark.parametrize(
     "hostile", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-def test_no_way_back_leads_elsewhere(office, school, outbox, hostile, work):
+def test_a_return_address_on_another_host_is_not_stored(office, school, outbox, hostile, work):
     types_details(office, school, hostile)
 
     assert only_registration(work).return_to is None
 
 
 @pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
-def test_an_odd_school_is_no_fault_of_ours(office, school, asked):
+def test_an_invalid_school_number_is_not_a_server_error(office, school, asked):
     assert office.opens(f"/register/details?school={quote(asked)}").status in {200, 404}
 
 

@@ -71,7 +71,7 @@ def test_an_account_is_found_by_any_of_its_names(idp, oak_hill, text):
 
 
 @pytest.mark.parametrize("text", ["E999999", "9999999", "elm grove", "sam@oakhill.example", "%", "_", " "])
-def test_what_matches_nothing_says_so(idp, oak_hill, text):
+def test_a_search_without_results_says_so(idp, oak_hill, text):
     assert "No school account matches." in idp("estabs", "find", text).stdout
 
 
@@ -89,7 +89,7 @@ def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, wo
         assert body[-1]["estab"] == internal
 
 
-def test_of_two_accounts_of_one_school_the_living_one_is_meant(idp, oak_hill, work):
+def test_of_two_accounts_of_one_school_the_active_one_is_found(idp, oak_hill, work):
     with work() as session:
         session.execute(update(Estab).values(state="rejected"))
         an_estab(session.scalars(select(Estab)).one().school, estab_id="E654321")
@@ -98,7 +98,7 @@ def test_of_two_accounts_of_one_school_the_living_one_is_meant(idp, oak_hill, wo
 
 
 @pytest.mark.parametrize("command", [("show",), ("suspend", "--reason", "x"), ("restore",), ("end-sessions",)])
-def test_an_account_that_does_not_exist_is_said_in_one_line(idp, clock, command):
+def test_an_unknown_account_is_reported_in_one_line(idp, clock, command):
     output = idp("estabs", *command, "E999999", code=1).stderr
     assert output.count("\n") == 1
     assert "No school is registered" in output
@@ -120,7 +120,7 @@ def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_b
     idp("estabs", "restore", "E123456", code=1)
 
 
-def test_what_was_never_verified_is_not_verified_by_restoring(idp, oak_hill, work):
+def test_restoring_does_not_verify_an_unverified_account(idp, oak_hill, work):
     with work() as session:
         session.execute(update(Estab).values(state="unverified"))
         review.find_by_estab(session.scalars(select(Estab)).one()).decision = None
@@ -191,7 +191,7 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak
         ("onboarding", "note", "E123456", "called"),
     ],
 )
-def test_every_act_of_every_package_is_recorded_so(idp, oak_hill, sam, work, words):
+def test_every_command_records_the_operator(idp, oak_hill, sam, work, words):
     with work() as session:
         before = len(session.scalars(select(Entry)).all())
     idp("--as", "sam@idaas.example", *words)

@@ -49,11 +49,11 @@ def test_a_link_needs_a_note_of_the_call(idp, jo, outbox):
     assert outbox.all() == []
 
 
-def test_a_person_who_does_not_exist(idp):
+def test_an_unknown_person_is_reported(idp):
     assert "signs in with that username" in idp("people", "unlock", "2139999", "--reason", "x", code=1)
 
 
-def test_a_locked_person_is_let_in(idp, jo, web):
+def test_a_locked_account_is_unlocked(idp, jo, web):
     browser = Person(web)
     for _ in range(11):
         browser.signs_in(jo, "wrong")
@@ -63,7 +63,7 @@ def test_a_locked_person_is_let_in(idp, jo, web):
     assert browser.signs_in(jo).status_code == 303
 
 
-def test_sessions_are_ended(idp, jo, web, work):
+def test_all_sessions_of_a_person_are_ended(idp, jo, web, work):
     Person(web).signs_in(jo)
 
     assert "1 session of Jo Bloggs ended." in idp("people", "end-sessions", jo)

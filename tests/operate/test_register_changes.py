@@ -53,7 +53,7 @@ def count_unreported(work):
         return len(session.scalars(select(SchoolChange).where(SchoolChange.told_at.is_(None))).all())
 
 
-def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
+def test_the_closure_of_a_school_is_mailed_once(sam, changed, work, outbox):
     changed("closed", name="Oak Hill School")
     for _ in range(2):
         worker.notify_register_changes(work)
@@ -64,7 +64,7 @@ def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
+def test_changes_of_name_and_number_are_mailed(sam, changed, work, outbox):
     changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
     worker.notify_register_changes(work)
     mail = outbox.last("register_changes").text
@@ -81,14 +81,14 @@ def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
         ("changed", {"town": ["A", "B"]}, "verified"),
     ],
 )
-def test_what_concerns_no_account_is_put_down_without_a_mail(sam, changed, work, outbox, kind, details, state):
+def test_changes_of_schools_without_an_account_are_not_mailed(sam, changed, work, outbox, kind, details, state):
     changed(kind, details, state)
     worker.notify_register_changes(work)
     assert outbox.all("register_changes") == []
     assert count_unreported(work) == 0
 
 
-def test_without_an_operator_to_notify_it_waits(changed, work, outbox):
+def test_without_an_operator_the_mail_waits(changed, work, outbox):
     changed("closed")
     worker.notify_register_changes(work)
     assert count_unreported(work) == 1
@@ -103,7 +103,7 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
     assert "left the register" in outbox.last("register_changes").text
 
 
-def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
+def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, work, at_once, outbox):
     changed("closed")
     outcomes = at_once(4, register_changes.notify_operators)
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []

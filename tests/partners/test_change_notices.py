@@ -31,7 +31,7 @@ def changes(work, by="cli", **names):
         registry.change({**manifest.from_client(registry.find("assembly")), **names}, by=by)
 
 
-def test_of_a_new_secret_hear_the_contact_and_those_who_can_sign_in(work, outbox, sam):
+def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox, sam):
     with work():
         secret = registry.rotate_secret("assembly", overlap=timedelta(0), by=sam)
     notices = letters(outbox)
@@ -49,7 +49,7 @@ def test_of_a_new_secret_hear_the_contact_and_those_who_can_sign_in(work, outbox
         ({"initiate_login_uri": "https://assembly.example/x"}, "where a sign-in begins was changed"),
     ],
 )
-def test_they_hear_what_our_staff_change(work, outbox, sam, names, sentence):
+def test_changes_by_our_staff_are_mailed_to_developers(work, outbox, sam, names, sentence):
     changes(work, **names)
     assert sentence in letters(outbox)[CONTACT]
     assert "by our staff" in letters(outbox)[CONTACT]
@@ -61,7 +61,7 @@ def test_other_changes_are_not_mailed(work, outbox, sam):
     assert letters(outbox) == {}
 
 
-def test_somebody_who_was_removed_hears_nothing(work, outbox, sam):
+def test_a_removed_developer_gets_no_mail(work, outbox, sam):
     with work() as session:
         session.get_one(Developer, sam).disabled_at = session.get_one(Developer, sam).created_at
     changes(work, redirect_uris=["https://assembly.example/new"])

@@ -55,7 +55,7 @@ def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example,
         assert secret not in result.stdout
 
 
-def test_it_is_told_in_words_without_json(idp, register_example):
+def test_a_new_secret_is_printed_as_text(idp, register_example):
     result = idp("clients", "rotate-secret", register_example[0], "--overlap", "12h")
     assert result.exit_code == 0
     assert "client_secret  " in result.stdout
@@ -142,7 +142,7 @@ def test_registering_twice_is_refused_and_updating_is_not(idp, register_example,
     assert "client_secret" not in result.stdout
 
 
-def test_disabling_and_enabling(idp, register_example, work):
+def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, work):
     client_id, _ = register_example
     for group, command, name, enabled in (
         ("clients", "disable", client_id, False),
@@ -164,7 +164,7 @@ def test_disabling_and_enabling(idp, register_example, work):
         ("partners", "disable", "unknown"),
     ],
 )
-def test_what_is_not_there_is_said_and_the_exit_code_is_one(idp, words):
+def test_unknown_names_are_reported_with_exit_code_1(idp, words):
     result = idp(*words)
     assert result.exit_code == 1
     assert "There is no" in result.stderr
@@ -176,7 +176,7 @@ def test_an_overlap_is_a_number_and_a_unit(idp, register_example, overlap):
     assert result.exit_code == 2
 
 
-def test_before_anything_is_there_lists_say_so(idp):
+def test_empty_lists_say_so(idp):
     assert "No partner was added yet" in idp("partners", "list").stdout
     assert "No client was registered yet" in idp("clients", "list").stdout
 

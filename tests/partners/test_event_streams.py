@@ -32,13 +32,13 @@ OWN = {
         ({"method": PUSH, "endpoint_url": URL, "authorization_header": "Bearer x"}, "events.authorization_header"),
     ],
 )
-def test_what_could_not_work_is_named(work, events, name):
+def test_invalid_event_settings_are_refused(work, events, name):
     with work(), pytest.raises(InvalidClientMetadata) as refused:
         parse_manifest(a_manifest(events=events))
     assert name in dict(refused.value.field_errors)
 
 
-def test_both_ways_are_registered_changed_and_taken_back(work):
+def test_push_and_poll_are_registered_changed_and_removed(work):
     with work():
         a_partner(name="Assembly")
         pushed = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}

@@ -42,7 +42,7 @@ def test_a_token_is_issued_and_shown_once(idp, partner, work):
     assert "initial_access_token" not in listed[0]
 
 
-def test_it_says_what_was_issued_in_words(idp, partner):
+def test_the_command_describes_the_token_in_text(idp, partner):
     result = idp("issue", partner, "--required", "openid")
     assert result.exit_code == 0
     assert f"{partner} may register 1 client(s) until" in result.output
@@ -76,13 +76,13 @@ def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, w
         (("--required", "openid", "--profile", "fapi2", "--no-pkce"), "fapi2"),
     ],
 )
-def test_what_is_wrong_is_said(idp, partner, arguments, words):
+def test_invalid_options_are_reported(idp, partner, arguments, words):
     result = idp("issue", partner, *arguments)
     assert result.exit_code in {1, 2}
     assert words in result.output
 
 
-def test_unknown_names_are_said(idp):
+def test_unknown_names_are_reported(idp):
     assert "There is no partner of that name" in idp("issue", "Nobody", "--required", "openid").output
     assert "There is no initial access token" in idp("revoke", "iat_x").output
     assert "No initial access token was issued yet" in idp("list").output

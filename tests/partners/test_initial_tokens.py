@@ -28,26 +28,26 @@ def token_state(work, token):
         return state, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
 
 
-def test_it_registers_as_many_clients_as_it_says(work, token):
+def test_a_token_registers_its_number_of_clients(work, token):
     assert token_state(work, token) == ("usable", True, True)
     assert token_state(work, token) == ("usable", True, True)
     assert token_state(work, token) == ("used up", False, False)
 
 
-def test_it_ends_at_its_time_and_not_a_second_before(work, token, clock):
+def test_a_token_expires_at_its_time_and_not_a_second_before(work, token, clock):
     clock.move(DAY - timedelta(seconds=1))
     assert token_state(work, token) == ("usable", True, True)
     clock.move(timedelta(seconds=1))
     assert token_state(work, token) == ("expired", False, False)
 
 
-def test_it_ends_when_it_is_revoked(work, token):
+def test_a_revoked_token_registers_nothing(work, token):
     with work():
         initial_tokens.revoke(token[0], by="cli")
     assert token_state(work, token) == ("revoked", False, False)
 
 
-def test_it_rests_while_its_partner_is_disabled(work, token):
+def test_a_token_of_a_disabled_partner_registers_nothing(work, token):
     with work():
         registry.switch_partner("Assembly", on=False)
     assert token_state(work, token) == ("partner disabled", False, False)
@@ -56,7 +56,7 @@ def test_it_rests_while_its_partner_is_disabled(work, token):
     assert token_state(work, token) == ("usable", True, True)
 
 
-def test_a_registration_is_held_to_what_the_operator_said(work, token):
+def test_a_registration_is_limited_to_what_the_operator_allowed(work, token):
     with work() as database:
         row = database.get_one(InitialAccessToken, token[0])
         policy = initial_tokens.find_usable(token[1])

@@ -39,7 +39,7 @@ def test_our_own_name_is_taken(work, name):
         lookalikes.check_name(name, a_partner().id)
 
 
-def test_ones_own_names_are_free(work):
+def test_a_partner_may_use_its_own_names_again(work):
     with work():
         mine = a_partner(name="Assembly")
         a_client(mine, client_name="Assembly Reports")
@@ -48,7 +48,7 @@ def test_ones_own_names_are_free(work):
         lookalikes.check_name("Assembly Timetable", mine.id)
 
 
-def test_a_sector_is_no_host_of_another_partner(work):
+def test_a_sector_cannot_be_a_host_of_another_partner(work):
     with work():
         mine = a_partner(website="https://mine.example")
         a_client(a_partner(website="https://other.example"), redirect_uris=["https://app.other.example/cb"])

@@ -35,7 +35,7 @@ def test_the_example_in_the_documentation_registers(work):
         assert all(registry.allows_redirect(client, uri) for uri in example["redirect_uris"])
 
 
-def test_every_name_the_example_leaves_out_has_a_meaning():
+def test_names_missing_from_the_example_are_optional():
     assert manifest.parse_manifest(a_manifest()).columns()["authorisation_days"] is None
 
 
@@ -67,7 +67,7 @@ def test_how_a_secret_is_sent_can_be_pinned(method):
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_jwt"])
-def test_and_no_other_method_can(method):
+def test_other_methods_cannot_be_pinned(method):
     problems = field_errors(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
     assert problems["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
 
@@ -129,11 +129,11 @@ def test_scopes_that_do_not_exist_or_are_not_allowed_are_errors(scopes, name):
         {"resource_scopes": ["pupils"], "resource": "https://data.example"},
     ],
 )
-def test_what_is_wrong_is_named(overrides):
+def test_invalid_values_are_reported_under_their_names(overrides):
     assert set(field_errors(a_manifest(**overrides))) == {next(iter(overrides))}
 
 
-def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
+def test_a_client_credentials_client_needs_no_redirect_uris_and_data_areas():
     parsed = manifest.parse_manifest(
         a_manifest(redirect_uris=None, grant_types=["client_credentials"], scopes={"client": ["schools.list"]})
     )
@@ -143,7 +143,7 @@ def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
 API = {"resource": "https://data.example", "resource_scopes": ["school", "schools.list"]}
 
 
-def test_an_api_may_be_that_and_nothing_else():
+def test_a_resource_server_needs_no_grants_redirect_uris_and_scopes():
     alone: dict[str, Any] = {"grant_types": [], "redirect_uris": None, "scopes": {}}
     columns = manifest.parse_manifest(a_manifest(**alone, **API)).columns()
     assert (columns["resource"], columns["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
@@ -169,7 +169,7 @@ def test_a_confidential_client_may_do_without_pkce_and_may_rotate():
     assert (columns["require_pkce"], columns["rotate_refresh_tokens"]) == (False, True)
 
 
-def test_what_is_not_toml_is_said_with_the_files_name(scratch):
+def test_a_file_that_is_not_toml_is_reported_by_name(scratch):
     file = scratch / "client.toml"
     file.write_text("partner = ")
     with pytest.raises(InvalidClientMetadata, match=r"client\.toml"):

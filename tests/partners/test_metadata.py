@@ -27,7 +27,7 @@ def field_errors(document, **decided):
     return dict(refused.value.field_errors)
 
 
-def test_what_is_not_said_has_the_defaults_of_the_specification():
+def test_omitted_metadata_have_the_defaults_of_the_specification():
     columns = metadata.to_columns(REDIRECT)
 
     assert columns["grant_types"] == {"authorization_code"}
@@ -128,7 +128,7 @@ def test_all_errors_are_reported_together_with_their_fields():
         ({"redirect_uris": ["https://a.example/", "https://b.example/"], "subject_type": "pairwise"}, "subject_type"),
     ],
 )
-def test_what_is_wrong_is_named(document, name):
+def test_invalid_metadata_is_reported_under_its_name(document, name):
     assert list(field_errors(document)) == [name]
 
 
@@ -146,23 +146,23 @@ def test_what_is_wrong_is_named(document, name):
         (REDIRECT, "jwks_uri"),
     ],
 )
-def test_the_fapi2_profile_takes_less(document, name):
+def test_the_fapi2_profile_refuses_weaker_methods(document, name):
     assert list(field_errors(document, profile="fapi2")) == [name]
 
 
 @pytest.mark.parametrize("document", [[], ["redirect_uris"], "text", 5, None])
-def test_what_is_no_object_is_refused(document):
+def test_metadata_that_are_not_an_object_are_refused(document):
     assert list(field_errors(document)) == ["registration"]
 
 
-def test_which_error_it_is():
+def test_the_oauth_error_code_depends_on_the_wrong_field():
     with pytest.raises(metadata.InvalidRedirectUri):
         metadata.to_columns({"redirect_uris": ["javascript:alert(1)"], "grant_types": ["implicit"]})
     with pytest.raises(metadata.InvalidClientMetadata):
         metadata.to_columns(REDIRECT | {"grant_types": ["implicit"]})
 
 
-def test_what_was_sent_is_never_quoted():
+def test_error_messages_do_not_quote_what_was_sent():
     problems = field_errors(
         {"redirect_uris": ["https://[canary]/\u00e9"], "client_uri": "javascript:canary", "jwks": {"canary": 1}}
     )
@@ -199,7 +199,7 @@ def test_keys_that_are_private_weak_or_unreadable_are_refused(key):
     assert list(field_errors(REDIRECT | {"jwks": {"keys": [key]}})) == ["jwks"]
 
 
-def test_good_keys_of_every_kind_are_taken():
+def test_valid_keys_of_every_type_are_accepted():
     jwks = {"keys": [key.as_dict(private=False) for key in [*KEYS, ECKey.generate_key("P-521")]]}
     assert metadata.to_columns(REDIRECT | {"jwks": jwks})["jwks"] == jwks
 
@@ -258,11 +258,11 @@ def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document()
         ("post_logout_redirect_uris", "https://partner.example/out?state=1"),
     ],
 )  # fmt: skip
-def test_an_address_that_brings_a_parameter_of_ours_is_refused(name, uri):
+def test_redirect_uris_may_not_contain_parameters_of_the_response(name, uri):
     assert "in its query: we add it" in field_errors(REDIRECT | {name: [uri]})[name]
 
 
-def test_what_begins_a_login_brings_no_parameter_of_ours():
+def test_initiate_login_uri_may_not_contain_our_parameters():
     assert (
         "iss"
         in field_errors(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})["initiate_login_uri"]

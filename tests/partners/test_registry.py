@@ -142,7 +142,7 @@ def test_disabling_a_partner_disables_all_its_clients(work):
         assert all(registry.client(client.id) for client in clients)
 
 
-def test_a_change_of_one_client_or_partner_leaves_the_others_as_they_were(work):
+def test_changing_one_client_or_partner_does_not_change_others(work):
     with work():
         partner = a_partner()
         changed, neighbour, stranger = a_client(partner), a_client(partner), a_client()

@@ -77,7 +77,7 @@ def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(work, cloc
     assert send_reminders(work, outbox, "initial_token_expires") == [letter]
 
 
-def test_a_token_of_a_day_is_reminded_of_after_half_of_it(work, clock, outbox):
+def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(work, clock, outbox):
     with work():
         a_token(lasts=DAY)
     clock.move(timedelta(hours=11))
@@ -101,7 +101,7 @@ def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, ho
     assert send_reminders(work, outbox, "initial_token_expires") == []
 
 
-def test_of_two_workers_one_reminds(work, client, clock, outbox, overtaken):
+def test_of_two_workers_one_sends_the_reminder(work, client, clock, outbox, overtaken):
     with work():
         a_token()
     clock.move(6 * DAY)

@@ -24,7 +24,7 @@ APP: dict[str, Any] = {"profile": "oidc", "public": True, "local": True}
         "https://partner.example/a%20b/~c",
     ],
 )
-def test_these_redirects_are_taken(uri):
+def test_valid_redirect_uris_are_accepted(uri):
     assert uris.redirect(uri, **WEB) == uri
 
 
@@ -73,7 +73,7 @@ def test_pages_are_https_but_for_development_on_the_machine_itself():
         "https://a.example/%", "https://a.example/%zz", "https://a.example/" + "x" * 2048,
     ],
 )  # fmt: skip
-def test_an_ambiguous_date_is_refused(uri):
+def test_malformed_and_ambiguous_redirect_uris_are_refused(uri):
     with pytest.raises(ValueError, match=r"must|has"):
         uris.redirect(uri, **WEB)
 

@@ -109,7 +109,7 @@ def test_links_named_go_before_links_in_the_zip(a_zip):
         assert sources.links.name == SAMPLE_LINKS.name
 
 
-def test_a_folder_in_a_zip_is_no_obstacle_and_no_way_out(a_zip):
+def test_a_file_in_a_folder_of_a_zip_is_read(a_zip):
     assert names_in(a_zip(**{"..__..__edubasealldata_csv": SAMPLE.read_bytes()})) == names_in(SAMPLE)
 
 

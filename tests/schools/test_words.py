@@ -46,14 +46,14 @@ def test_different_spellings_normalise_to_one(typed, folded):
 
 
 @given(st.text(max_size=60))
-def test_folding_twice_is_folding_once(text):
+def test_folding_text_twice_changes_nothing_more(text):
     once = words.fold(text)
 
     assert words.fold(once) == once
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=9))
-def test_folding_twice_is_folding_once_whatever_abbreviations_meet(parts):
+def test_folding_abbreviations_twice_changes_nothing_more(parts):
     once = words.fold(" ".join(parts))
 
     assert words.fold(once) == once

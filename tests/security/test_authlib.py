@@ -48,19 +48,19 @@ def basic(text):
 
 @pytest.mark.parametrize("odd", ODD_CHARACTERS)
 @pytest.mark.parametrize("name", ["redirect_uri", "response_type", "response_mode", "scope", "prompt", "client_id"])
-def test_01_characters_an_error_may_not_hold_are_no_crash(web, world, name, odd):
+def test_01_invalid_characters_in_parameters_do_not_crash_authorize(web, world, name, odd):
     response = web.get(world.partner.link(**{name: f"x{odd}y"}))
     assert response.status_code in {303, 400}
 
 
 @pytest.mark.parametrize("odd", ODD_CHARACTERS)
-def test_01_nor_at_the_token_endpoint(web, world, odd):
+def test_01_invalid_characters_in_parameters_do_not_crash_the_token_endpoint(web, world, odd):
     for name in ("grant_type", "code", "redirect_uri", "scope", "refresh_token", "code_verifier"):
         form = {"grant_type": "authorization_code", "code": "x", name: f"x{odd}y"}
         assert world.partner.posts(web, "/oauth/token", form).status_code == 400
 
 
-def test_02_basic_credentials_that_are_no_text_are_refused(web, world):
+def test_02_basic_credentials_that_cannot_be_decoded_are_refused(web, world):
     for header in (basic(b"\xff\xfe:\xff"), basic(f"{world.partner.id}:ü".encode()), {"Authorization": "Basic ü"},
                    {"Authorization": "Basic"}, {"Authorization": "Basic !!!"}, basic(b"nocolon")):  # fmt: skip
         response = web.post("/oauth/token", data={"grant_type": "authorization_code"}, headers=header)
@@ -68,7 +68,7 @@ def test_02_basic_credentials_that_are_no_text_are_refused(web, world):
         assert response.json["error"] == "invalid_client"
 
 
-def test_03_plain_http_is_for_the_settings_to_judge(web, world):
+def test_03_plain_http_raises_no_error_of_authlib(web, world):
     """The issuer of tests is http; Authlib's own request class would raise an error for it that is not caught."""
     import flask
     from authlib.oauth2.rfc6749 import InsecureTransportError, OAuth2Request
@@ -102,7 +102,7 @@ def signed_request(signer, **overrides):
 
 @pytest.mark.parametrize("value", [7, [], {}, None, True, 1.5])
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri", "scope", "state", "exp", "aud", "iss", "response_type"])
-def test_05_claims_of_a_wrong_type_in_a_request_object_are_no_crash(web, signer, name, value):
+def test_05_claims_of_a_wrong_type_in_a_request_object_do_not_crash(web, signer, name, value):
     link = signer.link(request=signed_request(signer, **{name: value}))
     assert web.get(link).status_code in {303, 400}
     assert signer.posts(web, "/oauth/par", {"request": signed_request(signer, **{name: value})}).status_code in {
@@ -112,7 +112,7 @@ def test_05_claims_of_a_wrong_type_in_a_request_object_are_no_crash(web, signer,
 
 
 @pytest.mark.parametrize("hint", ["x", "a.b.c", "é.é.é", "eyJhbGciOiJub25lIn0.e30."])
-def test_07_a_broken_hint_at_logout_is_a_page(web, hint):
+def test_07_an_invalid_hint_at_logout_shows_an_error_page(web, hint):
     response = web.get("/oauth/logout", query_string={"id_token_hint": hint})
     assert response.status_code == 400
     assert "id_token_hint" in response.text
@@ -124,12 +124,12 @@ def test_08_parameters_of_the_query_do_not_count_at_the_token_endpoint(web, worl
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
 
 
-def test_09_no_method_is_not_plain(web, world):
+def test_09_a_challenge_without_a_method_is_refused(web, world):
     link = world.partner.link(code_challenge=world.partner.verifier, code_challenge_method=None)
     assert redirect_parameters(web.get(link))["error"] == "invalid_request"
 
 
-def test_10_two_ways_to_authenticate_are_one_too_many(web, world):
+def test_10_two_authentication_methods_are_refused(web, world):
     form = {"grant_type": "authorization_code", "code": "x", "client_id": world.partner.id}
     both = web.post("/oauth/token", data={**form, "client_secret": world.partner.secret}, headers=world.partner.basic)
     assert (both.status_code, both.json["error"]) == (400, "invalid_request")
@@ -162,7 +162,7 @@ def test_13_our_hook_is_the_only_one_on_its_event(app):
         assert len(hooks["before_get_authorization_grant"]) == 1
 
 
-def test_14_nothing_is_narrowed_or_filled_in(web, world):
+def test_14_unregistered_scopes_and_a_missing_redirect_uri_are_refused(web, world):
     assert redirect_parameters(web.get(world.partner.link(scope="openid staff")))["error"] == "invalid_scope"
     assert web.get(world.partner.link(redirect_uri=None)).status_code == 400
 
@@ -204,7 +204,7 @@ def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_wor
     assert web.post("/oauth/revoke", data=form).status_code == 200
 
 
-def test_20_end_session_takes_no_access_token_and_drops_no_address_in_silence(web, world):
+def test_20_end_session_refuses_access_tokens_and_unregistered_addresses(web, world):
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert web.get("/oauth/logout", query_string={"id_token_hint": tokens["access_token"]}).status_code == 400
     wrong = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://evil.example"}
@@ -215,7 +215,7 @@ def test_22_authlibs_logger_stays_quiet(app):
     assert logging.getLogger("authlib").getEffectiveLevel() >= logging.WARNING
 
 
-def test_23_prompt_none_is_ours_to_judge(web, world):
+def test_23_prompt_none_with_an_agreement_returns_a_code(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
@@ -227,7 +227,7 @@ def test_24_every_error_at_authorize_carries_iss(web, world):
         assert redirect_parameters(web.get(world.partner.link(**overrides)))["iss"] == "http://localhost:5000"
 
 
-def test_25_form_post_values_are_whole(web, world):
+def test_25_form_post_values_are_returned_unchanged(web, world):
     response = web.get(world.partner.link(response_mode="form_post", prompt="none", state="a b+c%20d"))
     assert page(response).find("input", attrs={"name": "state"})["value"] == "a b+c%20d"
     assert page(response).find("form", id="response")["action"] == CALLBACK
@@ -244,7 +244,7 @@ def test_26_basic_is_offered_only_to_who_used_it(web, world):
     )
 
 
-def test_27_two_proofs_are_not_joined_into_one(web, signer):
+def test_27_two_dpop_proofs_are_refused(web, signer):
     proofs = [signer.proof("POST", "/oauth/token") for _ in range(2)]
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_assertion": signer.assertion(),
             "client_assertion_type": ASSERTION}  # fmt: skip
@@ -280,7 +280,7 @@ def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
     )
 
 
-def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
+def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
     """The suite ignores this warning, so the test enables it."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -291,7 +291,7 @@ def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
         assert len(warned) == 1
 
 
-def test_32_validating_twice_changes_nothing(web, world, app):
+def test_32_validating_a_request_twice_changes_nothing(web, world, app):
     from idp.oidc.authorization.pushed_requests import RequestSources
     from idp.oidc.clients.client import OAuthClient
     from idp.oidc.incoming import PAR, Request, parameters

@@ -45,14 +45,14 @@ def test_spellings_of_an_unknown_name_count_together_too(browser):
     assert is_locked(browser(), "Nobody")
 
 
-def test_forgotten_cookies_are_no_way_around(browser, names):
+def test_deleting_cookies_does_not_bypass_the_limit(browser, names):
     for _ in range(10):
         browser().signs_in(names[0], "wrong")
 
     assert is_locked(browser(), names[0])
 
 
-def test_an_invented_device_is_no_way_around(browser, names):
+def test_an_invented_device_does_not_bypass_the_limit(browser, names):
     for number in range(10):
         person = browser()
         person.web.set_cookie("idaas-device", f"invented-{number}", domain="localhost")
@@ -83,7 +83,7 @@ def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, na
     assert is_locked(browser(), names[0])
 
 
-def test_headers_that_claim_another_address_are_no_way_around(browser, names):
+def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, names):
     for number in range(10):
         person = browser()
         person.web.environ_base["HTTP_X_FORWARDED_FOR"] = f"203.0.113.{number}"

@@ -56,7 +56,7 @@ def test_another_site_cannot_sign_anyone_out(jo, attacker):
     assert jo.opens("/mobile/confirm").status_code == 200
 
 
-def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
+def test_another_site_cannot_make_us_send_a_message(jo, attacker, outbox):
     jo.signs_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         jo.web.post("/mobile/confirm", data={"csrf_token": token, "send-code": "yes"})
@@ -64,7 +64,7 @@ def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
     assert outbox.all("mobile_code") == []
 
 
-def test_no_link_is_spent_by_another_site(jo, attacker, work):
+def test_another_site_cannot_use_up_a_link(jo, attacker, work):
     with work() as session:
         person = session.get_one(Administrator, jo.facts["id"])
         welcome = links.issue_welcome_url(person).removeprefix("http://localhost:5000")
@@ -77,13 +77,13 @@ def test_no_link_is_spent_by_another_site(jo, attacker, work):
         assert {kept.used_at for kept in session.query(PersonalSecret)} == {None}
 
 
-def test_no_operator_is_signed_in_by_another_site(jo, attacker):
+def test_another_site_cannot_sign_an_operator_in(jo, attacker):
     for token in tokens(jo, attacker):
         fields = {"csrf_token": token, "email": "sam@idaas.example", "password": PASSWORD, "code": "123456"}
         assert jo.web.post("/operate/sign-in", data=fields).status_code == 400
 
 
-def test_a_token_of_another_session_is_no_token(jo, attacker, work):
+def test_a_csrf_token_of_another_session_is_refused(jo, attacker, work):
     with work():
         other = an_administrator().username
     attacker.signs_in(other)
@@ -94,7 +94,7 @@ def test_a_token_of_another_session_is_no_token(jo, attacker, work):
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/mobile/confirm", "/signed-out", "/"])
-def test_looking_at_a_page_changes_nothing(jo, work, path):
+def test_get_requests_change_nothing(jo, work, path):
     jo.signs_in(jo.facts["username"])
     jo.opens(path)
 

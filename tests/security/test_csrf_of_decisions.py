@@ -21,7 +21,7 @@ def test_agreeing_and_refusing_need_our_own_form(web, world):
     assert count_decisions(world) == 0
 
 
-def test_another_sessions_token_is_worth_nothing(web, new_browser, world):
+def test_a_csrf_token_of_another_session_is_refused(web, new_browser, world):
     other = new_browser()
     token = page(waiting(other, world)).find("input", attrs={"name": "csrf_token"})["value"]
     response = waiting(web, world)
@@ -30,7 +30,7 @@ def test_another_sessions_token_is_worth_nothing(web, new_browser, world):
     assert count_decisions(world) == 0
 
 
-def test_a_get_decides_nothing(web, world):
+def test_a_get_request_decides_nothing(web, world):
     response = waiting(web, world)
     web.get(address(response) + "&allow=yes&authority=y")
     web.get(address(response) + "&deny=yes")

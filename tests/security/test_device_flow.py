@@ -37,7 +37,7 @@ def test_scopes_of_others_are_refused_and_cannot_be_added_later(web, device, wor
     assert device.polls(scope="openid students").json["scope"] == "openid"
 
 
-def test_another_client_cannot_redeem_a_code_nor_burn_it(web, new_browser, device, world):
+def test_another_client_can_neither_redeem_a_code_nor_use_it_up(web, new_browser, device, world):
     other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     decide(web, enter(web, device.codes["user_code"], world.username))
     other.codes = device.codes
@@ -56,14 +56,14 @@ def test_another_client_learns_nothing_by_polling_and_slows_no_one_down(new_brow
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_other_secrets_are_no_device_codes(web, device, world):
+def test_other_secrets_are_refused_as_device_codes(web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert device.polls(device_code=device.codes["user_code"]).json["error"] == "invalid_grant"
     as_code = {"grant_type": "authorization_code", "code": device.codes["device_code"], "redirect_uri": "x"}
     assert device.partner.posts(web, "/oauth/token", as_code).status_code == 400
 
 
-def test_someone_who_may_only_look_cannot_approve(web, device, world):
+def test_a_viewer_cannot_approve(web, device, world):
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = enter(web, device.codes["user_code"], "viewer")
@@ -77,7 +77,7 @@ def test_someone_who_may_only_look_cannot_approve(web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_nor_where_the_school_agreed_before(web, new_browser, world):
+def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     device.asks()
@@ -94,21 +94,21 @@ def test_nor_where_the_school_agreed_before(web, new_browser, world):
 
 
 @pytest.mark.parametrize("state", ["suspended", "closed", "rejected"])
-def test_nor_can_the_people_of_a_school_that_may_not_act(web, device, world, state):
+def test_people_of_a_school_that_is_not_active_cannot_approve(web, device, world, state):
     asking = enter(web, device.codes["user_code"], world.username)
     world.change(Estab, world.estab, state=state)
     follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
 
 
-def test_a_removed_person_cannot_decide_either(web, device, world):
+def test_a_removed_person_cannot_approve(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     world.change(Membership, (world.person, world.estab), removed_at=now())
     follow_redirects(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
 
 
-def test_a_code_cannot_be_approved_by_who_never_typed_it(web, new_browser, device, world):
+def test_a_code_cannot_be_approved_in_a_browser_that_did_not_type_it(web, new_browser, device, world):
     attacker = new_browser()
     with world.work():
         stranger = factories.an_administrator().username
@@ -151,7 +151,7 @@ def test_guesses_are_counted_wherever_they_are_typed(web, new_browser, device, w
     assert page(enter(web, device.codes["user_code"])).find(id="allow")
 
 
-def test_typing_ones_own_code_does_not_buy_more_guesses(web, new_browser, device, world):
+def test_typing_ones_own_code_does_not_reset_the_count_of_guesses(web, new_browser, device, world):
     own = Device(new_browser(), device.partner)
     for _ in range(5):
         own.asks()
@@ -160,7 +160,7 @@ def test_typing_ones_own_code_does_not_buy_more_guesses(web, new_browser, device
     assert enter(web, device.codes["user_code"]).status_code == 429
 
 
-def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
+def test_text_that_cannot_be_a_code_is_reported_and_not_counted_as_a_guess(web, device, world):
     messages = {
         "": "Type the code that the device", "1234-5678": "letters only", "AEIO-UAEI": "never contains A, E, I",
         "BBBB": "eight letters, and you typed 4", "B" * 500: "you typed 500", "<script>": "never contains A",
@@ -192,7 +192,7 @@ def test_codes_are_kept_as_digests_alone(device, world):
         assert code not in rows
 
 
-def test_hostile_names_are_inert(web, new_browser, world):
+def test_names_with_markup_are_escaped(web, new_browser, world):
     hostile = '"><script>alert(1)</script>'
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, client_name=hostile))
     device.asks()

@@ -55,13 +55,13 @@ def attempts(browser, app, name, times=1):
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
-def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, existing_person, kind, clock):
+def test_a_wrong_password_looks_and_costs_the_same_for_an_unknown_name(browser, app, existing_person, kind, clock):
     stranger = "2139999" if kind == "username" else "unknown@oakhill.example"
 
     assert attempts(browser, app, existing_person[kind]) == attempts(browser, app, stranger)
 
 
-def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing_person, clock):
+def test_unknown_names_are_locked_like_known_ones(browser, app, existing_person, clock):
     known_outcome, unknown_outcome = (
         attempts(browser, app, name, 12) for name in (existing_person["username"], "2139999")
     )
@@ -94,7 +94,7 @@ def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existin
     assert outbox.all() == []
 
 
-def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, clock):
+def test_the_address_of_an_operator_is_not_revealed(browser, app, work, clock):
     from idp.signin import operators
 
     with work():
@@ -108,7 +108,7 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
 
 
-def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, clock):
+def test_the_address_of_a_developer_is_not_revealed(browser, app, work, clock):
     from idp.signin import developers
 
     with work():
@@ -125,7 +125,7 @@ def test_the_address_of_a_developer_is_no_more_to_be_found(browser, app, work, c
 @pytest.mark.parametrize(
     "is_known_to", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
 )
-def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
+def test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name(
     browser, app, existing_person, work, outbox, clock, is_known_to
 ):
     with work() as session:

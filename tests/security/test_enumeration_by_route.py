@@ -29,13 +29,13 @@ REGISTRATION = "tests/security/test_enumeration_registration.py"
 ANY_REGISTRATION = f"{REGISTRATION}::test_a_guess_at_a_registration_is_answered_alike_whether_it_exists"
 SECOND_STEP_TEST = f"{ENUMERATION}::test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password"
 TESTED_ELSEWHERE = {
-    "/sign-in": f"{ENUMERATION}::test_a_wrong_password_looks_and_costs_the_same_for_the_unknown",
+    "/sign-in": f"{ENUMERATION}::test_a_wrong_password_looks_and_costs_the_same_for_an_unknown_name",
     "/sign-in/second-step": SECOND_STEP_TEST,
     "/sign-in/recovery-code": SECOND_STEP_TEST,
     "/sign-in/with/<name>": "tests/federation/test_views.py::TestSigningIn::"
     "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
-    "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_no_more_to_be_found",
-    "/developers/sign-in": f"{ENUMERATION}::test_the_address_of_a_developer_is_no_more_to_be_found",
+    "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_not_revealed",
+    "/developers/sign-in": f"{ENUMERATION}::test_the_address_of_a_developer_is_not_revealed",
     "/password/strength.json": "tests/signin/test_strength_views.py::"
     "test_a_person_who_was_removed_and_one_who_never_was_are_alike",
     "/reset": f"{ENUMERATION}::{RESETS}_for_the_unknown",
@@ -165,7 +165,7 @@ def open_posts(app):
     return {rule.rule for rule in rules if app.view_functions[rule.endpoint].open_to == "anyone"}
 
 
-def test_each_form_that_is_open_to_strangers_has_its_line(app):
+def test_every_form_without_sign_in_is_listed(app):
     listed = [*MEASURED_FORMS, *TESTED_ELSEWHERE, *EXEMPT_ROUTES]
 
     assert open_posts(app) == set(listed)
@@ -174,7 +174,9 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 
 
 @pytest.mark.parametrize("route", MEASURED_FORMS)
-def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing_person, route):
+def test_known_and_unknown_subjects_get_the_same_response_messages_and_cost(
+    app, work, new_browser, settings, existing_person, route
+):
     def measured(subject):
         person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
         answers = []
@@ -203,7 +205,7 @@ class TestSignedIn:
         person.signs_in(username)
         return person
 
-    def test_an_address_that_signs_in_another_person(self, owner, work, app, existing_person):
+    def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, work, app, existing_person):
         answers = []
         for address in (existing_person.email, UNKNOWN.email):
             before = mail.counts(work)
@@ -213,7 +215,7 @@ class TestSignedIn:
         assert answers[0][1] == {"confirm_address": 1}
 
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
-    def test_a_person_of_another_school(self, owner, work, existing_person, page):
+    def test_a_person_of_another_school_looks_like_an_unknown_one(self, owner, work, existing_person, page):
         def answers(person_id):
             shown = []
             owner.opens(page.format(person_id))

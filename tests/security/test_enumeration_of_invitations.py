@@ -44,7 +44,7 @@ def invitation_of(owner, app, work, address):
 
 
 @pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])
-def test_an_address_with_an_account_is_invited_as_one_without(owner, app, work, kind):
+def test_inviting_an_address_looks_the_same_with_and_without_an_account(owner, app, work, kind):
     with work():
         person = an_administrator(email="al@elsewhere.example", username="al")
         estab = person.memberships[0].estab

@@ -35,9 +35,7 @@ def four_sign_ins_per_hour(change_settings):
     change_settings(throttle={"factor": 1, "account_sign_ins": LIMIT})
 
 
-def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_again(
-    stranger, username, four_sign_ins_per_hour, clock
-):
+def test_sign_ins_of_a_person_are_limited_per_hour_with_retry_after(stranger, username, four_sign_ins_per_hour, clock):
     assert [stranger().signs_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
     clock.move(timedelta(minutes=20))
     person = stranger()
@@ -51,7 +49,7 @@ def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_aga
     assert stranger().signs_in(username).status_code == 303
 
 
-def test_it_ends_no_session_that_is_there(stranger, username, four_sign_ins_per_hour, clock):
+def test_the_limit_of_sign_ins_ends_no_session(stranger, username, four_sign_ins_per_hour, clock):
     people = [stranger() for _ in range(LIMIT + 2)]
     for person in people:
         person.signs_in(username)
@@ -81,7 +79,7 @@ def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, fou
     assert sorted(at_once(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
 
 
-def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(stranger, username, outbox, work, clock):
+def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(stranger, username, outbox, work, clock):
     for number in range(30):
         clock.move(timedelta(minutes=1))
         stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").signs_in(
@@ -96,7 +94,7 @@ def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(s
     assert "2 March 2026 at 10:00" in gathered[0].text, "the last of them"
 
 
-def test_the_gathered_notice_is_held_back_until_the_hour_is_over(stranger, username, outbox, work, clock):
+def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, work, clock):
     for _ in range(5):
         stranger().signs_in(username)
     with work() as session:
@@ -109,7 +107,7 @@ def test_the_gathered_notice_is_held_back_until_the_hour_is_over(stranger, usern
     assert len(outbox.all("new_devices")) == 1
 
 
-def test_on_new_computers_at_once_they_are_gathered_as_well(username, app, at_once, outbox, work):
+def test_notices_of_sign_ins_at_once_are_combined_too(username, app, at_once, outbox, work):
     from idp.estabs import people
     from idp.signin import devices
 

@@ -18,7 +18,7 @@ def token(web):
 
 @pytest.mark.parametrize("message", JSON)
 @pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in", "/register/details?school=1", "/device"])
-def test_json_in_place_of_a_form_is_no_form(web, token, path, message):
+def test_json_in_place_of_a_form_is_not_read(web, token, path, message):
     for headers in ({}, {"X-CSRFToken": token}):
         response = web.post(path, data=message, content_type="application/json", headers=headers)
         assert 400 <= response.status_code < 500 or response.status_code in {200, 303}, response.text
@@ -43,7 +43,7 @@ def test_a_file_in_place_of_a_text_is_not_read(web, token, path):
     assert response.status_code == 422
 
 
-def test_a_form_that_expired_for_a_school_that_is_not_there_is_no_fault_of_ours(web):
+def test_an_expired_form_for_an_unknown_school_is_not_a_server_error(web):
     response = web.post("/register/details?school=1", data={"name": "Jo Bloggs"})
     assert response.status_code == 404
 

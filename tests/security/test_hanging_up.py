@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from idp.cli import main
 
 
-def test_no_command_ends_when_a_connection_does():
+def test_a_command_ignores_sigpipe():
     assert CliRunner().invoke(main, ["config", "check"]).exit_code == 0
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
 

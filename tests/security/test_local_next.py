@@ -18,7 +18,7 @@ FOREIGN_ADDRESSES = [
 
 
 @pytest.mark.parametrize("unreadable", ["/\x80", "/\u202etset", "/\u3000x", "/\ud800", "/a b", "/a\\b", "/\x7f"])
-def test_a_path_that_cannot_be_read_is_none(unreadable):
+def test_a_path_with_unprintable_characters_becomes_the_default(unreadable):
     assert local_path(unreadable, "/home") == "/home"
 
 
@@ -32,7 +32,7 @@ def stays_here(location):
 
 
 @pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_signing_in_leads_nowhere_else(jo, work, away):
+def test_signing_in_does_not_redirect_to_another_host(jo, work, away):
     with work():
         username = an_administrator().username
     response = jo.sends(f"/sign-in?next={quote(away, safe='')}", username=username, password="wrong")
@@ -44,21 +44,21 @@ def test_signing_in_leads_nowhere_else(jo, work, away):
 
 
 @pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_cancelling_leads_nowhere_else(jo, away):
+def test_cancelling_does_not_redirect_to_another_host(jo, away):
     jo.sends(f"/sign-in?next={quote(away, safe='')}", cancel="yes")
 
     assert jo.response.location == "/"
 
 
 @pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_the_way_to_registering_leads_nowhere_else(jo, away):
+def test_the_link_to_registration_does_not_keep_another_host(jo, away):
     jo.opens(f"/sign-in?next={quote(away, safe='')}")
 
     assert jo.page.find("a", id="register")["href"] == "/register"
 
 
 @pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_confirming_a_number_leads_nowhere_else(jo, work, away, clock):
+def test_confirming_a_number_does_not_redirect_to_another_host(jo, work, away, clock):
     with work():
         username = an_administrator(mobile_confirmed_at=clock.now()).username
     jo.signs_in(username)

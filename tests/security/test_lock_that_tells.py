@@ -34,7 +34,7 @@ def guess_passwords(new_browser):
     return type_in
 
 
-def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, guess_passwords, clock):
+def test_ten_guesses_at_the_schools_number_reveal_no_other_name_of_the_account(owner, guess_passwords, clock):
     guess_passwords(NUMBER, *["wrong"] * 10)
 
     assert guess_passwords(NUMBER, "wrong") == [429], "it is this name that was tried too often"
@@ -64,7 +64,7 @@ def test_when_the_lock_is_over_the_right_password_gets_in_and_all_counts_begin_a
     assert guess_passwords(OWNER, *["wrong"] * 9) == [422] * 9
 
 
-def test_two_names_are_no_way_to_twice_as_many_guesses(owner, guess_passwords, clock):
+def test_two_names_of_an_account_do_not_double_the_guesses(owner, guess_passwords, clock):
     guess_passwords(NUMBER, *["wrong"] * 6)
     guess_passwords(OWNER, *["wrong"] * 4)
 

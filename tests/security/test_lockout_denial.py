@@ -35,14 +35,14 @@ def hammer(person, username, times=12):
     return person.response.status_code
 
 
-def test_the_known_device_gets_in_while_strangers_are_locked_out(owner, browser, username, clock):
+def test_a_known_device_signs_in_while_the_account_is_locked_for_others(owner, browser, username, clock):
     assert hammer(browser(), username) == 429
     assert browser().signs_in(username).status_code == 429
 
     assert owner.signs_in(username).status_code == 303
 
 
-def test_a_known_device_is_known_for_ninety_days_after_its_last_sign_in(web, browser, username, clock):
+def test_a_device_is_remembered_for_90_days_after_its_last_sign_in(web, browser, username, clock):
     owner = Person(web)
     owner.signs_in(username)
     clock.move(timedelta(days=89))
@@ -62,14 +62,14 @@ def test_a_known_device_has_ten_guesses_of_its_own_and_no_more(owner, browser, u
     assert browser().signs_in(username).status_code == 303
 
 
-def test_a_lock_opens_by_itself(browser, username, clock):
+def test_a_lock_expires(browser, username, clock):
     hammer(browser(), username)
     clock.move(timedelta(minutes=1))
 
     assert browser().signs_in(username).status_code == 303
 
 
-def test_one_account_that_is_hammered_leaves_the_others_alone(browser, username, work, clock):
+def test_guesses_at_one_account_do_not_lock_others(browser, username, work, clock):
     with work():
         colleague = an_administrator().username
     hammer(browser(), username)
@@ -77,7 +77,7 @@ def test_one_account_that_is_hammered_leaves_the_others_alone(browser, username,
     assert browser().signs_in(colleague).status_code == 303
 
 
-def test_eighty_people_behind_one_address_get_in_at_nine_o_clock(browser, work, clock):
+def test_eighty_people_behind_one_address_can_sign_in_at_once(browser, work, clock):
     with work():
         names = [an_administrator(password_hash=None).username for _ in range(79)]
         names.append(an_administrator().username)

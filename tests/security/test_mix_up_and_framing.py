@@ -16,7 +16,7 @@ def test_the_response_has_iss(web, world):
     assert sign_in_and_authorise(web, world.partner, world.username)["iss"] == ISSUER
 
 
-def test_no_page_can_be_framed_or_leaks_where_it_was(web, world):
+def test_no_page_can_be_framed_or_sends_a_referrer(web, world):
     paths = [world.partner.link(redirect_uri="x"), "/oauth/logout", "/oauth/authorize",
              world.partner.link(response_mode="form_post", prompt="none")]  # fmt: skip
     for path in paths:

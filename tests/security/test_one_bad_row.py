@@ -75,7 +75,7 @@ class TestOutbox:
         assert any("1 messages failed" in message for message in findings)
         assert "set aside" in caplog.text
 
-    def test_one_without_its_words_is_not_retried(self, work, todo, messages):
+    def test_a_message_without_its_text_is_not_retried(self, work, todo, messages):
         with work() as session:
             session.get_one(Message, messages[0]).recipient = None
             session.get_one(Message, messages[0]).failed_at = clocks.now()
@@ -88,7 +88,7 @@ def _taking(sent, _kind, _settings):
 
 
 class TestAuditChain:
-    def test_an_entry_that_cannot_be_read_keeps_no_other_out_of_the_chain(self, work, tamper, caplog):
+    def test_an_unreadable_entry_does_not_keep_others_out_of_the_chain(self, work, tamper, caplog):
         with work() as session:
             if session.get_bind().dialect.name == "postgresql":
                 pytest.skip("PostgreSQL keeps no JSON that is none")
@@ -107,7 +107,7 @@ class TestAuditChain:
 
 
 class TestRegister:
-    def test_a_line_that_no_school_can_be_made_of_keeps_no_other(self, import_register, sample, monkeypatch, work):
+    def test_an_invalid_line_of_the_register_does_not_stop_the_import(self, import_register, sample, monkeypatch, work):
         made = gias.school
 
         def fails(line):
@@ -132,7 +132,7 @@ class TestRegister:
 
 
 class TestCleaning:
-    def test_a_row_that_cannot_be_deleted_keeps_no_other(self, work, todo, monkeypatch, caplog):
+    def test_a_row_that_cannot_be_deleted_does_not_stop_the_cleaning(self, work, todo, monkeypatch, caplog):
         rule = DeleteAfter(Registration.expires_at, "expired")
         monkeypatch.setattr(worker, "RETENTION", (rule,))
         with work() as session:
@@ -148,7 +148,9 @@ class TestCleaning:
 
 
 class TestErasure:
-    def test_a_rejected_account_that_cannot_be_erased_keeps_no_other(self, work, todo, clock, monkeypatch, caplog):
+    def test_a_rejected_account_that_cannot_be_erased_does_not_stop_the_erasure(
+        self, work, todo, clock, monkeypatch, caplog
+    ):
         with work():
             first, second = (an_administrator(an_estab(state="rejected")) for _ in range(2))
             held = first.memberships[0].estab_id
@@ -185,7 +187,9 @@ class TestNotices:
 
         return fail
 
-    def test_an_invitation_keeps_no_other_reminder(self, work, todo, clock, fails_for, outbox, caplog, settings):
+    def test_an_invitation_that_fails_does_not_stop_other_reminders(
+        self, work, todo, clock, fails_for, outbox, caplog, settings
+    ):
         with work():
             owner = an_administrator().memberships[0]
             for address in ("first@school.example", "second@school.example"):
@@ -196,7 +200,7 @@ class TestNotices:
         assert [letter.to for letter in outbox.all("invitation_reminder")] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
-    def test_a_client_keeps_no_other_reminder(self, work, todo, clock, fails_for, outbox, caplog):
+    def test_a_client_that_fails_does_not_stop_other_reminders(self, work, todo, clock, fails_for, outbox, caplog):
         with work():
             for address in ("first@partner.example", "second@partner.example"):
                 client = a_client(a_partner(name=address, contact_email=address))
@@ -211,7 +215,7 @@ class TestNotices:
             assert [letter.to for letter in outbox.all(name)] == ["second@partner.example"], name
         assert "row set aside" in caplog.text
 
-    def test_a_lost_factor_keeps_no_other_notice(self, work, todo, clock, fails_for, outbox, caplog):
+    def test_a_recovery_that_fails_does_not_stop_other_notices(self, work, todo, clock, fails_for, outbox, caplog):
         with work():
             for person in [an_administrator(email=f"{name}@school.example") for name in ("first", "second")]:
                 an_app(person.id)
@@ -225,7 +229,7 @@ class TestNotices:
 
 
 class TestJobs:
-    def test_a_job_whose_row_is_wrong_keeps_no_other(self, work, todo, monkeypatch, caplog):
+    def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, work, todo, monkeypatch, caplog):
         import_register, done = lease.take, []
 
         def wrong(name, **options):
@@ -239,7 +243,7 @@ class TestJobs:
         assert done == [job.name for job in worker.JOBS[1:]]
         assert "its row is wrong" in caplog.text
 
-    def test_a_job_that_fails_is_told_by_doctor_and_keeps_no_other(self, work, todo, monkeypatch):
+    def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, work, todo, monkeypatch):
         def fails(_work):
             raise ValueError("one row")
 

@@ -109,35 +109,35 @@ class TestManyNetworks:
         for number in (1, 2):
             assert guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20
 
-    def test_each_network_has_a_tenth_from_then_on(self, browser_at, username):
+    def test_during_widespread_spraying_each_network_has_a_tenth_of_its_limit(self, browser_at, username):
         assert guess_at_many_names(browser_at, NETWORK, 4) == [422, 422, 429, 429]
         assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 429
 
-    def test_a_network_without_failures_is_as_before(self, browser_at, username):
+    def test_a_network_without_failures_keeps_its_limit(self, browser_at, username):
         assert browser_at(ELSEWHERE.format(1)).signs_in(username, WRONG_PASSWORD).status_code == 422
         assert browser_at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
 
-    def test_after_an_hour_it_is_over(self, browser_at, clock):
+    def test_the_reduced_limit_ends_after_an_hour(self, browser_at, clock):
         clock.move(timedelta(hours=1))
 
         assert guess_at_many_names(browser_at, NETWORK, 20) == [422] * 20
 
 
 class TestKnownBrowsers:
-    def test_a_stranger_who_sprays_in_the_same_network_does_not_keep_one_out(self, browser_at, owner, username):
+    def test_spraying_from_the_same_network_does_not_lock_out_a_known_browser(self, browser_at, owner, username):
         guess_at_many_names(browser_at, NETWORK, 25)
         assert browser_at(NETWORK.format(200)).signs_in(username).status_code == 429
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_a_stranger_who_sprays_from_many_networks_does_not_keep_one_out(self, browser_at, owner, username):
+    def test_spraying_from_many_networks_does_not_lock_out_a_known_browser(self, browser_at, owner, username):
         for number in (1, 2, 3):
             guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number)
         guess_at_many_names(browser_at, NETWORK, 3)
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_a_stranger_who_uses_up_the_limit_of_the_very_address_does_not_keep_one_out(
+    def test_spraying_from_the_same_address_does_not_lock_out_a_known_browser(
         self, browser_at, owner, username, change_settings
     ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
@@ -155,9 +155,7 @@ class TestKnownBrowsers:
 
         assert owner.signs_in("office5@school.example", WRONG_PASSWORD).status_code == 429
 
-    def test_a_name_that_no_one_types_is_no_way_around_the_limit_of_an_address(
-        self, browser_at, owner, change_settings
-    ):
+    def test_guesses_at_invalid_names_count_for_the_limit_of_an_address(self, browser_at, owner, change_settings):
         change_settings(throttle={"factor": 1, "address_guesses": 2, "network_names": 1000})
         for name in ("x" * 400, "\x00"):
             owner.signs_in(name, WRONG_PASSWORD)
@@ -182,7 +180,7 @@ def test_codes_of_a_reset_count_with_passwords(browser_at, work, outbox):
 
 
 class TestOperators:
-    def test_they_see_it_in_the_log_the_audit_log_the_doctor_and_a_command(
+    def test_operators_see_spraying_in_logs_audit_log_doctor_and_a_command(
         self, app, browser_at, work, caplog, monkeypatch
     ):
         monkeypatch.setattr("idp.cli._create_app", lambda: app)

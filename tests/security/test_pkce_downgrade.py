@@ -5,18 +5,18 @@ import pytest
 from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 
-def test_a_challenge_without_its_verifier_gets_nothing(web, world):
+def test_a_code_with_a_challenge_needs_its_verifier(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     response = world.partner.redeems(web, code, code_verifier=None)
     assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
-def test_an_empty_verifier_is_none(web, world):
+def test_an_empty_verifier_is_refused(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     assert world.partner.redeems(web, code, code_verifier="").json["error"] == "invalid_grant"
 
 
-def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
+def test_a_verifier_without_a_challenge_is_refused_as_a_downgrade(web, world):
     partner = world.new_partner(require_pkce=False)
     params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, params["code"]).json["error"] == "invalid_grant"
@@ -28,7 +28,7 @@ def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
      {"code_challenge": ""}, {"code_challenge": None}],
 )  # fmt: skip
 @pytest.mark.parametrize("optional", [False, True])
-def test_nothing_but_s256_said_explicitly_is_accepted(web, world, overrides, optional):
+def test_only_an_explicit_s256_is_accepted(web, world, overrides, optional):
     partner = world.new_partner(require_pkce=not optional)
     assert redirect_parameters(web.get(partner.link(**overrides)))["error"] == "invalid_request"
 

@@ -19,7 +19,7 @@ BRANCHES = [
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("branch", BRANCHES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_unproven_client_or_address_is_an_error_page(web, world, bad, branch, method):
+def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, bad, branch, method):
     if method == "GET":
         response = web.get(world.partner.link(**branch, **bad))
     else:

@@ -21,7 +21,7 @@ def allows_redirect_uri(work):
 
 
 @pytest.mark.parametrize("uri", REGISTERED)
-def test_what_is_registered_matches_itself(allows_redirect_uri, uri):
+def test_a_registered_uri_matches_itself(allows_redirect_uri, uri):
     assert allows_redirect_uri(uri)
 
 
@@ -53,7 +53,7 @@ def test_other_case_and_additions_do_not_match(allows_redirect_uri, uri):
         "http://[::1]:9/native?x=1",
     ],
 )
-def test_the_port_of_a_loopback_address_is_free(allows_redirect_uri, uri):
+def test_the_port_of_a_loopback_address_may_differ(allows_redirect_uri, uri):
     assert allows_redirect_uri(uri)
 
 
@@ -70,5 +70,5 @@ def test_the_port_of_a_loopback_address_is_free(allows_redirect_uri, uri):
         "http://127.0.0.1:" + "1" * 5000 + "/native",
     ],
 )  # fmt: skip
-def test_no_other_port_and_nothing_but_a_port_is_free(allows_redirect_uri, uri):
+def test_only_the_port_of_a_loopback_address_may_differ(allows_redirect_uri, uri):
     assert not allows_redirect_uri(uri)

@@ -31,13 +31,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("uri", HOSTILE)
-def test_it_is_refused_at_registration(app, uri):
+def test_a_misleading_host_is_refused_at_registration(app, uri):
     with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
         metadata.to_columns({"redirect_uris": [uri]})
 
 
 @pytest.mark.parametrize("uri", HOSTILE)
-def test_it_does_not_match_what_is_registered(work, uri):
+def test_a_misleading_host_does_not_match_the_registered_one(work, uri):
     with work():
         client = a_client(
             redirect_uris=[
@@ -51,7 +51,7 @@ def test_it_does_not_match_what_is_registered(work, uri):
 
 
 @pytest.mark.parametrize("environment", ["production", "test"])
-def test_localhost_is_taken_outside_production_alone(app, settings, monkeypatch, environment):
+def test_localhost_is_accepted_outside_production_only(app, settings, monkeypatch, environment):
     changed = settings.model_copy(update={"environment": environment})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: changed)
     document = {"redirect_uris": ["http://localhost:5001/cb"]}

@@ -28,7 +28,7 @@ REGISTERED = "https://partner.example/cb"
         "//partner.example/cb",
     ],
 )
-def test_what_only_resembles_the_registered_address_is_not_it(work, uri):
+def test_a_uri_that_resembles_the_registered_one_does_not_match(work, uri):
     with work():
         client = a_client(redirect_uris=[REGISTERED])
 

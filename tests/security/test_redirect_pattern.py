@@ -11,14 +11,14 @@ from idp.partners.models import Client
 from tests.factories import a_client
 
 
-def test_a_dot_is_a_dot(work):
+def test_a_dot_in_a_registered_uri_matches_only_a_dot(work):
     with work():
         client = a_client(redirect_uris=["https://partner.example/cb"])
         assert not registry.allows_redirect(client, "https://partnerxexample/cb")
 
 
 @pytest.mark.parametrize("module", [registry, uris])
-def test_nothing_here_knows_patterns(module):
+def test_modules_that_compare_redirect_uris_import_no_pattern_matching(module):
     imported = {
         alias.name for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names

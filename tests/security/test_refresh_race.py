@@ -41,7 +41,7 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
 
 
-def test_fifty_refreshes_at_once_of_a_token_that_stands_all_go_well_in_one_lineage(web, new_browser, world):
+def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_lineage(web, new_browser, world):
     first = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     answers = run_at_once(50, lambda: world.partner.refreshes(new_browser(), first["refresh_token"]))
     assert {response.status_code for response in answers} == {200}

@@ -46,7 +46,7 @@ def test_private_keys_are_refused_and_not_kept(registrar, work):
         assert session.query(Client).count() == 0
 
 
-def test_another_clients_token_opens_nothing(registrar):
+def test_another_clients_registration_token_is_refused(registrar):
     mine, other = registrar.registered(), registrar.registered()
     for method in ("GET", "PUT", "DELETE"):
         response = registrar.web.open(
@@ -58,7 +58,7 @@ def test_another_clients_token_opens_nothing(registrar):
     assert registrar.manages(mine).status_code == 200
 
 
-def test_no_other_secret_opens_a_registration(registrar):
+def test_other_secrets_are_refused_as_registration_tokens(registrar):
     registration = registrar.registered()
     for wrong in (registrar.token, registration["client_secret"], registration["client_id"], ""):
         assert registrar.web.get(path_of(registration), headers=bearer_header(wrong)).status_code == 401
@@ -72,7 +72,7 @@ def test_a_clients_own_token_registers_nothing(registrar):
     assert response.status_code == 401
 
 
-def test_unknown_clients_and_wrong_tokens_are_told_apart_by_nothing(registrar):
+def test_unknown_clients_and_wrong_tokens_get_the_same_response(registrar):
     registration = registrar.registered()
     wrong = registrar.web.get(path_of(registration), headers=bearer_header("x"))
     unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer_header("x"))

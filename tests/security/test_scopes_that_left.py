@@ -68,7 +68,7 @@ def report(app):
     return [finding for finding in json.loads(result.stdout) if finding["what"] == "scopes"]
 
 
-def test_the_doctor_says_who_carries_it(app, world, tokens):
+def test_doctor_names_clients_and_authorisations_with_a_removed_scope(app, world, tokens):
     (client, agreements) = report(app)
     assert {item["level"] for item in (client, agreements)} == {"warning"}
     assert world.partner.id in client["message"]
@@ -83,7 +83,7 @@ def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
     assert finding["level"] == "ok"
 
 
-def test_a_client_of_other_scopes_is_left_alone(app, world, remove_scope):
+def test_doctor_reports_no_client_without_a_removed_scope(app, world, remove_scope):
     with world.work() as session:
         client = session.get_one(Client, world.partner.id)
         client.required_scopes = client.required_scopes - {REMOVED_SCOPE}

@@ -19,7 +19,7 @@ SINGLE = [
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("name", SINGLE)
-def test_no_address_of_a_registration_runs(app, name, script):
+def test_script_uris_are_refused_in_every_field_of_a_registration(app, name, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata) as refused:
         manifest.parse_manifest(a_manifest(**{name: script}))
     assert [field for field, _ in refused.value.field_errors] == [name]
@@ -28,6 +28,6 @@ def test_no_address_of_a_registration_runs(app, name, script):
 @pytest.mark.parametrize("script", SCRIPTS[:-1])  # the last is a scheme that an app may own and no browser runs
 @pytest.mark.parametrize("method", ["client_secret_basic", "none"])
 @pytest.mark.parametrize("name", ["redirect_uris", "post_logout_redirect_uris"])
-def test_no_address_we_redirect_to_runs(app, name, method, script):
+def test_script_uris_are_refused_as_redirect_uris(app, name, method, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata):
         manifest.parse_manifest(a_manifest(token_endpoint_auth_method=method, **{name: [script]}))

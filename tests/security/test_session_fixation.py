@@ -31,7 +31,7 @@ def set_cookie(person, cookie, name="idaas-session"):
 
 
 @pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "looks-like-one-of-ours-0123456789"])
-def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, planted):
+def test_a_planted_cookie_is_not_adopted_at_sign_in(victim, attacker, username, planted):
     victim.web.set_cookie("idaas-session", planted, domain="localhost")
     victim.signs_in(username)
 
@@ -39,7 +39,7 @@ def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, plante
     assert not set_cookie(attacker, planted)
 
 
-def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker, username):
+def test_each_sign_in_changes_the_session_id_and_invalidates_the_old_one(victim, attacker, username):
     victim.signs_in(username)
     before = victim.cookie("session")
     victim.signs_in(username, back="/x")
@@ -49,7 +49,7 @@ def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker
     assert victim.opens(SIGNED_IN_PATH).status_code == 200
 
 
-def test_a_cookie_kept_from_before_signing_out_is_dead(victim, attacker, username):
+def test_a_cookie_from_before_signing_out_is_invalid(victim, attacker, username):
     victim.signs_in(username)
     before = victim.cookie("session")
     victim.sends("/sign-out")
@@ -58,7 +58,7 @@ def test_a_cookie_kept_from_before_signing_out_is_dead(victim, attacker, usernam
 
 
 @pytest.mark.parametrize("column", ["digest", "sid", "person_id"])
-def test_nothing_the_database_knows_opens_a_session(victim, attacker, username, work, column):
+def test_values_stored_in_the_database_do_not_open_a_session(victim, attacker, username, work, column):
     victim.signs_in(username)
     with work() as session:
         value = getattr(session.query(BrowserSession).one(), column)

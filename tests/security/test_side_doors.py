@@ -12,18 +12,18 @@ from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 
 @pytest.mark.parametrize("response_type", ["token", "id_token", "code token", "none", "code code", "CODE"])
-def test_no_other_response_type(web, world, response_type):
+def test_other_response_types_are_refused(web, world, response_type):
     params = redirect_parameters(web.get(world.partner.link(response_type=response_type)))
     assert params["error"] in {"unsupported_response_type", "invalid_request"}
 
 
 @pytest.mark.parametrize("grant", ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"])
-def test_no_other_grant(web, world, grant):
+def test_other_grant_types_are_refused(web, world, grant):
     form = {"grant_type": grant, "username": world.username, "password": "x", "assertion": "x"}
     assert world.partner.posts(web, "/oauth/token", form).json["error"] == "unsupported_grant_type"
 
 
-def test_a_grant_the_client_lacks(web, world):
+def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     params = sign_in_and_authorise(web, partner, world.username)
     assert "refresh_token" not in partner.redeems(web, params["code"]).json
@@ -32,7 +32,7 @@ def test_a_grant_the_client_lacks(web, world):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "GET"])
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
-def test_no_other_method(web, path, method):
+def test_other_http_methods_are_refused(web, path, method):
     assert web.open(path, method=method).status_code == 405
 
 
@@ -66,7 +66,7 @@ def starts_a_session(node):
     )
 
 
-def test_sessions_begin_at_the_ways_in_and_nowhere_else():
+def test_sessions_begin_only_in_the_listed_modules():
     """Section 5 of security.md lists them: a new one is a decision."""
     modules = ROOT.joinpath("idp").rglob("*.py")
     starting = {path for path in modules if any(map(starts_a_session, ast.walk(ast.parse(path.read_text("utf-8")))))}

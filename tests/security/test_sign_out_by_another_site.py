@@ -29,11 +29,11 @@ def is_signed_in(web, world):
 
 
 @pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": AFTER}])
-def test_no_cookie_is_taken_away_from_whom_we_did_not_see(new_browser, world, id_token_hint, form):
+def test_a_cross_site_logout_form_without_a_valid_hint_deletes_no_cookies(new_browser, world, id_token_hint, form):
     assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
 
 
-def test_a_link_without_cookies_takes_no_cookie_away(new_browser, world, id_token_hint):
+def test_a_logout_link_without_cookies_deletes_no_cookies(new_browser, world, id_token_hint):
     assert "Set-Cookie" not in new_browser().get("/oauth/logout", query_string={"id_token_hint": id_token_hint}).headers
 
 
@@ -45,7 +45,7 @@ def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(we
     assert is_signed_in(web, world)
 
 
-def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, new_browser, world, id_token_hint):
+def test_a_post_with_a_valid_hint_redirects_to_a_link_that_signs_out(web, new_browser, world, id_token_hint):
     response = without_cookies(new_browser, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
     assert response.status_code == 303
     assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(FORWARDED_PARAMETERS)
@@ -55,7 +55,7 @@ def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, n
 
 
 @pytest.mark.parametrize("form", [{"state": "x" * 5000}, {"id_token_hint": "x" * 9000}, {"state": ["a", "b"]}])
-def test_what_no_link_can_carry_is_refused_at_once(new_browser, world, form):
+def test_a_post_with_parameters_too_long_for_a_link_is_refused(new_browser, world, form):
     response = without_cookies(new_browser, **form)
     assert "Set-Cookie" not in response.headers
     assert (response.status_code, response.headers.get("Location")) == (400, None)

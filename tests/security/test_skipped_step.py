@@ -126,7 +126,7 @@ def test_the_second_form_cannot_smuggle_in_another_address(office, verified_regi
 
 
 @pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed"])
-def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, new_browser, work):
+def test_another_browser_can_neither_see_nor_change_a_registration(request, state, new_browser, work):
     known, before = request.getfixturevalue(state), counts(work)
     stranger = Visitor(new_browser())
 
@@ -218,7 +218,7 @@ class TestPasswordReset:
         assert self.is_unchanged(work, account)
 
     @pytest.mark.parametrize("step", ["", *STEPS])
-    def test_an_empty_form_stays_where_it_is(self, after_code, account, work, step):
+    def test_an_empty_form_shows_the_same_step_again(self, after_code, account, work, step):
         if step == "/reset/code":
             after_code.sends("/reset", username=account[1])
         after_code.sends(step or "/reset")
@@ -251,7 +251,7 @@ class TestPasswordReset:
         assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
         assert self.is_unchanged(work, account)
 
-    def test_the_cookie_from_before_the_code_is_good_for_nothing(self, jo, account, new_browser, work, outbox):
+    def test_the_cookie_from_before_the_code_is_refused(self, jo, account, new_browser, work, outbox):
         jo.sends("/reset", username=account[1])
         thief = new_browser()
         thief.set_cookie("idaas-reset", jo.cookie("reset"), domain="localhost")
@@ -259,7 +259,7 @@ class TestPasswordReset:
 
         assert thief.get("/reset/password").location == "/reset"
 
-    def test_after_its_time_it_begins_again(self, after_code, account, work, clock):
+    def test_an_expired_reset_starts_again(self, after_code, account, work, clock):
         after_code.opens("/reset/password")
         clock.move(timedelta(minutes=15))
 

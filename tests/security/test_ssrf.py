@@ -94,12 +94,12 @@ def test_an_address_that_is_not_public_is_not_even_tried(address):
         "https://192.0.2.1:99999/", "nonsense", "", "https://xn--/",
     ],
 )  # fmt: skip
-def test_we_go_to_public_https_addresses_alone(url):
+def test_only_public_https_addresses_are_fetched(url):
     with pytest.raises(fetch.FetchFailed):
         fetch.get(url, STRICT)
 
 
-def test_a_name_that_leads_inwards_is_refused(monkeypatch):
+def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch):
     inwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
     outwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [*outwards, *inwards])
@@ -138,7 +138,7 @@ def test_a_document_that_is_too_large_is_refused(server):
         fetch.get(f"{server}/large", LOCAL)
 
 
-def test_a_byte_now_and_then_does_not_hold_us(server):
+def test_a_slow_response_ends_at_our_deadline(server):
     with pytest.raises(
         fetch.FetchFailed
     ):  # by our own deadline, or because the connection was closed, whichever comes first
@@ -160,7 +160,7 @@ SLOW_RESPONSES = {
 
 
 @pytest.mark.parametrize("what", SLOW_RESPONSES)
-def test_no_part_of_an_answer_may_be_dripped(what):
+def test_a_response_sent_byte_by_byte_ends_at_our_deadline(what):
     """Each byte arrives in time, but all of them take a quarter of a minute, for which a thread would wait."""
     began = time.monotonic()
     with raw_server() as server:
@@ -198,13 +198,13 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
     assert took < 10
 
 
-def test_a_length_that_is_no_number_announces_nothing():
+def test_a_content_length_that_is_not_a_number_is_ignored():
     with raw_server() as server:
         server.response = STATUS_LINE + b"Content-Length: \xb2\r\n\r\nabc"
         assert fetch.download(server.url, LOCAL, io.BytesIO(), limit=1000).status == 200
 
 
-def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
+def test_malformed_headers_of_a_server_are_not_logged(app):
     with raw_server() as server, recorded_log() as log:
         server.response = STATUS_LINE + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
@@ -238,12 +238,12 @@ class TestPrivateHosts:
             (fetch.for_partner(HOSTS), "x.partner.internal", False),
         ],
     )
-    def test_each_opens_its_own_hosts_only(self, rules, host, opened):
+    def test_each_list_of_private_hosts_allows_its_own_hosts_only(self, rules, host, opened):
         with pytest.raises(fetch.FetchFailed) as error:
             fetch.get(f"https://{host}:1/", rules)
         assert ("not public" in str(error.value)) is not opened
 
-    def test_whose_list_counts_where(self, app, work, monkeypatch, change_settings):
+    def test_every_outgoing_request_uses_the_right_list_of_private_hosts(self, app, work, monkeypatch, change_settings):
         """Every function that makes outgoing requests, and the rules that it uses."""
         used = {}
         for name in ("get", "post", "download"):

@@ -317,7 +317,7 @@ def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
     assert outbox.last("mobile_code").to == "+447911123456"
 
 
-def test_a_browser_remembered_twice_at_once_is_known_once(app, work, at_once, clock):
+def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, at_once, clock):
     with work():
         person_id = an_administrator().id
 

@@ -59,14 +59,14 @@ def at(address):
     return {"environ_overrides": {"REMOTE_ADDR": address}}
 
 
-def test_every_table_is_in_the_document_and_nothing_else_is():
+def test_the_document_lists_every_table_and_no_other():
     lines = re.findall(r"^\| ([a-z_, ]+) \| [^|]+ \| [^|]+ \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     named = [name for line in lines for name in line.split(", ") if name != "table"]
     assert sorted(named) == sorted(db.metadata.tables)
 
 
 class TestRequests:
-    def test_what_we_do_not_know_is_not_stored(self, web, world):
+    def test_unknown_parameters_are_not_stored(self, web, world):
         web.get(world.partner.link(extra="x" * 4000, utm_source="y" * 4000))
         web.get(world.partner.link(code_verifier="v" * 43, client_secret="s" * 40))
         world.partner.posts(web, "/oauth/par", world.partner.parameters(extra="z" * 4000))
@@ -76,7 +76,7 @@ class TestRequests:
         assert all(params["values"] == world.partner.parameters() for params in stored)
 
     @pytest.mark.parametrize("way", ["by address", "pushed"])
-    def test_sixteen_kilobytes_in_all_and_the_longest_is_named(self, web, world, way):
+    def test_a_request_over_16_kilobytes_is_refused_naming_its_longest_parameter(self, web, world, way):
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
         if way == "pushed":
             response = world.partner.posts(web, "/oauth/par", sent)
@@ -88,7 +88,7 @@ class TestRequests:
         assert "16384" in description
         assert rows(world.work, AuthorizationRequest) == 0
 
-    def test_what_may_be_long_still_fits(self, web, world):
+    def test_long_parameters_of_legitimate_requests_fit(self, web, world):
         assert "error" not in web.get(world.partner.link(state="s" * 4096, nonce="n" * 512)).location
         assert rows(world.work, AuthorizationRequest) == 1
 
@@ -97,7 +97,9 @@ class TestRequests:
         web.get(link)
         assert rows(world.work, AuthorizationRequest) <= 1
 
-    def test_an_address_has_so_many_and_the_oldest_go(self, new_browser, world, low_limits, clock):
+    def test_pending_requests_of_an_address_are_limited_and_the_oldest_deleted(
+        self, new_browser, world, low_limits, clock
+    ):
         browsers = [new_browser() for _ in range(8)]
         places = []
         for browser in browsers:
@@ -110,22 +112,22 @@ class TestRequests:
         assert browsers[-1].get(places[-1]).status_code == 303
         assert other.get(elsewhere).status_code == 303
 
-    def test_answered_ones_count_too(self, web, world, low_limits):
+    def test_answered_requests_count_too(self, web, world, low_limits):
         for _ in range(9):
             assert "login_required" in web.get(world.partner.link(prompt="none")).location
         assert rows(world.work, AuthorizationRequest) <= 5
 
-    def test_all_addresses_of_a_network_are_one(self, new_browser, world, low_limits):
+    def test_addresses_of_one_network_share_the_limit(self, new_browser, world, low_limits):
         for number in range(9):
             new_browser().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
         assert rows(world.work, AuthorizationRequest) == 5
 
-    def test_a_client_has_so_many_from_however_many_addresses(self, new_browser, world, low_limits):
+    def test_pending_requests_of_a_client_are_limited_over_all_addresses(self, new_browser, world, low_limits):
         for number in range(12):
             new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
         assert rows(world.work, AuthorizationRequest) == 8
 
-    def test_strangers_do_not_push_out_what_a_client_pushed(self, new_browser, world, low_limits):
+    def test_unauthenticated_requests_do_not_displace_pushed_ones(self, new_browser, world, low_limits):
         pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
             new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
@@ -134,7 +136,7 @@ class TestRequests:
         )
         assert response.status_code == 303
 
-    def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, low_limits):
+    def test_pushed_requests_of_a_client_have_a_higher_limit(self, web, world, low_limits):
         for _ in range(12):
             world.partner.posts(web, "/oauth/par", world.partner.parameters())
         assert rows(world.work, AuthorizationRequest) == 8
@@ -149,14 +151,14 @@ class TestRequests:
 class TestDeviceCodes:
     GRANTS = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"})
 
-    def test_an_address_has_so_many(self, web, world, low_limits):
+    def test_device_codes_of_an_address_are_limited(self, web, world, low_limits):
         device = world.new_partner(token_endpoint_auth_method="none", grant_types=self.GRANTS)
         for _ in range(9):
             response = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert response.status_code == 200
         assert rows(world.work, DeviceCode) == 5
 
-    def test_a_client_that_authenticates_has_so_many(self, web, world, low_limits):
+    def test_device_codes_of_an_authenticated_client_are_limited(self, web, world, low_limits):
         device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
             assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
@@ -171,7 +173,7 @@ class TestWhatTheWorkerTrims:
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
 
-    def test_registrations_and_their_proofs(self, work, todo, three):
+    def test_registrations_and_their_proofs_are_trimmed(self, work, todo, three):
         with work() as session:
             school, now = a_school(), clocks.now()
             for number in range(8):
@@ -196,7 +198,7 @@ class TestWhatTheWorkerTrims:
             assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
 
-    def test_requests_to_other_providers(self, work, todo, three):
+    def test_requests_to_other_providers_are_trimmed(self, work, todo, three):
         with work() as session:
             for number in range(8):
                 at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
@@ -210,7 +212,7 @@ class TestWhatTheWorkerTrims:
         with work() as session:
             assert sorted(session.scalars(select(FederatedRequest.digest))) == [bytes([number]) for number in (5, 6, 7)]
 
-    def test_guesses_at_names_and_never_the_locks_first(self, work, todo, three):
+    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, todo, three):
         with work() as session:
             now = clocks.now()
             locked = now + timedelta(minutes=75)
@@ -224,7 +226,7 @@ class TestWhatTheWorkerTrims:
         assert len(left) == 3
         assert b"locked" in left
 
-    def test_ended_sessions_and_devices_of_one_person(self, work, todo, three):
+    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, todo, three):
         with work() as session:
             now, busy, other = clocks.now(), an_administrator(), an_administrator()
             for person, times in ((busy, 7), (other, 2)):
@@ -242,7 +244,7 @@ class TestWhatTheWorkerTrims:
         assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
         assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
 
-    def test_password_resets_but_none_whose_code_was_accepted(self, work, todo, three, clock):
+    def test_password_resets_are_trimmed_except_accepted_ones(self, work, todo, three, clock):
         for number in range(6):
             clock.move(timedelta(seconds=1))
             with work() as session:
@@ -253,7 +255,7 @@ class TestWhatTheWorkerTrims:
         assert rows(work, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
         assert rows(work, PasswordReset) == 4
 
-    def test_messages_that_were_sent_or_failed_and_none_that_waits(self, work, todo, three):
+    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, todo, three):
         with work() as session:
             now = clocks.now()
             for number in range(6):
@@ -269,7 +271,7 @@ class TestWhatTheWorkerTrims:
         assert rows(work, Message, waits) == 6
         assert rows(work, Message) == 12
 
-    def test_ids_of_proofs_as_soon_as_the_proofs_are_too_old(self, work, todo, clock):
+    def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, work, todo, clock):
         with work() as session:
             session.add(Seen(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
             session.add(Seen(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
@@ -278,7 +280,7 @@ class TestWhatTheWorkerTrims:
             assert session.scalars(select(Seen.digest)).all() == [b"new"]
 
 
-def test_asking_for_an_unknown_name_without_end_makes_three_times_two_messages(work):
+def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(work):
     for _ in range(8):
         with work():
             reset.begin("unknown@oakhill.example", device=None)
@@ -286,7 +288,7 @@ def test_asking_for_an_unknown_name_without_end_makes_three_times_two_messages(w
     assert rows(work, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
 
 
-def test_a_client_log_keeps_the_newest(work, monkeypatch):
+def test_the_log_of_a_client_keeps_the_newest_entries(work, monkeypatch):
     monkeypatch.setattr(journal, "MAX_EVENTS", 4)
     with work():
         client = a_client().id

@@ -426,7 +426,7 @@ NOT_FOR_UNVERIFIED = {
 }
 
 
-def test_each_mail_that_there_is_has_its_line():
+def test_every_mail_template_is_tested_here():
     assert MAIL_MAKERS.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
     assert MAIL_MAKERS.keys().isdisjoint(NOT_FOR_UNVERIFIED)
 

@@ -11,7 +11,7 @@ ENDPOINTS = {
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_every_failure_is_one_and_the_same_401(web, world, path):
+def test_every_failed_client_authentication_gets_the_same_401(web, world, path):
     form, partner = ENDPOINTS[path], world.partner
     by_post = world.new_partner(token_endpoint_auth_method="client_secret_post")
     by_basic = world.new_partner(pin_token_endpoint_auth_method=True)

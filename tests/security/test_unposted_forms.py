@@ -13,7 +13,7 @@ def form_addresses(app):
     return sorted(rule.rule for rule in app.url_map.iter_rules() if {"GET", "POST"} <= rule.methods)
 
 
-def test_no_page_reads_a_form_that_was_not_posted(app, web):
+def test_a_form_sent_by_another_method_than_post_is_refused(app, web):
     for path in form_addresses(app):
         for method in SAFE_METHODS:
             for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
@@ -22,7 +22,7 @@ def test_no_page_reads_a_form_that_was_not_posted(app, web):
 
 
 @pytest.mark.parametrize("method", SAFE_METHODS)
-def test_nothing_is_agreed_or_refused_by_one(web, world, method):
+def test_a_form_that_was_not_posted_decides_nothing_about_sharing(web, world, method):
     asking = address(waiting(web, world))
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}):
         web.open(asking, method=method, data=form)
@@ -30,7 +30,7 @@ def test_nothing_is_agreed_or_refused_by_one(web, world, method):
 
 
 @pytest.mark.parametrize("method", SAFE_METHODS)
-def test_no_device_is_decided_about_by_one(web, new_browser, world, method):
+def test_a_form_that_was_not_posted_decides_nothing_about_a_device(web, new_browser, world, method):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
@@ -41,7 +41,7 @@ def test_no_device_is_decided_about_by_one(web, new_browser, world, method):
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_a_type_without_a_form_is_harmless(web, world):
+def test_a_content_type_without_a_body_is_harmless(web, world):
     """Some clients name the type of every request, whether or not anything follows."""
     answer = web.get("/.well-known/openid-configuration", content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 200

@@ -437,7 +437,7 @@ def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agre
     assert "keeps what it has already received" in letter.text
 
 
-def test_hostile_names_are_inert_in_the_mail(work, clock):
+def test_names_with_markup_are_escaped_in_the_mail(work, clock):
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
     with work():
         client = a_client(a_partner(name=hostile), client_name=hostile)

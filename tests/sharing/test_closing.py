@@ -84,7 +84,7 @@ def closing_mails(work, outbox):
 
 
 class TestTelling:
-    def test_owners_are_told_once_and_nothing_moves(self, work, world, outbox):
+    def test_owners_are_mailed_once_and_sharing_is_not_moved(self, work, world, outbox):
         [letter] = closing_mails(work, outbox)
         assert letter.to == world.old.email
         assert "Oak Hill has closed in the national register" in letter.subject
@@ -96,7 +96,7 @@ class TestTelling:
             assert authorise.current(world.estab("new")) == []
             assert continuing.offers(world.member("new")) == [], "the following school learns nothing by itself"
 
-    def test_what_is_announced_is_told_and_the_closure_again(self, work, world, outbox, clock):
+    def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, work, world, outbox, clock):
         with work():
             closes(world.estab("old"), "3", date(2026, 8, 31))
         assert "is about to close" in closing_mails(work, outbox)[0].subject
@@ -105,7 +105,7 @@ class TestTelling:
             closes(world.estab("old"))
         assert "has closed" in closing_mails(work, outbox)[1].subject
 
-    def test_a_school_that_opens_again_is_told_of_when_it_closes_again(self, work, world, outbox):
+    def test_the_second_closure_of_a_reopened_school_is_mailed(self, work, world, outbox):
         assert len(closing_mails(work, outbox)) == 1
         with work():
             closes(world.estab("old"), "1", None)
@@ -114,12 +114,12 @@ class TestTelling:
             closes(world.estab("old"))
         assert len(closing_mails(work, outbox)) == 2
 
-    def test_an_account_that_is_not_open_is_not_told(self, work, world, outbox):
+    def test_an_account_that_is_not_active_is_not_mailed(self, work, world, outbox):
         with work():
             world.member("old").estab.state = "closed"
         assert closing_mails(work, outbox) == []
 
-    def test_two_workers_tell_once(self, work, world, outbox, at_once):
+    def test_two_workers_send_one_mail(self, work, world, outbox, at_once):
         assert not [outcome for outcome in at_once(4, closures.tell_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("school_closing")) == 1
 
@@ -135,19 +135,19 @@ class TestReleasing:
         with work():
             assert len(session().scalars(select(Entry).where(Entry.event == "sharing.released")).all()) == 1
 
-    def test_only_to_a_school_that_follows_in_the_register(self, work, world):
+    def test_sharing_is_released_only_to_a_successor_in_the_register(self, work, world):
         with work():
             stranger = an_administrator()
         with pytest.raises(continuing.NotReleasable), work():
             continuing.release(stranger.memberships[0].estab.school_id, by=world.member("old"))
 
-    def test_an_open_school_releases_nothing(self, work, world):
+    def test_an_open_school_cannot_release_its_sharing(self, work, world):
         with work():
             closes(world.estab("old"), "1", None)
         with pytest.raises(continuing.NotReleasable), work():
             world.release()
 
-    def test_a_school_that_is_not_verified_releases_nothing(self, work, world):
+    def test_an_unverified_school_cannot_release_its_sharing(self, work, world):
         """The account of an unverified school may be a stranger's."""
         with work():
             world.member("old").estab.state = "unverified"
@@ -155,19 +155,19 @@ class TestReleasing:
             world.release()
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
-    def test_only_an_owner_does(self, work, world, role):
+    def test_only_an_owner_releases_sharing(self, work, world, role):
         with work():
             world.member("old").role = role
         with pytest.raises(authority.NotPermitted), work():
             world.release()
 
-    def test_it_is_taken_back_before_the_other_school_has_decided(self, work, world):
+    def test_a_release_is_taken_back_before_the_other_school_has_decided(self, work, world):
         with work():
             world.release()
             continuing.take_back(world.member("new").estab.school_id, by=world.member("old"))
             assert continuing.offers(world.member("new")) == []
 
-    def test_our_staff_do_it_where_no_one_is_left(self, work, world):
+    def test_our_staff_release_sharing_of_a_school_without_owners(self, work, world):
         with work():
             old, new = (world.member(which).estab for which in ("old", "new"))
             continuing.release_by_staff(old.estab_id, new.estab_id, by="cli")
@@ -178,7 +178,7 @@ class TestWhoIsOffered:
     @pytest.mark.parametrize(
         "reason", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
     )
-    def test_no_one_else_learns_anything(self, work, world, reason):
+    def test_only_owners_of_a_verified_successor_are_offered_the_sharing(self, work, world, reason):
         with work():
             world.release()
             member = world.member("new")
@@ -202,7 +202,7 @@ class TestWhoIsOffered:
         with pytest.raises(refusals), work():
             continuing.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
 
-    def test_what_the_owner_sees(self, work, world):
+    def test_the_owner_is_shown_what_was_released(self, work, world):
         with work():
             world.release()
             service = world.offer().services[0]
@@ -212,7 +212,7 @@ class TestWhoIsOffered:
 
 
 class TestMoving:
-    def test_what_is_ticked_goes_on_here_and_ends_for_the_closed_school(self, work, world, outbox, clock):
+    def test_ticked_services_continue_here_and_end_at_the_closed_school(self, work, world, outbox, clock):
         with work():
             world.release()
         clock.move(DAY)
@@ -239,7 +239,7 @@ class TestMoving:
         assert "Timetabler" not in moved.text
         assert "New Owner" not in moved.text
 
-    def test_a_page_that_has_changed_since_decides_nothing(self, work, world):
+    def test_an_outdated_page_decides_nothing(self, work, world):
         with work():
             world.release()
             shown = world.offer().shown
@@ -249,7 +249,7 @@ class TestMoving:
         with pytest.raises(authorise.ChangedMeanwhile), work():
             world.move("Assembly", shown=shown)
 
-    def test_nothing_at_all_is_no_decision(self, work, world):
+    def test_a_form_without_a_choice_decides_nothing(self, work, world):
         with work():
             world.release()
         with pytest.raises(BadRequest), work():
@@ -275,7 +275,7 @@ class TestMoving:
         with pytest.raises(BadRequest), work():
             world.move("Assembly")
 
-    def test_what_the_school_shares_already_is_left_alone(self, work, world):
+    def test_sharing_that_the_successor_has_already_is_not_changed(self, work, world):
         with work():
             world.release()
             own = authorise.give(

@@ -52,7 +52,7 @@ def renew(agreement, **overrides):
 
 
 class TestReminders:
-    def test_they_are_sent_once_each_30_and_7_days_before_the_end(self, work, agreement, clock, outbox):
+    def test_reminders_are_sent_once_30_and_7_days_before_the_end(self, work, agreement, clock, outbox):
         clock.move(335 * DAY - SECOND)
         assert send_reminders(work, outbox) == []
         clock.move(SECOND)
@@ -65,7 +65,7 @@ class TestReminders:
         clock.move(3 * DAY)
         assert len(send_reminders(work, outbox)) == len(send_reminders(work, outbox)) == 2
 
-    def test_every_owner_gets_one_and_no_one_else(self, work, agreement, clock, outbox):
+    def test_every_owner_and_no_one_else_gets_a_reminder(self, work, agreement, clock, outbox):
         with work():
             estab = giving_member(agreement).estab
             an_administrator(estab, username="second", email="second@oakhill.example")
@@ -80,7 +80,7 @@ class TestReminders:
         clock.move(6 * DAY)
         assert (len(send_reminders(work, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
 
-    def test_the_end_itself_is_told_once(self, work, agreement, clock, outbox):
+    def test_the_end_is_mailed_once(self, work, agreement, clock, outbox):
         clock.move(365 * DAY - SECOND)
         assert send_reminders(work, outbox, "sharing_expired") == []
         clock.move(SECOND)
@@ -88,12 +88,12 @@ class TestReminders:
         assert "ended on 2 March 2027" in letter.text
         assert len(send_reminders(work, outbox, "sharing_expired")) == 1
 
-    def test_what_ended_long_ago_is_not_told_of(self, work, agreement, clock, outbox):
+    def test_an_end_of_long_ago_is_not_mailed(self, work, agreement, clock, outbox):
         clock.move(373 * DAY)
         assert send_reminders(work, outbox) == send_reminders(work, outbox, "sharing_expired") == []
 
     @pytest.mark.parametrize(("days", "reminders"), [(60, 2), (59, 1), (14, 1), (13, 0), (1, 0)])
-    def test_a_short_agreement_has_fewer(self, work, clock, outbox, days, reminders):
+    def test_a_short_agreement_has_fewer_reminders(self, work, clock, outbox, days, reminders):
         with work():
             give_agreement(days)
         for _ in range(days):
@@ -101,7 +101,7 @@ class TestReminders:
             clock.move(DAY)
         assert len(outbox.all("sharing_expires")) == reminders
 
-    def test_changing_what_is_shared_sends_no_more_and_no_fewer(self, work, agreement, clock, outbox):
+    def test_changing_what_is_shared_does_not_change_the_reminders(self, work, agreement, clock, outbox):
         clock.move(336 * DAY)
         assert len(send_reminders(work, outbox)) == 1
         with work():
@@ -137,7 +137,7 @@ class TestReminders:
             rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number))
             assert [row.name for row in rows] == ["sharing-authorised", "sharing-paused", "sharing-expired"]
 
-    def test_what_is_resumed_is_reminded_of(self, work, agreement, clock, outbox):
+    def test_resumed_sharing_has_its_reminders(self, work, agreement, clock, outbox):
         with work():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         clock.move(340 * DAY)
@@ -146,7 +146,7 @@ class TestReminders:
             authorise.resume(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         assert len(send_reminders(work, outbox)) == 1
 
-    def test_two_workers_send_one(self, work, agreement, clock, outbox, at_once):
+    def test_two_workers_send_one_reminder(self, work, agreement, clock, outbox, at_once):
         clock.move(340 * DAY)
         assert not [outcome for outcome in at_once(4, expiry.remind_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("sharing_expires")) == 1
@@ -160,7 +160,7 @@ class TestReminders:
         clock.move(340 * DAY)
         assert len(send_reminders(work, outbox)) == 5
 
-    def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, clock, outbox, monkeypatch, caplog):
+    def test_a_reminder_that_fails_does_not_stop_others(self, work, agreement, clock, outbox, monkeypatch, caplog):
         with work():
             give_agreement()
             bad = giving_member(agreement).person.email
@@ -178,7 +178,7 @@ class TestReminders:
 
 
 class TestRenewal:
-    def test_the_same_is_shared_until_a_new_day_and_owners_get_a_receipt(self, work, agreement, clock, outbox):
+    def test_renewing_shares_the_same_until_a_later_day_and_mails_a_receipt(self, work, agreement, clock, outbox):
         clock.move(340 * DAY)
         with work():
             again = renew(agreement)
@@ -224,7 +224,7 @@ class TestRenewal:
             registry.bump_version(client)
             assert renew(agreement).scopes == agreement.scopes
 
-    def test_a_pause_stays(self, work, agreement, clock):
+    def test_renewing_keeps_a_pause(self, work, agreement, clock):
         clock.move(340 * DAY)
         with work():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
@@ -257,14 +257,14 @@ class TestRenewal:
         with pytest.raises(mis.MisNotAccepted), work():
             renew(agreement)
 
-    def test_of_two_at_once_one_renews(self, work, agreement, clock, at_once):
+    def test_of_two_renewals_at_once_one_is_recorded(self, work, agreement, clock, at_once):
         clock.move(340 * DAY)
         outcomes = at_once(4, lambda: renew(agreement))
         assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1
         with work():
             assert len(authorise.current(agreement.estab_id)) == 1
 
-    def test_another_school_renews_nothing(self, work, agreement, clock):
+    def test_another_school_cannot_renew_it(self, work, agreement, clock):
         clock.move(340 * DAY)
         with work():
             other = an_administrator(an_estab()).memberships[0]

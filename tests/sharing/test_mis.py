@@ -45,7 +45,7 @@ def sent_events(work):
         return [(clients[row.client_id], row.name) for row in rows if row.name != "sharing-authorised"]
 
 
-def test_sharing_that_does_not_work_with_it_is_paused_and_owners_and_partners_are_told(work, owner, outbox):
+def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_announced(work, owner, outbox):
     with work():
         set_mis(owner, "arbor")
     with work():

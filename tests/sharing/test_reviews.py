@@ -78,18 +78,18 @@ def send_review_mails(work, outbox):
 
 
 class TestWhatIsReviewed:
-    def test_nothing_is_when_a_school_has_just_agreed(self, work, agreement):
+    def test_there_is_no_review_when_a_school_has_just_agreed(self, work, agreement):
         """Although the client is registered for an optional area that it has not requested yet."""
         with work():
             assert reviews.find_pending(current_agreement(agreement)) is None
 
-    def test_what_is_added_and_what_comes_to_be_required_and_the_version(self, work, agreement):
+    def test_added_and_newly_required_scopes_and_a_new_agreement_version_are_reviewed(self, work, agreement):
         with work():
             registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
             review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
 
-    def test_what_is_shared_already_may_come_to_be_required(self, work):
+    def test_a_shared_scope_that_becomes_required_is_not_reviewed(self, work):
         with work():
             agreed = give_agreement()
             ticked = agreed.scopes | {"attendance"}
@@ -97,7 +97,7 @@ class TestWhatIsReviewed:
             registers(agreed, required={"attendance"})
             assert reviews.find_pending(current_agreement(agreed)) is None
 
-    def test_what_is_taken_back_is_not_reviewed(self, work, agreement):
+    def test_a_scope_that_the_client_no_longer_has_is_not_reviewed(self, work, agreement):
         with work():
             client = registers(agreement, required={"staff"})
             client.required_scopes -= {"staff"}
@@ -113,7 +113,7 @@ class TestWhatIsReviewed:
             registers(agreement, agreement_version="2")
             assert (reviews.find_pending(row).version, reviews.find_pending(row).required) == ("2", frozenset())
 
-    def test_what_has_ended_is_not_reviewed(self, work, agreement, clock):
+    def test_an_ended_agreement_is_not_reviewed(self, work, agreement, clock):
         clock.move(366 * DAY)
         with work():
             registers(agreement, required={"staff"})
@@ -160,7 +160,7 @@ class TestWhatStands:
 
 
 class TestAgreeing:
-    def test_what_is_needed_and_ticked_is_added_and_the_rest_stays(self, work, agreement, outbox, clock):
+    def test_agreeing_adds_required_and_ticked_scopes_and_keeps_the_others(self, work, agreement, outbox, clock):
         with work():
             registers(agreement, required={"staff"}, optional={"timetable", "classes"}, agreement_version="2")
         clock.move(DAY)
@@ -174,7 +174,7 @@ class TestAgreeing:
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
         assert "Staff" in outbox.last("sharing_receipt").text
 
-    def test_a_pause_stays(self, work, agreement):
+    def test_agreeing_keeps_a_pause(self, work, agreement):
         with work():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             registers(agreement, required={"staff"})
@@ -225,7 +225,7 @@ class TestAgreeing:
 
 
 class TestDeclining:
-    def test_what_stands_stays_and_the_same_is_not_asked_again(self, work, agreement, outbox):
+    def test_declining_keeps_the_agreement_and_is_not_asked_again(self, work, agreement, outbox):
         with work():
             registers(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
             declined = decline(agreement)
@@ -241,7 +241,7 @@ class TestDeclining:
             assert session().scalars(select(Entry).where(Entry.event == "sharing.review_declined")).one()
         assert "does not agree to what Assembly" in outbox.last("sharing_review_declined").text
 
-    def test_what_is_added_after_that_is_a_new_review(self, work, agreement):
+    def test_scopes_added_after_declining_are_a_new_review(self, work, agreement):
         with work():
             registers(agreement, required={"staff"})
             decline(agreement)
@@ -258,7 +258,7 @@ class TestDeclining:
 
 
 class TestMails:
-    def test_owners_get_one_however_often_the_registration_changes(self, work, agreement, outbox, clock):
+    def test_owners_get_one_mail_however_often_the_registration_changes(self, work, agreement, outbox, clock):
         assert send_review_mails(work, outbox) == []
         with work():
             registers(agreement, required={"staff"}, agreement_version="2")
@@ -273,7 +273,7 @@ class TestMails:
                 registers(agreement, agreement_version=f"3.{number}")
             assert len(send_review_mails(work, outbox)) == 1
 
-    def test_after_the_school_has_decided_there_may_be_another(self, work, agreement, outbox, clock):
+    def test_after_a_decision_the_next_review_is_mailed(self, work, agreement, outbox, clock):
         with work():
             registers(agreement, required={"staff"})
         assert len(send_review_mails(work, outbox)) == 1
@@ -287,7 +287,7 @@ class TestMails:
         assert letter.subject.endswith("to look at its new agreement")
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "over", "school closed", "disabled"])
-    def test_no_one_is_told_of_what_is_not_in_use(self, work, agreement, outbox, clock, reason):
+    def test_unused_agreements_are_not_mailed_about(self, work, agreement, outbox, clock, reason):
         with work():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
@@ -311,7 +311,7 @@ class TestMails:
         assert not [outcome for outcome in at_once(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert len({letter.to for letter in send_review_mails(work, outbox)}) == len(outbox.all("sharing_review")) == 5
 
-    def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, outbox, monkeypatch, caplog):
+    def test_a_mail_that_fails_does_not_stop_others(self, work, agreement, outbox, monkeypatch, caplog):
         with work():
             give_agreement(an_administrator(), session().get_one(Client, agreement.client_id))
             bad = giving_member(agreement).person.email

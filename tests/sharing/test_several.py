@@ -100,7 +100,7 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
 
 
-def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(work, trust_ids):
+def test_a_school_that_requires_a_second_step_is_authorised_by_a_person_who_took_it(work, trust_ids):
     person_id, estab_ids, client_id = trust_ids
     with work() as database:
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
@@ -109,7 +109,7 @@ def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(wor
         assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
-def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(work, trust_ids, clock):
+def test_agreements_of_other_services_and_stopped_ones_do_not_prevent_authorising(work, trust_ids, clock):
     person_id, estab_ids, client_id = trust_ids
     with work() as database:
         members = [database.get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]

@@ -63,7 +63,7 @@ def test_a_seed_is_the_same_in_its_session_until_it_is_finished_and_not_in_anoth
     assert seed("ses_1") != seed("ses_2")
 
 
-def test_windows_opened_at_once_show_one_seed(account, at_once):
+def test_pages_opened_at_once_show_the_same_seed(account, at_once):
     begun = at_once(6, lambda: authenticator_app.begin(account.id, account.email, "ses_1").seed)
 
     assert len(set(begun)) == 1
@@ -84,7 +84,7 @@ def test_a_set_up_can_be_finished_for_half_an_hour(work, account, clock):
         authenticator_app.finish(account.id, "ses_1", app.code())
 
 
-def test_of_two_that_finish_at_once_one_does(work, account, at_once, clock):
+def test_of_two_set_ups_finished_at_once_one_succeeds(work, account, at_once, clock):
     with work():
         app = App(authenticator_app.begin(account.id, account.email, "ses_1").seed)
     code = app.code()

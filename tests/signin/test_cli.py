@@ -26,7 +26,7 @@ def test_an_operator_is_added_listed_and_disabled(idp):
     assert json.loads(idp("operators", "list", "--json").output)[0]["disabled"]
 
 
-def test_the_link_is_there_for_scripts(idp):
+def test_the_link_is_in_the_json_output(idp):
     added = json.loads(idp("operators", "add", "Sam Jones", "sam@idaas.example", "--json").output)
 
     assert added["link"].startswith("http://localhost:5000/set-up/")
@@ -42,7 +42,7 @@ def test_the_link_is_there_for_scripts(idp):
         (("operators", "list"), 0, "There are no operators yet."),
     ],
 )
-def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, message):
+def test_errors_are_reported_with_an_exit_code(idp, words, code, message):
     result = idp(*words)
 
     assert result.exit_code == code
@@ -50,7 +50,7 @@ def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, message):
 
 
 @pytest.mark.parametrize("command", ["add", "list", "disable"])
-def test_every_command_explains_itself(idp, command):
+def test_every_command_has_a_help_text(idp, command):
     result = idp("operators", command, "--help")
 
     assert result.exit_code == 0

@@ -53,7 +53,7 @@ def test_recoveries_that_were_stopped_count_towards_the_limit(account, sam, work
         colleagues.start_factor_recovery(membership(account), sam)
 
 
-def test_what_was_read_before_does_not_make_an_owner(account, sam, work, outbox):
+def test_the_role_of_an_owner_is_read_again_before_a_link_is_sent(account, sam, work, outbox):
     """The role is read again, under a lock: it may have been taken away since the page was opened (S46)."""
     with work():
         owner = membership(account)

@@ -41,7 +41,7 @@ def changes_mobile(jo, outbox):
     return jo.sends(CODE, code=outbox.last("mobile_code").code)
 
 
-def test_the_account_says_what_we_know(jo_with_mobile, account):
+def test_the_account_page_shows_name_address_number_and_username(jo_with_mobile, account):
     jo_with_mobile.opens(HOME)
 
     for text in ("Jo Bloggs", account.email, "07700 900123", account.username):
@@ -139,7 +139,7 @@ class TestEmail:
         assert jo_with_mobile.opens(sent[4].path).status_code == 200
 
     @pytest.mark.parametrize("address", ["", "no address", "own"])
-    def test_what_cannot_be_is_refused_and_kept(self, jo_with_mobile, account, outbox, address):
+    def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, account, outbox, address):
         address = account.email.upper() if address == "own" else address
         jo_with_mobile.sends(EMAIL, email=address)
 
@@ -147,7 +147,9 @@ class TestEmail:
         assert jo_with_mobile.page.find(id="email")["value"] == address
         assert outbox.all("confirm_address") == []
 
-    def test_links_to_choose_a_password_die_with_the_old_address(self, jo_with_mobile, account, work, outbox, stranger):
+    def test_changing_the_address_invalidates_links_to_choose_a_password(
+        self, jo_with_mobile, account, work, outbox, stranger
+    ):
         with work() as session:
             reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called.")
         changes_email(jo_with_mobile, outbox)
@@ -223,7 +225,7 @@ class TestMobile:
         stranger.sends("/reset/password", password="wobbly kettle sings at dusk")
         assert outbox.all("password_changed") == []
 
-    def test_a_code_to_confirm_is_none_to_change(self, jo_with_mobile, account, work, outbox):
+    def test_a_code_to_confirm_a_number_does_not_change_it(self, jo_with_mobile, account, work, outbox):
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
         with work() as session, pytest.raises(mobile.CodeExpired):
@@ -240,7 +242,7 @@ class TestMobile:
         assert "at most three codes an hour" in jo_with_mobile.page_text
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
-    def test_what_cannot_be_is_refused_and_kept(self, jo_with_mobile, outbox, number):
+    def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, outbox, number):
         jo_with_mobile.sends(MOBILE, mobile=number)
 
         assert jo_with_mobile.response.status_code == 422
@@ -250,7 +252,7 @@ class TestMobile:
     def test_without_a_code_waiting_the_page_leads_back(self, jo_with_mobile):
         assert jo_with_mobile.opens(CODE).location == HOME
 
-    def test_a_code_is_good_once(self, jo_with_mobile, at_once, account, outbox):
+    def test_a_code_works_once(self, jo_with_mobile, at_once, account, outbox):
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
         confirms = at_once(
@@ -312,9 +314,7 @@ class TestUndo:
 
         assert jo_with_mobile.opens(pending).status_code == 410
 
-    def test_of_a_person_who_was_removed_nothing_is_undone(
-        self, jo_with_mobile, account, work, outbox, stranger, clock
-    ):
+    def test_changes_of_a_removed_person_cannot_be_undone(self, jo_with_mobile, account, work, outbox, stranger, clock):
         changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.opens(link)

@@ -27,5 +27,5 @@ CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0
         ("Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) AppleWebKit/605.1 CriOS/126.0 Safari/604.1", "Chrome on iPad"),
     ],
 )
-def test_a_browser_in_words(agent, words):
+def test_a_user_agent_is_described_as_browser_and_system(agent, words):
     assert devices.describe(agent) == words

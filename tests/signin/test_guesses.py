@@ -25,7 +25,7 @@ def count_checked(work, counter, times=1):
     return answered
 
 
-def test_ten_are_answered_and_the_tenth_locks(work, counter, clock):
+def test_ten_guesses_are_answered_and_the_tenth_locks(work, counter, clock):
     assert count_checked(work, counter, 9) == 9
     with work():
         guesses.refuse_locked(counter)
@@ -76,7 +76,7 @@ def test_hammering_for_an_hour_gets_sixteen_answers(work, counter, clock):
     assert answered == 16  # ten, and one after each lock: 1, 2, 4, 8, 15, 15 minutes
 
 
-def test_five_quiet_minutes_are_a_new_beginning(work, counter, clock):
+def test_the_count_is_reset_after_five_minutes_without_guesses(work, counter, clock):
     count_checked(work, counter, 9)
     clock.move(timedelta(minutes=5))
 
@@ -84,14 +84,14 @@ def test_five_quiet_minutes_are_a_new_beginning(work, counter, clock):
     assert count_checked(work, counter) == 0
 
 
-def test_after_an_hour_of_quiet_a_lock_is_forgotten(work, counter, clock):
+def test_a_lock_is_forgotten_after_an_hour_without_guesses(work, counter, clock):
     count_checked(work, counter, 10)
     clock.move(timedelta(minutes=61))
 
     assert count_checked(work, counter, 10) == 10
 
 
-def test_success_begins_at_nought(work, counter, clock):
+def test_a_success_resets_the_count(work, counter, clock):
     count_checked(work, counter, 9)
     with work():
         guesses.forget(counter)
@@ -99,18 +99,18 @@ def test_success_begins_at_nought(work, counter, clock):
     assert count_checked(work, counter, 10) == 10
 
 
-def test_accounts_are_counted_apart(work, counter, clock):
+def test_each_account_has_its_own_count(work, counter, clock):
     count_checked(work, counter, 10)
 
     assert count_checked(work, guesses.key("account", "adm_other")) == 1
 
 
-def test_keys_of_different_things_never_meet():
+def test_keys_of_different_subjects_differ():
     assert guesses.key("account", "ab", "c") != guesses.key("account", "a", "bc")
     assert guesses.key("name", "a") != guesses.key("account", "a")
 
 
-def test_of_thirty_at_once_ten_are_answered(at_once, counter):
+def test_of_thirty_guesses_at_once_ten_are_answered(at_once, counter):
     outcomes = at_once(30, lambda: guesses.count(counter))
 
     assert sum(isinstance(outcome, bool) for outcome in outcomes) == 10

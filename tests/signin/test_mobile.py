@@ -33,14 +33,14 @@ def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account
     assert confirmed_at(work, account) == clock.now()
 
 
-def test_the_page_names_the_number_as_it_is_written_at_home(jo_signed_in):
+def test_the_page_shows_the_number_in_national_format(jo_signed_in):
     jo_signed_in.opens(PAGE)
 
     assert "07700 900123" in jo_signed_in.page_text
     assert not jo_signed_in.page.find("input", id="code")
 
 
-def test_it_leads_on_when_there_is_nothing_to_confirm(jo_signed_in, outbox):
+def test_the_page_redirects_when_there_is_no_number_to_confirm(jo_signed_in, outbox):
     jo_signed_in.sends(PAGE, send_code="yes")
     jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
 
@@ -55,7 +55,7 @@ def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
     assert jo_signed_in.response.status_code == 303
 
 
-def test_five_wrong_tries_kill_the_code(jo_signed_in, account, work, outbox):
+def test_five_wrong_tries_invalidate_the_code(jo_signed_in, account, work, outbox):
     jo_signed_in.sends(PAGE, send_code="yes")
     right = outbox.last("mobile_code").code
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
@@ -69,7 +69,7 @@ def test_five_wrong_tries_kill_the_code(jo_signed_in, account, work, outbox):
     assert confirmed_at(work, account) is None
 
 
-def test_after_ten_minutes_it_is_gone(jo_signed_in, account, work, outbox, clock):
+def test_a_code_expires_after_ten_minutes(jo_signed_in, account, work, outbox, clock):
     jo_signed_in.sends(PAGE, send_code="yes")
     clock.move(timedelta(minutes=10))
     jo_signed_in.opens(PAGE)
@@ -133,7 +133,7 @@ def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, w
     assert confirmed_at(work, account) is None
 
 
-def test_a_code_of_one_person_is_nothing_to_another(work, account, outbox):
+def test_a_code_of_one_person_does_not_work_for_another(work, account, outbox):
     from tests.factories import an_administrator
 
     with work() as session:
@@ -166,7 +166,7 @@ def test_the_code_is_not_in_the_database(jo_signed_in, work, outbox, account):
         assert code not in (row.value or "")
 
 
-def test_strangers_sign_in_first(jo):
+def test_signing_in_is_required(jo):
     assert jo.opens(PAGE).location == "/sign-in?next=/mobile/confirm"
 
 

@@ -53,7 +53,7 @@ def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, link
     assert [item.text for item in jo.page.select("nav.account a")] == ["Operator’s pages", "Sign out"]
 
 
-def test_looking_at_the_link_does_nothing_at_all(jo, link, work):
+def test_opening_the_link_changes_nothing(jo, link, work):
     for _ in range(3):
         assert jo.opens(link).status_code == 200
     with work() as session:
@@ -61,7 +61,7 @@ def test_looking_at_the_link_does_nothing_at_all(jo, link, work):
     assert set_up(jo, link)
 
 
-def test_the_link_never_reopens(jo, link):
+def test_a_used_link_does_not_work_again(jo, link):
     set_up(jo, link)
 
     for response in (jo.opens(link), jo.web.post(link, data={"csrf_token": jo.token})):
@@ -71,7 +71,7 @@ def test_the_link_never_reopens(jo, link):
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_a_newer_link_kills_the_one_before(jo, link, work):
+def test_a_newer_link_invalidates_the_former_one(jo, link, work):
     with work():
         newer = operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
     jo.opens(link)
@@ -80,7 +80,7 @@ def test_a_newer_link_kills_the_one_before(jo, link, work):
     assert set_up(jo, newer)
 
 
-def test_a_link_is_good_for_a_day(jo, link, clock):
+def test_a_link_works_for_a_day(jo, link, clock):
     clock.move(timedelta(hours=24))
     jo.opens(link)
 
@@ -174,7 +174,7 @@ def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
     assert picture.select("path")[-1]["d"] == drawn.select("path")[-1]["d"]
 
 
-def test_the_seed_lies_sealed_and_leaves_the_link_when_it_is_used(jo, link, work):
+def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, work):
     from idp.estabs.models import PersonalSecret
 
     jo.sends(link)
@@ -209,7 +209,7 @@ def test_the_code_of_the_enrolment_is_spent(jo, link):
     assert "do not match" in jo.page_text
 
 
-def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link, clock):
+def test_a_code_works_once_within_two_time_steps(jo, stranger, link, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=90))
     assert signs_in(jo, seed, ahead=-60).status_code == 422
@@ -220,7 +220,7 @@ def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link
 
 
 @pytest.mark.parametrize("wrong", [{"password": "not the password"}, {"email": "al@idaas.example"}, {"ahead": 600}])
-def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, clock, wrong):
+def test_every_failed_sign_in_has_the_same_response_and_cost(jo, link, app, clock, wrong):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
     before = runtime.for_app(app).passwords.hashed
@@ -253,7 +253,7 @@ def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock)
     assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
 
 
-def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock):
+def test_disabling_an_operator_ends_sessions_and_refuses_sign_ins(jo, link, work, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
     signs_in(jo, seed, ahead=0)
@@ -266,7 +266,7 @@ def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock)
     assert "do not match" in jo.page_text
 
 
-def test_operators_are_told_apart(jo, stranger, link, work, clock):
+def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, work, clock):
     with work():
         als_link = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     seed, als_seed = set_up(jo, link), set_up(stranger, als_link)
@@ -282,7 +282,7 @@ def test_operators_are_told_apart(jo, stranger, link, work, clock):
     assert signs_in(stranger, als_seed, ahead=0, email="al@idaas.example").location == "/operate", "own codes"
 
 
-def test_somebody_can_act_once_set_up_and_until_disabled(jo, link, work):
+def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, work):
     def anyone():
         with work():
             return operators.any_active()
@@ -301,7 +301,7 @@ def test_people_of_a_school_never_see_the_pages_of_operators(jo, account):
     assert jo.opens("/operate").status_code == 404
 
 
-def test_somebody_unknown_cannot_be_disabled(work):
+def test_an_unknown_operator_cannot_be_disabled(work):
     with pytest.raises(operators.UnknownOperator), work():
         operators.disable("unknown@idaas.example")
 

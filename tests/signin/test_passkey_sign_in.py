@@ -34,7 +34,7 @@ def answers(person, device, **wrong):
     return person.sends_again(FORM, passkey=device.get(options_for(person), **wrong))
 
 
-def test_a_passkey_alone_signs_in_and_says_how_truthfully(jo, device, account, work):
+def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, work):
     response = answers(jo, device)
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
@@ -56,7 +56,7 @@ def test_the_page_offers_it_to_browsers_that_have_passkeys(jo):
     assert jo.page.find("input", id="username")["autocomplete"] == "username webauthn"
 
 
-def test_the_script_is_a_file_of_ours_and_the_policy_is_as_it_was(jo):
+def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
     jo.opens(PAGE)
 
     assert [tag for tag in jo.page.find_all("script") if not tag.has_attr("src")] == []
@@ -116,14 +116,14 @@ def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, a
 
 
 @pytest.mark.parametrize("sent", ["", "{}", "null", "[]", '"text"', "{" * 5000, "x" * 20_000, '{"id": 1}'])
-def test_what_is_no_answer_is_refused(jo, device, sent):
+def test_a_malformed_webauthn_response_is_refused(jo, device, sent):
     jo.opens(PAGE)
 
     assert jo.sends_again(FORM, passkey=sent).status_code == 422
     assert REFUSED in jo.page_text
 
 
-def test_an_answer_counts_once(jo, device):
+def test_a_webauthn_response_is_accepted_once(jo, device):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
     assert jo.sends_again(FORM, passkey=sent).status_code == 303
@@ -134,7 +134,7 @@ def test_an_answer_counts_once(jo, device):
     assert not jo.is_signed_in()
 
 
-def test_an_answer_counts_in_the_browser_that_asked(jo, stranger, device):
+def test_a_webauthn_response_is_accepted_only_in_the_browser_of_its_challenge(jo, stranger, device):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
     stranger.opens(PAGE)
@@ -144,7 +144,7 @@ def test_an_answer_counts_in_the_browser_that_asked(jo, stranger, device):
     assert not stranger.is_signed_in()
 
 
-def test_an_answer_counts_for_ten_minutes(jo, device, clock):
+def test_a_challenge_is_valid_for_ten_minutes(jo, device, clock):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
     clock.move(timedelta(minutes=10))
@@ -195,7 +195,7 @@ def test_wrong_answers_and_wrong_passwords_are_counted_together(stranger, device
     assert len(outbox.all("account_locked")) == 1
 
 
-def test_a_right_answer_forgets_the_guesses(jo, device, account):
+def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
     for _ in range(9):
         answers(jo, device, verified=False)
     assert answers(jo, device).status_code == 303
@@ -232,7 +232,7 @@ def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbo
     assert len(outbox.all("new_device")) == 1
 
 
-def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
+def test_signing_in_starts_a_new_session_and_ends_the_former_one(jo, device, account):
     answers(jo, device)
     before = jo.cookie("session")
     answers(jo, device)
@@ -242,7 +242,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
     assert not jo.is_signed_in()
 
 
-def test_an_address_elsewhere_is_not_gone_to(jo, device):
+def test_a_return_address_on_another_host_is_not_used(jo, device):
     jo.opens("/sign-in?next=//evil.example")
     response = jo.sends_again("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
 

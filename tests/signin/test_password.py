@@ -13,7 +13,7 @@ from idp.signin import password
 from tests.factories import PASSWORD
 
 
-def test_the_right_password_brings_the_person(work, account):
+def test_the_right_password_returns_the_person(work, account):
     with work():
         assert password.check(account.username, PASSWORD, device=None, address=None).id == account.id
 
@@ -31,7 +31,7 @@ def test_a_person_who_has_no_password_yet_cannot_sign_in(work, account):
         password.check(account.username, "", device=None, address=None)
 
 
-def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
+def test_an_outdated_hash_is_replaced_and_the_password_still_works(work, account, app):
     with work() as session:
         person = session.get_one(Administrator, account.id)
         person.password_hash = old = PasswordHasher(time_cost=2, memory_cost=32, parallelism=1).hash(PASSWORD)

@@ -141,7 +141,7 @@ def test_a_partners_name_is_no_password(jo, colleague_link, work):
     assert "easy to guess" in jo.page_text
 
 
-def test_looking_at_the_link_spends_nothing(jo, stranger, colleague_link):
+def test_opening_the_link_does_not_use_it_up(jo, stranger, colleague_link):
     for browser in (jo, stranger, jo):
         assert browser.opens(colleague_link[2]).status_code == 200
 

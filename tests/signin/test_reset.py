@@ -58,7 +58,7 @@ def test_the_code_and_a_new_password_lead_to_signing_in(jo, account, outbox, clo
     assert jo.cookie("session")
 
 
-def test_the_old_password_is_gone(after_code, account, stranger):
+def test_the_old_password_no_longer_works(after_code, account, stranger):
     after_code.sends(CHOOSE, password=NEW)
 
     assert stranger.signs_in(account.username, PASSWORD).status_code == 422
@@ -74,7 +74,7 @@ def test_a_second_factor_is_asked_for_as_always(after_code, account, work):
 
 
 @pytest.mark.parametrize("name", ["username", "email"])
-def test_any_name_of_the_account_will_do(jo, account, outbox, name):
+def test_any_sign_in_name_of_the_account_starts_a_reset(jo, account, outbox, name):
     jo.sends("/reset", username=f" {getattr(account, name).upper()} ")
 
     assert outbox.last("reset_code").to == "+447700900123"
@@ -142,7 +142,7 @@ class TestTheCode:
 
         assert person_with_code.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
 
-    def test_after_five_wrong_tries_it_is_over_and_a_new_one_works(self, person_with_code, outbox, clock):
+    def test_after_five_wrong_tries_a_code_is_invalid_and_a_new_one_works(self, person_with_code, outbox, clock):
         right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
         for _ in range(5):
             person_with_code.sends(CODE, code=wrong)
@@ -155,13 +155,13 @@ class TestTheCode:
         person_with_code.sends(CODE, send_code="yes")
         assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
-    def test_after_ten_minutes_it_is_over(self, person_with_code, outbox, clock):
+    def test_a_code_expires_after_ten_minutes(self, person_with_code, outbox, clock):
         clock.move(timedelta(minutes=10))
         person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
         assert "works for ten minutes and five tries" in person_with_code.page_text
 
-    def test_a_new_one_replaces_it(self, person_with_code, outbox, clock):
+    def test_a_new_code_replaces_the_former_one(self, person_with_code, outbox, clock):
         first = outbox.last("reset_code").code
         clock.move(timedelta(seconds=5))
         person_with_code.sends(CODE, send_code="yes")
@@ -205,7 +205,7 @@ class TestTheCode:
         assert "After many wrong tries" in person_with_code.page_text
         assert outbox.last("account_locked").to == account.email
 
-    def test_it_is_not_in_the_database(self, person_with_code, work, outbox):
+    def test_the_code_is_not_stored(self, person_with_code, work, outbox):
         (row,) = stored_reset(work)
 
         assert row.number == "+447700900123"
@@ -215,7 +215,7 @@ class TestTheCode:
 
 class TestWhoCannot:
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed", "suspended", "removed"])
-    def test_no_code_is_sent(self, jo, account, work, outbox, clock, reason):
+    def test_people_who_cannot_reset_their_password_are_sent_no_code(self, jo, account, work, outbox, clock, reason):
         with work() as session:
             person = session.get_one(Administrator, account.id)
             if reason == "unconfirmed":
@@ -242,7 +242,7 @@ class TestWhoCannot:
         assert outbox.last("reset_code")
 
     @pytest.mark.parametrize("change", ["number", "password", "removed"])
-    def test_what_changed_meanwhile_ends_the_reset(self, after_code, account, work, clock, change):
+    def test_a_changed_number_or_password_or_removal_ends_the_reset(self, after_code, account, work, clock, change):
         after_code.opens(CHOOSE)
         clock.move(timedelta(seconds=1))
         values = {
@@ -312,7 +312,7 @@ def test_a_lock_by_wrong_passwords_ends_with_the_reset(after_code, account, stra
     assert after_code.cookie("session")
 
 
-def test_so_does_one_in_a_browser_that_is_known_to_the_person(jo, account, clock, outbox):
+def test_a_lock_in_a_known_browser_ends_with_the_reset_too(jo, account, clock, outbox):
     jo.signs_in(account.username)
     jo.web.delete_cookie("idaas-session")
     clock.move(timedelta(minutes=1))

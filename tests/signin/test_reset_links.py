@@ -22,7 +22,7 @@ def sent_link_path(clock, account, work, outbox):
     return "/reset/link/" + letter.links[0].rpartition("/")[2]
 
 
-def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent_link_path, account, stranger, outbox):
+def test_a_reset_link_sets_a_new_password_and_leads_to_signing_in(jo, sent_link_path, account, stranger, outbox):
     stranger.signs_in(account.username)
     assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
@@ -33,7 +33,7 @@ def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent_link_path, accoun
     assert jo.cookie("session")
 
 
-def test_the_other_owners_are_told_how(jo, sent_link_path, account, work, outbox):
+def test_the_other_owners_are_mailed_how_the_password_was_reset(jo, sent_link_path, account, work, outbox):
     with work() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
@@ -42,7 +42,7 @@ def test_the_other_owners_are_told_how(jo, sent_link_path, account, work, outbox
     assert "by a link that was sent to their e-mail address" in outbox.last("colleague_reset_password").text
 
 
-def test_opening_it_uses_nothing_up(jo, stranger, sent_link_path):
+def test_opening_the_link_does_not_use_it_up(jo, stranger, sent_link_path):
     for _ in range(3):
         assert stranger.opens(sent_link_path).status_code == 200
     assert stranger.web.head(sent_link_path).status_code == 200
@@ -62,7 +62,7 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_p
         ("removed", "link_unknown"), ("suspended", "link_unknown"), ("password", "link_superseded"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_says_why_and_changes_nothing(
+def test_an_unusable_link_says_why_and_changes_nothing(
     jo, stranger, sent_link_path, account, work, clock, outbox, spoil, code
 ):
     stranger.opens(sent_link_path)
@@ -88,7 +88,7 @@ def test_what_cannot_be_used_says_why_and_changes_nothing(
     assert len(outbox.all("password_changed")) == (spoil == "used")
 
 
-def test_a_changed_password_revokes_it(jo, sent_link_path, account, work):
+def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, work):
     with work() as session:
         password.change(session.get_one(Administrator, account.id), "a hash", by=account.id)
 
@@ -113,7 +113,7 @@ def test_no_link_is_sent_for_a_closed_account(work, account, outbox):
     assert outbox.all("reset_link") == []
 
 
-def test_a_link_of_another_kind_is_none_of_these(jo, account, work):
+def test_a_link_for_another_purpose_is_refused(jo, account, work):
     with work():
         welcome = links.issue(account.id, links.WELCOME, timedelta(days=1), value=account.email)
 

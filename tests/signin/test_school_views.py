@@ -35,7 +35,7 @@ def chooses(jo, estab_id, back="/manage"):
     return jo.sends(f"{CHOOSE}?next={back}", school=estab_id)
 
 
-def test_with_one_school_nothing_is_asked(jo, account, work):
+def test_a_person_with_one_school_is_not_asked_to_choose(jo, account, work):
     jo.signs_in(account.username)
     assert jo.opens("/manage").status_code == 200
     assert "Change school" not in jo.response.text
@@ -43,7 +43,7 @@ def test_with_one_school_nothing_is_asked(jo, account, work):
         assert session.get_one(Membership, (account.id, account.estab_id)).signed_in_at is not None
 
 
-def test_with_several_the_school_is_asked_before_any_page_of_it(jo, account, second):
+def test_a_person_with_several_schools_chooses_one_first(jo, account, second):
     jo.signs_in(account.username)
     jo.opens("/manage")
     assert jo.response.location == f"{CHOOSE}?next=/manage"
@@ -100,7 +100,7 @@ def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, acc
     assert jo.opens("/manage").status_code == 200, "they go on for the other school"
 
 
-def test_nothing_chosen_is_said(jo, account, second):
+def test_a_form_without_a_choice_is_an_error(jo, account, second):
     jo.signs_in(account.username)
     assert jo.sends(CHOOSE).status_code == 422
     assert "Choose the school" in jo.page_text
@@ -131,7 +131,7 @@ def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(j
     assert account.school in jo.page_text
 
 
-def test_a_form_opened_for_one_school_is_not_taken_for_another(jo, account, second, work):
+def test_a_form_opened_for_one_school_does_not_change_another(jo, account, second, work):
     """Two tabs: in one a form of the first school is open, in the other the person changes to the second school."""
     jo.signs_in(account.username)
     chooses(jo, first_of(work, account))
@@ -154,6 +154,6 @@ def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work)
         assert [open_session.estab_id for open_session in open_sessions] == [second[1]]
 
 
-def test_a_stranger_signs_in_first(jo):
+def test_signing_in_is_required(jo):
     assert jo.opens(CHOOSE).location == "/sign-in?next=/manage"
     assert parse(jo.response.text).find("input", {"name": "school"}) is None

@@ -12,7 +12,7 @@ SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # the 20 bytes of RFC 6238, appendix 
 
 
 @pytest.mark.parametrize(("at", "code"), [(1234567890, "005924"), (1111111109, "081804"), (20000000000, "353130")])
-def test_the_examples_of_the_rfc_hold(at, code):
+def test_codes_match_the_test_vectors_of_rfc_6238(at, code):
     with clock.fixed(datetime.fromtimestamp(at, UTC)):
         assert second_factor.step_of(SEED, code) == at // 30
         assert second_factor.step_of(SEED, f"{code[:3]} {code[3:]}") == at // 30
@@ -25,12 +25,12 @@ def test_the_examples_of_the_rfc_hold(at, code):
 
 
 @pytest.mark.parametrize("code", ["", "28708", "2870820", "abcdef", "\uff12\uff18\uff17\uff10\uff18\uff12", "\0"])
-def test_anything_else_is_no_code(code):
+def test_other_text_is_refused_as_a_code(code):
     with clock.fixed(datetime.fromtimestamp(59, UTC)):
         assert second_factor.step_of(SEED, code) is None
 
 
-def test_a_seed_is_160_bits_and_never_the_same():
+def test_a_seed_has_160_random_bits():
     assert len(second_factor.new_seed()) == 32
     assert second_factor.new_seed() != second_factor.new_seed()
 

@@ -135,7 +135,7 @@ def test_going_back_after_signing_in_goes_on_to_where_one_was_going(at_second_st
     assert at_second_step.opens(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
 
 
-def test_cancel_forgets_what_was_half_done(at_second_step, app_of_jo):
+def test_cancel_ends_the_half_completed_sign_in(at_second_step, app_of_jo):
     assert at_second_step.sends_again(PAGE, cancel="yes").location == "/"
     at_second_step.opens("/sign-in")
     assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
@@ -150,7 +150,7 @@ def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
     assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
 
 
-def test_the_session_is_new_and_the_one_before_is_dead(at_second_step, app_of_jo, account, clock, work):
+def test_signing_in_starts_a_new_session_and_ends_the_former_one(at_second_step, app_of_jo, account, clock, work):
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
     first = at_second_step.cookie("session")
     clock.move(STEP)
@@ -163,7 +163,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(at_second_step, app_of_jo
     assert not at_second_step.is_signed_in()
 
 
-def test_a_password_that_changed_meanwhile_ends_what_was_half_done(at_second_step, app_of_jo, account, work, clock):
+def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of_jo, account, work, clock):
     clock.move(STEP)
     with work() as session:
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
@@ -235,7 +235,7 @@ def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_
     assert jo.signs_in(account.username).status_code == 429
 
 
-def test_a_complete_sign_in_forgets_the_guesses(at_second_step, app_of_jo, account, work):
+def test_a_complete_sign_in_resets_the_count_of_guesses(at_second_step, app_of_jo, account, work):
     for _ in range(5):
         at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
     at_second_step.sends_again(PAGE, code=app_of_jo.code())

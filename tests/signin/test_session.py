@@ -56,7 +56,7 @@ def test_a_program_on_the_same_machine_with_a_cookie_named_session_does_not_sign
     assert jo.is_signed_in()
 
 
-def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, work, change_settings):
+def test_over_https_the_cookie_has_the_host_prefix(app, account, work, change_settings):
     change_settings(server={"issuer": "https://id.example"})
     with work(), app.test_request_context(base_url="https://id.example"):
         app.preprocess_request()
@@ -70,7 +70,7 @@ def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, wo
         assert "Path=/" in cookie
 
 
-def test_two_hours_without_a_click_end_it(jo, account, clock):
+def test_a_session_ends_after_two_hours_without_use(jo, account, clock):
     jo.signs_in(account.username)
     clock.move(timedelta(hours=1, minutes=59))
     assert is_signed_in(jo)
@@ -80,7 +80,7 @@ def test_two_hours_without_a_click_end_it(jo, account, clock):
     assert not is_signed_in(jo)
 
 
-def test_twelve_hours_end_it_however_busy_one_was(jo, account, clock):
+def test_a_session_ends_after_twelve_hours(jo, account, clock):
     jo.signs_in(account.username)
     for _ in range(11):
         clock.move(timedelta(hours=1))
@@ -89,7 +89,7 @@ def test_twelve_hours_end_it_however_busy_one_was(jo, account, clock):
     assert not is_signed_in(jo)
 
 
-def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
+def test_the_last_use_is_updated_at_most_once_a_minute(jo, account, work, clock):
     jo.signs_in(account.username)
     began = rows(work, account.id)[0].last_used_at
     clock.move(timedelta(seconds=59))
@@ -100,7 +100,7 @@ def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
     assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
 
 
-def test_one_browsers_use_is_not_anothers(jo, stranger, account, work, clock):
+def test_using_one_session_does_not_prolong_another(jo, stranger, account, work, clock):
     jo.signs_in(account.username)
     stranger.signs_in(account.username)
     began = clock.now()
@@ -152,7 +152,7 @@ def ten_each(change_settings):
     change_settings(session={"per_person": 10})
 
 
-def test_the_eleventh_browser_ends_the_oldest(app, account, new_browser, work, clock, ten_each):
+def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, clock, ten_each):
     from tests.signin.person import Person
 
     browsers = []
@@ -176,7 +176,7 @@ def test_the_eleventh_browser_ends_the_oldest(app, account, new_browser, work, c
     ],
     ids=["removed", "suspended", "closed", "ended"],
 )
-def test_it_dies_at_once_with_what_it_stands_for(jo, account, work, undo):
+def test_a_session_ends_at_once_with_its_person_or_school(jo, account, work, undo):
     jo.signs_in(account.username)
     with work() as session:
         session.execute(undo)
@@ -218,7 +218,7 @@ def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account
     assert [(row.sid, row.ended_at) for row in rows(work, name)] == [(others, None)]
 
 
-def test_a_caller_that_requires_a_later_sign_in_gets_none(app, account, work, clock):
+def test_a_session_older_than_the_required_sign_in_is_not_current(app, account, work, clock):
     with work(), app.test_request_context():
         sessions.begin(account.id)
         now = clocks.now()
@@ -268,7 +268,7 @@ def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account,
     assert [row.why_ended for row in rows(work, account.id)] == ["replaced"]
 
 
-def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(new_browser, account, work):
+def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, work):
     from concurrent.futures import ThreadPoolExecutor
 
     from tests.signin.person import Person

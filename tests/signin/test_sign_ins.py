@@ -39,7 +39,7 @@ def record(signed_in, address=OWN_ADDRESS, provider=None):
         ({"pwd"}, "Google account", "Google account"), (set(), None, ""),
     ],
 )  # fmt: skip
-def test_how(work, session_of, amr, provider, expected):
+def test_the_methods_of_a_sign_in_are_described(work, session_of, amr, provider, expected):
     with work():
         record(session_of(amr=amr), provider=provider)
         [one], _ = sign_ins.newest(session_of(), OWN_ADDRESS)
@@ -54,7 +54,7 @@ def test_how(work, session_of, amr, provider, expected):
         ("ses_2", OTHER_ADDRESS, OTHER_NETWORK),
     ],
 )
-def test_where(work, session_of, sid, address, expected):
+def test_the_place_of_a_sign_in_is_described(work, session_of, sid, address, expected):
     with work():
         record(session_of(sid), address)
         [one], _ = sign_ins.newest(session_of("ses_1"), OWN_ADDRESS)

@@ -38,7 +38,7 @@ PASSWORDS = (GOOD_PASSWORD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "p
 
 
 @pytest.mark.parametrize("typed", PASSWORDS)
-def test_it_says_what_sending_the_form_says(jo, colleague_without_password, typed):
+def test_the_check_and_the_form_give_the_same_result(jo, colleague_without_password, typed):
     jo.opens(f"/{colleague_without_password['link']}")
     body = ask_strength(jo, typed).json
     if body["is_accepted"]:
@@ -49,7 +49,7 @@ def test_it_says_what_sending_the_form_says(jo, colleague_without_password, type
     assert body["message"] in (strength.SHORT_TEXT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
-def test_partners_are_known_too(jo, colleague_without_password, work):
+def test_names_of_partners_are_refused_too(jo, colleague_without_password, work):
     with work():
         a_partner(name="Timetabler Unlimited")
     jo.opens(f"/{colleague_without_password['link']}")
@@ -106,7 +106,7 @@ def test_another_site_gets_no_answer(jo, colleague_without_password):
     assert GOOD_PASSWORD not in response.text
 
 
-def test_it_only_answers_posts(web):
+def test_the_check_answers_post_requests_only(web):
     assert web.get(f"{ASK}?password={GOOD_PASSWORD}").status_code == 405
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_hashed_counted_kept_or_logged(jo, colleague_without_password
         assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
 
 
-def test_it_may_be_asked_so_often_and_no_more(jo, colleague_without_password, change_settings):
+def test_the_check_is_rate_limited(jo, colleague_without_password, change_settings):
     change_settings(throttle={"factor": 1})
     jo.opens(f"/{colleague_without_password['link']}")
     statuses = [ask_strength(jo, "kettle").status_code for _ in range(241)]

@@ -100,7 +100,7 @@ def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
     assert runtime.for_app(app).passwords.hashed == before
 
 
-def test_bytes_that_are_no_text_are_only_a_wrong_name(jo):
+def test_a_name_that_is_not_utf_8_is_an_unknown_name(jo):
     jo.sends("/sign-in", username=b"\xed\xa0\x80", password=b"\xff\xfe")
 
     assert jo.response.status_code == 422
@@ -210,7 +210,7 @@ def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, st
     assert outbox.all("new_device") == []
 
 
-def test_a_computer_is_no_news_once_all_others_are_forgotten(jo, stranger, account, outbox, clock, settings):
+def test_a_new_computer_is_not_announced_when_no_other_is_known(jo, stranger, account, outbox, clock, settings):
     jo.signs_in(account.username)
     clock.move(timedelta(seconds=settings.session.device))
     stranger.signs_in(account.username)
@@ -218,7 +218,7 @@ def test_a_computer_is_no_news_once_all_others_are_forgotten(jo, stranger, accou
     assert outbox.all("new_device") == []
 
 
-def test_the_locked_are_told_once(stranger, account, outbox, clock):
+def test_a_locked_person_is_mailed_once(stranger, account, outbox, clock):
     for _ in range(12):
         stranger.signs_in(account.username, "wrong every time")
     assert [letter.to for letter in outbox.all("account_locked")] == [account.email]

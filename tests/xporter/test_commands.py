@@ -34,7 +34,7 @@ def estab_id(work, agent):
         return session.get_one(Administrator, agent.person_id).memberships[0].estab.estab_id
 
 
-def test_they_are_listed_and_lost_ones_alone(idp, agent, new_agent, clock):
+def test_endpoints_are_listed_and_can_be_filtered_to_lost_ones(idp, agent, new_agent, clock):
     assert (idp("list"), idp("list", "--lost")) == ("No server is connected.\n", "No server is lost.\n")
     agent.reports(name="OLD-SERVER", last_extract=EXTRACT, last_error=ERROR)
     clock.move(timedelta(hours=24))
@@ -47,7 +47,7 @@ def test_they_are_listed_and_lost_ones_alone(idp, agent, new_agent, clock):
     assert "NEW-SERVER" not in idp("list", "--most", "1")
 
 
-def test_one_is_shown_with_its_last_error_and_without_the_schools_data(idp, agent, estab_id):
+def test_an_endpoint_is_shown_with_its_last_error_and_without_data(idp, agent, estab_id):
     agent.reports(last_extract=EXTRACT, last_error=ERROR)
     printed = idp("show", estab_id)
     for part in ("SERVER-1, connected", "1.2.0, on Windows Server 2022", "disk_full", "The disk with /srv is full."):
@@ -56,7 +56,7 @@ def test_one_is_shown_with_its_last_error_and_without_the_schools_data(idp, agen
         assert "612" not in text
 
 
-def test_one_is_removed_and_the_audit_log_says_who_and_why(idp, agent, estab_id, work):
+def test_an_endpoint_is_removed_and_the_audit_log_has_who_and_why(idp, agent, estab_id, work):
     agent.reports(last_extract=EXTRACT)
     idp("remove", estab_id, code=2)
     assert "SERVER-1 of" in idp("remove", estab_id, "--reason", "The school asked by telephone.")

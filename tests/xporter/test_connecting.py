@@ -38,7 +38,7 @@ def text_of(response):
     return " ".join(page(response).find("main").get_text(" ").split())
 
 
-def test_it_says_what_the_server_does_and_how_to_end_it(web, new_server, jo, clock):
+def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, new_server, jo, clock):
     server = new_server()
     clock.move(timedelta(minutes=2))
     asking = enter(web, server.codes["user_code"], jo[1])

@@ -109,7 +109,7 @@ def test_a_report_has_a_thousand_rows_at_most(api, row, work):
     assert len(stored(work)) == 30
 
 
-def test_no_one_else_reports(web, work, row, clients, new_agent):
+def test_only_xporter_on_demand_reports_reads(web, work, row, clients, new_agent):
     with work():
         grants = frozenset({"client_credentials"})
         other = Partner(a_client(client_scopes=frozenset({"schools.list"}), grant_types=grants).id)

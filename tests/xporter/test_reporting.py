@@ -53,7 +53,7 @@ def test_a_school_that_is_not_verified_connects_its_server_too(new_agent):
     assert new_agent(state="unverified").reports()["estab_status"] == "unverified"
 
 
-def test_it_goes_on_when_the_person_who_connected_it_has_left(agent, work, clock):
+def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent, work, clock):
     from idp.estabs.models import Membership
 
     with work() as session:

@@ -175,7 +175,7 @@ def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(progra
     assert events(work, program) == []
 
 
-def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent, work, app, clock):
+def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, agent, work, app, clock):
     agent.reports()
     clock.move(timedelta(days=2))
     run_loss_job(app)
@@ -184,7 +184,7 @@ def test_a_server_that_never_sent_anything_is_lost_without_a_word(program, agent
         assert session.scalars(select(Endpoint.lost_at)).one() == clock.now()
 
 
-def test_one_row_that_cannot_be_told_keeps_no_other_from_it(new_agent, program, agent, work, app, clock, monkeypatch):
+def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, work, app, clock, monkeypatch):
     others = [new_agent() for _ in range(3)]
     for server in (agent, *others):
         server.reports(last_extract=EXTRACT)

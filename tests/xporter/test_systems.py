@@ -38,7 +38,7 @@ def share_with_service(work, agent, accepted):
         by.estab.mis = None
 
 
-def test_a_school_that_has_named_none_has_that_of_its_server(agent, school, work):
+def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, work):
     jo = school(None)
     assert "Not said yet" in (jo.opens("/manage"), jo.page_text)[1]
     agent.reports(mis="arbor")
@@ -50,7 +50,7 @@ def test_a_school_that_has_named_none_has_that_of_its_server(agent, school, work
 
 
 @pytest.mark.parametrize(("mis", "goes_on"), [("arbor", True), ("sims", False)])
-def test_services_that_work_with_it_go_on_and_others_stand_still(mis, goes_on, agent, school, work, outbox):
+def test_services_that_accept_the_system_continue_and_others_pause(mis, goes_on, agent, school, work, outbox):
     share_with_service(work, agent, {"arbor", "isams"})
     jo = school(None)
     agent.reports(mis=mis)
