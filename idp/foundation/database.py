@@ -70,9 +70,9 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return UTC, whatever time zone the database uses."""
-        if value is None:
-            return None
+        """Return UTC: SQLite's are naive, and PostgreSQL's are in the time zone of the connection."""
+        if value is None or value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -220,7 +220,8 @@ def configure(app: Flask, settings: Settings) -> None:
                 "autocommit": True,  # BEGIN is sent by `_begin_transactions`
                 "connect_timeout": 5,
                 # Our statements are short: compiling one costs more than running it.
-                "options": "-c jit=off -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+                "options": "-c jit=off -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 "
+                "-c timezone=UTC",  # moments come as `Instant` returns them
             },
         }
     app.config["SQLALCHEMY_DATABASE_URI"] = url

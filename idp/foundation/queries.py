@@ -3,9 +3,11 @@
 For busy paths there is `fastpath.statements.Statement`, which hands the statement to the driver.
 """
 
+from collections.abc import Collection
 from typing import Any, Generic
 
-from sqlalchemy import Select
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, literal
+from sqlalchemy.orm import InstrumentedAttribute
 
 from idp.foundation.database import connection
 from idp.foundation.fastpath import rows
@@ -30,3 +32,13 @@ class Query(Generic[RowT]):
         """The row, or None; raises `MultipleResultsFound` where there are several."""
         row = connection().execute(self._select, values).one_or_none()
         return None if row is None else self._make(row)
+
+
+def one_of(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of several values, of which there may be hundreds.
+
+    On PostgreSQL they are one array: the statement has the same text for any number of them, and is parsed once.
+    """
+    if connection().dialect.name == "postgresql":
+        return column == any_(literal(list(values), ARRAY(Text)))
+    return column.in_(values)

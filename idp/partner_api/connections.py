@@ -12,13 +12,14 @@ from idp.partner_api.answers import Connection
 from idp.partners.snapshots import Snapshot
 from idp.sharing.client_schools import ClientSchool, has_status
 from idp.xporter import endpoints
+from idp.xporter.endpoints import CurrentEndpoint
 from idp.xporter.models import Endpoint
 
 _CLOSED: Final = frozenset({"closed", "rejected"})
 """States of an estab of which no data comes any more."""
 
 
-def state_of(client_school: ClientSchool, endpoint: Endpoint | None) -> Connection:
+def state_of(client_school: ClientSchool, endpoint: Endpoint | CurrentEndpoint | None) -> Connection:
     """The state of a school with its endpoint, now."""
     agreed, estab = client_school.status, client_school.estab.state
     if estab in _CLOSED:

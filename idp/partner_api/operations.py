@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from idp.foundation.errors import BadRequest
 from idp.foundation.web import security, throttle
+from idp.foundation.web.transactions import autocommit
 from idp.oidc import errors
 from idp.oidc.clients import dpop
 from idp.oidc.endpoints import presented_token
@@ -110,7 +111,7 @@ def operation(
             response = Response(msgspec.json.encode(answered), status, content_type=JSON)
             return _conditional(response) if method == "GET" else dpop.with_nonce(response)
 
-        security.csrf_exempt(guarded := security.client(view))  # no cookie decides anything here
+        security.csrf_exempt(guarded := security.client(autocommit(view) if method == "GET" else view))
         return guarded
 
     return decorator

@@ -25,6 +25,7 @@ from idp.schools import codes
 from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
 from idp.xporter import endpoints
+from idp.xporter.endpoints import CurrentEndpoint
 from idp.xporter.models import Endpoint
 
 SCOPE = "schools.list"
@@ -93,7 +94,7 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     return to_school(school, endpoints.current(school.estab.id), entries[school.entry.id])
 
 
-def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: RegisterEntry) -> School:
+def to_school(client_school: ClientSchool, endpoint: Endpoint | CurrentEndpoint | None, entry: RegisterEntry) -> School:
     """The school as it is answered, with its endpoint and its entry in the national register."""
     agreement, estab = client_school.agreement, client_school.estab
     return School(
@@ -111,7 +112,7 @@ def to_school(client_school: ClientSchool, endpoint: Endpoint | None, entry: Reg
     )  # fmt: skip
 
 
-def _endpoint(endpoint: Endpoint | None) -> SchoolEndpoint:
+def _endpoint(endpoint: Endpoint | CurrentEndpoint | None) -> SchoolEndpoint:
     if endpoint is None:
         return SchoolEndpoint(state="none")
     return SchoolEndpoint(

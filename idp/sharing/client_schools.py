@@ -9,12 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from idp.estabs.models import ACTIVE_STATES, Estab
 from idp.foundation import clock, scopes
-from idp.foundation.database import session
+from idp.foundation.database import connection, session
+from idp.foundation.queries import one_of
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient, Snapshot
 from idp.schools import entries
@@ -126,17 +140,15 @@ class Page:
 
 def find(client: Snapshot, estab_id: str) -> ClientSchool | None:
     """The school with this Estab ID; None if it has not authorised the client."""
-    found = _read(client, _NEWEST.where(Authorisation.client_id == client.id, Estab.estab_id == estab_id))
+    found = _read(client, _FIRST.where(Estab.estab_id == estab_id), limit=1)
     return found[0] if found else None
 
 
 def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> Page:
     """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
-    statement = _NEWEST.where(Authorisation.client_id == client.id, *_conditions(selection))
-    if after is not None:
-        # The second says the same to PostgreSQL, which otherwise reads the estabs from the first one on.
-        statement = statement.where(Authorisation.estab_id > after, Estab.id > after)
-    last = None
+    statement, last = _FIRST if after is None else _FOLLOWING, None
+    if conditions := _conditions(selection):
+        statement = statement.where(*conditions)
     if selection.estab is None and not selection.is_everything:
         changed = None if selection.changed_since is None else _changed(selection.changed_since, client.id)
         if changed is None:
@@ -146,10 +158,10 @@ def page(client: Snapshot, selection: Selection, *, after: str | None = None, li
             if not left:
                 return Page([], None)
             last = left[MAX_SCANNED - 1] if len(left) > MAX_SCANNED else None
-            statement = statement.where(Authorisation.estab_id.in_(left[:MAX_SCANNED]))
+            statement = statement.where(one_of(Authorisation.estab_id, left[:MAX_SCANNED]))
         if last is not None:
             statement = statement.where(Authorisation.estab_id <= last, Estab.id <= last)
-    found = _read(client, statement.order_by(Authorisation.estab_id).limit(limit + 1))
+    found = _read(client, statement, after=after, limit=limit + 1)
     schools = found[:limit]
     return Page(schools, schools[-1].estab.id if len(found) > limit else last)
 
@@ -162,15 +174,15 @@ def _last_scanned(client_id: str, after: str | None) -> str | None:
     return session().scalar(following.order_by(Authorisation.estab_id).offset(MAX_SCANNED - 1).limit(1))
 
 
-def _read(client: Snapshot, statement: Select[Any]) -> list[ClientSchool]:
-    """The schools of the rows of a statement like `_NEWEST`."""
-    parsed = [_parse(row) for row in session().execute(statement)]
+def _read(client: Snapshot, statement: Select[Any], **values: Any) -> list[ClientSchool]:
+    """The schools of the rows of a statement like `_FIRST`."""
+    parsed = [_parse(row) for row in connection().execute(statement, {"client": client.id, **values})]
     continued_as = _estab_ids({agreement.moved_to for agreement, *_ in parsed if agreement.moved_to is not None})
     return [_to_school(client, *row, continued_as) for row in parsed]
 
 
 def _parse(row: Sequence[Any]) -> tuple[Agreement, Account, Entry, datetime]:
-    """A row of `_NEWEST`; the last value is when the school's entry was imported."""
+    """A row of `_newest`; the last value is when the school's entry was imported."""
     end = len(_AGREEMENT) + len(_ACCOUNT)
     return Agreement(*row[: len(_AGREEMENT)]), Account(*row[len(_AGREEMENT) : end]), Entry(*row[end:-1]), row[-1]
 
@@ -199,8 +211,17 @@ def _newest() -> Select[Any]:
     )
 
 
-_NEWEST: Final = _newest()
+_FIRST: Final = (
+    _newest()
+    .where(Authorisation.client_id == bindparam("client", type_=Text()))
+    .order_by(Authorisation.estab_id)
+    .limit(bindparam("limit", type_=Integer()))
+)
 """Built once: that takes longer than running it for one school."""
+
+_AFTER: Final = bindparam("after", type_=Text())
+_FOLLOWING: Final = _FIRST.where(Authorisation.estab_id > _AFTER, Estab.id > _AFTER)
+"""The second condition says the same to PostgreSQL, which otherwise reads the estabs from the first one on."""
 
 
 def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
@@ -217,7 +238,7 @@ def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
 
 
 def _has_changed(since: datetime) -> ColumnElement[bool]:
-    """The condition for rows of `_NEWEST` of which anything has changed, as `ClientSchool.changed_at` has it."""
+    """The condition for rows of `_newest` of which anything has changed, as `ClientSchool.changed_at` has it."""
     return or_(
         func.coalesce(Authorisation.changed_at, Authorisation.given_at) >= since,
         Authorisation.until.between(since, clock.now()),

@@ -16,6 +16,13 @@ LOSS_DELAY: Final = timedelta(hours=24)
 _CURRENT = text("ended_at IS NULL")
 
 
+def state_of_current(heard_at: datetime, extract_at: datetime | None) -> str:
+    """The state of an endpoint that has not ended."""
+    if heard_at <= clock.now() - LOSS_DELAY:
+        return "lost"
+    return "registered" if extract_at is None else "connected"
+
+
 class Endpoint(Base):
     """An agent that was connected to a school, by the key that its tokens are bound to; a school has one at a time."""
 
@@ -66,11 +73,7 @@ class Endpoint(Base):
     @property
     def state(self) -> str:
         """`registered` until an extract was received, `connected`, or `lost`; in the end `replaced` or `removed`."""
-        if self.ended_as is not None:
-            return self.ended_as
-        if self.heard_at <= clock.now() - LOSS_DELAY:
-            return "lost"
-        return "registered" if self.extract_at is None else "connected"
+        return state_of_current(self.heard_at, self.extract_at) if self.ended_as is None else self.ended_as
 
     @property
     def is_known(self) -> bool:

@@ -236,7 +236,7 @@ def _steps(its, statement, parameters):
         steps += 1
 
     driver = its.connection.driver_connection
-    driver.set_progress_handler(step, 100)
+    driver.set_progress_handler(step, 1)
     try:
         its.exec_driver_sql(statement, parameters).all()
     finally:

@@ -193,6 +193,14 @@ def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
     assert changed.headers["ETag"] != first.headers["ETag"]
 
 
+@pytest.mark.parametrize("path", ["schools", "schools?connection=closed", "schools/{}", "register/schools?q=oakhill"])
+def test_reading_waits_for_nobody_who_writes(program, oakhill, work, path):
+    estab_id = estab_id_of(oakhill)
+    with work() as database:
+        database.execute(update(Estab).values(mis="arbor"))
+        program.gets(f"/api/{path.format(estab_id)}")
+
+
 def test_a_client_reads_its_own_schools_alone(program, oakhill, new_program):
     other = new_program().signs_in()
     assert other.schools() == {}

@@ -15,7 +15,10 @@ from tests.oidc.world import world
 
 __all__ = ["world"]
 
-AUTOCOMMIT = {"/readyz", "/oauth/par", "/oauth/introspect", "/oauth/userinfo"}
+AUTOCOMMIT = {
+    "/readyz", "/oauth/par", "/oauth/introspect", "/oauth/userinfo", "/api/schools", "/api/schools/<estab_id>",
+    "/api/register/schools", "/api/invitations", "/api/invitations/<invitation_id>", "/api/endpoint",
+}  # fmt: skip
 
 
 def test_these_routes_run_in_autocommit_and_no_others(app):
