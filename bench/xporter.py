@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -153,8 +153,8 @@ def _served(url: str, key: ECKey) -> Iterator[Flask]:
                 "school_id": 1, "collection": "students", "total": PUPILS, "version": PUPILS, "changed_at": time.time(),
             }  # fmt: skip
             connection.execute(insert(tables.collections).values(total))
-        yield app
-        parts.close()
+        with closing(parts):
+            yield app
 
 
 def _as_stored(members: frozenset[str]) -> Callable[[dict[str, Any]], bytes]:

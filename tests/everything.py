@@ -77,7 +77,20 @@ COVERED_BY_OTHERS = [
 With a database they run once, as those of the whole product do.
 """
 SAME_ON_ANY_DATABASE = [
-    *("tests/bench", "tests/clients", "tests/demo", "tests/foundation/web", "tests/fuzz"),
+    *("tests/bench", "tests/demo", "tests/foundation/web", "tests/fuzz", "tests/clients/endpoint"),
+    *("tests/clients/test_assembly.py", "tests/clients/test_assembly_accounts.py"),
+    *("tests/clients/test_assembly_connector.py", "tests/clients/test_assembly_resets.py"),
+    *("tests/clients/test_assembly_with_us.py", "tests/clients/test_mailbox.py", "tests/clients/test_netrc.py"),
+    *(
+        "tests/clients/test_stand_alone.py",
+        "tests/clients/xporter/test_bulk.py",
+        "tests/clients/xporter/test_fields.py",
+    ),
+    *("tests/clients/xporter/test_filter_properties.py", "tests/clients/xporter/test_from_export_to_partner.py"),
+    *("tests/clients/xporter/test_full_disk.py", "tests/clients/xporter/test_oneroster.py"),
+    *("tests/clients/xporter/test_public_pages.py", "tests/clients/xporter/test_reads.py"),
+    *("tests/clients/xporter/test_retention.py", "tests/clients/xporter/test_shapes.py"),
+    "tests/clients/xporter/test_tokens.py",
     *("tests/federation/test_views.py::TestFaults", "tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
     *("tests/schools/test_forms.py", "tests/signin/test_strength_views.py"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),

@@ -5,6 +5,7 @@ README.md explains what an API behind these tokens has to check, in the order in
 
 * `settings`, `keys`    the environment, and the key that authenticates us to the provider
 * `tables`, `database`  what is stored, and transactions
+* `snapshots`           connections for partners' reads
 * `storage`             reading records of one school, by page, by change, by id
 * `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
 * `proofs`, `tokens`    whether a request may be answered, and for which school

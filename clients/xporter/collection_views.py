@@ -17,11 +17,11 @@ from msgspec import structs
 
 from clients.xporter import bulk, cursors, pages, storage, web
 from clients.xporter.cursors import Cursor, Place
-from clients.xporter.database import Snapshot
 from clients.xporter.extracts import format_time
 from clients.xporter.fields import Grant
 from clients.xporter.pages import View
 from clients.xporter.problems import Problem
+from clients.xporter.snapshots import Snapshot
 from clients.xporter.storage import Collection, School
 from clients.xporter.tokens import Access
 from clients.xporter.web import Program
@@ -287,7 +287,7 @@ def _not_modified(etag: str) -> Response:
 
 
 def _with_etag(content: bytes, etag: str) -> Response:
-    return Response(content, headers={"Content-Type": JSON} | _validators(etag))
+    return Response(content, content_type=JSON, headers=_validators(etag))
 
 
 def _validators(etag: str) -> dict[str, str]:

@@ -5,30 +5,24 @@ number of rows says which was first. So the program may be killed at any moment,
 """
 
 import errno
-import select
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from clients.xporter.snapshots import MAX_WAIT_SECONDS, PostgresqlSnapshot, Snapshot, Snapshots, SqliteSnapshot
 from clients.xporter.tables import METADATA
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another that writes; SQLite has one writer at a time."""
 INSERTED_AT_ONCE = 5_000
 """Rows of one statement on SQLite."""
-MAX_SNAPSHOTS = 40
-"""Snapshots that are read at once; further ones wait."""
-MAX_WAIT_SECONDS = 5
-"""How long they do."""
 DISK_FULL_SECONDS = 60
 """How long a caller, and the worker, wait before they try again on a full disk."""
 
@@ -55,8 +49,8 @@ class Database:
         self._engine = create_engine(address, hide_parameters=True, **_options(self.is_sqlite))
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
-        self._reading = self._engine.execution_options(**({} if self.is_sqlite else _ONE_SNAPSHOT))
-        self._snapshots = _Snapshots(self._engine)
+        self._begin_read, self._begin_write = _BEGIN[self.is_sqlite]
+        self._snapshots = Snapshots(self._connect)
         with self.read() as connection:
             has_tables = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
         if not has_tables:  # creating them takes the write lock, for which a start would have to wait
@@ -73,119 +67,38 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction in which all statements see one snapshot. No writer waits for it."""
-        with self._reading.connect() as connection:
-            if self.is_sqlite:
-                connection.connection.cursor().execute("BEGIN")  # without SQLAlchemy, which takes longer
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql(self._begin_read)
             yield connection
 
-    @contextmanager
-    def snapshot(self, *, one_statement: bool = False) -> Iterator["Snapshot"]:
-        """The same for partners, without the pool of SQLAlchemy, from which a connection takes as long as a record.
+    def snapshot(self, *, one_statement: bool = False) -> AbstractContextManager[Snapshot]:
+        """The same for partners, on a connection of the driver; with `one_statement` there may be only one.
 
-        With `one_statement` no transaction is begun: a statement by itself reads one snapshot, and on PostgreSQL each
-        round trip takes as long as an empty view. Raises `TooManySnapshots`.
+        Raises `TooManySnapshots`.
         """
-        begin = "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        snapshot = self._snapshots.take()
-        is_usable = False
-        try:
-            if not one_statement:
-                snapshot.execute(begin)
-            try:
-                yield snapshot
-            finally:
-                if not one_statement:
-                    snapshot.execute("ROLLBACK")
-                is_usable = True
-        finally:
-            self._snapshots.release(snapshot, is_usable=is_usable)
+        return self._snapshots.use(one_statement=one_statement)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end of the block, and rolled back where the block raises."""
         with self._engine.connect() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql(self._begin_write)
             yield connection
             connection.commit()
+
+    def _connect(self) -> Snapshot:
+        """A connection of the driver, as those of SQLAlchemy's pool."""
+        arguments, named = self._engine.dialect.create_connect_args(self._engine.url)
+        connection: Any = self._engine.dialect.connect(*arguments, **named, **_options(self.is_sqlite)["connect_args"])
+        if not self.is_sqlite:
+            return PostgresqlSnapshot(connection)
+        _configure_sqlite(connection, None)
+        return SqliteSnapshot(connection)
 
     def close(self) -> None:
         """Close all connections."""
         self._snapshots.close()
         self._engine.dispose()
-
-
-class TooManySnapshots(Exception):
-    """All connections for snapshots were in use for too long."""
-
-
-class Snapshot:
-    """A connection of the driver in a transaction in which all statements see one snapshot."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.dialect: Dialect = engine.dialect
-        arguments, named = self.dialect.create_connect_args(engine.url)
-        is_sqlite = self.dialect.name == "sqlite"
-        named |= _options(is_sqlite)["connect_args"] | ({} if is_sqlite else {"autocommit": True})
-        connection: Any = self.dialect.connect(*arguments, **named)
-        self.connection, self._arrived = connection, None
-        if is_sqlite:
-            _configure_sqlite(connection, None)
-        else:
-            self._arrived = select.poll()
-            self._arrived.register(connection.fileno(), select.POLLIN)
-
-    def execute(self, text: str) -> None:
-        """Run a statement that has no rows."""
-        self.connection.execute(text)
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether the server has not ended it: then there would be something to read, though nothing was asked."""
-        return self._arrived is None or not (self.connection.closed or self._arrived.poll(0))
-
-
-class _Snapshots:
-    """Those that are not in use, the last used first; at most `MAX_SNAPSHOTS` are used at once."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._idle = engine, deque[Snapshot]()
-        self._places: SimpleQueue[None] = SimpleQueue()  # a semaphore takes ten times as long
-        for _ in range(MAX_SNAPSHOTS):
-            self._places.put(None)
-
-    def take(self) -> Snapshot:
-        try:
-            self._places.get(timeout=MAX_WAIT_SECONDS)
-        except Empty:
-            raise TooManySnapshots from None
-        try:
-            while self._idle:
-                try:
-                    snapshot = self._idle.pop()
-                except IndexError:  # another thread was first
-                    break
-                if snapshot.is_usable:
-                    return snapshot
-                snapshot.connection.close()
-            return Snapshot(self._engine)
-        except BaseException:
-            self._places.put(None)
-            raise
-
-    def release(self, snapshot: Snapshot, *, is_usable: bool) -> None:
-        """Keep it for the next; close it unless its transaction was ended."""
-        try:
-            if is_usable:
-                self._idle.append(snapshot)
-            else:
-                snapshot.connection.close()
-        finally:
-            self._places.put(None)
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().connection.close()
 
 
 def insert_once(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
@@ -225,7 +138,11 @@ def inserting(
     cursor.close()
 
 
-_ONE_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
+_BEGIN: Final = {
+    True: ("BEGIN", "BEGIN IMMEDIATE"),
+    False: ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN"),
+}
+"""What begins a transaction that reads, and one that writes, by whether it is SQLite. The drivers begin none."""
 
 
 def _options(is_sqlite: bool) -> dict[str, Any]:
@@ -234,7 +151,7 @@ def _options(is_sqlite: bool) -> dict[str, Any]:
     # With `MAX_SNAPSHOTS` these are fewer than the 100 connections that PostgreSQL allows by default.
     return {
         "pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": MAX_WAIT_SECONDS,
-        "connect_args": {"connect_timeout": 5},
+        "connect_args": {"autocommit": True, "connect_timeout": 5},  # BEGIN is sent above
     }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from msgspec import structs
 
 from clients.xporter import cursors, storage
 from clients.xporter.cursors import Place
-from clients.xporter.database import Snapshot
 from clients.xporter.fields import Filter, FilteredRecord, Grant
+from clients.xporter.snapshots import Snapshot
 from clients.xporter.storage import Collection, Rows, School
 
 MAX_LIMIT: Final = 1000

@@ -146,18 +146,22 @@ class Reporter:
     def __init__(self, reads_: Reads, *jobs: Callable[[], None]) -> None:
         self._reads, self._jobs = reads_, jobs
         self._pid, self._lock, self._ends = 0, threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
 
     def ensure_running(self) -> None:
         """Start the thread, if this process has none: threads do not survive a fork."""
         if self._pid != os.getpid():
             with self._lock:
                 if self._pid != os.getpid():
-                    threading.Thread(target=self._run, name="xporter-reads", daemon=True).start()
+                    self._thread = threading.Thread(target=self._run, name="xporter-reads", daemon=True)
+                    self._thread.start()
                     self._pid = os.getpid()
 
     def stop(self) -> None:
-        """Let the thread end."""
+        """End the thread after what it is doing: it must not use the database once that is closed."""
         self._ends.set()
+        if self._thread is not None:
+            self._thread.join(60)
 
     def _run(self) -> None:
         report_at = time.monotonic() + REPORT_SECONDS

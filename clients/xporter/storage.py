@@ -1,16 +1,14 @@
 """Reads what is stored about one school, for the views that serve it.
 
-Every function takes a `Database.snapshot()` or the connection of a `Database.read()`, which read one snapshot. Data
-is the stored JSON with all members: `fields` filters it.
+Data is the stored JSON with all members: `fields` filters it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Dialect,
     LargeBinary,
     Select,
@@ -26,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from clients.xporter.database import Snapshot
+from clients.xporter.snapshots import Snapshot
 from clients.xporter.tables import collections, records, schools
 
 FETCH_SIZE: Final = 500
@@ -76,39 +74,36 @@ class Rows(NamedTuple):
     """A JSON array of the data of all; null for those that are deleted."""
 
 
-Transaction: TypeAlias = Connection | Snapshot
-
-
-def school(connection: Transaction, estab_id: str) -> School | None:
+def school(snapshot: Snapshot, estab_id: str) -> School | None:
     """The school, if anything of it is stored."""
-    rows = _rows(connection, _school_statement, estab_id=estab_id)
+    rows = _rows(snapshot, _school_statement, estab_id=estab_id)
     return School(*rows[0]) if rows else None
 
 
 def school_and_collection(
-    connection: Transaction, estab_id: str, collection: str
+    snapshot: Snapshot, estab_id: str, collection: str
 ) -> tuple[School, Collection | None] | None:
     """The school, if anything of it is stored, and how much there is of one of its collections."""
-    rows = _rows(connection, _school_and_collection_statement, estab_id=estab_id, collection=collection)
+    rows = _rows(snapshot, _school_and_collection_statement, estab_id=estab_id, collection=collection)
     if not rows:
         return None
     return _state(rows[0])
 
 
-def school_and_collections(connection: Transaction, estab_id: str) -> tuple[School | None, dict[str, Collection]]:
+def school_and_collections(snapshot: Snapshot, estab_id: str) -> tuple[School | None, dict[str, Collection]]:
     """The school, if anything of it is stored, and its `all_collections`; in one statement."""
-    states = [_state(row) for row in _rows(connection, _school_and_collections_statement, estab_id=estab_id)]
+    states = [_state(row) for row in _rows(snapshot, _school_and_collections_statement, estab_id=estab_id)]
     return states[0][0] if states else None, {state.collection: state for _, state in states if state}
 
 
-def all_collections(connection: Transaction, school_id: int) -> dict[str, Collection]:
+def all_collections(snapshot: Snapshot, school_id: int) -> dict[str, Collection]:
     """All collections of the school that were ever received, by name."""
-    rows = _rows(connection, _all_collections_statement, school_id=school_id)
+    rows = _rows(snapshot, _all_collections_statement, school_id=school_id)
     return {row[0]: Collection(*row) for row in rows}
 
 
 def page_of_school(
-    connection: Transaction,
+    snapshot: Snapshot,
     estab_id: str,
     collection: str,
     *,
@@ -124,7 +119,7 @@ def page_of_school(
     given = {name: value for name, value in filters.items() if value is not None}
     place = {"since": since} if after is None else {"after": after, **given}
     make = _changes_of_school_statement if after is None else _page_of_school_statement
-    [row] = _rows(connection, make, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **place)
+    [row] = _rows(snapshot, make, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **place)
     *state, ids, versions, data = row
     if state[0] is None:
         return None
@@ -132,7 +127,7 @@ def page_of_school(
 
 
 def page(
-    connection: Transaction,
+    snapshot: Snapshot,
     school_id: int,
     collection: str,
     *,
@@ -146,25 +141,25 @@ def page(
     filters = {"student": student, "date_from": date_from, "date_to": date_to}
     given = {name: value for name, value in filters.items() if value is not None}
     rows = _rows(
-        connection, _page_statement, tuple(given), school_id=school_id, collection=collection, after=after, limit=limit,
+        snapshot, _page_statement, tuple(given), school_id=school_id, collection=collection, after=after, limit=limit,
         **given,
     )  # fmt: skip
     return _by_columns(*rows[0])
 
 
-def pages(connection: Transaction, school_id: int, collection: str, **filters: str | None) -> Iterator[Rows]:
+def pages(snapshot: Snapshot, school_id: int, collection: str, **filters: str | None) -> Iterator[Rows]:
     """All records in the same order, read in batches."""
     after = ""
-    while (rows := page(connection, school_id, collection, after=after, limit=FETCH_SIZE, **filters)).ids:
+    while (rows := page(snapshot, school_id, collection, after=after, limit=FETCH_SIZE, **filters)).ids:
         yield rows
         after = rows.ids[-1]
 
 
 def record_of_school(
-    connection: Transaction, estab_id: str, collection: str, record_id: str
+    snapshot: Snapshot, estab_id: str, collection: str, record_id: str
 ) -> tuple[School, Collection | None, Record | None] | None:
     """`school_and_collection` with one record, if it is there and not deleted; in one statement."""
-    rows = _rows(connection, _record_of_school_statement, estab_id=estab_id, collection=collection, id=record_id)
+    rows = _rows(snapshot, _record_of_school_statement, estab_id=estab_id, collection=collection, id=record_id)
     if not rows:
         return None
     *state, found_id, version, data = rows[0]
@@ -176,20 +171,12 @@ def record_of_school(
 
 
 def _rows(
-    connection: Transaction, make: Callable[..., Select[Any]], variant: tuple[str, ...] = (), **values: Any
+    snapshot: Snapshot, make: Callable[..., Select[Any]], variant: tuple[str, ...] = (), **values: Any
 ) -> list[Any]:
     """All rows of the statement that `make` makes of the variant, with these values."""
-    text, names, constants = _compiled(make, variant, connection.dialect)
+    sql, names, constants = _compiled(make, variant, snapshot.dialect)
     given = constants | values
-    cursor: Any = connection.connection.cursor()
-    try:
-        if names:
-            cursor.execute(text, [given[name] for name in names])
-        else:
-            cursor.execute(text, given, binary=True)
-        return list(cursor.fetchall())
-    finally:
-        cursor.close()
+    return snapshot.rows(sql, [given[name] for name in names])
 
 
 def _state(columns: Sequence[Any]) -> tuple[School, Collection | None]:
@@ -205,11 +192,11 @@ def _by_columns(ids: str | None, versions: str | None, data: bytes | None) -> Ro
 @cache
 def _compiled(
     make: Callable[..., Select[Any]], variant: tuple[str, ...], dialect: Dialect
-) -> tuple[str, tuple[str, ...], dict[str, Any]]:  # fmt: skip
-    """The SQL, the names of its positional parameters in their order, and the parameters that already have a value."""
+) -> tuple[str, Sequence[str], dict[str, Any]]:
+    """The SQL, the names of its parameters in their order, and those that already have a value."""
     compiled = make(*variant).compile(dialect=dialect)
     constants = {name: value for name, value in compiled.params.items() if value is not None}
-    return str(compiled), tuple(compiled.positiontup or ()), constants
+    return str(compiled), compiled.positiontup or (), constants
 
 
 class _Utf8(FunctionElement[bytes]):

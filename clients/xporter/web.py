@@ -12,13 +12,14 @@ from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
 from clients.xporter.bulk import Bulk
-from clients.xporter.database import DISK_FULL_SECONDS, Database, TooManySnapshots, is_disk_full
+from clients.xporter.database import DISK_FULL_SECONDS, Database, is_disk_full
 from clients.xporter.fields import Fields
 from clients.xporter.keys import Keys
 from clients.xporter.problems import KINDS, RETRY_SECONDS, Problem
 from clients.xporter.provider import Provider
 from clients.xporter.reads import Reads, Reporter
 from clients.xporter.settings import Settings
+from clients.xporter.snapshots import TooManySnapshots
 from clients.xporter.tokens import Access, Tokens
 from clients.xporter.worker import Worker
 

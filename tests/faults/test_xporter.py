@@ -70,7 +70,7 @@ class Program:
     def pupils(self):
         """How many pupils are stored, and the school's version."""
         database = Database(f"sqlite:///{self.folder / 'xporter' / 'xporter.sqlite3'}")
-        with database.read() as connection:
+        with database.snapshot() as connection:
             school = storage.school(connection, ESTAB)
             number = len(storage.page(connection, school.id, "students", limit=1000).ids)
         database.close()
@@ -166,7 +166,7 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     assert [one for one in handled if isinstance(one, Exception)] == []
     assert extracts.find(database, ESTAB, newer).state == "applied"
     assert extracts.find(database, ESTAB, older).state in {"applied", "refused"}
-    with database.read() as connection:
+    with database.snapshot() as connection:
         school = storage.school(connection, ESTAB)
         present = storage.page(connection, school.id, "students", limit=9)
         *_, changes = storage.page_of_school(connection, ESTAB, "students", since=0, limit=9)
@@ -206,7 +206,7 @@ def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
     outcomes = at_once(worker.work, lambda: extracts.delete_all(database, ESTAB))
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     extracts.delete_all(database, ESTAB)
-    with database.read() as connection:
+    with database.snapshot() as connection:
         assert storage.school(connection, ESTAB) is None
     assert str(uuid.UUID(upload(database, student("1"))))
     assert worker.work() == 1

@@ -161,7 +161,7 @@ class Endpoint:
     def stored(self, collection):
         """All records that are stored, by their id."""
         database = self.app.extensions["xporter"].database
-        with database.read() as connection:
+        with database.snapshot() as connection:
             school = storage.school(connection, ESTAB)
             if school is None:
                 return {}
@@ -172,11 +172,11 @@ class Endpoint:
         return {data[member]: record_id for record_id, data in self.stored(collection).items()}
 
     def version(self):
-        with self.app.extensions["xporter"].database.read() as connection:
+        with self.app.extensions["xporter"].database.snapshot() as connection:
             return storage.school(connection, ESTAB).version
 
     def changes(self, collection, since):
-        with self.app.extensions["xporter"].database.read() as connection:
+        with self.app.extensions["xporter"].database.snapshot() as connection:
             *_, rows = storage.page_of_school(connection, ESTAB, collection, since=since, limit=99)
         data = json.loads(rows.data)
         return [storage.Record(*values) for values in zip(rows.ids, rows.versions, data, strict=True)]

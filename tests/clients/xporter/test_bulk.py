@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 
 from clients.xporter import database
 from clients.xporter.__main__ import Handler
-from clients.xporter.database import MAX_SNAPSHOTS
+from clients.xporter.snapshots import MAX_SNAPSHOTS
 from tests.clients.xporter.school_data import Stored
 from tests.clients.xporter.support import announced
 from tests.ports import free_port

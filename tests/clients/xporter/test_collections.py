@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 
 from clients.xporter import storage, tables
 from clients.xporter.collection_views import COLLECTION_ALIASES
-from clients.xporter.database import MAX_SNAPSHOTS
+from clients.xporter.snapshots import MAX_SNAPSHOTS
 from clients.xporter.tables import collections, records
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, Stored, a_school, expected
 from tests.clients.xporter.support import RESOURCE, call, token
@@ -247,7 +247,7 @@ def test_an_invented_cursor_shows_nothing(api, stored):
 
 
 def test_while_all_connections_are_read_from_a_page_is_refused_for_a_while(api, app, stored, monkeypatch):
-    monkeypatch.setattr("clients.xporter.database.MAX_WAIT_SECONDS", 0)
+    monkeypatch.setattr("clients.xporter.snapshots.MAX_WAIT_SECONDS", 0)
     database = app.extensions["xporter"].database
     with ExitStack() as reading:
         for _ in range(MAX_SNAPSHOTS):

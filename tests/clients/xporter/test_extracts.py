@@ -398,7 +398,7 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
     )  # fmt: skip
     from clients.xporter import storage
 
-    with app.extensions["xporter"].database.read() as connection:
+    with app.extensions["xporter"].database.snapshot() as connection:
         school = storage.school(connection, ESTAB)
 
         def found(**how):

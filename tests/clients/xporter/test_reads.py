@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from clients.xporter.database import Database
 from clients.xporter.provider import ProviderUnreachable
-from clients.xporter.reads import MAX_ROWS, Reads
+from clients.xporter.reads import MAX_ROWS, Reads, Reporter
 from clients.xporter.tables import reads as table
 from tests.clients.xporter.school_data import DATA_SCOPES
 from tests.clients.xporter.support import RESOURCE
@@ -185,3 +185,21 @@ def test_processes_that_write_at_once_lose_no_count(app, settings, reads):
         process.close()
         database.close()
     assert counted(app) == {("assembly", scope): (40, 40) for scope in areas}
+
+
+def test_a_reporter_that_was_stopped_does_nothing_more(reads, monkeypatch):
+    monkeypatch.setattr("clients.xporter.reads.WRITE_SECONDS", 0)
+    began, done = threading.Event(), []
+
+    def job():
+        began.set()
+        time.sleep(0.1)
+        done.append("job")
+
+    reporter = Reporter(reads, job)
+    reporter.ensure_running()
+    began.wait(5)
+    reporter.stop()
+    before = len(done)
+    time.sleep(0.2)
+    assert len(done) == before > 0

@@ -54,7 +54,7 @@ def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, d
     assert len(endpoint.changes("students", 0)) == 2
     delete_old(days=31)
     assert len(endpoint.changes("students", 0)) == 1
-    with database.read() as connection:
+    with database.snapshot() as connection:
         assert storage.school(connection, ESTAB).forgotten_version == version
     assert len(endpoint.stored("students")) == 1
 
