@@ -1,8 +1,10 @@
 """Statements on busy paths: compiled once, then handed straight to the database's driver.
 
 SQLAlchemy says what a statement is and how its values are written and read; running one through it takes three
-times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. Where
-anything listens to SQLAlchemy's cursor events or errors, SQLAlchemy runs the statement, so that each event comes whole.
+times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. A SELECT is
+part of a transaction that has begun, and begins none: under READ COMMITTED each statement sees what is committed when it
+starts, in a transaction or not. Where anything listens to SQLAlchemy's cursor events or errors, SQLAlchemy runs the
+statement, so that each event comes whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,8 @@ class _Compiled:
     """A statement compiled for one kind of database."""
 
     core: Core
+    only_reads: bool
+    """Whether it is a SELECT, and so needs no transaction."""
     sql: str
     order: tuple[str, ...]
     """The names of its parameters by position."""
@@ -70,7 +74,7 @@ class _Prepared:
         compiled = self._compiled.get(dialect.name) or self._compile(dialect)
         if _has_listeners(connection):
             return _run_by_sqlalchemy(connection, compiled, values)
-        if not connection.in_transaction() and "autocommit" not in connection.get_execution_options():
+        if not (compiled.only_reads or connection.in_transaction() or _is_autocommit(connection)):
             connection.begin()
         run = libpq.run if dialect.name == "postgresql" else _run_by_cursor
         try:
@@ -116,6 +120,10 @@ class WriteStatement(_Prepared):
             raise TypeError(f"the statement gives {', '.join(column.name for column in columns)}, and has no row type")
 
 
+def _is_autocommit(connection: Connection) -> bool:
+    return "autocommit" in connection.get_execution_options()
+
+
 def _has_listeners(connection: Connection) -> bool:
     """Whether anything listens to statements or their errors, on the engine or on all engines.
 
@@ -155,10 +163,13 @@ def _compile(core: Core, dialect: Dialect) -> _Compiled:
     if dialect.name == "postgresql":
         dialect = _numbered(dialect)
     compiled = core.compile(dialect=dialect)
+    if (only_reads := isinstance(core, Select)) and " FOR " in str(compiled):
+        raise TypeError("a statement that locks rows needs a transaction: use database.lock")
     binds = {name: bind for bind, name in compiled.bind_names.items()}
     columns = list(core.exported_columns)
     return _Compiled(
         core=core,
+        only_reads=only_reads,
         sql=str(compiled),
         order=tuple(compiled.positiontup or ()),
         fixed={name: bind.effective_value for name, bind in binds.items() if not bind.required},

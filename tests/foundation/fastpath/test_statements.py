@@ -110,6 +110,38 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is not None
 
 
+def test_reading_begins_no_transaction_and_so_never_waits_for_a_writer(work):
+    with work():
+        add()
+    with work():
+        add("another")  # SQLite has one writer at a time
+        with work():
+            assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
+            assert not database.connection().in_transaction()
+
+
+def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads_belong_to(work):
+    def fails():
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
+        assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 1
+        assert database.connection().in_transaction()
+        raise ZeroDivisionError
+
+    with work():
+        add()
+    with pytest.raises(ZeroDivisionError), work():
+        fails()
+    with work():
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_statement_that_locks_rows_is_refused(work):
+    with pytest.raises(TypeError, match="locks"), work():
+        Statement(Name, select(Revoked.name).with_for_update()).one()
+
+
 def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
     with app.app_context():
         request_state.current().autocommit = True
