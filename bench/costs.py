@@ -61,9 +61,9 @@ DPOP_SUBJECT: Final = "token: client_credentials, DPoP"
 Environ = dict[str, Any]
 
 
-def least(taken: list[float]) -> float:
+def first_decile(seconds: list[float]) -> float:
     """The first decile: what a request costs while nothing else uses the machine, without the luckiest values."""
-    return statistics.quantiles(taken, n=10)[0]
+    return statistics.quantiles(seconds, n=10)[0]
 
 
 @dataclass
@@ -108,11 +108,11 @@ class World:
     """A provider with a school, two clients and a signed-in administrator who has authorised both."""
 
     def __init__(self, url: str, issuer: str = "http://localhost:5000") -> None:
-        differs: dict[str, dict[str, Any]] = {
+        overrides: dict[str, dict[str, Any]] = {
             "database": {"url": url}, "server": {"issuer": issuer}, "throttle": {"factor": 1_000_000},
             "tokens": {"access": 3600},  # longer than a run
         }  # fmt: skip
-        self.app = create_app(load(environment="development", **differs))  # passwords are hashed as in production
+        self.app = create_app(load(environment="development", **overrides))  # passwords are hashed as in production
         with self.app.app_context():
             database.db.create_all()
         with transaction(self.app):
@@ -259,7 +259,9 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         next(subject for subject in subjects if subject.name == name)
         for name in (DPOP_SUBJECT, DPOP_SUBJECT.split(",")[0])
     )
-    adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(bare_view.elapsed)
+    adds = (first_decile(proven.elapsed) - first_decile(plain.elapsed) - price["alone"]) / first_decile(
+        bare_view.elapsed
+    )
     return [*figures, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
 
 
@@ -267,12 +269,14 @@ def _figures(subject: Subject, bare_view: Subject, kind: str, price: dict[str, f
     """The figures of one subject; the share has a goal on PostgreSQL only."""
     name, goals = f"{subject.name}, {kind}", GOALS.get(subject.name)
     goal = goals and float(goals[0 if kind == "SQLite" else 1])
-    yield Figure(name, "processor", least(subject.processor) / least(bare_view.processor), "×", goal or None)
-    yield Figure(name, "processor, least", least(subject.processor), "µs")
-    yield Figure(name, "elapsed, least", least(subject.elapsed), "µs")
+    yield Figure(
+        name, "processor", first_decile(subject.processor) / first_decile(bare_view.processor), "×", goal or None
+    )
+    yield Figure(name, "processor, least", first_decile(subject.processor), "µs")
+    yield Figure(name, "elapsed, least", first_decile(subject.elapsed), "µs")
     yield Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs")
     if (needs := limits.NEEDS.get(subject.name)) is not None:
-        raw = limits.limit(needs, price, least(bare_view.elapsed))
+        raw = limits.limit(needs, price, first_decile(bare_view.elapsed))
         must = SHARES[subject.name] if kind == "PostgreSQL" else None
         yield Figure(name, "raw limit", raw, "µs")
-        yield Figure(name, "share", raw / least(subject.elapsed) * 100, "%", must, at_least=True)
+        yield Figure(name, "share", raw / first_decile(subject.elapsed) * 100, "%", must, at_least=True)

@@ -21,12 +21,12 @@ class Endpoint(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer each request that is complete."""
         self._received += data
-        while (end := self._received.find(HEADERS_END)) >= 0:
-            length = LENGTH.search(self._received, 0, end)
-            whole = end + len(HEADERS_END) + (int(length[1]) if length else 0)
-            if len(self._received) < whole:
+        while (end_of_headers := self._received.find(HEADERS_END)) >= 0:
+            length = LENGTH.search(self._received, 0, end_of_headers)
+            end_of_request = end_of_headers + len(HEADERS_END) + (int(length[1]) if length else 0)
+            if len(self._received) < end_of_request:
                 return
-            self._received = self._received[whole:]
+            self._received = self._received[end_of_request:]
             self._transport.write(ACCEPTED)
 
 

@@ -76,19 +76,19 @@ def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
 
 def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterator[Figure]:
     costs = dict[str, float]()
-    with _service(provider, "") as whole, _service(provider, name) as other:  # started at the same time
+    with _service(provider, "") as usual_server, _service(provider, name) as changed_server:  # started at the same time
         for endpoint in ENDPOINTS:
             request_kind = provider.endpoints[endpoint].make(2 * requests)[0]
             provider.disconnect()
-            costs[endpoint] = _compare(request_kind, whole, other, requests)
+            costs[endpoint] = _compare(request_kind, usual_server, changed_server, requests)
     for endpoint, cost in costs.items():
         yield Figure(f"without {name}, {kind}", endpoint, cost, "%")
     yield Figure(f"without {name}, {kind}", "costs at most", max(costs.values()), "%", 5, at_least=True)
 
 
-def _compare(kind: RequestKind, whole: Server, other: Server, requests: int) -> float:
-    """By how many per cent a request takes longer on `other`."""
-    probes = Probe(whole), Probe(other)
+def _compare(kind: RequestKind, usual_server: Server, changed_server: Server, requests: int) -> float:
+    """By how many per cent a request takes longer on `changed_server`."""
+    probes = Probe(usual_server), Probe(changed_server)
     cycle = _cycle(kind.requests)
     for number in range(requests):
         for probe in probes if number % 2 else reversed(probes):

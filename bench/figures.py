@@ -115,8 +115,8 @@ def _costs(figures: list[Json]) -> Iterator[str]:
     for name in dict.fromkeys(name for name, _ in by_kind):
         row = [name]
         for kind in KINDS:
-            of = by_kind.get((name, kind), {})
-            figure = of.get("processor") or of.get("elapsed") or {}
+            by_name = by_kind.get((name, kind), {})
+            figure = by_name.get("processor") or by_name.get("elapsed") or {}
             row += [_value(figure, 2), _goal(figure)]
         share = by_kind.get((name, "PostgreSQL"), {}).get("share", {})
         rows.append([*row, _value(share, 0), _goal(share)])
@@ -127,10 +127,12 @@ def _http(figures: list[Json]) -> Iterator[str]:
     by_kind = _by_kind(figures)
     for kind in KINDS:
         rows = []
-        for name, of in [(name, of) for (name, its), of in by_kind.items() if its == kind]:
-            rate = of["per vCPU"]
-            steady = [_value(of[f"p{per_cent} at 70 %"], 1) for per_cent in (50, 95, 99)]
-            rows.append([name, _value(rate, 0), _goal(rate), _value(of["at most, one worker"], 0), *steady])
+        for name, by_name in [
+            (name, by_name) for (name, kind_of_run), by_name in by_kind.items() if kind_of_run == kind
+        ]:
+            rate = by_name["per vCPU"]
+            steady = [_value(by_name[f"p{per_cent} at 70 %"], 1) for per_cent in (50, 95, 99)]
+            rows.append([name, _value(rate, 0), _goal(rate), _value(by_name["at most, one worker"], 0), *steady])
         if rows:
             yield HTTP.format(kind=kind)
             yield _table(["request", "per vCPU", "goal", "one worker", "p50", "p95", "p99"], rows)
@@ -156,9 +158,12 @@ def _register(figures: list[Json]) -> Iterator[str]:
     by_kind = _by_kind(figures)
     names = dict.fromkeys(figure["what"] for figure in figures)
     columns = [by_kind.get(("register", kind), {}) for kind in KINDS]
-    goals = [" / ".join(dict.fromkeys(filter(None, (_goal(of.get(name, {})) for of in columns)))) for name in names]
+    goals = [
+        " / ".join(dict.fromkeys(filter(None, (_goal(by_name.get(name, {})) for by_name in columns)))) for name in names
+    ]
     rows = [
-        [name, *(_value(of.get(name, {}), 2) for of in columns), goal] for name, goal in zip(names, goals, strict=True)
+        [name, *(_value(by_name.get(name, {}), 2) for by_name in columns), goal]
+        for name, goal in zip(names, goals, strict=True)
     ]
     yield _table(["", *KINDS, "goal"], rows)
 
@@ -178,10 +183,10 @@ def _peers(figures: list[Json]) -> Iterator[str]:
     table = [
         [
             name,
-            *(_value(of.get(what, {}), 2 if what == columns[-1] else 0) for what in columns),
-            _goal(of.get(columns[-1], {})),
+            *(_value(by_name.get(what, {}), 2 if what == columns[-1] else 0) for what in columns),
+            _goal(by_name.get(columns[-1], {})),
         ]
-        for name, of in ordered
+        for name, by_name in ordered
     ]
     yield _table(["", "per vCPU", "one process", "we, beside it", "goal"], table)
 

@@ -77,15 +77,15 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
     with provider.world.app.app_context():
         ground = Ground(provider, database.db.engine, kind)
     result: list[Figure] = []
-    few: dict[str, float] = {}
+    smallest: dict[str, float] = {}
     for before, size in zip((0, *sizes), sizes, strict=False):
         rows.families(ground.engine, ground.client, before, size)
-        taken, subject = _hot(ground, size), f"{size:,} refresh tokens, {kind}"
-        few = few or taken
-        for what, value in taken.items():
+        microseconds, subject = _hot(ground, size), f"{size:,} refresh tokens, {kind}"
+        smallest = smallest or microseconds
+        for what, value in microseconds.items():
             result.append(Figure(subject, what, value, "µs"))
             if size != sizes[0]:
-                result.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / few[what], "×", FLAT))
+                result.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / smallest[what], "×", FLAT))
         result += start.first_answers(provider, subject, starts)
     result += _retention(ground, sizes[-1], seconds)
     result += _a_row_per_token(ground, sizes[-1])
@@ -96,27 +96,31 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
 def _hot(ground: Ground, size: int) -> dict[str, float]:
     """Median microseconds of what is done with a family, among `size` of them."""
     rng = random.Random(SEED)
-    some = [rng.randrange(size) for _ in range(TIMES)]
-    alive = [number - number % rows.LIVE_FAMILY_RATIO for number in some]
+    numbers_sampled = [rng.randrange(size) for _ in range(TIMES)]
+    alive = [number - number % rows.LIVE_FAMILY_RATIO for number in numbers_sampled]
     with ground.engine.connect() as connection:
         now = datetime.now(UTC)
-        read = _median(lambda number: connection.execute(_READ, {"its_digest": rows.digest(number)}).one(), some)
-        rotation = _median(lambda number: connection.execute(_ROTATE, {"its_id": rows.name(number), "now": now}), some)
+        read = _median(
+            lambda number: connection.execute(_READ, {"its_digest": rows.digest(number)}).one(), numbers_sampled
+        )
+        rotation = _median(
+            lambda number: connection.execute(_ROTATE, {"its_id": rows.name(number), "now": now}), numbers_sampled
+        )
         connection.commit()
-    whole = Subject("refresh", ground.provider.world.app, lambda _calls: map(ground.refresh, alive), "200")
-    whole.round(TIMES, keep=True)
+    refresh = Subject("refresh", ground.provider.world.app, lambda _calls: map(ground.refresh, alive), "200")
+    refresh.round(TIMES, keep=True)
     return {
-        "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(whole.elapsed),
+        "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(refresh.elapsed),
     }  # fmt: skip
 
 
 def _median(do: Callable[[int], object], numbers: list[int]) -> float:
-    taken = []
+    microseconds = []
     for number in numbers:
         began = time.perf_counter()
         do(number)
-        taken.append((time.perf_counter() - began) * 1e6)
-    return statistics.median(taken)
+        microseconds.append((time.perf_counter() - began) * 1e6)
+    return statistics.median(microseconds)
 
 
 # ── retention ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,20 +48,23 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
     threads = runtime.for_app(provider.world.app).settings.server.threads
     with ExitStack() as stack:
         bare, server = stack.enter_context(servers.bare(threads)), stack.enter_context(servers.idp(url, provider.port))
-        nothing = bare_view(bare)
-        subjects = [(nothing, bare), *((endpoint, server) for endpoint in (*provider.endpoints.values(), provider.mix))]
+        bare_endpoint = bare_view(bare)
+        subjects = [
+            (bare_endpoint, bare),
+            *((endpoint, server) for endpoint in (*provider.endpoints.values(), provider.mix)),
+        ]
         for number in range(rounds + 1):  # the first is not counted
-            for endpoint, its_server in subjects:
+            for endpoint, target in subjects:
                 duration = seconds if number else WARM_UP_SECONDS
                 kinds = endpoint.make(int(MAX_SINGLE_USE_RATE * duration))
                 provider.disconnect()
-                run = servers.run_load(its_server, kinds, duration)
+                run = servers.run_load(target, kinds, duration)
                 if number:
                     endpoint.runs.append(run)
         result: list[Figure] = []
-        for endpoint, its_server in subjects:
-            result += speed(endpoint, kind, nothing)
-            result += latency(endpoint, its_server, kind, steady)
+        for endpoint, target in subjects:
+            result += speed(endpoint, kind, bare_endpoint)
+            result += latency(endpoint, target, kind, steady)
     return result
 
 
@@ -71,19 +74,19 @@ def bare_view(server: Server) -> Endpoint:
     return Endpoint("bare view", lambda _times: kinds)
 
 
-def speed(endpoint: Endpoint, kind: str, nothing: Endpoint) -> Iterator[Figure]:
+def speed(endpoint: Endpoint, kind: str, bare_endpoint: Endpoint) -> Iterator[Figure]:
     """The best round: per vCPU, in all, and in relation to the bare view."""
     subject = f"{endpoint.name}, {kind}"
-    usual = statistics.median(run.per_processor for run in endpoint.runs)
+    median = statistics.median(run.per_processor for run in endpoint.runs)
     must, aim = PER_PROCESSOR.get(endpoint.name, (None, None))
     above = "" if aim is None or aim == must else f"aim {aim:,}{' reached' if endpoint.per_processor >= aim else ''}, "
-    yield Figure(subject, "per vCPU", endpoint.per_processor, "/s", must, f"{above}median {usual:,.0f}", at_least=True)
-    usual = statistics.median(run.rate for run in endpoint.runs)
+    yield Figure(subject, "per vCPU", endpoint.per_processor, "/s", must, f"{above}median {median:,.0f}", at_least=True)
+    median = statistics.median(run.rate for run in endpoint.runs)
     bound = "; GENERATOR-BOUND" if any(run.result.is_generator_bound for run in endpoint.runs) else ""
     busy = max(run.result.generator_cpu for run in endpoint.runs)
-    note = f"median {usual:,.0f}, generator {busy:.0%} of a core{bound}"
+    note = f"median {median:,.0f}, generator {busy:.0%} of a core{bound}"
     yield Figure(subject, "at most, one worker", endpoint.rate, "/s", note=note)
-    yield Figure(subject, "processor, HTTP", nothing.per_processor / endpoint.per_processor, "×")
+    yield Figure(subject, "processor, HTTP", bare_endpoint.per_processor / endpoint.per_processor, "×")
     yield from wrong(subject, endpoint.runs)
 
 

@@ -67,12 +67,12 @@ def prices(engine: Engine, reading: Engine) -> dict[str, float]:
         connection.execute(text("INSERT INTO bench_rows VALUES (1, 0)"))
     with engine.connect() as connection:
         read, write = _in_transaction(connection)
-        whole = _timed(lambda: _transaction(connection))
+        transaction_time = _timed(lambda: _transaction(connection))
     with reading.connect() as connection:
         alone = _timed(lambda: connection.execute(_WRITE))
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE bench_rows"))
-    return microseconds | {"read": read, "alone": alone, "write": write, "commit": max(whole - write, 0.0)}
+    return microseconds | {"read": read, "alone": alone, "write": write, "commit": max(transaction_time - write, 0.0)}
 
 
 def limit(needs: Needs, price: dict[str, float], bare: float) -> float:
@@ -98,9 +98,9 @@ def _transaction(connection: Connection) -> None:
 
 
 def _timed(do: Callable[[], object]) -> float:
-    taken: list[float] = []
+    durations: list[float] = []
     for _ in range(ATTEMPTS):
         began = time.perf_counter()
         do()
-        taken.append((time.perf_counter() - began) * 1e6)
-    return statistics.quantiles(taken, n=10)[0]
+        durations.append((time.perf_counter() - began) * 1e6)
+    return statistics.quantiles(durations, n=10)[0]

@@ -171,18 +171,18 @@ class RequestSequence:
 
     def __init__(self, kinds: Sequence[RequestKind]) -> None:
         self._kinds = kinds
-        self._taken = {kind.name: 0 for kind in kinds}
+        self._numbers_sent = {kind.name: 0 for kind in kinds}
         self._number = 0
 
     def take(self) -> tuple[RequestKind, bytes] | None:
         """The next request; None if a single-use kind has no more."""
         kind = self._kinds[self._number % len(self._kinds)]
-        taken = self._taken[kind.name]
-        if kind.single_use and taken >= len(kind.requests):
+        number_sent = self._numbers_sent[kind.name]
+        if kind.single_use and number_sent >= len(kind.requests):
             return None
         self._number += 1
-        self._taken[kind.name] = taken + 1
-        return kind, kind.requests[taken % len(kind.requests)]
+        self._numbers_sent[kind.name] = number_sent + 1
+        return kind, kind.requests[number_sent % len(kind.requests)]
 
 
 def due_time(load: Load, start: float, is_exhausted: Callable[[], bool]) -> Callable[[int, float], float | None]:

@@ -143,7 +143,7 @@ class Provider:
             if token is None:
                 raise RuntimeError("the sign-in page has no form")
             typed = {"username": name, "password": PASSWORD, "csrf_token": str(token["value"]), "sign-in": "1"}
-            cookies = "; ".join(f"{one.key}={one.value}" for one in (browser._cookies or {}).values())  # noqa: SLF001
+            cookies = "; ".join(f"{cookie.key}={cookie.value}" for cookie in (browser._cookies or {}).values())  # noqa: SLF001
             if browser.post("/sign-in", data=typed, base_url=issuer).status_code != 303:
                 raise RuntimeError("signing in beforehand did not work")
             browser.delete_cookie("idaas-session", domain="127.0.0.1")

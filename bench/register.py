@@ -175,16 +175,16 @@ def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     with transaction(app):
         some = list(database.session().scalars(select(School.name).limit(4000)))
     for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
-        taken = []
+        durations = []
         for number in range(times):
             sampled = {"q": rng.choice(some)}
             start = time.perf_counter()
             answer = browser.get(address, query_string=sampled, headers=host)
             if number >= 10:
-                taken.append((time.perf_counter() - start) * 1000)
+                durations.append((time.perf_counter() - start) * 1000)
             assert answer.status_code == 200, answer.status
-        p95 = statistics.quantiles(taken, n=20)[-1]
-        note = f"median {statistics.median(taken):.1f}, worst {max(taken):.0f}"
+        p95 = statistics.quantiles(durations, n=20)[-1]
+        note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}"
         yield Figure(f"register, {kind}", f"{what}, p95", p95, "ms", target, note)
 
 
@@ -195,16 +195,17 @@ def _host(app: Flask) -> str:
 
 
 def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], kind: str) -> Figure:
-    taken, found = [], 0
+    durations, found_count = [], 0
     with transaction(app):
         for number, (school, question) in enumerate(questions):
             start = time.perf_counter()
             answer = search.find(question, show=200 if what in {"name", "misspelt name"} else 20)
             if number >= 10:  # thrown away as warm-up
-                taken.append((time.perf_counter() - start) * 1000)
-            found += any(result.school.id == school.id for result in answer.results) or answer.more
-    p95 = statistics.quantiles(taken, n=20)[-1]
-    note = f"median {statistics.median(taken):.1f}, worst {max(taken):.0f}, found {100 * found / len(questions):.0f} %"
+                durations.append((time.perf_counter() - start) * 1000)
+            found_count += any(result.school.id == school.id for result in answer.results) or answer.more
+    p95 = statistics.quantiles(durations, n=20)[-1]
+    found_percent = 100 * found_count / len(questions)
+    note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}, found {found_percent:.0f} %"
     return Figure(f"register, {kind}", f"search by {what}, p95", p95, "ms", target, note)
 
 

@@ -91,9 +91,9 @@ def read(file: Path) -> dict[str, Any]:
     return run
 
 
-def compare(one: Path, other: Path) -> None:
+def compare(first_file: Path, second_file: Path) -> None:
     """Print what moved between two runs; ratios (unit ×) by more than `MOVED` are marked."""
-    before, after = _by_name(read(one)), _by_name(read(other))
+    before, after = _by_name(read(first_file)), _by_name(read(second_file))
     for name in sorted(before.keys() & after.keys()):
         was, now = before[name], after[name]
         moved = (now["value"] - was["value"]) / was["value"] if was["value"] else 0.0

@@ -51,13 +51,13 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
     They end within 400 days, or ended ten days ago.
     """
     dialect = engine.dialect.name
-    differs = {
+    overrides = {
         "id": "'fam_bench_' || n", "lineage": "'lin_bench_' || n", "digest": _DIGEST[dialect],
         "person_id": f"CASE WHEN n % {LIVE_FAMILY_RATIO} = 0 THEN person_id ELSE 'adm_bench_' || n END",
         "authorisation_id": f"CASE WHEN n % {LIVE_FAMILY_RATIO} = 0 THEN authorisation_id ELSE 'aut_bench_' || n END",
         "expires_at": ":ended" if expired else _EXPIRY[dialect].format(400),
     }  # fmt: skip
-    values = ", ".join(differs.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
+    values = ", ".join(overrides.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
     real = "SELECT * FROM refresh_families WHERE client_id = :client AND id NOT LIKE 'fam_bench_%' LIMIT 1"
     columns = ", ".join(_table.c.keys())
     insert = f"{_NUMBERS} INSERT INTO refresh_families ({columns}) SELECT {values} FROM ({real}) one, numbers"
@@ -152,7 +152,7 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
             "heard_at": f"CASE WHEN n % {RECENTLY} = 0 THEN :lost ELSE :recently END",
         },
     }  # fmt: skip
-    which = {
+    templates = {
         "schools": "id = (SELECT school_id FROM estabs LIMIT 1)", "estabs": "true",
         "authorisations": "client_id = :like", "endpoints": "true",
     }  # fmt: skip
@@ -165,12 +165,12 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
         connection.execute(Base.metadata.tables["endpoints"].insert(), _an_endpoint(connection, client, now))
         long_ago = text("UPDATE register_imports SET imported_at = :long_ago").bindparams(moments[1])
         connection.execute(long_ago, {"long_ago": parameters["long_ago"]})
-        for table, differs in copies.items():
+        for table, overrides in copies.items():
             columns = Base.metadata.tables[table].c.keys()
-            values = ", ".join(differs.get(name, name) for name in columns)
+            values = ", ".join(overrides.get(name, name) for name in columns)
             statement = (
                 f"{_NUMBERS} INSERT INTO {table} ({', '.join(columns)}) "
-                f"SELECT {values} FROM (SELECT * FROM {table} WHERE {which[table]} LIMIT 1) one, numbers"
+                f"SELECT {values} FROM (SELECT * FROM {table} WHERE {templates[table]} LIMIT 1) one, numbers"
             )
             needed = {name: value for name, value in parameters.items() if f":{name}" in statement}
             typed = [moment for moment in moments if moment.key in needed]

@@ -39,9 +39,9 @@ def first_answers(provider: Provider, subject: str, times: int) -> Iterator[Figu
 
 def help_page(times: int) -> Figure:
     """The time until the list of commands is shown."""
-    taken = []
+    durations = []
     for _ in range(times):
         began = time.perf_counter()
         subprocess.run([sys.executable, "-m", "idp.cli", "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        taken.append(time.perf_counter() - began)
-    return Figure("idp --help", "all of it", min(taken), "s", note=f"median {statistics.median(taken):.2f}")
+        durations.append(time.perf_counter() - began)
+    return Figure("idp --help", "all of it", min(durations), "s", note=f"median {statistics.median(durations):.2f}")

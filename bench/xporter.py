@@ -26,7 +26,7 @@ from sqlalchemy import insert
 from werkzeug.test import EnvironBuilder
 
 from bench.bare import application as bare_view
-from bench.costs import Environ, Subject, least
+from bench.costs import Environ, Subject, first_decile
 from bench.report import Figure
 from clients.xporter import tables
 from clients.xporter.app import create_app
@@ -90,10 +90,14 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         for number in range(rounds + 1):
             for subject in (bare, *subjects):
                 subject.round(calls, keep=number > 0)
-        unit = least(bare.processor)
+        unit = first_decile(bare.processor)
         figures = [
             Figure(
-                f"{subject.name}, {kind}", "processor", least(subject.processor) / unit, "×", GOALS.get(subject.name)
+                f"{subject.name}, {kind}",
+                "processor",
+                first_decile(subject.processor) / unit,
+                "×",
+                GOALS.get(subject.name),
             )
             for subject in subjects
         ]
@@ -103,7 +107,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
 def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
     """All partners read all pupils, page by page and all at once, in one process."""
     latencies: list[float] = []
-    faults: list[int] = []
+    errors: list[int] = []
     until = time.monotonic() + READERS_SECONDS
 
     def read(number: int) -> None:
@@ -115,7 +119,7 @@ def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
                 answer = client.get(address, headers=headers)
                 latencies.append(time.monotonic() - began)
                 if answer.status_code != 200:
-                    faults.append(answer.status_code)
+                    errors.append(answer.status_code)
                     return
                 address = (answer.get_json()["next"] or "").removeprefix(RESOURCE)
 
@@ -130,7 +134,7 @@ def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
     yield Figure(subject, "pages per vCPU", len(latencies) / spent, "/s", note="their own client included")
     yield Figure(subject, "p50", statistics.median(latencies) * 1000, "ms")
     yield Figure(subject, "p95", statistics.quantiles(latencies, n=20)[-1] * 1000, "ms")
-    yield Figure(subject, "refused or failed", len(faults), "", 0)
+    yield Figure(subject, "refused or failed", len(errors), "", 0)
 
 
 @contextmanager

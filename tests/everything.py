@@ -122,7 +122,7 @@ class Program:
     """A program that stages need, how to find it, its Debian package, and what is not checked without it."""
 
     program: str
-    found: Callable[[], object]
+    find: Callable[[], object]
     package: str
     unchecked: str
     alternative: Callable[[], object] = lambda: None
@@ -190,14 +190,14 @@ class Run:
 
     def has(self, needed: Program) -> bool:
         """Whether the program is there, after installing it where possible."""
-        if needed.found() or (_installed(needed.package) and needed.found()) or needed.alternative():
+        if needed.find() or (_installed(needed.package) and needed.find()) or needed.alternative():
             return True
         self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
         return False
 
     def may_have(self, needed: Program) -> None:
         """Record what is not checked where an optional program is missing."""
-        if not needed.found():
+        if not needed.find():
             self.left_out.append(f"{needed.unchecked}: no {needed.program}")
 
 

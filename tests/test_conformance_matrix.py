@@ -12,14 +12,14 @@ GOOD = {"passed", NOT_APPLICABLE.replace("_", " ")}
 
 def rows(text):
     """Heading and cells of each row, and its result apart."""
-    plan, found = "", []
+    plan, results = "", []
     for line in text.splitlines():
         if line.startswith("## "):
             plan = line
         elif line.startswith("| ") and not line.startswith(("| ---", "| Specification")):
             cells, _, result = line.strip("| ").rpartition(" | ")
-            found.append((plan, cells, result))
-    return found
+            results.append((plan, cells, result))
+    return results
 
 
 def test_the_matrix_is_up_to_date(scratch):

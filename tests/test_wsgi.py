@@ -14,7 +14,7 @@ def worker_start():
     """Whether a new process has compiled the patterns and frozen its objects, and whether it collects garbage."""
     start = (
         "import gc, sys, threading, wsgi\n"
-        "[each.join() for each in threading.enumerate() if each.name == 'finish-start']\n"
+        "[thread.join() for thread in threading.enumerate() if thread.name == 'finish-start']\n"
         "print('ua_parser_builtins.matchers' in sys.modules)\n"
         "print(gc.get_freeze_count(), len(gc.get_objects()), gc.isenabled())"
     )

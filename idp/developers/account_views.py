@@ -26,7 +26,7 @@ def list_applications() -> ResponseReturnValue:
     """The applications of one's own company."""
     developer = signed_in.developer()
     return render_template(
-        "developers/applications.html", developer=developer, all=applications.list_for_partner(developer)
+        "developers/applications.html", developer=developer, applications=applications.list_for_partner(developer)
     )
 
 
@@ -36,7 +36,7 @@ def show_application(client_id: str) -> ResponseReturnValue:
     """One application of one's own company."""
     application = applications.read(signed_in.developer(), client_id)
     return render_template(
-        "developers/application.html", one=application, overlaps=applications.OVERLAPS,
+        "developers/application.html", application=application, overlaps=applications.OVERLAPS,
         try_it_address=sandbox.try_it_address(),
     )  # fmt: skip
 

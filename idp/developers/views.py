@@ -45,7 +45,9 @@ def home() -> ResponseReturnValue:
 def list_quick_starts() -> ResponseReturnValue:
     """Every quick start, by language."""
     return render_template(
-        "developers/quick_starts.html", all=quick_starts.catalogue().values(), given=_forwarded_parameters()
+        "developers/quick_starts.html",
+        quick_starts=quick_starts.catalogue().values(),
+        forwarded_parameters=_forwarded_parameters(),
     )
 
 
@@ -65,10 +67,11 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
     developer = signed_in.developer_or_none()
     registered = applications.find_if_own(developer, values.client_id) if developer else None
     page = render_template(
-        "developers/quick_start.html", form=form, values=values, given=_forwarded_parameters(), registered=registered,
+        "developers/quick_start.html", form=form, values=values, registered=registered,
+        forwarded_parameters=_forwarded_parameters(),
         try_it_address=sandbox.try_it_address(),
         missing=quick_starts.missing_addresses(quick_start, values, registered) if registered else [],
-        one=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
+        rendered=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 

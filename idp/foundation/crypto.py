@@ -56,11 +56,10 @@ def hmac_sha256(key: bytes, *parts: str) -> bytes:
     return hmac.digest(key, message, "sha256")
 
 
-def constant_time_compare(one: str | bytes, other: str | bytes) -> bool:
+def constant_time_compare(first: str | bytes, second: str | bytes) -> bool:
     """Compare in constant time, whatever the characters and the lengths."""
-    first = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one
-    second = other.encode("utf-8", "surrogatepass") if isinstance(other, str) else other
-    return hmac.compare_digest(hashlib.sha256(first).digest(), hashlib.sha256(second).digest())
+    digests = [hashlib.sha256(_bytes(value) if isinstance(value, str) else value).digest() for value in (first, second)]
+    return hmac.compare_digest(*digests)
 
 
 def _bytes(text: str) -> bytes:

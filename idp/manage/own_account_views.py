@@ -55,7 +55,7 @@ def _change_password(form: ChangePassword) -> bool:
 def sessions() -> ResponseReturnValue:
     """Where the person is signed in."""
     active = own_sessions.active(current_user, request.remote_addr or "")
-    return render_template("manage/sessions.html", living=active)
+    return render_template("manage/sessions.html", sessions=active)
 
 
 @bp.get("/sign-ins")
@@ -66,7 +66,7 @@ def list_sign_ins() -> ResponseReturnValue:
     page_of_sign_ins, has_older = sign_ins.newest(current_user, request.remote_addr or "", page=page)
     return render_template(
         "manage/sign_ins.html", sign_ins=page_of_sign_ins, page=page, has_older=has_older and page < MAX_PAGE,
-        wrong=sign_ins.wrong_passwords(current_user.id),
+        wrong_passwords=sign_ins.wrong_passwords(current_user.id),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def other_sessions() -> ResponseReturnValue:
         own_sessions.end_others(current_user)
         flash("You are signed out everywhere else.", "success")
     elif others:
-        return render_template("manage/other_sessions.html", others=others, back=flow.return_path)
+        return render_template("manage/other_sessions.html", sessions=others, back=flow.return_path)
     return redirect(flow.return_path, 303)
 
 

@@ -51,7 +51,7 @@ def notify_operators() -> bool:
     _notify_partners(change_ids)
     for start in range(0, len(lines), MAX_LINES):
         for address in addresses:
-            post.email("register_changes", to=address, news=lines[start : start + MAX_LINES])
+            post.email("register_changes", to=address, changes=lines[start : start + MAX_LINES])
     return len(change_ids) == BATCH_SIZE
 
 

@@ -25,12 +25,12 @@ def mail_due() -> bool:
     if not addresses:
         return False
     ids = registration_requests.mark_mailed(limit=BATCH_SIZE)
-    news: list[str] = []
+    lines: list[str] = []
     for request_id in ids:
         with row_isolated("registration request", request_id):
-            news.append(_line(registration_requests.find(request_id)))
-    for address in addresses if news else ():
-        post.email("registration_requested", to=address, news=news, link=runtime.url("/operate/requests"))
+            lines.append(_line(registration_requests.find(request_id)))
+    for address in addresses if lines else ():
+        post.email("registration_requested", to=address, lines=lines, link=runtime.url("/operate/requests"))
     return len(ids) == BATCH_SIZE
 
 

@@ -89,7 +89,7 @@ def _single(kind: Any) -> Any:
     """Of an optional type, the one that is not null; of a described one, the type itself."""
     if isinstance(kind, inspect.Metadata):
         return _single(kind.type)
-    for one in getattr(kind, "types", (kind,)):
-        if not isinstance(one, inspect.NoneType):
-            return one
+    for member in getattr(kind, "types", (kind,)):
+        if not isinstance(member, inspect.NoneType):
+            return member
     return kind

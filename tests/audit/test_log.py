@@ -61,14 +61,14 @@ def test_personal_details_are_stored_apart_and_the_entry_keeps_only_a_salted_dig
         for _ in range(2):
             log.record(events.PERSON_ADDED, by="adm_jo", details=details)
     with work() as session:
-        one, other = entries(session, events.PERSON_ADDED)
-        details_row = session.get_one(Details, one.id)
+        first, second = entries(session, events.PERSON_ADDED)
+        details_row = session.get_one(Details, first.id)
         assert details_row.said == details
-        assert one.details_digest == log.salted(details_row.salt, details)
-        assert one.details_digest != other.details_digest
-        whole = str(session.execute(text("SELECT * FROM audit_entries")).all())
-        assert "Bloggs" not in whole  # "Jo" alone can stand in a digest by chance
-        assert "oakhill" not in whole
+        assert first.details_digest == log.salted(details_row.salt, details)
+        assert first.details_digest != second.details_digest
+        stored = str(session.execute(text("SELECT * FROM audit_entries")).all())
+        assert "Bloggs" not in stored  # "Jo" alone can stand in a digest by chance
+        assert "oakhill" not in stored
 
 
 def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(work):

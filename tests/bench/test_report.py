@@ -33,21 +33,21 @@ def keep_figures(monkeypatch, scratch):
 
 
 def test_ratios_that_moved_by_more_than_a_seventh_are_marked(keep_figures, capsys):
-    one = keep_figures("one", costs=[Figure("a", "x", 10, "×"), Figure("b", "x", 10, "×"), Figure("c", "x", 10, "×")])
-    other = keep_figures(
+    first = keep_figures("one", costs=[Figure("a", "x", 10, "×"), Figure("b", "x", 10, "×"), Figure("c", "x", 10, "×")])
+    second = keep_figures(
         "other", costs=[Figure("a", "x", 11.4, "×"), Figure("b", "x", 11.6, "×"), Figure("c", "x", 8, "×")]
     )
 
-    report.compare(one, other)
+    report.compare(first, second)
 
     lines = {line.split(" · ")[1]: line for line in capsys.readouterr().out.splitlines()}
     assert ["moved" in lines[name] for name in "abc"] == [False, True, True]
 
 
 def test_times_are_not_marked_because_machines_differ(keep_figures, capsys):
-    one, other = (keep_figures(str(value), costs=[Figure("a", "x", value, "µs")]) for value in (10, 30))
+    first, second = (keep_figures(str(value), costs=[Figure("a", "x", value, "µs")]) for value in (10, 30))
 
-    report.compare(one, other)
+    report.compare(first, second)
 
     assert "moved" not in capsys.readouterr().out
 

@@ -73,8 +73,8 @@ def service(work):
             redirect_uris=[f"{first}/callback", f"{first}/to-app", f"{first}/report", f"{APP}:/callback"],
             post_logout_redirect_uris=[f"{first}/signed-out"],
         ).id  # fmt: skip
-    one, two, three = (serving(service.app, port) for port in service.ports)
-    with one, two, three:
+    site, second_site, third_site = (serving(service.app, port) for port in service.ports)
+    with site, second_site, third_site:
         yield service
 
 

@@ -53,7 +53,7 @@ def test_the_pages_about_ones_own_account_look_right(a_member, a_window, looks_r
     looks_right(admin.page, "security")
 
     admin.goes_to("/manage/security/sessions")
-    admin.page.locator("#living form button").first.press("Enter")
+    admin.page.locator("#sessions form button").first.press("Enter")
     admin.reads("Signed out:")
     elsewhere.goto(f"{admin.issuer}/manage")
     expect(elsewhere.locator("#username")).to_be_visible()

@@ -101,7 +101,7 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
 def posts(page):
     """A list of every form that the page sends from now on."""
     sent = []
-    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     return sent
 
 

@@ -21,8 +21,8 @@ class VirtualAuthenticator:
     @property
     def passkeys(self) -> Sequence[dict[str, Any]]:
         """Its passkeys, each with its counter."""
-        found: list[dict[str, Any]] = self._send("getCredentials", authenticatorId=self._id)["credentials"]
-        return found
+        credentials: list[dict[str, Any]] = self._send("getCredentials", authenticatorId=self._id)["credentials"]
+        return credentials
 
     def add(self, passkey: dict[str, Any]) -> None:
         """Add a passkey of another authenticator."""

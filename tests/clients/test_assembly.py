@@ -81,7 +81,7 @@ def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools
     provider.pages = [{"schools": [], "next": "one"}, {"schools": [], "next": "two"}, {"schools": [provider.school()]}]
     connections.check_all(parts.database, parts.provider)
 
-    assert [asked.get("cursor") for asked in provider.pages_asked] == [None, "one", "two"]
+    assert [query.get("cursor") for query in provider.pages_asked] == [None, "one", "two"]
     assert connections.find(parts.database, estab_id=ESTAB)
 
 
@@ -95,7 +95,7 @@ def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, parts)
     connections.check_all(parts.database, parts.provider)
     connections.check_all(parts.database, parts.provider)
 
-    since = [asked.get("changed_since", "")[:10] for asked in provider.pages_asked if "cursor" not in asked]
+    since = [query.get("changed_since", "")[:10] for query in provider.pages_asked if "cursor" not in query]
     assert since == ["", "2026-03-02", "2026-03-02", "2026-03-09"]
 
 

@@ -221,10 +221,10 @@ def test_userinfo(browser, client, a_fapi_client):
 
     token = client.signs_in(browser).access_token
     bearer = {"Authorization": f"Bearer {token}"}
-    nothing = reads()
-    assert nothing.status_code == 401
-    assert nothing.headers["WWW-Authenticate"].startswith("Bearer realm=")
-    assert "error=" not in nothing.headers["WWW-Authenticate"]
+    response = reads()
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer realm=")
+    assert "error=" not in response.headers["WWW-Authenticate"]
     dead = reads(headers={"Authorization": "Bearer x"})
     assert dead.status_code == 401
     assert dead.headers["WWW-Authenticate"].startswith(

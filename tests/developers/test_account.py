@@ -367,8 +367,8 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at
     pairs = iter([(both[0], both[1]), (both[1], both[0])])
 
     def remove():
-        one, other = next(pairs)
-        return developers.remove(partner[0], other, by=one).id
+        remover, removed = next(pairs)
+        return developers.remove(partner[0], removed, by=remover).id
 
     at_once(2, remove)
     with work():

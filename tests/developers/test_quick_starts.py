@@ -48,7 +48,7 @@ def text_of(page):
 def test_the_first_page_leads_to_every_quick_start(read):
     assert read("").find("a", href="/developers/quick-starts")
     links = [element["href"] for element in read("/quick-starts").select("main li a")]
-    assert sorted(links) == sorted(f"/developers/quick-starts/{one}" for one in ALL)
+    assert sorted(links) == sorted(f"/developers/quick-starts/{quick_start_id}" for quick_start_id in ALL)
 
 
 def test_the_software_that_partners_use_has_one():
@@ -102,9 +102,9 @@ def test_the_packages_in_node_are_those_that_are_locked():
     locked = json.loads((INTEROPERABILITY / "node" / "package.json").read_text("utf-8"))["dependencies"]
     shown = {
         package
-        for one in quick_starts.catalogue().values()
-        if one.language == "JavaScript" and not one.not_run
-        for package in one.packages
+        for quick_start in quick_starts.catalogue().values()
+        if quick_start.language == "JavaScript" and not quick_start.not_run
+        for package in quick_start.packages
     }
     assert shown == {f"{name}@{version}" for name, version in locked.items()}
 
@@ -119,9 +119,9 @@ def test_the_modules_in_go_are_those_that_are_locked():
 def test_the_packages_in_python_are_those_that_our_tests_install():
     shown = {
         tuple(package.split("=="))
-        for one in quick_starts.catalogue().values()
-        if one.language == "Python"
-        for package in one.packages
+        for quick_start in quick_starts.catalogue().values()
+        if quick_start.language == "Python"
+        for package in quick_start.packages
     }
     assert shown
     assert {(name, version(name)) for name, _ in shown} == shown
@@ -129,8 +129,8 @@ def test_the_packages_in_python_are_those_that_our_tests_install():
 
 @pytest.mark.parametrize("quick_start_id", ALL)
 def test_the_command_that_installs_names_every_package(quick_start_id):
-    one = quick_starts.find(quick_start_id)
-    assert all(part in one.install for package in one.packages for part in package.split("=="))
+    quick_start = quick_starts.find(quick_start_id)
+    assert all(part in quick_start.install for package in quick_start.packages for part in package.split("=="))
 
 
 @pytest.mark.parametrize(

@@ -387,9 +387,15 @@ class TestConsole:
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 100)
         with work():
             person = session().get_one(Developer, sam)
-            for one in sandbox.software():
-                key = {"security": "private_key_jwt", "jwks": {"keys": [json.loads(PUBLIC_KEY)]}} if one.has_key else {}
-                client, _ = sandbox.make_application(person, name="Trial", quick_start_id=one.id, address="", **key)
+            for software in sandbox.software():
+                key = (
+                    {"security": "private_key_jwt", "jwks": {"keys": [json.loads(PUBLIC_KEY)]}}
+                    if software.has_key
+                    else {}
+                )
+                client, _ = sandbox.make_application(
+                    person, name="Trial", quick_start_id=software.id, address="", **key
+                )
                 assert sandbox.has_try_it(client)
                 assert client.client_scopes == frozenset()
 

@@ -184,20 +184,20 @@ def test_a_name_of_no_account_is_refused(work, typed):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected_names"),
     [
         ("oak", ["Little Oak", "Oak Hill"]), ("OAK hill", ["Oak Hill"]), ("hill norwich", ["Oak Hill"]),
         ("oak leeds", []), ("norwich", ["Elm", "Oak Hill"]), ("jo@oakhill.example", ["Oak Hill"]),
         (" Jo@OakHill.example ", ["Oak Hill"]), ("oakhill.example", []), ("@", []),
     ],
 )  # fmt: skip
-def test_every_word_has_to_be_in_name_or_town_and_an_address_has_to_be_whole(work, text, found):
+def test_every_word_has_to_be_in_name_or_town_and_an_address_has_to_be_whole(work, text, expected_names):
     with work():
         an_administrator(an_estab(a_school(name="Oak Hill", town="Norwich")), email="jo@oakhill.example")
         an_administrator(an_estab(a_school(name="Little Oak", town="York")), email="al@oakhill.example")
         an_estab(a_school(name="Elm", town="Norwich"))
 
-        assert [estab.school.name for estab in accounts.search(text)] == found
+        assert [estab.school.name for estab in accounts.search(text)] == expected_names
 
 
 def test_of_many_that_match_the_first_by_name_are_shown(work):

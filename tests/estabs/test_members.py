@@ -132,10 +132,10 @@ def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
 def one_job_per_thread(jobs):
     """A job for `at_once` that runs another function in each thread."""
 
-    def one():
+    def run_next():
         return jobs.pop()()
 
-    return one
+    return run_next
 
 
 def competing_acts(ids, one, other):

@@ -44,20 +44,23 @@ def prepared(databases):
 
 
 @pytest.fixture(scope="module")
-def two(server, prepared, tmp_path_factory):
+def second(server, prepared, tmp_path_factory):
     """Two instances with one database and one Redis."""
     folder, (url, _) = tmp_path_factory.mktemp("shared"), prepared
     environment = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
-    with an_instance(folder / "one.log", **environment) as one, an_instance(folder / "two.log", **environment) as two:
-        yield one, two
+    with (
+        an_instance(folder / "one.log", **environment) as first,
+        an_instance(folder / "two.log", **environment) as second,
+    ):
+        yield first, second
 
 
 @pytest.fixture
-def ask(two):
+def ask(second):
     """`ask(4)` is the statuses of four calls, at the two servers in turn."""
 
     def statuses(times):
-        return [requests.get(two[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)]
+        return [requests.get(second[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)]
 
     return statuses
 
@@ -71,46 +74,48 @@ def guess(address, username):
         return browser.post(f"{address}/sign-in", data=fields, timeout=60).status_code
 
 
-def times_away(two):
+def times_away(second):
     """How often each server logged that Redis is away, which a busy machine may cause as well."""
-    return [process.output.count("storage unreachable") for process, _ in two]
+    return [process.output.count("storage unreachable") for process, _ in second]
 
 
-def test_two_processes_count_together(server, two, ask):
+def test_two_processes_count_together(server, second, ask):
     answers, before = [], [-1]
-    while times_away(two) != before:
-        before = times_away(two)
+    while times_away(second) != before:
+        before = times_away(second)
         server.forget()
         answers = ask(CALLS_A_MINUTE + 4)
     assert answers == [404] * CALLS_A_MINUTE + [429] * 4
 
 
-def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_still_counted(server, two, ask, prepared):
+def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_still_counted(
+    server, second, ask, prepared
+):
     server.stop()
     try:
         assert ask(4) == [404] * 4
-        for process, _ in two:
+        for process, _ in second:
             assert "error" in next(line for line in process.output.splitlines() if "storage unreachable" in line)
 
-        answers = [guess(two[number % 2][1], prepared[1]) for number in range(12)]
+        answers = [guess(second[number % 2][1], prepared[1]) for number in range(12)]
         assert answers == [422] * 10 + [429] * 2
     finally:
         server.start()
 
 
-def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, two, ask):
-    for process, address in two:
+def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, second, ask):
+    for process, address in second:
         server.forget()  # which the other server has counted
         process.until(
             lambda address=address: (
                 requests.get(address + LIMITED_PATH, timeout=60).status_code and server.knows_something()
             )
         )
-    before = times_away(two)
+    before = times_away(second)
     server.hang()
     try:
         assert set(ask(6)) <= {404, 429}
-        assert all(after > earlier for earlier, after in zip(before, times_away(two), strict=True))
+        assert all(after > earlier for earlier, after in zip(before, times_away(second), strict=True))
     finally:
         server.stop()
         server.start()

@@ -147,10 +147,10 @@ def upload(database, *lines, made_at=None, complete=("students",)):
     """Send an extract, which then waits to be checked; returns its id."""
     content, now = packed(*lines, complete=complete), time.time()
     document = announced(content)
-    one = Announcement(document["id"], "sims", len(content), document["sha256"], made_at or now)
-    extracts.announce(database, ESTAB, one, now)
-    extracts.add_piece(database, ESTAB, one.id, 0, content, now)
-    return one.id
+    announcement = Announcement(document["id"], "sims", len(content), document["sha256"], made_at or now)
+    extracts.announce(database, ESTAB, announcement, now)
+    extracts.add_piece(database, ESTAB, announcement.id, 0, content, now)
+    return announcement.id
 
 
 def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_given_twice(database, tmp_path):
@@ -163,7 +163,7 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     while any(worker.work() for worker in workers):
         continue
 
-    assert [one for one in handled if isinstance(one, Exception)] == []
+    assert [outcome for outcome in handled if isinstance(outcome, Exception)] == []
     assert extracts.find(database, ESTAB, newer).state == "applied"
     assert extracts.find(database, ESTAB, older).state in {"applied", "refused"}
     with database.snapshot() as connection:
@@ -191,11 +191,13 @@ def test_the_next_page_is_read_after_the_server_ended_all_connections(database):
 def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
     content, now = b"0123456789" * 100, time.time()
     document = announced(content)
-    one = Announcement(document["id"], "sims", 2 * len(content), document["sha256"], now)
-    announcing = at_once(*(lambda: extracts.announce(database, ESTAB, one, now)[1] for _ in range(4)))
+    announcement = Announcement(document["id"], "sims", 2 * len(content), document["sha256"], now)
+    announcing = at_once(*(lambda: extracts.announce(database, ESTAB, announcement, now)[1] for _ in range(4)))
     assert sorted(announcing) == [False, False, False, True]
 
-    sending = at_once(*(lambda: extracts.add_piece(database, ESTAB, one.id, 0, content, now) for _ in range(6)))
+    sending = at_once(
+        *(lambda: extracts.add_piece(database, ESTAB, announcement.id, 0, content, now) for _ in range(6))
+    )
     assert [piece.offset for piece in sending] == [len(content)] * 6
 
 
@@ -204,7 +206,7 @@ def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
     upload(database, *(student(str(number)) for number in range(200)))
     worker = Worker(database, settings, lambda: MEMBERS)
     outcomes = at_once(worker.work, lambda: extracts.delete_all(database, ESTAB))
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     extracts.delete_all(database, ESTAB)
     with database.snapshot() as connection:
         assert storage.school(connection, ESTAB) is None

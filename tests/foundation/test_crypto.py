@@ -36,13 +36,13 @@ def test_malformed_sealed_values_raise_unseal_error(altered):
 
 
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
-def test_hmac_sha256_differs_for_different_lists(one, other):
-    assert (crypto.hmac_sha256(b"k", *one) == crypto.hmac_sha256(b"k", *other)) == (one == other)
+def test_hmac_sha256_differs_for_different_lists(first, second):
+    assert (crypto.hmac_sha256(b"k", *first) == crypto.hmac_sha256(b"k", *second)) == (first == second)
 
 
 @given(st.text(), st.text())
-def test_constant_time_compare_is_equality_for_any_characters(one, other):
-    assert crypto.constant_time_compare(one, other) == (one == other)
+def test_constant_time_compare_is_equality_for_any_characters(first, second):
+    assert crypto.constant_time_compare(first, second) == (first == second)
 
 
 def test_a_password_matches_itself_and_nothing_else():

@@ -228,9 +228,9 @@ class TestProduction:
         assert problem.startswith("secrets.tokens: is not random")
 
     def test_production_refuses_one_key_for_all_purposes(self):
-        one = base_settings(os.urandom(32))
+        key = base_settings(os.urandom(32))
         problems = problems_of(
-            secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base_settings(os.urandom(32))}}
+            secrets={"session": key, "tokens": key, "sealing": {"a": key, "test": base_settings(os.urandom(32))}}
         )
         assert [problem.split(":")[0] for problem in problems] == ["secrets.tokens", "secrets.sealing.a"]
 
@@ -280,11 +280,11 @@ class TestProduction:
 
     def test_errors_in_several_settings_are_reported_together(self):
         """The errors of one setting, of several together, and of production are reported in one message."""
-        one = base_settings(os.urandom(32))
+        key = base_settings(os.urandom(32))
         problems = problems_of(
             server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
             tokens={"code": 31536000}, mail={"security": "none", "password": "x"}, sms={"gateway_url": "http://sms"},
-            secrets={"session": one, "tokens": one, "sealing": {"a": base_settings(bytes(32))}},
+            secrets={"session": key, "tokens": key, "sealing": {"a": base_settings(bytes(32))}},
             session={"idle": 40_000, "absolute": 30_000},
         )  # fmt: skip
         for name in (

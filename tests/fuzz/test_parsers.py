@@ -78,8 +78,8 @@ def test_a_redirect_uri_is_registered_unchanged_or_refused(text, public, local, 
 
 @deep(2)
 @given(some_uri, some_uri)
-def test_the_difference_of_any_two_addresses_can_be_described(one, other):
-    assert differing(one, other)
+def test_the_difference_of_any_two_addresses_can_be_described(first, second):
+    assert differing(first, second)
 
 
 @deep(2)

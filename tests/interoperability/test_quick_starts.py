@@ -8,9 +8,12 @@ from idp.developers import quick_starts
 from tests.interoperability import quick_start_sites as sites, quick_start_visits as visits
 
 WEBSITES = [
-    one.id
-    for one in quick_starts.catalogue().values()
-    if one.language != "Proxies" and one.environment and one.start and one.id not in sites.BUILT
+    quick_start.id
+    for quick_start in quick_starts.catalogue().values()
+    if quick_start.language != "Proxies"
+    and quick_start.environment
+    and quick_start.start
+    and quick_start.id not in sites.BUILT
 ]
 """Also those of which the pages say that our tests do not run them; skipped where a program is missing."""
 

@@ -230,35 +230,39 @@ def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, wor
 
 
 def test_the_states_an_invitation_goes_through(send, secret, ids, work, clock):
-    one, two, three = send(), None, None
-    assert state(work, ids, one) == "sent"
+    first, second, third = send(), None, None
+    assert state(work, ids, first) == "sent"
     with work():
         answer.forward(secret(), COLLEAGUE, disclose=False)
-    assert state(work, ids, one) == "forwarded"
+    assert state(work, ids, first) == "forwarded"
     with work():
         answer.begin(secret("partner_invitation_forwarded"))
-    assert state(work, ids, one) == "opened"
+    assert state(work, ids, first) == "opened"
     clock.move(timedelta(days=15))
-    assert state(work, ids, one) == "expired"
+    assert state(work, ids, first) == "expired"
     with work():
         the_school_authorises(ids)
-    assert state(work, ids, one) == "accepted"
+    assert state(work, ids, first) == "accepted"
     clock.move(timedelta(minutes=1))
-    two = send()
-    assert state(work, ids, two) == "sent"  # the agreement is older than this one
+    second = send()
+    assert state(work, ids, second) == "sent"  # the agreement is older than this one
     with work():
         answer_to = answer.check(secret())
         assert answer_to.is_connected
-        assert invite.cancel(ids[0], two).state == "cancelled"
+        assert invite.cancel(ids[0], second).state == "cancelled"
     clock.move(timedelta(minutes=1))
     with work():
         withdraw(ids)
-    three = send()
+    third = send()
     with work():
         answer.decline(secret())
     with work():
         the_school_authorises(ids)
-    assert [state(work, ids, invitation) for invitation in (one, two, three)] == ["accepted", "cancelled", "declined"]
+    assert [state(work, ids, invitation) for invitation in (first, second, third)] == [
+        "accepted",
+        "cancelled",
+        "declined",
+    ]
 
 
 def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, work):

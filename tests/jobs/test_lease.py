@@ -72,20 +72,20 @@ def test_the_result_of_a_job_is_stored(work):
 
 
 def test_the_last_heartbeat_is_that_of_a_running_worker(work):
-    one, two = heartbeats.new_name(), heartbeats.new_name()
-    assert one != two
+    first, second = heartbeats.new_name(), heartbeats.new_name()
+    assert first != second
     with work():
         assert heartbeats.last_beat() is None
-        heartbeats.beat(one)
+        heartbeats.beat(first)
     began = clocks.now()
     clocks.move(MINUTE)
     with work():
-        heartbeats.beat(two)
+        heartbeats.beat(second)
     clocks.move(MINUTE)
     with work():
-        heartbeats.beat(one)
+        heartbeats.beat(first)
         assert heartbeats.last_beat() == clocks.now()
-        heartbeats.stop(one)
+        heartbeats.stop(first)
         assert heartbeats.last_beat() == began + MINUTE
-        heartbeats.stop(two)
+        heartbeats.stop(second)
         assert heartbeats.last_beat() is None

@@ -70,15 +70,15 @@ def test_the_etag_stays_until_the_ring_changes(work, clock):
 
 def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work):
     with work() as session:
-        one, other = session.query(SigningKey).limit(2)
-        assert '"d"' not in one.sealed
-        assert "d" not in one.public_jwk
-        one.sealed, other.sealed = other.sealed, one.sealed
+        first, second = session.query(SigningKey).limit(2)
+        assert '"d"' not in first.sealed
+        assert "d" not in first.public_jwk
+        first.sealed, second.sealed = second.sealed, first.sealed
         session.flush()
         ring.forget()
         held._CACHE.get().private.clear()
         with pytest.raises(Exception, match="not what was sealed"):
-            ring.sign(claims(), alg=one.alg)
+            ring.sign(claims(), alg=first.alg)
 
 
 def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(work, monkeypatch):

@@ -159,7 +159,7 @@ class TestSessions:
         beside = browser()
         beside.signs_in(account.username)
         signed_in.opens(SESSIONS)
-        current, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#living > li")]
+        current, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#sessions > li")]
 
         assert "This browser" in current
         assert "Signed in on 2 March 2026 at 09:30" in current
@@ -190,22 +190,22 @@ class TestSessions:
                     setattr(row, name, value)
         signed_in.opens(SESSIONS)
 
-        assert len(signed_in.page.select("#living > li")) == 1
+        assert len(signed_in.page.select("#sessions > li")) == 1
 
     def test_addresses_of_one_ipv6_network_are_the_same_place(self, browser, account):
-        one, other = browser(), browser()
-        one.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2::1"
-        other.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2:ffff::9"
-        for person in (one, other):
+        first, second = browser(), browser()
+        first.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2::1"
+        second.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2:ffff::9"
+        for person in (first, second):
             person.signs_in(account.username)
-        assert "Same network as now." in " ".join(one.opens(SESSIONS).text.split())
+        assert "Same network as now." in " ".join(first.opens(SESSIONS).text.split())
 
     def test_one_is_ended_and_the_others_are_not(self, signed_in, browser, account):
         first, second = browser(), browser()
         first.signs_in(account.username)
         second.signs_in(account.username)
         signed_in.opens(SESSIONS)
-        form = signed_in.page.select_one("#living form")
+        form = signed_in.page.select_one("#sessions form")
         signed_in.sends_again(form["action"])
         assert signed_in.response.location == SESSIONS
         alive = [person.opens("/manage").status_code == 200 for person in (first, second)]
@@ -259,7 +259,7 @@ class TestSessions:
         elsewhere = browser()
         elsewhere.signs_in(account.username)
         signed_in.opens(SESSIONS)
-        form, token = signed_in.page.select_one("#living form"), signed_in.token
+        form, token = signed_in.page.select_one("#sessions form"), signed_in.token
         clock.move(timedelta(minutes=5, seconds=1))
         for path in (form["action"], f"{SESSIONS}/end-others", f"{SESSIONS}/end-everywhere"):
             response = signed_in.web.post(path, data={"csrf_token": token})

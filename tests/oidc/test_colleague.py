@@ -111,9 +111,9 @@ def test_enter_in_the_address_field_sends_the_mail_and_elsewhere_does_nothing(we
     data = {field["name"]: field.get("value", "") for field in page(asking).select("input[type=hidden]")}
     data[first["name"]] = first["value"]
 
-    nothing = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
-    assert nothing.status_code == 303
-    response = follow_redirects(web, nothing)
+    ignored = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
+    assert ignored.status_code == 303
+    response = follow_redirects(web, ignored)
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert shown_messages(response) == ""
     assert outbox.all("decide_sharing") == []

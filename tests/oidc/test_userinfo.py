@@ -142,10 +142,10 @@ def test_a_client_may_register_a_signed_response(web, world):
 
 
 def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
-    one = world.new_partner(subject_type="pairwise", sector_identifier="one.example")
-    two = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
+    first = world.new_partner(subject_type="pairwise", sector_identifier="one.example")
+    second = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
     subjects = []
-    for partner in (one, two, one):
+    for partner in (first, second, first):
         tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         body = web.get("/oauth/userinfo", headers=bearer_header(tokens)).json
         assert body["name"] == "Jo Bloggs"

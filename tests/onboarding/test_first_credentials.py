@@ -33,11 +33,11 @@ def find_with_owner(work, registration):
 
 def test_the_password_is_six_words_and_its_hash_is_stored(app):
     with app.app_context():
-        one, other = first_credentials.generate(), first_credentials.generate()
+        first, second = first_credentials.generate(), first_credentials.generate()
 
-        assert len(one.password.split("-")) >= 6
-        assert one.password != other.password
-        assert runtime.passwords().matches(one.hash, one.password)
+        assert len(first.password.split("-")) >= 6
+        assert first.password != second.password
+        assert runtime.passwords().matches(first.hash, first.password)
 
 
 def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(work, find_with_owner, clock):

@@ -322,8 +322,8 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_i
         me = database.merge(owner)
         complete(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
         request_ids = [
-            join.find_for_owner(me.memberships[0], known).id
-            for known in sorted(one.id for one in join_requests(database))
+            join.find_for_owner(me.memberships[0], known_id).id
+            for known_id in sorted(request.id for request in join_requests(database))
         ]
         assert request_ids == sorted(set(request_ids))
         assert len(request_ids) == 2

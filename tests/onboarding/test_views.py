@@ -363,9 +363,9 @@ def test_a_return_address_on_another_host_is_not_stored(office, school, outbox, 
     assert only_registration(work).return_to is None
 
 
-@pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
-def test_an_invalid_school_number_is_not_a_server_error(office, school, asked):
-    assert office.opens(f"/register/details?school={quote(asked)}").status in {200, 404}
+@pytest.mark.parametrize("school_number", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
+def test_an_invalid_school_number_is_not_a_server_error(office, school, school_number):
+    assert office.opens(f"/register/details?school={quote(school_number)}").status in {200, 404}
 
 
 def test_a_closed_school_says_so_and_offers_another(office, work):

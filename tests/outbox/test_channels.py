@@ -57,9 +57,9 @@ class TestSmtp:
             message = session.get(Message, sent)
             message.sent_at, message.sealed, message.recipient = None, message_row, "jo@oakhill.example"
         deliver_all()
-        one, other = (mail.message for mail in server.taken)
-        assert one["Message-ID"] == other["Message-ID"]
-        assert one["Date"] == other["Date"]
+        first, second = (mail.message for mail in server.taken)
+        assert first["Message-ID"] == second["Message-ID"]
+        assert first["Date"] == second["Date"]
 
     def test_a_long_link_arrives_whole(self, server, posted, deliver_all):
         link = "https://us.example/v/" + "x" * 1500

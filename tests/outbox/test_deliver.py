@@ -164,7 +164,7 @@ def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, 
     assert len(channel.sent) == 1
     waiting = [row(message) for message in messages if not row(message).sent_at]
     assert len(waiting) == 4
-    assert all(found.due_at > clocks.now() and found.leased_until is None for found in waiting)
+    assert all(message.due_at > clocks.now() and message.leased_until is None for message in waiting)
 
 
 def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, work):
@@ -211,7 +211,7 @@ def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, r
     deliver.run_once(work, "email", stopping=lambda: len(channel.sent) == 1)
     assert len(channel.sent) == 1
     left = [row(message) for message in messages if not row(message).sent_at]
-    assert [(found.leased_until, found.attempts) for found in left] == [(None, 0)] * 2
+    assert [(message.leased_until, message.attempts) for message in left] == [(None, 0)] * 2
     assert deliver.run_once(work, "email") == 2
 
 

@@ -157,10 +157,10 @@ def test_events_that_waited_to_be_pushed_can_be_asked_for_once_the_client_is_reg
 def test_the_uri_of_each_event_leads_to_its_explanation(web, work):
     with work():
         uris = {name: event_type.uri for name, event_type in event_types.TYPES.items()}
-    whole = parse(web.get("/events").text)
-    assert "http://localhost:5000/api/events/poll" in whole.text
+    all_events = parse(web.get("/events").text)
+    assert "http://localhost:5000/api/events/poll" in all_events.text
     for name, uri in uris.items():
-        assert whole.find(id=name) is not None
+        assert all_events.find(id=name) is not None
         path = (
             uri.removeprefix("http://localhost:5000") if uri.startswith("http://localhost:5000") else f"/events/{name}"
         )

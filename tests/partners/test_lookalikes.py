@@ -19,9 +19,9 @@ def test_names_that_look_alike_have_one_skeleton(name):
     assert lookalikes.skeleton(name) == lookalikes.skeleton("Assembly")
 
 
-@pytest.mark.parametrize(("one", "other"), [("Timetabler", "Timetables"), ("Oak", "Ark"), ("Школа", "School")])
-def test_names_that_differ_have_skeletons_that_differ(one, other):
-    assert lookalikes.skeleton(one) != lookalikes.skeleton(other)
+@pytest.mark.parametrize(("first", "second"), [("Timetabler", "Timetables"), ("Oak", "Ark"), ("Школа", "School")])
+def test_names_that_differ_have_skeletons_that_differ(first, second):
+    assert lookalikes.skeleton(first) != lookalikes.skeleton(second)
 
 
 @pytest.mark.parametrize("name", ["Assembly", "аssembly", "Oakhill Reports", "ОAKHILL  REPORTS"])

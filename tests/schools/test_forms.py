@@ -34,17 +34,17 @@ def page(register, web):
 
 
 def test_the_first_page_has_one_box_and_three_labelled_fields(page):
-    first = page()
+    school_id = page()
 
-    labels = {label["for"]: label.get_text(strip=True) for label in first.html.select("label[for]")}
+    labels = {label["for"]: label.get_text(strip=True) for label in school_id.html.select("label[for]")}
     assert labels == {
         "q": "Your school’s name, postcode, DfE number or URN",
         "postcode": "School postcode",
         "dfe_number": "DfE number",
         "urn": "School URN",
     }
-    assert first.status == 200
-    assert not first.radios
+    assert school_id.status == 200
+    assert not school_id.radios
 
 
 def test_every_page_names_the_licence_the_source_and_the_day(page):
@@ -76,8 +76,8 @@ def test_of_several_matches_none_is_selected_at_first(page):
 
     assert len(soup.radios) == 6
     assert soup.selected == []
-    one = list(soup.radios)[3]
-    assert page(q="st josephs", school=one).selected == [one]
+    school_id = list(soup.radios)[3]
+    assert page(q="st josephs", school=school_id).selected == [school_id]
 
 
 def test_next_continues_with_the_chosen_school(page):
@@ -160,10 +160,10 @@ def test_a_wrong_field_beside_a_good_number_is_reported(page, query, wrong, mess
 def test_fields_that_agree_find_the_one_they_mean(page):
     soup = page(postcode="SW1P 4AU", dfe_number="", urn="")
     assert len(soup.html.select("#school input[type=radio], #school section")) == 2
-    one = next(iter(soup.radios))
-    urn = soup.html.find(id=f"school-{one}-detail").get_text().split("URN ")[1][:6]
+    school_id = next(iter(soup.radios))
+    urn = soup.html.find(id=f"school-{school_id}-detail").get_text().split("URN ")[1][:6]
 
-    assert list(page(postcode="SW1P 4AU", urn=urn).radios) == [one]
+    assert list(page(postcode="SW1P 4AU", urn=urn).radios) == [school_id]
 
 
 def test_a_split_offers_every_successor(page):
@@ -213,20 +213,20 @@ def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
     ],
 )
 def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, query, message):
-    nothing = page(**query)
+    without_results = page(**query)
 
-    assert message in nothing.text
-    assert nothing.html.find("a", href="https://get-information-schools.service.gov.uk/")
-    assert nothing.html.find("a", href=lambda href: href and href.startswith("mailto:"))
-    assert nothing.status == 200
+    assert message in without_results.text
+    assert without_results.html.find("a", href="https://get-information-schools.service.gov.uk/")
+    assert without_results.html.find("a", href=lambda href: href and href.startswith("mailto:"))
+    assert without_results.status == 200
 
 
 def test_show_more_shows_more_results_of_the_same_search(page, web):
-    first = page(q="school", next="/oauth/authorize")
-    more = first.html.find("a", string="Show more schools")["href"]
+    school_id = page(q="school", next="/oauth/authorize")
+    more = school_id.html.find("a", string="Show more schools")["href"]
 
-    assert len(first.html.select("input[type=radio]")) == 20
-    assert "More than 20 schools found" in first.text
+    assert len(school_id.html.select("input[type=radio]")) == 20
+    assert "More than 20 schools found" in school_id.text
     further = Page(web.get(more.split("#")[0]))
     assert len(further.html.select("input[type=radio]")) >= 40
     assert further.html.find("input", {"name": "next"})["value"] == "/oauth/authorize"

@@ -186,11 +186,11 @@ def test_a_urn_that_is_no_number_or_doubled_refuses_the_file_with_the_line(lines
 
 
 def test_an_unclosed_quotation_mark_refuses_the_file_with_the_line(lines_of, sample):
-    whole = csv_of(sample).split(b"\r\n")
-    whole[7] = whole[7].replace(b'"', b"", 1) + b'"'
+    lines = csv_of(sample).split(b"\r\n")
+    lines[7] = lines[7].replace(b'"', b"", 1) + b'"'
 
     with refused(r"quotation marks of line 8 do not pair up"):
-        lines_of(b"\r\n".join(whole))
+        lines_of(b"\r\n".join(lines))
 
 
 @pytest.mark.parametrize("cut", [1, 150, 600])
@@ -229,7 +229,7 @@ def test_the_host_of_a_website_is_found_where_there_is_one(website, host):
 
 
 @pytest.mark.parametrize(
-    ("given", "dialled"),
+    ("telephone", "dialled"),
     [
         ("2072831147", "+442072831147"),
         ("02072831147", "+442072831147"),
@@ -240,8 +240,8 @@ def test_the_host_of_a_website_is_found_where_there_is_one(website, host):
         ("", ""),
     ],
 )
-def test_ten_digits_are_a_british_telephone_and_others_are_left_alone(given, dialled):
-    assert gias.telephone_e164(given) == dialled
+def test_ten_digits_are_a_british_telephone_and_others_are_left_alone(telephone, dialled):
+    assert gias.telephone_e164(telephone) == dialled
 
 
 def test_links_are_read(tmp_path):

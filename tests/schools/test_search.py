@@ -12,11 +12,11 @@ from tests.factories import a_school
 def find(register, work):
     """`find("…")` is the names of the schools found."""
 
-    def found(text, **options):
+    def find_names(text, **options):
         with work():
             return [result.school.name for result in search.find(text, **options).results]
 
-    return found
+    return find_names
 
 
 @pytest.mark.parametrize("typed", ["3124567", "312/4567", "312 4567", "312-4567"])
@@ -82,7 +82,7 @@ def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
 
 def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, work):
     def places(typed):
-        schools = [one.school for one in search.find(typed, show=50).results]
+        schools = [result.school for result in search.find(typed, show=50).results]
         return [(school.standing, school.postcode[:4] != "B78 ") for school in schools]
 
     with work():
@@ -221,7 +221,7 @@ def test_twenty_are_shown_and_then_more(register, work):
 
         assert (len(first.results), first.more) == (20, True)
         assert len(more.results) == 40
-        assert [one.school.id for one in more.results[:20]] == [result.school.id for result in first.results]
+        assert [result.school.id for result in more.results[:20]] == [result.school.id for result in first.results]
         assert len(search.find("school", show=10**9).results) <= search.MAX_RESULTS
 
 
@@ -247,7 +247,7 @@ def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, 
     with work():
         by_sorting = [[result.school.id for result in search.find(text).results] for text in texts]
         monkeypatch.setattr(name_search, "MANY_SCHOOLS", 0)
-        by_walking = [[one.school.id for one in search.find(text).results] for text in texts]
+        by_walking = [[result.school.id for result in search.find(text).results] for text in texts]
 
     assert by_walking == by_sorting
 

@@ -9,11 +9,11 @@ from tests.oidc.support import sign_in_and_authorise
 def run_at_once(times, job):
     ready, answers = threading.Barrier(times), []
 
-    def one():
+    def run():
         ready.wait(60)
         answers.append(job())
 
-    threads = [threading.Thread(target=one) for _ in range(times)]
+    threads = [threading.Thread(target=run) for _ in range(times)]
     for thread in threads:
         thread.start()
     for thread in threads:

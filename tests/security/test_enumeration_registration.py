@@ -86,21 +86,21 @@ def without_ids(seen, school):
 
 def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, equal_schools):
     known, unknown = equal_schools
-    one = registers(known, "sam@oakhill.example")
-    other = registers(unknown, "sam@oakhill.example")
+    first = registers(known, "sam@oakhill.example")
+    second = registers(unknown, "sam@oakhill.example")
 
-    assert without_ids(one, known) == without_ids(other, unknown)
+    assert without_ids(first, known) == without_ids(second, unknown)
 
 
 def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, work, equal_schools):
     _, unknown = equal_schools
     with work():
         another_school = make_school(700_003)
-    one = registers(unknown, "owner@oakhill.example")
-    other = registers(another_school, "other@oakhill.example")
+    first = registers(unknown, "owner@oakhill.example")
+    second = registers(another_school, "other@oakhill.example")
 
-    assert [text.replace("owner@", "other@") for text in without_ids(one, unknown)] == without_ids(
-        other, another_school
+    assert [text.replace("owner@", "other@") for text in without_ids(first, unknown)] == without_ids(
+        second, another_school
     )
 
 

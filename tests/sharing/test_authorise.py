@@ -405,8 +405,8 @@ def test_receipts_name_the_company_and_its_documents_where_there_are_any(work, o
         letter = outbox.last(name)
         for part in (letter.text, letter.html):
             assert "Timetabler, from Timetabler" not in part
-            for nothing in ("version", "rivacy notice", "sharing agreement", "says how", 'href=""'):
-                assert nothing not in part, nothing
+            for phrase in ("version", "rivacy notice", "sharing agreement", "says how", 'href=""'):
+                assert phrase not in part, phrase
     assert "please ask Timetabler.\n" in outbox.last("sharing_stopped").text
 
 
@@ -442,8 +442,8 @@ def test_names_with_markup_are_escaped_in_the_mail(work, clock):
     with work():
         client = a_client(a_partner(name=hostile), client_name=hostile)
         owner = an_administrator(name=hostile)
-        given = give(client, owner, SIGN_IN)
-        authorise.withdraw(given.estab_id, client.id, by=owner.memberships[0])
+        agreement = give(client, owner, SIGN_IN)
+        authorise.withdraw(agreement.estab_id, client.id, by=owner.memberships[0])
         mails = [post.unseal(message) for message in session().scalars(select(Message))]
 
     assert len(mails) == 2
@@ -480,12 +480,12 @@ def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):
 def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work, clock):
     with work():
         owner = an_administrator(an_estab(mis="isams"))
-        given = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
+        agreement = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
         for code, stands in (("sims", False), ("isams", True)):
             mis.set_by_school(code, by=owner.memberships[0])
             session().flush()
-            assert authorise.is_standing(given.id) is stands
-            assert bool(standing(given, *SIGN_IN)) is stands
+            assert authorise.is_standing(agreement.id) is stands
+            assert bool(standing(agreement, *SIGN_IN)) is stands
 
 
 def test_an_unknown_system_cannot_be_recorded(work):

@@ -217,16 +217,16 @@ class TestMoving:
             world.release()
         clock.move(DAY)
         with work():
-            [given] = world.move("Assembly")
-            assert (given.estab_id, given.given_by) == (world.estab("new"), world.new.id)
-            assert (given.agreement, given.until) == ("2026-01", clocks.now() + 365 * DAY)
-            assert "attendance" in given.scopes
+            [agreement] = world.move("Assembly")
+            assert (agreement.estab_id, agreement.given_by) == (world.estab("new"), world.new.id)
+            assert (agreement.agreement, agreement.until) == ("2026-01", clocks.now() + 365 * DAY)
+            assert "attendance" in agreement.scopes
             old = session().scalars(
                 select(Authorisation).where(
-                    Authorisation.estab_id == world.estab("old"), Authorisation.client_id == given.client_id
+                    Authorisation.estab_id == world.estab("old"), Authorisation.client_id == agreement.client_id
                 )
             ).one()  # fmt: skip
-            assert (old.state, old.moved_to, old.line == given.line) == ("withdrawn", world.estab("new"), False)
+            assert (old.state, old.moved_to, old.line == agreement.line) == ("withdrawn", world.estab("new"), False)
             assert live.state(old.id) is None, "tokens of the closed school are refused"
             assert [row.client_id for row in authorise.current(world.estab("old"))] == [world.clients[1].id]
             assert authorise.history(world.estab("old"))[0].what == "moved"

@@ -130,8 +130,8 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
             response = app.process_response(app.response_class())
         cookie = next(text for text in response.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
         with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
-            found = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
-        assert found == (kind, whose, name, estab_id)
+            identity = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
+        assert identity == (kind, whose, name, estab_id)
 
 
 def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):

@@ -42,8 +42,8 @@ def record(signed_in, address=OWN_ADDRESS, provider=None):
 def test_the_methods_of_a_sign_in_are_described(work, session_of, amr, provider, expected):
     with work():
         record(session_of(amr=amr), provider=provider)
-        [one], _ = sign_ins.newest(session_of(), OWN_ADDRESS)
-    assert one.method == expected
+        [sign_in], _ = sign_ins.newest(session_of(), OWN_ADDRESS)
+    assert sign_in.method == expected
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_the_methods_of_a_sign_in_are_described(work, session_of, amr, provider,
 def test_the_place_of_a_sign_in_is_described(work, session_of, sid, address, expected):
     with work():
         record(session_of(sid), address)
-        [one], _ = sign_ins.newest(session_of("ses_1"), OWN_ADDRESS)
-    assert one.place == expected
+        [sign_in], _ = sign_ins.newest(session_of("ses_1"), OWN_ADDRESS)
+    assert sign_in.place == expected
 
 
 def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of, account):
@@ -66,7 +66,7 @@ def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of,
         for chosen in ({}, {"locked_estab_id": account.estab_id}, {"estab_id": account.estab_id}):
             record(session_of(**chosen))
         newest, _ = sign_ins.newest(session_of(), OWN_ADDRESS)
-    assert sorted(one.school or "" for one in newest) == ["", account.school, account.school]
+    assert sorted(sign_in.school or "" for sign_in in newest) == ["", account.school, account.school]
 
 
 def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):

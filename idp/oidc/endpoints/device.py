@@ -149,16 +149,17 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
-    back, formatted_code, asked = _address(code), device_codes.format_user_code(code), _request_origin(device_request)
+    back, formatted_code, origin = _address(code), device_codes.format_user_code(code), _request_origin(device_request)
     is_server = _is_server(device_request.scopes)
     if agreed is None:
         return consent.question_page(
-            registered, device_request.scopes, member, form, back=back, code=formatted_code, asked=asked, until=None,
+            registered, device_request.scopes, member, form, back=back, code=formatted_code,
+            request_origin=origin, until=None,
             template="oidc/device_server.html" if is_server else "oidc/device_consent.html",
         )  # fmt: skip
     page = render_template(
         "oidc/device_server.html" if is_server else "oidc/device_confirm.html", client=registered, member=member,
-        school=member.estab.school, back=back, code=formatted_code, asked=asked, form=form, question=None,
+        school=member.estab.school, back=back, code=formatted_code, request_origin=origin, form=form, question=None,
         until=agreed.until, missing_step=step_up.missing_step(signed_in) if is_locked else None,
     )  # fmt: skip
     return make_response(page)

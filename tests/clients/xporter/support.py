@@ -53,7 +53,7 @@ class Provider:
         return _answer(self.documents.get(path), 404 if path not in self.documents else 200)
 
     def times(self, path):
-        return sum(one == path for one, _ in self.requests)
+        return sum(requested == path for requested, _ in self.requests)
 
 
 def _answer(body, status=200):
@@ -105,14 +105,14 @@ def line(collection, key, **data):
     return {"collection": collection, "key": key, "data": data}
 
 
-def student(key, given="Ada", family="Moss", **options):
-    return line("students", key, legal_given_name=given, legal_family_name=family, **options)
+def student(key, forename="Ada", surname="Moss", **options):
+    return line("students", key, legal_given_name=forename, legal_family_name=surname, **options)
 
 
 def packed(*lines, complete=(), mis="sims", header=None):
     """The file of an extract."""
     first = {"format": 1, "mis": mis, "made_at": "2026-11-29T06:00:00Z", "complete": list(complete)} | (header or {})
-    text = "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in (first, *lines))
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in (first, *lines))
     return gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0)
 
 
@@ -166,7 +166,9 @@ class Endpoint:
             if school is None:
                 return {}
             pages = list(storage.pages(connection, school.id, collection))
-        return {one: data for rows in pages for one, data in zip(rows.ids, json.loads(rows.data), strict=True)}
+        return {
+            record_id: data for rows in pages for record_id, data in zip(rows.ids, json.loads(rows.data), strict=True)
+        }
 
     def ids(self, collection, member="legal_given_name"):
         return {data[member]: record_id for record_id, data in self.stored(collection).items()}

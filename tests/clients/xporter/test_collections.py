@@ -85,10 +85,10 @@ def test_a_delta_brings_what_changed_while_pages_were_read_and_what_is_gone(api,
     assert changes["deleted"] == ["student-0001"]
     assert (changes["total"], changes["next"]) == (3, None)
 
-    nothing = read(api, changes["delta"])
-    assert (nothing["students"], nothing["deleted"]) == ([], [])
+    unchanged = read(api, changes["delta"])
+    assert (unchanged["students"], unchanged["deleted"]) == ([], [])
     stored.remove("students", "student-0009")
-    assert read(api, nothing["delta"])["deleted"] == ["student-0009"]
+    assert read(api, unchanged["delta"])["deleted"] == ["student-0009"]
 
 
 def test_a_long_delta_comes_in_pages(api, stored):

@@ -198,9 +198,9 @@ def contact_of(student_key, **members):
             "free_school_meals",
             "It must be true or false, not text.",
         ),
-        (student("1", given=5), 2, "students", "legal_given_name", "It must be text, not a whole number."),
-        (student("1", given="x" * 4001), 2, "students", "legal_given_name", "at most 4000 characters"),
-        (student("", given="Ada"), 2, None, "key", "at least 1 character."),
+        (student("1", forename=5), 2, "students", "legal_given_name", "It must be text, not a whole number."),
+        (student("1", forename="x" * 4001), 2, "students", "legal_given_name", "at most 4000 characters"),
+        (student("", forename="Ada"), 2, None, "key", "at least 1 character."),
         (student("k" * 101), 2, None, "key", "at most 100 characters."),
         (student("a\0b"), 2, "students", "key", "not allowed"),
         (student("1", year_group="8"), 2, "students", "year_group", "not there"),
@@ -303,9 +303,9 @@ def test_versions_rise_for_what_changed_alone(endpoint):
     state = endpoint.delivers(student("1", "Ada"), student("2", "Benjamin"), student("4", "Di"), complete=["students"])
     assert state["counts"]["students"] == {"added": 1, "changed": 1, "removed": 1, "total": 3}
     changed = endpoint.changes("students", version)
-    assert {one.id for one in changed} == {ids["Ben"], ids["Cy"], endpoint.ids("students")["Di"]}
-    assert [one.id for one in changed if one.data is None] == [ids["Cy"]]
-    assert len({one.version for one in changed}) == 3
+    assert {record.id for record in changed} == {ids["Ben"], ids["Cy"], endpoint.ids("students")["Di"]}
+    assert [record.id for record in changed if record.data is None] == [ids["Cy"]]
+    assert len({record.version for record in changed}) == 3
 
 
 def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpoint):
@@ -401,13 +401,13 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
     with app.extensions["xporter"].database.snapshot() as connection:
         school = storage.school(connection, ESTAB)
 
-        def found(**how):
-            return len(storage.page(connection, school.id, "attendance", limit=9, **how).ids)
+        def count(**filters):
+            return len(storage.page(connection, school.id, "attendance", limit=9, **filters).ids)
 
-        assert found() == 3
-        assert found(student=endpoint.ids("students")["Ada"]) == 2
-        assert found(date_from="2026-11-27") == 2
-        assert found(date_to="2026-11-26", student=endpoint.ids("students")["Ben"]) == 0
+        assert count() == 3
+        assert count(student=endpoint.ids("students")["Ada"]) == 2
+        assert count(date_from="2026-11-27") == 2
+        assert count(date_to="2026-11-26", student=endpoint.ids("students")["Ben"]) == 0
         assert storage.all_collections(connection, school.id)["attendance"].total == 3
 
 
@@ -432,7 +432,7 @@ def test_keys_of_another_system_stand_for_other_people(endpoint):
     state = endpoint.delivers(student("1", "Zoe"), mis="arbor")
     assert state["counts"]["students"] == {"added": 1, "changed": 0, "removed": 1, "total": 1}
     assert endpoint.ids("students")["Zoe"] != ids["Ada"]
-    assert [one.id for one in endpoint.changes("students", version) if one.data is None] == [ids["Ada"]]
+    assert [record.id for record in endpoint.changes("students", version) if record.data is None] == [ids["Ada"]]
     assert endpoint.stored("staff") == {}
 
 
@@ -526,4 +526,4 @@ def test_new_and_changed_records_are_written_in_batches(endpoint, monkeypatch):
     names = endpoint.ids("students")
     assert sorted(names) == [f"New {number}" for number in (0, 1, 10, 11, 12, 13, 14, 2, 3)]
     assert len(set(names.values())) == 9
-    assert len({one.version for one in endpoint.changes("students", 0)}) == 10
+    assert len({record.version for record in endpoint.changes("students", 0)}) == 10

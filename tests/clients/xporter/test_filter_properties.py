@@ -135,7 +135,9 @@ def test_oneroster_shows_what_is_granted_and_nothing_else(api, app, granted):
         wanted = set()
         for name, resource in RESOURCES.items():
             response = api.get(f"/ims/oneroster/rostering/v1p2/{name}")
-            is_open = not resource.needs or any({SCOPE_OF[one] for one in all_} <= scopes for all_ in resource.needs)
+            is_open = not resource.needs or any(
+                {SCOPE_OF[member] for member in members} <= scopes for members in resource.needs
+            )
             assert response.status_code == (200 if is_open and scopes else 403)
             assert not leaked(response.text, scopes)
             if response.status_code == 200:

@@ -168,7 +168,7 @@ def test_pages_have_the_total_and_links(api, app, granted):
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected_ids"),
     [
         ("filter=familyName='okafor'", ["a"]),
         ("filter=familyName='O''Brien'", []),
@@ -190,13 +190,13 @@ def test_pages_have_the_total_and_links(api, app, granted):
         ("sort=nothing", ["a", "b"]),
     ],
 )
-def test_queries(api, app, granted, query, found):
+def test_queries(api, app, granted, query, expected_ids):
     students = {
         "a": {"legal_given_name": "Ada", "legal_family_name": "Okafor"},
         "b": {"legal_given_name": "Zoë", "legal_family_name": "O'Brien", "upn": "A1 OR B2"},
     }
     Stored(app, {"students": students})
-    assert [user["sourcedId"] for user in get(api, f"students?{query}").json["users"]] == found
+    assert [user["sourcedId"] for user in get(api, f"students?{query}").json["users"]] == expected_ids
 
 
 def test_a_filter_finds_nothing_by_what_is_not_granted(api, stored, granted):

@@ -124,9 +124,9 @@ def test_every_challenge_refers_to_the_metadata(api, provider):
         f'DPoP resource_metadata="{METADATA}", algs="{algs}"', f'Bearer resource_metadata="{METADATA}"',
     ]  # fmt: skip
     provider.introspection = {"scope": ""}
-    nothing = call(api)
-    assert (nothing.status_code, nothing.json["code"]) == (403, "insufficient_scope")
-    challenge = nothing.headers["WWW-Authenticate"]
+    forbidden = call(api)
+    assert (forbidden.status_code, forbidden.json["code"]) == (403, "insufficient_scope")
+    challenge = forbidden.headers["WWW-Authenticate"]
     assert challenge.startswith('DPoP error="insufficient_scope", scope="school students')
     assert f'resource_metadata="{METADATA}"' in challenge
 
