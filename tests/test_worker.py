@@ -205,7 +205,7 @@ class TestCheckpoint:
                     session.execute(text("SET LOCAL session_replication_role = replica"))
                 else:
                     session.execute(text(f"DROP TRIGGER {name}"))
-            session.execute(text("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 1"))
+            session.execute(text("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 1"))
         job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
         with work():
             lease.take(job.name, worker="me", lease=job.lease)

@@ -74,7 +74,7 @@ def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, at_o
 
 @pytest.mark.parametrize(
     "change",
-    ["actor = 'adm_else'", "event = 'x.y'", "at = '2020-01-01 00:00:00'", "estab = NULL", "facts = '{\"number\": 99}'",
+    ["actor = 'adm_other'", "event = 'x.y'", "at = '2020-01-01 00:00:00'", "estab = NULL", "facts = '{\"number\": 99}'",
      "subject = 'adm_x'", "client = 'theirs'", "details_digest = NULL"],
 )  # fmt: skip
 def test_an_edited_entry_is_found(work, chain_faults, tamper, change):
@@ -87,7 +87,7 @@ def test_an_edited_entry_is_found(work, chain_faults, tamper, change):
 def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, chain_faults, tamper):
     with work() as session:
         before = session.scalars(select(Entry.chained).where(Entry.position == 4)).one()
-    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+    tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
     with work() as session:
         row = session.connection().execute(select(Entry.__table__).where(Entry.position == 5)).one()
         forged = chain.link(before, 5, row, our_key())
@@ -111,7 +111,7 @@ def forge_from(work, tamper, position, *, keyed=True):
 def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, chain_faults, tamper):
     with work():
         chain.checkpoint()
-    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+    tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
     forge_from(work, tamper, 5)
     (fault,) = chain_faults()
     assert fault[:2] == (9, entry_at(work, 9))
@@ -153,7 +153,7 @@ def test_an_inserted_entry_is_found(work, chain_faults, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 9",
         "INSERT INTO audit_entries (id, at, event, actor, facts, position, chained)"
-        " SELECT 500, at, event, 'adm_else', facts, 9, chained FROM audit_entries WHERE position = 8",
+        " SELECT 500, at, event, 'adm_other', facts, 9, chained FROM audit_entries WHERE position = 8",
     )
     assert (9, 500) in [fault[:2] for fault in chain_faults()]
 
@@ -182,7 +182,7 @@ def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(
 def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, chain_faults, tamper):
     with work():
         chain.checkpoint()
-    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
+    tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 9")
     forge_from(work, tamper, 9)
     with work() as session:
         chained = session.scalars(select(Entry.chained).where(Entry.position == 9)).one()
@@ -226,14 +226,14 @@ class TestKeyedLinks:
         with work():
             chain.checkpoint()
         append(work, 4)
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 11")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 11")
         forge_from(work, tamper, 11, keyed=False)
         assert [fault[0] for fault in chain_faults()] == [11, 12, 13]
         assert [fault[0] for fault in chain_faults(from_start=False)] == [11, 12, 13]
         assert "without our key" in chain_faults()[0][2]
 
     def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(self, work, chain_faults, tamper):
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 9")
         forge_from(work, tamper, 9, keyed=False)
         append(work, 2)
         assert [fault[0] for fault in chain_faults()] == [9]
@@ -255,13 +255,13 @@ class TestKeyedLinks:
     def test_unkeyed_entries_cannot_be_rewritten_once_their_end_is_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
         append(work, 2)
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         forge_from(work, tamper, 5, keyed=False)
         assert {fault[0] for fault in chain_faults()} == {9, 10, 11}
 
     def test_unkeyed_entries_that_were_tampered_with_are_not_signed(self, work, chain_faults, tamper):
         forge_from(work, tamper, 1, keyed=False)
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         append(work, 1)
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
@@ -294,7 +294,7 @@ class TestExportedCheckpoints:
 
     def test_the_worker_verifies_the_whole_chain_each_night(self, work, sealed, file, tamper):
         worker.sign_checkpoint(work)
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 3")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 3")
         with pytest.raises(chain.TamperedChain, match="position 3"):
             worker.verify_audit(work)
         (job,) = [job for job in worker.JOBS if job.run is worker.verify_audit]
@@ -322,7 +322,7 @@ class TestCheckpoints:
             assert chain.checkpoint() is None
 
     def test_a_chain_that_was_tampered_with_is_not_signed(self, work, sealed, tamper):
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         with work(), pytest.raises(chain.TamperedChain, match="position 5"):
             chain.checkpoint()
 
@@ -377,7 +377,7 @@ class TestCommands:
         assert "no faults" in result.stdout
 
     def test_verify_names_the_row_and_fails(self, idp, tamper, work):
-        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         result = idp("verify")
         assert result.exit_code == 1
         assert f"Position 5, entry {entry_at(work, 5)}: altered" in result.stdout

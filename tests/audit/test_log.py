@@ -79,7 +79,7 @@ def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(work):
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE audit_entries SET actor = 'adm_else' WHERE id = :id",
+        "UPDATE audit_entries SET actor = 'adm_other' WHERE id = :id",
         "UPDATE audit_entries SET facts = '{}' WHERE id = :id",
         "UPDATE audit_entries SET position = 99 WHERE id = :id",
         "UPDATE audit_entries SET position = 99, chained = NULL WHERE id = :id",

@@ -18,16 +18,16 @@ ACCOUNT = "Microsoft 365 account"
 
 
 @pytest.fixture(scope="module")
-def outside(databases):
+def other_provider(databases):
     """The provider that stands in for Microsoft, on another host than ours."""
     with a_provider(databases, host="127.0.0.1") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
-def ours(databases, outside):
+def our_provider(databases, other_provider):
     """Our provider, at which accounts of the other one may be linked."""
-    app, authority = outside
+    app, authority = other_provider
     registered = {"client_id": "school-sign-in", "authority": authority, "issuer": authority, "enabled": True}
     registered["client_secret"] = secret_of("school-sign-in")
     with a_provider(databases, federation={"enabled": True, "microsoft": registered}) as served:
@@ -40,21 +40,21 @@ def ours(databases, outside):
         yield served
 
 
-def somebody(app, **overrides):
+def make_person(app, **overrides):
     with transaction(app):
         return an_administrator(an_estab(), **overrides).username
 
 
 @pytest.fixture
-def at_school(ours):
+def username(our_provider):
     """The username at our provider of a person with an account at both."""
-    return somebody(ours[0], name="Jo Bloggs")
+    return make_person(our_provider[0], name="Jo Bloggs")
 
 
 @pytest.fixture
-def at_microsoft(outside):
+def other_username(other_provider):
     """Their username at the other provider, which is not known to ours."""
-    return somebody(outside[0], name="Jo Bloggs")
+    return make_person(other_provider[0], name="Jo Bloggs")
 
 
 def signs_in(page, username):
@@ -71,24 +71,24 @@ def agrees(page, authority, username):
 
 
 def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
-    page, ours, outside, at_school, at_microsoft, looks_right
+    page, our_provider, other_provider, username, other_username, looks_right
 ):
-    issuer, authority = ours[1], outside[1]
+    issuer, authority = our_provider[1], other_provider[1]
     page.goto(f"{issuer}/sign-in")
     expect(page.get_by_role("button", name="Sign in with Microsoft")).to_be_visible()
     looks_right(page, "sign-in-with-microsoft")
     page.get_by_role("button", name="Sign in with Microsoft").click()
-    agrees(page, authority, at_microsoft)
+    agrees(page, authority, other_username)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"That {ACCOUNT} is not linked yet")
     looks_right(page, "account-not-linked")
 
     page.click("#sign-in")
-    signs_in(page, at_school)
+    signs_in(page, username)
     page.get_by_role("link", name="Security").click()
     looks_right(page, "security-account-not-linked")
     page.get_by_role("button", name=f"Link your {ACCOUNT}").click()
     page.wait_for_url(f"{authority}/**")
-    signs_in(page, at_microsoft)
+    signs_in(page, other_username)
     page.wait_for_url(f"{issuer}/manage/security")
     expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is now linked.")
     expect(page.locator("main")).to_contain_text("Jo Bloggs, since")
@@ -103,7 +103,7 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 
     page.get_by_role("link", name=f"Unlink your {ACCOUNT}").click()
     expect(page.locator("main")).to_contain_text("sign in with your password before you change this")
-    signs_in(page, at_school)
+    signs_in(page, username)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Unlink your {ACCOUNT}?")
     looks_right(page, "unlink-account")
     page.click("#unlink")
@@ -112,44 +112,44 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 
 
 @contextmanager
-def assembly(ours, folder):
+def assembly(our_provider, folder):
     @contextmanager
     def work():
-        with transaction(ours[0]):
+        with transaction(our_provider[0]):
             yield
 
-    with a_partner_served(ours[1], work, folder) as url:
+    with a_partner_served(our_provider[1], work, folder) as url:
         yield url
 
 
 def test_a_partners_sign_in_works_by_keyboard_without_scripts(
-    a_window, ours, outside, at_school, at_microsoft, tmp_path
+    a_window, our_provider, other_provider, username, other_username, tmp_path
 ):
     page = a_window("phone", java_script_enabled=False)
-    page.goto(f"{ours[1]}/sign-in?next=/manage/security")
-    signs_in(page, at_school)
+    page.goto(f"{our_provider[1]}/sign-in?next=/manage/security")
+    signs_in(page, username)
     page.get_by_role("button", name=f"Link your {ACCOUNT}").press("Enter")
-    agrees(page, outside[1], at_microsoft)
-    page.wait_for_url(f"{ours[1]}/manage/security")
-    page.goto(f"{ours[1]}/sign-out")
+    agrees(page, other_provider[1], other_username)
+    page.wait_for_url(f"{our_provider[1]}/manage/security")
+    page.goto(f"{our_provider[1]}/sign-out")
     page.click("#sign-out")
 
-    with assembly(ours, tmp_path) as url:
+    with assembly(our_provider, tmp_path) as url:
         page.goto(url)
         page.get_by_role("link", name="Sign in with your school account").press("Enter")
         page.get_by_role("button", name="Sign in with Microsoft").press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("Authorise sharing with Assembly")
 
 
-def test_the_providers_button_is_reached_by_tab(page, ours):
-    page.goto(f"{ours[1]}/sign-in")
+def test_the_providers_button_is_reached_by_tab(page, our_provider):
+    page.goto(f"{our_provider[1]}/sign-in")
     tab_to(page, page.get_by_role("button", name="Sign in with Microsoft"))
 
 
-def test_a_person_who_refuses_at_the_provider_returns_to_an_explanation(page, ours, outside):
-    page.goto(f"{ours[1]}/sign-in")
+def test_a_person_who_refuses_at_the_provider_returns_to_an_explanation(page, our_provider, other_provider):
+    page.goto(f"{our_provider[1]}/sign-in")
     page.get_by_role("button", name="Sign in with Microsoft").click()
-    page.wait_for_url(f"{outside[1]}/**")
+    page.wait_for_url(f"{other_provider[1]}/**")
     page.click("#cancel")
-    page.wait_for_url(f"{ours[1]}/sign-in**")
+    page.wait_for_url(f"{our_provider[1]}/sign-in**")
     expect(page.locator("main")).to_contain_text(f"You did not go on with your {ACCOUNT}. Nothing was changed.")

@@ -38,17 +38,17 @@ def result(page, name):
     return page.get_by_role("radio", name=name)
 
 
-def settled(page):
+def wait_until_settled(page):
     """Wait until the list of suggestions has not changed for long enough to accept clicks."""
     expect(page.locator("[role=listbox][data-settled]")).to_be_visible()
 
 
-def goes_on(page, name):
+def continue_with(page, name):
     page.get_by_role("button", name="Next").click()
-    went_on(page, name)
+    expect_details_page(page, name)
 
 
-def went_on(page, name):
+def expect_details_page(page, name):
     expect(page.get_by_role("heading", level=1)).to_have_text("Your details")
     expect(page.locator("main")).to_contain_text(name)
 
@@ -61,7 +61,7 @@ def test_the_search_box_accepts_a_postcode_a_dfe_number_a_urn_and_a_name(page, s
 
     result(page, "Willow Bank Primary School").check()
     expect(page.locator("main")).to_contain_text("UB8 1WB")
-    goes_on(page, "Willow Bank Primary School")
+    continue_with(page, "Willow Bank Primary School")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_each_labelled_field_finds_the_school(page, field, typed):
 
     expect(page.get_by_role("textbox", name=field)).to_have_value(typed)
     result(page, "Willow Bank Primary School").check()
-    goes_on(page, "Willow Bank Primary School")
+    continue_with(page, "Willow Bank Primary School")
 
 
 def test_every_match_is_listed_with_details_that_distinguish_it(page, search, looks_right):
@@ -96,7 +96,7 @@ def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, l
     expect(page.locator("main")).to_contain_text("This school has closed")
     looks_right(page, "find-closed")
     result(page, "Birch Green Academy").check()
-    goes_on(page, "Birch Green Academy")
+    continue_with(page, "Birch Green Academy")
 
 
 def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, work, looks_right):
@@ -151,7 +151,7 @@ def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks
     expect(box).to_be_focused()
     box.press("Enter")
 
-    went_on(page, chosen)
+    expect_details_page(page, chosen)
     page.go_back()
     expect(page.get_by_role("radio", name=chosen).and_(page.locator(":checked"))).to_have_count(1)
 
@@ -189,15 +189,15 @@ def test_enter_without_a_choice_searches(page, box, suggestions):
 
 def test_a_click_chooses_a_school_from_the_list(page, box, suggestions):
     box.fill("willow bank")
-    settled(page)
+    wait_until_settled(page)
     suggestions.filter(has_text="UB8 1WB").click()
 
-    went_on(page, "Willow Bank Primary School")
+    expect_details_page(page, "Willow Bank Primary School")
 
 
 def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggestions, looks_right):
     box.fill("last bell")
-    settled(page)
+    wait_until_settled(page)
     suggestions.first.click()
 
     expect(page.locator("main")).to_contain_text("This school has closed, so it cannot register.")
@@ -212,7 +212,7 @@ def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestio
     button = page.get_by_role("button", name="Search", exact=True)
     box.fill("willow bank")
     expect(suggestions.first).to_be_visible()
-    settled(page)
+    wait_until_settled(page)
 
     expect(suggestions.first).to_be_in_viewport(ratio=1)
     field, below = box.bounding_box(), page.get_by_role("listbox", name="Schools").bounding_box()
@@ -238,20 +238,20 @@ def test_a_click_right_after_the_list_appeared_chooses_nothing(page, box, sugges
     expect(page.get_by_role("heading", level=1)).to_have_text("Find your school")
     page.clock.run_for(400)
     suggestions.first.click()
-    went_on(page, "Willow Bank Primary School")
+    expect_details_page(page, "Willow Bank Primary School")
 
 
 def test_a_slow_answer_never_takes_the_place_of_a_newer_one(page, box, suggestions):
-    held = []
+    held_requests = []
 
     def hold(route):
-        held.append(route)
+        held_requests.append(route)
 
     page.route("**/search.json?q=st+jo", hold)
     with page.expect_request("**/search.json?q=st+jo"):
         box.press_sequentially("st jo")
     box.fill("willow bank")
     expect(suggestions).to_have_count(1)
-    for route in held:
+    for route in held_requests:
         route.abort()
     expect(suggestions).to_contain_text(["Willow Bank Primary School"])

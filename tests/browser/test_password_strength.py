@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from idp.estabs import links, strength
-from tests.browser.test_sign_in import somebody
+from tests.browser.test_sign_in import make_person
 
 GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
@@ -13,7 +13,7 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 def welcome(work):
     """The link of somebody at St Cuthbert's School who chooses a password."""
     with work():
-        return links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
+        return links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
 
 
 def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):

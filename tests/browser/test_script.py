@@ -207,19 +207,19 @@ def test_a_reload_by_a_script_does_not_cancel_signing_out_at_assembly(a_member, 
     with page.expect_response("**/connector/status"):
         pass
 
-    held, reloads = [], []
+    held_requests, reloads = [], []
 
     def record_reload(request):
         if request.is_navigation_request() and request.method == "GET":
             reloads.append(request.url)
 
-    page.route("**/sign-out", lambda route: held.append(route))  # noqa: PLW0108  Playwright marks it
+    page.route("**/sign-out", lambda route: held_requests.append(route))  # noqa: PLW0108  Playwright marks it
     page.get_by_role("button", name="Sign out").click(no_wait_after=True)
     page.route("**/connector/status", lambda route: route.fulfill(status=401))
     page.on("request", record_reload)
     page.wait_for_timeout(3000)  # the page asks every two seconds
     assert reloads == []
-    held[0].continue_()
+    held_requests[0].continue_()
     admin.sees("You are signed out")
 
 

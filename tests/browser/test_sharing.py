@@ -11,7 +11,7 @@ from idp.partners.models import Client
 from idp.schools.models import SchoolLink
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
-from tests.browser.test_sign_in import sign_in, somebody, username
+from tests.browser.test_sign_in import sign_in, make_person, username
 from tests.factories import a_client
 
 __all__ = ["username"]
@@ -66,7 +66,7 @@ def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, us
 
 def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_window, issuer, work, looks_right):
     with work() as database:
-        owners = [somebody(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
+        owners = [make_person(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
         old, new = (owner.memberships[0] for owner in owners)
         optional = frozenset({"attendance", "students.sen"})
         for name in ("Timetabler", "SchoolBooking"):

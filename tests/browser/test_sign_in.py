@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_e
 _numbers = count(1)
 
 
-def somebody(**overrides):
+def make_person(**overrides):
     """An administrator of a school that is not in the fictional register."""
     number = next(_numbers)
     school = a_school(register_id=f"{700000 + number}", dfe_number=f"{9990000 + number}", name="St Cuthbert's School")
@@ -29,14 +29,14 @@ def somebody(**overrides):
 def username(work):
     """An administrator whose school shares with one service and has not been verified yet."""
     with work():
-        person = somebody(name="Jo Bloggs")
+        person = make_person(name="Jo Bloggs")
         person.memberships[0].estab.state = "unverified"
         review.open_for(person.memberships[0].estab)
         client = a_client(client_name="Timetabler")
         scopes = client.required_scopes | {"students.sen"}
         until = clock.now() + timedelta(days=365)
-        how = {"agreement": "1", "until": until, "offered": client.scopes, "second_step": True}
-        authorise.give(client, scopes, by=person.memberships[0], **how)
+        details = {"agreement": "1", "until": until, "offered": client.scopes, "second_step": True}
+        authorise.give(client, scopes, by=person.memberships[0], **details)
         return person.username
 
 
@@ -94,7 +94,7 @@ def test_confirming_a_mobile_number(page, issuer, username, outbox, looks_right)
 
 def test_a_colleague_gets_a_password(page, issuer, work, looks_right):
     with work():
-        link = links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
+        link = links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
     page.goto(link)
     looks_right(page, "welcome")
     page.fill("#password", "school")
@@ -152,7 +152,7 @@ def test_the_page_says_which_partner_asks(page, issuer, work, looks_right):
 
 def test_a_welcome_that_expired_offers_a_new_one(page, issuer, work, looks_right):
     with work():
-        person = somebody(name="Al Bloggs", password_hash=None)
+        person = make_person(name="Al Bloggs", password_hash=None)
         link = links.issue_welcome_url(person)
         links.issue_welcome_url(person)
     page.goto(link)

@@ -93,10 +93,10 @@ def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(
     office.signs_in()
     monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
 
-    def away(*_anything, **_more):
+    def raise_unreachable(*_anything, **_more):
         raise ProviderUnreachable
 
-    monkeypatch.setattr("clients.assembly.provider.Provider.call", away)
+    monkeypatch.setattr("clients.assembly.provider.Provider.call", raise_unreachable)
     page = office.opens("/connector")
 
     assert page.status_code == 200
@@ -499,13 +499,13 @@ def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(perso
 
 
 def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, provider, parts, monkeypatch):
-    def away(*_anything):
+    def raise_unreachable(*_anything):
         raise ProviderUnreachable
 
     person.signs_in()
     provider.status = "withdrawn"
     with monkeypatch.context() as patched:
-        patched.setattr(connections, "check", away)
+        patched.setattr(connections, "check", raise_unreachable)
         arrives(person, provider.event("sharing-withdrawn"))
         parts.background.work_once()
     parts.background.work_once()

@@ -53,7 +53,7 @@ class Page:
     def has(self, control: str) -> bool:
         return self.soup.find(id=control) is not None
 
-    def lets_forms_to(self, url: str) -> bool:
+    def allows_form_action(self, url: str) -> bool:
         """Whether the page's `form-action` allows `url` and any address that it may redirect to."""
         rules = [rule.split() for rule in self.headers.get("Content-Security-Policy", "").split(";")]
         allowed = next((rule[1:] for rule in rules if rule and rule[0] == "form-action"), None)
@@ -141,7 +141,7 @@ class Browser:
     def _on(
         self, method: str, url: str, form: list[tuple[str, str]] | None = None, pressed_on: Page | None = None
     ) -> Arrived | None:
-        assert pressed_on is None or pressed_on.lets_forms_to(url), f"form-action stops {url}"
+        assert pressed_on is None or pressed_on.allows_form_action(url), f"form-action stops {url}"
         if self._is_partners(url):
             self._page = None
             return Arrived.at(method, url, form)
@@ -155,7 +155,7 @@ class Browser:
                 self._page = Page(response.url, response.status_code, response.headers, _soup(response))
                 return None
             url = urljoin(response.url, response.headers["Location"])
-            assert pressed_on is None or pressed_on.lets_forms_to(url), f"form-action stops {url}"
+            assert pressed_on is None or pressed_on.allows_form_action(url), f"form-action stops {url}"
             if self._is_partners(url):
                 self._page = None
                 return Arrived.at("GET", url)

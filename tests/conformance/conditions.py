@@ -75,19 +75,19 @@ def refusal(response: requests.Response, status: int, expected: str) -> None:
         assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
-def tokens(answer: requests.Response, token_type: str = "Bearer") -> dict[str, Any]:
+def tokens(response: requests.Response, token_type: str = "Bearer") -> dict[str, Any]:
     """A token response (RFC 6749 §5.1)."""
-    assert answer.status_code == 200, answer.text
-    is_json(answer)
-    assert answer.headers["Cache-Control"] == "no-store"
-    response: dict[str, Any] = answer.json()
-    assert response["token_type"] == token_type
-    assert isinstance(response["expires_in"], int)
-    assert 1 <= response["expires_in"] <= YEAR
+    assert response.status_code == 200, response.text
+    is_json(response)
+    assert response.headers["Cache-Control"] == "no-store"
+    issued: dict[str, Any] = response.json()
+    assert issued["token_type"] == token_type
+    assert isinstance(issued["expires_in"], int)
+    assert 1 <= issued["expires_in"] <= YEAR
     for name in ("access_token", "refresh_token"):
-        if name in response:
-            random(response[name])
-    return response
+        if name in issued:
+            random(issued[name])
+    return issued
 
 
 def id_token(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def served(
         with transaction(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"
-            prepared = prepare.everything(suite.uri.removesuffix("/backchannel_logout"), api)
+            prepared = prepare.prepare_all(suite.uri.removesuffix("/backchannel_logout"), api)
         yield app, issuer, str(trust), prepared
 
 

@@ -51,7 +51,7 @@ class FapiClient(RelyingParty):
     signs_requests: bool = False
 
     @property
-    def uses(self) -> str:
+    def resource_url(self) -> str:
         """The resource that it calls with its tokens: userinfo by default."""
         return self.resource or str(self.provider.metadata["userinfo_endpoint"])
 
@@ -122,12 +122,14 @@ class FapiClient(RelyingParty):
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
-        how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
-        return self.posts("token", {**defaults, **overrides}, **how)
+        client_options = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
+        return self.posts("token", {**defaults, **overrides}, **client_options)
 
     def refreshes(self, token: str, **overrides: Any) -> requests.Response:
-        how = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
-        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides}, **how)
+        client_options = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
+        return self.posts(
+            "token", {"grant_type": "refresh_token", "refresh_token": token, **overrides}, **client_options
+        )
 
     # Pushing
 
@@ -137,11 +139,11 @@ class FapiClient(RelyingParty):
         """
         form = self.request(**overrides)
         if self.signs_requests:
-            beside = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
-            form = beside | {"request": self.request_object(form)}
+            outside_parameters = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
+            form = outside_parameters | {"request": self.request_object(form)}
         return self.posts("pushed_authorization_request", form, assertion=assertion, proof=proof)
 
-    def pushes_object(self, text: str) -> requests.Response:
+    def push_request_object(self, text: str) -> requests.Response:
         """Push a request object unchanged."""
         return self.posts("pushed_authorization_request", {"request": text})
 
@@ -163,40 +165,46 @@ class FapiClient(RelyingParty):
         header = {"typ": "oauth-authz-req+jwt", "kid": public_key["kid"]}
         return signed(key, alg or public_key["alg"], header, {**parameters, **defaults, **overrides})
 
-    def pushed(self, **overrides: Any) -> str:
+    def pushed_request_uri(self, **overrides: Any) -> str:
         """The `request_uri` of a request that was accepted."""
-        answer = self.pushes(**overrides)
-        assert answer.status_code == 201, answer.text
-        conditions.is_json(answer)
-        assert answer.headers["Cache-Control"] == "no-store"
-        response = answer.json()
-        assert 5 <= response["expires_in"] <= 600
-        conditions.random(response["request_uri"].rpartition(":")[2])
-        return str(response["request_uri"])
+        response = self.pushes(**overrides)
+        assert response.status_code == 201, response.text
+        conditions.is_json(response)
+        assert response.headers["Cache-Control"] == "no-store"
+        pushed = response.json()
+        assert 5 <= pushed["expires_in"] <= 600
+        conditions.random(pushed["request_uri"].rpartition(":")[2])
+        return str(pushed["request_uri"])
 
     def link(self, request_uri: str, **options: str) -> str:
         """The address that the browser is sent to: the client and the pushed request, and these parameters besides."""
         sent = {"client_id": self.id, "request_uri": request_uri, **options}
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 
-    def asks(self, **overrides: Any) -> str:
-        return self.link(self.pushed(**overrides))
+    def authorization_url(self, **overrides: Any) -> str:
+        return self.link(self.pushed_request_uri(**overrides))
 
     # The resource
 
-    def reads(
-        self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = DEFAULT, **headers: str
+    def call_resource(
+        self,
+        access_token: str,
+        sent_with: str = "header",
+        *,
+        scheme: str = "DPoP",
+        proof: Any = DEFAULT,
+        **headers: str,
     ):
         """The resource by GET, with the token in the header; `proof` may be several."""
-        url = self.uses
+        url = self.resource_url
         if proof is DEFAULT:
             proof = self.proof("GET", url, token=access_token)
         sent = {"Authorization": f"{scheme} {access_token}", **({"DPoP": proof} if proof else {}), **headers}
         return self.provider.http.get(url, headers=sent, timeout=20)
 
-    def reads_with(self, access_token: str, *proofs: str) -> int:
+    def call_resource_with_proofs(self, access_token: str, *proofs: str) -> int:
         """The status of such a request with several DPoP headers, which the library `requests` cannot send."""
-        url, session = urlsplit(self.uses), self.provider.http
+        url, session = urlsplit(self.resource_url), self.provider.http
         trusting = ssl.create_default_context(cafile=str(session.verify))
         with closing(HTTPSConnection(url.netloc, context=trusting, timeout=20)) as connection:
             connection.putrequest("GET", url.path)
@@ -206,15 +214,15 @@ class FapiClient(RelyingParty):
             connection.endheaders()
             return connection.getresponse().status
 
-    def is_served(self, response: requests.Response) -> bool:
+    def was_accepted(self, response: requests.Response) -> bool:
         """Whether token and proof were accepted."""
         assert response.status_code in {200, 400, 401}, response.text
         return response.status_code == 200
 
-    def reaches(self, access_token: str, **options: Any) -> bool:
-        return self.is_served(self.reads(access_token, **options))
+    def is_token_accepted(self, access_token: str, **options: Any) -> bool:
+        return self.was_accepted(self.call_resource(access_token, **options))
 
-    def completes(self, arrived: Any, **overrides: Any) -> SignedIn:
-        signed_in = super().completes(arrived, **overrides)
-        assert self.reaches(signed_in.access_token)
+    def complete_sign_in(self, arrived: Any, **overrides: Any) -> SignedIn:
+        signed_in = super().complete_sign_in(arrived, **overrides)
+        assert self.is_token_accepted(signed_in.access_token)
         return signed_in

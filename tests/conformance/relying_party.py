@@ -43,7 +43,7 @@ class SignedIn:
     code: str
     tokens: dict[str, Any]
     claims: dict[str, Any]
-    about: dict[str, Any]
+    userinfo: dict[str, Any]
 
     @property
     def access_token(self) -> str:
@@ -86,13 +86,13 @@ class RelyingParty:
         self.last_request = {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
         return self.last_request
 
-    def asks(self, **overrides: str | None) -> str:
+    def authorization_url(self, **overrides: str | None) -> str:
         """The address that the client sends the browser to."""
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**overrides))}"
 
     # Responses through the browser
 
-    def hears(self, arrived: Arrived | None) -> dict[str, str]:
+    def authorization_response(self, arrived: Arrived | None) -> dict[str, str]:
         """The parameters of an authorization response, which came in the requested mode to the requested address."""
         assert arrived is not None, "no answer came"
         mode, _, signed = self.last_request.get("response_mode", "query").partition(".")
@@ -122,13 +122,13 @@ class RelyingParty:
         )
 
     def gets_code(self, arrived: Arrived | None) -> str:
-        parameters = self.hears(arrived)
+        parameters = self.authorization_response(arrived)
         assert set(parameters) == {"code", "iss"} | ({"state"} & set(self.last_request)), parameters
         conditions.random(parameters["code"])
         return parameters["code"]
 
     def is_refused(self, arrived: Arrived | None, error: str) -> None:
-        conditions.error(self.hears(arrived), error)
+        conditions.error(self.authorization_response(arrived), error)
 
     # The back channel
 
@@ -156,15 +156,15 @@ class RelyingParty:
         """Use a refresh token at the token endpoint."""
         return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides})
 
-    def reads(self, access_token: str, how: str = "header") -> requests.Response:
+    def call_resource(self, access_token: str, sent_with: str = "header") -> requests.Response:
         """Call userinfo, by GET or POST, with the token in the header or in the body."""
         url, bearer = self.provider.metadata["userinfo_endpoint"], {"Authorization": f"Bearer {access_token}"}
-        if how == "body":
+        if sent_with == "body":
             return self.provider.post("userinfo", {"access_token": access_token})
-        method = "POST" if how == "post" else "GET"
+        method = "POST" if sent_with == "post" else "GET"
         return self.provider.http.request(method, url, headers=bearer, timeout=20)
 
-    def knows(self, tokens: dict[str, Any]) -> dict[str, Any]:
+    def id_token_claims(self, tokens: dict[str, Any]) -> dict[str, Any]:
         """The claims of the ID Token that came with these tokens."""
         issuer = self.provider.issuer
         parameters = conditions.id_token(
@@ -175,9 +175,9 @@ class RelyingParty:
         assert parameters["acr"] in self.provider.metadata["acr_values_supported"]
         return parameters
 
-    def learns(self, access_token: str, how: str = "header") -> dict[str, Any]:
+    def userinfo_claims(self, access_token: str, sent_with: str = "header") -> dict[str, Any]:
         """The claims of userinfo."""
-        response = self.reads(access_token, how)
+        response = self.call_resource(access_token, sent_with)
         assert response.status_code == 200, response.text
         conditions.is_json(response)
         parameters: dict[str, Any] = response.json()
@@ -186,7 +186,7 @@ class RelyingParty:
 
     # Whole flows
 
-    def completes(self, arrived: Arrived | None, **overrides: Any) -> SignedIn:
+    def complete_sign_in(self, arrived: Arrived | None, **overrides: Any) -> SignedIn:
         """A flow from the authorization response on, to the person's claims; without `openid` there are none."""
         code = self.gets_code(arrived)
         tokens = conditions.tokens(self.redeems(code, **overrides), self.token_type)
@@ -194,12 +194,12 @@ class RelyingParty:
         assert ("id_token" in tokens) == is_openid
         if not is_openid:
             return SignedIn(code, tokens, {}, {})
-        claims = self.knows(tokens)
+        claims = self.id_token_claims(tokens)
         assert claims.get("nonce") == self.last_request.get("nonce")
-        about = self.learns(tokens["access_token"])
-        assert about["sub"] == claims["sub"]
-        return SignedIn(code, tokens, claims, about)
+        userinfo = self.userinfo_claims(tokens["access_token"])
+        assert userinfo["sub"] == claims["sub"]
+        return SignedIn(code, tokens, claims, userinfo)
 
     def signs_in(self, browser: Browser, **overrides: str | None) -> SignedIn:
         """A whole flow, in which the browser does what the pages ask."""
-        return self.completes(browser.goes_to(self.asks(**overrides)))
+        return self.complete_sign_in(browser.goes_to(self.authorization_url(**overrides)))

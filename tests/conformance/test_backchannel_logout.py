@@ -71,11 +71,11 @@ def test_backchannel_logout_discovery_endpoint_verification(provider):
 @spec(LOGOUT, "2.5", requirement="Signing out by the client posts one logout token to it, over TLS 1.3")
 def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, delivered):
     signed_in = client.signs_in(browser)
-    state, away = secrets.token_hex(64), f"{prepared.suite}/post_logout_redirect"
-    parameters = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": away, "state": state}
+    state, post_logout_uri = secrets.token_hex(64), f"{prepared.suite}/post_logout_redirect"
+    parameters = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": post_logout_uri, "state": state}
     arrived = browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
-    assert (arrived.address, arrived.query) == (away, [("state", state)])
-    client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
+    assert (arrived.address, arrived.query) == (post_logout_uri, [("state", state)])
+    client.is_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
 
     request = delivered(signed_in.claims["sid"])
     assert request["form"].keys() == {"logout_token"}

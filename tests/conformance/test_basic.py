@@ -36,13 +36,13 @@ not_applicable = pytest.mark.not_applicable
 def test_server(client, browser):
     signed_in = client.signs_in(browser)
     assert set(signed_in.claims) - {"sid"} == ID_TOKEN  # it exists for clients that sign out
-    assert set(signed_in.about) == {"sub"}
+    assert set(signed_in.userinfo) == {"sub"}
     assert signed_in.tokens["scope"] == "openid"
 
 
 @spec("RFC 6749", "4.1.2.1", requirement="A request without response_type is refused at the redirect URI")
 def test_response_type_missing(client, browser):
-    client.is_refused(browser.goes_to(client.asks(response_type=None)), "invalid_request")
+    client.is_refused(browser.goes_to(client.authorization_url(response_type=None)), "invalid_request")
 
 
 @spec(
@@ -66,20 +66,20 @@ def test_idtoken_unsigned(provider, register):
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a GET")
 def test_userinfo_get(client, browser):
     signed_in = client.signs_in(browser, scope="openid profile")
-    assert signed_in.about["sub"] == signed_in.claims["sub"]
-    assert isinstance(signed_in.about["updated_at"], int)
+    assert signed_in.userinfo["sub"] == signed_in.claims["sub"]
+    assert isinstance(signed_in.userinfo["updated_at"], int)
 
 
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a POST")
 def test_userinfo_post_header(client, browser):
     signed_in = client.signs_in(browser)
-    assert client.learns(signed_in.access_token, "post") == signed_in.about
+    assert client.userinfo_claims(signed_in.access_token, "post") == signed_in.userinfo
 
 
 @spec("RFC 6750", "2.2", requirement="Userinfo takes the token from a form")
 def test_userinfo_post_body(client, browser):
     signed_in = client.signs_in(browser)
-    assert client.learns(signed_in.access_token, "body") == signed_in.about
+    assert client.userinfo_claims(signed_in.access_token, "body") == signed_in.userinfo
 
 
 @spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
@@ -87,30 +87,30 @@ def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
     assert "nonce" not in client.signs_in(browser, nonce=None).claims
 
 
-def says_at_userinfo(client, browser, scope, standard):
+def userinfo_for_scope(client, browser, scope, standard):
     """Userinfo has the standard claims of a scope that discovery lists, and no others."""
     signed_in = client.signs_in(browser, scope=f"openid {scope}")
     supported = set(client.provider.metadata["claims_supported"])
-    assert set(signed_in.about) - {"sub"} == standard & supported
+    assert set(signed_in.userinfo) - {"sub"} == standard & supported
     assert not (standard & set(signed_in.claims))
     assert scope in client.provider.metadata["scopes_supported"]
-    return signed_in.about
+    return signed_in.userinfo
 
 
 @spec(CORE, "5.4", requirement="The scope profile brings those of its claims that we have")
 def test_scope_profile(client, browser):
-    about = says_at_userinfo(client, browser, "profile", PROFILE)
-    assert {"name", "given_name", "family_name", "preferred_username"} <= set(about)
-    assert about["zoneinfo"] == "Europe/London"
-    assert about["locale"] == "en-GB"
+    claims = userinfo_for_scope(client, browser, "profile", PROFILE)
+    assert {"name", "given_name", "family_name", "preferred_username"} <= set(claims)
+    assert claims["zoneinfo"] == "Europe/London"
+    assert claims["locale"] == "en-GB"
 
 
 @spec(CORE, "5.4", requirement="The scope email brings email and, as a boolean, email_verified")
 def test_scope_email(client, browser):
-    about = says_at_userinfo(client, browser, "email", EMAIL)
-    assert set(about) == {"sub"} | EMAIL
-    assert "@" in about["email"]
-    assert isinstance(about["email_verified"], bool)
+    claims = userinfo_for_scope(client, browser, "email", EMAIL)
+    assert set(claims) == {"sub"} | EMAIL
+    assert "@" in claims["email"]
+    assert isinstance(claims["email_verified"], bool)
 
 
 @not_applicable
@@ -118,15 +118,15 @@ def test_scope_email(client, browser):
 def test_scope_address(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     assert "address" not in provider.metadata["claims_supported"]
-    client.is_refused(browser.goes_to(client.asks(scope="openid address")), "invalid_scope")
+    client.is_refused(browser.goes_to(client.authorization_url(scope="openid address")), "invalid_scope")
 
 
 @spec(CORE, "5.4", requirement="The scope phone brings phone_number and, as a boolean, phone_number_verified")
 def test_scope_phone(client, browser):
-    about = says_at_userinfo(client, browser, "phone", PHONE)
-    assert set(about) == {"sub"} | PHONE
-    assert about["phone_number"].startswith("+")
-    assert isinstance(about["phone_number_verified"], bool)
+    claims = userinfo_for_scope(client, browser, "phone", PHONE)
+    assert set(claims) == {"sub"} | PHONE
+    assert claims["phone_number"].startswith("+")
+    assert isinstance(claims["phone_number_verified"], bool)
 
 
 @not_applicable
@@ -134,15 +134,17 @@ def test_scope_phone(client, browser):
 def test_scope_all(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     signed_in = client.signs_in(browser, scope="openid profile email phone")
-    assert EMAIL | PHONE | {"name"} <= set(signed_in.about)
+    assert EMAIL | PHONE | {"name"} <= set(signed_in.userinfo)
 
 
 @spec("RFC 6749", "3.3", requirement="The order of scopes and of parameters does not matter")
 def test_alternate_happy_flow(client, browser):
     request = client.request(scope="email openid")
     backwards = "&".join(f"{name}={quote(value)}" for name, value in sorted(request.items(), reverse=True))
-    signed_in = client.completes(browser.goes_to(f"{client.provider.metadata['authorization_endpoint']}?{backwards}"))
-    assert set(signed_in.about) == {"sub"} | EMAIL
+    signed_in = client.complete_sign_in(
+        browser.goes_to(f"{client.provider.metadata['authorization_endpoint']}?{backwards}")
+    )
+    assert set(signed_in.userinfo) == {"sub"} | EMAIL
 
 
 @spec(CORE, "3.1.2.1", requirement="display=page is accepted")
@@ -159,9 +161,9 @@ def test_display_popup(client, browser):
 def test_prompt_login(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
-    browser.opens(client.asks(prompt="login"))
+    browser.opens(client.authorization_url(prompt="login"))
     assert "Sign in" in browser.shown.text
-    second = client.completes(browser.continues())
+    second = client.complete_sign_in(browser.continues())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] == first.claims["auth_time"] + 2
 
@@ -172,7 +174,7 @@ def test_prompt_login(client, browser, wait):
     requirement="prompt=none without a session is login_required; a long state is returned whole",
 )
 def test_prompt_none_not_logged_in(client, browser):
-    request = client.asks(prompt="none", state=secrets.token_hex(64))
+    request = client.authorization_url(prompt="none", state=secrets.token_hex(64))
     client.is_refused(browser.goes_to(request), "login_required")
 
 
@@ -180,7 +182,7 @@ def test_prompt_none_not_logged_in(client, browser):
 def test_prompt_none_logged_in(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
-    second = client.completes(silently(browser, client.asks(prompt="none")))
+    second = client.complete_sign_in(silently(browser, client.authorization_url(prompt="none")))
     assert (second.claims["sub"], second.claims["auth_time"]) == (first.claims["sub"], first.claims["auth_time"])
 
 
@@ -197,9 +199,9 @@ def silently(browser, link):
 def test_max_age_1(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
-    browser.opens(client.asks(max_age="1"))
+    browser.opens(client.authorization_url(max_age="1"))
     assert "Sign in" in browser.shown.text
-    second = client.completes(browser.continues())
+    second = client.complete_sign_in(browser.continues())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] > first.claims["auth_time"]
     assert second.claims["iat"] - second.claims["auth_time"] <= 1
@@ -209,7 +211,7 @@ def test_max_age_1(client, browser, wait):
 def test_max_age_10000(client, browser, wait):
     first = client.signs_in(browser, max_age="15000")
     wait(2)
-    second = client.completes(silently(browser, client.asks(max_age="10000")))
+    second = client.complete_sign_in(silently(browser, client.authorization_url(max_age="10000")))
     assert second.claims["auth_time"] == first.claims["auth_time"]
 
 
@@ -221,7 +223,9 @@ def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
 @spec(CORE, "3.1.2.1", requirement="An id_token_hint of the signed-in person is answered silently")
 def test_id_token_hint(client, browser):
     first = client.signs_in(browser)
-    second = client.completes(silently(browser, client.asks(prompt="none", id_token_hint=first.id_token)))
+    second = client.complete_sign_in(
+        silently(browser, client.authorization_url(prompt="none", id_token_hint=first.id_token))
+    )
     assert second.claims["sub"] == first.claims["sub"]
 
 
@@ -257,16 +261,16 @@ def test_codereuse(client, browser):
 def test_codereuse_30seconds(client, browser, wait):
     signed_in = client.signs_in(browser)
     wait(30)
-    assert client.reads(signed_in.access_token).status_code == 200
+    assert client.call_resource(signed_in.access_token).status_code == 200
     conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
-    response = client.reads(signed_in.access_token)
+    response = client.call_resource(signed_in.access_token)
     assert response.status_code == 401
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
 @spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is an error page without a redirect")
 def test_ensure_registered_redirect_uri(client, browser):
-    assert browser.opens(client.asks(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
+    assert browser.opens(client.authorization_url(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
     assert browser.shown.status == 400
     assert "redirect_uri" in browser.shown.text
     assert browser.shown.soup.find(id="error-code").text == "invalid_request"
@@ -275,9 +279,9 @@ def test_ensure_registered_redirect_uri(client, browser):
 @spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
 def test_ensure_post_request_succeeds(client, browser):
     endpoint = client.provider.metadata["authorization_endpoint"]
-    client.completes(browser.continues(browser.posts(endpoint, client.request())))
-    wish = client.request(prompt="none")
-    client.completes(browser.continues(browser.posts(endpoint, wish)))  # signed in meanwhile
+    client.complete_sign_in(browser.continues(browser.posts(endpoint, client.request())))
+    request = client.request(prompt="none")
+    client.complete_sign_in(browser.continues(browser.posts(endpoint, request)))  # signed in meanwhile
 
 
 @spec(CORE, "9", requirement="client_secret_post")
@@ -305,7 +309,7 @@ def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_r
     uri = "https://suite.example/requests/one.jwt"
     client = a_registered_client(request_uris=[f"{uri}#hash"])
     assert "request_uris" not in client.metadata
-    client.is_refused(browser.goes_to(client.asks(request_uri=uri)), "request_uri_not_supported")
+    client.is_refused(browser.goes_to(client.authorization_url(request_uri=uri)), "request_uri_not_supported")
 
 
 @not_applicable
@@ -313,13 +317,13 @@ def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_r
 def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(client, browser, provider):
     takes_signed_objects_alone(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
-    client.is_refused(browser.goes_to(client.asks(request=unsigned(claims))), "invalid_request_object")
+    client.is_refused(browser.goes_to(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
 
 
 @spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
 def test_claims_essential(client, browser):
     signed_in = client.signs_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
-    assert set(signed_in.about) == {"sub", "name"}
+    assert set(signed_in.userinfo) == {"sub", "name"}
     assert "name" not in signed_in.claims
 
 
@@ -328,7 +332,7 @@ def test_claims_essential(client, browser):
 def test_ensure_request_object_with_redirect_uri(client, browser, provider):
     takes_signed_objects_alone(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
-    request = client.asks(request=unsigned(claims), redirect_uri=f"{client.redirect_uri}?dummy=1")
+    request = client.authorization_url(request=unsigned(claims), redirect_uri=f"{client.redirect_uri}?dummy=1")
     assert browser.opens(request) is None
     assert "redirect_uri" in browser.shown.text
 
@@ -349,13 +353,13 @@ def refreshed(client, browser, wait, **options):
     token = signed_in.tokens["refresh_token"]
     wait(1)
     tokens = conditions.tokens(client.refreshes(token, **options))
-    claims = client.knows(tokens)
+    claims = client.id_token_claims(tokens)
     same = {"iss", "sub", "aud", "auth_time"}
     assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
     assert claims["iat"] > signed_in.claims["iat"]
     assert ("azp" in claims) <= ("azp" in signed_in.claims)
     assert tokens["access_token"] != signed_in.access_token
-    assert client.learns(tokens["access_token"])["sub"] == claims["sub"]
+    assert client.userinfo_claims(tokens["access_token"])["sub"] == claims["sub"]
     return tokens.get("refresh_token", token)
 
 
@@ -363,5 +367,5 @@ def refreshed(client, browser, wait, **options):
 def test_ensure_request_with_valid_pkce_succeeds(client, browser):
     verifier = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    arrived = browser.goes_to(client.asks(code_challenge=challenge, code_challenge_method="S256"))
-    client.completes(arrived, code_verifier=verifier)
+    arrived = browser.goes_to(client.authorization_url(code_challenge=challenge, code_challenge_method="S256"))
+    client.complete_sign_in(arrived, code_verifier=verifier)

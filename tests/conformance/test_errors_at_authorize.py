@@ -35,7 +35,7 @@ def a_member(served, prepared):
 
 def redirects_with_error(client, browser, error, **overrides):
     """At the redirect URI, with `state` and `iss`."""
-    client.is_refused(browser.opens(client.asks(**overrides)), error)
+    client.is_refused(browser.opens(client.authorization_url(**overrides)), error)
 
 
 def is_a_page(browser, url, *words):
@@ -54,7 +54,12 @@ def test_client_id(served, browser, client, registered):
     gone = registered()
     with transaction(served[0]):
         registry.disable(gone.id, by="test")
-    for url in (client.asks(client_id=None), client.asks() + "&client_id=x", client.asks(client_id="x"), gone.asks()):
+    for url in (
+        client.authorization_url(client_id=None),
+        client.authorization_url() + "&client_id=x",
+        client.authorization_url(client_id="x"),
+        gone.authorization_url(),
+    ):
         is_a_page(browser, url, "client_id")
 
 
@@ -63,13 +68,13 @@ def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
     is_a_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
-    link = client.asks()
+    link = client.authorization_url()
     is_a_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
     assert browser.opens(link) is None
     is_a_page(other_browser, link, "different browser")
-    client.completes(browser.goes_to(link))
+    client.complete_sign_in(browser.goes_to(link))
     is_a_page(browser, link, "answered already")
-    link = client.asks()
+    link = client.authorization_url()
     wait(91)
     is_a_page(browser, link, "too long")
 
@@ -77,20 +82,20 @@ def test_request_uri_of_par(a_browser, a_fapi_client, wait):
 @spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
 def test_redirect_uri(browser, client):
     valid = client.redirect_uri
-    is_a_page(browser, client.asks(redirect_uri=None), "redirect_uri")
-    is_a_page(browser, client.asks() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
+    is_a_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
+    is_a_page(browser, client.authorization_url() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
     for uri in (f"{valid}/", f"{valid}?x=1", valid.upper(), f"{valid}#x", "javascript:alert(1)", "https://x.example"):
-        is_a_page(browser, client.asks(redirect_uri=uri), "redirect_uri")
+        is_a_page(browser, client.authorization_url(redirect_uri=uri), "redirect_uri")
 
 
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
 def test_invalid_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
-        client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
+        client.is_refused(browser.opens(client.authorization_url() + f"&{name}=x&{name}=y"), "invalid_request")
     for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
         redirects_with_error(client, browser, "invalid_request", **overrides)
-    client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
-    state = client.asks(state=None) + "&state=x&state=y"
+    client.is_refused(browser.opens(client.authorization_url() + "&login_hint=%ff"), "invalid_request")
+    state = client.authorization_url(state=None) + "&state=x&state=y"
     client.is_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
 
 
@@ -122,7 +127,7 @@ def test_request_objects(browser, registered, signers):
     objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
         redirects_with_error(client, browser, "invalid_request_object", request=request_object)
-    good = client.asks(request=signed(key, "ES256", {}, {**valid, "state": "within"}), state="within")
+    good = client.authorization_url(request=signed(key, "ES256", {}, {**valid, "state": "within"}), state="within")
     client.is_refused(browser.opens(good), "login_required")
 
 
@@ -132,7 +137,7 @@ def test_response_type(browser, client):
     for response_type in ("token", "id_token", "code token", "code id_token", "none"):
         redirects_with_error(client, browser, "unsupported_response_type", response_type=response_type)
     for mode in ("fragment", "fragment.jwt", "token"):
-        url = client.asks(response_mode=mode)
+        url = client.authorization_url(response_mode=mode)
         del client.last_request["response_mode"]  # it is answered in the query
         client.is_refused(browser.opens(url), "invalid_request")
 
@@ -181,7 +186,7 @@ def test_id_token_hint(browser, client, a_client):
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
 def test_a_system_that_the_client_does_not_accept(a_member, registered):
     client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
-    browser.arrives(client.asks())
+    browser.arrives(client.authorization_url())
     assert "Arbor" in browser.shown.text
     client.is_refused(browser.presses("deny"), "access_denied")
 
@@ -189,7 +194,7 @@ def test_a_system_that_the_client_does_not_accept(a_member, registered):
 @spec(OAUTH, "4.1.2.1", requirement="A school that is suspended: a page that explains, then access_denied")
 def test_a_suspended_school(a_member, client, provider):
     browser = a_member(state="suspended")
-    assert browser.opens(client.asks()) is None
+    assert browser.opens(client.authorization_url()) is None
     assert browser.signs_in() is None
     assert browser.shown.status == 403
     onwards = browser.shown.soup.find("a", href=lambda to: to and "cancel=1" in to)["href"]
@@ -229,22 +234,24 @@ def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
 @spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")
 def test_essential_acr(browser, client):
     claims = json.dumps({"id_token": {"acr": {"essential": True, "values": ["phr"]}}})
-    client.is_refused(browser.goes_to(client.asks(claims=claims)), "unmet_authentication_requirements")
+    client.is_refused(browser.goes_to(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="Cancel and Refuse: access_denied")
 def test_cancel_and_refuse(a_member, client):
     browser = a_member()
-    assert browser.opens(client.asks()) is None
+    assert browser.opens(client.authorization_url()) is None
     client.is_refused(browser.presses("cancel"), "access_denied")
-    assert browser.opens(client.asks()) is None
+    assert browser.opens(client.authorization_url()) is None
     assert browser.signs_in() is None
     client.is_refused(browser.presses("deny"), "access_denied")
 
 
 @spec("OAuth 2.0 Form Post Response Mode", "2", requirement="Errors are posted too, and hold what was sent as text")
 def test_errors_by_form(browser, client):
-    is_a_form = browser.opens(client.asks(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é'))
+    is_a_form = browser.opens(
+        client.authorization_url(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é')
+    )
     assert is_a_form is None
     assert browser.shown.headers["Cache-Control"] == "no-store"
     client.is_refused(browser.continues(), "invalid_scope")
@@ -252,7 +259,7 @@ def test_errors_by_form(browser, client):
 
 @spec(OAUTH, "3.1", requirement="HEAD does nothing, POST keeps the request and leads to a GET, another method is 405")
 def test_methods(provider, client):
-    url = client.asks()
+    url = client.authorization_url()
     head = provider.http.head(url, timeout=20)
     assert (head.status_code, head.cookies.get_dict()) == (200, {})
     response = provider.post("authorization", client.request())

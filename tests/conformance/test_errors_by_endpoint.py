@@ -126,10 +126,10 @@ def test_authorization_code(browser, client, a_client):
     refusal(client.posts("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
     refusal(client.redeems("unknown"), 400, "invalid_grant")
     for overrides in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
-        code = client.gets_code(browser.goes_to(client.asks()))
+        code = client.gets_code(browser.goes_to(client.authorization_url()))
         refusal(client.redeems(code, **overrides), 400, "invalid_grant")
         refusal(client.redeems(code), 400, "invalid_grant")  # it is used up
-    code = client.gets_code(browser.goes_to(client.asks()))
+    code = client.gets_code(browser.goes_to(client.authorization_url()))
     refusal(a_client("conf-basic-2").redeems(code), 400, "invalid_grant")
     conditions.tokens(client.redeems(code))
 
@@ -137,11 +137,11 @@ def test_authorization_code(browser, client, a_client):
 @spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
 def test_code_verifier_and_dpop_key(browser, fapi):
     other = fapi.proof("POST", fapi.provider.metadata["token_endpoint"], key=ECKey.generate_key("P-256"))
-    for pushed, overrides in (
+    for parameters, overrides in (
         ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
         ({"dpop_jkt": fapi.jkt}, {"proof": other}),
     ):  # fmt: skip
-        code = fapi.gets_code(browser.goes_to(fapi.asks(**pushed)))
+        code = fapi.gets_code(browser.goes_to(fapi.authorization_url(**parameters)))
         refusal(fapi.redeems(code, **overrides), 400, "invalid_grant")
     refusal(fapi.redeems("unknown", proof=""), 400, "invalid_dpop_proof")
 
@@ -216,29 +216,29 @@ def test_cross_origin(provider, registered):
 
 @spec("RFC 6750", "3.1", requirement="Userinfo: no token, a dead one, one without openid, in the address, or twice")
 def test_userinfo(browser, client, a_fapi_client):
-    def reads(**options):
+    def call_resource(**options):
         return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **options)
 
     token = client.signs_in(browser).access_token
     bearer = {"Authorization": f"Bearer {token}"}
-    response = reads()
+    response = call_resource()
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer realm=")
     assert "error=" not in response.headers["WWW-Authenticate"]
-    dead = reads(headers={"Authorization": "Bearer x"})
+    dead = call_resource(headers={"Authorization": "Bearer x"})
     assert dead.status_code == 401
     assert dead.headers["WWW-Authenticate"].startswith(
         'Bearer error="invalid_token", error_description="access_token: '
     )
-    refusal(reads(params={"access_token": token}), 400, "invalid_request")
+    refusal(call_resource(params={"access_token": token}), 400, "invalid_request")
     refusal(call(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
     without_scope = a_fapi_client("conf-ccg-1")
     own = conditions.tokens(without_scope.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
-    refusal(without_scope.reads(own), 403, "insufficient_scope")
-    bound = without_scope.reads(own, proof="")
+    refusal(without_scope.call_resource(own), 403, "insufficient_scope")
+    bound = without_scope.call_resource(own, proof="")
     refusal(bound, 401, "invalid_dpop_proof")
     assert bound.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof", error_description="')
-    as_bearer = without_scope.reads(own, scheme="Bearer")
+    as_bearer = without_scope.call_resource(own, scheme="Bearer")
     refusal(as_bearer, 401, "invalid_token")
     assert as_bearer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_token"')
 
@@ -247,8 +247,8 @@ def test_userinfo(browser, client, a_fapi_client):
 def test_introspection(browser, client, a_client):
     token = client.signs_in(browser).access_token
     assert client.posts("introspection", {"token": token}).json()["active"] is True
-    for asking, about in ((a_client("conf-basic-2"), token), (client, token[:-1]), (client, "x")):
-        assert asking.posts("introspection", {"token": about}).json() == {"active": False}
+    for requester, token_sent in ((a_client("conf-basic-2"), token), (client, token[:-1]), (client, "x")):
+        assert requester.posts("introspection", {"token": token_sent}).json() == {"active": False}
     refusal(client.posts("introspection", {}), 400, "invalid_request")
 
 
@@ -256,13 +256,13 @@ def test_introspection(browser, client, a_client):
 def test_revocation(browser, client, a_client):
     token = client.signs_in(browser).access_token
     refusal(client.posts("revocation", {}), 400, "invalid_request")
-    for about in ("unknown", "x.y.z"):
-        response = client.posts("revocation", {"token": about, "token_type_hint": "x"})
+    for token_sent in ("unknown", "x.y.z"):
+        response = client.posts("revocation", {"token": token_sent, "token_type_hint": "x"})
         assert (response.status_code, response.content) == (200, b"")
     refusal(a_client("conf-basic-2").posts("revocation", {"token": token}), 400, "invalid_grant")
-    assert client.reads(token).status_code == 200
+    assert client.call_resource(token).status_code == 200
     client.posts("revocation", {"token": token})
-    assert client.reads(token).status_code == 401
+    assert client.call_resource(token).status_code == 401
 
 
 @spec("RFC 7591", "3.2.2", requirement="Registration: a redirect URI of the wrong form: invalid_redirect_uri")
@@ -296,16 +296,16 @@ def test_invalid_client_metadata(register, provider, signers, prepared):
 @spec("RFC 7592", "2.1", requirement="Registration: no token, a bad one, or another client's: 401 with a challenge")
 def test_registration_tokens(register, provider):
     url, made = provider.metadata["registration_endpoint"], register().json()
-    mine = {"Authorization": f"Bearer {made['registration_access_token']}"}
+    own_headers = {"Authorization": f"Bearer {made['registration_access_token']}"}
     for response in (
         provider.http.post(url, json={}, timeout=20),
-        provider.http.get(f"{url}/conf-basic-1", headers=mine, timeout=20),
+        provider.http.get(f"{url}/conf-basic-1", headers=own_headers, timeout=20),
         provider.http.get(made["registration_client_uri"], headers={"Authorization": "Bearer x"}, timeout=20),
     ):  # fmt: skip
         refusal(response, 401, "invalid_token")
         assert response.headers["WWW-Authenticate"].startswith('Bearer realm="registration"')
-    refused = provider.http.patch(made["registration_client_uri"], headers=mine, timeout=20)
+    refused = provider.http.patch(made["registration_client_uri"], headers=own_headers, timeout=20)
     refusal(refused, 405, "invalid_request")
-    gone = provider.http.delete(made["registration_client_uri"], headers=mine, timeout=20)
-    assert (gone.status_code, gone.content) == (204, b"")
-    refusal(provider.http.get(made["registration_client_uri"], headers=mine, timeout=20), 401, "invalid_token")
+    deleted = provider.http.delete(made["registration_client_uri"], headers=own_headers, timeout=20)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    refusal(provider.http.get(made["registration_client_uri"], headers=own_headers, timeout=20), 401, "invalid_token")

@@ -44,7 +44,7 @@ def used_token(client, **options):
     """The token, once it has been used."""
     token_response = conditions.tokens(gets(client, **options), "DPoP")
     assert set(token_response) == {"access_token", "token_type", "expires_in", "scope"}
-    assert client.reaches(token_response["access_token"])
+    assert client.is_token_accepted(token_response["access_token"])
     return token_response["access_token"]
 
 
@@ -59,11 +59,11 @@ def test_discovery_end_point_verification(provider):
 
 @spec("RFC 6749", "4.4", requirement="Two clients get tokens of their own, bound to their keys, and no refresh token")
 def test_happy_flow(client, other):
-    mine, theirs = used_token(client), used_token(other)
-    assert client.reads(theirs).status_code in {400, 401}
+    own_token, other_client_token = used_token(client), used_token(other)
+    assert client.call_resource(other_client_token).status_code in {400, 401}
     for accepted in ("application/json; charset=utf-8", "*/*"):
-        assert client.reaches(mine, Accept=accepted)
-    state = client.posts("introspection", {"token": mine}).json()
+        assert client.is_token_accepted(own_token, Accept=accepted)
+    state = client.posts("introspection", {"token": own_token}).json()
     assert (state["active"], state["cnf"], state["sub"]) == (
         True,
         {"jkt": client.jkt},
@@ -73,7 +73,7 @@ def test_happy_flow(client, other):
 
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
 def test_access_token_type_header_case_sensitivity(client):
-    assert client.reaches(used_token(client), scheme="dPOP")
+    assert client.is_token_accepted(used_token(client), scheme="dPOP")
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")

@@ -83,11 +83,11 @@ def test_happy_flow_by_mode(client, other, browser, mode):
 @spec(SIGNING, "5.3.1", requirement="Our issuer may be one of several audiences of a request object")
 def test_ensure_request_object_with_multiple_aud_succeeds(client, browser):
     text = client.request_object(aud=["https://elsewhere.example", client.provider.issuer])
-    client.completes(browser.goes_to(client.link(urn_of(client, text))))
+    client.complete_sign_in(browser.goes_to(client.link(urn_of(client, text))))
 
 
 def urn_of(client, text):
-    response = client.pushes_object(text)
+    response = client.push_request_object(text)
     assert response.status_code == 201, response.text
     return response.json()["request_uri"]
 
@@ -96,11 +96,11 @@ def urn_of(client, text):
 def test_ensure_request_object_with_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
     text = client.request_object(nbf=ahead, iat=ahead)
-    client.completes(browser.goes_to(client.link(urn_of(client, text))))
+    client.complete_sign_in(browser.goes_to(client.link(urn_of(client, text))))
 
 
 def is_no_request(client, text):
-    conditions.refusal(client.pushes_object(text), 400, "invalid_request_object")
+    conditions.refusal(client.push_request_object(text), 400, "invalid_request_object")
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object without exp is refused")

@@ -43,7 +43,7 @@ def test_ensure_authorization_request_with_64_char_nonce_success(client, browser
 
 @spec("RFC 6749", "3.3", requirement="The order of scopes does not matter")
 def test_ensure_other_scope_order_succeeds(client, browser):
-    assert "email" in client.signs_in(browser, scope="email openid").about
+    assert "email" in client.signs_in(browser, scope="email openid").userinfo
 
 
 @spec(CORE, "5.5", requirement="Every advertised claim can be requested by name, in the ID Token and at userinfo")
@@ -52,16 +52,16 @@ def test_test_claims_parameter_identity_claims(client, browser, provider):
     school_claims = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
     logout_claims = {"sid"}  # and receives no logout tokens
     advertised = set(provider.metadata["claims_supported"]) - school_claims - logout_claims
-    wish = {name: {"essential": False} for name in sorted(advertised)}
-    signed_in = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
+    request = {name: {"essential": False} for name in sorted(advertised)}
+    signed_in = client.signs_in(browser, claims=json.dumps({"id_token": request, "userinfo": request}))
     assert advertised <= set(signed_in.claims)
     of_the_person = advertised - {"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid"}
-    assert of_the_person <= set(signed_in.about)
+    assert of_the_person <= set(signed_in.userinfo)
 
 
 @spec("RFC 9101", "6.3", requirement="Of nonces inside and outside of a pushed request, the one inside counts")
 def test_ensure_different_nonce_inside_and_outside_request_object(client, browser):
-    client.completes(browser.goes_to(client.link(client.pushed(), nonce=secrets.token_hex(8))))
+    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(), nonce=secrets.token_hex(8))))
 
 
 @spec(CORE, "3.1.2.1", requirement="A nonce of 384 characters is returned unchanged")

@@ -55,7 +55,7 @@ def other(a_fapi_client, names, scope, resource, prepared):
 @pytest.fixture
 def code(client, browser):
     """A code of the first client, not redeemed yet."""
-    return client.gets_code(browser.goes_to(client.asks()))
+    return client.gets_code(browser.goes_to(client.authorization_url()))
 
 
 def token_url(client):
@@ -84,18 +84,18 @@ def test_discovery_end_point_verification(provider):
 def test_happy_flow(client, other, a_browser):
     first = client.signs_in(a_browser())
     second = other.signs_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
-    response = client.reads(first.access_token)
+    response = client.call_resource(first.access_token)
     assert response.headers["Date"]
     for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
-        assert client.reaches(first.access_token, Accept=accepted)
-    in_query = client.provider.http.get(client.uses, params={"access_token": first.access_token}, timeout=20)
+        assert client.is_token_accepted(first.access_token, Accept=accepted)
+    in_query = client.provider.http.get(client.resource_url, params={"access_token": first.access_token}, timeout=20)
     assert in_query.status_code in {400, 401}
-    assert client.reads(second.access_token).status_code in {400, 401}
+    assert client.call_resource(second.access_token).status_code in {400, 401}
 
 
 @spec("RFC 6749", "4.1.2.1", requirement="Cancelling at the sign-in page is reported as access_denied")
 def test_user_rejects_authentication(client, browser):
-    assert browser.opens(client.asks()) is None
+    assert browser.opens(client.authorization_url()) is None
     assert browser.shown.has("sign-in")
     client.is_refused(browser.presses("cancel"), "access_denied")
 
@@ -108,25 +108,25 @@ def test_ensure_authorization_request_without_state_success(client, browser):
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
 def test_access_token_type_header_case_sensitivity(client, browser):
     signed_in = client.signs_in(browser)
-    assert client.reaches(signed_in.access_token, scheme="dPOP")
+    assert client.is_token_accepted(signed_in.access_token, scheme="dPOP")
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
 def test_check_dpop_proof_nbf_exp(client, browser):
     signed_in = client.signs_in(browser)
     now = conditions.now()
-    proof = client.proof("GET", client.uses, token=signed_in.access_token, nbf=now - 10, exp=now + 300)
-    assert client.reaches(signed_in.access_token, proof=proof)
+    proof = client.proof("GET", client.resource_url, token=signed_in.access_token, nbf=now - 10, exp=now + 300)
+    assert client.is_token_accepted(signed_in.access_token, proof=proof)
 
 
 def proves_at(client, browser, iat, *, code=None):
     """PAR, token and resource with proofs made at `iat`."""
     at_par = client.proof("POST", par_url(client), iat=iat)
-    code = client.gets_code(browser.goes_to(client.asks(proof=at_par)))
+    code = client.gets_code(browser.goes_to(client.authorization_url(proof=at_par)))
     response = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
     token = conditions.tokens(response, "DPoP")["access_token"]
-    at_resource = client.proof("GET", client.uses, token=token, iat=iat)
-    assert client.reaches(token, proof=at_resource)
+    at_resource = client.proof("GET", client.resource_url, token=token, iat=iat)
+    assert client.is_token_accepted(token, proof=at_resource)
 
 
 @spec(DPOP, "4.3", requirement="A proof that is ten seconds old is accepted")
@@ -154,24 +154,24 @@ def is_bound_elsewhere(client, code):
 
 @spec(DPOP, "10.1", requirement="A code is bound to the key that was proven when its request was pushed")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_proof_jkt(client, browser):
-    response = client.asks(proof=client.proof("POST", par_url(client)))
+    response = client.authorization_url(proof=client.proof("POST", par_url(client)))
     is_bound_elsewhere(client, client.gets_code(browser.goes_to(response)))
 
 
 @spec(DPOP, "10", requirement="A code is bound to the key that dpop_jkt names")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_jkt(client, browser):
-    is_bound_elsewhere(client, client.gets_code(browser.goes_to(client.asks(dpop_jkt=client.jkt))))
+    is_bound_elsewhere(client, client.gets_code(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt))))
 
 
 @spec(DPOP, "10.1", requirement="A proof when pushing, and the same key when redeeming")
 def test_ensure_dpopproof_at_par_endpoint_binding_success(client, browser):
-    client.completes(browser.goes_to(client.asks(proof=client.proof("POST", par_url(client)))))
+    client.complete_sign_in(browser.goes_to(client.authorization_url(proof=client.proof("POST", par_url(client)))))
 
 
 @spec(DPOP, "10", requirement="dpop_jkt beside the proof when pushing, and the same key when redeeming")
 def test_ensure_dpop_auth_code_binding_success(client, browser):
     proof = client.proof("POST", par_url(client))
-    client.completes(browser.goes_to(client.asks(dpop_jkt=client.jkt, proof=proof)))
+    client.complete_sign_in(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt, proof=proof)))
 
 
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
@@ -184,7 +184,7 @@ def refuses_wrong_proofs(client, token):
     """Each wrong proof is refused at the resource, which accepts the token before and after; its key could sign by
     RS256 as well.
     """
-    url = client.uses
+    url = client.resource_url
 
     def proof(**overrides):
         return client.proof(overrides.pop("method", "GET"), overrides.pop("url", url), token=token, **overrides)
@@ -206,10 +206,10 @@ def refuses_wrong_proofs(client, token):
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip
     for what, value in wrong.items():
-        assert client.reads(token, proof=value).status_code in {400, 401}, what
-    assert client.reads_with(token, proof(), proof()) in {400, 401}, "two headers"
-    assert not client.reaches(token, scheme="Bearer", proof="")
-    assert not client.reaches(token, scheme="Bearer")
+        assert client.call_resource(token, proof=value).status_code in {400, 401}, what
+    assert client.call_resource_with_proofs(token, proof(), proof()) in {400, 401}, "two headers"
+    assert not client.is_token_accepted(token, scheme="Bearer", proof="")
+    assert not client.is_token_accepted(token, scheme="Bearer")
 
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
@@ -219,13 +219,13 @@ def refuses_wrong_proofs(client, token):
         "in capitals": proof(url=f"{scheme.upper()}://{host.upper()}{slash}{path}"),
     }  # fmt: skip
     for what, row in right.items():
-        assert client.reaches(token, proof=row), what
-    assert client.reads(token, proof=good).status_code == 401, "a proof that was used before"
+        assert client.is_token_accepted(token, proof=row), what
+    assert client.call_resource(token, proof=good).status_code == 401, "a proof that was used before"
 
 
 @spec(JAR, "6.3", requirement="Of state inside and outside of a pushed request, the one inside counts")
 def test_ensure_different_state_inside_and_outside_request_object(client, browser):
-    client.completes(browser.goes_to(client.link(client.pushed(), state=secrets.token_hex(8))))
+    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(), state=secrets.token_hex(8))))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A state of a thousand characters is returned unchanged")
@@ -235,7 +235,7 @@ def test_ensure_authorization_request_with_long_state(client, browser):
 
 @spec(JAR, "6.3", requirement="A state that was not pushed does not come back")
 def test_state_only_outside_request_object_not_used(client, browser):
-    client.completes(browser.goes_to(client.link(client.pushed(state=None), state="outside")))
+    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(state=None), state="outside")))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A pushed request names its redirect URI, although one is registered")
@@ -246,8 +246,8 @@ def test_ensure_request_object_without_redirect_uri_fails(client):
 @spec(FAPI, "5.3.2.2", requirement="A redirect URI beside a pushed request does not make up for the missing one")
 def test_ensure_redirect_uri_in_authorization_request(client, browser):
     conditions.refusal(client.pushes(redirect_uri=None), 400, "invalid_request")
-    urn = client.pushed()
-    client.completes(browser.goes_to(client.link(urn, redirect_uri="https://evil.example/")))
+    urn = client.pushed_request_uri()
+    client.complete_sign_in(browser.goes_to(client.link(urn, redirect_uri="https://evil.example/")))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A redirect URI that is not registered is refused when pushed")
@@ -265,7 +265,7 @@ def test_ensure_holder_of_key_required(client, code):
 def test_ensure_unsigned_authorization_request_without_using_par_fails(client, browser):
     from tests.conformance.relying_party import RelyingParty
 
-    client.is_refused(browser.goes_to(RelyingParty.asks(client)), "invalid_request")
+    client.is_refused(browser.goes_to(RelyingParty.authorization_url(client)), "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="The hybrid flow is refused when pushed")
@@ -297,7 +297,7 @@ def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait
     signed_in = client.signs_in(browser)
     wait(1)
     conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
-    assert not client.reaches(signed_in.access_token)
+    assert not client.is_token_accepted(signed_in.access_token)
 
 
 @spec(FAPI, "5.3.2.2", requirement="A code lives for a minute at most")
@@ -352,11 +352,11 @@ def test_refresh_token(client, other, browser, wait):
     wait(1)
     client.key = ECKey.generate_key("P-256")
     tokens = conditions.tokens(client.refreshes(token, scope=f"{client.scope} offline_access"), "DPoP")
-    assert client.reaches(tokens["access_token"])
+    assert client.is_token_accepted(tokens["access_token"])
     assert "refresh_token" not in tokens, "it is not rotated"
     assert ("id_token" in tokens) == ("id_token" in signed_in.tokens)
     if "id_token" in tokens:
-        claims = client.knows(tokens)
+        claims = client.id_token_claims(tokens)
         same = {"iss", "sub", "aud", "auth_time"}
         assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
     wait(30)
@@ -375,10 +375,10 @@ def test_refresh_token(client, other, browser, wait):
 
 @spec(PAR, "7.3", requirement="A pushed request that was shown and left can be shown again, until it is answered")
 def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client, browser):
-    link = client.asks()
+    link = client.authorization_url()
     browser.opens(link)
     assert browser.shown.has("sign-in")
-    client.completes(browser.goes_to(link))
+    client.complete_sign_in(browser.goes_to(link))
 
 
 def is_a_page_about_the_request(browser, link):
@@ -390,8 +390,8 @@ def is_a_page_about_the_request(browser, link):
 
 @spec(PAR, "7.3", requirement="A pushed request that was answered is a page", module="par-attempt-reuse-request_uri")
 def test_par_attempt_reuse_request_uri(client, browser):
-    link = client.asks()
-    client.completes(browser.goes_to(link))
+    link = client.authorization_url()
+    client.complete_sign_in(browser.goes_to(link))
     assert is_a_page_about_the_request(browser, link)
 
 
@@ -409,7 +409,7 @@ def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     module="par-attempt-to-use-request_uri-for-different-client",
 )
 def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
-    assert is_a_page_about_the_request(browser, other.link(client.pushed()))
+    assert is_a_page_about_the_request(browser, other.link(client.pushed_request_uri()))
 
 
 @spec(
@@ -419,7 +419,7 @@ def test_par_attempt_to_use_request_uri_for_different_client(client, other, brow
     module="par-authorization-request-containing-request_uri-form-param",
 )
 def test_par_authorization_request_containing_request_uri_form_param(client):
-    conditions.refusal(client.pushes(request_uri=client.pushed()), 400, "invalid_request")
+    conditions.refusal(client.pushes(request_uri=client.pushed_request_uri()), 400, "invalid_request")
 
 
 @spec(PAR, "2.3", requirement="Another method than POST is refused")
@@ -454,7 +454,7 @@ def test_incorrect_pkce_code_verifier_rejected(client, code):
 @spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is eight seconds ahead is accepted")
 def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
-    client.completes(browser.goes_to(client.asks(assertion=client.assertion(nbf=ahead, iat=ahead))))
+    client.complete_sign_in(browser.goes_to(client.authorization_url(assertion=client.assertion(nbf=ahead, iat=ahead))))
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is more than a minute ahead is refused")
@@ -466,9 +466,9 @@ def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fail
 
 @spec(PAR, "4", requirement="client_id and request_uri are all that the browser has to bring")
 def test_par_without_duplicate_parameters(client, browser):
-    link = client.asks()
+    link = client.authorization_url()
     assert link.partition("?")[2].count("=") == 2
-    client.completes(browser.goes_to(link))
+    client.complete_sign_in(browser.goes_to(link))
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion's audience is one string, no list")

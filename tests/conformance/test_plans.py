@@ -26,7 +26,7 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 @pytest.fixture
 def written(served, prepared):
     with transaction(served[0]):
-        return plans.everything(prepared)
+        return plans.all_configurations(prepared)
 
 
 @pytest.fixture
@@ -93,10 +93,10 @@ def test_both_clients_get_through_each_page_and_refresh(suite_and_client, file, 
         suite, client = suite_and_client(file, part)
         scope = {} if file in FAPI else {"scope": PERSONAL}
         player = suite.plays()
-        signed_in = client.completes(player.goes_to(client.asks(prompt="login consent", **scope)))
+        signed_in = client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login consent", **scope)))
         assert set(signed_in.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
         assert client.refreshes(signed_in.tokens["refresh_token"]).status_code == 200
-        client.completes(player.goes_to(client.asks(**scope)))
+        client.complete_sign_in(player.goes_to(client.authorization_url(**scope)))
     assert reached() == []
 
 
@@ -108,20 +108,20 @@ def test_the_scopes_are_those_that_the_modules_need(written):
 
 def test_the_form_post_plan_has_a_client_of_its_own(suite_and_client):
     suite, client = suite_and_client("static.json", "client_secret_post")
-    client.completes(suite.plays().goes_to(client.asks(prompt="login consent")))
+    client.complete_sign_in(suite.plays().goes_to(client.authorization_url(prompt="login consent")))
 
 
 def test_clients_get_tokens_of_their_own(suite_and_client):
     for part in ("client", "client2"):
         _, client = suite_and_client(CLIENT_CREDENTIALS_FILE, part)
         response = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
-        assert client.reaches(conditions.tokens(response, "DPoP")["access_token"])
+        assert client.is_token_accepted(conditions.tokens(response, "DPoP")["access_token"])
 
 
 def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_client, reached, prepared):
     suite, client = suite_and_client("backchannel.json")
     player = suite.plays()
-    signed_in = client.completes(player.goes_to(client.asks(prompt="login consent")))
+    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login consent")))
     back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert reached() == [("POST", "/test/a/idaas/backchannel_logout")]
@@ -159,8 +159,8 @@ with_both = pytest.mark.parametrize("file", ["static.json", "registered.json"])
 def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, module, reached):
     suite, client = suite_and_client(file)
     player = suite.plays(module)
-    client.completes(player.goes_to(client.asks()))
-    client.completes(player.goes_to(client.asks(prompt="login")))
+    client.complete_sign_in(player.goes_to(client.authorization_url()))
+    client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login")))
     assert player.pictures == ["sign-in", "sign-in"]
     assert reached() == []
 
@@ -169,17 +169,17 @@ def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, mo
 def test_the_error_page_of_an_unregistered_redirect_uri_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     player = suite.plays("oidcc-ensure-registered-redirect-uri")
-    assert player.goes_to(client.asks(redirect_uri="https://elsewhere.example/")) is None
+    assert player.goes_to(client.authorization_url(redirect_uri="https://elsewhere.example/")) is None
     assert player.pictures == ["error-parameter"]
 
 
 def logout_of(client, prepared, module, hint):
     """The parameters that the module sends to the end-session endpoint."""
-    away = f"{prepared.suite}/post_logout_redirect"
-    sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
+    post_logout_uri = f"{prepared.suite}/post_logout_redirect"
+    sent = {"id_token_hint": hint, "post_logout_redirect_uri": post_logout_uri, "state": "x"}
     overrides: dict[str, dict[str, Any]] = {
-        "bad-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}/bad"},
-        "query-added-to-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}?foo=bar"},
+        "bad-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{post_logout_uri}/bad"},
+        "query-added-to-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{post_logout_uri}?foo=bar"},
         "modified-id-token-hint": {"id_token_hint": f"{hint}x"}, "bad-id-token-hint": {"id_token_hint": "bad"},
         "no-id-token-hint": {"id_token_hint": None},
         "no-params": {"id_token_hint": None, "post_logout_redirect_uri": None, "state": None},
@@ -201,7 +201,7 @@ def logout_of(client, prepared, module, hint):
 def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, picture, reached):
     suite, client = suite_and_client(file)
     player = suite.plays(f"oidcc-rp-initiated-logout-{module}")
-    signed_in = client.completes(player.goes_to(client.asks()))
+    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url()))
     assert player.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
     assert player.pictures == [picture]
     assert reached() == []
@@ -211,7 +211,7 @@ def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, pi
 def test_logout_that_redirects_back(suite_and_client, prepared, file, reached):
     suite, client = suite_and_client(file)
     player = suite.plays()
-    signed_in = client.completes(player.goes_to(client.asks()))
+    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url()))
     back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert reached() == []
@@ -221,24 +221,24 @@ def test_logout_that_redirects_back(suite_and_client, prepared, file, reached):
 def test_cancel_at_the_sign_in_page(suite_and_client, file):
     suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}user-rejects-authentication")
-    client.is_refused(player.goes_to(client.asks()), "access_denied")
+    client.is_refused(player.goes_to(client.authorization_url()), "access_denied")
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_opening_the_request_again_after_leaving(suite_and_client, file, reached):
     suite, client = suite_and_client(file)
     player = suite.plays(f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds")
-    link = client.asks()
+    link = client.authorization_url()
     assert player.goes_to(link) is None
-    client.completes(player.goes_to(link))
+    client.complete_sign_in(player.goes_to(link))
     assert reached() == []
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
-    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.asks()
-    client.completes(player.goes_to(link))
+    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.authorization_url()
+    client.complete_sign_in(player.goes_to(link))
     assert player.goes_to(link) is None
     assert player.pictures == ["error-code"]
 
@@ -246,7 +246,10 @@ def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_expired_request_is_captured_as_a_screenshot(suite_and_client, file, wait):
     suite, client = suite_and_client(file)
-    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"), client.asks()
+    player, link = (
+        suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"),
+        client.authorization_url(),
+    )
     wait(91)
     assert player.goes_to(link) is None
     assert player.pictures == ["error-code"]
@@ -257,5 +260,5 @@ def test_the_error_page_of_another_clients_request_is_captured_as_a_screenshot(s
     suite, client = suite_and_client(file)
     _, other = suite_and_client(file, "client2")
     player = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
-    assert player.goes_to(other.link(client.pushed())) is None
+    assert player.goes_to(other.link(client.pushed_request_uri())) is None
     assert player.pictures == ["error-code"]

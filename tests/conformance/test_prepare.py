@@ -135,10 +135,10 @@ def test_it_refuses_to_run_in_production(work, monkeypatch, settings):
     real = settings.model_copy(update={"environment": "production"})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: real)
     with work(), pytest.raises(prepare.NotHere):
-        prepare.everything(SUITE)
+        prepare.prepare_all(SUITE)
 
 
 def test_without_a_free_school_it_says_what_to_do(work):
     with work(), pytest.raises(prepare.NoSchool) as refused:
-        prepare.everything(SUITE)
+        prepare.prepare_all(SUITE)
     assert "idp schools refresh" in refused.value.message

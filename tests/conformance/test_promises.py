@@ -54,14 +54,14 @@ def controls(browser, *, fields=(), buttons=()):
 
 @promise("Sign-in page: username, password; sign-in, cancel")
 def test_the_sign_in_page(client, browser):
-    browser.opens(client.asks())
+    browser.opens(client.authorization_url())
     assert controls(browser, fields=("username", "password"), buttons=("sign-in", "cancel"))
     client.is_refused(browser.presses("cancel"), "access_denied")
 
 
 @promise("Page that asks for data: authority; allow, deny")
 def test_the_page_that_asks_for_data(data_client, browser):
-    browser.opens(data_client.asks(prompt="login consent"))
+    browser.opens(data_client.authorization_url(prompt="login consent"))
     browser.signs_in()
     assert controls(browser, fields=("authority",), buttons=("allow", "deny"))
     assert browser.presses("allow") is None, "the declaration is needed"
@@ -70,7 +70,7 @@ def test_the_page_that_asks_for_data(data_client, browser):
 
 @promise("Page that asks for identity alone: no authority; allow, deny")
 def test_the_page_that_asks_who_you_are(client, browser):
-    browser.opens(client.asks(prompt="login consent"))
+    browser.opens(client.authorization_url(prompt="login consent"))
     browser.signs_in()
     assert controls(browser, buttons=("allow", "deny"))
     assert not browser.shown.has("authority")
@@ -84,7 +84,7 @@ def test_the_sign_out_page(client, browser, provider):
     browser.opens(url)
     assert controls(browser, buttons=("confirm-logout", "stay"))
     browser.presses("stay")
-    client.gets_code(browser.opens(client.asks(prompt="none")))
+    client.gets_code(browser.opens(client.authorization_url(prompt="none")))
     browser.opens(url)
     browser.presses("confirm-logout")
     assert browser.shown.has("signed-out")
@@ -94,8 +94,8 @@ def test_the_sign_out_page(client, browser, provider):
 def test_error_pages(client, browser, provider):
     gone = f"{client.id}&request_uri=urn:ietf:params:oauth:request_uri:gone"
     for url, parameter in (
-        (client.asks(redirect_uri="https://evil.example/"), "redirect_uri"),
-        (client.asks(client_id="unknown"), "client_id"),
+        (client.authorization_url(redirect_uri="https://evil.example/"), "redirect_uri"),
+        (client.authorization_url(client_id="unknown"), "client_id"),
         (f"{provider.metadata['authorization_endpoint']}?client_id={gone}", "request_uri"),
         (f"{provider.metadata['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
     ):
@@ -107,7 +107,7 @@ def test_error_pages(client, browser, provider):
 
 @promise("Form post page: form response, button continue, and one script with a nonce that submits it")
 def test_the_form_post_page(client, browser):
-    assert browser.opens(client.asks(prompt="none", response_mode="form_post")) is None
+    assert browser.opens(client.authorization_url(prompt="none", response_mode="form_post")) is None
     page = browser.shown
     assert page.soup.find("form", id="response")["method"] == "post"
     (script,) = [element for element in page.soup.find_all("script") if not element.get("src")]
@@ -131,7 +131,7 @@ def test_the_device_page(device_client, browser):
 
 @promise("A request needs no CSRF token, and every decision does")
 def test_decisions_need_our_own_form(data_client, client, browser, provider):
-    link = data_client.asks(prompt="login consent")
+    link = data_client.authorization_url(prompt="login consent")
     browser.opens(link)
     decides_without_token(browser, username=browser.username, password=browser.password)
     browser.opens(link)
@@ -142,7 +142,7 @@ def test_decisions_need_our_own_form(data_client, client, browser, provider):
     assert browser.shown.has("allow"), "not refused yet"
     browser.opens(provider.metadata["end_session_endpoint"])
     decides_without_token(browser, confirm="yes")
-    client.gets_code(browser.opens(client.asks(prompt="none")))  # the person is still signed in
+    client.gets_code(browser.opens(client.authorization_url(prompt="none")))  # the person is still signed in
 
 
 def decides_without_token(browser, **fields):
@@ -154,7 +154,7 @@ def decides_without_token(browser, **fields):
 
 @promise("No page on the way needs JavaScript: it stands in files of ours, and no control waits for it")
 def test_no_page_needs_javascript(client, browser, provider):
-    browser.opens(client.asks(prompt="login consent"))
+    browser.opens(client.authorization_url(prompt="login consent"))
     pages = [browser.shown]
     browser.signs_in()
     pages.append(browser.shown)

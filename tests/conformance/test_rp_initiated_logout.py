@@ -24,7 +24,7 @@ def signed_in(client, browser):
 
 
 @pytest.fixture
-def away(prepared):
+def post_logout_uri(prepared):
     """The address at which the client wants the browser afterwards."""
     return f"{prepared.suite}/post_logout_redirect"
 
@@ -41,12 +41,12 @@ def leave(provider, browser):
 
 def has_no_session(client, browser):
     """Whether a silent sign-in is no longer possible."""
-    client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
+    client.is_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
     return True
 
 
 def has_session(client, browser):
-    client.gets_code(browser.opens(client.asks(prompt="none")))
+    client.gets_code(browser.opens(client.authorization_url(prompt="none")))
     return True
 
 
@@ -64,54 +64,54 @@ def test_rp_initiated_logout_discovery_endpoint_verification(provider):
 
 
 @spec(LOGOUT, "2", requirement="With hint, registered address and state: signed out, and back with the state alone")
-def test_rp_initiated_logout(client, browser, signed_in, away, leave):
+def test_rp_initiated_logout(client, browser, signed_in, post_logout_uri, leave):
     state = secrets.token_hex(64)
-    arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=away, state=state)
-    assert (arrived.method, arrived.address, arrived.query) == ("GET", away, [("state", state)])
+    arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=post_logout_uri, state=state)
+    assert (arrived.method, arrived.address, arrived.query) == ("GET", post_logout_uri, [("state", state)])
     assert has_no_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without state none is returned")
-def test_rp_initiated_logout_no_state(client, browser, signed_in, away, leave):
-    arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=away)
-    assert (arrived.address, arrived.query) == (away, [])
+def test_rp_initiated_logout_no_state(client, browser, signed_in, post_logout_uri, leave):
+    arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=post_logout_uri)
+    assert (arrived.address, arrived.query) == (post_logout_uri, [])
     assert has_no_session(client, browser)
 
 
 @spec(LOGOUT, "3", requirement="An address that is not registered is a page, and no redirect")
-def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, away, leave):
-    bad = f"{away}/{secrets.token_hex(5)}"
+def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, post_logout_uri, leave):
+    bad = f"{post_logout_uri}/{secrets.token_hex(5)}"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=bad, state="x") is None
     assert is_a_page_about(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "3", requirement="A registered address with a query added is not registered")
-def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, away, leave):
-    added = f"{away}?foo=bar"
+def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, post_logout_uri, leave):
+    added = f"{post_logout_uri}?foo=bar"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=added, state="x") is None
     assert is_a_page_about(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "4", requirement="A hint whose signature was taken away is a page")
-def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, away, leave):
+def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, post_logout_uri, leave):
     modified = ".".join([conditions.segment({"alg": "none"}), conditions.segment(signed_in.claims), ""])
-    assert leave(id_token_hint=modified, post_logout_redirect_uri=away, state="x") is None
+    assert leave(id_token_hint=modified, post_logout_redirect_uri=post_logout_uri, state="x") is None
     assert is_a_page_about(browser, "id_token_hint")
     assert has_session(client, browser)
 
 
 @spec(LOGOUT, "4", requirement="A hint that the client made itself, by its own secret, is a page")
-def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, away, leave):
+def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, post_logout_uri, leave):
     key = OctKey.import_key(str(client.credentials.secret))
     bad = jwt.encode({"alg": "HS256"}, {**signed_in.claims, "iss": client.id}, key)
-    assert leave(id_token_hint=bad, post_logout_redirect_uri=away, state="x") is None
+    assert leave(id_token_hint=bad, post_logout_redirect_uri=post_logout_uri, state="x") is None
     assert is_a_page_about(browser, "id_token_hint")
     assert has_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without a hint the person is asked, and then sees our own page")
-def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, away, leave):
-    assert leave(post_logout_redirect_uri=away, state="x") is None
+def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, post_logout_uri, leave):
+    assert leave(post_logout_redirect_uri=post_logout_uri, state="x") is None
     assert leaves_when_asked(client, browser)
 
 

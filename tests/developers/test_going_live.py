@@ -290,7 +290,7 @@ class TestCommand:
             request_id = a_request(assembly)
         assert idp("decline", request_id, "--reason", "No.").exit_code == 0
         assert idp("list").output == "No request waits.\n"
-        assert "no such request" in idp("show", "rrq_none").output
+        assert "no such request" in idp("show", "rrq_unknown").output
 
 
 def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, trial, work):

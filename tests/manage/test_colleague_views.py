@@ -196,7 +196,7 @@ class TestBoth:
             other = an_administrator().id
             gone = session.get_one(Administrator, sam)
             gone.removed_at = gone.memberships[0].removed_at = clock.now()
-        for person_id in (other, "adm_of_no_one"):
+        for person_id in (other, "adm_unknown"):
             assert owner.opens(page(person_id)).status_code == 404
             assert posts(owner, page(person_id)).status_code == 404
         assert owner.opens(page(sam)).location == posts(owner, page(sam)).location == "/manage/people"

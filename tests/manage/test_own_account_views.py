@@ -276,7 +276,7 @@ class TestSessions:
         with work() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == person_id)).one()
         signed_in.opens(SESSIONS)
-        for target in (sid, "ses_nobody"):
+        for target in (sid, "ses_unknown"):
             assert signed_in.sends_again(f"{SESSIONS}/{target}/end").status_code == 404
             signed_in.opens(SESSIONS)
         assert elsewhere.opens("/manage").status_code == 200

@@ -71,7 +71,7 @@ def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, p
         assert DEVELOPERS.find_by_address("al@timetabler.example").disabled_at is None
 
 
-@pytest.mark.parametrize("partner", ["par_none", "a\x7fb", "%00"])
+@pytest.mark.parametrize("partner", ["par_unknown", "a\x7fb", "%00"])
 def test_a_partner_that_is_not_there_is_a_404(operator, partner):
     assert operator.opens(f"/operate/partners/{partner}").status_code == 404
 

@@ -313,7 +313,7 @@ class TestReceipts:
         assert row(message).delivered_at is row(message).failed_at is None
 
     def test_a_message_that_is_not_ours_is_answered_alike(self, receipt, row):
-        assert receipt.sends("msg_nobody", receipt.words[0]).status_code == 204
+        assert receipt.sends("msg_unknown", receipt.words[0]).status_code == 204
         assert receipt.sends("x" * 500, receipt.words[0]).status_code == 204
 
     def test_a_status_that_is_not_known_is_refused(self, receipt, row):

@@ -194,7 +194,7 @@ def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
 
 
 @pytest.mark.parametrize("path", ["schools", "schools?connection=closed", "schools/{}", "register/schools?q=oakhill"])
-def test_reading_waits_for_nobody_who_writes(program, oakhill, work, path):
+def test_reading_does_not_wait_for_writers(program, oakhill, work, path):
     estab_id = estab_id_of(oakhill)
     with work() as database:
         database.execute(update(Estab).values(mis="arbor"))

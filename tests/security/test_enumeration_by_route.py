@@ -224,4 +224,4 @@ class TestSignedIn:
             owner.sends_again(page.format(person_id))
             return [*shown, comparable_parts(owner, person_id), mail.counts(work)]
 
-        assert answers(existing_person.id) == answers("adm_of_no_one")
+        assert answers(existing_person.id) == answers("adm_unknown")

@@ -75,7 +75,7 @@ def test_a_clients_own_token_registers_nothing(registrar):
 def test_unknown_clients_and_wrong_tokens_get_the_same_response(registrar):
     registration = registrar.registered()
     wrong = registrar.web.get(path_of(registration), headers=bearer_header("x"))
-    unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer_header("x"))
+    unknown = registrar.web.get("/oauth/register/cli_unknown", headers=bearer_header("x"))
     assert (wrong.status_code, wrong.data) == (unknown.status_code, unknown.data)
 
 

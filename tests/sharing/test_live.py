@@ -54,8 +54,8 @@ def test_what_was_agreed_is_allowed_and_nothing_else(work, agreed):
 
 def test_an_unknown_agreement_allows_nothing(work):
     with work():
-        assert authorise.state("aut_nobody") is None
-        assert not authorise.is_standing("aut_nobody")
+        assert authorise.state("aut_unknown") is None
+        assert not authorise.is_standing("aut_unknown")
 
 
 def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_asking_again(work, clock):
@@ -89,7 +89,7 @@ def test_identity_depends_on_the_subject_and_not_on_who_agreed(work, agreed):
 def test_a_person_of_another_school_has_no_identity_here(work, agreed):
     with work():
         assert allowed_scopes(agreed, person=an_administrator().id) == DATA
-        assert allowed_scopes(agreed, person="adm_nobody") == DATA
+        assert allowed_scopes(agreed, person="adm_unknown") == DATA
 
 
 @pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])

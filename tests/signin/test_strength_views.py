@@ -73,7 +73,7 @@ def test_everyone_gets_the_same_answer(jo, stranger, colleague_without_password,
 def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work):
     jo.opens("/sign-in")
     with app.app_context():
-        subject = strength.seal_subject("adm_nobody")
+        subject = strength.seal_subject("adm_unknown")
     response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD_PASSWORD})
 
     assert response.json == {"is_accepted": True, "message": strength.GOOD_TEXT}

@@ -32,10 +32,10 @@ def main(*, suite: str | None, api: str | None, into: Path | None) -> None:
 
     Run again, it replaces them: secrets, keys and password are new each time. Production refuses it.
     """
-    prepared = prepare.everything(suite, api)
+    prepared = prepare.prepare_all(suite, api)
     folder = into or ROOT / "var" / "conformance"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, configuration in plans.everything(prepared).items():
+    for name, configuration in plans.all_configurations(prepared).items():
         write_secret(folder / name, json.dumps(configuration, indent=2))
         click.echo(f"wrote {folder / name}")
     click.echo(f"The suite at {prepared.suite} finds its clients at {runtime.settings().server.issuer}.")

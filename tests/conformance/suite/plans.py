@@ -42,7 +42,7 @@ SCHOOLS: Final = "school offline_access"
 FAPI_MODULES: Final = "fapi2-security-profile-final-"
 
 
-def everything(prepared: Prepared) -> dict[str, dict[str, Any]]:
+def all_configurations(prepared: Prepared) -> dict[str, dict[str, Any]]:
     """The configurations by the name of their files."""
     static = _pair(prepared, STATIC) | {"client_secret_post": _with_secret(prepared.clients["conf-post-1"])}
     registering = {"client_name": "Conformance suite", "initial_access_token": prepared.initial_token}
@@ -70,10 +70,10 @@ def everything(prepared: Prepared) -> dict[str, dict[str, Any]]:
     }
 
 
-def _common(prepared: Prepared, what: str, *, school_data: bool = False) -> dict[str, Any]:
+def _common(prepared: Prepared, title: str, *, school_data: bool = False) -> dict[str, Any]:
     return {
         "alias": prepared.suite.rpartition("/")[2],
-        "description": f"{runtime.settings().service.name}, {what}",
+        "description": f"{runtime.settings().service.name}, {title}",
         "server": {"discoveryUrl": runtime.url("/.well-known/openid-configuration")},
         "browser": [
             _authorize(prepared, school_data=school_data),
@@ -98,14 +98,14 @@ def _fapi(prepared: Prepared, names: tuple[str, str], scope: str, resource: str)
     return {"client": first, "client2": second, "resource": {"resourceUrl": resource}}
 
 
-def _of_people(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _of_people(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients request the person's claims only."""
-    return _common(prepared, what) | clients | {"override": _fapi_overrides(prepared)}
+    return _common(prepared, title) | clients | {"override": _fapi_overrides(prepared)}
 
 
-def _of_schools(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _of_schools(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients request a school's data, for which the person confirms their authority."""
-    common = _common(prepared, what, school_data=True)
+    common = _common(prepared, title, school_data=True)
     return common | clients | {"override": _fapi_overrides(prepared, school_data=True)}
 
 

@@ -63,7 +63,7 @@ class Prepared:
     initial_token: str
 
 
-def everything(suite: str | None = None, api: str | None = None) -> Prepared:
+def prepare_all(suite: str | None = None, api: str | None = None) -> Prepared:
     """Register it all, with the suite's addresses below `suite`, and XporterOnDemand at `api`.
 
     Raises `NotHere`, `NoSchool`, and `InvalidMetadata` where one of them is no address a client may have.
@@ -74,7 +74,7 @@ def everything(suite: str | None = None, api: str | None = None) -> Prepared:
     places = {"suite": (suite or document["suite"]).rstrip("/"), "api": (api or document["api"]).rstrip("/")}
     if not any(partner.name == document["partner"]["name"] for partner in registry.all_partners()):
         registry.add_partner(**document["partner"])
-    clients = {name: _client(name, about, document, places) for name, about in document["clients"].items()}
+    clients = {name: _client(name, definition, document, places) for name, definition in document["clients"].items()}
     username, password = _person(document["person"])
     limits = dict(document["initial_token"])
     lasts = timedelta(days=limits.pop("lasts_days"))
@@ -82,14 +82,16 @@ def everything(suite: str | None = None, api: str | None = None) -> Prepared:
     return Prepared(**places, username=username, password=password, clients=clients, initial_token=token)
 
 
-def _client(client_id: str, about: dict[str, Any], document: dict[str, Any], places: dict[str, str]) -> Credentials:
+def _client(
+    client_id: str, definition: dict[str, Any], document: dict[str, Any], places: dict[str, str]
+) -> Credentials:
     """Register one client, or replace it."""
-    own = {name: value for name, value in about.items() if name not in {"kind", "key"}}
-    manifest = {**document["every"], **document["kinds"][about["kind"]], **own, "client_id": client_id}
+    own = {name: value for name, value in definition.items() if name not in {"kind", "key"}}
+    manifest = {**document["every"], **document["kinds"][definition["kind"]], **own, "client_id": client_id}
     manifest = {name: _at(value, places) for name, value in manifest.items()}
     keys = None
-    if "key" in about:
-        keys = _new_keys(about["key"], client_id)
+    if "key" in definition:
+        keys = _new_keys(definition["key"], client_id)
         manifest["jwks"] = keys.as_dict(private=False)
     try:
         client, secret = registry.change(manifest, by=BY)
@@ -102,17 +104,17 @@ def _client(client_id: str, about: dict[str, Any], document: dict[str, Any], pla
 
 def _new_keys(alg: str, client_id: str) -> KeySet:
     """A pair of keys for signatures by `alg`."""
-    about: KeyParameters = {"kid": f"{client_id}-{clock.timestamp()}", "use": "sig", "alg": alg}
+    parameters: KeyParameters = {"kid": f"{client_id}-{clock.timestamp()}", "use": "sig", "alg": alg}
     if alg == "ES256":
-        return KeySet([ECKey.generate_key("P-256", about)])
-    return KeySet([RSAKey.generate_key(2048, about)])
+        return KeySet([ECKey.generate_key("P-256", parameters)])
+    return KeySet([RSAKey.generate_key(2048, parameters)])
 
 
-def _person(about: dict[str, str]) -> tuple[str, str]:
+def _person(definition: dict[str, str]) -> tuple[str, str]:
     """Username and new password of the person, whose school is verified."""
-    person = session().scalar(select(Administrator).where(Administrator.email == about["email"]))
+    person = session().scalar(select(Administrator).where(Administrator.email == definition["email"]))
     if person is None:
-        estab, person = accounts.register(_free_school(), **about)
+        estab, person = accounts.register(_free_school(), **definition)
         review.open_for(estab)
         review.verify(estab.estab_id, by=BY)
     password = passphrases.generate()

@@ -56,7 +56,7 @@ def url_arguments(jo, work):
         colleague = an_administrator(owner.memberships[0].estab, username="forgetful", role="admin").id
         an_app(colleague)
         return {
-            "client_id": client.id, "request_id": join_request, "sid": "ses_nothing", "person_id": colleague,
+            "client_id": client.id, "request_id": join_request, "sid": "ses_unknown", "person_id": colleague,
             "invitation_id": invited.id, "school_id": jo.facts["school"].id,
         }  # fmt: skip
 

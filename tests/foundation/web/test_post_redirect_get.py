@@ -17,20 +17,20 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-F
 WRONG_PASSWORD = {"username": "unknown", "password": "not this one"}
 UNKNOWN_ARGUMENTS = {
     "client_id": "unknown",
-    "sid": "ses_nothing",
+    "sid": "ses_unknown",
     "secret": "A" * 43,
-    "registration_id": "reg_nothing",
-    "request_id": "join_nothing",
-    "passkey_id": "pky_nothing",
-    "person_id": "adm_nothing",
+    "registration_id": "reg_unknown",
+    "request_id": "join_unknown",
+    "passkey_id": "pky_unknown",
+    "person_id": "adm_unknown",
     "name": "nothing",
-    "invitation_id": "inv_nothing",
-    "event_id": "evt_nothing",
-    "developer_id": "dev_nothing",
-    "partner_id": "par_nothing",
+    "invitation_id": "inv_unknown",
+    "event_id": "evt_unknown",
+    "developer_id": "dev_unknown",
+    "partner_id": "par_unknown",
     "estab_id": "nothing",
     "school_id": "0",
-    "release_id": "rel_nothing",
+    "release_id": "rel_unknown",
 }
 """Values for the variable parts of addresses; a route with another part fails until it is added here."""
 
