@@ -29,8 +29,10 @@ from idp.schools import codes, files, gias, refresh, search, succession, words
 from idp.schools.models import School
 
 SAMPLE = ROOT / "config" / "sample-register.csv"
-_named = os.environ.get("GIAS_LINKS")
-REAL_LINKS = Path(_named) if _named else max((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"), default=None)
+_links_path = os.environ.get("GIAS_LINKS")
+REAL_LINKS = (
+    Path(_links_path) if _links_path else max((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"), default=None)
+)
 ENCODING = "cp1252"
 LETTERS = "ABDEFGHJLNPQRSTUWXYZ"
 STATUS_SHARES = {codes.OPEN: 500, codes.CLOSED: 470, codes.CLOSING: 10, codes.PROPOSED: 20}
@@ -50,21 +52,21 @@ def real_names(path: Path | None) -> list[str]:
 
 
 def make(path: Path, rows: int, names: list[str]) -> None:
-    """Write a register of `rows` schools: other columns as in the sample, names, places and numbers drawn by seed."""
+    """Write a register of `rows` schools like those of the sample, with random names, places and numbers."""
     rng = random.Random(52_000)
     with SAMPLE.open(encoding=ENCODING, newline="") as file:
         sample = list(csv.DictReader(file))
     names = names or _invented(sample, rng)
     towns = sorted({name.split()[0].strip(",.'’()") for name in names if len(name.split()[0]) > 4})[:1500]
     states = rng.choices(list(STATUS_SHARES), list(STATUS_SHARES.values()), k=rows)
-    las = sorted({(row["LA (code)"], row["LA (name)"]) for row in sample if len(row["LA (code)"]) == 3})
+    authorities = sorted({(row["LA (code)"], row["LA (name)"]) for row in sample if len(row["LA (code)"]) == 3})
     with path.open("w", encoding=ENCODING, errors="replace", newline="") as file:
         writer = csv.DictWriter(file, sample[0].keys(), quoting=csv.QUOTE_ALL)
         writer.writeheader()
         for number, status in enumerate(states):
-            la, la_name = rng.choice(las)
-            like = sample[number % len(sample)]
-            writer.writerow(like | {
+            la, la_name = rng.choice(authorities)
+            sample_row = sample[number % len(sample)]
+            writer.writerow(sample_row | {
                 "URN": 100_000 + number, "LA (code)": la, "LA (name)": la_name,
                 "EstablishmentNumber": rng.randint(1000, 7999), "UKPRN": 10_000_000 + number,
                 "EstablishmentName": names[number] if number < len(names) else rng.choice(names),
@@ -82,10 +84,12 @@ def _postcode(rng: random.Random) -> str:
 
 
 def _invented(sample: list[dict[str, str]], rng: random.Random) -> list[str]:
-    """Names mixed from the words of the sample's, where no real ones are at hand."""
-    firsts = sorted({row["EstablishmentName"].split()[0] for row in sample})
-    rests = sorted({" ".join(row["EstablishmentName"].split()[1:]) for row in sample})
-    return [f"{rng.choice(firsts)}{rng.choice(['', 'ton', 'by'])} {rng.choice(rests)}" for _ in range(29_000)]
+    """Names mixed from the words of names in the sample register, if there is no file with real ones."""
+    first_words = sorted({row["EstablishmentName"].split()[0] for row in sample})
+    other_words = sorted({" ".join(row["EstablishmentName"].split()[1:]) for row in sample})
+    return [
+        f"{rng.choice(first_words)}{rng.choice(['', 'ton', 'by'])} {rng.choice(other_words)}" for _ in range(29_000)
+    ]
 
 
 # ── databases ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +110,7 @@ def on_database(url: str) -> Iterator[Flask]:
 
 
 def timed(job: Callable[[], object]) -> float:
-    """Seconds."""
+    """The seconds that `job` takes."""
     start = time.perf_counter()
     job()
     return time.perf_counter() - start
@@ -115,18 +119,20 @@ def timed(job: Callable[[], object]) -> float:
 def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterator[Figure]:
     """The first import, the same again, a thousand schools changed, and the real links file."""
 
-    def take(path: Path) -> refresh.Summary:
+    def run_import(path: Path) -> refresh.Summary:
         with transaction(app), files.open_sources(path) as sources:
             return refresh.run(sources)
 
-    before = _most_memory()
-    yield Figure(f"register, {kind}", "first import", timed(lambda: take(register)), "s", 5 if kind == "SQLite" else 10)
-    yield Figure(f"register, {kind}", "memory that it added, at most", _most_memory() - before, "MB")
-    yield Figure(f"register, {kind}", "unchanged import", timed(lambda: take(register)), "s", 2)
+    before = _peak_memory()
+    yield Figure(
+        f"register, {kind}", "first import", timed(lambda: run_import(register)), "s", 5 if kind == "SQLite" else 10
+    )
+    yield Figure(f"register, {kind}", "memory that it added, at most", _peak_memory() - before, "MB")
+    yield Figure(f"register, {kind}", "unchanged import", timed(lambda: run_import(register)), "s", 2)
     changed = register.with_name("changed.csv")
     body = register.read_bytes().replace(b'"Willow', b'"Weeping Willow')
     changed.write_bytes(body)
-    summary = take(changed)
+    summary = run_import(changed)
     yield Figure(
         f"register, {kind}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
     )
@@ -135,8 +141,8 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
             yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(links)), "s")
 
 
-def _most_memory() -> float:
-    """The most that this process has had, in MB."""
+def _peak_memory() -> float:
+    """The peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -151,8 +157,8 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     """Each way of searching: p95 in milliseconds, every answer checked."""
     rng = random.Random(7)
     with transaction(app):
-        open_ones = select(School).where(School.standing == 0)
-        schools = list(database.session().scalars(open_ones.order_by(School.register_id).limit(12_000)))
+        open_schools = select(School).where(School.standing == 0)
+        schools = list(database.session().scalars(open_schools.order_by(School.register_id).limit(12_000)))
         sampled = rng.sample(schools, times)
     for what, target, question in (
         ("URN", 10, lambda school: school.register_id),
@@ -173,11 +179,11 @@ def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     browser, rng = app.test_client(), random.Random(9)
     host = {"Host": _host(app)}
     with transaction(app):
-        some = list(database.session().scalars(select(School.name).limit(4000)))
+        names = list(database.session().scalars(select(School.name).limit(4000)))
     for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
         durations = []
         for number in range(times):
-            sampled = {"q": rng.choice(some)}
+            sampled = {"q": rng.choice(names)}
             start = time.perf_counter()
             answer = browser.get(address, query_string=sampled, headers=host)
             if number >= 10:

@@ -56,9 +56,11 @@ def main(context: click.Context) -> None:
     all_settings = [_settings(application) for application in chosen]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    servers = [_serve(create_app(settings), settings.port) for settings in all_settings]
-    for settings in all_settings:
-        click.echo(f"{settings.application.name} answers at {settings.url}", err=True)
+    servers = [
+        _serve(create_app(application_settings), application_settings.port) for application_settings in all_settings
+    ]
+    for application_settings in all_settings:
+        click.echo(f"{application_settings.application.name} answers at {application_settings.url}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         for thread in [threading.Thread(target=server.serve_forever, daemon=True) for server in servers[1:]]:
             thread.start()

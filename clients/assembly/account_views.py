@@ -38,7 +38,7 @@ def terms() -> ResponseReturnValue:
 @bp.route("/sign-up", methods=["GET", "POST"])
 def sign_up() -> ResponseReturnValue:
     """Sign up with an invite code. The same answer whether or not the address is known."""
-    faults: dict[str, str] = {}
+    field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
             accounts.sign_up(
@@ -46,16 +46,16 @@ def sign_up() -> ResponseReturnValue:
                 password=request.form.get("password", ""), terms_version=request.form.get("terms", ""),
             )  # fmt: skip
         except InvalidInput as error:
-            faults = error.faults
+            field_errors = error.field_errors
         else:
             program().background.wake()
             session["waiting_for"] = request.form["email"].strip()
             return redirect(url_for("people.check_email"), 303)
     page = render_template(
-        "sign_up.html", faults=faults, typed=request.form, version=accounts.TERMS_VERSION,
+        "sign_up.html", field_errors=field_errors, typed=request.form, version=accounts.TERMS_VERSION,
         demonstration_code=program().settings.invite_code,
     )  # fmt: skip
-    return page, 400 if faults else 200
+    return page, 400 if field_errors else 200
 
 
 @bp.get("/check-email")
@@ -76,22 +76,24 @@ def resend() -> ResponseReturnValue:
 @bp.route("/activate/<secret>", methods=["GET", "POST"])
 def activate(secret: str) -> ResponseReturnValue:
     """Ask for the password, and activate. A program that merely opens the link changes nothing."""
-    faults: dict[str, str] = {}
+    field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
             sign_in_by_password(accounts.activate(program().database, secret, request.form.get("password", "")))
         except InvalidInput as error:
-            faults = error.faults
+            field_errors = error.field_errors
         else:
             return redirect(url_for("school.choose"), 303)
     works = accounts.can_activate(program().database, secret)
-    return render_template("activate.html", works=works, faults=faults), 400 if faults else 200 if works else 404
+    return render_template(
+        "activate.html", works=works, field_errors=field_errors
+    ), 400 if field_errors else 200 if works else 404
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
     """Sign in by e-mail and password, or go on to the school account."""
-    faults: dict[str, str] = {}
+    field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
             account = accounts.sign_in(
@@ -99,43 +101,45 @@ def sign_in() -> ResponseReturnValue:
             )
             sign_in_by_password(account)
         except InvalidInput as error:
-            faults = error.faults
+            field_errors = error.field_errors
         else:
             return redirect(url_for("connector.connector"), 303)
-    return render_template("sign_in.html", faults=faults, typed=request.form), 400 if faults else 200
+    return render_template("sign_in.html", field_errors=field_errors, typed=request.form), 400 if field_errors else 200
 
 
 @bp.route("/forgotten-password", methods=["GET", "POST"])
 def forgotten() -> ResponseReturnValue:
     """Mail a link for a new password. The same answer whether or not the address is known."""
-    faults: dict[str, str] = {}
+    field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
             resets.request(program().database, request.form.get("email", ""))
         except InvalidInput as error:
-            faults = error.faults
+            field_errors = error.field_errors
         else:
             program().background.wake()
             return redirect(url_for("people.forgotten", sent=1), 303)
-    page = render_template("forgotten.html", faults=faults, typed=request.form, sent="sent" in request.args)
-    return page, 400 if faults else 200
+    page = render_template("forgotten.html", field_errors=field_errors, typed=request.form, sent="sent" in request.args)
+    return page, 400 if field_errors else 200
 
 
 @bp.route("/new-password/<secret>", methods=["GET", "POST"])
 def new_password(secret: str) -> ResponseReturnValue:
     """Choose a new password. A program that merely opens the link changes nothing."""
-    faults: dict[str, str] = {}
+    field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
             resets.choose(program().database, secret, request.form.get("password", ""))
         except InvalidInput as error:
-            faults = error.faults
+            field_errors = error.field_errors
         else:
             program().background.wake()
             flash("Your password is changed. Sign in with it.")
             return redirect(url_for("people.sign_in"), 303)
     works = resets.works(program().database, secret)
-    return render_template("new_password.html", works=works, faults=faults), 400 if faults else 200 if works else 404
+    return render_template(
+        "new_password.html", works=works, field_errors=field_errors
+    ), 400 if field_errors else 200 if works else 404
 
 
 @bp.get("/school-account")

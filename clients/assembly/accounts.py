@@ -32,11 +32,11 @@ _DUMMY_HASH = _hasher.hash("a password of no account")  # verified for unknown a
 
 
 class InvalidInput(Exception):
-    """What was typed cannot be used; faults by field, for people."""
+    """What was typed cannot be used; errors by field, for people."""
 
-    def __init__(self, **faults: str) -> None:
-        super().__init__(faults)
-        self.faults = faults
+    def __init__(self, **field_errors: str) -> None:
+        super().__init__(field_errors)
+        self.field_errors = field_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     """
     is_missing = "Enter the invite code that we have sent to your school"
     wrong_code = {"code": "This invite code is unknown, has been used, or has expired" if code.strip() else is_missing}
-    faults = {} if invite_codes.works(database, code) else wrong_code
+    field_errors = {} if invite_codes.works(database, code) else wrong_code
     try:
         address = normal(email)
     except InvalidInput as error:
-        faults = faults | error.faults
-    if faults := faults | _faults(password, terms_version):
-        raise InvalidInput(**faults)
+        field_errors = field_errors | error.field_errors
+    if field_errors := field_errors | _field_errors(password, terms_version):
+        raise InvalidInput(**field_errors)
     hashed, now = _hasher.hash(password), time.time()
     with database.transaction() as connection:
         if not invite_codes.use(connection, code):
@@ -207,22 +207,22 @@ def normal(email: str) -> str:
 
 def hash_new(password: str) -> str:
     """The hash of a password that is being chosen. Raises `InvalidInput` where it is too short or too long."""
-    if faults := _password_faults(password):
-        raise InvalidInput(**faults)
+    if field_errors := _password_errors(password):
+        raise InvalidInput(**field_errors)
     return _hasher.hash(password)
 
 
-def _password_faults(password: str) -> dict[str, str]:
+def _password_errors(password: str) -> dict[str, str]:
     if MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         return {}
     return {"password": f"Choose a password of {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"}
 
 
-def _faults(password: str, terms_version: str) -> dict[str, str]:
-    faults = _password_faults(password)
+def _field_errors(password: str, terms_version: str) -> dict[str, str]:
+    field_errors = _password_errors(password)
     if terms_version != TERMS_VERSION:
-        faults["terms"] = "Read and accept the terms of service"
-    return faults
+        field_errors["terms"] = "Read and accept the terms of service"
+    return field_errors
 
 
 def _matches(hashed: str, password: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 IDENTITY = ("openid", "profile", "email", "organisation", "offline_access")
-"""Who signs in, for which school, and leave to work while they are away."""
+"""Scopes about the person and the school, and a refresh token (`offline_access`)."""
 
 MIS = {"sims": "SIMS", "cmis": "CMIS", "pupil_asset": "Pupil Asset", "isams": "iSAMS", "arbor": "Arbor"}
 """The systems that can be connected, by the provider's codes."""
@@ -53,15 +53,15 @@ class Application:
     def area_states(
         self, granted: frozenset[str], withheld: frozenset[str], *, paused: bool
     ) -> Iterator[tuple[Area, AreaState]]:
-        """How each area stands.
+        """The state of each area.
 
-        What the access token covers is shared. What the provider names in `withheld_scope` the school agreed to, and it
-        is held back for now, as a rule until the school is verified. The rest the school chose not to share.
+        Scopes of the access token are shared. Those that the provider names in `withheld_scope` wait: the school agreed
+        to them, and they are withheld, usually until it is verified. The others the school chose not to share.
         """
         for area in self.areas:
             if area.scope in granted | withheld:
-                waiting: AreaState = "shared" if area.scope in granted else "waiting"
-                yield area, "paused" if paused else waiting
+                state: AreaState = "shared" if area.scope in granted else "waiting"
+                yield area, "paused" if paused else state
             else:
                 yield area, "not_shared"
 

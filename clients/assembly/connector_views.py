@@ -1,4 +1,4 @@
-"""The connector page: how the connection stands, and what can be done about it."""
+"""The connector page: the status of the connection, and what can be done about it."""
 
 import time
 from datetime import datetime
@@ -14,27 +14,27 @@ from clients.assembly.web import current, current_account, program
 
 bp = Blueprint("connector", __name__)
 
-FRESH_SECONDS = 2.0
-"""What was asked of the provider so long ago is shown without asking again."""
+STATUS_CACHE_SECONDS = 2.0
+"""For so long the status from the provider is shown without requesting it again."""
 RECEIVE_SECONDS = 60.0
 """How often the school's data is read while somebody looks at the page."""
 
 
 @bp.get("/connector")
 def connector() -> ResponseReturnValue:
-    """The page of the connection. Who has not chosen a school yet is asked for it first."""
+    """The page of the connection. A person who has not chosen a school yet is asked to choose one first."""
     sign_in, account = current(), current_account()
     if sign_in is None:
         return redirect(url_for("people.sign_in"), 303)
     if sign_in.estab_id is None and account is not None and account.urn is None:
         return redirect(url_for("school.choose"), 303)
-    return render_template("connector.html", **_state(ask=True))
+    return render_template("connector.html", **_state(refresh=True))
 
 
 @bp.get("/connector/status")
 def status() -> ResponseReturnValue:
-    """The part that changes, for the script that keeps it fresh."""
-    return render_template("status.html", **_state(ask=True)) if current() else ("", 401)
+    """The part that changes, for the script that updates it."""
+    return render_template("status.html", **_state(refresh=True)) if current() else ("", 401)
 
 
 @bp.post("/connector/grant-access")
@@ -45,7 +45,7 @@ def grant_access() -> ResponseReturnValue:
         return redirect(url_for("connector.connector"), 303)
     name = " ".join(request.form.get("name", "").split())[:100]
     if not name:
-        state = _state(ask=False) | {"faults": {"name": "Enter your name: the e-mail is addressed to it"}}
+        state = _state(refresh=False) | {"field_errors": {"name": "Enter your name: the e-mail is addressed to it"}}
         return render_template("connector.html", **state), 400
     accounts.set_contact_name(parts.database, account.id, name)
     key = invitations.request(parts.database, parts.settings, account, name)
@@ -71,7 +71,7 @@ def send_again() -> ResponseReturnValue:
 
 @bp.post("/connector/check")
 def check_again() -> ResponseReturnValue:
-    """Ask for everything again now, and say what has changed."""
+    """Request the status and the data again now, and say what has changed."""
     parts, connection = program(), _connection()
     if connection is None:
         return redirect(url_for("connector.connector"), 303)
@@ -97,11 +97,11 @@ def disconnect() -> ResponseReturnValue:
     return redirect(url_for("connector.connector"), 303)
 
 
-def _state(*, ask: bool) -> dict[str, Any]:
-    """What the templates show. With `ask`, what is old is asked of the provider first; if that fails, it is shown."""
+def _state(*, refresh: bool) -> dict[str, Any]:
+    """What the templates show. With `refresh`, an old status is first requested again; if that fails, it is shown."""
     parts, application = program(), program().settings.application
     reachable = True
-    if ask:
+    if refresh:
         try:
             _refresh()
         except (ProviderUnreachable, RequestRefused):
@@ -112,7 +112,8 @@ def _state(*, ask: bool) -> dict[str, Any]:
     ) if connection else []  # fmt: skip
     sign_in = current()
     return {
-        "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas, "faults": {},
+        "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas,
+        "field_errors": {},
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
         "has_resource": bool(parts.settings.resource), "person": sign_in.about if sign_in else {},
         "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.rows,
@@ -120,7 +121,7 @@ def _state(*, ask: bool) -> dict[str, Any]:
 
 
 def _step(connection: Connection | None, invitation: invitations.Invitation | None) -> str:
-    """The word for how it stands: of the connection where there is one, else of the invitation."""
+    """The name of the present step: the status of the connection if there is one, else of the invitation."""
     if connection is not None and connection.status != "unknown":
         if connection.status in {"disconnected", "withdrawn", "expired"} and _is_newer(invitation, connection):
             assert invitation is not None
@@ -141,10 +142,10 @@ def _is_newer(invitation: invitations.Invitation | None, connection: Connection)
 
 
 def _refresh() -> None:
-    """Ask the provider what is older than `FRESH_SECONDS`, for the school and the invitation of this browser."""
+    """Ask the provider what is older than `STATUS_CACHE_SECONDS`, for the school and the invitation of this browser."""
     parts, now = program(), time.time()
     invitation = _invitation()
-    if invitation is not None and now - invitation.checked_at > FRESH_SECONDS:
+    if invitation is not None and now - invitation.checked_at > STATUS_CACHE_SECONDS:
         if invitation.state == "sending":
             invitations.send(parts.database, parts.provider, invitation.idempotency_key)
         else:
@@ -154,7 +155,7 @@ def _refresh() -> None:
         if invitation is not None and invitation.state == "accepted":  # by somebody who has not come back to us
             connections.check_all(parts.database, parts.provider)
         return
-    if now - connection.checked_at > FRESH_SECONDS:
+    if now - connection.checked_at > STATUS_CACHE_SECONDS:
         connections.check(parts.database, parts.provider, connection.estab_id)
         connection = _connection()
     if connection and connection.is_shared and now - (connection.received_at or 0) > _reads_every(connection):
@@ -164,7 +165,7 @@ def _refresh() -> None:
 def _reads_every(connection: Connection) -> float:
     """Seconds between two reads: soon, once the school's server has sent something and we have nothing yet."""
     has_data = bool((connection.received or {}).get("kinds"))
-    return FRESH_SECONDS if connection.status == "connected" and not has_data else RECEIVE_SECONDS
+    return STATUS_CACHE_SECONDS if connection.status == "connected" and not has_data else RECEIVE_SECONDS
 
 
 def _connection() -> Connection | None:
@@ -194,7 +195,7 @@ def _acts_for(connection: Connection) -> bool:
 
 
 def _describe_changes(before: Connection, now: Connection | None) -> str:
-    """A sentence about what asking again has changed."""
+    """A sentence about what has changed since the status was requested last."""
     if now is None or now.status in {"withdrawn", "expired"}:
         return "Your school no longer shares with us."
     if now.status == "paused":

@@ -1,8 +1,8 @@
-"""What can go wrong with the provider. `title` and `message` are shown; the arguments are for our log."""
+"""Errors of sign-ins and of requests to the provider. `title` and `message` are shown; arguments are logged."""
 
 
 class ProviderError(Exception):
-    """What was begun cannot continue."""
+    """The base class: a sign-in, or a request to the provider, failed."""
 
     status = 400
     title = "That did not work"

@@ -37,32 +37,33 @@ def save() -> ResponseReturnValue:
     if account is None:
         return redirect(url_for("people.sign_in"), 303)
     application, urn, mis = program().settings.application, request.form.get("urn", ""), request.form.get("mis", "")
-    faults = {}
+    field_errors = {}
     school = _by_urn(urn) if urn else None
     if school is None:
-        faults["urn"] = "Choose your school from the list"
+        field_errors["urn"] = "Choose your school from the list"
     elif not school["can_register"]:
-        faults["urn"] = f"{school['name']} cannot be connected: {school['status']}"
+        field_errors["urn"] = f"{school['name']} cannot be connected: {school['status']}"
     if mis not in MIS:
-        faults["mis"] = "Choose your school’s management information system"
+        field_errors["mis"] = "Choose your school’s management information system"
     elif mis not in application.accepted_mis:
         names = " and ".join(name for code, name in MIS.items() if code in application.accepted_mis)
-        faults["mis"] = f"{application.name} is only available for {names} schools"
-    if faults or school is None:
-        return _page(faults, refused_mis=mis in MIS and mis not in application.accepted_mis), 400
+        field_errors["mis"] = f"{application.name} is only available for {names} schools"
+    if field_errors or school is None:
+        return _page(field_errors, refused_mis=mis in MIS and mis not in application.accepted_mis), 400
     accounts.choose_school(
         program().database, account.id, urn=school["urn"], name=school["name"], place=_place(school), mis=mis
     )
     return redirect(url_for("connector.connector"), 303)
 
 
-def _page(faults: dict[str, str], *, refused_mis: bool = False) -> str:
+def _page(field_errors: dict[str, str], *, refused_mis: bool = False) -> str:
     account = current_account()
     assert account is not None  # checked by the views
     chosen = request.form.get("urn", "")
     typed = request.values.get("q", account.school_name or "") or chosen
     return render_template(
-        "school.html", faults=faults, q=typed, mis=MIS, chosen_mis=request.form.get("mis", account.mis or ""),
+        "school.html", field_errors=field_errors, q=typed, mis=MIS,
+        chosen_mis=request.form.get("mis", account.mis or ""),
         chosen_urn=chosen or account.urn or "", refused_mis=refused_mis, **_search(typed),
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
 
     The names of SchoolBooking begin with SCHOOLBOOKING. Raises `InvalidSettings`.
     """
-    faults: list[str] = []
+    problems: list[str] = []
     prefix = application.key.upper()
 
     def read(name: str, default: str) -> str:
@@ -64,18 +64,18 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
     issuer, resource = read("ISSUER", "http://localhost:5000").rstrip("/"), read("RESOURCE", "").rstrip("/")
     for name, address in (("ISSUER", issuer), ("RESOURCE", resource)):
         if (address or name == "ISSUER") and not _is_web_address(address):
-            faults.append(f"{prefix}_{name}: must be an http or https address")
+            problems.append(f"{prefix}_{name}: must be an http or https address")
     port = read("PORT", "5001")
     if not _is_port(port):
-        faults.append(f"{prefix}_PORT: must be a number from 1 to 65535")
+        problems.append(f"{prefix}_PORT: must be a number from 1 to 65535")
     smtp_host, _, smtp_port = read("SMTP", "localhost:25").rpartition(":")
     if not smtp_host or not _is_port(smtp_port):
-        faults.append(f"{prefix}_SMTP: must be a host and a port, such as localhost:25")
+        problems.append(f"{prefix}_SMTP: must be a host and a port, such as localhost:25")
     seconds = read("POLL_SECONDS", "30")
     if not seconds.isascii() or not seconds.isdigit() or int(seconds) < 1:
-        faults.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds")
-    if faults:
-        raise InvalidSettings(*faults)
+        problems.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds")
+    if problems:
+        raise InvalidSettings(*problems)
     return Settings(
         application=application, issuer=issuer, client_id=read("CLIENT_ID", application.key), port=int(port),
         data=Path(read("DATA", "var/assembly")), resource=resource, smtp_host=smtp_host, smtp_port=int(smtp_port),

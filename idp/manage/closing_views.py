@@ -1,4 +1,4 @@
-"""A school that closes, and the school that follows it: what each decides about what the first shared."""
+"""Pages on which a closed school releases its sharing, and its successor decides whether to continue it."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,7 +20,7 @@ bp = Blueprint("closing", __name__, url_prefix="/manage")
 @bp.get("/closing")
 @security.person
 def home() -> ResponseReturnValue:
-    """What the register says of a school that closes, and whom it lets go on with what it shares."""
+    """What the register says about the closure, and the successors to which sharing was released."""
     if (elsewhere := another_school()) is not None:
         return elsewhere
     member = current_user.membership
@@ -37,7 +37,7 @@ def home() -> ResponseReturnValue:
 @security.person
 @form_drafts.form_shown_at("manage.closing.home")
 def release(school_id: int) -> ResponseReturnValue:
-    """Let a school that follows go on with what this one shares."""
+    """Let a successor continue what this school shares."""
     continuing.release(school_id, by=current_user.membership)
     flash("The school that follows can continue with what your school shares. Its owners decide.", "success")
     return redirect(url_for(".home"), 303)
@@ -47,7 +47,7 @@ def release(school_id: int) -> ResponseReturnValue:
 @security.person
 @form_drafts.form_shown_at("manage.closing.home")
 def take_back(school_id: int) -> ResponseReturnValue:
-    """Undo that, while the school that follows has not decided."""
+    """Take the release back, while the successor has not decided."""
     continuing.take_back(school_id, by=current_user.membership)
     return redirect(url_for(".home"), 303)
 
@@ -55,7 +55,7 @@ def take_back(school_id: int) -> ResponseReturnValue:
 @bp.route("/continue/<release_id>", methods=["GET", "POST"])
 @security.person
 def continue_sharing(release_id: str) -> ResponseReturnValue:
-    """Show what a closed school shared, and go on with what is ticked."""
+    """Show what the closed school shared, and continue the ticked services."""
     member = current_user.membership
     authority.check(member, Action.CONTINUE_SHARING)
     offer = next((offer for offer in continuing.offers(member) if offer.id == release_id), None)
@@ -63,7 +63,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
         flash("Your school has decided about this already.", "info")
         return redirect(url_for("manage.home"), 303)
     if offer is None:
-        raise NotFound(reason=f"{release_id} is nothing that {member.estab_id} can decide")
+        raise NotFound(reason=f"{release_id} is no release that {member.estab_id} can decide about")
     form = Authority()
     if "second_step" in request.form:
         form_drafts.save()
@@ -117,13 +117,13 @@ def _is_protected(offer: Offer) -> bool:
 
 @bp.errorhandler(continuing.NotReleasable)
 def not_releasable(error: continuing.NotReleasable) -> ResponseReturnValue:
-    """The register says something else by now."""
+    """The register has changed since the page was shown."""
     flash(error.message, "warning")
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.errorhandler(agreements.ChangedMeanwhile)
 def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue:
-    """A second click, a colleague, or what a service asks for has changed."""
+    """A second click, a colleague's decision, or a change of what a service asks for."""
     flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)

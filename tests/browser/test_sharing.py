@@ -11,7 +11,7 @@ from idp.partners.models import Client
 from idp.schools.models import SchoolLink
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
-from tests.browser.test_sign_in import sign_in, make_person, username
+from tests.browser.test_sign_in import make_person, sign_in, username
 from tests.factories import a_client
 
 __all__ = ["username"]

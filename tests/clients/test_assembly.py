@@ -365,6 +365,6 @@ def test_all_errors_in_the_environment_are_reported_together():
     with pytest.raises(InvalidSettings) as bad:
         from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
 
-    named = [fault.partition(":")[0] for fault in bad.value.args]
+    named = [problem.partition(":")[0] for problem in bad.value.args]
     assert named == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
     assert from_environment(ASSEMBLY, {}).client_id == "assembly"

@@ -89,7 +89,7 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
 
 
 @pytest.mark.parametrize(
-    ("fields", "fault"),
+    ("fields", "error"),
     [
         ({"code": "nonsense"}, "unknown, has been used, or has expired"),
         ({"code": ""}, "Enter the invite code"),
@@ -100,11 +100,11 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
     ],
     ids=str,
 )
-def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, parts, fields, fault):
+def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, parts, fields, error):
     page = person.signs_up(**fields)
 
     assert page.status_code == 400
-    assert fault in page.text
+    assert error in page.text
     assert f'value="{fields.get("email", EMAIL)}"' in page.text
     assert PASSWORD not in page.text
     with parts.database.transaction() as connection:

@@ -25,7 +25,7 @@ def office(person, mails, parts):
 @pytest.fixture
 def look_again(monkeypatch):
     """Make each request of the page ask the provider, with nothing cached."""
-    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", -1.0)
 
 
 def test_grant_access_has_the_provider_invite_the_school(office, provider):
@@ -91,7 +91,7 @@ def test_the_page_updates_itself_when_the_status_changes(office, provider):
 
 def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(office, provider, monkeypatch):
     office.signs_in()
-    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", -1.0)
 
     def raise_unreachable(*_anything, **_more):
         raise ProviderUnreachable
@@ -309,7 +309,7 @@ def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkey
 @pytest.mark.usefixtures("look_again")
 def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
-    monkeypatch.setattr("clients.assembly.connector_views.FRESH_SECONDS", 10**9)
+    monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", 10**9)
     provider.data = a_school_of(3)
     connected.opens("/connector")
     provider.data = {"schools/me": {"code": "authorisation_paused", "status": 403}}

@@ -66,11 +66,12 @@ class Matrix:
 
 def _row(item: pytest.Item, mark: pytest.Mark) -> Row:
     module = item.getparent(pytest.Module)
-    about = module.obj if module is not None else None
+    component = module.obj if module is not None else None
     variant = f" ({item.callspec.id})" if hasattr(item, "callspec") else ""
     named = mark.kwargs.get("module") or item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
     return Row(
-        plan=getattr(about, "PLAN", str(item.path.name)), module=getattr(about, "MODULE", "{}").format(named) + variant,
+        plan=getattr(component, "PLAN", str(item.path.name)),
+        module=getattr(component, "MODULE", "{}").format(named) + variant,
         specification=mark.args[0], clause=mark.args[1], requirement=mark.kwargs.get("requirement", ""),
         is_applicable=item.get_closest_marker(NOT_APPLICABLE) is None,
     )  # fmt: skip

@@ -10,14 +10,14 @@ SCOPE = "openid profile email offline_access"
 
 def relying_party(registered):
     """A blueprint that authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
-    about = registered.metadata
+    metadata = registered.metadata
     app = Flask("flask_dance_rp")
     app.secret_key = "a secret of this app"
     app.config["SESSION_COOKIE_NAME"] = "rp"
     idaas = OAuth2ConsumerBlueprint(
         "idaas", __name__, client_id=registered.client_id, client_secret=registered.secret, scope=SCOPE, use_pkce=True,
-        authorization_url=about["authorization_endpoint"], token_url=about["token_endpoint"],
-        auto_refresh_url=about["token_endpoint"], redirect_to="home",
+        authorization_url=metadata["authorization_endpoint"], token_url=metadata["token_endpoint"],
+        auto_refresh_url=metadata["token_endpoint"], redirect_to="home",
     )  # fmt: skip
     app.register_blueprint(idaas, url_prefix="/login")
 
@@ -25,21 +25,21 @@ def relying_party(registered):
     def home():
         if not idaas.session.authorized:
             return page("Nobody")
-        return page(idaas.session.get(about["userinfo_endpoint"]).json()["name"])
+        return page(idaas.session.get(metadata["userinfo_endpoint"]).json()["name"])
 
     @app.get("/later")
     def later():
         """As if the ten minutes were over."""
         before = idaas.token["access_token"]
         idaas.token = {**idaas.token, "expires_in": -1}
-        idaas.session.get(about["userinfo_endpoint"]).raise_for_status()
+        idaas.session.get(metadata["userinfo_endpoint"]).raise_for_status()
         return page(idaas.token["access_token"] != before)
 
     @app.get("/logout")
     def logout():
         hint = idaas.token["id_token"]
         session.clear()
-        return redirect(f"{about['end_session_endpoint']}?{urlencode({'id_token_hint': hint})}")
+        return redirect(f"{metadata['end_session_endpoint']}?{urlencode({'id_token_hint': hint})}")
 
     return app
 

@@ -42,12 +42,12 @@ def site(tmp_path_factory):
 
 def provider_settings(registered):
     """Django settings for the provider and the client."""
-    about = registered.metadata
+    metadata = registered.metadata
     return {
         "OIDC_RP_CLIENT_ID": registered.client_id, "OIDC_RP_CLIENT_SECRET": registered.secret,
-        "OIDC_OP_AUTHORIZATION_ENDPOINT": about["authorization_endpoint"],
-        "OIDC_OP_TOKEN_ENDPOINT": about["token_endpoint"], "OIDC_OP_USER_ENDPOINT": about["userinfo_endpoint"],
-        "OIDC_OP_JWKS_ENDPOINT": about["jwks_uri"], "OIDC_OP_LOGOUT_ENDPOINT": about["end_session_endpoint"],
+        "OIDC_OP_AUTHORIZATION_ENDPOINT": metadata["authorization_endpoint"],
+        "OIDC_OP_TOKEN_ENDPOINT": metadata["token_endpoint"], "OIDC_OP_USER_ENDPOINT": metadata["userinfo_endpoint"],
+        "OIDC_OP_JWKS_ENDPOINT": metadata["jwks_uri"], "OIDC_OP_LOGOUT_ENDPOINT": metadata["end_session_endpoint"],
     }  # fmt: skip
 
 

@@ -63,9 +63,9 @@ class RelyingParty:
     """The partner, which knows only the issuer's address and its own registration."""
 
     def __init__(self, issuer: str, client_id: str, secret: str | None) -> None:
-        self.about = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
-        assert self.about["issuer"] == issuer
-        self.keys = KeySet.import_key_set(requests.get(self.about["jwks_uri"], timeout=10).json())
+        self.metadata = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
+        assert self.metadata["issuer"] == issuer
+        self.keys = KeySet.import_key_set(requests.get(self.metadata["jwks_uri"], timeout=10).json())
         self.client_id = client_id
         method = "client_secret_basic" if secret else "none"
         self.session = OAuth2Session(
@@ -76,14 +76,14 @@ class RelyingParty:
 
     def begins(self, **options: str) -> str:
         url, self.state = self.session.create_authorization_url(
-            self.about["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **options
+            self.metadata["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **options
         )
         return str(url)
 
     def receives(self, callback: str) -> dict[str, Any]:
-        assert parse_qs(urlsplit(callback).query)["iss"] == [self.about["issuer"]]
+        assert parse_qs(urlsplit(callback).query)["iss"] == [self.metadata["issuer"]]
         token: dict[str, Any] = self.session.fetch_token(
-            self.about["token_endpoint"], authorization_response=callback, state=self.state,
+            self.metadata["token_endpoint"], authorization_response=callback, state=self.state,
             code_verifier=self.verifier,
         )  # fmt: skip
         return token
@@ -93,7 +93,7 @@ class RelyingParty:
         decoded = jwt.decode(token["id_token"], self.keys, algorithms=["RS256", "ES256"])
         claims = CodeIDToken(
             decoded.claims, decoded.header, params={"nonce": "n-0S6", "access_token": token["access_token"]} | expected,
-            options={"iss": {"value": self.about["issuer"]}, "aud": {"value": self.client_id}},
+            options={"iss": {"value": self.metadata["issuer"]}, "aud": {"value": self.client_id}},
         )  # fmt: skip
         claims.validate()
         return claims
@@ -134,23 +134,23 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     token = partner.receives(somebody.press("allow", authority="y", area=["attendance"]))
 
     claims = partner.knows(token)
-    about = partner.session.get(partner.about["userinfo_endpoint"]).json()
-    assert about["sub"] == claims["sub"]
-    assert about["organisation"]["name"].startswith("Oakhill School")
-    assert about["estab_status"] == "unverified"
+    userinfo = partner.session.get(partner.metadata["userinfo_endpoint"]).json()
+    assert userinfo["sub"] == claims["sub"]
+    assert userinfo["organisation"]["name"].startswith("Oakhill School")
+    assert userinfo["estab_status"] == "unverified"
     assert (
         token["scope"] == "openid profile email organisation offline_access"
     )  # school data is withheld until we have verified the school
 
     scene.becomes("verified")
-    refreshed = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])
+    refreshed = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert refreshed["scope"] == SCOPE
 
     again = partner.receives(somebody.open(partner.begins()))  # without a question the second time
     assert again["scope"] == SCOPE
 
     out = somebody.open(
-        f"{partner.about['end_session_endpoint']}?id_token_hint={again['id_token']}"
+        f"{partner.metadata['end_session_endpoint']}?id_token_hint={again['id_token']}"
         f"&post_logout_redirect_uri={AFTER_LOGOUT_URL}&state=bye"
     )
     assert out == f"{AFTER_LOGOUT_URL}?state=bye"
@@ -165,10 +165,10 @@ def test_an_app_without_a_secret_signs_a_school_in(scene):
     token = partner.receives(somebody.press("allow", authority="y"))
     partner.knows(token)
 
-    rotated = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])
+    rotated = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert rotated["refresh_token"] != token["refresh_token"]
-    partner.session.revoke_token(partner.about["revocation_endpoint"], rotated["refresh_token"])
-    assert partner.session.get(partner.about["userinfo_endpoint"]).status_code == 401
+    partner.session.revoke_token(partner.metadata["revocation_endpoint"], rotated["refresh_token"])
+    assert partner.session.get(partner.metadata["userinfo_endpoint"]).status_code == 401
 
 
 def test_a_refusal_is_reported_to_the_partner(scene):

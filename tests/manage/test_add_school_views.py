@@ -114,8 +114,8 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
     assert "Second School" in page(response).find(class_="summary").get_text(" ")
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
     tokens = partner.redeems(web, params["code"]).json
-    about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert about["estab_id"] == "3124567"
+    userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert userinfo["estab_id"] == "3124567"
     with work() as database:
         assert database.query(Authorisation).one().estab_id == accounts.find("3124567").id
 

@@ -22,9 +22,9 @@ def id_token(world, response):
 def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     claims = id_token(world, tokens)
-    about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(claims) == DEFAULT_CLAIMS | REQUESTED_CLAIMS
-    assert {name: claims[name] for name in REQUESTED_CLAIMS} == {name: about[name] for name in REQUESTED_CLAIMS}
+    assert {name: claims[name] for name in REQUESTED_CLAIMS} == {name: userinfo[name] for name in REQUESTED_CLAIMS}
     assert claims["name"] == "Jo Bloggs"
 
 

@@ -60,8 +60,8 @@ def test_code_tokens_and_claims_name_the_chosen_school(web, world, second):
     with world.work() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
-    about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert (about["organisation"]["id"], about["role"]) == (second.id, "admin")
+    userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert (userinfo["organisation"]["id"], userinfo["role"]) == (second.id, "admin")
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert world.claims(again["access_token"])["estab_id"] == second.estab_id
 
