@@ -27,7 +27,7 @@ from bench import limits
 from bench.report import Figure
 from idp.app import create_app
 from idp.foundation import database, runtime
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.sharing import authorise

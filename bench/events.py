@@ -22,8 +22,8 @@ from bench.servers import PRODUCTION_SETTINGS, Server
 from idp.app import create_app
 from idp.foundation import database
 from idp.foundation.database import session
+from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import load
 from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.partner_events import queue

@@ -22,8 +22,8 @@ from sqlalchemy import select
 from bench.report import Figure
 from idp.app import create_app
 from idp.foundation import database, runtime
+from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import load
 from idp.foundation.web.transactions import transaction
 from idp.schools import codes, files, gias, refresh, search, succession, words
 from idp.schools.models import School

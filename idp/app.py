@@ -4,7 +4,7 @@ from flask import Flask
 
 from idp.developers import views as developers
 from idp.federation import views as federation
-from idp.foundation import database, logs, runtime, settings as settings_of
+from idp.foundation import database, load_settings, logs, runtime
 from idp.foundation.fastpath import response_cache
 from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
@@ -50,7 +50,7 @@ PORTS = Ports(
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application; reads the settings if none are given. Raises `InvalidSettings` naming every error."""
-    settings = settings or settings_of.load()
+    settings = settings or load_settings.load()
     logs.configure(settings)
 
     app = Application("idp", static_folder="static", template_folder="templates")

@@ -169,7 +169,7 @@ def _masked(table: dict[str, Any]) -> dict[str, Any]:
 
 def _settings() -> Any:
     from idp.foundation.command import Misconfigured
-    from idp.foundation.settings import InvalidSettings, load
+    from idp.foundation.load_settings import InvalidSettings, load
 
     try:
         return load()

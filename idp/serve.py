@@ -20,8 +20,8 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from idp.foundation.command import Misconfigured
+from idp.foundation.load_settings import InvalidSettings, load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import InvalidSettings, load
 from idp.foundation.web import admission
 
 MAX_CONNECTIONS: Final = 1024

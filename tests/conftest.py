@@ -28,7 +28,8 @@ os.environ["IDP_CONFIG"] = "config/test.toml"
 from idp.app import create_app
 from idp.foundation import clock as clocks, database, runtime
 from idp.foundation.fastpath import response_cache
-from idp.foundation.settings import Settings, load
+from idp.foundation.load_settings import load
+from idp.foundation.settings import Settings
 from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests import everything

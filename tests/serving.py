@@ -12,7 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp.app import create_app
 from idp.foundation import database
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from tests.databases import DATABASE_SETTINGS, Databases
 from tests.ports import free_port
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from idp.app import create_app
 from idp.cli import main
 from idp.foundation.database import db
+from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import load
 from tests.partners.manifests import example_with_secret
 from tests.processes import under
 

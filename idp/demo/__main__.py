@@ -12,7 +12,8 @@ import click
 from idp.demo import messages, services
 from idp.demo.processes import ProcessGroup, Program, ProgramFailed, last_lines
 from idp.demo.services import Services
-from idp.foundation.settings import InvalidSettings, Settings, load
+from idp.foundation.load_settings import InvalidSettings, load
+from idp.foundation.settings import Settings
 
 
 @click.command()

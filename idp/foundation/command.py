@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from idp.foundation.clock import LONDON
 from idp.foundation.errors import Refusal, one_line_summary
-from idp.foundation.settings import InvalidSettings
+from idp.foundation.load_settings import InvalidSettings
 from idp.foundation.web.transactions import transaction
 
 P = ParamSpec("P")

@@ -5,19 +5,15 @@ the environment (`IDP_DATABASE__URL` is `[database] url`). An unknown name is an
 reported together. Production refuses what is only fit for a demonstration.
 """
 
-import copy
 import os
-import secrets
 import tomllib
-from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from idp.foundation import production, setting_errors
 from idp.foundation.provider_settings import Federation
 from idp.foundation.setting_types import (
     DAY,
@@ -295,7 +291,7 @@ class Retention(Section):
 
 
 class Settings(BaseSettings):
-    """All of it. Build with `load()`, which reports every error in one `InvalidSettings`."""
+    """All of it. `load_settings.load` builds it, and reports every error in one `InvalidSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="IDP_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -336,55 +332,11 @@ class Settings(BaseSettings):
         files = [ROOT / "config" / "default.toml"]
         if named := os.environ.get("IDP_CONFIG"):
             files.append(absolute(Path(named)))
-        tables = (InitSettingsSource(settings_cls, init_kwargs=_read(file)) for file in reversed(files))
+        tables = (InitSettingsSource(settings_cls, init_kwargs=read_file(file)) for file in reversed(files))
         return (init_settings, env_settings, *tables)
 
 
-class InvalidSettings(Exception):
-    """The settings are wrong; the message lists every error with the name of its setting."""
-
-
-def load(**overrides: Any) -> Settings:
-    """Read the settings, or raise `InvalidSettings` naming all that is wrong with them."""
-    problems = [f"{name}: there is no such setting" for name in setting_errors.unknown_in_environment(Settings)]
-    settings: Settings | None = None
-    try:
-        settings = Settings(**overrides)
-    except ValidationError as error:
-        problems += map(setting_errors.describe, error.errors())
-        settings = _replace_invalid(error, overrides)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        problems.append(str(error))
-    if settings is not None:
-        more = production.inconsistencies(settings)
-        more += production.production_problems(settings) if settings.environment == "production" else []
-        named = {problem.partition(":")[0] for problem in problems}
-        problems += [problem for problem in more if problem.partition(":")[0] not in named]  # a default would be judged
-    if problems or settings is None:
-        raise InvalidSettings("The settings have errors:\n  " + "\n  ".join([*problems, *setting_errors.first_steps()]))
-    return settings
-
-
-def _replace_invalid(error: ValidationError, overrides: dict[str, Any]) -> Settings | None:
-    """The settings with their defaults in place of what is wrong, so that the rest is checked too; None if that fails.
-
-    What has no default is a secret, for which a random key stands in.
-    """
-    mended, defaults = copy.deepcopy(overrides), _read(ROOT / "config" / "default.toml")
-    for details in error.errors():
-        *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), details["loc"])]
-        place, usual = mended, defaults
-        for table in tables:
-            place, usual = place.setdefault(table, {}), usual.get(table, {})
-        stand_in: Any = secrets.token_bytes(32)
-        place[name] = usual.get(name, {"stand-in": stand_in} if name == "sealing" else stand_in)
-    try:
-        return Settings(**mended)
-    except ValidationError:
-        return None
-
-
-def _read(file: Path) -> dict[str, Any]:
+def read_file(file: Path) -> dict[str, Any]:
     """One TOML file; raises `OSError` and `TOMLDecodeError` with the file's name in it."""
     try:
         return tomllib.loads(file.read_text("utf-8"))

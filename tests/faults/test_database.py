@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from idp.app import create_app
 from idp.foundation import database, runtime
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from idp.foundation.web.transactions import transaction
 from tests import factories, postgresql
 from tests.conftest import a_browser

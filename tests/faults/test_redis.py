@@ -9,8 +9,8 @@ import requests
 
 from idp.app import create_app
 from idp.foundation import database, runtime
+from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.settings import load
 from idp.foundation.web.transactions import transaction
 from tests import redis
 from tests.factories import an_administrator

@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from idp.app import create_app
 from idp.estabs.permissions import Action
 from idp.foundation import database
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from idp.foundation.web import health
 from tests.conftest import a_browser
 from tests.databases import DATABASE_SETTINGS

@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 from idp.app import create_app
 from idp.foundation import logs
 from idp.foundation.fastpath import request_line
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from tests.factories import an_administrator
 from tests.processes import eventually
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from idp.foundation import production, settings
+from idp.foundation import load_settings, production, settings
 from idp.foundation.setting_types import ROOT, Section
 
 UUID = "26785a09-ab16-4eb0-8407-a37497a57506"
@@ -29,8 +29,8 @@ def test_all_errors_are_reported_together(monkeypatch):
     monkeypatch.setenv("IDP_SERVER__PORT", "five thousand")
     monkeypatch.setenv("IDP_MAIL__CHANNEL", "pigeon")
 
-    with pytest.raises(settings.InvalidSettings) as bad:
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings) as bad:
+        load_settings.load()
 
     assert "server.port" in str(bad.value)
     assert "mail.channel" in str(bad.value)
@@ -40,69 +40,69 @@ def test_all_errors_are_reported_together(monkeypatch):
 def test_a_misspelt_setting_in_the_environment_is_an_error(monkeypatch, name):
     monkeypatch.setenv(name, "1")
 
-    with pytest.raises(settings.InvalidSettings, match=f"{name}: there is no such setting"):
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings, match=f"{name}: there is no such setting"):
+        load_settings.load()
 
 
 def test_a_misspelt_setting_in_the_file_is_an_error(monkeypatch, scratch):
     (scratch / "mine.toml").write_text("[server]\nprot = 1\n")
     monkeypatch.setenv("IDP_CONFIG", str(scratch / "mine.toml"))
 
-    with pytest.raises(settings.InvalidSettings, match=r"server\.prot"):
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings, match=r"server\.prot"):
+        load_settings.load()
 
 
 def test_without_a_file_of_settings_the_error_says_which_to_name(monkeypatch):
     monkeypatch.delenv("IDP_CONFIG")
 
-    with pytest.raises(settings.InvalidSettings, match=r"export IDP_CONFIG=config/development\.toml"):
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings, match=r"export IDP_CONFIG=config/development\.toml"):
+        load_settings.load()
 
 
 def test_a_file_that_is_not_toml_is_named(monkeypatch, scratch):
     (scratch / "mine.toml").write_text("= nonsense")
     monkeypatch.setenv("IDP_CONFIG", str(scratch / "mine.toml"))
 
-    with pytest.raises(settings.InvalidSettings, match=r"mine\.toml"):
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings, match=r"mine\.toml"):
+        load_settings.load()
 
 
 def test_production_starts_with_keys_of_its_own():
-    assert settings.load(**PRODUCTION, secrets=keys()).environment == "production"
+    assert load_settings.load(**PRODUCTION, secrets=keys()).environment == "production"
 
 
 def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/development.toml")
 
-    with pytest.raises(settings.InvalidSettings) as bad:
-        settings.load(environment="production", fetch={"allow_loopback": True}, throttle={"factor": 9})
+    with pytest.raises(load_settings.InvalidSettings) as bad:
+        load_settings.load(environment="production", fetch={"allow_loopback": True}, throttle={"factor": 9})
 
     for name in ("server.issuer", "secrets", "mail.channel", "sms.channel", "fetch.allow_loopback", "throttle.factor"):
         assert name in str(bad.value)
 
 
 def test_production_refuses_several_workers_on_sqlite():
-    with pytest.raises(settings.InvalidSettings, match="SQLite is for one"):
-        settings.load(**(PRODUCTION | {"server": PRODUCTION["server"] | {"workers": 2}}), secrets=keys())
+    with pytest.raises(load_settings.InvalidSettings, match="SQLite is for one"):
+        load_settings.load(**(PRODUCTION | {"server": PRODUCTION["server"] | {"workers": 2}}), secrets=keys())
 
 
 def test_a_short_key_is_refused_and_not_shown():
-    with pytest.raises(settings.InvalidSettings) as bad:
-        settings.load(secrets=keys() | {"session": base64.b64encode(b"far too short").decode()})
+    with pytest.raises(load_settings.InvalidSettings) as bad:
+        load_settings.load(secrets=keys() | {"session": base64.b64encode(b"far too short").decode()})
 
     assert "secrets.session" in str(bad.value)
     assert "far too short" not in str(bad.value)
 
 
 def test_settings_cannot_change_once_read():
-    loaded = settings.load()
+    loaded = load_settings.load()
 
     with pytest.raises(ValueError, match="frozen"):
         loaded.server.port = 1
 
 
 def test_printing_the_settings_shows_no_secret():
-    loaded = settings.load(secrets=keys(), mail={"password": "hunter2hunter2"})
+    loaded = load_settings.load(secrets=keys(), mail={"password": "hunter2hunter2"})
 
     assert "hunter2" not in repr(loaded)
     assert repr(loaded.secrets.session) not in repr(loaded)
@@ -111,11 +111,11 @@ def test_printing_the_settings_shows_no_secret():
 def test_the_example_for_production_needs_only_secrets(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
 
-    with pytest.raises(settings.InvalidSettings) as bad:
-        settings.load()
+    with pytest.raises(load_settings.InvalidSettings) as bad:
+        load_settings.load()
     assert all("  secrets." in line for line in str(bad.value).splitlines()[1:])
 
-    assert settings.load(secrets=keys()).server.workers == 2
+    assert load_settings.load(secrets=keys()).server.workers == 2
 
 
 def problems_of(**overrides):
@@ -125,8 +125,8 @@ def problems_of(**overrides):
     for name, values in {"secrets": keys(), **overrides}.items():
         merged[name] = {**merged.get(name, {}), **values}
     try:
-        settings.load(**merged)
-    except settings.InvalidSettings as bad:
+        load_settings.load(**merged)
+    except load_settings.InvalidSettings as bad:
         return [line.strip() for line in str(bad).splitlines()[1:]]
     return []
 
@@ -209,7 +209,7 @@ class TestAddresses:
         assert all(problem.startswith(f"{section}.{name}") for problem in problems)
 
     def test_hosts_are_kept_in_lower_case_without_the_trailing_dot(self):
-        loaded = settings.load(fetch={"operator_private_hosts": ["SMS.internal."]})
+        loaded = load_settings.load(fetch={"operator_private_hosts": ["SMS.internal."]})
         assert loaded.fetch.operator_private_hosts == ("sms.internal",)
 
 
@@ -276,7 +276,7 @@ class TestProduction:
         assert problem.startswith("database.pool_size: must be 5 at least")
         for database in ({"url": postgresql, "pool_size": 5}, {}):
             different = {"server": server, "database": database}
-            assert settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
+            assert load_settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
 
     def test_errors_in_several_settings_are_reported_together(self):
         """The errors of one setting, of several together, and of production are reported in one message."""
@@ -336,24 +336,24 @@ class TestFederation:
         )
 
     def test_federation_is_off_by_default_and_may_be_incomplete_then(self):
-        assert not settings.load().federation.enabled
+        assert not load_settings.load().federation.enabled
         assert problems_of(federation={"microsoft": {"enabled": True}}) == []
 
     def test_a_secret_may_come_from_the_environment_and_is_not_shown(self, monkeypatch):
         monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRET", "planted-secret")
-        loaded = settings.load()
+        loaded = load_settings.load()
         assert loaded.federation.microsoft.client_secret.get_secret_value() == "planted-secret"
         assert "planted-secret" not in repr(loaded)
 
     def test_a_misspelt_name_in_the_environment_is_an_error(self, monkeypatch):
         monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRT", "x")
-        with pytest.raises(settings.InvalidSettings, match="CLIENT_SECRT: there is no such setting"):
-            settings.load()
+        with pytest.raises(load_settings.InvalidSettings, match="CLIENT_SECRT: there is no such setting"):
+            load_settings.load()
 
 
 class TestWarnings:
     def test_production_is_warned_of_what_is_unusual(self, monkeypatch):
-        loaded = settings.load(**PRODUCTION, secrets=keys())
+        loaded = load_settings.load(**PRODUCTION, secrets=keys())
         warnings = production.warnings(loaded)
         for name in (
             "server.trusted_proxies", "mail.security", "mail.sender", "service.privacy_url", "audit.checkpoints",
@@ -362,9 +362,9 @@ class TestWarnings:
             assert any(warning.startswith(name) for warning in warnings), name
 
     def test_outside_production_there_are_no_warnings(self):
-        assert production.warnings(settings.load()) == []
+        assert production.warnings(load_settings.load()) == []
 
     def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):
         monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
-        warnings = production.warnings(settings.load(secrets=keys()))
+        warnings = production.warnings(load_settings.load(secrets=keys()))
         assert all("example" in warning for warning in warnings)

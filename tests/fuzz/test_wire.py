@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from idp.app import create_app
 from idp.foundation import database
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from tests.fuzz.depth import deep
 from tests.processes import Process, an_instance
 

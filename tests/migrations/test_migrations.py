@@ -7,7 +7,7 @@ from idp.app import create_app
 from idp.audit import events, log
 from idp.estabs.permissions import Action
 from idp.foundation import database
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from idp.foundation.web.transactions import transaction
 from tests.factories import a_client, an_administrator
 

@@ -8,7 +8,7 @@ import pytest
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
-from idp.foundation.settings import load
+from idp.foundation.load_settings import load
 from idp.onboarding.models import Registration
 from tests.factories import PASSWORD, a_client, a_partner, a_school, an_administrator
 
