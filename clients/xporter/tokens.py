@@ -121,7 +121,8 @@ class Tokens:
             raise Problem("invalid_token", "The token has expired.", scheme=scheme)
         audience = claims.get("aud")
         if self._settings.resource not in ([audience] if isinstance(audience, str) else audience or ()):
-            raise Problem("invalid_token", "The token is for another API.", scheme=scheme)
+            detail = f"The token is for another API: aud does not have {self._settings.resource}. Ask for our scopes."
+            raise Problem("invalid_token", detail, scheme=scheme)
         if name not in self._verified:
             with self._lock:
                 _remember(self._verified, name, verified)

@@ -37,7 +37,8 @@ AT_AUTHORIZE: Final = (
     ),
     Refused(
         "A redirect_uri that is not registered, character by character", "a page",
-        "Send exactly what is registered. The log shows what differs: a slash at its end, for instance.",
+        "Send exactly what is registered. The log shows what differs: a slash at its end, for instance, or localhost "
+        "for 127.0.0.1. The port may differ only with http://127.0.0.1 and http://[::1].",
         (("redirect_uri", "https://assembly.example/callback/"),),
     ),
     Refused(
@@ -55,6 +56,12 @@ AT_AUTHORIZE: Final = (
     Refused(
         "A scope that your application is not registered for", "invalid_scope",
         "Scopes are not dropped silently. Ask us to add it, or leave it out.", (("scope", "openid staff"),),
+    ),
+    Refused("No scope", "invalid_scope", "Ask for openid, and for what you need.", (("scope", None),)),
+    Refused(
+        "A resource that is no API of ours, or none that your application may use", "invalid_target",
+        "Leave resource out: the token is then for all APIs that serve its scopes.",
+        (("resource", "https://elsewhere.example"),),
     ),
     Refused(
         "A request_uri that is an address", "request_uri_not_supported",
@@ -75,6 +82,11 @@ AT_TOKEN: Final = (
     Refused(
         "An assertion by one of your keys that is wrong otherwise", "invalid_client",
         "error_description says what it is: its audience, its times, or a jti that was used before.",
+    ),
+    Refused("JSON instead of a form", "invalid_request", "Send application/x-www-form-urlencoded."),
+    Refused(
+        "A code that has expired, or that we do not know", "invalid_grant",
+        "Begin the sign-in again. error_description says how long ago it expired.",
     ),
     Refused(
         "A code a second time", "invalid_grant",
@@ -121,8 +133,24 @@ AT_DPOP: Final = (
     ),
 )  # fmt: skip
 
+AT_USERINFO: Final = (
+    Refused("No access token to userinfo", "invalid_token", "Send it in the Authorization header, as Bearer or DPoP."),
+    Refused("An access token in the query", "invalid_request", "Send it in the Authorization header."),
+    Refused("An access token that has expired, or is cut off", "invalid_token", "Refresh, and send the new one whole."),
+    Refused("An access token without openid to userinfo", "insufficient_scope", "Ask for openid at the sign-in."),
+    Refused(
+        "To introspection, a token of another application", '"active": false',
+        "No error, and not in the log. Only the application that a token was issued to, and the API that it is for, "
+        "are told more: ask us to register your API with its address (resource).",
+    ),
+)  # fmt: skip
+
 AT_DATA: Final = (
-    Refused("A token that has expired, or is for something else", "invalid_token", "Refresh, and send the new one."),
+    Refused("A token that has expired", "invalid_token", "Refresh, and send the new one."),
+    Refused(
+        "A token that is for another API: it has no scope about data", "invalid_token",
+        "A refresh does not help. Ask for a scope about data, such as students; its tokens have the API in aud.",
+    ),
     Refused(
         "A token of a school that has paused sharing", "authorisation_paused",
         "Wait. Your refresh token works again when the school resumes.",

@@ -36,6 +36,8 @@ REFUSED_MEMBERS: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
 """Header members that refer to a key elsewhere, or require an extension that is not supported."""
 MAX_TIME: Final = 2**53
 """In seconds since 1970; up to here an integer is exact as a double."""
+MIN_MILLISECONDS: Final = 10**11
+"""A time that is further ahead than so many seconds, 3,000 years, is in milliseconds."""
 MAX_CACHED_HEADER: Final = 1536
 """Bytes of a header that may be cached; one with an RSA key of 4096 bits is shorter."""
 
@@ -110,7 +112,8 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     """Check the signature with the key that the header names, or any that is suitable. Raises `InvalidJwt`."""
     if presented.alg not in algs:
         raise InvalidJwt(f"alg is {descriptions.format_value(presented.alg)}; accepted is {', '.join(algs)}")
-    for key in keys:
+    known = list(keys)
+    for key in known:
         if not isinstance(key, _KEY_TYPES[presented.alg]) or not _is_suitable(key, presented):
             continue
         algorithm = _REGISTRY.get_alg(key.get("alg", presented.alg))  # under the name that the key has for it
@@ -120,6 +123,8 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
                 return
         except (JoseError, ValueError, TypeError):
             continue
+    if presented.kid is not None and known and all(key.get("kid") not in {None, presented.kid} for key in known):
+        raise InvalidJwt("none of the keys that are known has the kid of its header")
     raise InvalidJwt("the signature is by none of the keys that are known")
 
 
@@ -144,12 +149,16 @@ def check_times(claims: dict[str, Any], *, skew: int, leeway: int, max_lifetime:
     if max_lifetime is not None and "exp" not in times:
         raise InvalidJwt("exp is missing")
     if max_lifetime is not None and times["exp"] > now + max_lifetime + skew:
-        raise InvalidJwt(
-            f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {max_lifetime} are accepted"
-        )
+        raise InvalidJwt(_ahead("exp", times["exp"] - now, max_lifetime))
     for name in ("nbf", "iat"):
         if name in times and times[name] > now + skew:
-            raise InvalidJwt(f"{name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
+            raise InvalidJwt(_ahead(name, times[name] - now, skew))
+
+
+def _ahead(name: str, seconds: float, most: int) -> str:
+    """What is wrong with a time that is too far ahead; JavaScript's clock counts milliseconds."""
+    hint = "; it must be in seconds, not in milliseconds" if seconds > MIN_MILLISECONDS else ""
+    return f"{name} is {_seconds(seconds)} ahead of our clock; at most {most} are accepted{hint}"
 
 
 def _seconds(number: float) -> str:

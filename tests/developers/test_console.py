@@ -46,6 +46,14 @@ def steps_done(developer):
     return [item["id"] for item in developer.page.select("li[id^=step-]") if item.select_one(".badge.success")]
 
 
+def test_who_has_no_account_learns_how_to_get_one(developer, stranger):
+    stranger.opens("/developers")
+    assert "A colleague who is an owner" in stranger.page.find(id="no-account").get_text()
+    assert stranger.page.find(id="no-account").find("a")["href"].startswith("mailto:")
+    developer.opens("/developers")
+    assert not developer.page.find(id="no-account")
+
+
 class TestFailedRequests:
     def test_the_page_of_a_wrong_redirect_uri_leads_to_its_entry_in_the_log(self, developer, trial, stranger):
         reference = begin_failing_sign_in(stranger, trial)
@@ -59,12 +67,23 @@ class TestFailedRequests:
         assert len(developer.page.select("section.card")) == 1
         assert "http://localhost:3000/other" in developer.page_text
         assert "differs in path" in developer.page_text
+        assert developer.page.find("a", href="/developers/guide#refused")
 
     def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
         begin_failing_sign_in(stranger, trial)
         known = stranger.page.find(id="failed-requests").parent.get_text()
         begin_failing_sign_in(stranger, "client_that_is_not_there")
         assert stranger.page.find(id="failed-requests").parent.get_text() == known
+
+    def test_the_page_of_an_unknown_client_says_to_compare_its_id(self, trial, stranger):
+        begin_failing_sign_in(stranger, trial)
+        assert not stranger.page.find(id="other-client")
+        begin_failing_sign_in(stranger, "client_that_is_not_there")
+        assert stranger.page.find(id="other-client")
+
+    def test_the_log_has_no_address_of_the_console_among_those_that_differ(self, developer, trial, stranger):
+        developer.opens(f"/developers/failed-requests?reference={begin_failing_sign_in(stranger, trial)}")
+        assert "/developers/try-it/callback" not in developer.page_text
 
     def test_each_of_several_failures_of_the_same_kind_is_found(self, developer, trial, stranger):
         references = [begin_failing_sign_in(stranger, trial) for _ in range(3)]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -228,6 +229,42 @@ def test_a_wrong_verifier_is_refused_as_it_says(web, world):
     assert refused.json["error"] == token_error("A code_verifier")
 
 
+def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock):
+    expired = sign_in_and_authorise(web, world.partner, world.username)["code"]
+    clock.move(timedelta(minutes=3))
+    error = token_error("A code that has expired")
+    assert world.partner.redeems(web, "unknown").json["error"] == error
+    answer = world.partner.redeems(web, expired).json
+    assert answer["error"] == error
+    assert re.search(r"expired \d+ seconds ago", answer["error_description"])
+
+
+def test_json_is_refused_as_it_says(web):
+    answer = web.post("/oauth/token", json={"grant_type": "authorization_code"}).json
+    assert answer["error"] == token_error("JSON")
+    assert "application/x-www-form-urlencoded" in answer["error_description"]
+
+
+def test_userinfo_and_introspection_refuse_as_it_says(web, world):
+    def read(token=None, query=None):
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        return web.get("/oauth/userinfo", headers=headers, query_string=query).json
+
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    whole = tokens["access_token"]
+    assert read(whole)["sub"]
+    assert read() == {"error": userinfo_error("No access token"), "error_description": "access_token: missing"}
+    assert read(query={"access_token": whole})["error"] == userinfo_error("An access token in the query")
+    assert read(whole[:-5])["error"] == userinfo_error("An access token that has expired")
+    without = world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope="profile students")["code"]
+    )
+    assert read(without.json["access_token"])["error"] == userinfo_error("An access token without openid")
+    assert userinfo_error("To introspection") == '"active": false'
+    other = world.new_partner()
+    assert other.posts(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
+
+
 def test_claims_are_released_where_the_guide_says(web, world):
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}
@@ -258,6 +295,11 @@ def test_a_duration_has_its_largest_whole_unit(seconds, words):
 
 def token_error(beginning):
     (error,) = [refused.error for refused in guide.AT_TOKEN if refused.sent.startswith(beginning)]
+    return error
+
+
+def userinfo_error(beginning):
+    (error,) = [refused.error for refused in guide.AT_USERINFO if refused.sent.startswith(beginning)]
     return error
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from idp.foundation import descriptions
+from idp.foundation import clock, descriptions
 from idp.oidc import errors
 from idp.partners import journal
 from tests import factories
@@ -231,6 +231,20 @@ def test_the_reason_is_described_for_an_assertion_with_a_valid_signature(
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
     assert description(response) == f"client_assertion: {fact}"
     assert newest_fact(signer) == f"client_assertion: {fact}"
+
+
+def test_a_time_in_milliseconds_is_called_that(web, signer, newest_fact):
+    form = {"grant_type": "client_credentials"}
+    times = {name: int(clock.now().timestamp() * 1000) for name in ("iat", "exp")}
+    response = signer.posts(web, "/oauth/token", form, signer.assertion(**times))
+    assert description(response).endswith("; it must be in seconds, not in milliseconds")
+    assert newest_fact(signer) == description(response)
+
+
+def test_the_log_tells_another_kid_from_another_key(web, signer, newest_fact):
+    form = {"grant_type": "client_credentials"}
+    signer.posts(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, header={"kid": "another"}))
+    assert newest_fact(signer) == "client_assertion: none of the keys that are known has the kid of its header"
 
 
 def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, newest_fact):

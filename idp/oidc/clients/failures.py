@@ -139,14 +139,15 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
     registered = getattr(client.registered, ADDRESSES[parameter])
     if registry.matches_any(uri, registered):
         return None
-    return tuple(
+    differences: list[dict[str, Any]] = [
         {
             "sent": without_values(uri, client),
             "registered": registered_uri,
             "differs_in": clients.differing(uri, registered_uri),
         }
         for registered_uri in registered
-    )
+    ]
+    return tuple(sorted(differences, key=lambda difference: len(difference["differs_in"])))  # the most similar first
 
 
 def without_values(uri: str, client: OAuthClient) -> str:

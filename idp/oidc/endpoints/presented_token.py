@@ -23,6 +23,7 @@ class MissingToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """No token was presented: the challenges then have no error code (RFC 6750 §3.1, RFC 9449 §7.1)."""
 
     error = "invalid_token"
+    description = "access_token: missing"
     status_code = 401
 
 

@@ -68,6 +68,10 @@ def test_a_token_that_is_wrong_is_refused_before_the_provider_is_asked(api, prov
     assert provider.times("/introspect") == 0
 
 
+def test_a_token_for_another_api_is_told_which_address_its_audience_lacks(api, provider):
+    assert RESOURCE in call(api, of=token(aud=ISSUER)).json["detail"]
+
+
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "é", "a" * 20_000, token()[:-1], token() + "x", "..", "e30.e30.x"])
 def test_what_is_no_token_is_refused(api, text):
     assert api.get("/access", headers={"Authorization": f"DPoP {text}"}).status_code == 401
