@@ -37,7 +37,7 @@ HELP_TEXTS = {
     "developers": "Invite partners' people, who sign in at /developers, or remove them.",
     "doctor": "Check the installation, and say what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
-    "endpoints": "See how the agents on schools' servers stand, and remove one.",
+    "endpoints": "List the agents on schools' servers with their state, and remove one.",
     "events": "See what partners are told and what waits, and deliver events again.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",

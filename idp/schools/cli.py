@@ -127,11 +127,11 @@ def _print_summary(summary: Summary) -> None:
 @commands.command("search")
 @click.argument("text", nargs=-1, required=True)
 @click.option(
-    "--show", "most", type=click.IntRange(1, search.MAX_RESULTS), default=search.PAGE_SIZE, help="Results at most."
+    "--show", "max_rows", type=click.IntRange(1, search.MAX_RESULTS), default=search.PAGE_SIZE, help="Results at most."
 )
 @json_option
 @in_transaction
-def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
+def search_command(text: tuple[str, ...], max_rows: int, *, as_json: bool) -> None:
     """Find schools as the registration page finds them.
 
     TEXT is a DfE number (3124567 or 312/4567), a URN, a UKPRN, a postcode or its beginning, or words of the
@@ -141,7 +141,7 @@ def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
       idp schools search st josephs leeds
       idp schools search 312/4567 --json
     """  # noqa: D301
-    result = search.find(" ".join(text), show=most)
+    result = search.find(" ".join(text), show=max_rows)
     rows = [_row(match) for match in result.results]
     if not as_json:
         for original, replacement in result.repaired:
@@ -151,7 +151,7 @@ def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
     description = result.reading.description if result.reading else "too little to search for"
     show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {description}.")
     if result.more and not as_json:
-        click.echo(f"There are more than {most}; add a word, or --show more.", err=True)
+        click.echo(f"There are more than {max_rows}; add a word, or --show more.", err=True)
 
 
 def _row(match: search.FoundSchool) -> dict[str, Any]:

@@ -324,14 +324,14 @@ def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
 def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(work, clock):
     with work():
         person = an_administrator()
-        known, estab_id, name = person.id, person.memberships[0].estab_id, person.username
+        person_id, estab_id, name = person.id, person.memberships[0].estab_id, person.username
     for _ in range(10):
         with work(), pytest.raises(password.WrongPassword):
             password.check(name, "wrong", device=None, address=None)
 
     with work():
-        assert recorded(events.SIGN_IN_FAILED) == [("stranger", estab_id, None, known, {}, None)] * 10
-        assert recorded(events.ACCOUNT_LOCKED) == [("system", estab_id, None, known, {}, None)]
+        assert recorded(events.SIGN_IN_FAILED) == [("stranger", estab_id, None, person_id, {}, None)] * 10
+        assert recorded(events.ACCOUNT_LOCKED) == [("system", estab_id, None, person_id, {}, None)]
 
 
 def test_an_operator_is_added_and_disabled_by_another(work):
@@ -363,7 +363,11 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
 def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(work, outbox, clock):
     with work():
         person = an_administrator(mobile_confirmed_at=clock.now())
-        known, estab_id, secret = person.id, person.memberships[0].estab_id, reset.begin(person.username, device=None)
+        person_id, estab_id, secret = (
+            person.id,
+            person.memberships[0].estab_id,
+            reset.begin(person.username, device=None),
+        )
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
     with work():
@@ -371,10 +375,10 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         reset.complete(secret, "a hash", device=None)
 
         assert recorded(events.RESET_STARTED) == [
-            ("stranger", estab_id, None, known, {}, None), ("stranger", None, None, None, {}, None)
+            ("stranger", estab_id, None, person_id, {}, None), ("stranger", None, None, None, {}, None)
         ]  # fmt: skip
-        assert recorded(events.RESET_COMPLETED) == [(known, estab_id, None, known, {}, None)]
-        assert recorded(events.PASSWORD_SET) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.RESET_COMPLETED) == [(person_id, estab_id, None, person_id, {}, None)]
+        assert recorded(events.PASSWORD_SET) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
 def test_an_operator_sends_a_link_and_unlocks_by_name(work):
@@ -422,19 +426,19 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
 def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(work, clock):
     with work():
         person = an_administrator()
-        known, estab_id = person.id, person.memberships[0].estab_id
+        person_id, estab_id = person.id, person.memberships[0].estab_id
         recovery.start_factor_recovery(person.username, by="op_sam", note="Called the office.")
         session().flush()
-        factor_recovery.stop_for(known)
+        factor_recovery.stop_for(person_id)
         clock.move(timedelta(seconds=1))
-        factor_recovery.start(person, by=known)
+        factor_recovery.start(person, by=person_id)
         session().flush()
         clock.move(timedelta(days=1))
-        factor_recovery.complete(known)
+        factor_recovery.complete(person_id)
 
         assert recorded(events.FACTOR_RECOVERY_STARTED) == [
-            ("op_sam", estab_id, None, known, {}, {"note": "Called the office."}),
-            (known, estab_id, None, known, {}, None),
+            ("op_sam", estab_id, None, person_id, {}, {"note": "Called the office."}),
+            (person_id, estab_id, None, person_id, {}, None),
         ]
-        assert recorded(events.FACTOR_RECOVERY_STOPPED) == [(known, estab_id, None, known, {}, None)]
-        assert recorded(events.FACTORS_RECOVERED) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.FACTOR_RECOVERY_STOPPED) == [(person_id, estab_id, None, person_id, {}, None)]
+        assert recorded(events.FACTORS_RECOVERED) == [(person_id, estab_id, None, person_id, {}, None)]

@@ -362,9 +362,9 @@ def test_a_request_to_127_0_0_1_is_redirected_to_localhost(app):
 
 def test_all_errors_in_the_environment_are_reported_together():
     wrong = {"ISSUER": "localhost", "PORT": "many", "SMTP": "localhost", "POLL_SECONDS": "0", "RESOURCE": "data"}
-    with pytest.raises(InvalidSettings) as bad:
+    with pytest.raises(InvalidSettings) as raised:
         from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
 
-    named = [problem.partition(":")[0] for problem in bad.value.args]
+    named = [problem.partition(":")[0] for problem in raised.value.args]
     assert named == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
     assert from_environment(ASSEMBLY, {}).client_id == "assembly"

@@ -38,7 +38,7 @@ def redirects_with_error(client, browser, error, **overrides):
     client.is_refused(browser.opens(client.authorization_url(**overrides)), error)
 
 
-def is_a_page(browser, url, *words):
+def shows_error_page(browser, url, *words):
     """A page of ours, for the client's developer to read, without a redirect."""
     assert browser.opens(url) is None
     assert browser.shown.status == 400
@@ -51,41 +51,41 @@ def is_a_page(browser, url, *words):
 
 @spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
 def test_client_id(served, browser, client, registered):
-    gone = registered()
+    disabled = registered()
     with transaction(served[0]):
-        registry.disable(gone.id, by="test")
+        registry.disable(disabled.id, by="test")
     for url in (
         client.authorization_url(client_id=None),
         client.authorization_url() + "&client_id=x",
         client.authorization_url(client_id="x"),
-        gone.authorization_url(),
+        disabled.authorization_url(),
     ):
-        is_a_page(browser, url, "client_id")
+        shows_error_page(browser, url, "client_id")
 
 
 @spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
 def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
-    is_a_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
+    shows_error_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
     link = client.authorization_url()
-    is_a_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
+    shows_error_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
     assert browser.opens(link) is None
-    is_a_page(other_browser, link, "different browser")
+    shows_error_page(other_browser, link, "different browser")
     client.complete_sign_in(browser.goes_to(link))
-    is_a_page(browser, link, "answered already")
+    shows_error_page(browser, link, "answered already")
     link = client.authorization_url()
     wait(91)
-    is_a_page(browser, link, "too long")
+    shows_error_page(browser, link, "too long")
 
 
 @spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
 def test_redirect_uri(browser, client):
     valid = client.redirect_uri
-    is_a_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
-    is_a_page(browser, client.authorization_url() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
+    shows_error_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
+    shows_error_page(browser, client.authorization_url() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
     for uri in (f"{valid}/", f"{valid}?x=1", valid.upper(), f"{valid}#x", "javascript:alert(1)", "https://x.example"):
-        is_a_page(browser, client.authorization_url(redirect_uri=uri), "redirect_uri")
+        shows_error_page(browser, client.authorization_url(redirect_uri=uri), "redirect_uri")
 
 
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
@@ -127,8 +127,9 @@ def test_request_objects(browser, registered, signers):
     objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
         redirects_with_error(client, browser, "invalid_request_object", request=request_object)
-    good = client.authorization_url(request=signed(key, "ES256", {}, {**valid, "state": "within"}), state="within")
-    client.is_refused(browser.opens(good), "login_required")
+    valid_object = signed(key, "ES256", {}, {**valid, "state": "within"})
+    valid_link = client.authorization_url(request=valid_object, state="within")
+    client.is_refused(browser.opens(valid_link), "login_required")
 
 
 @spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")

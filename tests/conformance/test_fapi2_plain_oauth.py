@@ -381,7 +381,7 @@ def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client,
     client.complete_sign_in(browser.goes_to(link))
 
 
-def is_a_page_about_the_request(browser, link):
+def shows_error_page(browser, link):
     assert browser.opens(link) is None
     assert browser.shown.status == 400
     assert "request_uri" in browser.shown.text
@@ -392,14 +392,14 @@ def is_a_page_about_the_request(browser, link):
 def test_par_attempt_reuse_request_uri(client, browser):
     link = client.authorization_url()
     client.complete_sign_in(browser.goes_to(link))
-    assert is_a_page_about_the_request(browser, link)
+    assert shows_error_page(browser, link)
 
 
 @spec(PAR, "4", requirement="A pushed request that expired is a page", module="par-attempt-to-use-expired-request_uri")
 def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     response = client.pushes()
     wait(response.json()["expires_in"] + 1)
-    assert is_a_page_about_the_request(browser, client.link(response.json()["request_uri"]))
+    assert shows_error_page(browser, client.link(response.json()["request_uri"]))
 
 
 @spec(
@@ -409,7 +409,7 @@ def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     module="par-attempt-to-use-request_uri-for-different-client",
 )
 def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
-    assert is_a_page_about_the_request(browser, other.link(client.pushed_request_uri()))
+    assert shows_error_page(browser, other.link(client.pushed_request_uri()))
 
 
 @spec(

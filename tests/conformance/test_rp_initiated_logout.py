@@ -50,7 +50,7 @@ def has_session(client, browser):
     return True
 
 
-def is_a_page_about(browser, parameter):
+def shows_error_page(browser, parameter):
     """An error that names the parameter, on a page of ours."""
     assert browser.shown.status == 400
     assert parameter in browser.shown.text
@@ -82,21 +82,21 @@ def test_rp_initiated_logout_no_state(client, browser, signed_in, post_logout_ur
 def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, post_logout_uri, leave):
     bad = f"{post_logout_uri}/{secrets.token_hex(5)}"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=bad, state="x") is None
-    assert is_a_page_about(browser, REDIRECT_PARAMETER)
+    assert shows_error_page(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "3", requirement="A registered address with a query added is not registered")
 def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, post_logout_uri, leave):
     added = f"{post_logout_uri}?foo=bar"
     assert leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=added, state="x") is None
-    assert is_a_page_about(browser, REDIRECT_PARAMETER)
+    assert shows_error_page(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "4", requirement="A hint whose signature was taken away is a page")
 def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, post_logout_uri, leave):
     modified = ".".join([conditions.segment({"alg": "none"}), conditions.segment(signed_in.claims), ""])
     assert leave(id_token_hint=modified, post_logout_redirect_uri=post_logout_uri, state="x") is None
-    assert is_a_page_about(browser, "id_token_hint")
+    assert shows_error_page(browser, "id_token_hint")
     assert has_session(client, browser)
 
 
@@ -105,7 +105,7 @@ def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, post_
     key = OctKey.import_key(str(client.credentials.secret))
     bad = jwt.encode({"alg": "HS256"}, {**signed_in.claims, "iss": client.id}, key)
     assert leave(id_token_hint=bad, post_logout_redirect_uri=post_logout_uri, state="x") is None
-    assert is_a_page_about(browser, "id_token_hint")
+    assert shows_error_page(browser, "id_token_hint")
     assert has_session(client, browser)
 
 

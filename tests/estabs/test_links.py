@@ -16,8 +16,8 @@ DAY = timedelta(days=1)
 def refusal_of(secret, purpose="welcome"):
     try:
         links.check(secret, purpose)
-    except links.LinkRefused as why:
-        return why.code
+    except links.LinkRefused as refused:
+        return refused.code
     return None
 
 
@@ -103,11 +103,11 @@ def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(work, se
 def test_welcomes_are_counted_for_each_person(work, outbox, clock):
     with work():
         person = an_administrator(password_hash=None)
-        known, address = person.id, person.email
-        secret = links.issue(known, links.WELCOME, DAY)
+        person_id, address = person.id, person.email
+        secret = links.issue(person_id, links.WELCOME, DAY)
         for _ in range(links.MAX_WELCOME_LINKS_PER_HOUR):
             links.issue("adm_al", links.WELCOME, DAY)
-            links.issue(known, "of_another_purpose", DAY)
+            links.issue(person_id, "of_another_purpose", DAY)
     with work():
         links.resend_welcome(secret)
 
@@ -121,7 +121,7 @@ def test_the_secret_is_not_in_the_database(work, secret):
         assert secret not in (row.person_id, row.value, row.purpose)
 
 
-def test_a_welcome_is_a_link_of_ours(work):
+def test_a_welcome_link_points_to_our_host(work):
     with work():
         person = an_administrator()
         address = links.issue_welcome_url(person)

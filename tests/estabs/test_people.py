@@ -103,9 +103,9 @@ def test_addresses_that_differ_in_more_than_the_case_of_letters_stay_different(a
     assert people.fold_email(address) == address.lower()
 
 
-def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(work, clock):
+def test_people_of_an_estab_are_listed_owners_first_without_removed_ones(work, clock):
     with work():
-        estab, others = an_estab(), an_administrator(an_estab())
+        estab, other = an_estab(), an_administrator(an_estab())
         people_added: list[Administrator] = []
         for role in ("viewer", "owner", "admin", "owner"):
             people_added.append(an_administrator(estab, role=role, username=f"person-{len(people_added)}"))
@@ -115,7 +115,7 @@ def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(w
 
         assert [member.person_id for member in people.list_for_estab(estab.id)] == [owner, second_owner, admin, viewer]
         assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]
-        assert [member.person_id for member in people.list_for_estab(others.memberships[0].estab_id)] == [others.id]
+        assert [member.person_id for member in people.list_for_estab(other.memberships[0].estab_id)] == [other.id]
 
 
 def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(work, clock):
@@ -145,16 +145,16 @@ def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work)
 
 def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_ended_before(work, clock):
     with work() as session:
-        estab, new_browser, before = an_estab(), an_estab(), clock.now()
+        estab, other_estab, before = an_estab(), an_estab(), clock.now()
         acts_for_both, left_the_other = (an_administrator(estab, username=f"person-{number}") for number in range(2))
-        stays = a_membership(acts_for_both, new_browser)
-        a_membership(left_the_other, new_browser, removed_at=before)
-        former = an_administrator(new_browser, username="former", removed_at=before)
-        left_this_one = a_membership(an_administrator(new_browser), estab, removed_at=before)
+        kept_membership = a_membership(acts_for_both, other_estab)
+        a_membership(left_the_other, other_estab, removed_at=before)
+        former = an_administrator(other_estab, username="former", removed_at=before)
+        ended_membership = a_membership(an_administrator(other_estab), estab, removed_at=before)
         clock.move(timedelta(days=1))
 
         assert [people.erase(estab.id) for _ in range(2)] == [1, 0]
         session.expire_all()
         assert (acts_for_both.name, former.name, left_the_other.name) == ("Jo Bloggs", "Jo Bloggs", people.ERASED)
-        assert (stays.removed_at, left_this_one.removed_at) == (None, before)
+        assert (kept_membership.removed_at, ended_membership.removed_at) == (None, before)
         assert people.list_for_estab(estab.id) == []

@@ -26,7 +26,7 @@ def google():
 
 
 @pytest.fixture
-def both(microsoft, google, change_settings):
+def enabled_providers(microsoft, google, change_settings):
     """Both providers, switched on."""
     change_settings(federation={"enabled": True, "microsoft": microsoft.settings, "google": google.settings})
     return {"microsoft": microsoft, "google": google}

@@ -14,18 +14,18 @@ def test_doctor_says_that_federation_is_switched_off(work):
     assert findings(work) == [("sign-in with other accounts", "ok")]
 
 
-def test_doctor_reports_reachable_providers_as_ok(work, both):
+def test_doctor_reports_reachable_providers_as_ok(work, enabled_providers):
     assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "ok")]
 
 
-def test_doctor_warns_of_unreachable_and_misconfigured_providers(work, both):
-    both["microsoft"].broken["/keys"] = Response("no", 500)
-    both["google"].metadata["issuer"] = "https://evil.test"
+def test_doctor_warns_of_unreachable_and_misconfigured_providers(work, enabled_providers):
+    enabled_providers["microsoft"].broken["/keys"] = Response("no", 500)
+    enabled_providers["google"].metadata["issuer"] = "https://evil.test"
 
     assert findings(work) == [("sign-in with Microsoft", "warning"), ("sign-in with Google", "warning")]
 
 
-def test_doctor_warns_of_a_provider_without_a_usable_key(work, both):
-    both["google"].published.clear()
+def test_doctor_warns_of_a_provider_without_a_usable_key(work, enabled_providers):
+    enabled_providers["google"].published.clear()
 
     assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "warning")]

@@ -45,7 +45,7 @@ class TestSwitch:
             jo.opens("/sign-in")
             assert jo.sends_again(f"/sign-in/with/{name}").status_code == 404
 
-    def test_the_general_switch_disables_a_provider_that_is_enabled(self, jo, both, change_settings):
+    def test_the_general_switch_disables_a_provider_that_is_enabled(self, jo, enabled_providers, change_settings):
         change_settings(federation={"enabled": False})
         jo.opens("/sign-in")
         assert not jo.page.select("form[action*='/sign-in/with/']")
@@ -60,13 +60,13 @@ class TestSwitch:
 
 class TestSigningIn:
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_linked_account_signs_its_person_in(self, jo, both, account, link, work, name):
+    def test_a_linked_account_signs_its_person_in(self, jo, enabled_providers, account, link, work, name):
         link(account.id, name)
         with work():
             other_id = an_administrator().id
         link(other_id, name, subject="another")
 
-        response = jo.goes_and_returns(name, both[name], back="/mobile/confirm")
+        response = jo.goes_and_returns(name, enabled_providers[name], back="/mobile/confirm")
 
         assert (response.status_code, response.location) == (303, "/mobile/confirm")
         [session] = sessions(work)
@@ -76,7 +76,7 @@ class TestSigningIn:
             assert used == {account.id: True, other_id: False}
             assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
 
-    def test_the_authorization_request_has_every_parameter_and_pkce(self, jo, both):
+    def test_the_authorization_request_has_every_parameter_and_pkce(self, jo, enabled_providers):
         address = urlsplit(jo.sets_out("microsoft"))
         sent = dict(parse_qsl(address.query))
 
@@ -89,20 +89,20 @@ class TestSigningIn:
         assert all(len(sent[name]) >= 43 for name in ("state", "nonce", "code_challenge"))
         assert "prompt" not in sent
 
-    def test_an_audience_may_be_a_list_of_us_alone(self, jo, both, account, link):
+    def test_an_audience_may_be_a_list_of_us_alone(self, jo, enabled_providers, account, link):
         link(account.id)
-        both["microsoft"].overrides["aud"] = ["us"]
-        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
+        enabled_providers["microsoft"].overrides["aud"] = ["us"]
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_a_fixed_microsoft_issuer_needs_no_tid_claim(self, jo, google, account, link, change_settings):
         change_settings(federation={"enabled": True, "microsoft": google.settings})
         link(account.id, tenant="")
         assert jo.goes_and_returns("microsoft", google).status_code == 303
 
-    def test_a_subject_may_have_255_characters(self, jo, both, account, link):
+    def test_a_subject_may_have_255_characters(self, jo, enabled_providers, account, link):
         link(account.id, subject="x" * 255)
-        both["microsoft"].overrides["sub"] = "x" * 255
-        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
+        enabled_providers["microsoft"].overrides["sub"] = "x" * 255
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_the_issuer_of_google_may_lack_its_scheme(self, jo, stranger, google, account, link, change_settings):
         settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
@@ -114,13 +114,15 @@ class TestSigningIn:
             google.overrides["iss"] = issuer
             assert browser.goes_and_returns("google", google).status_code == 303
 
-    def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(self, jo, stranger, both, account, link, work):
+    def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(
+        self, jo, stranger, enabled_providers, account, link, work
+    ):
         with work() as session:
             people_before = session.query(Administrator).count()
-        pages = {jo.goes_and_returns("microsoft", both["microsoft"]).text}  # its e-mail address is Jo's
+        pages = {jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
-        both["microsoft"].overrides |= {"sub": "another", "email": "somebody@elsewhere.example"}
-        pages.add(stranger.goes_and_returns("microsoft", both["microsoft"]).text)
+        enabled_providers["microsoft"].overrides |= {"sub": "another", "email": "somebody@elsewhere.example"}
+        pages.add(stranger.goes_and_returns("microsoft", enabled_providers["microsoft"]).text)
 
         assert stranger.response.status_code == 403
         assert "not linked yet" in stranger.page_text
@@ -129,55 +131,55 @@ class TestSigningIn:
         with work() as session:
             assert session.query(Administrator).count() == people_before
 
-    def test_an_account_that_moved_to_another_organisation_is_unknown(self, jo, both, account, link):
+    def test_an_account_that_moved_to_another_organisation_is_unknown(self, jo, enabled_providers, account, link):
         link(account.id, "google")
-        both["google"].overrides["hd"] = "another.example"
+        enabled_providers["google"].overrides["hd"] = "another.example"
 
-        assert jo.goes_and_returns("google", both["google"]).status_code == 403
+        assert jo.goes_and_returns("google", enabled_providers["google"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
-    def test_a_removed_person_is_unknown(self, jo, both, account, link, work):
+    def test_a_removed_person_is_unknown(self, jo, enabled_providers, account, link, work):
         link(account.id)
         with work() as session:
             session.get_one(Administrator, account.id).removed_at = clocks.now()
 
-        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("state", ["suspended", "closed"])
-    def test_an_account_that_is_not_open_says_so(self, jo, both, account, link, work, state):
+    def test_an_account_that_is_not_open_says_so(self, jo, enabled_providers, account, link, work, state):
         link(account.id)
         with work():
             accounts.change_state(people.get(account.id).memberships[0].estab, state, by="cli")
 
-        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "What you signed in with is right" in jo.page_text
         assert sessions(work) == []
 
-    def test_a_locked_account_stays_locked(self, jo, both, account, link, work, settings):
+    def test_a_locked_account_stays_locked(self, jo, enabled_providers, account, link, work, settings):
         link(account.id)
         for _ in range(settings.throttle.account_guesses):
             jo.signs_in(account.username, "wrong")
 
-        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 429
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 429
         assert sessions(work) == []
 
-    def test_a_new_device_is_notified(self, jo, stranger, both, account, link, outbox):
+    def test_a_new_device_is_notified(self, jo, stranger, enabled_providers, account, link, outbox):
         link(account.id)
-        jo.goes_and_returns("microsoft", both["microsoft"])
+        jo.goes_and_returns("microsoft", enabled_providers["microsoft"])
         assert outbox.all("new_device") == []
-        stranger.goes_and_returns("microsoft", both["microsoft"])
+        stranger.goes_and_returns("microsoft", enabled_providers["microsoft"])
 
         assert [letter.to for letter in outbox.all("new_device")] == [account.email]
 
-    def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, both, account, link):
+    def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, enabled_providers, account, link):
         link(account.id)
-        assert jo.goes_and_returns("microsoft", both["microsoft"], back="/" + "x" * 2048).location == "/"
+        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"], back="/" + "x" * 2048).location == "/"
 
     @pytest.mark.parametrize("away", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
-    def test_a_return_address_on_another_host_becomes_the_home_page(self, jo, both, account, link, away):
+    def test_a_return_address_on_another_host_becomes_the_home_page(self, jo, enabled_providers, account, link, away):
         link(account.id)
-        location = jo.goes_and_returns("microsoft", both["microsoft"], back=quote(away, safe="")).location
+        location = jo.goes_and_returns("microsoft", enabled_providers["microsoft"], back=quote(away, safe="")).location
 
         assert location == "/"
 
@@ -227,9 +229,9 @@ class TestFaults:
     """No one is signed in, the page explains the fault, the log has the reason, and the status is never 500."""
 
     @pytest.fixture
-    def linked(self, both, account, link):
+    def linked(self, enabled_providers, account, link):
         link(account.id)
-        return both["microsoft"]
+        return enabled_providers["microsoft"]
 
     def refused(self, jo, work, code):
         assert as_a_page(jo.response) or jo.response.status_code == 503
@@ -246,11 +248,11 @@ class TestFaults:
         assert not any("sub-of-jo" in str(line) for line in logged())
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
-    def test_a_token_of_another_issuer_than_google_is_refused(self, jo, both, account, link, work, iss):
+    def test_a_token_of_another_issuer_than_google_is_refused(self, jo, enabled_providers, account, link, work, iss):
         """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
-        both["google"].overrides["iss"] = iss
-        jo.goes_and_returns("google", both["google"])
+        enabled_providers["google"].overrides["iss"] = iss
+        jo.goes_and_returns("google", enabled_providers["google"])
         self.refused(jo, work, "provider_response")
 
     def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked, work):
@@ -271,9 +273,9 @@ class TestFaults:
         jo.goes_and_returns("microsoft", linked)
         self.refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
 
-    def test_a_personal_google_account_is_refused(self, jo, both, work):
-        both["google"].overrides["hd"] = None
-        jo.goes_and_returns("google", both["google"])
+    def test_a_personal_google_account_is_refused(self, jo, enabled_providers, work):
+        enabled_providers["google"].overrides["hd"] = None
+        jo.goes_and_returns("google", enabled_providers["google"])
         self.refused(jo, work, "school_account_needed")
 
     def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked, work):
@@ -401,9 +403,9 @@ class TestFaults:
 @pytest.mark.usefixtures("account")
 class TestResponses:
     @pytest.fixture
-    def linked(self, both, account, link):
+    def linked(self, enabled_providers, account, link):
         link(account.id)
-        return both["microsoft"]
+        return enabled_providers["microsoft"]
 
     def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked, work):
         state = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))["state"]
@@ -466,7 +468,7 @@ class TestResponses:
         assert sessions(work) == []
         assert jo.comes_back("microsoft", response).status_code == 303
 
-    def test_a_response_works_at_its_provider_only(self, jo, linked, both, work):
+    def test_a_response_works_at_its_provider_only(self, jo, linked, enabled_providers, work):
         response = linked.authorizes(jo.sets_out("microsoft"))
         assert jo.comes_back("google", response).status_code == 410
         assert sessions(work) == []
@@ -523,12 +525,12 @@ class TestResponses:
         assert sent["state"][0].encode() != row.digest
 
 
-def test_a_partners_request_continues_after_the_sign_in(jo, both, account, link, change_ports):
+def test_a_partners_request_continues_after_the_sign_in(jo, enabled_providers, account, link, change_ports):
     pending = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
     change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
     link(account.id)
 
-    response = both["microsoft"].authorizes(jo.sets_out("microsoft", back=quote(pending, safe="")))
+    response = enabled_providers["microsoft"].authorizes(jo.sets_out("microsoft", back=quote(pending, safe="")))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
     answer = jo.comes_back("microsoft", response)
 
@@ -536,14 +538,14 @@ def test_a_partners_request_continues_after_the_sign_in(jo, both, account, link,
     assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
 
 
-def test_without_a_partner_the_window_is_on_its_own(jo, both, account, link):
+def test_without_a_partner_the_window_is_on_its_own(jo, enabled_providers, account, link):
     link(account.id)
-    response = both["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
+    response = enabled_providers["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert jo.comes_back("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, both, account, link, work):
+def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, work):
     with work():
         other = an_administrator()
         name, other_id = other.username, other.id
@@ -551,7 +553,7 @@ def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, both, account, l
     link(account.id)
     location = jo.sets_out("microsoft", back="/mobile/confirm")
     assert "prompt=login" in location
-    jo.comes_back("microsoft", both["microsoft"].authorizes(location))
+    jo.comes_back("microsoft", enabled_providers["microsoft"].authorizes(location))
 
     is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(work)}
     assert is_open == {other_id: False, account.id: True}

@@ -29,11 +29,11 @@ def test_all_errors_are_reported_together(monkeypatch):
     monkeypatch.setenv("IDP_SERVER__PORT", "five thousand")
     monkeypatch.setenv("IDP_MAIL__CHANNEL", "pigeon")
 
-    with pytest.raises(load_settings.InvalidSettings) as bad:
+    with pytest.raises(load_settings.InvalidSettings) as raised:
         load_settings.load()
 
-    assert "server.port" in str(bad.value)
-    assert "mail.channel" in str(bad.value)
+    assert "server.port" in str(raised.value)
+    assert "mail.channel" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["IDP_SERVR__PORT", "IDP_SERVER__PROT", "IDP_NONSENSE"])
@@ -74,11 +74,11 @@ def test_production_starts_with_keys_of_its_own():
 def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/development.toml")
 
-    with pytest.raises(load_settings.InvalidSettings) as bad:
+    with pytest.raises(load_settings.InvalidSettings) as raised:
         load_settings.load(environment="production", fetch={"allow_loopback": True}, throttle={"factor": 9})
 
     for name in ("server.issuer", "secrets", "mail.channel", "sms.channel", "fetch.allow_loopback", "throttle.factor"):
-        assert name in str(bad.value)
+        assert name in str(raised.value)
 
 
 def test_production_refuses_several_workers_on_sqlite():
@@ -87,11 +87,11 @@ def test_production_refuses_several_workers_on_sqlite():
 
 
 def test_a_short_key_is_refused_and_not_shown():
-    with pytest.raises(load_settings.InvalidSettings) as bad:
+    with pytest.raises(load_settings.InvalidSettings) as raised:
         load_settings.load(secrets=keys() | {"session": base64.b64encode(b"far too short").decode()})
 
-    assert "secrets.session" in str(bad.value)
-    assert "far too short" not in str(bad.value)
+    assert "secrets.session" in str(raised.value)
+    assert "far too short" not in str(raised.value)
 
 
 def test_settings_cannot_change_once_read():
@@ -111,9 +111,9 @@ def test_printing_the_settings_shows_no_secret():
 def test_the_example_for_production_needs_only_secrets(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
 
-    with pytest.raises(load_settings.InvalidSettings) as bad:
+    with pytest.raises(load_settings.InvalidSettings) as raised:
         load_settings.load()
-    assert all("  secrets." in line for line in str(bad.value).splitlines()[1:])
+    assert all("  secrets." in line for line in str(raised.value).splitlines()[1:])
 
     assert load_settings.load(secrets=keys()).server.workers == 2
 
@@ -126,8 +126,8 @@ def problems_of(**overrides):
         merged[name] = {**merged.get(name, {}), **values}
     try:
         load_settings.load(**merged)
-    except load_settings.InvalidSettings as bad:
-        return [line.strip() for line in str(bad).splitlines()[1:]]
+    except load_settings.InvalidSettings as raised:
+        return [line.strip() for line in str(raised).splitlines()[1:]]
     return []
 
 

@@ -18,7 +18,7 @@ from idp.jobs import cleaning
 from idp.signin.models import BrowserSession
 from tests.audit_entries import recorded
 from tests.factories import an_administrator
-from tests.federation.conftest import account, both, google, jo, link, microsoft, stranger  # noqa: F401
+from tests.federation.conftest import account, enabled_providers, google, jo, link, microsoft, stranger  # noqa: F401
 from tests.federation.standing_in import TENANT
 from tests.signin.apps import an_app
 
@@ -28,8 +28,8 @@ LINK, UNLINK = f"{HOME}/accounts/microsoft/link", f"{HOME}/accounts/microsoft/un
 
 
 @pytest.fixture
-def provider(both):
-    return both["microsoft"]
+def provider(enabled_providers):
+    return enabled_providers["microsoft"]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_an_account_is_shown_by_its_first_printable_name(signed_in, provider, ac
             assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
 
 
-def test_each_person_has_an_account_of_each_provider(both, account, link, work, outbox):
+def test_each_person_has_an_account_of_each_provider(enabled_providers, account, link, work, outbox):
     with work():
         other = an_administrator().id
     for person_id, name, subject in (
@@ -155,7 +155,7 @@ def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, 
     assert [row[0] for row in accounts(work)] == [other]
 
 
-def test_of_two_people_at_once_one_gets_the_account(both, work, at_once):
+def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, at_once):
     with work():
         ids = [an_administrator().id for _ in range(4)]
     waiting = iter(ids)

@@ -24,29 +24,30 @@ def pressed_id(work, outbox, clock):
     return registration_id
 
 
-def show_code(work, known):
+def show_code(work, registration_id):
     with work():
-        return handover.code(signup.find_in_browser(known, OTHER_BROWSER))
+        return handover.code(signup.find_in_browser(registration_id, OTHER_BROWSER))
 
 
 def different_code(code):
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 
-def tries(work, known, typed):
+def tries(work, registration_id, typed):
     """Enter a code in the browser in which the registration began; returns the outcome."""
     with work():
         try:
-            handover.enter(signup.find_in_browser(known, OWN_BROWSER), OWN_BROWSER, typed)
+            handover.enter(signup.find_in_browser(registration_id, OWN_BROWSER), OWN_BROWSER, typed)
         except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
         return None
 
 
-def steps(work, known):
+def steps(work, registration_id):
     with work():
         return [
-            signup.step(signup.find_in_browser(known, browser), browser) for browser in (OWN_BROWSER, OTHER_BROWSER)
+            signup.step(signup.find_in_browser(registration_id, browser), browser)
+            for browser in (OWN_BROWSER, OTHER_BROWSER)
         ]
 
 
@@ -243,15 +244,15 @@ def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, o
     """Another registration of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
-        known = signup.begin(a_school(), details(), browser=OWN_BROWSER, return_to=None).id
+        registration_id = signup.begin(a_school(), details(), browser=OWN_BROWSER, return_to=None).id
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
-    before = steps(work, known)
+    before = steps(work, registration_id)
     with work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
-        assert signup.find_in_browser(known, OWN_BROWSER).codes_made == 1
+        assert signup.find_in_browser(registration_id, OWN_BROWSER).codes_made == 1
     assert tries(work, pressed_id, show_code(work, pressed_id)) is None
-    assert before == steps(work, known) == ["enter_code", "show_code"]
+    assert before == steps(work, registration_id) == ["enter_code", "show_code"]
 
 
 def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed_id, clock):

@@ -100,8 +100,8 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
             both.append((registration.id, browser))
 
     def press():
-        known, browser = both.pop()
-        registration = signup.find_in_browser(known, browser)
+        registration_id, browser = both.pop()
+        registration = signup.find_in_browser(registration_id, browser)
         return signup.complete(registration, details(email=registration.email), generated_password(), browser=browser)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]

@@ -74,11 +74,11 @@ def test_a_value_is_converted(convert, value, expected):
     ],
 )
 def test_a_wrong_value_is_refused_without_repeating_it(convert, value):
-    with pytest.raises(InvalidValue) as bad:
+    with pytest.raises(InvalidValue) as raised:
         convert(value)
 
-    assert not isinstance(bad.value, RepairedValue)
-    assert str(value) not in str(bad.value)
+    assert not isinstance(raised.value, RepairedValue)
+    assert str(value) not in str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "misread"), [("Zoë", "ZoÃ«"), ("O’Farrow", "Oâ€™Farrow")])
