@@ -1,6 +1,7 @@
 """Rules of the source that a reader would otherwise have to check by hand; import-linter checks the layers."""
 
 import ast
+import graphlib
 import importlib
 import re
 import shutil
@@ -10,6 +11,7 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -477,6 +479,12 @@ def lint_imports(root):
 
 def dotted(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_modules_import_each_other_if_only_for_a_type():
+    graph = grimp.build_graph("idp", cache_dir=None)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError, which names them
 
 
 def test_packages_import_only_lower_layers():
