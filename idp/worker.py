@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from idp.audit import chain, checkpoints, retention as audit
 from idp.developers import unused
-from idp.estabs import invitations as person_invitations, retention as estabs
+from idp.estabs import person_invitations, retention as estabs
 from idp.federation import retention as federation
 from idp.foundation import clock, runtime
 from idp.foundation.command import application

@@ -7,7 +7,7 @@ moment, the second is no owner any more when it is their turn, and is refused.
 from sqlalchemy import select
 
 from idp.audit import events, log
-from idp.estabs import invitations, links, owners, people, people_notices, permissions
+from idp.estabs import links, owners, people, people_notices, permissions, person_invitations
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.permissions import ROLES
 from idp.foundation import clock
@@ -98,7 +98,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
         owners.require_another(current)
     current.removed_at = clock.now()
     session().flush()
-    invitations.cancel_all_of(current)
+    person_invitations.cancel_all_of(current)
     is_last = not _acts_for_any(current.person_id)
     if is_last:
         _close(current.person)
@@ -129,7 +129,7 @@ def _set_role(member: Membership, role: str) -> None:
     """Give a member another role than theirs: an owner has to leave another one behind, and their invitations end."""
     if member.is_owner:
         owners.require_another(member)
-        invitations.cancel_all_of(member)
+        person_invitations.cancel_all_of(member)
     member.role = role
 
 

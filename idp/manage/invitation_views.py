@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import StringField, TelField
 
-from idp.estabs import invitations, links, people
+from idp.estabs import links, people, person_invitations
 from idp.estabs.models import Administrator, PersonInvitation
 from idp.estabs.permissions import SUMMARIES, TITLES
 from idp.foundation.errors import Refusal
@@ -35,14 +35,14 @@ class NewPerson(Form):
 @limiter.limit(at_most(60, "minute"))
 def answer(secret: str) -> ResponseReturnValue:
     """What the person is invited to, and a button to accept; they sign in first if they have an account."""
-    invitation = invitations.check(secret)
+    invitation = person_invitations.check(secret)
     if current_user.is_authenticated:
         signed_in = session.current()
         person = signed_in.person if signed_in else None
         if person is None or person.email_folded != invitation.email_folded:
             return _page("other_person", invitation, secret=secret)
         return _accept_as(person, invitation, secret)
-    account = invitations.account_of(invitation)
+    account = person_invitations.account_of(invitation)
     if account is not None:
         name = account.sign_in_email or account.username
         return _page(
@@ -55,7 +55,7 @@ def _accept_as(person: Administrator, invitation: PersonInvitation, secret: str)
     form = Form()
     is_member = people.membership(person.id, invitation.estab_id) is not None
     if form.validate_on_submit() and not is_member:
-        member = invitations.accept(secret, person)
+        member = person_invitations.accept(secret, person)
         session.choose(member.estab_id)
         flash(f"You act for {member.estab.name} now.", "success")
         return redirect(url_for("manage.home"), 303)
@@ -65,7 +65,9 @@ def _accept_as(person: Administrator, invitation: PersonInvitation, secret: str)
 def _accept_as_new(invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
     form = NewPerson(name=invitation.name)
     if form.validate_on_submit():
-        _, welcome = invitations.accept_as_new(secret, name=form.name.data, mobile=parse_mobile(form.mobile.data))
+        _, welcome = person_invitations.accept_as_new(
+            secret, name=form.name.data, mobile=parse_mobile(form.mobile.data)
+        )
         return redirect(url_for("signin.people.welcome", secret=welcome), 303)
     return _page("new_person", invitation, form=form), 422 if form.errors else 200
 
@@ -93,7 +95,7 @@ def sign_out(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(10, "minute"))
 def send_password_link(secret: str) -> ResponseReturnValue:
     """Mail a link to choose a password to a person who accepted and has none; the answer is the same for all."""
-    if (person := invitations.find_without_password(secret)) is not None:
+    if (person := person_invitations.find_without_password(secret)) is not None:
         links.send_welcome(person.id)
     return redirect(url_for("signin.people.link_sent"), 303)
 
@@ -102,16 +104,16 @@ def send_password_link(secret: str) -> ResponseReturnValue:
 def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do; a person who was interrupted can choose a password."""
     secret = (request.view_args or {})["secret"]
-    lacks_password = error.code == links.LinkUsed.code and invitations.find_without_password(secret) is not None
+    lacks_password = error.code == links.LinkUsed.code and person_invitations.find_without_password(secret) is not None
     page = render_template(
         "person_invitation/refused.html", refusal=error, secret=secret, lacks_password=lacks_password
     )
     return page, error.status
 
 
-@bp.errorhandler(invitations.HasAccount)
-@bp.errorhandler(invitations.InvitedSomebodyElse)
-@bp.errorhandler(invitations.MemberAlready)
+@bp.errorhandler(person_invitations.HasAccount)
+@bp.errorhandler(person_invitations.InvitedSomebodyElse)
+@bp.errorhandler(person_invitations.MemberAlready)
 def changed_meanwhile(_refused: Refusal) -> ResponseReturnValue:
     """The account was made or changed while the page was open: show the present state."""
     return redirect(url_for("manage.invitation.answer", secret=(request.view_args or {})["secret"]), 303)

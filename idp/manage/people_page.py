@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from idp.estabs import invitations, people
+from idp.estabs import people, person_invitations
 from idp.estabs.models import Membership, PersonInvitation
 from idp.estabs.permissions import TITLES, Action
 from idp.foundation import dates
@@ -60,7 +60,7 @@ def build(member: Membership) -> PeoplePage:
     return PeoplePage(
         school=member.estab.name,
         people=[_person(person, member, may_manage=may_manage) for person in people.list_for_estab(member.estab_id)],
-        invitations=[_invitation(invitation) for invitation in invitations.waiting(member.estab_id)]
+        invitations=[_invitation(invitation) for invitation in person_invitations.waiting(member.estab_id)]
         if may_manage
         else [],
         join_requests=join.requests_for_owner(member),
@@ -100,5 +100,5 @@ def _invitation(row: PersonInvitation) -> Invitation:
     return Invitation(
         id=row.id, name=row.name, email=row.email, role=TITLES[row.role], invited_by=row.inviter.name,
         valid_until=dates.day_and_time(row.expires_at), is_expired=row.is_expired,
-        can_be_resent=row.sent < invitations.MAX_MAILS,
+        can_be_resent=row.sent < person_invitations.MAX_MAILS,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from wtforms import EmailField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
-from idp.estabs import authority, invitations, links, members, permissions
+from idp.estabs import authority, links, members, permissions, person_invitations
 from idp.estabs.models import Membership
 from idp.estabs.permissions import ROLES, SUMMARIES, TITLES, Action
 from idp.foundation import runtime
@@ -66,10 +66,10 @@ def invite() -> ResponseReturnValue:
     owner, form = _require_owner(), InviteForm()
     if form.validate_on_submit():
         try:
-            invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
-        except (invitations.MemberAlready, invitations.InvitedAlready) as error:
+            person_invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
+        except (person_invitations.MemberAlready, person_invitations.InvitedAlready) as error:
             form.email.errors = [error.message]
-        except invitations.TooManyInvitations as error:
+        except person_invitations.TooManyInvitations as error:
             form.form_errors.append(error.message)
         else:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
@@ -87,7 +87,7 @@ def invite() -> ResponseReturnValue:
 @step_up.required
 def resend(invitation_id: str) -> ResponseReturnValue:
     """Send a new link in place of the one before."""
-    invitation = invitations.resend(invitation_id, by=_require_owner())
+    invitation = person_invitations.resend(invitation_id, by=_require_owner())
     flash(f"We have sent {invitation.name} a new link. The earlier link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -98,7 +98,7 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 @step_up.required
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
-    invitation = invitations.cancel(invitation_id, by=_require_owner())
+    invitation = person_invitations.cancel(invitation_id, by=_require_owner())
     flash(f"The invitation to {invitation.name} is cancelled. Its link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.audit import events
-from idp.estabs import accounts, credentials, invitations, members, people
+from idp.estabs import accounts, credentials, members, people, person_invitations
 from idp.estabs.models import Membership
 from idp.foundation.database import session
 from idp.keys import ring
@@ -79,15 +79,15 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         owner = an_administrator(email="owner@oakhill.example").memberships[0]
         vi = an_administrator(owner.estab, username="vi", role="viewer").memberships[0]
         for name in ("al", "bo"):
-            invited = invitations.invite(name, f"{name}@oakhill.example", "admin", by=owner)
+            invited = person_invitations.invite(name, f"{name}@oakhill.example", "admin", by=owner)
             clock.move(timedelta(seconds=1))
-            invitations.resend(invited.id, by=owner)
-        invitations.cancel(invited.id, by=owner)
+            person_invitations.resend(invited.id, by=owner)
+        person_invitations.cancel(invited.id, by=owner)
         by, estab_id, cancelled = owner.person_id, owner.estab_id, invited.id
-        accepted = invitations.waiting(estab_id)[0].id
+        accepted = person_invitations.waiting(estab_id)[0].id
     secret = next(letter for letter in reversed(outbox.all("invitation")) if letter.to.startswith("al@")).links[0]
     with work():
-        al, _ = invitations.accept_as_new(secret.rpartition("/")[2], name="Al", mobile="+447700900124")
+        al, _ = person_invitations.accept_as_new(secret.rpartition("/")[2], name="Al", mobile="+447700900124")
         owner = session().get_one(Membership, (by, estab_id))
         members.change_role(people.membership(vi.person_id, estab_id), "admin", by=owner)
         members.hand_over(people.membership(vi.person_id, estab_id), "viewer", by=owner)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from idp.estabs import authority, invitations, links, members, owners, people
+from idp.estabs import authority, links, members, owners, people, person_invitations
 from idp.estabs.models import Administrator, Membership
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
@@ -232,7 +232,7 @@ def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work
 def test_a_person_who_stops_being_an_owner_has_invited_no_one(work, ids):
     with work():
         for who in ("jo", "sam"):
-            invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))
+            person_invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))
         members.change_role(ids.member("sam"), "admin", by=ids.member("jo"))
 
-        assert [invitation.email for invitation in invitations.waiting(ids.estab)] == ["al.jo@oakhill.example"]
+        assert [invitation.email for invitation in person_invitations.waiting(ids.estab)] == ["al.jo@oakhill.example"]

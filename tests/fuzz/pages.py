@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from idp.estabs import invitations, links, people
+from idp.estabs import links, people, person_invitations
 from idp.estabs.models import Administrator, Membership, PersonInvitation
 from idp.foundation import clock, crypto
 from idp.invitations import invite
@@ -334,7 +334,7 @@ def _invitation(target: FuzzTarget) -> tuple[str, str]:
     with target.work() as session:
         email, secret = an_email(), crypto.new_secret()
         session.query(PersonInvitation).delete()  # so as not to reach the limits
-        invited = invitations.invite("Al Bloggs", email, "viewer", by=_owner(target))
+        invited = person_invitations.invite("Al Bloggs", email, "viewer", by=_owner(target))
         invited.digest = crypto.digest(secret)
         return invited.id, f"/invitation/{secret}"
 
@@ -407,7 +407,7 @@ def invitation_password_link(target: FuzzTarget) -> Opened:
     """The form for the password, of a person who has accepted an invitation."""
     _, path = _invitation(target)
     with target.work():
-        invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
+        person_invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
     return form(target.browser(), path, "send-link")
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from idp.estabs import invitations, people
+from idp.estabs import people, person_invitations
 from idp.estabs.models import Membership, PersonInvitation
 from tests.factories import an_administrator
 from tests.signin.person import Person
@@ -27,7 +27,7 @@ def invite(work, jo, outbox):
 
     def send(role="admin"):
         with work() as session:
-            invitations.invite(*AL, role, by=session.get_one(Membership, jo[:2]))
+            person_invitations.invite(*AL, role, by=session.get_one(Membership, jo[:2]))
         return outbox.last("invitation").links[0].removeprefix("http://localhost:5000")
 
     return send
@@ -146,10 +146,10 @@ def test_a_link_that_cannot_be_used_says_why(al, invite, jo, work, clock, outbox
     assert al.page.find(id="error-code").text == "link_expired"
     with work() as session:
         by = session.get_one(Membership, jo[:2])
-        invitations.resend(invitations.waiting(jo[1])[0].id, by=by)
+        person_invitations.resend(person_invitations.waiting(jo[1])[0].id, by=by)
     link = outbox.last("invitation").links[0]
     assert al.opens(link).status_code == 200
     with work() as session:
-        invitations.cancel(invitations.waiting(jo[1])[0].id, by=session.get_one(Membership, jo[:2]))
+        person_invitations.cancel(person_invitations.waiting(jo[1])[0].id, by=session.get_one(Membership, jo[:2]))
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "invitation_cancelled"

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from idp import worker
 from idp.audit import chain, log
 from idp.audit.models import Entry
-from idp.estabs import invitations, people
+from idp.estabs import people, person_invitations
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.retention import DeleteAfter
@@ -193,7 +193,7 @@ class TestNotices:
         with work():
             owner = an_administrator().memberships[0]
             for address in ("first@school.example", "second@school.example"):
-                invitations.invite("Sam Smith", address, "viewer", by=owner)
+                person_invitations.invite("Sam Smith", address, "viewer", by=owner)
         fails_for("first@school.example")
         clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
         worker.remind_of_expiry(todo)

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from idp.estabs import invitations, links, members
+from idp.estabs import links, members, person_invitations
 from idp.estabs.models import Administrator, Membership, PersonalSecret, PersonInvitation
 from idp.federation import linking, providers
 from idp.federation.id_token import Identity
@@ -57,11 +57,11 @@ def an_invitation(*, accepted: bool = False) -> None:
     owner, secret = an_owner(), crypto.new_secret()
     other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
     factories.an_administrator(owner.memberships[0].estab, **other)
-    invited = invitations.invite(HOSTILE, "al@oakhill.example", "admin", by=owner.memberships[0])
+    invited = person_invitations.invite(HOSTILE, "al@oakhill.example", "admin", by=owner.memberships[0])
     invited.digest = crypto.digest(secret)
     session().flush()
     if accepted:
-        invitations.accept_as_new(secret, name=HOSTILE, mobile="+447700900124")
+        person_invitations.accept_as_new(secret, name=HOSTILE, mobile="+447700900124")
 
 
 def an_invitation_reminded_of() -> None:
@@ -69,7 +69,7 @@ def an_invitation_reminded_of() -> None:
     invited = session().scalars(select(PersonInvitation)).one()
     invited.expires_at = clock.now() + timedelta(hours=1)
     session().flush()
-    invitations.remind_due()
+    person_invitations.remind_due()
 
 
 def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:

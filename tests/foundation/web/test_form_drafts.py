@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from wtforms import PasswordField
 
-from idp.estabs import invitations
+from idp.estabs import person_invitations
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.web import browser_store, form_drafts
@@ -52,7 +52,7 @@ def url_arguments(jo, work):
         )  # fmt: skip
         complete(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
         join_request = session.scalars(select(JoinRequest.id)).one()
-        invited = invitations.invite("Al Bloggs", "al@oakhill.example", "viewer", by=owner.memberships[0])
+        invited = person_invitations.invite("Al Bloggs", "al@oakhill.example", "viewer", by=owner.memberships[0])
         colleague = an_administrator(owner.memberships[0].estab, username="forgetful", role="admin").id
         an_app(colleague)
         return {

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from idp import worker
-from idp.estabs import accounts, authority, invitations, links, members, people
+from idp.estabs import accounts, authority, links, members, people, person_invitations
 from idp.estabs.models import Administrator, Membership, PersonInvitation
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
@@ -38,13 +38,13 @@ def school(work, clock):
 def invited(work, school, outbox, clock):
     """The secret in the link of the mail to Al."""
     with work():
-        invitations.invite(*AL, "admin", by=school.by)
+        person_invitations.invite(*AL, "admin", by=school.by)
     return outbox.last("invitation").secret
 
 
 def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(work, school, invited, outbox):
     with work():
-        person, welcome = invitations.accept_as_new(invited, **NEW)
+        person, welcome = person_invitations.accept_as_new(invited, **NEW)
         member = people.membership(person.id, school.estab)
         assert (member.role, person.email, person.sign_in_email) == ("admin", AL[1], AL[1])
         assert links.check(welcome, links.WELCOME).person_id == person.id
@@ -52,23 +52,23 @@ def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(w
     assert (mail.to, mail.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
     assert [letter.to for letter in outbox.all("person_joined")] == ["jo@oakhill.example"]
     with work(), pytest.raises(links.LinkUsed):
-        invitations.check(invited)
+        person_invitations.check(invited)
 
 
 def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own_decision(work, school, outbox, clock):
     with work():
         al = an_administrator(email=AL[1], name="Al")
-        invitations.invite(*AL, "viewer", by=school.by)
+        person_invitations.invite(*AL, "viewer", by=school.by)
         person_id = al.id
     secret = outbox.last("invitation").secret
     with work():
         assert people.membership(person_id, school.estab) is None
-    with pytest.raises(invitations.HasAccount), work():
-        invitations.accept_as_new(secret, **NEW)
-    with pytest.raises(invitations.InvitedSomebodyElse), work():
-        invitations.accept(secret, an_administrator(email="other@oakhill.example"))
+    with pytest.raises(person_invitations.HasAccount), work():
+        person_invitations.accept_as_new(secret, **NEW)
+    with pytest.raises(person_invitations.InvitedSomebodyElse), work():
+        person_invitations.accept(secret, an_administrator(email="other@oakhill.example"))
     with work():
-        assert invitations.accept(secret, people.get(person_id)).role == "viewer"
+        assert person_invitations.accept(secret, people.get(person_id)).role == "viewer"
         session().expire_all()
         assert len(people.get(person_id).memberships) == 2
     assert sorted(letter.to for letter in outbox.all("person_joined")) == [AL[1], "jo@oakhill.example"]
@@ -80,11 +80,11 @@ def test_a_person_who_was_removed_and_comes_back_has_the_same_membership_again(w
         al = an_administrator(email=AL[1], name="Al")
         a_membership(al, session().get_one(Membership, (school.owner, school.estab)).estab, role="owner")
         members.remove(people.membership(al.id, school.estab), by=school.by)
-        invitations.invite(*AL, "viewer", by=school.by)
+        person_invitations.invite(*AL, "viewer", by=school.by)
         person_id = al.id
     secret = outbox.last("invitation").secret
     with work():
-        member = invitations.accept(secret, people.get(person_id))
+        member = person_invitations.accept(secret, people.get(person_id))
         assert (member.role, member.removed_at, member.signed_in_at) == ("viewer", None, None)
 
 
@@ -94,157 +94,159 @@ def test_a_newer_link_takes_the_place_of_the_one_before_and_there_are_four_at_mo
     for _ in range(3):
         clock.move(timedelta(minutes=1))
         with work():
-            [invitation] = invitations.waiting(school.estab)
-            invitations.resend(invitation.id, by=school.by)
+            [invitation] = person_invitations.waiting(school.estab)
+            person_invitations.resend(invitation.id, by=school.by)
     newest = outbox.last("invitation").secret
     with work():
-        [invitation] = invitations.waiting(school.estab)
+        [invitation] = person_invitations.waiting(school.estab)
         assert invitation.expires_at == clock.now() + timedelta(days=7)
-        with pytest.raises(invitations.InvitationUnknown):
-            invitations.check(invited)
-        assert invitations.check(newest).id == invitation.id
-        with pytest.raises(invitations.TooManyInvitations):
-            invitations.resend(invitation.id, by=school.by)
+        with pytest.raises(person_invitations.InvitationUnknown):
+            person_invitations.check(invited)
+        assert person_invitations.check(newest).id == invitation.id
+        with pytest.raises(person_invitations.TooManyInvitations):
+            person_invitations.resend(invitation.id, by=school.by)
 
 
 def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(work, school, invited, clock, outbox):
     with work():
         estab = school.by.estab
         accounts.change_state(estab, "suspended", by="cli")
-        with pytest.raises(invitations.SchoolNotActive):
-            invitations.check(invited)
+        with pytest.raises(person_invitations.SchoolNotActive):
+            person_invitations.check(invited)
         accounts.change_state(estab, "verified", by="cli")
-        assert invitations.check(invited)
+        assert person_invitations.check(invited)
     clock.move(timedelta(days=7))
     with work():
-        with pytest.raises(invitations.InvitationExpired):
-            invitations.check(invited)
-        [invitation] = invitations.waiting(school.estab)
-        invitations.resend(invitation.id, by=school.by)
+        with pytest.raises(person_invitations.InvitationExpired):
+            person_invitations.check(invited)
+        [invitation] = person_invitations.waiting(school.estab)
+        person_invitations.resend(invitation.id, by=school.by)
         session().flush()
-        invitations.cancel(invitation.id, by=school.by)
+        person_invitations.cancel(invitation.id, by=school.by)
     newest = outbox.last("invitation").secret
     with work():
-        with pytest.raises(invitations.InvitationCancelled):
-            invitations.check(newest)
-        assert invitations.waiting(school.estab) == []
+        with pytest.raises(person_invitations.InvitationCancelled):
+            person_invitations.check(newest)
+        assert person_invitations.waiting(school.estab) == []
 
 
 def test_an_address_is_invited_once_and_a_member_not_at_all(work, school, invited, clock):
     with work():
-        with pytest.raises(invitations.InvitedAlready):
-            invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
-        with pytest.raises(invitations.MemberAlready):
-            invitations.invite("Jo", "Jo@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(person_invitations.InvitedAlready):
+            person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(person_invitations.MemberAlready):
+            person_invitations.invite("Jo", "Jo@oakhill.example", "viewer", by=school.by)
     clock.move(timedelta(days=7, seconds=1))
     with work():
-        invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
-        assert len(invitations.waiting(school.estab)) == 1
+        person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        assert len(person_invitations.waiting(school.estab)) == 1
 
 
 def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock):
     with work():
-        for number in range(invitations.MAX_OPEN):
-            invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
-        with pytest.raises(invitations.TooManyInvitations, match="are open") as refused:
-            invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        for number in range(person_invitations.MAX_OPEN):
+            person_invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(person_invitations.TooManyInvitations, match="are open") as refused:
+            person_invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
         assert "20 people whom your school invited have not answered yet" in refused.value.message
-        for number in range(invitations.MAX_A_DAY - invitations.MAX_OPEN):
-            invitations.cancel(invitations.waiting(school.estab)[0].id, by=school.by)
+        for number in range(person_invitations.MAX_A_DAY - person_invitations.MAX_OPEN):
+            person_invitations.cancel(person_invitations.waiting(school.estab)[0].id, by=school.by)
             session().flush()
-            invitations.invite("Al", f"bo{number}@oakhill.example", "viewer", by=school.by)
-        invitations.cancel(invitations.waiting(school.estab)[0].id, by=school.by)
+            person_invitations.invite("Al", f"bo{number}@oakhill.example", "viewer", by=school.by)
+        person_invitations.cancel(person_invitations.waiting(school.estab)[0].id, by=school.by)
         session().flush()
-        with pytest.raises(invitations.TooManyInvitations, match="within a day") as refused:
-            invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(person_invitations.TooManyInvitations, match="within a day") as refused:
+            person_invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
         assert "Please try again tomorrow." in refused.value.message
     clock.move(timedelta(days=1))
     with work():
-        invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        person_invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
 
 
 def test_repeated_inviting_and_cancelling_is_limited_for_each_address(work, school, outbox, clock):
     with work():
-        for _ in range(invitations.MAX_MAILS):
-            invitation = invitations.invite(*AL, "viewer", by=school.by)
-            invitations.cancel(invitation.id, by=school.by)
+        for _ in range(person_invitations.MAX_MAILS):
+            invitation = person_invitations.invite(*AL, "viewer", by=school.by)
+            person_invitations.cancel(invitation.id, by=school.by)
             session().flush()
-        with pytest.raises(invitations.TooManyInvitations, match="to one address within a day"):
-            invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
-        invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(person_invitations.TooManyInvitations, match="to one address within a day"):
+            person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
     with work():
-        invitations.invite(*AL, "viewer", by=an_administrator().memberships[0])  # which is another school
-    assert len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == invitations.MAX_MAILS + 1
+        person_invitations.invite(*AL, "viewer", by=an_administrator().memberships[0])  # which is another school
+    assert (
+        len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == person_invitations.MAX_MAILS + 1
+    )
     clock.move(timedelta(days=1))
     with work():
-        invitations.invite(*AL, "viewer", by=school.by)
+        person_invitations.invite(*AL, "viewer", by=school.by)
 
 
 def test_the_refusal_of_one_more_invitation_says_how_many_were_sent(work, school):
     with work():
-        for resends in (invitations.MAX_MAILS - 2, invitations.MAX_MAILS - 1):
-            invitation = invitations.invite(*AL, "viewer", by=school.by)
+        for resends in (person_invitations.MAX_MAILS - 2, person_invitations.MAX_MAILS - 1):
+            invitation = person_invitations.invite(*AL, "viewer", by=school.by)
             for _ in range(resends):
-                invitations.resend(invitation.id, by=school.by)
-            invitations.cancel(invitation.id, by=school.by)
+                person_invitations.resend(invitation.id, by=school.by)
+            person_invitations.cancel(invitation.id, by=school.by)
             session().flush()
-        with pytest.raises(invitations.TooManyInvitations) as refused:
-            invitations.invite(*AL, "viewer", by=school.by)
-    assert f"We have sent {2 * invitations.MAX_MAILS - 1} invitations" in refused.value.message
+        with pytest.raises(person_invitations.TooManyInvitations) as refused:
+            person_invitations.invite(*AL, "viewer", by=school.by)
+    assert f"We have sent {2 * person_invitations.MAX_MAILS - 1} invitations" in refused.value.message
 
 
 def test_only_owners_invite_and_only_for_their_own_school(work, school, invited):
     with work():
-        [invitation] = invitations.waiting(school.estab)
+        [invitation] = person_invitations.waiting(school.estab)
         stranger = an_administrator().memberships[0]
         person = an_administrator(school.by.estab, role="admin", username="admin", email="a@oakhill.example")
         admin = person.memberships[0]
-        for act in (invitations.resend, invitations.cancel):
+        for act in (person_invitations.resend, person_invitations.cancel):
             with pytest.raises(NotFound):
                 act(invitation.id, by=stranger)
             with pytest.raises(authority.NotPermitted):
                 act(invitation.id, by=admin)
         with pytest.raises(authority.NotPermitted):
-            invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
+            person_invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
 
 
 def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, outbox, clock, monkeypatch):
     """The daily limit, and the loss of the owner's role, at one school change nothing at the other."""
-    monkeypatch.setattr(invitations, "MAX_A_DAY", 2)
+    monkeypatch.setattr(person_invitations, "MAX_A_DAY", 2)
     with work():
         jo = people.get(school.owner)
         other = a_membership(jo).estab_id
         sam = an_administrator(school.by.estab, username="sam", email="sam@oakhill.example").memberships[0]
         for name in ("bo", "cy"):
-            invitations.invite("Al", f"{name}@oakhill.example", "viewer", by=people.membership(jo.id, other))
-        cancelled = invitations.invite("Al", "di@oakhill.example", "viewer", by=school.by).id
-        invitations.cancel(cancelled, by=school.by)
-        accepted = invitations.accept_as_new(invited, **NEW)[0].id
+            person_invitations.invite("Al", f"{name}@oakhill.example", "viewer", by=people.membership(jo.id, other))
+        cancelled = person_invitations.invite("Al", "di@oakhill.example", "viewer", by=school.by).id
+        person_invitations.cancel(cancelled, by=school.by)
+        accepted = person_invitations.accept_as_new(invited, **NEW)[0].id
         clock.move(timedelta(minutes=1))
         members.change_role(school.by, "viewer", by=sam)
-        assert len(invitations.waiting(other)) == 2
+        assert len(person_invitations.waiting(other)) == 2
         session().expire_all()
         assert session().get_one(PersonInvitation, cancelled).cancelled_at < clock.now()
         with pytest.raises(links.LinkUsed):
-            invitations.check(invited)
+            person_invitations.check(invited)
         assert people.membership(accepted, school.estab)
 
 
 def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school, invited, clock):
     with work():
-        [answered] = invitations.waiting(school.estab)
-        invitations.accept_as_new(invited, **NEW)
-        cancelled = invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
-        invitations.cancel(cancelled.id, by=school.by)
-        for act in (invitations.resend, invitations.cancel):
-            with pytest.raises(invitations.InvitationUsed):
+        [answered] = person_invitations.waiting(school.estab)
+        person_invitations.accept_as_new(invited, **NEW)
+        cancelled = person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
+        person_invitations.cancel(cancelled.id, by=school.by)
+        for act in (person_invitations.resend, person_invitations.cancel):
+            with pytest.raises(person_invitations.InvitationUsed):
                 act(answered.id, by=school.by)
-            with pytest.raises(invitations.InvitationCancelled):
+            with pytest.raises(person_invitations.InvitationCancelled):
                 act(cancelled.id, by=school.by)
             with pytest.raises(NotFound):
                 act("inv_unknown", by=school.by)
         with pytest.raises(ValueError, match="head"):
-            invitations.invite("Cy", "cy@oakhill.example", "head", by=school.by)
+            person_invitations.invite("Cy", "cy@oakhill.example", "head", by=school.by)
 
 
 def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_accept(work, school, invited):
@@ -254,14 +256,14 @@ def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_acce
         closed.removed_at = closed.created_at
         session().flush()
         for person, refusal in (
-            (joined, invitations.MemberAlready), (closed, invitations.InvitedSomebodyElse),
+            (joined, person_invitations.MemberAlready), (closed, person_invitations.InvitedSomebodyElse),
         ):  # fmt: skip
             with pytest.raises(refusal), session().begin_nested():
-                invitations.accept(invited, person)
+                person_invitations.accept(invited, person)
 
 
 def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, at_once):
-    outcomes = at_once(2, lambda: invitations.accept_as_new(invited, **NEW))
+    outcomes = at_once(2, lambda: person_invitations.accept_as_new(invited, **NEW))
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvitationUsed", "tuple"]
     with work():
@@ -272,18 +274,18 @@ def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited,
 def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, at_once, what):
     with work():
         sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
-        [invitation] = [invitation.id for invitation in invitations.waiting(school.estab)]
+        [invitation] = [invitation.id for invitation in person_invitations.waiting(school.estab)]
 
     def take_back():
         by = session().get_one(Membership, (sam, school.estab))
         if what == "cancelled":
-            invitations.cancel(invitation, by=by)
+            person_invitations.cancel(invitation, by=by)
         elif what == "inviter removed":
             members.remove(school.by, by=by)
         else:
             members.change_role(school.by, "viewer", by=by)
 
-    jobs = [take_back, lambda: invitations.accept_as_new(invited, **NEW)]
+    jobs = [take_back, lambda: person_invitations.accept_as_new(invited, **NEW)]
     outcomes = at_once(2, one_job_per_thread(jobs))
 
     with work():
@@ -301,23 +303,23 @@ def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
 ):
     clock.move(timedelta(minutes=1))
     with work():
-        invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
+        person_invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
     other = outbox.last("invitation").secret
 
     outcome = overtaken(
-        lambda: invitations.accept_as_new(invited, **NEW), lambda: invitations.accept_as_new(other, **NEW)
+        lambda: person_invitations.accept_as_new(invited, **NEW), lambda: person_invitations.accept_as_new(other, **NEW)
     )
 
-    assert isinstance(outcome, invitations.HasAccount)
+    assert isinstance(outcome, person_invitations.HasAccount)
 
 
 def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(work, school, invited, overtaken):
     def suspend():
         accounts.change_state(school.by.estab, "suspended", by="cli")
 
-    outcome = overtaken(suspend, lambda: invitations.accept_as_new(invited, **NEW))
+    outcome = overtaken(suspend, lambda: person_invitations.accept_as_new(invited, **NEW))
 
-    assert isinstance(outcome, invitations.SchoolNotActive)
+    assert isinstance(outcome, person_invitations.SchoolNotActive)
 
 
 def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
@@ -329,7 +331,7 @@ def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work,
     worker.clean(work)
     with work():
         assert session().query(PersonInvitation).count() == 0
-        invitations.invite(*AL, "admin", by=school.by)
+        person_invitations.invite(*AL, "admin", by=school.by)
         people.erase(school.estab)
         assert session().query(PersonInvitation).count() == 0
 
@@ -349,9 +351,9 @@ def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(wo
     assert (letter.to, "until 9 March 2026 at 09:30" in letter.text) == (AL[1], True)
     assert "Some days ago you were invited by Jo Bloggs" in letter.text
     with work():
-        with pytest.raises(invitations.InvitationUnknown):
-            invitations.check(invited)
-        invitations.accept_as_new(letter.secret, **NEW)
+        with pytest.raises(person_invitations.InvitationUnknown):
+            person_invitations.check(invited)
+        person_invitations.accept_as_new(letter.secret, **NEW)
     assert any(job.run is worker.remind_of_expiry for job in worker.JOBS)
 
 
@@ -359,8 +361,8 @@ def test_a_new_link_has_a_reminder_of_its_own(work, school, invited, clock, outb
     clock.move(timedelta(days=6))
     assert len(send_reminders(work, outbox)) == 1
     with work():
-        [invitation] = invitations.waiting(school.estab)
-        invitations.resend(invitation.id, by=school.by)
+        [invitation] = person_invitations.waiting(school.estab)
+        person_invitations.resend(invitation.id, by=school.by)
     assert len(send_reminders(work, outbox)) == 1
     clock.move(timedelta(days=5))
     assert len(send_reminders(work, outbox)) == 2
@@ -369,11 +371,11 @@ def test_a_new_link_has_a_reminder_of_its_own(work, school, invited, clock, outb
 @pytest.mark.parametrize("how", ["accepted", "cancelled", "expired", "suspended", "member"])
 def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited, clock, outbox, how):
     with work():
-        [invitation] = invitations.waiting(school.estab)
+        [invitation] = person_invitations.waiting(school.estab)
         if how == "accepted":
-            invitations.accept_as_new(invited, **NEW)
+            person_invitations.accept_as_new(invited, **NEW)
         elif how == "cancelled":
-            invitations.cancel(invitation.id, by=school.by)
+            person_invitations.cancel(invitation.id, by=school.by)
         elif how == "suspended":
             accounts.change_state(school.by.estab, "suspended", by="cli")
         elif how == "member":
@@ -396,7 +398,7 @@ def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, in
 def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(work, school, clock, outbox, change_settings):
     change_settings(onboarding={"invitation_lifetime_days": 1})
     with work():
-        invitations.invite(*AL, "admin", by=school.by)
+        person_invitations.invite(*AL, "admin", by=school.by)
     clock.move(timedelta(hours=11))
     assert send_reminders(work, outbox) == []
     clock.move(timedelta(hours=1))
@@ -405,7 +407,7 @@ def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(work, sc
 
 def test_of_two_workers_one_sends_the_reminder(work, invited, clock, outbox, overtaken):
     clock.move(timedelta(days=6))
-    assert overtaken(invitations.remind_due, invitations.remind_due) is None
+    assert overtaken(person_invitations.remind_due, person_invitations.remind_due) is None
     assert len(outbox.all("invitation_reminder")) == 1
 
 
@@ -413,8 +415,8 @@ def test_a_person_who_is_turned_away_at_that_moment_is_not_reminded(work, school
     clock.move(timedelta(days=6))
 
     def cancel():
-        [invitation] = invitations.waiting(school.estab)
-        invitations.cancel(invitation.id, by=school.by)
+        [invitation] = person_invitations.waiting(school.estab)
+        person_invitations.cancel(invitation.id, by=school.by)
 
-    assert overtaken(cancel, invitations.remind_due) is None
+    assert overtaken(cancel, person_invitations.remind_due) is None
     assert outbox.all("invitation_reminder") == []
