@@ -23,7 +23,9 @@ from idp.sharing.live import Interruption
 
 OAuthError: TypeAlias = OAuth2Error
 """Authlib's base class of all these, for packages that do not import Authlib."""
-CLIENT_REFUSED = "client authentication failed; the log of the client, if there is such a client, says why"
+CLIENT_REFUSED = (
+    "client authentication failed; if there is such a client, its log at /developers/failed-requests says why"
+)
 """One text for every reason (security.md rule 5)."""
 INTERRUPTED: Final[Mapping[Interruption, str]] = {
     "paused": "the school has paused sharing; tokens work again when the school resumes",

@@ -7,6 +7,23 @@ def padding(locator, side):
     return locator.evaluate(f"element => parseFloat(getComputedStyle(element).padding{side})")
 
 
+SIGNS_AT_THE_BEGINNING_OF_A_LINE = """() => [...document.querySelectorAll('main code')].filter(code => {
+  const behind = code.nextSibling;
+  if (behind?.nodeType !== Node.TEXT_NODE || !/^[,.;:)]/.test(behind.data)) return false;
+  const sign = document.createRange();
+  sign.setStart(behind, 0);
+  sign.setEnd(behind, 1);
+  return sign.getBoundingClientRect().top > [...code.getClientRects()].at(-1).bottom - 2;
+}).map(code => code.textContent)"""
+"""The code behind which a comma stands in the next line."""
+
+
+def test_a_comma_behind_long_code_stays_in_its_line(a_window, issuer):
+    page = a_window("phone")
+    page.goto(f"{issuer}/developers/guide")
+    assert page.evaluate(SIGNS_AT_THE_BEGINNING_OF_A_LINE) == []
+
+
 def test_text_in_a_field_with_an_error_does_not_move(page, issuer):
     page.goto(f"{issuer}/register")
     box = page.locator("#q")

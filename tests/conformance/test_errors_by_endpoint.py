@@ -22,7 +22,8 @@ ENDPOINTS = {
 """The endpoints of the back channel, with a valid form for each."""
 REFUSED = {
     "error": "invalid_client",
-    "error_description": "client authentication failed; the log of the client, if there is such a client, says why",
+    "error_description": "client authentication failed; "
+    "if there is such a client, its log at /developers/failed-requests says why",
 }
 
 spec = pytest.mark.spec

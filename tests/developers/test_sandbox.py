@@ -162,6 +162,8 @@ class TestInABrowser:
         developer.opens("/developers/sandbox")
         developer.sends_again("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
         username, password = developer.page.find(id="estab-id").text, developer.page.find(id="password").text
+        developer.opens(developer.page.find(id="next")["href"])
+        assert developer.page.find(attrs={"aria-current": "step"})["id"] == "step-sign-in"
         response = self.signs_in_at(stranger, client_id, username, password)
         assert urlsplit(response.location).path == "/oauth/consent"
         page = stranger.opens(response.location)
