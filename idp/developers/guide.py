@@ -145,6 +145,21 @@ AT_USERINFO: Final = (
     ),
 )  # fmt: skip
 
+AT_LOGOUT: Final = (
+    Refused(
+        "A post_logout_redirect_uri that is not registered", "a page",
+        "Register it under After signing out. It is compared as a redirect_uri is.",
+    ),
+    Refused(
+        "An id_token_hint that is no ID Token of ours", "a page",
+        "Send the ID Token of the sign-in as it came. It may have expired meanwhile.",
+    ),
+    Refused(
+        "No id_token_hint", "a question",
+        "The person is asked, and stays here: with client_id a link leads to your address. Send id_token_hint.",
+    ),
+)  # fmt: skip
+
 AT_DATA: Final = (
     Refused("A token that has expired", "invalid_token", "Refresh, and send the new one."),
     Refused(

@@ -84,7 +84,7 @@ def show_guide() -> ResponseReturnValue:
     settings = runtime.settings()
     return render_template(
         "developers/guide.html", figures=guide.figures(), at_authorize=guide.AT_AUTHORIZE, at_token=guide.AT_TOKEN,
-        at_userinfo=guide.AT_USERINFO, at_dpop=guide.AT_DPOP, at_data=guide.AT_DATA,
+        at_userinfo=guide.AT_USERINFO, at_logout=guide.AT_LOGOUT, at_dpop=guide.AT_DPOP, at_data=guide.AT_DATA,
         grace=guide.duration(settings.tokens.refresh_grace),
         published_before=guide.duration(settings.keys.publish_before),
     )  # fmt: skip

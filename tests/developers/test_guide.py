@@ -265,6 +265,23 @@ def test_userinfo_and_introspection_refuse_as_it_says(web, world):
     assert other.posts(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
 
 
+def test_signing_out_is_answered_as_it_says(web, world):
+    hint = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+        "id_token"
+    ]
+    unregistered = {"id_token_hint": hint, "post_logout_redirect_uri": "https://elsewhere.example/"}
+    for refused, parameters, shown in zip(
+        guide.AT_LOGOUT,
+        [unregistered, {"id_token_hint": "abc"}, {"client_id": world.partner.id}],
+        ["error-code", "error-code", "confirm-logout"],
+        strict=True,
+    ):
+        assert refused.error in {"a page", "a question"}
+        response = web.get("/oauth/logout", query_string=parameters)
+        assert (page(response).find(id="error-code") is not None) is (refused.error == "a page")
+        assert page(response).find(id=shown)
+
+
 def test_claims_are_released_where_the_guide_says(web, world):
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}

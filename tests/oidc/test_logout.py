@@ -75,6 +75,8 @@ def check_error_page(response, parameter):
 def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, id_token_hint, uri):
     response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=uri)
     assert check_error_page(response, "post_logout_redirect_uri")
+    reference = response.headers["X-Request-ID"]
+    assert page(response).find(id="failed-requests")["href"] == f"/developers/failed-requests?reference={reference}"
     assert is_signed_in_at_partner(web, world)
     response = press(web, response, "confirm-logout")
     assert response.location == "/signed-out"
