@@ -28,9 +28,9 @@ from idp.foundation.web import transactions
 from idp.oidc.models import RefreshFamily
 
 SEED: Final = 10_000
-TIMES: Final = 400
-FLAT: Final = 2.0
-"""× what it took among the fewest rows that it may take among more."""
+SAMPLE_SIZE: Final = 400
+MAX_SLOWDOWN: Final = 2.0
+"""How many times longer it may take among more rows than among the fewest."""
 BACKLOG: Final = 20_000
 """Expired rows that retention finds: twenty batches."""
 LOAD_SHARE: Final = 0.5
@@ -85,7 +85,9 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
         for what, value in microseconds.items():
             result.append(Figure(subject, what, value, "µs"))
             if size != sizes[0]:
-                result.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / smallest[what], "×", FLAT))
+                result.append(
+                    Figure(subject, f"{what}: than at {sizes[0]:,}", value / smallest[what], "×", MAX_SLOWDOWN)
+                )
         result += start.first_answers(provider, subject, starts)
     result += _retention(ground, sizes[-1], seconds)
     result += _a_row_per_token(ground, sizes[-1])
@@ -96,7 +98,7 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
 def _hot(ground: Ground, size: int) -> dict[str, float]:
     """Median microseconds of what is done with a family, among `size` of them."""
     rng = random.Random(SEED)
-    numbers_sampled = [rng.randrange(size) for _ in range(TIMES)]
+    numbers_sampled = [rng.randrange(size) for _ in range(SAMPLE_SIZE)]
     alive = [number - number % rows.LIVE_FAMILY_RATIO for number in numbers_sampled]
     with ground.engine.connect() as connection:
         now = datetime.now(UTC)
@@ -108,7 +110,7 @@ def _hot(ground: Ground, size: int) -> dict[str, float]:
         )
         connection.commit()
     refresh = Subject("refresh", ground.provider.world.app, lambda _calls: map(ground.refresh, alive), "200")
-    refresh.round(TIMES, keep=True)
+    refresh.round(SAMPLE_SIZE, keep=True)
     return {
         "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(refresh.elapsed),
     }  # fmt: skip
@@ -130,7 +132,7 @@ def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
     """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
     provider, rng = ground.provider, random.Random(SEED)
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
-    numbers = [rng.randrange(0, size, rows.LIVE_FAMILY_RATIO) for _ in range(TIMES)]
+    numbers = [rng.randrange(0, size, rows.LIVE_FAMILY_RATIO) for _ in range(SAMPLE_SIZE)]
     kinds = [
         RequestKind("refresh", [provider.to_bytes(ground.refresh(number)) for number in numbers], 200, "access_token")
     ]
@@ -184,7 +186,7 @@ def _a_row_per_token(ground: Ground, size: int) -> Iterator[Figure]:
             connection.execute(_OLDEST)
             connection.commit()
 
-        inserted = _median(insert, list(range(size, size + TIMES)))
+        inserted = _median(insert, list(range(size, size + SAMPLE_SIZE)))
         deleted = _median(delete, list(range(min(8, size // 1000))))
     with ground.engine.begin() as connection:
         connection.execute(text("DROP TABLE bench_tokens"))

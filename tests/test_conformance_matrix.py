@@ -7,7 +7,7 @@ from idp.foundation.setting_types import ROOT
 from tests.conformance.matrix import NOT_APPLICABLE
 
 COMMITTED = ROOT / "docs" / "conformance-matrix.md"
-GOOD = {"passed", NOT_APPLICABLE.replace("_", " ")}
+SUCCESSFUL_RESULTS = {"passed", NOT_APPLICABLE.replace("_", " ")}
 
 
 def rows(text):
@@ -33,4 +33,4 @@ def test_the_matrix_is_up_to_date(scratch):
 
 
 def test_every_test_of_the_matrix_passed():
-    assert {result for _, _, result in rows(COMMITTED.read_text("utf-8"))} == GOOD
+    assert {result for _, _, result in rows(COMMITTED.read_text("utf-8"))} == SUCCESSFUL_RESULTS

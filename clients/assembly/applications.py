@@ -31,7 +31,7 @@ class Application:
     """What is different between the applications."""
 
     key: str
-    """Its client id as the manifest has it, and the prefix of its settings in lower case."""
+    """Its client id as the manifest has it, and the prefix of its settings in small letters."""
     name: str
     headline: str
     summary: str

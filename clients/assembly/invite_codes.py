@@ -49,5 +49,5 @@ def _store(database: Database, code: str, uses: int, days: int, note: str) -> No
 
 
 def _normal(code: str) -> str:
-    """As it is compared: in upper case, without blanks and hyphens."""
+    """As typed by anybody: without blanks, hyphens, and small letters."""
     return "".join(letter for letter in code.upper() if letter.isalnum())

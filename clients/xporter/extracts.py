@@ -49,7 +49,7 @@ class Announcement:
             raise Problem("invalid_request", "The body must be a JSON object.")
         extract_id, mis = document.get("id"), document.get("mis")
         if not isinstance(extract_id, str) or not _is_uuid(extract_id):
-            raise Problem("invalid_request", "id must be a UUID in its usual form, in lower case.")
+            raise Problem("invalid_request", "id must be a UUID in its usual form, in small letters.")
         if not isinstance(mis, str) or not 0 < len(mis) <= 40 or not mis.isascii() or not mis.isprintable():
             raise Problem("invalid_request", "mis must be the code of the school's system.")
         size, sha256 = document.get("bytes"), document.get("sha256")
@@ -58,7 +58,7 @@ class Announcement:
         if size > MAX_BYTES:
             raise Problem("too_large", f"An extract has at most {MAX_BYTES} bytes.", max_bytes=MAX_BYTES)
         if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-            raise Problem("invalid_request", "sha256 must be the SHA-256 of the file in hexadecimal, in lower case.")
+            raise Problem("invalid_request", "sha256 must be the SHA-256 of the file in hexadecimal, in small letters.")
         made_at = parse_time(document.get("made_at"))
         if made_at > now + MAX_AHEAD_SECONDS:
             detail = "made_at is in the future. Is the clock of the endpoint right?"

@@ -235,7 +235,7 @@ class Figures:
     most_keys: int = jwks.MAX_KEYS
     assertion_type: str = client_assertion.TYPE
     signing_algs: tuple[str, ...] = jwts.ASYMMETRIC
-    strict_algs: tuple[str, ...] = jwts.STRICT
+    strict_algs: tuple[str, ...] = jwts.STRICT_ALGS
     usual_records: int = DEFAULT_PAGE_RECORDS
     most_records: int = MAX_PAGE_RECORDS
 

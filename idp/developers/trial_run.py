@@ -21,7 +21,7 @@ ASSERTION_SECONDS: Final = 60
 
 
 class Reply(NamedTuple):
-    """The response to a request of the console's own; `headers` by their names in lower case."""
+    """The response to a request of the console's own; `headers` by their names in small letters."""
 
     status: int
     body: str
@@ -37,7 +37,7 @@ class Exchange(NamedTuple):
 
     shown: str
     reply: Reply
-    was_repeated: bool
+    has_repeated: bool
     """Whether it was sent again, with the nonce that we asked for."""
 
 
@@ -109,23 +109,23 @@ class Run:
         nonce = exchange.reply.headers.get("dpop-nonce")
         if exchange.reply.status != 400 or nonce is None or '"use_dpop_nonce"' not in exchange.reply.body:
             return exchange
-        return self._post_once(path, form, send, proves=proves, nonce=nonce)._replace(was_repeated=True)
+        return self._post_once(path, form, send, proves=proves, nonce=nonce)._replace(has_repeated=True)
 
     def get_userinfo(self, access_token: str, send: Send) -> Exchange:
         """Ask userinfo with the token, and with a proof if the token is bound to a key."""
         path = "/oauth/userinfo"
         if self.dpop_key is None:
             reply = send("GET", path, {"Authorization": f"Bearer {access_token}"}, None)
-            return Exchange(f"GET {path}\nAuthorization: Bearer (the access token)", reply, was_repeated=False)
-        was_repeated, nonce = False, None
+            return Exchange(f"GET {path}\nAuthorization: Bearer (the access token)", reply, has_repeated=False)
+        has_repeated, nonce = False, None
         while True:
             proof = self._proof("GET", path, access_token=access_token, nonce=nonce)
             reply = send("GET", path, {"Authorization": f"DPoP {access_token}", "DPoP": proof}, None)
-            if was_repeated or reply.status != 401 or "use_dpop_nonce" not in reply.headers.get("www-authenticate", ""):
+            if has_repeated or reply.status != 401 or "use_dpop_nonce" not in reply.headers.get("www-authenticate", ""):
                 break
-            was_repeated, nonce = True, reply.headers.get("dpop-nonce")
+            has_repeated, nonce = True, reply.headers.get("dpop-nonce")
         shown = f"GET {path}\nAuthorization: DPoP (the access token)\nDPoP: {_describe_jwt(proof)}"
-        return Exchange(shown, reply, was_repeated)
+        return Exchange(shown, reply, has_repeated)
 
     def _post_once(
         self, path: str, form: Mapping[str, str], send: Send, *, proves: bool, nonce: str | None
@@ -146,7 +146,7 @@ class Run:
             headers["DPoP"] = self._proof("POST", path, nonce=nonce)
             lines.append(f"DPoP: {_describe_jwt(headers['DPoP'])}")
         return Exchange(
-            "\n".join([*lines, format_parameters(sent)]), send("POST", path, headers, sent), was_repeated=False
+            "\n".join([*lines, format_parameters(sent)]), send("POST", path, headers, sent), has_repeated=False
         )
 
     def _assertion(self) -> str:

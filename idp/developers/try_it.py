@@ -189,7 +189,7 @@ def _describe_authentication(run: Run, exchange: Exchange) -> str:
     }[run.method]
     if run.dpop_key is not None:
         method += " The proof in the DPoP header binds the tokens to its key (RFC 9449)."
-    if exchange.was_repeated:
+    if exchange.has_repeated:
         method += " We asked for a nonce in the proof (use_dpop_nonce), so it sent the request a second time, with it."
     return method
 

@@ -25,7 +25,7 @@ Key = RSAKey | ECKey | OKPKey | OctKey
 T = TypeVar("T")
 
 ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
-STRICT: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
+STRICT_ALGS: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 """Those of `ASYMMETRIC` that `fapi2` and DPoP allow (FAPI 2.0 Security Profile §5.4.1)."""
 CURVES: Final = {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
 """The curve of the key, for each algorithm of `ASYMMETRIC` that has one."""

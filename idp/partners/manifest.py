@@ -46,7 +46,7 @@ _GENERATED_PREFIX = "cli_"
 def _plain_id(text: str) -> str:
     """Raise `ValueError` for underscores, except in generated ids, so that a client id never looks like a `sub`."""
     if not _ID.issuperset(text.removeprefix(_GENERATED_PREFIX)):
-        raise ValueError("may have only lower-case letters, digits and hyphens")
+        raise ValueError("may have only small letters, digits and hyphens")
     return text
 
 

@@ -213,7 +213,7 @@ class Metadata(BaseModel):
         if info.data.get("token_endpoint_auth_method") != "private_key_jwt":
             return value
         registered = info.data.get("token_endpoint_auth_signing_alg")
-        allowed = jwts.STRICT if info.data.get("profile") == "fapi2" else jwts.ASYMMETRIC
+        allowed = jwts.STRICT_ALGS if info.data.get("profile") == "fapi2" else jwts.ASYMMETRIC
         algs = allowed if registered is None else (registered,)
         if not any(jwks.can_sign(key, algs) for key in keys):
             kinds = "RS256 and PS256 need RSA, ES256 needs P-256, EdDSA needs Ed25519"

@@ -96,7 +96,7 @@ def _split(uri: str) -> SplitResult:
     except ValueError:  # its message would quote the address
         raise ValueError("has a host that cannot be read") from None
     if not parts.scheme or not uri.startswith(f"{parts.scheme}:"):
-        raise ValueError("must begin with a scheme in lower case, such as https:")
+        raise ValueError("must begin with a scheme in small letters, such as https:")
     segments = parts.path.lower().replace("%2e", ".").split("/")
     if "." in segments or ".." in segments:
         raise ValueError("must not have . or .. in its path")
@@ -123,7 +123,7 @@ def _host(parts: SplitResult) -> str:
         raise ValueError("has an invalid port")
     labels = host.split(".")
     if host not in LOOPBACK and not all(_is_label(label) for label in labels):
-        raise ValueError("has a host that is not a name in lower case")
+        raise ValueError("has a host that is not a name in small letters")
     if any(label.startswith("xn--") for label in labels):
         raise ValueError("must not have an internationalised host: its letters could be mistaken for others")
     if not parts.path.startswith("/") and host in LOOPBACK:

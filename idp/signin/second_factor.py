@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from idp.foundation import clock, crypto, runtime
 
-STEP = 30
+STEP_SECONDS = 30
 """Seconds that a code stands for."""
 
 
@@ -60,7 +60,7 @@ def step_of(seed: str, code: str) -> int | None:
 
     The caller sees to it that each step is used once.
     """
-    app, now = pyotp.TOTP(seed, interval=STEP), clock.timestamp() // STEP
+    app, now = pyotp.TOTP(seed, interval=STEP_SECONDS), clock.timestamp() // STEP_SECONDS
     return next(
         (step for step in (now, now - 1) if crypto.constant_time_compare(app.generate_otp(step), _digits(code))), None
     )

@@ -10,14 +10,14 @@ from tests import factories
 from tests.code_accounts import a_developer, an_operator
 
 EMAIL, PASSWORD = "sam@groupcall.example", "wobbly kettle sings at dusk"
-ASKED = {
+REQUEST_FIELDS = {
     "Name of the application": "Assembly Connector", "What it uses the data for": "Showing who is absent today.",
     "Page about the application": "https://assembly.example", "Privacy notice": "https://assembly.example/privacy",
     "Data sharing agreement": "https://assembly.example/agreement", "Version of the agreement": "2026-11",
     "Whom we write to": "help@assembly.example", "Redirect URIs": "https://assembly.example/callback",
 }  # fmt: skip
-BELLRINGER = "sam@bellringer.example"
-DIFFERENCE = {
+BELLRINGER_EMAIL = "sam@bellringer.example"
+REDIRECT_URI_DIFFERENCE = {
     "sent": "https://assembly.example/callback/", "registered": "https://assembly.example/callback",
     "differs_in": ["path"],
 }  # fmt: skip
@@ -27,7 +27,7 @@ def an_owner_with_an_application():
     """The seed of the owner's app."""
     factories.a_client(factories.a_partner(name="Groupcall"), id="groupcall-app", client_name="Assembly")
     failure = journal.Failure(
-        "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (DIFFERENCE,)
+        "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (REDIRECT_URI_DIFFERENCE,)
     )
     journal.record("groupcall-app", failure)
     company, seed = registry.partner("Groupcall"), pyotp.random_base32(32)
@@ -70,10 +70,10 @@ def test_a_developer_looks_after_an_application(a_window, issuer, work, looks_ri
 def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, looks_right):
     with work():
         company = factories.a_partner(name="Bellringer")
-        _, seed = a_developer(company, BELLRINGER)
+        _, seed = a_developer(company, BELLRINGER_EMAIL)
         _, operators_seed = an_operator()
     page = a_window("desktop")
-    signs_in(page, f"{issuer}/developers/sandbox", BELLRINGER, seed)
+    signs_in(page, f"{issuer}/developers/sandbox", BELLRINGER_EMAIL, seed)
     client_id = makes_an_application(page, issuer, looks_right)
     page.goto(f"{issuer}/developers/sandbox")
     page.locator("#make-school").click()
@@ -89,7 +89,7 @@ def test_an_application_is_made_tried_and_goes_live(a_window, issuer, work, look
     page.locator(f"#remove-{username}").wait_for()
 
     page.goto(f"{issuer}/developers/applications/{client_id}/request")
-    for label, text in ASKED.items():
+    for label, text in REQUEST_FIELDS.items():
         page.get_by_label(label, exact=True).fill(text)
     looks_right(page, "developer-ask")
     page.locator("#ask").click()

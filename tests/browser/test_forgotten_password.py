@@ -7,7 +7,7 @@ from idp.estabs import people
 from idp.foundation import clock
 from tests.factories import PASSWORD
 
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     jo.presses("Use this password")
     expect(page.locator(".error-summary")).to_be_focused()
     looks_right(page, "reset-password-refused")
-    page.fill("#password", NEW)
+    page.fill("#password", NEW_PASSWORD)
     jo.presses("Use this password")
 
     jo.sees("Sign in")
@@ -57,7 +57,7 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     page.fill("#password", PASSWORD)
     jo.presses("Sign in")
     jo.is_told("does not match")
-    page.fill("#password", NEW)
+    page.fill("#password", NEW_PASSWORD)
     jo.presses("Sign in")
     expect(page.get_by_role("link", name="Sign out")).to_be_visible()
     for _ in range(2):
@@ -86,6 +86,6 @@ def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, out
     page.go_back()
     jo.sees("Choose a new password")
     page.locator("#password").focus()
-    page.keyboard.type(NEW)
+    page.keyboard.type(NEW_PASSWORD)
     page.keyboard.press("Enter")
     jo.sees("Sign in")

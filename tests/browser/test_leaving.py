@@ -19,11 +19,11 @@ from tests.ports import free_port
 from tests.serving import serving
 
 APP = "com.example.timetabler"
-POPUP = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Timetabler</h1>
+POPUP_HTML = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Timetabler</h1>
 <button onclick="window.open(document.body.dataset.to)">Sign in</button>
 <script>document.body.dataset.to = {to!r};
 addEventListener("message", said => document.querySelector("h1").textContent = "Signed in: " + said.data)</script>"""
-REPORT = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Reporting</h1>
+REPORT_HTML = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Reporting</h1>
 <script>opener.postMessage(location.search.includes("code=") ? "yes" : "no", "*")</script>"""
 
 
@@ -50,9 +50,9 @@ class Service:
             case "to-app":
                 return redirect(f"{APP}:/opened", 303)
             case "popup":
-                return POPUP.format(to=self.popup_leads_to)
+                return POPUP_HTML.format(to=self.popup_leads_to)
             case "report":
-                return REPORT
+                return REPORT_HTML
         return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Here at last</h1>'
 
     def link(self, issuer, **overrides):

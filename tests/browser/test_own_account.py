@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
@@ -15,17 +15,17 @@ def test_a_password_is_changed(a_member, a_window, javascript):
     admin.follows("Change password")
     admin.sees("Change your password")
     admin.page.locator("#current_password").fill("not this one")
-    admin.page.locator("#password").fill(NEW)
+    admin.page.locator("#password").fill(NEW_PASSWORD)
     admin.presses("Change password")
     admin.is_told("That is not your current password.")
     admin.page.locator("#current_password").fill(admin.password)
-    admin.page.locator("#password").fill(NEW)
+    admin.page.locator("#password").fill(NEW_PASSWORD)
     admin.page.locator("#password").press("Enter")
     admin.sees("Security")
     admin.reads("Your password is changed.")
     admin.signs_out_here()
     admin.goes_to("/sign-in")
-    admin.signs_in(password=NEW)
+    admin.signs_in(password=NEW_PASSWORD)
     admin.sees(admin.school.name)
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-HIDE = """hidden => {
+HIDE_PAGE_SCRIPT = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
@@ -252,12 +252,12 @@ def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(wai
         assert len(requests) == times
         wait_until_next_is_scheduled(page, times)
 
-    page.evaluate(HIDE, True)
+    page.evaluate(HIDE_PAGE_SCRIPT, True)
     page.clock.run_for(60_000)
     assert len(requests) == 2, "it asks while the page is hidden"
 
     with page.expect_response("**/status.json"):
-        page.evaluate(HIDE, False)
+        page.evaluate(HIDE_PAGE_SCRIPT, False)
     assert len(requests) == 3
 
 

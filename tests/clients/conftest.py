@@ -84,7 +84,7 @@ class Person:
 
     def signs_in(self):
         self.sets_out()
-        response = self.opens(f"/callback?{self.provider.answer()}")
+        response = self.opens(f"/callback?{self.provider.authorization_response()}")
         assert response.status_code == 303, response.text
         return self.opens("/connector").text
 

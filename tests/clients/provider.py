@@ -38,10 +38,10 @@ class Provider:
     withheld: str = "school students attendance"
     claims: dict[str, Any] = field(default_factory=dict)
     """Changes of the claims of the next ID Tokens."""
-    about: dict[str, Any] = field(default_factory=dict)
+    userinfo_overrides: dict[str, Any] = field(default_factory=dict)
     """Changes of the userinfo response."""
     discovery: dict[str, Any] = field(default_factory=dict)
-    refuses: dict[str, str] = field(default_factory=dict)
+    token_errors: dict[str, str] = field(default_factory=dict)
     """The error of the token endpoint, by grant type."""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
     signs_with: ECKey | None = None
@@ -56,7 +56,7 @@ class Provider:
     invitations: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The invitations that were made, by idempotency key."""
     invitation_state: str = "sent"
-    loses: set[str] = field(default_factory=set)
+    lost_responses: set[str] = field(default_factory=set)
     """Endpoints whose next response is lost, after the request was carried out."""
     refuses_invitations: dict[str, Any] | None = None
     """The problem document that answers requests for invitations."""
@@ -69,10 +69,10 @@ class Provider:
     """Responses of the API with the data, by the end of the address: `students`, `students?CURSOR`; a number is a
     status.
     """
-    slow: float = 0.0
+    delay_seconds: float = 0.0
     """Seconds that the token endpoint waits before it responds."""
 
-    def answer(self, **other: str | None) -> str:
+    def authorization_response(self, **other: str | None) -> str:
         """The query of the redirect to the client: a code for the last request; `other` replaces parameters, None drops
         them.
         """
@@ -128,13 +128,13 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
     app = Flask("provider")
 
     def lost(endpoint: str) -> bool:
-        if endpoint in provider.loses:
-            provider.loses.discard(endpoint)
+        if endpoint in provider.lost_responses:
+            provider.lost_responses.discard(endpoint)
             return True
         return False
 
     @app.before_request
-    def look_at_the_proof() -> ResponseReturnValue | None:
+    def check_dpop_proof() -> ResponseReturnValue | None:
         proof = request.headers.get("DPoP")
         if proof is None:
             return None
@@ -177,9 +177,9 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
     def token() -> ResponseReturnValue:
         provider.posted.append(request.form.to_dict())
         grant = request.form["grant_type"]
-        time.sleep(provider.slow)
-        if grant in provider.refuses:
-            return jsonify(error=provider.refuses[grant]), 400
+        time.sleep(provider.delay_seconds)
+        if grant in provider.token_errors:
+            return jsonify(error=provider.token_errors[grant]), 400
         if lost("token"):
             return "", 502
         if grant == "client_credentials":
@@ -202,14 +202,14 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
 
     @app.get("/userinfo")
     def userinfo() -> ResponseReturnValue:
-        about = {
+        userinfo = {
             "sub": SUBJECT,
             "name": "Grace Okafor",
             "email": "office@willowbank.example",
             "estab_id": ESTAB,
             "organisation": {"name": "Willow Bank Primary School", "urn": URN},
         }
-        return jsonify(about | provider.about)
+        return jsonify(userinfo | provider.userinfo_overrides)
 
     @app.get("/api/schools")
     def schools() -> ResponseReturnValue:

@@ -172,7 +172,7 @@ def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
 
 def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_path):
     person.signs_in()
-    provider.status, provider.refuses["refresh_token"] = "withdrawn", "invalid_grant"
+    provider.status, provider.token_errors["refresh_token"] = "withdrawn", "invalid_grant"
 
     person.presses("/connector/check")
 
@@ -186,14 +186,14 @@ def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_p
 def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(person, provider):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person.signs_in()
-    provider.status, provider.refuses["refresh_token"] = "paused", "access_denied"
+    provider.status, provider.token_errors["refresh_token"] = "paused", "access_denied"
 
     person.presses("/connector/check")
     page = person.opens("/connector").text
     assert "Your school has paused sharing with us" in page
     assert page.count(">Paused<") == len(ASSEMBLY.areas) + 1
 
-    provider.status, _ = "active", provider.refuses.clear()
+    provider.status, _ = "active", provider.token_errors.clear()
     person.presses("/connector/check")
     page = person.opens("/connector").text
     assert "Your school shares with us again." in page
@@ -202,7 +202,7 @@ def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(perso
 
 def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
     person.signs_in()
-    provider.refuses["refresh_token"] = "temporarily_unavailable"
+    provider.token_errors["refresh_token"] = "temporarily_unavailable"
 
     assert person.presses("/connector/check").status_code == 502
     assert "Grace Okafor" in person.opens("/connector").text
@@ -211,7 +211,7 @@ def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
 def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     person.sets_out()
 
-    page = person.opens(f"/callback?{provider.answer(code=None, error='access_denied')}")
+    page = person.opens(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
 
     assert page.status_code == 200
     assert "Your school chose not to share" in page.text
@@ -232,7 +232,7 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
 def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
     person.sets_out()
 
-    page = person.opens(f"/callback?{provider.answer(**wrong)}")
+    page = person.opens(f"/callback?{provider.authorization_response(**wrong)}")
 
     assert message in page.text
     assert page.status_code >= 400
@@ -257,7 +257,7 @@ def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     provider.claims = claims
     person.sets_out()
 
-    page = person.opens(f"/callback?{provider.answer()}")
+    page = person.opens(f"/callback?{provider.authorization_response()}")
 
     assert page.status_code == 400
     assert "We could not trust that answer" in page.text
@@ -268,20 +268,20 @@ def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
     provider.signs_with = ECKey.generate_key("P-256", {"kid": "one"})
     person.sets_out()
 
-    assert "We could not trust that answer" in person.opens(f"/callback?{provider.answer()}").text
+    assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_userinfo_about_another_person_signs_no_one_in(person, provider):
-    provider.about = {"sub": "adm_of_another_school"}
+    provider.userinfo_overrides = {"sub": "adm_of_another_school"}
     person.sets_out()
 
-    assert "We could not trust that answer" in person.opens(f"/callback?{provider.answer()}").text
+    assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_an_authorization_response_is_accepted_once(person, provider):
     person.signs_in()
 
-    assert "Please start again" in person.opens(f"/callback?{provider.answer()}").text
+    assert "Please start again" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_an_authorization_response_is_accepted_only_in_the_browser_that_began(app, person, provider):
@@ -289,7 +289,7 @@ def test_an_authorization_response_is_accepted_only_in_the_browser_that_began(ap
 
     stranger = Person(app, provider)
 
-    assert "Please start again" in stranger.opens(f"/callback?{provider.answer()}").text
+    assert "Please start again" in stranger.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_a_discovery_document_of_another_issuer_is_refused(person, provider):

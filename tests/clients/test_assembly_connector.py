@@ -51,7 +51,7 @@ def test_the_status_follows_the_invitation(office, provider):
 
 
 def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, parts):
-    provider.loses = {"invitations"}
+    provider.lost_responses = {"invitations"}
     office.presses("/connector/grant-access", name="Grace Okafor")
     assert "Asking for the e-mail" in office.opens("/connector").text
     office.presses("/connector/grant-access", name="Grace Okafor")
@@ -405,7 +405,7 @@ def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, parts)
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.posted.clear()
-    provider.slow = 0.3
+    provider.delay_seconds = 0.3
     tokens = []
 
     def use():
@@ -425,7 +425,7 @@ def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
-    provider.loses = {"token"}
+    provider.lost_responses = {"token"}
     with pytest.raises(ProviderUnreachable):
         connections.access_token(parts.database, parts.provider, ESTAB)
 
@@ -436,10 +436,10 @@ def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, prov
     person.signs_in()
     with parts.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
-    provider.refuses["refresh_token"] = "invalid_request"
+    provider.token_errors["refresh_token"] = "invalid_request"
     with pytest.raises(RequestRefused):
         connections.access_token(parts.database, parts.provider, ESTAB)
-    provider.refuses.clear()
+    provider.token_errors.clear()
     began = time.monotonic()
 
     assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
@@ -455,7 +455,7 @@ def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, pr
 
 
 def test_a_person_of_another_school_than_the_one_chosen_sees_their_own(office, provider):
-    provider.about = {"estab_id": "9999999", "organisation": {"name": "Elm Park School", "urn": "900002"}}
+    provider.userinfo_overrides = {"estab_id": "9999999", "organisation": {"name": "Elm Park School", "urn": "900002"}}
     page = office.signs_in()
 
     assert "<h1>Elm Park School</h1>" in page or "9999999" in page

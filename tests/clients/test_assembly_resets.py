@@ -8,7 +8,7 @@ from clients.assembly import accounts, resets, school_account
 from clients.assembly.__main__ import Handler
 from tests.clients.conftest import EMAIL, PASSWORD, Person, link_in, without_tokens
 
-NEW = "quiet rivers bend at noon"
+NEW_PASSWORD = "quiet rivers bend at noon"
 RESET_PATH = "/forgotten-password"
 
 
@@ -33,13 +33,13 @@ def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provid
     assert "If there is an account with this address" in stranger.opens(response.location).text
     link = link_in(mails(parts)[-1])
     assert "Choose a new password" in stranger.opens(link).text
-    assert stranger.presses(link, password=NEW).location == "/sign-in"
+    assert stranger.presses(link, password=NEW_PASSWORD).location == "/sign-in"
     assert "Your password is changed" in stranger.opens("/sign-in").text
     assert "was changed just now" in mails(parts)[-1]
 
     assert sam.opens("/connector").location != "/connector", "browsers that were signed in are signed out"
     assert stranger.presses("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
-    assert stranger.presses("/sign-in", email=EMAIL, password=NEW).location == "/connector"
+    assert stranger.presses("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
 
 
 def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
@@ -47,7 +47,7 @@ def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
     for _ in range(3):
         assert sam.opens(link).status_code == 200
     assert sam.presses(link, password="short").status_code == 400
-    assert sam.presses(link, password=NEW).status_code == 303
+    assert sam.presses(link, password=NEW_PASSWORD).status_code == 303
     assert "does not work any more" in sam.opens(link).text
     assert sam.presses(link, password="another good one").status_code == 400
 
@@ -63,7 +63,7 @@ def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts
             return
         set_to.append(password)
 
-    threads = [threading.Thread(target=choose, args=(f"{NEW} {number}",)) for number in range(3)]
+    threads = [threading.Thread(target=choose, args=(f"{NEW_PASSWORD} {number}",)) for number in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -79,7 +79,7 @@ def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, mails, pa
     assert sam.opens(new).status_code == 200
     with parts.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET expires_at = 1")
-    assert sam.presses(new, password=NEW).status_code == 400
+    assert sam.presses(new, password=NEW_PASSWORD).status_code == 400
 
 
 def test_every_address_is_answered_alike(sam, mails, parts):
@@ -128,7 +128,7 @@ class ChangedMeanwhile:
 
         def and_then(*args, **named):
             result = original(*args, **named)
-            resets.choose(self._parts.database, self._secret, NEW)
+            resets.choose(self._parts.database, self._secret, NEW_PASSWORD)
             return result
 
         self._patch.setattr(module, name, and_then)

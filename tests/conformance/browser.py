@@ -13,7 +13,7 @@ import requests
 
 from tests.html import parse
 
-FORM = "application/x-www-form-urlencoded"
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 REDIRECTS = {302, 303}
 MAX_REDIRECTS = 10
 """Redirects in a row."""
@@ -93,7 +93,7 @@ class Browser:
     def sends(self, form: Any, pressed: Any, **fields: str | None) -> Arrived | None:
         """Fill in and send a form of the page by one of its buttons; None unticks."""
         page = self.shown
-        assert (form.get("enctype") or FORM) == FORM
+        assert (form.get("enctype") or FORM_CONTENT_TYPE) == FORM_CONTENT_TYPE
         sent = _fields(form, pressed)
         for name, value in fields.items():
             sent = [pair for pair in sent if pair[0] != name] + ([] if value is None else [(name, value)])

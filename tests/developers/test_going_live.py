@@ -21,7 +21,7 @@ from tests import factories
 from tests.code_accounts import a_developer, an_operator, signs_in
 from tests.signin.person import Person
 
-FORM = {
+FORM_FIELDS = {
     "client_name": "Assembly Connector", "purpose": "Showing teachers who is absent today.",
     "client_uri": "https://assembly.example/connector", "policy_uri": "https://assembly.example/privacy",
     "agreement_uri": "https://assembly.example/agreement", "agreement_version": "2026-11",
@@ -57,7 +57,7 @@ def operator(stranger, work, clock):
 
 def ask_to_go_live(developer, client_id, **overrides):
     """Send the form; returns the id of the request, or None if there is none."""
-    developer.sends(f"/developers/applications/{client_id}/request", version=1, **(FORM | overrides))
+    developer.sends(f"/developers/applications/{client_id}/request", version=1, **(FORM_FIELDS | overrides))
     return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
 
 
@@ -183,7 +183,7 @@ def test_a_request_that_changes_nothing_is_refused(developer, live_application, 
             for scope in document["scopes"][kind]
             for part, value in (("kind", kind), ("why", "Because."))
         }
-        same = {name: document[name] for name in FORM if name in document and name != "redirect_uris"}
+        same = {name: document[name] for name in FORM_FIELDS if name in document and name != "redirect_uris"}
         client.contacts = ["help@assembly.example"]
     developer.sends(
         f"/developers/applications/{live_application}/request",
@@ -372,7 +372,7 @@ class TestPrefilled:
         request_id = ask_to_go_live(developer, trial, client_name="Trial")
         decides(operator, request_id, decline="yes", reason="Leave students out, please.")
         fields = self.fields(developer, trial)
-        assert fields["purpose"] == FORM["purpose"]
+        assert fields["purpose"] == FORM_FIELDS["purpose"]
         assert fields["why_attendance"] == "To show who is absent."
         assert fields["kind_attendance"] == "optional"
         assert fields["agreement_version"] == "2026-11"

@@ -24,7 +24,7 @@ from idp.partners.models import Client
 from tests.html import parse
 from tests.oidc.support import ISSUER
 
-ALL = list(quick_starts.catalogue())
+QUICK_START_IDS = list(quick_starts.catalogue())
 INTEROPERABILITY = Path(__file__).parents[1] / "interoperability"
 QUERY = {"client_id": "assembly", "address": "https://assembly.example"}
 
@@ -48,11 +48,11 @@ def text_of(page):
 def test_the_first_page_leads_to_every_quick_start(read):
     assert read("").find("a", href="/developers/quick-starts")
     links = [element["href"] for element in read("/quick-starts").select("main li a")]
-    assert sorted(links) == sorted(f"/developers/quick-starts/{quick_start_id}" for quick_start_id in ALL)
+    assert sorted(links) == sorted(f"/developers/quick-starts/{quick_start_id}" for quick_start_id in QUICK_START_IDS)
 
 
 def test_the_software_that_partners_use_has_one():
-    assert set(ALL) == {
+    assert set(QUICK_START_IDS) == {
         "aspnet", "auth-js", "authlib", "authlib-key", "django-allauth", "express-openid-connect", "flask-dance",
         "go-oidc", "league", "mod-auth-openidc", "nimbus", "oauth2-proxy", "oidc-client-ts", "openid-client",
         "openid-client-fapi2", "passport", "rust-openidconnect", "social-core", "spring-client",
@@ -60,7 +60,7 @@ def test_the_software_that_partners_use_has_one():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("quick_start_id", ALL)
+@pytest.mark.parametrize("quick_start_id", QUICK_START_IDS)
 class TestEach:
     def test_has_the_issuer_the_client_id_and_the_address_in_it(self, app, read, quick_start_id):
         with app.app_context():
@@ -127,7 +127,7 @@ def test_the_packages_in_python_are_those_that_our_tests_install():
     assert {(name, version(name)) for name, _ in shown} == shown
 
 
-@pytest.mark.parametrize("quick_start_id", ALL)
+@pytest.mark.parametrize("quick_start_id", QUICK_START_IDS)
 def test_the_command_that_installs_names_every_package(quick_start_id):
     quick_start = quick_starts.find(quick_start_id)
     assert all(part in quick_start.install for package in quick_start.packages for part in package.split("=="))

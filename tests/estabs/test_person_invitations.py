@@ -14,7 +14,7 @@ from tests.estabs.test_members import one_job_per_thread
 from tests.factories import a_membership, an_administrator
 
 AL = ("Al Bloggs", "al@oakhill.example")
-NEW = {"name": "Al Bloggs", "mobile": "+447700900124"}
+NEW_PERSON = {"name": "Al Bloggs", "mobile": "+447700900124"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def invited(work, school, outbox, clock):
 
 def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(work, school, invited, outbox):
     with work():
-        person, welcome = person_invitations.accept_as_new(invited, **NEW)
+        person, welcome = person_invitations.accept_as_new(invited, **NEW_PERSON)
         member = people.membership(person.id, school.estab)
         assert (member.role, person.email, person.sign_in_email) == ("admin", AL[1], AL[1])
         assert links.check(welcome, links.WELCOME).person_id == person.id
@@ -64,7 +64,7 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
     with work():
         assert people.membership(person_id, school.estab) is None
     with pytest.raises(person_invitations.HasAccount), work():
-        person_invitations.accept_as_new(secret, **NEW)
+        person_invitations.accept_as_new(secret, **NEW_PERSON)
     with pytest.raises(person_invitations.InvitedSomebodyElse), work():
         person_invitations.accept(secret, an_administrator(email="other@oakhill.example"))
     with work():
@@ -221,7 +221,7 @@ def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, ou
             person_invitations.invite("Al", f"{name}@oakhill.example", "viewer", by=people.membership(jo.id, other))
         cancelled = person_invitations.invite("Al", "di@oakhill.example", "viewer", by=school.by).id
         person_invitations.cancel(cancelled, by=school.by)
-        accepted = person_invitations.accept_as_new(invited, **NEW)[0].id
+        accepted = person_invitations.accept_as_new(invited, **NEW_PERSON)[0].id
         clock.move(timedelta(minutes=1))
         members.change_role(school.by, "viewer", by=sam)
         assert len(person_invitations.waiting(other)) == 2
@@ -235,7 +235,7 @@ def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, ou
 def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school, invited, clock):
     with work():
         [answered] = person_invitations.waiting(school.estab)
-        person_invitations.accept_as_new(invited, **NEW)
+        person_invitations.accept_as_new(invited, **NEW_PERSON)
         cancelled = person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
         person_invitations.cancel(cancelled.id, by=school.by)
         for act in (person_invitations.resend, person_invitations.cancel):
@@ -263,7 +263,7 @@ def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_acce
 
 
 def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, at_once):
-    outcomes = at_once(2, lambda: person_invitations.accept_as_new(invited, **NEW))
+    outcomes = at_once(2, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvitationUsed", "tuple"]
     with work():
@@ -285,7 +285,7 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
         else:
             members.change_role(school.by, "viewer", by=by)
 
-    jobs = [take_back, lambda: person_invitations.accept_as_new(invited, **NEW)]
+    jobs = [take_back, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON)]
     outcomes = at_once(2, one_job_per_thread(jobs))
 
     with work():
@@ -307,7 +307,8 @@ def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
     other = outbox.last("invitation").secret
 
     outcome = overtaken(
-        lambda: person_invitations.accept_as_new(invited, **NEW), lambda: person_invitations.accept_as_new(other, **NEW)
+        lambda: person_invitations.accept_as_new(invited, **NEW_PERSON),
+        lambda: person_invitations.accept_as_new(other, **NEW_PERSON),
     )
 
     assert isinstance(outcome, person_invitations.HasAccount)
@@ -317,7 +318,7 @@ def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(wo
     def suspend():
         accounts.change_state(school.by.estab, "suspended", by="cli")
 
-    outcome = overtaken(suspend, lambda: person_invitations.accept_as_new(invited, **NEW))
+    outcome = overtaken(suspend, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
 
     assert isinstance(outcome, person_invitations.SchoolNotActive)
 
@@ -353,7 +354,7 @@ def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(wo
     with work():
         with pytest.raises(person_invitations.InvitationUnknown):
             person_invitations.check(invited)
-        person_invitations.accept_as_new(letter.secret, **NEW)
+        person_invitations.accept_as_new(letter.secret, **NEW_PERSON)
     assert any(job.run is worker.remind_of_expiry for job in worker.JOBS)
 
 
@@ -373,7 +374,7 @@ def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited,
     with work():
         [invitation] = person_invitations.waiting(school.estab)
         if how == "accepted":
-            person_invitations.accept_as_new(invited, **NEW)
+            person_invitations.accept_as_new(invited, **NEW_PERSON)
         elif how == "cancelled":
             person_invitations.cancel(invitation.id, by=school.by)
         elif how == "suspended":

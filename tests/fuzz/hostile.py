@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 CANARY = "<zq9>"
 """A text that no page may contain unescaped."""
 EVIL = "https://evil.example/cb"
-FORM = "application/x-www-form-urlencoded"
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 Pairs = tuple[tuple[str, str], ...]
 
 HOSTILE_TEXTS = (
@@ -38,7 +38,8 @@ AUTHORIZATIONS = (
 HEADERS = ("Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match", "User-Agent")
 TYPES = (
     "", "application/json", "text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "application/xml",
-    FORM + "; charset=utf-7", FORM + "; charset=nonsense", "APPLICATION/X-WWW-FORM-URLENCODED", "\xff", "/", ";;;",
+    FORM_CONTENT_TYPE + "; charset=utf-7", FORM_CONTENT_TYPE + "; charset=nonsense",
+    "APPLICATION/X-WWW-FORM-URLENCODED", "\xff", "/", ";;;",
 )  # fmt: skip
 
 odd = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=30))
@@ -65,7 +66,7 @@ class Sent:
     form: Pairs = ()
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
-    content_type: str | None = FORM
+    content_type: str | None = FORM_CONTENT_TYPE
 
     def by(self, web: Any) -> Any:
         """Send it; what came back."""
@@ -171,7 +172,7 @@ def _in_parts(draw: st.DrawFn, sent: Sent) -> Sent:
 def _json(draw: st.DrawFn, sent: Sent) -> Sent:
     document = dict(sent.form) if draw(st.booleans()) else draw(anything)
     body = json.dumps(document).encode() if draw(st.booleans()) else draw(st.binary(max_size=60))
-    return replace(sent, body=body, content_type=draw(st.sampled_from([FORM, "application/json"])))
+    return replace(sent, body=body, content_type=draw(st.sampled_from([FORM_CONTENT_TYPE, "application/json"])))
 
 
 def _huge(draw: st.DrawFn, sent: Sent) -> Sent:

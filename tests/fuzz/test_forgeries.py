@@ -12,7 +12,7 @@ from joserfc.jwk import JWKRegistry
 from idp.keys import ring
 from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.test_jwts import ACCEPTED_JWTS, HOSTILE, JWT_PLACES, is_believed, refused_or_answered, signed
-from tests.oidc.signing import ALL, b64, key, without_kid
+from tests.oidc.signing import ALL_ALGORITHMS, b64, key, without_kid
 
 REFUSING: dict[str, Callable[[Any], bool]] = {
     "hint to sign out": lambda answer: answer.status_code == 400,
@@ -56,7 +56,7 @@ def _forged(target: FuzzTarget, token: str) -> Iterator[str]:
     )
     for header in (*HOSTILE.values(), *more):
         text = _reheaded(token, **({"alg": "ES256"} | header))
-        yield f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), other_key))}"
+        yield f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), other_key))}"
         yield f"{text}."
         yield f"{text}.AA"
 
@@ -113,7 +113,7 @@ HEADS = (
 
 def _as_written(head: str, claims: str) -> str:
     text = f"{b64(head.encode('utf-8', 'surrogatepass'))}.{b64(claims.encode('utf-8', 'surrogatepass'))}"
-    return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
+    return f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)

@@ -16,7 +16,7 @@ from tests.fuzz.depth import deep
 from tests.fuzz.hostile import CANARY, anything, odd
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
-from tests.oidc.signing import ALL, ASSERTION, b64, key, without_kid
+from tests.oidc.signing import ALL_ALGORITHMS, ASSERTION, b64, key, without_kid
 from tests.oidc.support import ISSUER
 
 Claims = dict[str, Any]
@@ -85,10 +85,10 @@ def signed(claims: Claims, header: Claims) -> str:
     """Signed by the client's key, whatever the header says."""
     headers = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
     text = f"{b64(json.dumps(headers).encode())}.{b64(json.dumps(claims).encode())}"
-    return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
+    return f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 
-TIMES: tuple[Any, ...] = (
+HOSTILE_TIMES: tuple[Any, ...] = (
     0, -1, 1.5, 10**12, 2**63, 10**400, -(10**400), -1e308, float("nan"), float("inf"), float("-inf"), True, None, "0",
 )  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_jwts_with_any_claims_are_answered(target, kind, data):
     valid, header, take = ACCEPTED_JWTS[kind]
     claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
-        claims[name] = data.draw(st.sampled_from(TIMES) if name in _times() else anything)
+        claims[name] = data.draw(st.sampled_from(HOSTILE_TIMES) if name in _times() else anything)
     more = st.sampled_from(["nonce", "max_age", "claims", "exp", "ath", "resource", "prompt", "dpop_jkt"])
     claims |= data.draw(st.dictionaries(odd | more, anything, max_size=2))
     refused_or_answered(target, take(target, signed(claims, header)))

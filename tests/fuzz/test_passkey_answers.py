@@ -14,7 +14,7 @@ from tests.fuzz.test_endpoints import REGISTERED
 from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, options_for, unb64
 from tests.signin.person import Person
 
-FORM = "/sign-in/passkey"
+PASSKEY_FORM = "/sign-in/passkey"
 ORIGIN_OF_TESTS = "http://localhost:5000"
 VALID = {
     "register": Authenticator(ORIGIN_OF_TESTS).create(
@@ -82,7 +82,7 @@ def test_an_answer_that_was_tampered_with_signs_no_one_in(target, data):
     person.opens("/sign-in?next=/manage")
     valid = device.get(options_for(person))
     sent = data.draw(tampered(valid))
-    response = person.sends_again(FORM, passkey=sent)
+    response = person.sends_again(PASSKEY_FORM, passkey=sent)
 
     answers.check(response, REGISTERED, target.secrets)
     if response.status_code == 303:  # the change was of something that does not matter, such as the list of extensions

@@ -12,7 +12,7 @@ from idp.foundation.web import security
 from tests.fuzz import answers
 from tests.fuzz.conftest import FuzzTarget
 from tests.fuzz.depth import deep
-from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, FORM, TYPES, Sent, header, odd
+from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, FORM_CONTENT_TYPE, TYPES, Sent, header, odd
 from tests.fuzz.recorded_writes import recorded_writes
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
@@ -58,7 +58,9 @@ BODIES = (
     b"--x\r\n" + b"a: b\r\n" * 5000, b"--x\r\nContent-Disposition: form-data\r\n\r\n", b"--x",
     b"&".join([b"a=b"] * 600),
 )  # fmt: skip
-types = st.sampled_from([*TYPES, FORM, FORM, "multipart/form-data; boundary=x", "application/problem+json"])
+types = st.sampled_from(
+    [*TYPES, FORM_CONTENT_TYPE, FORM_CONTENT_TYPE, "multipart/form-data; boundary=x", "application/problem+json"]
+)
 
 
 def _rules(target: FuzzTarget) -> list[Any]:

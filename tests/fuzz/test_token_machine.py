@@ -25,8 +25,8 @@ from tests.fuzz.depth import deep
 from tests.oidc.support import Partner, sign_in_and_authorise
 
 REQUIRED, OPTIONAL = frozenset({"openid", "offline_access", "school"}), frozenset({"email", "students", "attendance"})
-ALL = REQUIRED | OPTIONAL
-some = st.frozensets(st.sampled_from(sorted(ALL | {"staff"})))
+ALL_SCOPES = REQUIRED | OPTIONAL
+some = st.frozensets(st.sampled_from(sorted(ALL_SCOPES | {"staff"})))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from idp.foundation.load_settings import load
 from tests.fuzz.depth import deep
 from tests.processes import Process, an_instance
 
-FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+FORM_CONTENT_TYPE = b"Content-Type: application/x-www-form-urlencoded\r\n"
 LINES = {
     "bytes that are no text": b"GET /\xff\xfe HTTP/1.1",
     "encoded bytes that are none": b"GET /%ff%fe HTTP/1.1",
@@ -147,7 +147,9 @@ def test_any_headers_are_handled(wire, what):
 @pytest.mark.parametrize("what", BODIES)
 def test_any_body_or_none_is_handled(wire, what):
     for path in PATHS:
-        _checked(wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM + BODIES[what]))
+        _checked(
+            wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES[what])
+        )
     wire.assert_healthy()
 
 
@@ -162,7 +164,7 @@ def test_a_connection_that_begins_with_http_2_is_refused(wire):
 def test_a_client_that_disconnects_early_does_not_affect_others(wire):
     """Writing a response to a closed connection raises a signal, which must not end the process."""
     for _ in range(5):
-        sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM + BODIES["too short"]
+        sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES["too short"]
         wire.exchange(sent)
         time.sleep(0.02)
     wire.assert_healthy()
@@ -173,8 +175,10 @@ valid = st.sampled_from(
         b"GET /sign-in HTTP/1.1\r\nHOST\r\n",
         b"GET /oauth/jwks HTTP/1.1\r\nHOST\r\n",
         b"GET /static/app.css HTTP/1.1\r\nHOST\r\n",
-        b"POST /oauth/token HTTP/1.1\r\nHOST" + FORM + b"Content-Length: 29\r\n\r\ngrant_type=client_credentials",
-        b"POST /sign-in HTTP/1.1\r\nHOST" + FORM + b"Content-Length: 12\r\n\r\nusername=abc",
+        b"POST /oauth/token HTTP/1.1\r\nHOST"
+        + FORM_CONTENT_TYPE
+        + b"Content-Length: 29\r\n\r\ngrant_type=client_credentials",
+        b"POST /sign-in HTTP/1.1\r\nHOST" + FORM_CONTENT_TYPE + b"Content-Length: 12\r\n\r\nusername=abc",
     ]
 )
 

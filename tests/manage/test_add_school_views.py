@@ -16,7 +16,7 @@ from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_e
 from tests.oidc.support import Partner, follow_redirects, page, press, redirect_parameters
 from tests.onboarding.visitor import Visitor
 
-FORM = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+FORM_FIELDS = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 OFFER_TEXT = "Do you already act for another school here? Sign in first, and this school is added to your account."
 
 
@@ -100,7 +100,7 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
     office = Visitor(web)
     office.opens(f"/register/details?school={school.id}&next={waiting}")
     assert OFFER_TEXT in office.page.text
-    at_sign_in = office.presses("sign-in-first", **FORM)
+    at_sign_in = office.presses("sign-in-first", **FORM_FIELDS)
     assert at_sign_in.title == "Sign in"
     assert office.presses("cancel").title == "Your details"
     assert office.page.soup.find(id="name")["value"] == "Sam Smith"  # nothing typed is lost
@@ -126,7 +126,7 @@ def test_another_person_at_the_same_browser_registers_as_usual(office, jo, schoo
     page = office.presses("someone-else")
     assert (page.title, page.path) == ("Your details", f"/register/details?school={school.id}&next=/somewhere")
     assert OFFER_TEXT in page.text
-    office.presses("sign-up", **FORM)
+    office.presses("sign-up", **FORM_FIELDS)
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
     assert OFFER_TEXT in office.page.text
@@ -139,7 +139,7 @@ def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
     office, jo, school, work, outbox, same_address
 ):
     office.opens(f"/register/details?school={school.id}")
-    office.presses("sign-up", **FORM | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
+    office.presses("sign-up", **FORM_FIELDS | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
     office.opens(outbox.last("verify_email").links[0])
     office.presses("verify")
     office.presses("sign-in-first")

@@ -16,7 +16,7 @@ from tests.signin.apps import an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ class TestReset:
         owner.opens(owner.response.location)
         assert "on its way to sam@oakhill.example" in owner.page_text
         assert letter.links[0].rpartition("/")[2] not in owner.response.text
-        assert stranger.sends(letter.path, password=NEW).location == "/sign-in"
-        stranger.signs_in("sam", NEW)
+        assert stranger.sends(letter.path, password=NEW_PASSWORD).location == "/sign-in"
+        stranger.signs_in("sam", NEW_PASSWORD)
         assert stranger.cookie("session")
 
     def test_a_second_factor_is_asked_for_as_always(self, owner, stranger, sam, app_of_sam, outbox):
         owner.sends(reset_of(sam))
-        stranger.sends(outbox.last("reset_link").path, password=NEW)
+        stranger.sends(outbox.last("reset_link").path, password=NEW_PASSWORD)
 
-        assert stranger.signs_in("sam", NEW).location.startswith("/sign-in/second-step")
+        assert stranger.signs_in("sam", NEW_PASSWORD).location.startswith("/sign-in/second-step")
         assert stranger.cookie("session") is None
 
     def test_the_first_welcome_no_longer_works_once_a_password_was_chosen(
@@ -98,7 +98,7 @@ class TestReset:
             session.get_one(Administrator, sam).password_hash = None
             welcome = links.issue(sam, links.WELCOME, timedelta(days=7))
         owner.sends(reset_of(sam))
-        stranger.sends(outbox.last("reset_link").path, password=NEW)
+        stranger.sends(outbox.last("reset_link").path, password=NEW_PASSWORD)
 
         assert stranger.opens(f"/welcome/{welcome}").status_code == 410
 

@@ -10,7 +10,7 @@ from tests.factories import an_administrator
 from tests.signin.person import Person
 
 AL = ("Al Bloggs", "al@oakhill.example")
-OWN = "wobbly kettle sings at dusk"
+OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
     al.sends_again(link, name="Alan Bloggs", mobile="07700 900124")
     assert al.response.location.startswith("/welcome/")
     assert not al.cookie("session")
-    al.sends(al.response.location, password=OWN)
-    al.signs_in(AL[1], OWN)
+    al.sends(al.response.location, password=OWN_PASSWORD)
+    al.signs_in(AL[1], OWN_PASSWORD)
     al.opens("/manage")
     assert jo[2] in al.page_text
     assert "Alan Bloggs" in al.page_text
@@ -66,11 +66,11 @@ def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_brows
     assert "You have not chosen a password yet." in later.page_text
     assert later.sends_again(f"{link}/password").location == "/welcome/sent"
     assert outbox.last("welcome_link").to == AL[1]
-    later.sends(outbox.last("welcome_link").links[0], password=OWN)
+    later.sends(outbox.last("welcome_link").links[0], password=OWN_PASSWORD)
     later.opens(link)
     assert "If it was you, you can sign in." in later.page_text
     assert not later.page.find(id="send-link")
-    assert later.signs_in(AL[1], OWN).status_code == 303
+    assert later.signs_in(AL[1], OWN_PASSWORD).status_code == 303
 
 
 def test_opening_the_link_changes_nothing(invite, new_browser, work):

@@ -20,7 +20,7 @@ from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 from tests.signin.person import Person
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 CHANGE, SESSIONS = "/manage/security/password", "/manage/security/sessions"
 
 
@@ -35,7 +35,7 @@ def browser(new_browser):
     return lambda: Person(new_browser())
 
 
-def change_password(person, current=PASSWORD, new=NEW):
+def change_password(person, current=PASSWORD, new=NEW_PASSWORD):
     return person.sends(CHANGE, current_password=current, password=new)
 
 
@@ -49,7 +49,7 @@ class TestChangingThePassword:
         assert change_password(signed_in).location == "/manage/security"
         assert "Your password is changed." in signed_in.opens("/manage/security").text
         assert browser().signs_in(account.username, PASSWORD).status_code == 422
-        assert browser().signs_in(account.username, NEW).status_code == 303
+        assert browser().signs_in(account.username, NEW_PASSWORD).status_code == 303
 
     def test_other_sessions_end_and_this_one_goes_on_under_a_new_id(self, signed_in, browser, account):
         elsewhere = browser()
@@ -68,7 +68,7 @@ class TestChangingThePassword:
     def test_a_wrong_current_one_changes_nothing(self, signed_in, account, outbox, browser):
         assert change_password(signed_in, current="not this one").status_code == 422
         assert "That is not your current password." in signed_in.page_text
-        assert NEW not in signed_in.response.text
+        assert NEW_PASSWORD not in signed_in.response.text
         assert outbox.all("password_changed") == []
         assert browser().signs_in(account.username).status_code == 303
 
@@ -107,7 +107,8 @@ class TestChangingThePassword:
         from idp.signin import own_password
 
         outcomes = at_once(
-            16, lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW, device=None, sid="ses_x"))
+            16,
+            lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW_PASSWORD, device=None, sid="ses_x")),
         )
         assert outcomes.count("WrongCurrentPassword") == 10
         assert outcomes.count("Locked") == 6
@@ -132,7 +133,7 @@ class TestChangingThePassword:
     def test_no_password_is_kept_when_the_session_has_ended(self, signed_in, clock):
         signed_in.opens(CHANGE)
         clock.move(timedelta(hours=13))
-        sent = {"csrf_token": signed_in.token, "current_password": PASSWORD, "password": NEW}
+        sent = {"csrf_token": signed_in.token, "current_password": PASSWORD, "password": NEW_PASSWORD}
         response = signed_in.web.post(CHANGE, data=sent, headers={"Sec-Fetch-Site": "same-origin"})
         assert response.location.startswith("/sign-in")
         page = signed_in.opens(response.location)

@@ -13,7 +13,7 @@ from tests.signin.apps import App, an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-STEP = timedelta(seconds=30)
+TIME_STEP = timedelta(seconds=30)
 SET_UP, REMOVE = "/manage/security/app", "/manage/security/app/remove"
 
 
@@ -64,7 +64,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
 def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock):  # noqa: F811
     app = open_and_scan(signed_in)
     signed_in.sends_again(SET_UP, code=app.code())
-    clock.move(STEP)
+    clock.move(TIME_STEP)
 
     assert stranger.signs_in(account.username).location == "/sign-in/second-step?next=/"
     assert signs_in_with(stranger, account, app).location == "/"
@@ -108,11 +108,11 @@ def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # 
 def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):  # noqa: F811
     old = open_and_scan(signed_in)
     signed_in.sends_again(SET_UP, code=old.code())
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     new = open_and_scan(signed_in)
     assert "The app you use now works until" in signed_in.page_text
     signed_in.sends_again(SET_UP, code=new.code())
-    clock.move(STEP)
+    clock.move(TIME_STEP)
 
     assert len(outbox.all("factor_replaced")) == 1
     assert signs_in_with(stranger, account, old).status_code == 422
@@ -219,7 +219,7 @@ def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, acc
     with work():
         assert all(recovery_codes.spend(account.id, code) for code in codes[:7])
     assert "get new ones" not in outbox.last("recovery_code_used").text
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     with work():
         assert recovery_codes.spend(account.id, codes[7])
 

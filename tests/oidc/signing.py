@@ -17,7 +17,7 @@ from idp.foundation import clock
 from tests.oidc.support import ISSUER, Partner
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALL = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256", "ES384"])
+ALL_ALGORITHMS = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256", "ES384"])
 
 
 def key(alg: str, number: int = 1) -> Any:
@@ -46,7 +46,7 @@ def sign_jws(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> 
     text = (
         f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"  # without joserfc, which would refuse some
     )
-    return f"{text}.{b64(ALL.get_alg(alg).sign(text.encode(), with_key))}"
+    return f"{text}.{b64(ALL_ALGORITHMS.get_alg(alg).sign(text.encode(), with_key))}"
 
 
 def b64(data: bytes) -> str:

@@ -18,11 +18,11 @@ from tests.oidc.support import (
     sign_in_and_authorise,
 )
 
-ALL = "openid profile email organisation offline_access school students attendance students.sen"
+ALL_SCOPES = "openid profile email organisation offline_access school students attendance students.sen"
 
 
 def consent_page(web, world, partner=None, username=None, **overrides):
-    overrides = {"scope": ALL} | overrides
+    overrides = {"scope": ALL_SCOPES} | overrides
     return authorisation_page(web, partner or world.partner, username or world.username, **overrides)
 
 
@@ -73,14 +73,14 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
     assert version == "2026-01"
 
     clock.move(timedelta(minutes=1))
-    response = follow_redirects(web, web.get(world.partner.link(scope=ALL, prompt="consent")))
+    response = follow_redirects(web, web.get(world.partner.link(scope=ALL_SCOPES, prompt="consent")))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not page(response).find(id="area-students.sen").has_attr("checked")
 
 
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
     redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "allow", authority="y")))
-    params = redirect_parameters(web.get(world.partner.link(scope=ALL)))
+    params = redirect_parameters(web.get(world.partner.link(scope=ALL_SCOPES)))
     response = world.partner.redeems(web, params["code"]).json
     assert "attendance" not in response["scope"].split()
     assert "students" in response["scope"].split()

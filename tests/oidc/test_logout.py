@@ -10,7 +10,7 @@ from joserfc.jwk import OctKey
 
 from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in_and_authorise
 
-AFTER = "https://assembly.example/signed-out"
+POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def has_session(web, world):
 
 def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(web, world, id_token_hint):
     state = "s" * 128
-    response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state=state)
+    response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI, state=state)
     assert response.status_code == 303
-    assert response.location == f"{AFTER}?state={state}"
+    assert response.location == f"{POST_LOGOUT_URI}?state={state}"
     assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
@@ -49,18 +49,22 @@ def test_a_hint_that_names_no_session_asks_first(web, world):
 
 
 def test_the_hints_own_client_may_name_itself_as_well(web, world, id_token_hint):
-    response = out(web, id_token_hint=id_token_hint, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
-    assert response.location == AFTER
+    response = out(
+        web, id_token_hint=id_token_hint, client_id=world.partner.id, post_logout_redirect_uri=POST_LOGOUT_URI
+    )
+    assert response.location == POST_LOGOUT_URI
 
 
 def test_without_state_none_is_returned(web, id_token_hint):
-    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER).location == AFTER
+    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI).location == POST_LOGOUT_URI
 
 
 def test_the_request_may_be_posted(web, id_token_hint):
-    response = web.post("/oauth/logout", data={"id_token_hint": id_token_hint, "post_logout_redirect_uri": AFTER})
+    response = web.post(
+        "/oauth/logout", data={"id_token_hint": id_token_hint, "post_logout_redirect_uri": POST_LOGOUT_URI}
+    )
     assert response.status_code == 303
-    assert web.get(response.location).location == AFTER
+    assert web.get(response.location).location == POST_LOGOUT_URI
 
 
 def check_error_page(response, parameter):
@@ -71,7 +75,9 @@ def check_error_page(response, parameter):
     return True
 
 
-@pytest.mark.parametrize("uri", [AFTER + "?a=b", "https://evil.example/", "javascript:alert(1)", AFTER + "/"])
+@pytest.mark.parametrize(
+    "uri", [POST_LOGOUT_URI + "?a=b", "https://evil.example/", "javascript:alert(1)", POST_LOGOUT_URI + "/"]
+)
 def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, id_token_hint, uri):
     response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=uri)
     assert check_error_page(response, "post_logout_redirect_uri")
@@ -92,7 +98,7 @@ def forge_hint(id_token_hint, world, alg):
 
 @pytest.mark.parametrize("alg", ["none", "HS256"])
 def test_a_forged_hint_is_an_error_page(web, world, id_token_hint, alg):
-    response = out(web, id_token_hint=forge_hint(id_token_hint, world, alg), post_logout_redirect_uri=AFTER)
+    response = out(web, id_token_hint=forge_hint(id_token_hint, world, alg), post_logout_redirect_uri=POST_LOGOUT_URI)
     assert check_error_page(response, "id_token_hint")
 
 
@@ -111,7 +117,7 @@ def test_a_repeated_parameter_is_an_error_page(web, id_token_hint):
     assert check_error_page(response, "state")
 
 
-@pytest.mark.parametrize("params", [{}, {"state": "x"}, {"post_logout_redirect_uri": AFTER}])
+@pytest.mark.parametrize("params", [{}, {"state": "x"}, {"post_logout_redirect_uri": POST_LOGOUT_URI}])
 def test_without_a_hint_the_person_is_asked_and_stays_here(web, world, id_token_hint, params):
     response = out(web, **params)
     assert response.status_code == 200
@@ -122,20 +128,20 @@ def test_without_a_hint_the_person_is_asked_and_stays_here(web, world, id_token_
 
 
 def test_a_client_id_without_a_hint_gets_a_link_and_no_redirect(web, world, id_token_hint):
-    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER, state="a&b")
+    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=POST_LOGOUT_URI, state="a&b")
     assert "Assembly asks us to sign you out" in response.text
     response = follow_redirects(web, press(web, response, "confirm-logout"))
     assert (response.status_code, response.request.path) == (200, "/oauth/logout")
     assert page(response).find(id="signed-out")
-    assert page(response).find(id="back")["href"] == f"{AFTER}?state=a%26b"
+    assert page(response).find(id="back")["href"] == f"{POST_LOGOUT_URI}?state=a%26b"
     assert page(response).find(id="back").text.strip() == "Back to Assembly"
     assert not has_session(web, world)
 
 
 def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
-    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=POST_LOGOUT_URI)
     assert response.status_code == 200
-    assert page(response).find(id="back")["href"] == AFTER
+    assert page(response).find(id="back")["href"] == POST_LOGOUT_URI
 
 
 def test_an_address_of_another_client_is_not_linked(web, world):
@@ -182,9 +188,9 @@ def test_the_person_can_stay_signed_in(web, world, id_token_hint):
 def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browser, world, id_token_hint):
     browser = new_browser()
     sign_in_and_authorise(browser, world.partner, world.username)
-    response = out(browser, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state="x")
+    response = out(browser, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI, state="x")
     assert "form-action" not in response.headers["Content-Security-Policy"]
-    assert press(browser, response, "confirm-logout").location == f"{AFTER}?state=x"
+    assert press(browser, response, "confirm-logout").location == f"{POST_LOGOUT_URI}?state=x"
 
 
 def test_signing_out_requires_our_own_form(web, world, id_token_hint):
@@ -204,7 +210,7 @@ def test_an_expired_hint_is_accepted(web, world, clock):
         "id_token"
     ]
     clock.move(timedelta(hours=1))
-    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER).location == AFTER
+    assert out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI).location == POST_LOGOUT_URI
 
 
 def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_on_forms(web, world, id_token_hint):
@@ -227,6 +233,6 @@ def test_only_an_address_with_its_client_is_linked(web, world, params):
 
 
 def test_state_is_added_to_the_query_that_an_address_has(web, world):
-    partner = world.new_partner(post_logout_redirect_uris=[AFTER + "?from=idp"])
-    shown = out(web, client_id=partner.id, post_logout_redirect_uri=AFTER + "?from=idp", state="x")
-    assert page(shown).find(id="back")["href"] == AFTER + "?from=idp&state=x"
+    partner = world.new_partner(post_logout_redirect_uris=[POST_LOGOUT_URI + "?from=idp"])
+    shown = out(web, client_id=partner.id, post_logout_redirect_uri=POST_LOGOUT_URI + "?from=idp", state="x")
+    assert page(shown).find(id="back")["href"] == POST_LOGOUT_URI + "?from=idp&state=x"

@@ -14,7 +14,7 @@ from tests.oidc.signing import Signer, jwks, key, sign_jws
 from tests.oidc.support import CALLBACK, ISSUER, redirect_parameters, sign_in_and_authorise
 from tests.oidc.test_dpop import FIRST_KEY, SECOND_KEY
 
-OTHER = "https://assembly.example/other"
+OTHER_URI = "https://assembly.example/other"
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_the_reason_why_a_code_is_refused_is_described(web, world, newest_fact, 
     assert description(other.redeems(web, code)) == "code: unknown"
     assert newest_fact(other) == "code: was issued to another client"
     expected = "redirect_uri: must be that of the authorization request"
-    assert description(partner.redeems(web, code, redirect_uri=OTHER)) == expected
+    assert description(partner.redeems(web, code, redirect_uri=OTHER_URI)) == expected
     assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     clock.move(timedelta(seconds=125))
@@ -322,4 +322,4 @@ def test_sent_values_are_shown_without_characters_a_description_may_not_have():
 
 
 def test_the_page_names_no_registered_redirect_uri_that_was_not_sent(web, world):
-    assert CALLBACK not in web.get(world.partner.link(redirect_uri=OTHER)).text
+    assert CALLBACK not in web.get(world.partner.link(redirect_uri=OTHER_URI)).text

@@ -9,7 +9,7 @@ from idp.foundation.clock import now
 from tests.oidc.support import query_of, redirect_parameters, sign_in_and_authorise
 
 SECTOR = {"subject_type": "pairwise", "sector_identifier": "assembly.example"}
-ALL = "openid profile organisation offline_access school students"
+ALL_SCOPES = "openid profile organisation offline_access school students"
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def partner(world):
 
 
 def tokens_of(web, partner, world, **overrides):
-    params = sign_in_and_authorise(web, partner, world.username, **({"scope": ALL} | overrides))
+    params = sign_in_and_authorise(web, partner, world.username, **({"scope": ALL_SCOPES} | overrides))
     return partner.redeems(web, params["code"]).json
 
 
@@ -78,7 +78,7 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
     mine, theirs = tokens_of(web, partner, world), partner.redeems(
-        new_browser(), sign_in_and_authorise(new_browser(), partner, "second", scope=ALL)["code"]
+        new_browser(), sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
     ).json  # fmt: skip
     assert world.claims(mine["id_token"], "JWT")["sub"] != world.claims(theirs["id_token"], "JWT")["sub"]
     assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
@@ -87,14 +87,15 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
 def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
     assert "code" in redirect_parameters(
-        web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"]))
+        web.get(partner.link(scope=ALL_SCOPES, prompt="none", id_token_hint=tokens["id_token"]))
     )
     sub = world.claims(tokens["id_token"], "JWT")["sub"]
     wish = json.dumps({"id_token": {"sub": {"value": sub}}})
-    assert "code" in redirect_parameters(web.get(partner.link(scope=ALL, prompt="none", claims=wish)))
+    assert "code" in redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=wish)))
     public = json.dumps({"id_token": {"sub": {"value": world.person}}})
     assert (
-        redirect_parameters(web.get(partner.link(scope=ALL, prompt="none", claims=public)))["error"] == "login_required"
+        redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=public)))["error"]
+        == "login_required"
     )
 
 

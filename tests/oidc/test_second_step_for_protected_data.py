@@ -26,12 +26,12 @@ from tests.oidc.support import (
 )
 from tests.signin.apps import an_app
 
-ALL = "openid profile email organisation offline_access school students attendance students.sen"
+ALL_SCOPES = "openid profile email organisation offline_access school students attendance students.sen"
 pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 
 
 def consent_page(web, world, partner=None, **overrides):
-    return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL} | overrides))
+    return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL_SCOPES} | overrides))
 
 
 def sen(response):
@@ -167,7 +167,7 @@ def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but
 def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     with_an_agreement(replace(world, partner=partner))
-    device = Device(new_browser(), partner, scope=ALL)
+    device = Device(new_browser(), partner, scope=ALL_SCOPES)
     device.asks()
     response = enter(web, device.codes["user_code"], world.username)
     assert page(response).find(id="allow") is None

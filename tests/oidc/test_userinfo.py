@@ -8,7 +8,7 @@ from idp.estabs.models import Membership
 from idp.keys import ring
 from tests.oidc.support import ISSUER, sign_in_and_authorise
 
-ALL = "openid profile email phone organisation offline_access school students"
+ALL_SCOPES = "openid profile email phone organisation offline_access school students"
 
 
 def bearer_header(tokens):
@@ -17,7 +17,9 @@ def bearer_header(tokens):
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username, scope=ALL)["code"]).json
+    return world.partner.redeems(
+        web, sign_in_and_authorise(web, world.partner, world.username, scope=ALL_SCOPES)["code"]
+    ).json
 
 
 def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, world, tokens):

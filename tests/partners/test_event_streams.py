@@ -10,7 +10,7 @@ from tests.partners.manifests import a_manifest
 
 PUSH, POLL = "urn:ietf:rfc:8935", "urn:ietf:rfc:8936"
 URL = "https://assembly.example/events"
-OWN = {
+GRANTS_AND_SCOPES = {
     "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
     "scopes": {"required": ["openid", "offline_access"], "client": ["events"]},
 }
@@ -42,15 +42,15 @@ def test_push_and_poll_are_registered_changed_and_removed(work):
     with work():
         a_partner(name="Assembly")
         pushed = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}
-        client, _ = registry.register(a_manifest(client_id="assembly", **OWN, events=pushed))
+        client, _ = registry.register(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events=pushed))
         assert (client.events_method, client.events_endpoint_url) == (PUSH, URL)
         assert event_streams.wants(client, "sharing-withdrawn")
         assert event_streams.wants(client, "verification")
         assert not event_streams.wants(client, "sharing-paused")
-        registry.change(a_manifest(client_id="assembly", **OWN, events={"method": POLL}))
+        registry.change(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events={"method": POLL}))
         assert (client.events_method, client.events_endpoint_url) == (POLL, None)
         assert event_streams.wants(client, "sharing-paused")
-        registry.change(a_manifest(client_id="assembly", **OWN))
+        registry.change(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES))
         assert client.events_method is None
         assert not event_streams.wants(client, "verification")
 

@@ -22,7 +22,7 @@ from tests.signin.person import Person
 
 pytestmark = pytest.mark.usefixtures("clock")
 UNKNOWN = SimpleNamespace(username="2139999", email="no-one@oakhill.example")
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 ENUMERATION = "tests/security/test_enumeration.py"
 RESETS = f"{ENUMERATION}::test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name"
@@ -122,7 +122,7 @@ def chooses_a_password(person, subject, _issuer):
     """Send a new password without having typed the code."""
     yield person.sends("/reset", username=subject.username)
     yield person.opens("/reset/code")
-    yield person.sends_again("/reset/password", password=NEW)
+    yield person.sends_again("/reset/password", password=NEW_PASSWORD)
     yield person.opens("/reset/password")
 
 
@@ -134,7 +134,7 @@ def uses_link(path, purpose):
         if path.endswith("{}"):
             yield person.opens(path.format(secret))
         person.opens("/sign-in")
-        yield person.sends_again(path.format(secret), password=NEW, generate="yes", code="123456")
+        yield person.sends_again(path.format(secret), password=NEW_PASSWORD, generate="yes", code="123456")
 
     return act
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-BAD = [
+INVALID_CLIENTS_AND_ADDRESSES = [
     {"client_id": "unknown"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
     {"redirect_uri": "//evil.example"}, {"redirect_uri": "https://assembly.example/callback/../x"},
     {"client_id": "unknown", "redirect_uri": "https://evil.example/"},
 ]  # fmt: skip
-BRANCHES = [
+OTHER_ERRORS = [
     {}, {"prompt": "none"}, {"prompt": "none login"}, {"response_type": "token"}, {"response_type": None},
     {"scope": "nonsense"}, {"scope": None}, {"code_challenge": None}, {"request": "x.y.z"}, {"max_age": "x"},
     {"request_uri": "https://evil.example/request"}, {"id_token_hint": "x"}, {"claims": "{"},
@@ -16,14 +16,14 @@ BRANCHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("invalid", INVALID_CLIENTS_AND_ADDRESSES)
+@pytest.mark.parametrize("other_error", OTHER_ERRORS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, bad, branch, method):
+def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, invalid, other_error, method):
     if method == "GET":
-        response = web.get(world.partner.link(**branch, **bad))
+        response = web.get(world.partner.link(**other_error, **invalid))
     else:
-        response = web.post("/oauth/authorize", data=world.partner.parameters(**branch, **bad))
+        response = web.post("/oauth/authorize", data=world.partner.parameters(**other_error, **invalid))
     assert response.status_code == 400
     assert "Location" not in response.headers
     assert "evil.example" not in response.text

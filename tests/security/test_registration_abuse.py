@@ -9,7 +9,7 @@ from idp.partners import registry
 from idp.partners.models import Client
 from tests.oidc.registering import Registrar, an_initial_token, bearer_header, metadata, path_of
 
-INNER = [
+PRIVATE_ADDRESSES = [
     "http://127.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://0x7f.1/x",
     "https://2130706433/x", "https://localhost/x", "gopher://127.0.0.1/x", "file:///etc/passwd",
 ]  # fmt: skip
@@ -21,7 +21,7 @@ def registrar(web, work):
         return Registrar(web, an_initial_token())
 
 
-@pytest.mark.parametrize("uri", INNER)
+@pytest.mark.parametrize("uri", PRIVATE_ADDRESSES)
 def test_an_inner_address_is_not_fetched_for_a_sector(registrar, change_settings, uri):
     change_settings(fetch={"allow_loopback": False})
     response = registrar.registers(sector_identifier_uri=uri)

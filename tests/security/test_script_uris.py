@@ -11,14 +11,14 @@ SCRIPTS = [
     "vbscript:x", "file:///etc/passwd", "blob:https://partner.example/x", "about:blank", "view-source:https://x.example",
     "javascript.example:/x",
 ]  # fmt: skip
-SINGLE = [
+URI_FIELDS = [
     "client_uri", "policy_uri", "tos_uri", "agreement_uri", "initiate_login_uri", "backchannel_logout_uri", "jwks_uri",
     "sector_identifier_uri",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("name", URI_FIELDS)
 def test_script_uris_are_refused_in_every_field_of_a_registration(app, name, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata) as refused:
         manifest.parse_manifest(a_manifest(**{name: script}))

@@ -9,7 +9,7 @@ from idp.signin import operators
 from idp.signin.models import BrowserSession
 from tests.oidc.support import page, redirect_parameters, sign_in_and_authorise
 
-AFTER = "https://assembly.example/signed-out"
+POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
@@ -28,7 +28,9 @@ def is_signed_in(web, world):
     return "code" in redirect_parameters(web.get(world.partner.link(prompt="none")))
 
 
-@pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": AFTER}])
+@pytest.mark.parametrize(
+    "form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": POST_LOGOUT_URI}]
+)
 def test_a_cross_site_logout_form_without_a_valid_hint_deletes_no_cookies(new_browser, world, id_token_hint, form):
     assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
 
@@ -46,11 +48,13 @@ def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(we
 
 
 def test_a_post_with_a_valid_hint_redirects_to_a_link_that_signs_out(web, new_browser, world, id_token_hint):
-    response = without_cookies(new_browser, id_token_hint=id_token_hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
+    response = without_cookies(
+        new_browser, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI, state="a&b=ü"
+    )
     assert response.status_code == 303
     assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(FORWARDED_PARAMETERS)
     assert is_signed_in(web, world)
-    assert web.get(response.location).location == f"{AFTER}?state=a%26b%3D%C3%BC"
+    assert web.get(response.location).location == f"{POST_LOGOUT_URI}?state=a%26b%3D%C3%BC"
     assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 

@@ -13,7 +13,7 @@ from tests.factories import a_school, an_administrator
 from tests.onboarding.visitor import Visitor
 from tests.signin.person import Person
 
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 SCHOOL = 700_001
@@ -201,7 +201,7 @@ class TestPasswordReset:
         with work() as session:
             return session.get_one(Administrator, account[0]).password_hash == account[2]
 
-    @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW}, {"send_code": "yes"}])
+    @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW_PASSWORD}, {"send_code": "yes"}])
     @pytest.mark.parametrize("path", STEPS)
     def test_a_step_opened_or_posted_first_leads_to_the_beginning(self, jo, account, work, path, fields):
         assert jo.opens(path).location == "/reset"
@@ -213,7 +213,7 @@ class TestPasswordReset:
         jo.sends("/reset", username=account[1])
         jo.opens("/reset/code")
 
-        assert jo.sends_again("/reset/password", password=NEW).location == "/reset/code"
+        assert jo.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset/code"
         assert jo.opens("/reset/password").location == "/reset/code"
         assert self.is_unchanged(work, account)
 
@@ -233,20 +233,20 @@ class TestPasswordReset:
         assert after_code.opens("/reset/code").location == "/reset/password"
 
     def test_once_it_is_done_every_step_leads_to_signing_in(self, after_code, account, work):
-        after_code.sends("/reset/password", password=NEW)
+        after_code.sends("/reset/password", password=NEW_PASSWORD)
         for path in self.STEPS:
             assert after_code.opens(path).location == "/sign-in"
         after_code.opens("/reset")
         assert (
             after_code.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
         )
-        after_code.signs_in(account[1], NEW)
+        after_code.signs_in(account[1], NEW_PASSWORD)
         assert after_code.cookie("session")
 
     def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, work, outbox):
         stranger = Person(new_browser())
         stranger.opens("/reset")
-        assert stranger.sends_again("/reset/password", password=NEW).location == "/reset"
+        assert stranger.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
         assert self.is_unchanged(work, account)
@@ -263,10 +263,10 @@ class TestPasswordReset:
         after_code.opens("/reset/password")
         clock.move(timedelta(minutes=15))
 
-        assert after_code.sends_again("/reset/password", password=NEW).location == "/reset"
+        assert after_code.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
         assert "took too long" in " ".join(after_code.opens("/reset").text.split())
         assert self.is_unchanged(work, account)
 
     def test_without_a_token_of_this_browser_nothing_happens(self, after_code, account, work):
-        assert after_code.web.post("/reset/password", data={"password": NEW}).status_code == 400
+        assert after_code.web.post("/reset/password", data={"password": NEW_PASSWORD}).status_code == 400
         assert self.is_unchanged(work, account)

@@ -29,8 +29,8 @@ def fetch_rules(*, ours=(), theirs=(), **overrides):
     return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **overrides))
 
 
-STRICT = fetch_rules(timeout=60, allow_loopback=False, extra_ca="")
-LOCAL = fetch_rules(timeout=60, allow_loopback=True, extra_ca="")
+PUBLIC_ONLY = fetch_rules(timeout=60, allow_loopback=False, extra_ca="")
+LOOPBACK_ALLOWED = fetch_rules(timeout=60, allow_loopback=True, extra_ca="")
 SHORT_TIMEOUT = fetch_rules(timeout=1, allow_loopback=True, extra_ca="")
 
 
@@ -80,7 +80,7 @@ def server():
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_not_even_tried(address):
     with pytest.raises(fetch.FetchFailed, match="leads to an address that is not public"):
-        fetch.get(f"https://{address}/", STRICT)
+        fetch.get(f"https://{address}/", PUBLIC_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_an_address_that_is_not_public_is_not_even_tried(address):
 )  # fmt: skip
 def test_only_public_https_addresses_are_fetched(url):
     with pytest.raises(fetch.FetchFailed):
-        fetch.get(url, STRICT)
+        fetch.get(url, PUBLIC_ONLY)
 
 
 def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch):
@@ -105,7 +105,7 @@ def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [*outwards, *inwards])
 
     with pytest.raises(fetch.FetchFailed, match="not public"):
-        fetch.get("https://rebinding.example/", STRICT)
+        fetch.get("https://rebinding.example/", PUBLIC_ONLY)
 
 
 def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server):
@@ -119,23 +119,23 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server)
     monkeypatch.setattr("idp.foundation.web.fetch.socket.getaddrinfo", once)
     monkeypatch.setattr("urllib3.util.connection.socket.getaddrinfo", once)
 
-    fetch.get(f"http://partner.example:{port}/", LOCAL)
+    fetch.get(f"http://partner.example:{port}/", LOOPBACK_ALLOWED)
 
     assert names[0] == "partner.example"
     assert set(names[1:]) <= {"127.0.0.1"}
 
 
 def test_a_small_document_is_returned(server):
-    assert fetch.get(server, LOCAL).body == b"x" * 12
+    assert fetch.get(server, LOOPBACK_ALLOWED).body == b"x" * 12
 
 
 def test_a_redirect_is_not_followed(server):
-    assert fetch.get(f"{server}/inwards", LOCAL).status == 302
+    assert fetch.get(f"{server}/inwards", LOOPBACK_ALLOWED).status == 302
 
 
 def test_a_document_that_is_too_large_is_refused(server):
     with pytest.raises(fetch.FetchFailed, match="more than"):
-        fetch.get(f"{server}/large", LOCAL)
+        fetch.get(f"{server}/large", LOOPBACK_ALLOWED)
 
 
 def test_a_slow_response_ends_at_our_deadline(server):
@@ -147,7 +147,7 @@ def test_a_slow_response_ends_at_our_deadline(server):
 
 def test_a_download_shorter_than_announced_is_refused(server):
     with pytest.raises(fetch.FetchFailed):
-        fetch.download(f"{server}/short", LOCAL, io.BytesIO(), limit=1000)
+        fetch.download(f"{server}/short", LOOPBACK_ALLOWED, io.BytesIO(), limit=1000)
 
 
 STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
@@ -201,13 +201,13 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
 def test_a_content_length_that_is_not_a_number_is_ignored():
     with raw_server() as server:
         server.response = STATUS_LINE + b"Content-Length: \xb2\r\n\r\nabc"
-        assert fetch.download(server.url, LOCAL, io.BytesIO(), limit=1000).status == 200
+        assert fetch.download(server.url, LOOPBACK_ALLOWED, io.BytesIO(), limit=1000).status == 200
 
 
 def test_malformed_headers_of_a_server_are_not_logged(app):
     with raw_server() as server, recorded_log() as log:
         server.response = STATUS_LINE + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
-        assert fetch.get(server.url, LOCAL).body == b"abc"
+        assert fetch.get(server.url, LOOPBACK_ALLOWED).body == b"abc"
     log.check(["<zq9>"])
 
 

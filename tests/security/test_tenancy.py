@@ -43,7 +43,7 @@ NOT_OFFERED = 422
 """A form that offers choices, and not this one."""
 NO_CHANGE = "nothing happens"
 """The person is led back, to the page or to the service, as after a second click: there is nothing to do."""
-OWN = "for the own school"
+OWN_SCHOOL_ONLY = "for the own school"
 """Without an id in the address: the owner of school B is answered for school B, and reads nothing of A."""
 
 
@@ -302,8 +302,10 @@ def hands_over(world, person):
 
 ACTIONS = {
     # endpoint: what is asked, the action of the permissions table, then owner, admin, viewer, owner of another school
-    ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
-    ("manage.download_record", "GET"): Act(at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
+    ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
+    ("manage.download_record", "GET"): Act(
+        at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+    ),
     ("manage.stop_sharing", "GET"): Act(sharing_action("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.stop_sharing", "POST"): Act(sharing_action("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.change_sharing", "GET"): Act(sharing_action("change"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
@@ -315,11 +317,13 @@ ACTIONS = {
     ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.review", "GET"): Act(requires_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.sharing.review", "POST"): Act(requires_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
-    ("manage.system.change", "POST"): Act(names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
-    ("manage.endpoint.home", "GET"): Act(at("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
+    ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("manage.system.change", "POST"): Act(
+        names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
+    ("manage.endpoint.home", "GET"): Act(at("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
     ("manage.endpoint.download_reads", "GET"): Act(
-        at("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
+        at("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
     ("manage.endpoint.send", "POST"): Act(sends_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
     ("manage.endpoint.remove", "GET"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
@@ -339,7 +343,7 @@ ACTIONS = {
         sharing_action("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
     ("onboarding.signed_in.next_steps", "GET"): Act(
-        at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
+        at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
     ("manage.join.decide", "GET"): Act(
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
@@ -347,12 +351,16 @@ ACTIONS = {
     ("manage.join.decide", "POST"): Act(
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
-    ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN),
-    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN),
-    ("oidc.tell_mis", "GET"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
-    ("oidc.tell_mis", "POST"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN),
-    ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
-    ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
+    ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
+    ("oidc.tell_mis", "GET"): Act(
+        asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
+    ("oidc.tell_mis", "POST"): Act(
+        asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY
+    ),
+    ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("signin.schools.choose", "POST"): Act(chooses_the_school, None, DONE, DONE, DONE, NOT_OFFERED),
     ("manage.security.passkeys.rename", "GET"): Act(
         a_passkey_of_the_owner("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
@@ -379,11 +387,11 @@ ACTIONS = {
         for_a_colleague("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.own.end_session", "POST"): Act(a_session_of_the_owner, None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
-    ("manage.people.home", "GET"): Act(at("/manage/people"), Action.SEE_PEOPLE, DONE, DONE, DONE, OWN),
+    ("manage.people.home", "GET"): Act(at("/manage/people"), Action.SEE_PEOPLE, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
     ("manage.people.invite", "GET"): Act(
-        at("/manage/people/invite"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN
+        at("/manage/people/invite"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
-    ("manage.people.invite", "POST"): Act(invites, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN),
+    ("manage.people.invite", "POST"): Act(invites, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("manage.people.resend", "POST"): Act(
         an_invitation("resend"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
@@ -403,13 +411,13 @@ ACTIONS = {
         for_a_colleague("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.hand_over", "GET"): Act(
-        at("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN
+        at("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
     ("manage.rule.everyone", "GET"): Act(
-        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN
+        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
     ("manage.rule.everyone", "POST"): Act(
-        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN
+        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
     # The last: afterwards the owner is an administrator.
     ("manage.people.hand_over", "POST"): Act(hands_over, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, NOT_OFFERED),
@@ -610,8 +618,8 @@ def test_each_act_is_answered_as_the_table_says(world):
             before = rows_of_school(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
             outcome, changed = outcome_of(person, response), rows_of_school(world) != before
-            is_right = outcome == (DONE if answer in {OWN, NO_CHANGE} else answer)
-            reads = answer == OWN and world.school in response.get_data(as_text=True)
+            is_right = outcome == (DONE if answer in {OWN_SCHOOL_ONLY, NO_CHANGE} else answer)
+            reads = answer == OWN_SCHOOL_ONLY and world.school in response.get_data(as_text=True)
             should_change = method == "POST" and answer == DONE
             if not is_right or reads or changed != should_change:
                 wrong.append(

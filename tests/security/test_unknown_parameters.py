@@ -21,28 +21,30 @@ UNKNOWN_PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("odd", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
-def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
-    response = follow_redirects(web, web.get(f"{world.partner.link()}&{odd}"))
+@pytest.mark.parametrize("unknown", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
+def test_unknown_parameters_are_ignored_at_authorize(web, world, unknown):
+    response = follow_redirects(web, web.get(f"{world.partner.link()}&{unknown}"))
     assert page(response).find(id="sign-in"), response.text
 
 
-@pytest.mark.parametrize("odd", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
-def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
-    body = f"{urlencode(world.partner.parameters())}&{odd}"
+@pytest.mark.parametrize("unknown", UNKNOWN_PARAMETERS.values(), ids=UNKNOWN_PARAMETERS)
+def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, unknown):
+    body = f"{urlencode(world.partner.parameters())}&{unknown}"
     response = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
     assert page(follow_redirects(web, response)).find(id="sign-in")
 
 
-@pytest.mark.parametrize("odd", [odd for name, odd in UNKNOWN_PARAMETERS.items() if name != "another endpoint's"])
+@pytest.mark.parametrize(
+    "unknown", [unknown for name, unknown in UNKNOWN_PARAMETERS.items() if name != "another endpoint's"]
+)
 @pytest.mark.parametrize("where", ["query", "form"])
-def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, where):
+def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, unknown, where):
     params = sign_in_and_authorise(web, world.partner, world.username)
     form = urlencode({
         "grant_type": "authorization_code", "code": params["code"], "redirect_uri": world.partner.redirect_uri,
         "code_verifier": world.partner.verifier,
     })  # fmt: skip
-    path, body = ("/oauth/token?" + odd, form) if where == "query" else ("/oauth/token", f"{form}&{odd}")
+    path, body = ("/oauth/token?" + unknown, form) if where == "query" else ("/oauth/token", f"{form}&{unknown}")
     response = web.post(path, data=body, headers=world.partner.basic, content_type="application/x-www-form-urlencoded")
     assert response.status_code == 200, response.json
 

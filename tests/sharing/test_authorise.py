@@ -19,9 +19,9 @@ from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_partner, an_administrator, an_estab
 
 SIGN_IN = frozenset({"openid", "profile", "email"})
-ASKED = SIGN_IN | {"school", "students", "attendance", "students.sen"}
+REQUESTED_SCOPES = SIGN_IN | {"school", "students", "attendance", "students.sen"}
 
-ALL = ASKED | {"phone", "organisation", "offline_access"}
+ALL_SCOPES = REQUESTED_SCOPES | {"phone", "organisation", "offline_access"}
 """With all that `a_client` requires."""
 
 
@@ -30,8 +30,8 @@ def agreed(work, clock):
     """An owner has agreed to all that is required, and to attendance; not to special needs."""
     with work():
         client, owner = a_client(), an_administrator()
-        put = authorise.proposal(owner.memberships[0].estab_id, client, ASKED)
-        return give(client, owner, ASKED - {"students.sen"}, offered=put.offered)
+        put = authorise.proposal(owner.memberships[0].estab_id, client, REQUESTED_SCOPES)
+        return give(client, owner, REQUESTED_SCOPES - {"students.sen"}, offered=put.offered)
 
 
 def give(client, by, scopes, **overrides):
@@ -60,10 +60,10 @@ def test_what_was_agreed_is_not_asked_again(work, agreed):
 
 def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_again(work, agreed):
     with work():
-        stands = standing(agreed, *ASKED)
+        stands = standing(agreed, *REQUESTED_SCOPES)
 
         assert stands.id == agreed.id
-        assert stands.scopes & ASKED == ASKED - {"students.sen"}
+        assert stands.scopes & REQUESTED_SCOPES == REQUESTED_SCOPES - {"students.sen"}
 
 
 def test_an_area_that_was_never_put_to_the_school_is_asked_about(work, agreed):
@@ -78,7 +78,7 @@ def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(work
         client.optional_scopes -= {"students.sen"}
         session().flush()
 
-        assert standing(agreed, *ASKED) is None
+        assert standing(agreed, *REQUESTED_SCOPES) is None
         assert standing(agreed, *SIGN_IN).id == agreed.id, "the old agreement goes on until the school decides"
 
 
@@ -177,7 +177,7 @@ def test_a_viewer_cannot_decide(work, agreed):
         )
         client = client_of(agreed)
         with pytest.raises(authority.NotPermitted):
-            give(client, viewer, ASKED)
+            give(client, viewer, REQUESTED_SCOPES)
         with pytest.raises(authority.NotPermitted):
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer.memberships[0])
         assert standing(agreed, *SIGN_IN).id == agreed.id
@@ -215,10 +215,10 @@ def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(work, agreed):
 
 def test_nothing_is_ticked_for_a_school_that_decides_for_the_first_time(work):
     with work():
-        put = authorise.proposal(an_estab().id, a_client(), ASKED)
+        put = authorise.proposal(an_estab().id, a_client(), REQUESTED_SCOPES)
 
         assert put.ticked == frozenset()
-        assert put.offered == ASKED
+        assert put.offered == REQUESTED_SCOPES
 
 
 def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(work):
@@ -232,17 +232,21 @@ def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(work)
 
 def test_required_areas_cannot_be_left_out(work):
     with pytest.raises(BadRequest), work():
-        give(a_client(), an_administrator(), SIGN_IN, offered=ASKED)
+        give(a_client(), an_administrator(), SIGN_IN, offered=REQUESTED_SCOPES)
 
 
 def test_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
     clock.move(timedelta(days=10))
     with work():
         fewer = authorise.change(
-            agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed).memberships[0], second_step=True
+            agreed.estab_id,
+            agreed.client_id,
+            REQUESTED_SCOPES - {"attendance"},
+            by=giver(agreed).memberships[0],
+            second_step=True,
         )
 
-        assert fewer.scopes == ASKED - {"attendance"}
+        assert fewer.scopes == REQUESTED_SCOPES - {"attendance"}
         assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
 
 
@@ -264,7 +268,7 @@ def test_a_change_leaves_a_paused_agreement_paused(work, agreed, clock):
 
         assert (changed.state, changed.paused_at) == ("paused", paused)
         assert standing(agreed, *SIGN_IN) is None
-        assert authorise.proposal(agreed.estab_id, client_of(agreed), ASKED).is_paused
+        assert authorise.proposal(agreed.estab_id, client_of(agreed), REQUESTED_SCOPES).is_paused
 
 
 def test_nothing_can_be_changed_from_the_second_it_ends(work, agreed, clock):
@@ -289,7 +293,7 @@ def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, 
 
 
 def ticks_all(estab_id, client_id, *, by):
-    return authorise.change(estab_id, client_id, ASKED, by=by, second_step=True)
+    return authorise.change(estab_id, client_id, REQUESTED_SCOPES, by=by, second_step=True)
 
 
 @pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
@@ -298,8 +302,8 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
     with work():
         other_client, other_school = a_client(), an_administrator()
         others = [
-            give(other_client, giver(agreed), ALL, offered=other_client.scopes),
-            give(client_of(agreed), other_school, ALL, offered=client_of(agreed).scopes),
+            give(other_client, giver(agreed), ALL_SCOPES, offered=other_client.scopes),
+            give(client_of(agreed), other_school, ALL_SCOPES, offered=client_of(agreed).scopes),
         ]
         session().flush()
         act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
@@ -310,7 +314,7 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
         assert [agreement.id for agreement in authorise.current(other_school.memberships[0].estab_id)] == [others[1].id]
 
 
-@pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
+@pytest.mark.parametrize("scopes", [REQUESTED_SCOPES | {"organisation"}, REQUESTED_SCOPES - {"school"}])
 def test_a_change_adds_nothing_that_was_not_offered_and_drops_nothing_required(work, agreed, scopes):
     with pytest.raises(BadRequest), work():
         authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed).memberships[0])
@@ -328,11 +332,11 @@ def test_refusing_changes_no_agreement_and_is_recorded(work, agreed):
 
 def test_the_history_lists_decisions_newest_first(work, agreed, clock):
     steps = [
-        lambda by: give(client_of(agreed), by, ASKED),
+        lambda by: give(client_of(agreed), by, REQUESTED_SCOPES),
         lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
         lambda by: authorise.resume(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
         lambda by: authorise.withdraw(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
-        lambda by: give(client_of(agreed), by, ASKED),
+        lambda by: give(client_of(agreed), by, REQUESTED_SCOPES),
     ]
     for step in steps:
         clock.move(timedelta(minutes=1))
@@ -345,7 +349,7 @@ def test_the_history_lists_decisions_newest_first(work, agreed, clock):
 
 
 def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
-    outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), ASKED))
+    outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES))
 
     won = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     lost = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
@@ -358,7 +362,7 @@ def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause])
 def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work, agreed, overtaken, act):
     outcome = overtaken(
-        lambda: give(client_of(agreed), giver(agreed), ASKED),
+        lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]),
     )
 
@@ -369,7 +373,7 @@ def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work
 
 def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, agreed, overtaken):
     outcome = overtaken(
-        lambda: give(client_of(agreed), giver(agreed), ASKED),
+        lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: authorise.change(
             agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed).memberships[0], second_step=True
         ),
@@ -382,7 +386,7 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     clock.move(timedelta(minutes=1))
     with work():
         an_administrator(giver(agreed).memberships[0].estab, email="head@oakhill.example", username="head")
-        give(client_of(agreed), giver(agreed), ASKED)
+        give(client_of(agreed), giver(agreed), REQUESTED_SCOPES)
     letters = outbox.all("sharing_receipt")
 
     assert len(letters) == 3, "one owner at first, then two"

@@ -18,12 +18,12 @@ from idp.sharing.models import Authorisation
 from tests.factories import a_client, an_administrator
 
 DAY = timedelta(days=1)
-ORDINARY = frozenset({"attendance", "assessment"})
+UNPROTECTED_SCOPES = frozenset({"attendance", "assessment"})
 
 
 def give_agreement(owner=None, client=None, **overrides):
     """An agreement to all that is required, without the optional areas."""
-    owner, client = owner or an_administrator(), client or a_client(optional_scopes=ORDINARY, **overrides)
+    owner, client = owner or an_administrator(), client or a_client(optional_scopes=UNPROTECTED_SCOPES, **overrides)
     return authorise.give(
         client, client.required_scopes, by=owner.memberships[0], agreement=client.agreement_version,
         until=authorise.default_end(client), offered=client.scopes - {"assessment"}, second_step=True,

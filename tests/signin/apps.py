@@ -33,6 +33,6 @@ def an_app(person_id):
 
 def wait_for_next_code():
     """Wait for the next half minute, because a code works once; for real clocks."""
-    begun = clock.timestamp() // second_factor.STEP
-    while clock.timestamp() // second_factor.STEP == begun:
+    begun = clock.timestamp() // second_factor.STEP_SECONDS
+    while clock.timestamp() // second_factor.STEP_SECONDS == begun:
         time.sleep(0.2)

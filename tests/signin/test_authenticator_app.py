@@ -11,14 +11,14 @@ from idp.signin.models import AuthenticatorApp
 from tests.signin.apps import App, an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-STEP = timedelta(seconds=30)
+TIME_STEP = timedelta(seconds=30)
 
 
 @pytest.fixture
 def app_of_jo(work, account, clock):
     with work():
         app = an_app(account.id)
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     return app
 
 
@@ -32,12 +32,12 @@ def test_a_code_works_once(work, account, app_of_jo):
 
 def test_a_code_before_the_last_one_is_refused_and_so_is_one_two_steps_old(work, account, app_of_jo, clock):
     before = app_of_jo.code()
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     with work():
         assert authenticator_app.spend_code(account.id, app_of_jo.code())
         assert not authenticator_app.spend_code(account.id, before)
     old = app_of_jo.code(1)
-    clock.move(3 * STEP)
+    clock.move(3 * TIME_STEP)
     with work():
         assert not authenticator_app.spend_code(account.id, old)
 
@@ -98,9 +98,9 @@ def test_the_app_in_use_works_until_the_new_one_is_finished(work, account, app_o
     with work():
         new = App(authenticator_app.begin(account.id, account.email, "ses_1").seed)
         assert authenticator_app.spend_code(account.id, app_of_jo.code())
-        clock.move(STEP)
+        clock.move(TIME_STEP)
         assert authenticator_app.finish(account.id, "ses_1", new.code())
-        clock.move(STEP)
+        clock.move(TIME_STEP)
         assert not authenticator_app.spend_code(account.id, app_of_jo.code())
         assert authenticator_app.spend_code(account.id, new.code())
 

@@ -12,7 +12,7 @@ from tests.factories import an_administrator
 from tests.signin.apps import App, an_app
 from tests.signin.authenticator import a_passkey
 
-STEP = timedelta(seconds=30)
+TIME_STEP = timedelta(seconds=30)
 
 
 def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_no_one_else(work, clock, settings):
@@ -46,7 +46,7 @@ def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work,
             recovery_codes.make(people.get(account))
         seed = authenticator_app.begin(other, "", "ses_1").seed
         assert authenticator_app.begin(person, "", "ses_1").seed != seed
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     with work():
         recovery_codes.make(people.get(person))
         assert authenticator_app.spend_code(person, apps[person].code())

@@ -17,8 +17,8 @@ from idp.signin.models import BrowserSession, PasskeyChallenge
 from tests.signin.authenticator import Authenticator, a_passkey, b64, options_for
 
 PAGE = "/sign-in?next=/mobile/confirm"
-FORM = "/sign-in/passkey?next=/mobile/confirm"
-PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
+PASSKEY_FORM = "/sign-in/passkey?next=/mobile/confirm"
+PENDING_REQUEST = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
 REFUSED = "We could not sign you in with that passkey."
 
 
@@ -31,7 +31,7 @@ def device(work, account, settings, clock):
 def answers(person, device, **wrong):
     """Open the sign-in page and press the passkey's button."""
     person.opens(PAGE)
-    return person.sends_again(FORM, passkey=device.get(options_for(person), **wrong))
+    return person.sends_again(PASSKEY_FORM, passkey=device.get(options_for(person), **wrong))
 
 
 def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, work):
@@ -65,12 +65,12 @@ def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
 
 
 def test_inside_a_partners_request_it_goes_on_to_that(jo, device, change_ports):
-    change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
-    jo.opens(f"/sign-in?next={quote(PENDING, safe='')}")
+    change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
+    jo.opens(f"/sign-in?next={quote(PENDING_REQUEST, safe='')}")
     action = jo.page.find("form", id="passkey-form")["action"]
     response = jo.sends_again(action, passkey=device.get(options_for(jo)))
 
-    assert (response.status_code, response.location) == (303, PENDING)
+    assert (response.status_code, response.location) == (303, PENDING_REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -119,18 +119,18 @@ def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, a
 def test_a_malformed_webauthn_response_is_refused(jo, device, sent):
     jo.opens(PAGE)
 
-    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
     assert REFUSED in jo.page_text
 
 
 def test_a_webauthn_response_is_accepted_once(jo, device):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
-    assert jo.sends_again(FORM, passkey=sent).status_code == 303
+    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 303
     jo.sends("/sign-out")
     jo.opens(PAGE)
 
-    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
     assert not jo.is_signed_in()
 
 
@@ -140,7 +140,7 @@ def test_a_webauthn_response_is_accepted_only_in_the_browser_of_its_challenge(jo
     stranger.opens(PAGE)
     options_for(stranger)
 
-    assert stranger.sends_again(FORM, passkey=sent).status_code == 422
+    assert stranger.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
     assert not stranger.is_signed_in()
 
 
@@ -149,13 +149,13 @@ def test_a_challenge_is_valid_for_ten_minutes(jo, device, clock):
     sent = device.get(options_for(jo))
     clock.move(timedelta(minutes=10))
 
-    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
 
 
 def test_without_a_token_nothing_happens(jo, device, work):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
-    response = jo.web.post(FORM, data={"passkey": sent})
+    response = jo.web.post(PASSKEY_FORM, data={"passkey": sent})
 
     assert response.status_code == 400
     assert jo.web.post("/sign-in/passkey-options.json").status_code == 400

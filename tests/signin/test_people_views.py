@@ -10,7 +10,7 @@ from idp.foundation import clock as clocks
 from idp.signin import first_password
 from tests.factories import an_administrator
 
-OWN = "wobbly kettle sings at dusk"
+OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ def colleague_link(work, clock):
 
 def test_a_person_chooses_a_password_and_signs_in_with_it(jo, colleague_link, outbox):
     _, username, link = colleague_link
-    jo.sends(link, password=OWN)
+    jo.sends(link, password=OWN_PASSWORD)
     assert jo.response.location == "/sign-in"
     assert not jo.cookie("session")  # a link proves an address; it does not sign in
 
     jo.opens("/sign-in")
     assert "Your password is set" in jo.page_text
-    assert jo.signs_in(username, OWN).status_code == 303
+    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
     assert outbox.all("password_changed") == []  # there was no password before
 
 
@@ -128,7 +128,7 @@ def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, collea
     jo.sends(link, password="")
     assert "let us create one" in jo.page_text
 
-    assert jo.sends(link, password=OWN).status_code == 303
+    assert jo.sends(link, password=OWN_PASSWORD).status_code == 303
 
 
 def test_a_partners_name_is_no_password(jo, colleague_link, work):
@@ -167,18 +167,18 @@ def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_
     _, username, link = colleague_link
     jo.opens(link)
     stranger.opens(link)
-    jo.sends_again(link, password=OWN)
+    jo.sends_again(link, password=OWN_PASSWORD)
     stranger.sends_again(link, password="another kettle at midnight")
 
     assert stranger.response.status_code == 410
-    assert jo.signs_in(username, OWN).status_code == 303
+    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
 
 
 def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
     with work() as session:
         link = links.issue_welcome_url(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
     jo.signs_in(account.username)
-    stranger.sends(link, password=OWN)
+    stranger.sends(link, password=OWN_PASSWORD)
 
     assert outbox.last("password_changed").to == account.email
     assert jo.opens("/mobile/confirm").status_code == 303
@@ -194,13 +194,13 @@ def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, colleague_l
 
     sent = outbox.last("welcome_link")
     assert sent.to == "al@oakhill.example"
-    jo.sends(sent.links[0].removeprefix("http://localhost:5000"), password=OWN)
-    assert jo.signs_in(username, OWN).status_code == 303
+    jo.sends(sent.links[0].removeprefix("http://localhost:5000"), password=OWN_PASSWORD)
+    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
 
 
 def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, colleague_link, outbox):
     _, _, link = colleague_link
-    jo.sends(link, password=OWN)
+    jo.sends(link, password=OWN_PASSWORD)
     jo.opens("/sign-in")
     for path in (f"{link}/again", "/welcome/never-was-one/again"):
         assert jo.web.post(path, data={"csrf_token": jo.token}).location == "/welcome/sent"

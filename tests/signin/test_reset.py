@@ -10,7 +10,7 @@ from idp.signin.models import BrowserSession, PasswordReset
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import an_app
 
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 CODE, CHOOSE = "/reset/code", "/reset/password"
 
 
@@ -51,15 +51,15 @@ def test_the_code_and_a_new_password_lead_to_signing_in(jo, account, outbox, clo
     assert len(sent.text) <= 160
 
     assert jo.sends(CODE, code=sent.code).location == CHOOSE
-    assert jo.sends(CHOOSE, password=NEW).location == "/sign-in"
+    assert jo.sends(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
     assert "Your new password is set" in " ".join(jo.opens("/sign-in").text.split())
-    jo.signs_in(account.username, NEW)
+    jo.signs_in(account.username, NEW_PASSWORD)
     assert jo.cookie("session")
 
 
 def test_the_old_password_no_longer_works(after_code, account, stranger):
-    after_code.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
     assert stranger.signs_in(account.username, PASSWORD).status_code == 422
 
@@ -67,9 +67,9 @@ def test_the_old_password_no_longer_works(after_code, account, stranger):
 def test_a_second_factor_is_asked_for_as_always(after_code, account, work):
     with work():
         an_app(account.id)
-    after_code.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
-    assert after_code.signs_in(account.username, NEW).location.startswith("/sign-in/second-step")
+    assert after_code.signs_in(account.username, NEW_PASSWORD).location.startswith("/sign-in/second-step")
     assert after_code.cookie("session") is None
 
 
@@ -82,7 +82,7 @@ def test_any_sign_in_name_of_the_account_starts_a_reset(jo, account, outbox, nam
 
 def test_everyone_signed_in_is_signed_out(after_code, account, stranger, work, clock):
     stranger.signs_in(account.username)
-    after_code.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
     assert [row.why_ended for row in stored_reset(work, BrowserSession)] == ["password_reset"]
     assert stranger.opens("/manage").location.startswith("/sign-in")
@@ -93,7 +93,7 @@ def test_the_person_and_the_other_owners_are_told(after_code, account, work, out
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
         an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
-    after_code.sends(CHOOSE, password=NEW)
+    after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset").to == "+447700900123"
@@ -108,7 +108,7 @@ def test_a_guessable_password_is_refused_and_the_reset_goes_on(after_code, accou
     assert after_code.response.status_code == 422
     assert after_code.page.find(id="password-error")
 
-    assert after_code.sends(CHOOSE, password=NEW).location == "/sign-in"
+    assert after_code.sends(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
 
 
 def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
@@ -116,7 +116,7 @@ def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
     assert jo.opens("/sign-in?next=/manage/x").text.count("/reset?next=/manage/x") == 1
     assert jo.sends("/reset?next=/manage/x", username=account.username).location == f"{CODE}?next=/manage/x"
     assert jo.sends(f"{CODE}?next=/manage/x", code=outbox.last("reset_code").code).location.endswith("?next=/manage/x")
-    assert jo.sends(f"{CHOOSE}?next=/manage/x", password=NEW).location == "/sign-in?next=/manage/x"
+    assert jo.sends(f"{CHOOSE}?next=/manage/x", password=NEW_PASSWORD).location == "/sign-in?next=/manage/x"
 
 
 def test_a_partners_window_stays_connected(jo):
@@ -252,7 +252,7 @@ class TestWhoCannot:
         with work() as session:
             session.query(Administrator).filter_by(id=account.id).update(values)
             hash_before = session.get_one(Administrator, account.id).password_hash
-        after_code.sends_again(CHOOSE, password=NEW)
+        after_code.sends_again(CHOOSE, password=NEW_PASSWORD)
 
         assert after_code.response.location == "/reset"
         with work() as session:
@@ -306,8 +306,8 @@ def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_c
 def test_a_lock_by_wrong_passwords_ends_with_the_reset(after_code, account, stranger):
     for _ in range(12):
         stranger.signs_in(account.username, "wrong")
-    after_code.sends(CHOOSE, password=NEW)
-    after_code.signs_in(account.username, NEW)
+    after_code.sends(CHOOSE, password=NEW_PASSWORD)
+    after_code.signs_in(account.username, NEW_PASSWORD)
 
     assert after_code.cookie("session")
 
@@ -321,6 +321,6 @@ def test_a_lock_in_a_known_browser_ends_with_the_reset_too(jo, account, clock, o
     for _ in range(12):
         jo.signs_in(account.username, "wrong")
     assert jo.response.status_code == 429
-    jo.sends(CHOOSE, password=NEW)
+    jo.sends(CHOOSE, password=NEW_PASSWORD)
 
-    assert jo.signs_in(account.username, NEW).status_code == 303
+    assert jo.signs_in(account.username, NEW_PASSWORD).status_code == 303

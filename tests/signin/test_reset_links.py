@@ -9,7 +9,7 @@ from idp.estabs.models import Administrator
 from idp.signin import password, reset_links
 from tests.factories import an_administrator
 
-NEW = "wobbly kettle sings at dusk"
+NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def sent_link_path(clock, account, work, outbox):
 
 def test_a_reset_link_sets_a_new_password_and_leads_to_signing_in(jo, sent_link_path, account, stranger, outbox):
     stranger.signs_in(account.username)
-    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
+    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
     assert stranger.opens("/manage").location.startswith("/sign-in")
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset")
-    jo.signs_in(account.username, NEW)
+    jo.signs_in(account.username, NEW_PASSWORD)
     assert jo.cookie("session")
 
 
@@ -37,7 +37,7 @@ def test_the_other_owners_are_mailed_how_the_password_was_reset(jo, sent_link_pa
     with work() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
-    jo.sends(sent_link_path, password=NEW)
+    jo.sends(sent_link_path, password=NEW_PASSWORD)
 
     assert "by a link that was sent to their e-mail address" in outbox.last("colleague_reset_password").text
 
@@ -47,12 +47,12 @@ def test_opening_the_link_does_not_use_it_up(jo, stranger, sent_link_path):
         assert stranger.opens(sent_link_path).status_code == 200
     assert stranger.web.head(sent_link_path).status_code == 200
 
-    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
+    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
 
 
 def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_path, account):
     assert jo.sends(sent_link_path, password=account.school).status_code == 422
-    assert jo.sends(sent_link_path, password=NEW).location == "/sign-in"
+    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_an_unusable_link_says_why_and_changes_nothing(
         elif spoil == "password":
             links.supersede(person.id, links.RESET)
     if spoil == "used":
-        jo.sends(sent_link_path, password=NEW)
+        jo.sends(sent_link_path, password=NEW_PASSWORD)
     stranger.sends_again(sent_link_path, password="another good one of many words")
 
     assert stranger.page.find(id="error-code").get_text() == code

@@ -14,7 +14,7 @@ from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
-STEP = timedelta(seconds=30)
+TIME_STEP = timedelta(seconds=30)
 PAGE = "/sign-in/second-step?next=/mobile/confirm"
 
 
@@ -22,7 +22,7 @@ PAGE = "/sign-in/second-step?next=/mobile/confirm"
 def app_of_jo(work, account, clock):
     with work():
         app = an_app(account.id)
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     return app
 
 
@@ -90,7 +90,7 @@ def test_a_half_sign_in_works_once(at_second_step, app_of_jo, clock, account):
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
     at_second_step.sends("/sign-out")
     at_second_step.web.set_cookie("idaas-second-step", secret)
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     at_second_step.opens("/sign-in")
 
     assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
@@ -153,7 +153,7 @@ def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
 def test_signing_in_starts_a_new_session_and_ends_the_former_one(at_second_step, app_of_jo, account, clock, work):
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
     first = at_second_step.cookie("session")
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     at_second_step.signs_in(account.username, back="/mobile/confirm")
     at_second_step.opens(at_second_step.response.location)
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
@@ -164,7 +164,7 @@ def test_signing_in_starts_a_new_session_and_ends_the_former_one(at_second_step,
 
 
 def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of_jo, account, work, clock):
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     with work() as session:
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
 
@@ -191,7 +191,7 @@ def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
     stranger.signs_in(account.username, back="/mobile/confirm")
     assert outbox.all("new_device") == []
 
-    clock.move(STEP)
+    clock.move(TIME_STEP)
     stranger.opens(stranger.response.location)
     stranger.sends_again(PAGE, code=app_of_jo.code())
     assert len(outbox.all("new_device")) == 1

@@ -12,7 +12,7 @@ from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey, options_for
 
 PAGE = "/sign-in/second-step?next=/mobile/confirm"
-FORM = "/sign-in/second-step/passkey?next=/mobile/confirm"
+PASSKEY_FORM = "/sign-in/second-step/passkey?next=/mobile/confirm"
 OPTIONS = "/sign-in/second-step/passkey-options.json"
 
 
@@ -38,7 +38,7 @@ def at_second_step(clock, jo, account, device):
 def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(at_second_step, device, account, work):
     assert not at_second_step.is_signed_in()
     at_second_step.opens(PAGE)
-    response = at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
+    response = at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert at_second_step.is_signed_in()
@@ -74,12 +74,15 @@ def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
 def test_an_answer_that_is_not_as_asked_is_refused_and_counted(at_second_step, device, outbox, wrong):
     for _ in range(9):
         at_second_step.opens(PAGE)
-        at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS), **wrong))
+        at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS), **wrong))
         assert at_second_step.response.status_code == 422
         assert "We could not sign you in with that passkey." in at_second_step.page_text
     assert not at_second_step.is_signed_in()
     at_second_step.opens(PAGE)
-    assert at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS))).status_code == 429
+    assert (
+        at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS))).status_code
+        == 429
+    )
     assert len(outbox.all("account_locked")) == 1
 
 
@@ -88,25 +91,25 @@ def test_another_persons_passkey_is_refused(at_second_step, work, origin):
         other = a_passkey(an_administrator().id, origin)
     response = other.get(options_for(at_second_step, OPTIONS), credential=other.credentials[0])
 
-    assert at_second_step.sends_again(FORM, passkey=response).status_code == 422
+    assert at_second_step.sends_again(PASSKEY_FORM, passkey=response).status_code == 422
     assert not at_second_step.is_signed_in()
 
 
 def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(at_second_step, device):
     alone = device.get(options_for(at_second_step, "/sign-in/passkey-options.json"))
-    assert at_second_step.sends_again(FORM, passkey=alone).status_code == 422
+    assert at_second_step.sends_again(PASSKEY_FORM, passkey=alone).status_code == 422
     step = device.get(options_for(at_second_step, OPTIONS))
     assert at_second_step.sends_again("/sign-in/passkey", passkey=step).status_code == 422
     assert not at_second_step.is_signed_in()
 
 
 def test_a_copied_passkey_is_refused(at_second_step, device, outbox, account):
-    at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
+    at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
     at_second_step.sends("/sign-out")
     device.credentials[0].sign_count = 0
     at_second_step.signs_in(account.username, back="/mobile/confirm")
     at_second_step.opens(at_second_step.response.location)
-    at_second_step.sends_again(FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
+    at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
 
     assert at_second_step.response.status_code == 422
     assert "seems to have been copied" in at_second_step.page_text
@@ -118,12 +121,12 @@ def test_without_the_password_no_credential_is_named(stranger, device):
     response = stranger.web.post(OPTIONS, headers={"X-CSRFToken": stranger.token})
 
     assert (response.status_code, response.location) == (303, "/sign-in/second-step")
-    assert stranger.sends_again(FORM, passkey="{}").location == "/sign-in?next=/mobile/confirm"
+    assert stranger.sends_again(PASSKEY_FORM, passkey="{}").location == "/sign-in?next=/mobile/confirm"
 
 
 def test_after_ten_minutes_the_password_is_asked_for_again(at_second_step, device, clock):
     response = device.get(options_for(at_second_step, OPTIONS))
     clock.move(timedelta(minutes=10))
 
-    assert at_second_step.sends_again(FORM, passkey=response).location == "/sign-in?next=/mobile/confirm"
+    assert at_second_step.sends_again(PASSKEY_FORM, passkey=response).location == "/sign-in?next=/mobile/confirm"
     assert not at_second_step.is_signed_in()

@@ -10,7 +10,7 @@ from idp.foundation import runtime
 from idp.foundation.ports import RequestingPartner
 from tests.factories import PASSWORD, an_administrator
 
-PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
+PENDING_REQUEST = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
 
 
 def quoted(path):
@@ -20,7 +20,7 @@ def quoted(path):
 @pytest.fixture
 def assembly_asks(change_ports, jo):
     """The address of the sign-in page for a pending request of Assembly."""
-    change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
+    change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
 
 
 def test_signing_in_leads_to_where_one_was_going(jo, account):
@@ -46,11 +46,11 @@ def test_the_fields_and_buttons_have_the_promised_names(jo):
 
 
 def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo, assembly_asks):
-    jo.opens(f"/sign-in?next={quoted(PENDING)}")
+    jo.opens(f"/sign-in?next={quoted(PENDING_REQUEST)}")
 
     assert "Assembly wants to connect to your school" in jo.page_text
     assert "Assembly is a service of Example Ltd." in jo.page_text
-    assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING)}"
+    assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING_REQUEST)}"
     assert "form-action" not in jo.response.headers["Content-Security-Policy"]
 
 
@@ -64,9 +64,11 @@ def test_without_a_partner_nothing_is_said_of_one(jo):
 
 def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
     before = runtime.for_app(app).passwords.hashed
-    response = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
+    response = jo.sends(
+        f"/sign-in?next={quoted(PENDING_REQUEST)}", cancel="yes", username=account.username, password="x"
+    )
 
-    assert (response.status_code, response.location) == (303, PENDING + "&cancel=1")
+    assert (response.status_code, response.location) == (303, PENDING_REQUEST + "&cancel=1")
     assert runtime.for_app(app).passwords.hashed == before
 
 
@@ -135,9 +137,9 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
 def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, work, assembly_asks):
     with work() as session:
         session.get_one(Estab, account.estab_id).state = "suspended"
-    jo.signs_in(account.username, back=quoted(PENDING))
+    jo.signs_in(account.username, back=quoted(PENDING_REQUEST))
 
-    assert jo.page.find("a", string="Back to Assembly")["href"] == PENDING + "&cancel=1"
+    assert jo.page.find("a", string="Back to Assembly")["href"] == PENDING_REQUEST + "&cancel=1"
 
 
 def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
@@ -163,8 +165,8 @@ def test_a_person_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for
     jo.signs_in(account.username)
     first = jo.cookie("session")
 
-    assert jo.opens(f"/sign-in?next={quoted(PENDING)}").status_code == 200
-    assert jo.signs_in(account.username, back=quoted(PENDING)).location == PENDING
+    assert jo.opens(f"/sign-in?next={quoted(PENDING_REQUEST)}").status_code == 200
+    assert jo.signs_in(account.username, back=quoted(PENDING_REQUEST)).location == PENDING_REQUEST
     assert jo.cookie("session") != first
 
 

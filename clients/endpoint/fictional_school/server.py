@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # the name is http.server's
         """Answer a page of what was exported."""
         parts = urlsplit(self.path)
-        mis = {"rest-v2": "arbor", "api": "isams"}.get(parts.path.split("/")[1], "")
+        mis, _, name = {"rest-v2": "arbor/", "api": "isams/"}.get(parts.path.split("/")[1], "").partition("/")
         name = parts.path.rsplit("/", 1)[-1]
         file = self.folder / mis / f"{name}.json"
         if not mis or not name.replace("-", "").isalnum() or not file.is_file():

@@ -43,7 +43,7 @@ class CsvFolder:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The file with this name, in upper or lower case."""
+    """The file with this name, in small or capital letters."""
     if not folder.is_dir():
         raise UnreadableReport(f"The folder {folder} is not there. Check the path, and that this account may read it.")
     for path in folder.iterdir():

@@ -32,7 +32,7 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """The algorithms accepted for a request object: the one the client registered, or all of its profile."""
-    allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
+    allowed = jwts.STRICT_ALGS if client.is_fapi2 else jwts.ASYMMETRIC
     registered = client.registered.request_object_signing_alg
     return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
 

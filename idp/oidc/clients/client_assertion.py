@@ -60,7 +60,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """The algorithms this client may sign with: the registered one, or all of its profile and method."""
     if client.signs_with_secret:
         return jwts.SYMMETRIC
-    allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
+    allowed = jwts.STRICT_ALGS if client.is_fapi2 else jwts.ASYMMETRIC
     registered = client.registered.token_endpoint_auth_signing_alg
     return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
 

@@ -24,7 +24,7 @@ from idp.partners import jwks
 MAX_AGE_SECONDS: Final = 60
 """Of a proof."""
 NONCE_WINDOW_SECONDS: Final = 300
-ALGS: Final = jwts.STRICT
+ALGS: Final = jwts.STRICT_ALGS
 UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 """Letters, digits and four marks: equivalent whether encoded or not (RFC 3986 §2.3)."""
 

@@ -7,7 +7,7 @@ from wtforms.validators import ValidationError
 from idp.foundation import runtime
 from idp.foundation.web import contact_fields
 
-GOOD = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123"}
+VALID_FIELDS = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123"}
 
 
 class Contact(contact_fields.EmailForm):
@@ -21,7 +21,7 @@ class Contact(contact_fields.EmailForm):
 @pytest.fixture
 def filled_form(app):
     def make(**overrides):
-        with app.test_request_context(method="POST", data=GOOD | overrides):
+        with app.test_request_context(method="POST", data=VALID_FIELDS | overrides):
             form = Contact(meta={"csrf": False})
             form.validate()
             return form
