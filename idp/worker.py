@@ -234,7 +234,7 @@ def _deliver(kind: str, stop: Event, work: Work) -> bool:
 
 
 def _push_events(lane: partner_events.Lane, stop: Event, work: Work) -> bool:
-    return partner_events.run_once(work, lane, stopping=stop.is_set) > 0
+    return partner_events.run_once(work, lane, pause=partner_events.PAUSE, stopping=stop.is_set) > 0
 
 
 def _seal(work: Work) -> bool:

@@ -34,7 +34,6 @@ from sqlalchemy import (
     func,
     make_url,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
@@ -342,8 +341,14 @@ def set_asynchronous_commit() -> None:
 
     For what can be done again without harm. Does nothing on SQLite.
     """
-    if connection().dialect.name == "postgresql":
-        connection().execute(text("SET LOCAL synchronous_commit TO off"))
+    current = connection()
+    if current.dialect.name == "postgresql":
+        _ = current.get_transaction() or current.begin()
+        command = "SET LOCAL synchronous_commit TO off"
+        try:
+            libpq.execute(current, command)
+        except current.dialect.loaded_dbapi.Error as error:
+            raise wrap_driver_error(error, command, current) from error
 
 
 @contextmanager

@@ -7,18 +7,19 @@ slow have threads of their own (`Lane`).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, cast, get_args
 
 import structlog
-from sqlalchemy import ColumnElement, Select, Text, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, Text, bindparam, exists, or_, select, update
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import Instant, session, set_asynchronous_commit
+from idp.foundation.database import Instant, connection, set_asynchronous_commit
+from idp.foundation.fastpath.statements import WriteStatement
 from idp.foundation.queries import Query
 from idp.foundation.web import fetch
 from idp.outbox.deliver import seconds_until_retry
@@ -43,6 +44,9 @@ MARGIN_SECONDS: Final = 20.0
 """How much longer a lease lasts than a round can."""
 SLOW_SECONDS: Final = 1.0
 """An endpoint that takes this long for an event is slow."""
+PAUSE: Final = timedelta(seconds=0.2)
+"""How long a worker leaves a stream after a round that took all that was due, so that the next has more than a few
+events: a round costs as much as twenty of them."""
 MAX_FAILURES: Final = 3
 """Events of different subjects that are not taken, one after the other: then it is the endpoint, not the event."""
 
@@ -90,10 +94,12 @@ class Round:
         return (self.outcomes[-1][1].reason or None) if self.outcomes else self.fault
 
 
-def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: False) -> int:
+def run_once(
+    work: Work, lane: Lane, *, pause: timedelta = timedelta(0), stopping: Callable[[], bool] = lambda: False
+) -> int:
     """Push the next events of one client; returns how many were due.
 
-    Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing.
+    Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing. `pause` is as `PAUSE`.
     """
     with work():
         set_asynchronous_commit()  # what is undone is done again: an event comes twice, with the same jti
@@ -109,43 +115,26 @@ def run_once(work: Work, lane: Lane, *, stopping: Callable[[], bool] = lambda: F
     finally:
         with work():
             set_asynchronous_commit()
-            _settle(leased)
+            _settle(leased, pause)
     return len(leased.due)
 
 
 def _lease(lane: Lane) -> Round | None:
     """The next stream with events that are due, leased, or None. PostgreSQL skips those that others are leasing."""
     now = clock.now()
-    is_troubled = or_(EventStream.failures > 0, EventStream.is_slow)
-    statement = (
-        select(EventStream, Client)
-        .join(Client, Client.id == EventStream.client_id)
-        .join(Partner, Partner.id == Client.partner_id)
-        .where(
-            Client.events_method == event_types.PUSH, Client.enabled, Partner.disabled_at.is_(None),
-            EventStream.due_at <= now, is_troubled if lane == "troubled" else ~is_troubled,
-            or_(EventStream.leased_until.is_(None), EventStream.leased_until < now),
-            exists().where(PartnerEvent.client_id == EventStream.client_id, waiting(), PartnerEvent.due_at <= now),
-        )
-        .order_by(EventStream.tried_at.nulls_first(), EventStream.client_id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=EventStream)
-        .execution_options(populate_existing=True)
-    )  # fmt: skip
-    row = session().execute(statement).one_or_none()
-    if row is None:
+    stream = _NEXT_STREAM[lane].one(now=now)
+    if stream is None:
         return None
-    stream, client = row
-    longest = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + MARGIN_SECONDS
-    stream.leased_until, stream.leased_by = now + timedelta(seconds=longest), crypto.new_id("lease")
+    longest, lease = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + MARGIN_SECONDS, crypto.new_id("lease")
+    _SET_LEASE.run(by_client=stream.client_id, leased_until=now + timedelta(seconds=longest), leased_by=lease)
     leased = Round(
-        client.id, stream.leased_by, stream.failures, client.events_endpoint_url or "",
-        alg=client.id_token_signed_response_alg, due=_DUE.all(by_client=client.id, now=now),
+        stream.client_id, lease, stream.failures, stream.events_endpoint_url or "",
+        alg=stream.id_token_signed_response_alg, due=_DUE.all(by_client=stream.client_id, now=now),
     )  # fmt: skip
     try:
-        leased.authorization = event_streams.authorization(client)
+        leased.authorization = event_streams.authorization(stream.client_id, stream.events_authorization)
     except Exception as error:  # noqa: BLE001  a removed key; other clients' events go on
-        _log.error("cannot be unsealed", client=client.id, reason=type(error).__name__)
+        _log.error("cannot be unsealed", client=stream.client_id, reason=type(error).__name__)
         leased.is_unreachable, leased.fault = (
             True,
             "our Authorization header for it cannot be read, and has to be set again",
@@ -194,7 +183,7 @@ def _push(post: push.Post, event: Waiting, authorization: str | None) -> Outcome
         return Outcome("later", NotSent(f"an internal error: {type(error).__name__}").reason)
 
 
-def _settle(leased: Round) -> None:
+def _settle(leased: Round, pause: timedelta = timedelta(0)) -> None:
     """Record what became of the events, and release the stream, unless the lease has passed to another round."""
     now = clock.now()
     if leased.accepted:
@@ -204,6 +193,8 @@ def _settle(leased: Round) -> None:
         if outcome.kind != "accepted":
             _settle_one(leased, event, outcome, now)
     values: dict[str, Any] = {"leased_until": None, "leased_by": None, "tried_at": now}
+    if pause and len(leased.due) < BATCH_SIZE:
+        values["due_at"] = now + pause
     if leased.outcomes or leased.fault:
         values |= {"is_slow": leased.is_slow, "last_error": leased.last_error}
         values["failures"] = failures = (0 if leased.accepted else leased.failures) + 1 if leased.is_unreachable else 0
@@ -211,8 +202,8 @@ def _settle(leased: Round) -> None:
             values["due_at"] = now + timedelta(seconds=seconds_until_retry(failures))
     if leased.accepted:
         values["delivered_at"] = now
-    is_ours = EventStream.client_id == leased.client_id, EventStream.leased_by == leased.lease
-    session().execute(update(EventStream).where(*is_ours).values(**values))
+    is_ours = _streams.c.client_id == leased.client_id, _streams.c.leased_by == leased.lease
+    connection().execute(update(_streams).where(*is_ours).values(values))
     _log.info(
         "events pushed", client=leased.client_id, count=len(leased.accepted),
         refused=len(leased.outcomes) - len(leased.accepted), reason=leased.last_error,
@@ -229,8 +220,41 @@ def _settle_one(leased: Round, event: Waiting, outcome: Outcome, now: datetime) 
 
 
 def _update(*conditions: ColumnElement[bool], **values: Any) -> None:
-    statement = update(PartnerEvent).where(*conditions).values(**values)
-    session().execute(statement.execution_options(synchronize_session=False))
+    connection().execute(update(_events).where(*conditions).values(values))
+
+
+class _Stream(NamedTuple):
+    """A stream to lease, and what is needed of its client."""
+
+    client_id: str
+    failures: int
+    events_endpoint_url: str | None
+    id_token_signed_response_alg: str
+    events_authorization: str | None
+
+
+def _next_stream(lane: Lane) -> Select[Any]:
+    """The stream of a lane that has waited longest of those with events that are due, locked."""
+    now = bindparam("now", type_=Instant())
+    is_troubled = or_(EventStream.failures > 0, EventStream.is_slow)
+    columns: tuple[Any, ...] = (
+        EventStream.client_id, EventStream.failures, Client.events_endpoint_url, Client.id_token_signed_response_alg,
+        Client.events_authorization,
+    )  # fmt: skip
+    return (
+        select(*columns)
+        .join(Client, Client.id == EventStream.client_id)
+        .join(Partner, Partner.id == Client.partner_id)
+        .where(
+            Client.events_method == event_types.PUSH, Client.enabled, Partner.disabled_at.is_(None),
+            EventStream.due_at <= now, is_troubled if lane == "troubled" else ~is_troubled,
+            or_(EventStream.leased_until.is_(None), EventStream.leased_until < now),
+            exists().where(PartnerEvent.client_id == EventStream.client_id, waiting(), PartnerEvent.due_at <= now),
+        )
+        .order_by(EventStream.tried_at.nulls_first(), EventStream.client_id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=EventStream)
+    )  # fmt: skip
 
 
 def _next_events() -> Select[Any]:
@@ -247,3 +271,13 @@ def _next_events() -> Select[Any]:
 
 
 _DUE: Final = Query(EventRow, _next_events())
+_streams: Final = cast("Table", EventStream.__table__)
+_events: Final = cast("Table", PartnerEvent.__table__)
+_NEXT_STREAM: Final[Mapping[Lane, Query[_Stream]]] = {
+    lane: Query(_Stream, _next_stream(lane)) for lane in get_args(Lane)
+}
+_SET_LEASE: Final = WriteStatement(
+    update(_streams)
+    .where(_streams.c.client_id == bindparam("by_client", type_=Text()))
+    .values(leased_until=bindparam("leased_until"), leased_by=bindparam("leased_by"))
+)

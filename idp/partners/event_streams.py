@@ -54,11 +54,11 @@ def set_authorization(client_id: str, header: str | None, *, by: str) -> Client:
     return client
 
 
-def authorization(client: Client) -> str | None:
-    """The header to send. Raises `UnsealError`."""
-    if client.events_authorization is None:
+def authorization(client_id: str, stored: str | None) -> str | None:
+    """The header to send, of `Client.events_authorization`. Raises `UnsealError`."""
+    if stored is None:
         return None
-    return runtime.sealer().unseal(client.events_authorization, where=_sealing_context(client.id)).decode("ascii")
+    return runtime.sealer().unseal(stored, where=_sealing_context(client_id)).decode("ascii")
 
 
 def _check(header: str) -> None:

@@ -172,6 +172,27 @@ def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, rec
     assert stream().leased_by == second.lease
 
 
+def test_a_stream_rests_after_a_round_that_took_all_that_was_due(work, record_event, endpoint, clock):
+    def round_of_a_worker():
+        return deliver.run_once(work, "prompt", pause=deliver.PAUSE)
+
+    record_event("one", "first")
+    assert round_of_a_worker() == 1
+    record_event("one", "second")
+    record_event("two", "third")
+    assert round_of_a_worker() == 0
+    clock.move(deliver.PAUSE)
+    assert round_of_a_worker() == 2
+    assert states(endpoint) == ["first", "second", "third"]
+
+
+def test_a_stream_with_more_than_a_round_takes_does_not_rest(work, record_event, endpoint, clock):
+    for number in range(deliver.BATCH_SIZE + 1):
+        record_event("one", str(number))
+    rounds = [deliver.run_once(work, "prompt", pause=deliver.PAUSE) for _ in range(3)]
+    assert rounds == [deliver.BATCH_SIZE, 1, 0]
+
+
 def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(
     work, record_event, push, endpoint, client_id
 ):

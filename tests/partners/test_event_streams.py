@@ -62,9 +62,9 @@ def test_the_header_survives_the_same_manifest_and_not_another_address(work):
         client, _ = registry.register(manifest)
         event_streams.set_authorization("assembly", "Bearer x", by="cli")
         registry.change(manifest | {"purpose": "To show something else to staff."})
-        assert event_streams.authorization(client) == "Bearer x"
+        assert event_streams.authorization(client.id, client.events_authorization) == "Bearer x"
         registry.change(manifest | {"events": {"method": PUSH, "endpoint_url": URL + "/new"}})
-        assert event_streams.authorization(client) is None
+        assert event_streams.authorization(client.id, client.events_authorization) is None
 
 
 def test_without_an_address_there_is_nothing_to_send_a_header_with(work):
