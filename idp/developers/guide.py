@@ -83,6 +83,10 @@ AT_TOKEN: Final = (
         "An assertion by one of your keys that is wrong otherwise", "invalid_client",
         "error_description says what it is: its audience, its times, or a jti that was used before.",
     ),
+    Refused(
+        "A grant_type that your application is not registered for", "unauthorized_client",
+        "Ask for the scopes of the API for partners when you ask to go live. No sandbox application has them.",
+    ),
     Refused("JSON instead of a form", "invalid_request", "Send application/x-www-form-urlencoded."),
     Refused(
         "A code that has expired, or that we do not know", "invalid_grant",

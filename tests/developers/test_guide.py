@@ -239,6 +239,11 @@ def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock)
     assert re.search(r"expired \d+ seconds ago", answer["error_description"])
 
 
+def test_a_grant_type_without_registration_is_refused_as_it_says(web, world):
+    answer = world.partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json
+    assert answer["error"] == token_error("A grant_type that")
+
+
 def test_json_is_refused_as_it_says(web):
     answer = web.post("/oauth/token", json={"grant_type": "authorization_code"}).json
     assert answer["error"] == token_error("JSON")

@@ -78,7 +78,9 @@ def test_the_page_for_people_names_every_operation_field_and_parameter(web):
         for method, operation in methods.items():
             assert f"{method.upper()} {path}" in shown
             assert {parameter["name"] for parameter in operation["parameters"]} <= shown
+            assert page.find("a", href=f"#{operation['operationId']}")
     for schema in document["components"]["schemas"].values():
         assert set(schema["properties"]) <= shown
+    assert "every sandbox application" in page.find(id="registered").get_text()
     links = {element["href"] for element in page.select("main a[href^='#']")}
     assert links <= {f"#{element['id']}" for element in page.find_all(id=True)}
