@@ -122,10 +122,10 @@ class SchoolAdmin:
         for text in texts:
             expect(self.page.locator("main")).to_contain_text(text)
 
-    def is_told(self, *faults: str) -> None:
+    def sees_errors(self, *errors: str) -> None:
         """The error summary contains these texts."""
-        for fault in faults:
-            expect(self.page.locator("[data-error-summary]")).to_contain_text(fault)
+        for error in errors:
+            expect(self.page.locator("[data-error-summary]")).to_contain_text(error)
 
     def sees_code(self, code: str) -> None:
         """The page names this error, for the developer to look up."""

@@ -148,11 +148,11 @@ DECISIONS = ROOT / "docs/decisions"
 
 def wrongly_numbered(files, index):
     """The files with a wrong number; `files` has the first line of each by name, `index` is the text of the index."""
-    faults = [name for name, line in files.items() if not line.startswith(f"# {int(name[:4])}. ")]
-    faults += [name for name in files if index.count(f"\n{int(name[:4])}. [") != 1 or f"]({name})" not in index]
+    problems = [name for name, line in files.items() if not line.startswith(f"# {int(name[:4])}. ")]
+    problems += [name for name in files if index.count(f"\n{int(name[:4])}. [") != 1 or f"]({name})" not in index]
     numbers = [int(name[:4]) for name in files]
-    faults += [name for name in files if numbers.count(int(name[:4])) > 1]
-    return sorted({*faults, *(name for name in files if int(name[:4]) - 1 not in [0, *numbers])})
+    problems += [name for name in files if numbers.count(int(name[:4])) > 1]
+    return sorted({*problems, *(name for name in files if int(name[:4]) - 1 not in [0, *numbers])})
 
 
 def test_each_decision_has_a_number_of_its_own_in_its_name_its_title_and_the_index():

@@ -1,4 +1,4 @@
-"""The API that has the schools' data: what it gives for an access token. This module alone knows its addresses.
+"""Read a school's data from the API of XporterOnDemand with an access token. Only this module has its addresses.
 
 The first time a collection is read page by page; afterwards only what has changed, from the address `delta` of the last
 answer. Where that has expired, because the school shares more or less than before, it is read anew.
@@ -36,13 +36,13 @@ class Problem(Exception):
 
 
 def read(provider: Provider, api: str, access_token: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What there is now, beginning with what was received `before`.
+    """The school's data as it is now; with what was received `before`, only changes are read.
 
-    `areas` that the token opens there, the `totals` of all collections, and of each of `KINDS` that is shared the
-    number, a sample, what changed since, and where the next changes are. `refusal` is the code of the problem where
-    there is none of it. Raises `TokenRefused` and `ProviderUnreachable`.
+    `areas` are the scopes of the token, `totals` the numbers of records of all collections, and `kinds` has for each
+    shared one of `KINDS` the count, a sample, the changes, and the address of the next changes. If the API refuses,
+    `refusal` is the code of its problem document. Raises `TokenRefused` and `ProviderUnreachable`.
     """
-    known = (before or {}).get("kinds", {})
+    previous = (before or {}).get("kinds", {})
     received: dict[str, Any] = {"areas": [], "totals": {}, "kinds": {}, "refusal": None}
     try:
         school = _get(provider, f"{api}/v1/schools/me", access_token)
@@ -50,7 +50,7 @@ def read(provider: Provider, api: str, access_token: str, before: Mapping[str, A
         received["totals"] = {name: state.get("total", 0) for name, state in school.get("collections", {}).items()}
         for kind in KINDS:
             if kind in received["totals"]:
-                received["kinds"][kind] = _read_kind(provider, api, kind, access_token, known.get(kind))
+                received["kinds"][kind] = _read_kind(provider, api, kind, access_token, previous.get(kind))
         if school.get("estab_status") not in {None, "verified"}:
             received["refusal"] = "school_unverified"
     except Problem as error:
@@ -110,8 +110,8 @@ def _pages(provider: Provider, address: str, access_token: str) -> Iterator[dict
 
 def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A table of records for people: the headings, and a row for each record."""
-    known = dict.fromkeys(name for record in sample for name in record if name not in REFERENCES)
-    members = sorted(known, key=lambda name: (not name.startswith(NAMES), "preferred" in name))
+    names = dict.fromkeys(name for record in sample for name in record if name not in REFERENCES)
+    members = sorted(names, key=lambda name: (not name.startswith(NAMES), "preferred" in name))
     headings = [name.upper() if name == "upn" else name.replace("_", " ").capitalize() for name in members]
     return headings, [[_text(record.get(name)) for name in members] for record in sample]
 

@@ -121,16 +121,16 @@ class _Result:
         """The data without references to records that the MIS does not have; None if the record depends on one."""
         data = dict(data)
         for member, target in REFERENCES.get(collection, {}).items():
-            known = self._keys.get(target)
-            if known is None or member not in data:
+            keys = self._keys.get(target)
+            if keys is None or member not in data:
                 continue
             value = data[member]
             if isinstance(value, list):
-                items = [item for item in value if (item["student"] if isinstance(item, dict) else item) in known]
+                items = [item for item in value if (item["student"] if isinstance(item, dict) else item) in keys]
                 if len(items) < len(value):
                     self._report(record, member, target)
                 data[member] = items
-            elif value not in known:
+            elif value not in keys:
                 self._report(record, member, target)
                 del data[member]
                 if member in {"student", "period", "class"}:

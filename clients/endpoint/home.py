@@ -125,8 +125,8 @@ class Home:
                 f"The file {path} cannot be read ({type(error).__name__}).",
                 "Run this as the account of the service; if the file is damaged, delete it and register again.",
             ) from error
-        known = {field.name for field in fields(State)}  # a newer version may have written more
-        values = {name: value for name, value in content.items() if name in known}
+        field_names = {field.name for field in fields(State)}  # a newer version may have written more
+        values = {name: value for name, value in content.items() if name in field_names}
         if values.get("pending"):
             values["pending"] = Pending(**values["pending"])
         return State(**values)

@@ -36,12 +36,12 @@ def create_app(folder: Path) -> Flask:
     @app.get("/messages/<key>")
     def message(key: str) -> ResponseReturnValue:
         """One message, beside the others."""
-        return _page(folder, letters.one(folder, key) or abort(404))
+        return _page(folder, letters.find(folder, key) or abort(404))
 
     @app.get("/messages/<key>/html")
     def html(key: str) -> ResponseReturnValue:
         """A message's own HTML, for the frame in its page; its links open in a new tab, as mail programs do."""
-        letter = letters.one(folder, key)
+        letter = letters.find(folder, key)
         if letter is None or letter.html is None:
             abort(404)
         response = Response(f'<!doctype html><base target="_blank">{letter.html}')
@@ -59,7 +59,7 @@ def create_app(folder: Path) -> Flask:
         return {"status": "ok"}
 
     @app.errorhandler(404)
-    def nothing(_error: Exception) -> ResponseReturnValue:
+    def not_found(_error: Exception) -> ResponseReturnValue:
         """The list, saying that the message is gone."""
         return _page(folder, None, gone=True), 404
 

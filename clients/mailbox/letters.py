@@ -44,7 +44,7 @@ def listing(folder: Path) -> list[Letter]:
     return sorted(letters, key=lambda letter: (letter.sent_at, letter.key), reverse=True)[:MAX_LISTED]
 
 
-def one(folder: Path, key: str) -> Letter | None:
+def find(folder: Path, key: str) -> Letter | None:
     """The message called `key`, or None."""
     if not _KEY.fullmatch(key) or not (folder / "new").is_dir():
         return None

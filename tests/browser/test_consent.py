@@ -73,7 +73,7 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, outbox,
     field = page.get_by_label("Your colleague's work e-mail address")
     field.fill("head")
     field.press("Enter")  # the first button of the form would be the one that authorises
-    admin.is_told("Enter an e-mail address in the right form")
+    admin.sees_errors("Enter an e-mail address in the right form")
     expect(field).to_be_visible()
     if scripts:
         looks_right(page, "consent-colleague-wrong")

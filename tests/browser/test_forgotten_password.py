@@ -35,7 +35,7 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     first = outbox.last("reset_code").code
     page.fill("#code", f"{(int(first) + 1) % 1_000_000:06}")
     jo.presses("Continue")
-    jo.is_told("not the code in our newest message")
+    jo.sees_errors("not the code in our newest message")
     looks_right(page, "reset-wrong-code")
     jo.presses("Send a new code")
     jo.reads("a new one is on its way")
@@ -56,7 +56,7 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     page.fill("#username", jo.email)
     page.fill("#password", PASSWORD)
     jo.presses("Sign in")
-    jo.is_told("does not match")
+    jo.sees_errors("does not match")
     page.fill("#password", NEW_PASSWORD)
     jo.presses("Sign in")
     expect(page.get_by_role("link", name="Sign out")).to_be_visible()

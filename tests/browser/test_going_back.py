@@ -22,11 +22,11 @@ def test_going_back_after_a_wrong_password_is_safe(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
-    admin.is_told("does not match")
+    admin.sees_errors("does not match")
     for again in (comes_back, reloads):
         again(admin.page)
         admin.sees("Sign in")
-        admin.is_told("does not match")
+        admin.sees_errors("does not match")
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 
@@ -51,7 +51,7 @@ def test_going_back_after_wrong_details_is_safe(an_admin):
     admin.page.locator("#name").fill("Jo Bloggs")
     admin.page.locator("#email").fill("no address")
     admin.page.locator("#sign-up").click()
-    admin.is_told("Enter your mobile number")
+    admin.sees_errors("Enter your mobile number")
     for again in (comes_back, reloads):
         again(admin.page)
         expect(admin.page.locator("#name")).to_have_value("Jo Bloggs")
@@ -74,8 +74,8 @@ def test_going_back_after_a_decision_about_sharing_is_safe(a_member, partner):
     admin.starts_at(partner)
     admin.signs_in()
     admin.page.locator("#allow").click()  # without the declaration
-    admin.is_told("Tick the box if you have authority")
+    admin.sees_errors("Tick the box if you have authority")
     comes_back(admin.page)
-    admin.is_told("Tick the box if you have authority")
+    admin.sees_errors("Tick the box if you have authority")
     admin.authorises()
     admin.sees(admin.school.name)

@@ -172,7 +172,7 @@ def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_ad
     admin.registers()
     admin.page.locator("input[name=password]").fill("short")
     admin.presses("Use my own password")
-    admin.is_told("12 characters")
+    admin.sees_errors("12 characters")
     looks_right(admin.page, "own-password-refused")
 
     admin.page.locator("input[name=password]").fill("lantern walnut quarry mitten")
@@ -182,7 +182,7 @@ def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_ad
     elsewhere = admin.at(a_window())
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in()
-    elsewhere.is_told("does not match")
+    elsewhere.sees_errors("does not match")
     elsewhere.signs_in(password="lantern walnut quarry mitten")
     elsewhere.sees(admin.school.name)
 

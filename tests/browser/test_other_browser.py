@@ -33,7 +33,7 @@ def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(waiting, 
     waiting.page.clock.resume()
     looks_right(waiting.page, "enter-code")
     waiting.enters_code("12")
-    waiting.is_told("That is not the code on the other page")
+    waiting.sees_errors("That is not the code on the other page")
     waiting.enters_code(code)
     waiting.sees("Sign up")
     waiting.signs_up()
@@ -80,7 +80,7 @@ def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with
     expect(waiting.page.locator("main")).not_to_contain_text(elsewhere.estab_id)
     waiting.page.clock.resume()
     waiting.enters_code(code)
-    waiting.is_told("That code no longer works")
+    waiting.sees_errors("That code no longer works")
     waiting.follows("Sign in to continue to Assembly")
     waiting.signs_in(elsewhere.estab_id, elsewhere.password)
 

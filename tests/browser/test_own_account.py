@@ -17,7 +17,7 @@ def test_a_password_is_changed(a_member, a_window, javascript):
     admin.page.locator("#current_password").fill("not this one")
     admin.page.locator("#password").fill(NEW_PASSWORD)
     admin.presses("Change password")
-    admin.is_told("That is not your current password.")
+    admin.sees_errors("That is not your current password.")
     admin.page.locator("#current_password").fill(admin.password)
     admin.page.locator("#password").fill(NEW_PASSWORD)
     admin.page.locator("#password").press("Enter")

@@ -94,7 +94,7 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, a_window, l
     jo.page.locator("#invite").click()
     looks_right(jo.page, "people-invite")
     jo.page.locator("#send").click()
-    jo.is_told("Enter their name", "Enter their e-mail address", "Choose what they may do")
+    jo.sees_errors("Enter their name", "Enter their e-mail address", "Choose what they may do")
     looks_right(jo.page, "people-invite-refused")
     for link, heading, name in (
         ("Change role of Aoife Byrne", "Change the role of Aoife Byrne", "people-role"),

@@ -160,7 +160,7 @@ def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only
     admin.sees("Which system does your school use?")
     looks_right(admin.page, "mis")
     admin.presses("Save and continue")
-    admin.is_told("Choose the system that your school uses.")
+    admin.sees_errors("Choose the system that your school uses.")
     expect(admin.page.locator(".field-error")).to_have_text("Error: Choose the system that your school uses.")
     looks_right(admin.page, "mis-wrong")
     admin.page.get_by_role("radio", name="SIMS", exact=True).check()

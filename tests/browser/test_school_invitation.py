@@ -46,7 +46,7 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
     office.page.keyboard.press("Enter")
     office.sees(f"Who decides this at {office.school.name}?")
     office.page.locator("#pass-on").click()
-    office.is_told("Enter their name", "Enter their e-mail address")
+    office.sees_errors("Enter their name", "Enter their e-mail address")
     if javascript:
         looks_right(office.page, "school-invitation-without-a-recipient")
     head = an_admin(school=office.school, page=a_window("phone", java_script_enabled=javascript))

@@ -94,7 +94,7 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
     )
     admin.page.locator("#username").fill(admin.estab_id)
     admin.page.locator("#sign-in").click()
-    admin.is_told("does not match")
+    admin.sees_errors("does not match")
     assert admin.page.evaluate("sessionStorage.sentAs") == "password"
 
 

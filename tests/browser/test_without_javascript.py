@@ -54,7 +54,7 @@ def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(
     admin.follows("I have opened the link: carry on")
     wrong = f"{(int(first.replace(' ', '')) + 1) % 1_000_000:06}"
     admin.enters_code(wrong)
-    admin.is_told("That is not the code on the other page")
+    admin.sees_errors("That is not the code on the other page")
     expect(admin.page.locator("#code")).to_have_value(wrong)
     admin.enters_code(first)
     admin.sees("Sign up")
@@ -75,7 +75,7 @@ def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_ad
     admin.follows("I have opened the link: carry on")
     for _ in range(5):
         admin.enters_code("000000")
-        admin.is_told("code")
+        admin.sees_errors("code")
 
     elsewhere.page.reload()
     elsewhere.presses("Show a new code")
@@ -116,6 +116,6 @@ def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, new_
     elsewhere = admin.at(new_page_without_scripts())
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in(password=never_seen)
-    elsewhere.is_told("does not match")
+    elsewhere.sees_errors("does not match")
     elsewhere.signs_in()
     elsewhere.sees(admin.school.name)

@@ -33,7 +33,7 @@ def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_membe
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
-    admin.is_told("does not match")
+    admin.sees_errors("does not match")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
     expect(admin.page.locator("#password")).to_have_value("")
     looks_right(admin.page, "sign-in-wrong")
@@ -47,7 +47,7 @@ def test_an_empty_sign_in_form_asks_for_what_is_missing(a_member):
     admin.goes_to("/sign-in")
     admin.page.locator("#sign-in").click()
 
-    admin.is_told("Type your Estab ID or your e-mail address.", "Type your password.")
+    admin.sees_errors("Type your Estab ID or your e-mail address.", "Type your password.")
     admin.page.get_by_role("link", name="Type your password.").click()
     expect(admin.page.locator("#password")).to_be_focused()
 
@@ -57,7 +57,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
     admin.starts_at(partner)
     for _ in range(10):
         admin.signs_in(password="not the password")
-        admin.is_told("does not match")
+        admin.sees_errors("does not match")
     admin.signs_in()
     admin.sees("Too many wrong passwords")
     looks_right(admin.page, "locked")
@@ -105,7 +105,7 @@ def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, looks_r
     admin.goes_to("/sign-in")
     admin.has_an_old_form()
     admin.signs_in()
-    admin.is_told("This page had been open for a long time.")
+    admin.sees_errors("This page had been open for a long time.")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
     looks_right(admin.page, "sign-in-expired")
 
@@ -167,7 +167,7 @@ def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering,
     wrong = registering.newest("verify_email").links[0]
     registering.page.locator("#email").fill("grace at school")
     registering.presses("Send to this address instead")
-    registering.is_told("Enter an e-mail address in the right form")
+    registering.sees_errors("Enter an e-mail address in the right form")
     looks_right(registering.page, "check-email-wrong")
 
     registering.email = "right." + registering.email
@@ -193,7 +193,9 @@ def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admi
     admin.page.locator("#email").fill("grace@")
     admin.page.locator("#sign-up").click()
 
-    admin.is_told("Enter an e-mail address in the right form", "Enter your mobile number", "Tick the box to confirm")
+    admin.sees_errors(
+        "Enter an e-mail address in the right form", "Enter your mobile number", "Tick the box to confirm"
+    )
     expect(admin.page).to_have_title("Error: Your details – IDaaS")
     expect(admin.page.locator("#name")).to_have_value("Grace Okafor")
     expect(admin.page.locator("#email")).to_have_value("grace@")
@@ -236,7 +238,7 @@ def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, 
     owner.reads("Al Fresco", f"{colleague.email[0]}…@{colleague.email.partition('@')[2]}")
     looks_right(owner.page, "join-request")
     owner.presses("Approve")
-    owner.is_told("Choose what they may do")
+    owner.sees_errors("Choose what they may do")
     owner.page.get_by_role("radio", name="Administrator").check()
     owner.presses("Approve")
     owner.reads("Al Fresco can now join. We have sent them an e-mail.", "has been approved")
@@ -306,7 +308,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, 
     admin.page.wait_for_load_state("networkidle")  # the response to the passkeys' script sets a cookie, too
     admin.page.context.clear_cookies()
     admin.signs_in()
-    admin.is_told("Your browser sent no cookies with that.")
+    admin.sees_errors("Your browser sent no cookies with that.")
     looks_right(admin.page, "sign-in-no-cookies")
     admin.page.wait_for_load_state("networkidle")
     admin.page.context.clear_cookies()
@@ -373,7 +375,7 @@ def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, lo
     admin.signs_in()
     admin.page.get_by_role("checkbox", name="Attendance").check()
     admin.presses("Authorise sharing")
-    admin.is_told("Tick the box if you have authority")
+    admin.sees_errors("Tick the box if you have authority")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     looks_right(admin.page, "consent-wrong")
 

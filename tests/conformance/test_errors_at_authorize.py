@@ -215,8 +215,8 @@ def test_prompt_none_without_the_person(browser, client, a_member, wait):
     another = a_member()
     client.signs_in(another)
     redirects_with_error(client, another, "login_required", prompt="none", id_token_hint=hint)
-    somebody = json.dumps({"id_token": {"sub": {"value": "adm_somebody"}}})
-    redirects_with_error(client, browser, "login_required", prompt="none", claims=somebody)
+    requested_claims = json.dumps({"id_token": {"sub": {"value": "adm_somebody"}}})
+    redirects_with_error(client, browser, "login_required", prompt="none", claims=requested_claims)
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and no standing authorisation: consent_required")

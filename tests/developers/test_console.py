@@ -71,9 +71,9 @@ class TestFailedRequests:
 
     def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
         begin_failing_sign_in(stranger, trial)
-        known = stranger.page.find(id="failed-requests").parent.get_text()
+        shown_text = stranger.page.find(id="failed-requests").parent.get_text()
         begin_failing_sign_in(stranger, "client_that_is_not_there")
-        assert stranger.page.find(id="failed-requests").parent.get_text() == known
+        assert stranger.page.find(id="failed-requests").parent.get_text() == shown_text
 
     def test_the_page_of_an_unknown_client_says_to_compare_its_id(self, trial, stranger):
         begin_failing_sign_in(stranger, trial)

@@ -138,14 +138,14 @@ def one_job_per_thread(jobs):
     return run_next
 
 
-def competing_acts(ids, one, other):
+def competing_acts(ids, actor, colleague):
     """What two owners do to each other at the same moment."""
     return {
-        "removes": lambda: members.remove(ids.member(other), by=ids.member(one)),
-        "demotes": lambda: members.change_role(ids.member(other), "viewer", by=ids.member(one)),
-        "leaves": lambda: members.remove(ids.member(one), by=ids.member(one)),
-        "steps down": lambda: members.change_role(ids.member(one), "admin", by=ids.member(one)),
-        "hands over": lambda: members.hand_over(ids.member("admin"), "viewer", by=ids.member(one)),
+        "removes": lambda: members.remove(ids.member(colleague), by=ids.member(actor)),
+        "demotes": lambda: members.change_role(ids.member(colleague), "viewer", by=ids.member(actor)),
+        "leaves": lambda: members.remove(ids.member(actor), by=ids.member(actor)),
+        "steps down": lambda: members.change_role(ids.member(actor), "admin", by=ids.member(actor)),
+        "hands over": lambda: members.hand_over(ids.member("admin"), "viewer", by=ids.member(actor)),
     }
 
 

@@ -137,10 +137,10 @@ def test_any_revocation_request_is_answered(target, data):
 @given(data=st.data())
 def test_any_registration_request_is_answered(target, data):
     metadata = registering.metadata()
-    known = sorted(
+    member_names = sorted(
         {*metadata, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
     )
-    for name in data.draw(st.lists(st.sampled_from(known), max_size=3)):
+    for name in data.draw(st.lists(st.sampled_from(member_names), max_size=3)):
         metadata[name] = data.draw(anything)
     metadata |= data.draw(st.dictionaries(odd, anything, max_size=2))
     valid = Sent(

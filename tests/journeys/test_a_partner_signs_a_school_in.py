@@ -88,7 +88,7 @@ class RelyingParty:
         )  # fmt: skip
         return token
 
-    def knows(self, token: dict[str, Any], **expected: Any) -> CodeIDToken:
+    def id_token_claims(self, token: dict[str, Any], **expected: Any) -> CodeIDToken:
         """Check the ID Token as OpenID Connect Core §3.1.3.7 says."""
         decoded = jwt.decode(token["id_token"], self.keys, algorithms=["RS256", "ES256"])
         claims = CodeIDToken(
@@ -127,13 +127,13 @@ def scene(databases):
 
 def test_a_partner_signs_a_school_in_and_out(scene):
     partner = RelyingParty(scene.issuer, scene.confidential, factories.secret_of(scene.confidential))
-    somebody = Browser()
+    browser = Browser()
 
-    assert "/sign-in" in somebody.open(partner.begins())
-    assert "/oauth/consent" in somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    token = partner.receives(somebody.press("allow", authority="y", area=["attendance"]))
+    assert "/sign-in" in browser.open(partner.begins())
+    assert "/oauth/consent" in browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    token = partner.receives(browser.press("allow", authority="y", area=["attendance"]))
 
-    claims = partner.knows(token)
+    claims = partner.id_token_claims(token)
     userinfo = partner.session.get(partner.metadata["userinfo_endpoint"]).json()
     assert userinfo["sub"] == claims["sub"]
     assert userinfo["organisation"]["name"].startswith("Oakhill School")
@@ -146,24 +146,24 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     refreshed = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert refreshed["scope"] == SCOPE
 
-    again = partner.receives(somebody.open(partner.begins()))  # without a question the second time
+    again = partner.receives(browser.open(partner.begins()))  # without a question the second time
     assert again["scope"] == SCOPE
 
-    out = somebody.open(
+    out = browser.open(
         f"{partner.metadata['end_session_endpoint']}?id_token_hint={again['id_token']}"
         f"&post_logout_redirect_uri={AFTER_LOGOUT_URL}&state=bye"
     )
     assert out == f"{AFTER_LOGOUT_URL}?state=bye"
-    assert "error=login_required" in somebody.open(partner.begins(prompt="none"))
+    assert "error=login_required" in browser.open(partner.begins(prompt="none"))
 
 
 def test_an_app_without_a_secret_signs_a_school_in(scene):
     scene.becomes("verified")
-    partner, somebody = RelyingParty(scene.issuer, scene.public, None), Browser()
-    somebody.open(partner.begins())
-    somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    token = partner.receives(somebody.press("allow", authority="y"))
-    partner.knows(token)
+    partner, browser = RelyingParty(scene.issuer, scene.public, None), Browser()
+    browser.open(partner.begins())
+    browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    token = partner.receives(browser.press("allow", authority="y"))
+    partner.id_token_claims(token)
 
     rotated = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert rotated["refresh_token"] != token["refresh_token"]
@@ -172,18 +172,18 @@ def test_an_app_without_a_secret_signs_a_school_in(scene):
 
 
 def test_a_refusal_is_reported_to_the_partner(scene):
-    partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
-    somebody.open(partner.begins(prompt="consent"))
-    somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    parameters = parse_qs(urlsplit(somebody.press("deny")).query)
+    partner, browser = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
+    browser.open(partner.begins(prompt="consent"))
+    browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    parameters = parse_qs(urlsplit(browser.press("deny")).query)
     assert parameters["error"] == ["access_denied"]
     assert parameters["state"] == [partner.state]
 
 
 def test_the_answer_is_sent_as_a_form(scene):
-    partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
-    somebody.open(partner.begins(prompt="none", response_mode="form_post"))
-    assert somebody.page is not None
-    page: Any = parse(somebody.page.text)
+    partner, browser = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
+    browser.open(partner.begins(prompt="none", response_mode="form_post"))
+    assert browser.page is not None
+    page: Any = parse(browser.page.text)
     assert page.find("form", id="response")["action"] == CALLBACK
-    assert re.search(r"login_required", somebody.page.text)
+    assert re.search(r"login_required", browser.page.text)

@@ -85,7 +85,7 @@ def test_opening_the_link_changes_nothing(invite, new_browser, work):
 def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, jo, work):
     with work():
         person = an_administrator(name="Al", username="al", email=AL[1])
-        first, known = person.memberships[0].estab.name, person.id
+        first, person_id = person.memberships[0].estab.name, person.id
     link = invite("viewer")
     al.opens(link)
     assert "You already have an account with this e-mail address." in al.page_text
@@ -96,7 +96,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
     assert al.response.location == link
     with work():
-        assert people.membership(known, jo[1]) is None  # signing in does not accept it
+        assert people.membership(person_id, jo[1]) is None  # signing in does not accept it
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
         assert text in al.page_text

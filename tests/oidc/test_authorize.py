@@ -397,36 +397,36 @@ OTHER_REQUESTS = [
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_second_step_that_is_wished_for_is_asked_of_a_person_who_has_one(web, world, work, clock):
+def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(web, world, work, clock):
     sign_in_and_authorise(web, world.partner, world.username)
     with work():
         app = an_app(people.by_name(world.username).id)
-    for wish in OTHER_REQUESTS:
-        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish)))) == (
+    for parameters in OTHER_REQUESTS:
+        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
             SINGLE_ACR,
             ["pwd"],
-        ), wish
-    for wish in ACR_REQUESTS:
-        assert web.get(world.partner.link(**wish)).location.startswith("/sign-in?"), wish
+        ), parameters
+    for parameters in ACR_REQUESTS:
+        assert web.get(world.partner.link(**parameters)).location.startswith("/sign-in?"), parameters
     clock.move(timedelta(seconds=30))
     response = follow_redirects(web, web.get(world.partner.link(**ACR_REQUESTS[0])))
     response = follow_redirects(web, sign_in(web, response, world.username))
     params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
     assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
-    for wish in ACR_REQUESTS + OTHER_REQUESTS:
-        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, (
-            wish
-        )
+    for parameters in ACR_REQUESTS + OTHER_REQUESTS:
+        assert (
+            id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters))))[0] == MULTI_ACR
+        ), parameters
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_for(web, world, clock):
+def test_a_person_without_a_second_step_is_not_asked_to_set_one_up_for_acr_values(web, world, clock):
     sign_in_and_authorise(web, world.partner, world.username)
-    for wish in ACR_REQUESTS:
-        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**wish)))) == (
+    for parameters in ACR_REQUESTS:
+        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
             SINGLE_ACR,
             ["pwd"],
-        ), wish
+        ), parameters
 
     clock.move(timedelta(minutes=2))
     response = follow_redirects(web, web.get(world.partner.link(max_age="60", **ACR_REQUESTS[0])))
@@ -457,9 +457,9 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
     sub = world.claims(hint, "JWT")["sub"]
     for named, parameter in ((sub, "code"), ("somebody-else", "error")):
-        wish = json.dumps({"id_token": {"sub": {"value": named}}})
+        claims = json.dumps({"id_token": {"sub": {"value": named}}})
         assert parameter in redirect_parameters(
-            web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=wish))
+            web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=claims))
         ), named
 
 

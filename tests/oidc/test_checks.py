@@ -176,8 +176,11 @@ def test_the_page_about_a_redirect_uri_says_which_part_differs_and_not_what_is_r
 
 
 def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
-    wish = {"userinfo": {"name": {"essential": True}, "unknown": None}, "id_token": {"email": None, "auth_time": None}}
-    assert "code" in sign_in_and_authorise(web, world.partner, world.username, claims=json.dumps(wish))
+    requested_claims = {
+        "userinfo": {"name": {"essential": True}, "unknown": None},
+        "id_token": {"email": None, "auth_time": None},
+    }
+    assert "code" in sign_in_and_authorise(web, world.partner, world.username, claims=json.dumps(requested_claims))
 
 
 def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):

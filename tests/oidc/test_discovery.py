@@ -199,9 +199,9 @@ def test_every_advertised_signing_algorithm_is_used_where_registered(web, world,
         )
     for alg in metadata["introspection_signing_alg_values_supported"]:
         partner = world.new_partner(introspection_signed_response_alg=alg)
-        wish = partner.basic | {"Accept": "application/token-introspection+jwt"}
-        response = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
-        assert (response.mimetype, jwt_header(response.text)["alg"]) == (wish["Accept"], alg)
+        headers = partner.basic | {"Accept": "application/token-introspection+jwt"}
+        response = web.post("/oauth/introspect", data={"token": "x"}, headers=headers)
+        assert (response.mimetype, jwt_header(response.text)["alg"]) == (headers["Accept"], alg)
 
 
 def test_every_member_of_the_document_has_a_test(metadata):

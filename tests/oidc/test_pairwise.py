@@ -90,8 +90,10 @@ def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
         web.get(partner.link(scope=ALL_SCOPES, prompt="none", id_token_hint=tokens["id_token"]))
     )
     sub = world.claims(tokens["id_token"], "JWT")["sub"]
-    wish = json.dumps({"id_token": {"sub": {"value": sub}}})
-    assert "code" in redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=wish)))
+    requested_claims = json.dumps({"id_token": {"sub": {"value": sub}}})
+    assert "code" in redirect_parameters(
+        web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=requested_claims))
+    )
     public = json.dumps({"id_token": {"sub": {"value": world.person}}})
     assert (
         redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=public)))["error"]

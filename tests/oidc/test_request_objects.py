@@ -108,8 +108,10 @@ def test_the_redirect_uri_in_a_request_object_must_be_registered(web, partner):
 
 
 def test_numbers_and_objects_are_read_as_such(web, world, partner):
-    wish = {"userinfo": {"name": None}}
-    link = authorize_link(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
+    requested_claims = {"userinfo": {"name": None}}
+    link = authorize_link(
+        partner, request=request_object(partner, max_age=10_000, claims=requested_claims, resource=[ISSUER])
+    )
     partner.link = lambda **_: link
     assert "code" in sign_in_and_authorise(web, partner, world.username)
 

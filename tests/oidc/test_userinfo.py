@@ -105,8 +105,8 @@ def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, c
 
 
 def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
-    wish = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
-    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=wish)
+    requested_claims = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
     tokens = world.partner.redeems(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert claims["email"].endswith("@oakhill.example")
@@ -115,8 +115,8 @@ def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, wo
 
 
 def test_the_school_can_be_asked_for_by_name_too(web, world):
-    wish = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
-    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=wish)
+    requested_claims = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
+    params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
     tokens = world.partner.redeems(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert (claims["organisation"]["name"], claims["estab_id"]) == (world.school, world.estab_id)
@@ -126,9 +126,9 @@ def test_the_school_can_be_asked_for_by_name_too(web, world):
 
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid"}))
-    wish = json.dumps({"userinfo": {"email": {"essential": True}}})
+    requested_claims = json.dumps({"userinfo": {"email": {"essential": True}}})
     tokens = partner.redeems(
-        web, sign_in_and_authorise(web, partner, world.username, scope="openid", claims=wish)["code"]
+        web, sign_in_and_authorise(web, partner, world.username, scope="openid", claims=requested_claims)["code"]
     ).json
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
 

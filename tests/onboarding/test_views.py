@@ -121,8 +121,8 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     page = registers(office, school, outbox)
     shown = page.value("passphrase")
     _, form = page.button_and_form("own-password")
-    known = form.find("input", {"type": "text", "autocomplete": "username"})  # a password manager keeps both
-    assert known["value"] == page.value("estab-id")
+    username_field = form.find("input", {"type": "text", "autocomplete": "username"})  # a password manager keeps both
+    assert username_field["value"] == page.value("estab-id")
     page = office.presses("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text

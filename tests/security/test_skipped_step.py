@@ -127,13 +127,13 @@ def test_the_second_form_cannot_smuggle_in_another_address(office, verified_regi
 
 @pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed"])
 def test_another_browser_can_neither_see_nor_change_a_registration(request, state, new_browser, work):
-    known, before = request.getfixturevalue(state), counts(work)
+    registration_id, before = request.getfixturevalue(state), counts(work)
     stranger = Visitor(new_browser())
 
-    seen = {stranger.opens(f"/register/{known}{page}").status for page in PAGES}
-    done = {posts(stranger, f"/register/{known}/{action}", **JO).status_code for action in POSTS}
+    seen = {stranger.opens(f"/register/{registration_id}{page}").status for page in PAGES}
+    done = {posts(stranger, f"/register/{registration_id}/{action}", **JO).status_code for action in POSTS}
     assert (seen, done) == ({404}, {404})
-    assert stranger.client.get(f"/register/{known}/status.json").status_code == 404
+    assert stranger.client.get(f"/register/{registration_id}/status.json").status_code == 404
     assert counts(work) == before
 
 

@@ -154,8 +154,8 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
             return signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM)
 
         outcomes = at_once(2, act)
-        faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert all(isinstance(error, links.LinkRefused) for error in errors), errors
         with pytest.raises(signup.NotVerifiedYet), work():
             signup.complete(
                 signup.find_in_browser(registration_id, OWN_BROWSER),
@@ -428,8 +428,8 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
             both.append((begun.id, browser))
 
     def press():
-        known, browser = both.pop()
-        registration = signup.find_in_browser(known, browser)
+        registration_id, browser = both.pop()
+        registration = signup.find_in_browser(registration_id, browser)
         return signup.complete(
             registration, details(email="sam@oakhill.example"), generated_password(), browser=browser
         )
@@ -494,8 +494,8 @@ def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_o
 
     outcomes = at_once(2, act)
 
-    faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    assert all(isinstance(fault, authority.SchoolCannotAct) for fault in faults), faults
+    errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert all(isinstance(error, authority.SchoolCannotAct) for error in errors), errors
 
 
 # Partners' initial access tokens

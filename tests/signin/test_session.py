@@ -115,23 +115,23 @@ def test_using_one_session_does_not_prolong_another(jo, stranger, account, work,
 def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
     from idp.signin import operators
 
-    known: list[tuple[str, str, str, str | None]] = []
+    accounts: list[tuple[str, str, str, str | None]] = []
     with work() as session:
         for number in range(2):
             person = an_administrator(name=f"Head {number}")
             operator, _ = operators.add(f"Operator {number}", f"op{number}@idaas.example")
             session.flush()
-            known.append(("administrator", person.id, person.name, person.memberships[0].estab_id))
-            known.append(("operator", operator.id, operator.name, None))
-    for kind, whose, name, estab_id in known:
+            accounts.append(("administrator", person.id, person.name, person.memberships[0].estab_id))
+            accounts.append(("operator", operator.id, operator.name, None))
+    for kind, account_id, name, estab_id in accounts:
         with work(), app.test_request_context(base_url=runtime.for_app(app).settings.server.issuer):
             app.preprocess_request()
-            sessions.begin(whose, kind=kind)
+            sessions.begin(account_id, kind=kind)
             response = app.process_response(app.response_class())
         cookie = next(text for text in response.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
         with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
             identity = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
-        assert identity == (kind, whose, name, estab_id)
+        assert identity == (kind, account_id, name, estab_id)
 
 
 def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
@@ -147,12 +147,12 @@ def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
 
 
 @pytest.fixture
-def ten_each(change_settings):
+def limit_of_ten_sessions(change_settings):
     """Set the limit of sessions for a person to that of production."""
     change_settings(session={"per_person": 10})
 
 
-def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, clock, ten_each):
+def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, clock, limit_of_ten_sessions):
     from tests.signin.person import Person
 
     browsers = []
