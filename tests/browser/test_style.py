@@ -24,6 +24,13 @@ def test_a_comma_behind_long_code_stays_in_its_line(a_window, issuer):
     assert page.evaluate(SIGNS_AT_THE_BEGINNING_OF_A_LINE) == []
 
 
+def test_the_text_of_a_listing_does_not_touch_its_edge(page, issuer):
+    page.goto(f"{issuer}/api")
+    listing = page.locator("pre").first
+    assert listing.locator("code").bounding_box()["x"] - listing.bounding_box()["x"] >= 12
+    assert padding(listing.locator("code"), "Left") == 0
+
+
 def test_text_in_a_field_with_an_error_does_not_move(page, issuer):
     page.goto(f"{issuer}/register")
     box = page.locator("#q")
