@@ -1,14 +1,14 @@
 """Record what a client is told, in the transaction of what happened: if that is rolled back, no event is sent."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, and_, bindparam, insert
+from sqlalchemy import ColumnElement, Table, Text, and_, bindparam, insert, select
 
 from idp.foundation import clock, crypto, inserts
 from idp.foundation.database import session
-from idp.foundation.fastpath.statements import WriteStatement
+from idp.foundation.fastpath.statements import Statement
 from idp.partner_events.facts import Facts
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partners import event_streams, event_types
@@ -26,12 +26,13 @@ def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Clien
     if client is None or not event_streams.wants(client, name):
         return None
     now, event_id = clock.now(), crypto.new_id("evt")
-    _INSERT.run(
+    recorded = _INSERT.one(
         id=event_id, client_id=client_id, name=event_type.name, subject=subject,
         facts=msgspec.to_builtins(facts(client)), created_at=now, due_at=now, attempts=0, delivered_at=None,
         failed_at=None, last_error=None,
     )  # fmt: skip
-    inserts.insert_if_absent(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
+    if recorded is None or not recorded.has_stream:
+        inserts.insert_if_absent(EventStream, client_id=client_id, due_at=now, failures=0, is_slow=False)
     return event_id
 
 
@@ -40,7 +41,18 @@ def waiting() -> ColumnElement[bool]:
     return and_(PartnerEvent.delivered_at.is_(None), PartnerEvent.failed_at.is_(None))
 
 
+class _Recorded(NamedTuple):
+    """What the insert of an event says."""
+
+    has_stream: bool
+    """Whether the client has a stream already, as all but the first event finds."""
+
+
 _table: Final = cast("Table", PartnerEvent.__table__)
-_INSERT: Final = WriteStatement(
-    insert(_table).values({column.name: bindparam(column.name) for column in _table.c if not column.primary_key})
+_stream: Final = select(EventStream.client_id).where(EventStream.client_id == bindparam("client_id", type_=Text()))
+_INSERT: Final = Statement(
+    _Recorded,
+    insert(_table)
+    .values({column.name: bindparam(column.name) for column in _table.c if not column.primary_key})
+    .returning(_stream.exists().label("has_stream")),
 )
