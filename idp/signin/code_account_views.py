@@ -1,6 +1,6 @@
 """The two pages that operators and partners' people have in common: the one-time set-up, and signing in with a code."""
 
-from flask import Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Response, flash, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from idp.estabs import credentials
@@ -13,8 +13,8 @@ from idp.signin.forms import OperatorSetUp, OperatorSignIn
 from idp.signin.models import Developer, Operator
 
 
-def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, sign_in: str) -> ResponseReturnValue:
-    """Set up a password and an authenticator app, then go to the route `sign_in`.
+def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, home: str) -> ResponseReturnValue:
+    """Set up a password and an authenticator app, which are proof enough to sign in; then go to the address `home`.
 
     A GET changes nothing, because mail scanners follow links.
     """
@@ -28,8 +28,12 @@ def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, s
         form.validate()
         password_hash = _checked_password(secret, account, form)
         if not form.errors and password_hash and _finish(accounts, secret, form, password_hash):
-            flash("You are set up. Sign in with your password and a new code from your app.", "success")
-            return redirect(url_for(sign_in), 303)
+            session.begin(account.id, session.PASSWORD_AND_CODE, kind=accounts.name)
+            flash(
+                "You are set up and signed in. From now on, your password and a code from your app sign you in.",
+                "success",
+            )
+            return redirect(home, 303)
     form.kept.data = code_accounts.seal_for_set_up(secret, password_hash) if password_hash else ""
     post_redirect_get.mark_secret_page(back_to=request.path)  # the seed of the code
     begun = accounts.begin_set_up(secret)

@@ -19,7 +19,7 @@ HOME = "/developers/applications"
 @admission.hashes_passwords
 def set_up(secret: str) -> ResponseReturnValue:
     """Set up a password and an authenticator app."""
-    return code_account_views.set_up(DEVELOPERS, secret, sign_in="signin.developers.sign_in")
+    return code_account_views.set_up(DEVELOPERS, secret, home=HOME)
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])

@@ -17,7 +17,7 @@ bp = Blueprint("operators", __name__)
 @admission.hashes_passwords
 def set_up(secret: str) -> ResponseReturnValue:
     """Set up a password and an authenticator app."""
-    return code_account_views.set_up(OPERATORS, secret, sign_in="signin.operators.sign_in")
+    return code_account_views.set_up(OPERATORS, secret, home=url_for(".home"))
 
 
 @bp.route("/operate/sign-in", methods=["GET", "POST"])

@@ -126,7 +126,10 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, work, looks_right):
         looks_right(page, "set-up-wrong-code")
         page.fill("#code", app.at(clock.timestamp()))
         page.click("#finish")
-        expect(page.get_by_text("You are set up.")).to_be_visible()
+        expect(page.get_by_text("You are set up and signed in.")).to_be_visible()
+        looks_right(page, "set-up-done")
+        page.context.clear_cookies()  # the next day
+        page.goto(f"{issuer}/operate/sign-in")
         looks_right(page, "operator-sign-in")
         clock.move(timedelta(seconds=30))
         page.fill("#email", email)

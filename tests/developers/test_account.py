@@ -51,7 +51,7 @@ def set_up(person, link):
     person.sends(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
     person.sends_again(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
-    assert person.response.location == "/developers/sign-in"
+    assert person.response.location == "/developers/applications"
     return seed
 
 

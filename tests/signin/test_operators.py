@@ -42,9 +42,19 @@ def signs_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
     return person.sends("/operate/sign-in", email=email, password=password, code=code(seed, ahead))
 
 
-def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, link):
-    seed = set_up(jo, link)
-    assert jo.response.location == "/operate/sign-in"
+def test_who_has_set_up_their_account_is_signed_in_and_takes_the_place_of_who_was(jo, link, account):
+    jo.signs_in(account.username)
+    set_up(jo, link)
+    assert jo.response.location == "/operate"
+
+    jo.opens("/operate")
+    assert "You are signed in as Sam" in jo.page_text
+    assert "signed in. From now on" in jo.page_text
+    assert jo.opens("/manage").status_code in {303, 404}, "no longer the school's administrator"
+
+
+def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, stranger, link):
+    seed = set_up(stranger, link)
 
     clocks.move(timedelta(seconds=30))
     assert signs_in(jo, seed, ahead=0).location == "/operate"
@@ -141,7 +151,7 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     assert jo.page.find(id="kept")
 
     jo.sends_again(link, finish="yes", kept=jo.page.find(id="kept")["value"], code=code(seed))
-    assert jo.response.location == "/operate/sign-in"
+    assert jo.response.location == "/operate"
     clocks.move(timedelta(seconds=30))
     assert signs_in(jo, seed, ahead=0).location == "/operate"
 
@@ -201,8 +211,8 @@ def test_of_two_who_finish_at_once_one_is_set_up(at_once, link):
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
 
-def test_the_code_of_the_enrolment_is_spent(jo, link):
-    seed = set_up(jo, link)
+def test_the_code_of_the_enrolment_is_spent(jo, stranger, link):
+    seed = set_up(stranger, link)
     signs_in(jo, seed, ahead=0)
 
     assert jo.response.status_code == 422
@@ -220,8 +230,8 @@ def test_a_code_works_once_within_two_time_steps(jo, stranger, link, clock):
 
 
 @pytest.mark.parametrize("wrong", [{"password": "not the password"}, {"email": "al@idaas.example"}, {"ahead": 600}])
-def test_every_failed_sign_in_has_the_same_response_and_cost(jo, link, app, clock, wrong):
-    seed = set_up(jo, link)
+def test_every_failed_sign_in_has_the_same_response_and_cost(jo, stranger, link, app, clock, wrong):
+    seed = set_up(stranger, link)
     clock.move(timedelta(seconds=60))
     before = runtime.for_app(app).passwords.hashed
     signs_in(jo, seed, **({"ahead": 0} | wrong))
