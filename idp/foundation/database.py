@@ -48,6 +48,8 @@ from idp.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+ASYNCHRONOUS: Final = "asynchronous commit"
+"""In the info of a SQLite connection: until it is returned to the pool, its commits do not wait for the disk."""
 MAX_IDLE_SECONDS = 1.0
 """A pooled connection that was idle for longer is checked before it is used."""
 
@@ -251,6 +253,11 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.isolation_level = None  # BEGIN is sent by `_begin_transactions`
         connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
 
+    @event.listens_for(engine, "checkin")
+    def _returned(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
+        if record.info.pop(ASYNCHRONOUS, False) and connection is not None:
+            connection.execute("PRAGMA synchronous = FULL")
+
 
 def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connection, str], object]) -> None:
     """Send `begin` where a transaction begins, unless the engine's option `autocommit` says that there is none.
@@ -334,21 +341,6 @@ def advisory_lock(*name: str) -> None:
     if connection().dialect.name == "postgresql":
         number = int.from_bytes(crypto.digest("\0".join(name))[:8], signed=True)
         connection().execute(select(func.pg_advisory_xact_lock(number)))
-
-
-def set_asynchronous_commit() -> None:
-    """Let this transaction's commit not wait for the disk: a crash of the database server within a second undoes it.
-
-    For what can be done again without harm. Does nothing on SQLite.
-    """
-    current = connection()
-    if current.dialect.name == "postgresql":
-        _ = current.get_transaction() or current.begin()
-        command = "SET LOCAL synchronous_commit TO off"
-        try:
-            libpq.execute(current, command)
-        except current.dialect.loaded_dbapi.Error as error:
-            raise wrap_driver_error(error, command, current) from error
 
 
 @contextmanager

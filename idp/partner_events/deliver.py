@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, Select, Table, Text, bindparam, exists, or
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import Instant, connection, set_asynchronous_commit
+from idp.foundation.asynchronous_commit import set_asynchronous_commit
+from idp.foundation.database import Instant, connection
 from idp.foundation.fastpath.statements import WriteStatement
 from idp.foundation.queries import Query
 from idp.foundation.web import fetch
