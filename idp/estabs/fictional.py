@@ -57,7 +57,7 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
         school, name="Alex Example", email=f"{school.register_id.replace('_', '-')}@{DOMAIN}".lower(), mobile=MOBILE
     )
     estab.fictional_for, estab.mis = partner_id, mis
-    credentials.set_hash(owner, password_hash, by=by, is_ours=True)
+    credentials.set_hash(owner, password_hash, by=by, is_generated=True)
     session().flush()
     log.record(events.FICTIONAL_SCHOOL_MADE, by=by, estab=estab.id, subject=estab.id, partner=partner_id)
     if is_verified:
@@ -91,7 +91,7 @@ def set_password(estab: Estab, password_hash: str, *, by: str) -> Administrator:
     """Give its owner another password."""
     person = owner(estab)
     lock(Administrator, person.id)
-    credentials.set_hash(person, password_hash, by=by, is_ours=True)
+    credentials.set_hash(person, password_hash, by=by, is_generated=True)
     return person
 
 

@@ -45,7 +45,7 @@ def generate() -> GeneratedPassword:
 
 def issue(registration: Registration, person: Administrator, generated: GeneratedPassword) -> None:
     """Give the new owner the password that is about to be shown."""
-    credentials.set_hash(person, generated.hash, by=person.id, is_ours=True)
+    credentials.set_hash(person, generated.hash, by=person.id, is_generated=True)
     registration.collected_at = person.password_changed_at
 
 

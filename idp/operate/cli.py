@@ -96,9 +96,9 @@ def end_sessions(estab: str) -> None:
 @json_option
 @in_transaction
 def closing(*, as_json: bool) -> None:
-    """List accounts whose school has closed in the register, or is about to, and the schools that follow.
+    """List accounts whose school has closed in the register, or is about to, with their successors.
 
-    Sharing never moves by itself. An owner lets a school that follows go on with it; `release` does where none is left.
+    Sharing never moves by itself: an owner releases it to a successor. Use `release` for a school without owners.
     """
     rows = [
         {
@@ -118,12 +118,12 @@ def closing(*, as_json: bool) -> None:
 @click.argument("successor", metavar="SUCCESSOR")
 @in_transaction
 def release(estab: str, successor: str) -> None:
-    """Let SUCCESSOR, an account whose school follows that of ESTAB, go on with what ESTAB shares.
+    """Let SUCCESSOR, the account of a successor in the register, continue what ESTAB shares.
 
-    For a closed school at which no owner is left to do it. Call both schools first. The owners of SUCCESSOR decide.
+    For a closed school without owners. Call both schools first. The owners of SUCCESSOR decide.
     """
     account, school = continuing.release_by_staff(estab, successor, by=acting_operator())
-    click.echo(f"{school.name} may go on with what {account.name} ({account.estab_id}) shares; its owners decide.")
+    click.echo(f"{school.name} may continue what {account.name} ({account.estab_id}) shares; its owners decide.")
 
 
 def _row(estab: Estab) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the national register says of a school in public, as plain rows: many of them are read for one answer."""
+"""The public data of schools in the national register, as rows that are read quickly: one response has many."""
 
 from datetime import date
 from typing import Any, Final, NamedTuple
@@ -7,7 +7,7 @@ from idp.schools.models import School
 
 
 class Entry(NamedTuple):
-    """The columns of `School` that are told to partners. To load whole schools takes much longer."""
+    """The columns of `School` that partners receive. Loading `School` objects takes much longer."""
 
     id: int
     register: str

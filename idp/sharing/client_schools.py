@@ -122,7 +122,7 @@ class ClientSchool:
     mis_accepted: bool
     """Whether the client works with the school's system."""
     continues_as: str | None
-    """The Estab ID of the following school that goes on with it."""
+    """The Estab ID of the successor that continues it."""
     changed_at: datetime
     """The last change of the agreement, of the state of the estab or of its endpoint, or of the school's entry in the
     register."""

@@ -1,7 +1,7 @@
 """Schools that have closed in the national register, or are about to: their owners are told, and nothing is ended.
 
-Sharing goes on until the school or our staff end it (decision 18). A school that follows can go on with it
-(`continuing`). Partners and our staff are told of each change in the register by `operate.register_changes`.
+Sharing stays in force until the school or our staff end it (decision 18). A successor can continue it (`continuing`).
+Partners and our staff are told of each change in the register by `operate.register_changes`.
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""A school that follows a closed one goes on with what that shared: two decisions, one of each school.
+"""Sharing of a closed school continues at its successor: two decisions, one by each school.
 
-The closing school releases what it shares to a school that follows it in the register; where no one is left there, our
-staff do. Only then the owners of the following school see which services there are, once our staff have verified their
-school and the register says that the succession is in effect. They decide once, as if each service had asked them: with
-agreements of their own. Those of the closed school that they go on with end in the same transaction. Nothing about
-people is shown to the other school (decision 68).
+The closing school releases its sharing to a successor in the register; if it has no owner any more, our staff do. Only
+then do the owners of the successor see the services, once our staff have verified their school and the register says
+that the succession is in effect. They decide once, with agreements of their own, as if each service had asked them. The
+agreements of the closed school that they continue end in the same transaction. Nothing about people is shown to the
+other school (decision 68).
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a closed school lets the following one go on with."""
+    """The services of a closed school that its successor may continue."""
 
     id: str
     """The id of the release."""
@@ -94,9 +94,9 @@ class Offer:
 
 
 def release(school_id: int, *, by: Membership) -> None:
-    """Let the school with this id, which follows that of `by` in the register, go on with what that shares.
+    """Release the sharing of the school of `by` to the school with this id, its successor in the register.
 
-    Doing it again changes nothing. All owners of the closing school get a mail, and those of the following one if it is
+    Doing it again changes nothing. All owners of the closing school get a mail, and those of the successor if it is
     verified. Raises as `authority.check_and_lock`, and `NotReleasable`.
     """
     authority.check_and_lock(by, Action.CONTINUE_SHARING)
@@ -126,7 +126,7 @@ def releases(estab_id: str) -> dict[int, Release]:
 
 
 def offers(member: Membership) -> list[Offer]:
-    """What the school of `member` can go on with, if they may decide about it."""
+    """The releases to the school of `member`, if they may decide about them."""
     if not member.estab.is_verified or not member.may(Action.CONTINUE_SHARING):
         return []
     unused = Release.school_id == member.estab.school_id, Release.used_at.is_(None)

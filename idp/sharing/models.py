@@ -76,7 +76,7 @@ class Authorisation(Base):
     review_declined_at: Mapped[datetime | None]
     """When the school declined a review last."""
     moved_to: Mapped[str | None] = mapped_column(ForeignKey("estabs.id"))
-    """The internal id of the estab of a following school that goes on with it, for one that was withdrawn by that."""
+    """The internal id of the successor that continues it, if it was withdrawn for that reason."""
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)
@@ -149,7 +149,7 @@ class Decision(Base):
 
 
 class Release(Base):
-    """A school that closes lets a school that follows it go on with what it shares; each decides for itself."""
+    """A closing school releases its sharing to a successor, which decides whether to continue it."""
 
     __tablename__ = "sharing_releases"
     __table_args__ = (UniqueConstraint("estab_id", "school_id"),)

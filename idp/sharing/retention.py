@@ -8,5 +8,5 @@ from idp.sharing.models import Authorisation, Decision, Release
 RETENTION: Final[tuple[Rule, ...]] = (
     KeepAll(Authorisation, "what a school agreed to must be shown for as long as it may be asked about"),
     KeepAll(Decision, "the history that the school reads"),
-    KeepAll(Release, "who let whom go on with a closed school's sharing must be shown as long as the agreements are"),
+    KeepAll(Release, "who released a closed school's sharing to whom must be shown as long as the agreements are"),
 )

@@ -50,7 +50,7 @@ class _Account:
     """The counter for guesses at the name as typed. Its lock is shown, whether the name exists or not."""
     by_account: bytes | None
     """The counter for guesses at the account, under all its names. Showing its lock would reveal the names."""
-    is_ours: bool = False
+    is_generated: bool = False
     in_known_browser: bool = False
 
 
@@ -68,7 +68,7 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     if not account.in_known_browser:
         spraying.check(address)
     database.end_read_transaction()
-    is_right, renewed = _verify(account.stored, passphrases.normalise(password) if account.is_ours else password)
+    is_right, renewed = _verify(account.stored, passphrases.normalise(password) if account.is_generated else password)
 
     person = people.get_locked(account.person_id) if account.person_id else None
     guesses.count(account.by_name)
@@ -116,15 +116,15 @@ def check_may_sign_in(person: Administrator) -> None:
         raise AccountNotOpen(person.memberships[-1].estab.state if person.memberships else "closed")
 
 
-def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool = False) -> None:
+def change(person: Administrator, password_hash: str, *, by: str, is_generated: bool = False) -> None:
     """Set a person's password by its hash, calculated outside of the transaction; they are told by mail.
 
-    `is_ours` is for a passphrase that we generated.
+    `is_generated` is for a passphrase that we generated.
     """
     had_password = person.password_hash is not None
     for purpose in (links.RESET, links.WELCOME):
         links.supersede(person.id, purpose)
-    credentials.set_hash(person, password_hash, by=by, is_ours=is_ours)
+    credentials.set_hash(person, password_hash, by=by, is_generated=is_generated)
     if had_password:
         _mail("password_changed", person)
 

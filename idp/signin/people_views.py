@@ -56,7 +56,7 @@ def welcome(secret: str) -> ResponseReturnValue:
     person, form = _invited_person(secret), OwnPassword()
     if form.validate_on_submit():
         if (reason := password.rejection_reason(form.password.data, person)) is None:
-            _set_password(secret, person.id, _hash(form.password.data), is_ours=False)
+            _set_password(secret, person.id, _hash(form.password.data), is_generated=False)
             flash("Your password is set. You can sign in with it now.", "success")
             return redirect(url_for("signin.sign_in"), 303)
         form.password.errors = [reason]
@@ -74,7 +74,7 @@ def _generate(secret: str) -> ResponseReturnValue:
             raise links.LinkUsed(reason="a person signed in meanwhile")
         first_password.replace(person, made_at, password_hash)
     else:
-        person = _set_password(secret, person_id, password_hash, is_ours=True)
+        person = _set_password(secret, person_id, password_hash, is_generated=True)
     form_cookie[SHOWN_MARK] = first_password.mark(person)
     post_redirect_get.mark_secret_page(back_to=url_for(".welcome", secret=secret))
     return render_template("signin/welcome_done.html", person=person, password=passphrase, again=earlier is not None)
@@ -123,12 +123,12 @@ def _hash(text: str) -> str:
     return runtime.passwords().hash(text)
 
 
-def _set_password(secret: str, person_id: str, password_hash: str, *, is_ours: bool) -> Administrator:
+def _set_password(secret: str, person_id: str, password_hash: str, *, is_generated: bool) -> Administrator:
     """Use the link up and set the password. Raises a `LinkRefused` if the link was used meanwhile."""
     person = people.get_locked(person_id)  # before the link, as a removal locks them
     links.spend(secret, links.WELCOME, person_id)
     if person is None:
         raise links.LinkUnknown(reason="the person was removed meanwhile")
-    password.change(person, password_hash, by=person_id, is_ours=is_ours)
+    password.change(person, password_hash, by=person_id, is_generated=is_generated)
     session.end_all(person_id, "password_changed")
     return person

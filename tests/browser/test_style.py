@@ -7,21 +7,21 @@ def padding(locator, side):
     return locator.evaluate(f"element => parseFloat(getComputedStyle(element).padding{side})")
 
 
-SIGNS_AT_THE_BEGINNING_OF_A_LINE = """() => [...document.querySelectorAll('main code')].filter(code => {
-  const behind = code.nextSibling;
-  if (behind?.nodeType !== Node.TEXT_NODE || !/^[,.;:)]/.test(behind.data)) return false;
+PUNCTUATION_AT_LINE_STARTS = """() => [...document.querySelectorAll('main code')].filter(code => {
+  const following = code.nextSibling;
+  if (following?.nodeType !== Node.TEXT_NODE || !/^[,.;:)]/.test(following.data)) return false;
   const sign = document.createRange();
-  sign.setStart(behind, 0);
-  sign.setEnd(behind, 1);
+  sign.setStart(following, 0);
+  sign.setEnd(following, 1);
   return sign.getBoundingClientRect().top > [...code.getClientRects()].at(-1).bottom - 2;
 }).map(code => code.textContent)"""
-"""The code behind which a comma stands in the next line."""
+"""The `code` elements after which a punctuation mark begins the next line."""
 
 
-def test_a_comma_behind_long_code_stays_in_its_line(a_window, issuer):
+def test_a_comma_after_long_code_does_not_begin_the_next_line(a_window, issuer):
     page = a_window("phone")
     page.goto(f"{issuer}/developers/guide")
-    assert page.evaluate(SIGNS_AT_THE_BEGINNING_OF_A_LINE) == []
+    assert page.evaluate(PUNCTUATION_AT_LINE_STARTS) == []
 
 
 def test_the_text_of_a_listing_does_not_touch_its_edge(page, issuer):

@@ -20,7 +20,7 @@ def sam(person, mails, parts):
     return person
 
 
-def asks(person, mails, parts, email=EMAIL):
+def request_reset_link(person, mails, parts, email=EMAIL):
     """The link in the newest mail."""
     person.presses(RESET_PATH, email=email)
     return link_in(mails(parts)[-1])
@@ -43,7 +43,7 @@ def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provid
 
 
 def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
-    link = asks(sam, mails, parts)
+    link = request_reset_link(sam, mails, parts)
     for _ in range(3):
         assert sam.opens(link).status_code == 200
     assert sam.presses(link, password="short").status_code == 400
@@ -53,28 +53,28 @@ def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
 
 
 def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts):
-    secret = asks(sam, mails, parts).rpartition("/")[2]
-    set_to = []
+    secret = request_reset_link(sam, mails, parts).rpartition("/")[2]
+    accepted_passwords = []
 
     def choose(password):
         try:
             resets.choose(parts.database, secret, password)
         except accounts.InvalidInput:
             return
-        set_to.append(password)
+        accepted_passwords.append(password)
 
     threads = [threading.Thread(target=choose, args=(f"{NEW_PASSWORD} {number}",)) for number in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (password,) = set_to
+    (password,) = accepted_passwords
     assert accounts.sign_in(parts.database, EMAIL, password)
 
 
 def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, mails, parts, monkeypatch):
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
-    old, new = asks(sam, mails, parts), asks(sam, mails, parts)
+    old, new = request_reset_link(sam, mails, parts), request_reset_link(sam, mails, parts)
     assert sam.opens(old).status_code == 404
     assert sam.opens(new).status_code == 200
     with parts.database.transaction() as connection:
@@ -113,11 +113,11 @@ def test_mails_to_one_account_are_limited(sam, mails, parts, monkeypatch):
 def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(person, mails, parts):
     person.signs_up()
     mails(parts)
-    link = asks(person, mails, parts)
+    link = request_reset_link(person, mails, parts)
     assert "/activate/" in link
 
 
-class ChangedMeanwhile:
+class ChangesPassword:
     """Changes the account's password when a function returns."""
 
     def __init__(self, monkeypatch, parts, link):
@@ -126,17 +126,17 @@ class ChangedMeanwhile:
     def after(self, module, name):
         original = getattr(module, name)
 
-        def and_then(*args, **named):
+        def change_password_after(*args, **named):
             result = original(*args, **named)
             resets.choose(self._parts.database, self._secret, NEW_PASSWORD)
             return result
 
-        self._patch.setattr(module, name, and_then)
+        self._patch.setattr(module, name, change_password_after)
 
 
 def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(sam, app, provider, mails, parts, monkeypatch):
     stranger = Person(app, provider)
-    ChangedMeanwhile(monkeypatch, parts, asks(sam, mails, parts)).after(accounts, "sign_in")
+    ChangesPassword(monkeypatch, parts, request_reset_link(sam, mails, parts)).after(accounts, "sign_in")
     response = stranger.presses("/sign-in", email=EMAIL, password=PASSWORD)
     assert response.status_code == 400
     assert accounts.WRONG_PASSWORD in response.text
@@ -146,8 +146,8 @@ def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(sam, app, pr
 
 
 def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ended(sam, mails, parts, monkeypatch):
-    link = asks(sam, mails, parts)
-    ChangedMeanwhile(monkeypatch, parts, link).after(school_account, "finish")
+    link = request_reset_link(sam, mails, parts)
+    ChangesPassword(monkeypatch, parts, link).after(school_account, "finish")
     sam.signs_in()
     with parts.database.transaction() as connection:
         assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]

@@ -91,7 +91,7 @@ def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, work, own, type
 def test_a_password_of_ones_own_is_not_marked_as_generated(work):
     with work():
         person = an_administrator()
-        credentials.set_hash(person, "one", by=person.id, is_ours=True)
+        credentials.set_hash(person, "one", by=person.id, is_generated=True)
         assert person.password_is_ours
         credentials.set_hash(person, "another", by=person.id)
         assert not person.password_is_ours

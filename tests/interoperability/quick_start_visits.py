@@ -22,16 +22,16 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
         browser.opens(f"{site.address}/")
         assert browser.shown.text.startswith("Not signed in.")
         if quick_start.has_key:
-            publishes_what_is_registered(scene, site, folder)
+            check_published_keys(scene, site, folder)
 
-        begins(browser, site)
+        begin_sign_in(browser, site)
         if browser.shown.has("sign-in"):
             browser.signs_in()
         browser.presses("deny")
-        presses_what_comes_back(browser)
-        assert REFUSED in browser.shown.text, "why it was refused is to be read"
+        press_form_post_response(browser)
+        assert REFUSED in browser.shown.text, "the page shows why it was refused"
 
-        begins(browser, site)
+        begin_sign_in(browser, site)
         browser.arrives()
         assert browser.shown.text.startswith(f"Signed in as {scene.name}")
 
@@ -41,7 +41,7 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
 
         if quick_start_id in {"openid-client", "openid-client-fapi2"}:
             browser.opens(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
-            assert 'unexpected "state"' in browser.shown.text, "why its own check failed is to be read"
+            assert 'unexpected "state"' in browser.shown.text, "the page shows why its own check failed"
 
         if quick_start.registration.get("profile") == "fapi2":
             demand_nonces(scene, monkeypatch)
@@ -51,14 +51,14 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
             assert browser.shown.text == "A new access token"
 
         browser.opens(f"{site.address}{quick_start.sign_out}")
-        presses_its_form(browser, site)
+        press_form_of_site(browser, site)
         browser.opens(f"{site.address}/")
         assert browser.shown.text.startswith("Not signed in.")
-        begins(browser, site)
+        begin_sign_in(browser, site)
         assert browser.shown.has("sign-in") is not quick_start.stays_signed_in
 
 
-def publishes_what_is_registered(scene, site, folder):
+def check_published_keys(scene, site, folder):
     """The site publishes its public key, and not its private key."""
     published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
     with transaction(scene.app):
@@ -77,20 +77,20 @@ def demand_nonces(scene, monkeypatch):
     assert "DPoP-Nonce" in requests.get(f"{scene.issuer}/oauth/userinfo", timeout=20).headers
 
 
-def begins(browser, site):
+def begin_sign_in(browser, site):
     """Open the page at which a sign-in begins, and press its button if there is one."""
     browser.opens(f"{site.address}{site.quick_start.start}")
-    presses_its_form(browser, site)
+    press_form_of_site(browser, site)
 
 
-def presses_its_form(browser, site):
+def press_form_of_site(browser, site):
     page = browser.shown
     form = page.soup.find("form", method=lambda method: method and method.lower() == "post")
     if page.url.startswith(f"{site.address}/") and form is not None:
         browser.sends(form, form.find("button") or form.find("input", type="submit"))
 
 
-def presses_what_comes_back(browser):
+def press_form_post_response(browser):
     """Press the button of the form by which a response is posted to the site."""
     if browser.shown.has("response"):
         browser.presses("continue")

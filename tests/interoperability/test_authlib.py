@@ -10,40 +10,42 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 ORIGIN = "https://authlib.example"
-CALLBACK, AWAY = f"{ORIGIN}/callback", f"{ORIGIN}/bye"
+CALLBACK, POST_LOGOUT_URI = f"{ORIGIN}/callback", f"{ORIGIN}/bye"
 SCOPE = "openid profile email offline_access"
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_sign_in_refresh_and_logout(scene, visitor, method):
-    registered = scene.register(CALLBACK, post_logout_redirect_uris=[AWAY], token_endpoint_auth_method=method)
-    about, person = registered.metadata, visitor(ORIGIN)
+    registered = scene.register(
+        CALLBACK, post_logout_redirect_uris=[POST_LOGOUT_URI], token_endpoint_auth_method=method
+    )
+    metadata, person = registered.metadata, visitor(ORIGIN)
     client = OAuth2Session(
         registered.client_id, registered.secret, scope=SCOPE, redirect_uri=CALLBACK, code_challenge_method="S256",
         token_endpoint_auth_method=method, revocation_endpoint_auth_method=method,
-        token_endpoint=about["token_endpoint"],
+        token_endpoint=metadata["token_endpoint"],
     )  # fmt: skip
 
-    url, state = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, nonce="n")
+    url, state = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, nonce="n")
     response = person.goes_to(url)
-    answer = f"{response.address}?{urlencode(response.query)}"
-    token = client.fetch_token(authorization_response=answer, state=state, code_verifier="v" * 48)
+    callback_url = f"{response.address}?{urlencode(response.query)}"
+    token = client.fetch_token(authorization_response=callback_url, state=state, code_verifier="v" * 48)
     claims = claims_of(token, registered)
-    assert client.get(about["userinfo_endpoint"]).json() == {"sub": claims["sub"]} | person_of(client, about)
+    assert client.get(metadata["userinfo_endpoint"]).json() == {"sub": claims["sub"]} | userinfo_of(client, metadata)
 
     client.token["expires_at"] = 1  # as if the ten minutes were over: it refreshes by itself
-    assert client.get(about["userinfo_endpoint"]).status_code == 200
+    assert client.get(metadata["userinfo_endpoint"]).status_code == 200
     assert client.token["access_token"] != token["access_token"]
 
-    client.revoke_token(about["revocation_endpoint"], token["refresh_token"])
-    assert client.get(about["userinfo_endpoint"]).status_code == 401
+    client.revoke_token(metadata["revocation_endpoint"], token["refresh_token"])
+    assert client.get(metadata["userinfo_endpoint"]).status_code == 401
 
-    out = {"id_token_hint": token["id_token"], "post_logout_redirect_uri": AWAY, "state": "bye"}
-    assert person.opens(f"{about['end_session_endpoint']}?{urlencode(out)}").query == [("state", "bye")]
-    silently, _ = client.create_authorization_url(
-        about["authorization_endpoint"], code_verifier="v" * 48, prompt="none"
+    logout_request = {"id_token_hint": token["id_token"], "post_logout_redirect_uri": POST_LOGOUT_URI, "state": "bye"}
+    assert person.opens(f"{metadata['end_session_endpoint']}?{urlencode(logout_request)}").query == [("state", "bye")]
+    silent_url, _ = client.create_authorization_url(
+        metadata["authorization_endpoint"], code_verifier="v" * 48, prompt="none"
     )
-    assert ("error", "login_required") in person.opens(silently).query
+    assert ("error", "login_required") in person.opens(silent_url).query
 
 
 def claims_of(token, registered):
@@ -60,7 +62,7 @@ def claims_of(token, registered):
     return claims
 
 
-def person_of(client, about):
-    userinfo = client.get(about["userinfo_endpoint"]).json()
+def userinfo_of(client, metadata):
+    userinfo = client.get(metadata["userinfo_endpoint"]).json()
     assert userinfo["email_verified"] is True
     return userinfo

@@ -28,12 +28,12 @@ def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepar
         client = OAuth2Session(
             caller.client_id, caller.secret, scope="openid school", redirect_uri=CALLBACK, code_challenge_method="S256"
         )
-        api, about = {"resource": f"{site.address}/"}, caller.metadata
-        to, _ = client.create_authorization_url(about["authorization_endpoint"], code_verifier="v" * 48, **api)
+        api, metadata = {"resource": f"{site.address}/"}, caller.metadata
+        to, _ = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, **api)
         callback = visitor(ORIGIN).goes_to(to)
         response = f"{callback.address}?{urlencode(callback.query)}"
         tokens = client.fetch_token(
-            about["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api
+            metadata["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api
         )
         assert call(site, tokens["access_token"]).text == f"Called by {caller.client_id}"
         assert call(site, tokens["id_token"]).status_code == 401
@@ -50,11 +50,11 @@ def test_a_proxy_lets_a_person_through(scene, browser, prepared):
     with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
         browser.opens(f"{site.address}/")
         assert browser.shown.status == 403
-        visits.begins(browser, site)
+        visits.begin_sign_in(browser, site)
         browser.signs_in()
         browser.presses("deny")
         assert "access_denied" in browser.shown.text
-        visits.begins(browser, site)
+        visits.begin_sign_in(browser, site)
         browser.arrives()
         assert browser.shown.status == 502, "it has let the person through, and nothing is behind it"
         browser.opens(f"{site.address}{quick_start.sign_out}")

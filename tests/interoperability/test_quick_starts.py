@@ -57,13 +57,13 @@ def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path
         return f"apache2 -X -f {tmp_path}/apache.conf"
 
     with sites.running(scene, quick_start.id, tmp_path, command=command) as site:
-        visits.begins(browser, site)
+        visits.begin_sign_in(browser, site)
         browser.signs_in()
         refused_at = browser.presses("deny")
         assert refused_at is None
-        visits.presses_what_comes_back(browser)
+        visits.press_form_post_response(browser)
         assert "access_denied" in browser.shown.text, "an error with iss is shown, and leads nowhere again"
 
-        visits.begins(browser, site)
+        visits.begin_sign_in(browser, site)
         browser.arrives()
         assert browser.shown.text == "Behind Apache"

@@ -12,32 +12,33 @@ SCOPE = ["openid", "profile", "email", "offline_access"]
 
 def test_sign_in_refresh_and_logout(scene, visitor):
     registered = scene.register(CALLBACK, token_endpoint_auth_method="client_secret_post")
-    about, person = registered.metadata, visitor(ORIGIN)
+    metadata, person = registered.metadata, visitor(ORIGIN)
     refreshed: list[dict[str, Any]] = []
     client = OAuth2Session(
-        registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256", auto_refresh_url=about["token_endpoint"],
+        registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256",
+        auto_refresh_url=metadata["token_endpoint"],
         auto_refresh_kwargs={"client_id": registered.client_id, "client_secret": registered.secret},
         token_updater=refreshed.append,
     )  # fmt: skip
 
-    url, _ = client.authorization_url(about["authorization_endpoint"])
+    url, _ = client.authorization_url(metadata["authorization_endpoint"])
     response = person.goes_to(url)
     token = client.fetch_token(
-        about["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
+        metadata["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret, include_client_id=True,
     )  # fmt: skip
-    assert client.get(about["userinfo_endpoint"]).json()["name"] == scene.name
+    assert client.get(metadata["userinfo_endpoint"]).json()["name"] == scene.name
 
     client.token = {**token, "expires_at": 1}  # as if the ten minutes were over
-    assert client.get(about["userinfo_endpoint"]).status_code == 200
+    assert client.get(metadata["userinfo_endpoint"]).status_code == 200
     (after,) = refreshed
     assert after["access_token"] != token["access_token"]
     assert after["refresh_token"] == token["refresh_token"], "it stands, and the client keeps it"
 
-    person.opens(f"{about['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
+    person.opens(f"{metadata['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
     assert person.shown.has("signed-out")
-    silently, _ = client.authorization_url(about["authorization_endpoint"], prompt="none")
-    assert ("error", "login_required") in person.opens(silently).query
+    silent_url, _ = client.authorization_url(metadata["authorization_endpoint"], prompt="none")
+    assert ("error", "login_required") in person.opens(silent_url).query
 
 
 def test_basic_authentication_is_its_default(scene, visitor):

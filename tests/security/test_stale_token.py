@@ -1,6 +1,6 @@
-"""S46 for the protocol: what was read of a refresh token or a pending request is out of date by the time it is used.
+"""Decisions about refresh tokens and pending requests are made on current rows, not on those read before (S46).
 
-Each verb is handed what it read before another request changed the row, as when two meet on PostgreSQL.
+Each function is given what was read before another request changed the row, as when two requests meet on PostgreSQL.
 """
 
 import pytest
@@ -20,7 +20,7 @@ __all__ = ["world"]
 
 
 @pytest.fixture
-def app_of_a_school(web, world):
+def partner_and_token(web, world):
     """A public client, and its first refresh token, which rotates."""
     partner = world.new_partner(token_endpoint_auth_method="none")
     return partner, partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json[
@@ -28,8 +28,8 @@ def app_of_a_school(web, world):
     ]
 
 
-def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, app_of_a_school):
-    partner, token = app_of_a_school
+def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, partner_and_token):
+    partner, token = partner_and_token
     with work():
         client = clients.find(partner.id)
         presented = families.present(token, client, None)
@@ -39,8 +39,8 @@ def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, app_of_a_sch
             families.use(token, presented)
 
 
-def test_a_token_that_was_overtaken_twice_meanwhile_does_not_set_the_family_back(work, app_of_a_school):
-    partner, token = app_of_a_school
+def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(work, partner_and_token):
+    partner, token = partner_and_token
     with work():
         client = clients.find(partner.id)
         presented = families.present(token, client, None)
@@ -52,7 +52,7 @@ def test_a_token_that_was_overtaken_twice_meanwhile_does_not_set_the_family_back
         assert session().get_one(RefreshFamily, presented.family.id).sequence == 2
 
 
-def test_a_pushed_request_that_another_browser_opened_meanwhile_is_not_taken_over(app, web, work, world):
+def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, web, work, world):
     urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
     digest = crypto.digest(urn.removeprefix(pending_requests.URN))
     with app.test_request_context("/oauth/authorize"), work():

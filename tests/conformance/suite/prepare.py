@@ -118,7 +118,7 @@ def _person(definition: dict[str, str]) -> tuple[str, str]:
         review.open_for(estab)
         review.verify(estab.estab_id, by=BY)
     password = passphrases.generate()
-    credentials.set_hash(person, runtime.passwords().hash(password), by=BY, is_ours=True)
+    credentials.set_hash(person, runtime.passwords().hash(password), by=BY, is_generated=True)
     return person.username, password
 
 
