@@ -10,25 +10,25 @@
 "use strict";
 
 (() => {
-  const PAUSE = 150; // ms without a key before we ask
-  const LEAST = 2; // letters
-  const SETTLED = 300; // ms a list has to have stood still before it takes a click: the click may be meant for what it moved
+  const DEBOUNCE_MS = 150; // milliseconds without a key press before the server is asked
+  const MIN_LETTERS = 2; // before anything is searched for
+  const SETTLE_MS = 300; // milliseconds before a new list takes a click, which may be meant for what the list has just moved
 
   function upgrade(box) {
     const input = box.querySelector("input");
     const list = Object.assign(document.createElement("ul"), { id: `${input.id}-list`, hidden: true });
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", "Schools");
-    const voice = Object.assign(document.createElement("div"), { className: "unseen" });
-    voice.setAttribute("role", "status");
+    const status = Object.assign(document.createElement("div"), { className: "unseen" });
+    status.setAttribute("role", "status");
     const row = box.parentElement;
     row.append(list);
-    row.after(voice);
+    row.after(status);
 
     const attributes = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id };
     for (const [name, value] of Object.entries(attributes)) input.setAttribute(name, value);
 
-    let timer, asking, settling, active = -1;
+    let timer, lastRequest, settleTimer, active = -1;
     const options = () => [...list.children];
 
     function activate(index) {
@@ -48,24 +48,24 @@
 
     function close() {
       clearTimeout(timer);
-      asking?.abort();
+      lastRequest?.abort();
       open(false);
     }
 
     function choose(option) {
-      const asked = new URLSearchParams(new FormData(input.form));
-      asked.set("school", option.dataset.school);
-      const there = new URL(input.form.action);
-      there.search = asked;
-      there.hash = `school-${option.dataset.school}`;
+      const parameters = new URLSearchParams(new FormData(input.form));
+      parameters.set("school", option.dataset.school);
+      const destination = new URL(input.form.action);
+      destination.search = parameters;
+      destination.hash = `school-${option.dataset.school}`;
       close();
       if (option.dataset.canRegister === "true") {
-        history.replaceState(null, "", there); // the way back leads to the results, with this school selected
-        asked.set("choose", "1");
-        there.search = asked;
-        there.hash = "";
+        history.replaceState(null, "", destination); // the way back leads to the results, with this school selected
+        parameters.set("choose", "1");
+        destination.search = parameters;
+        destination.hash = "";
       }
-      location.assign(there);
+      location.assign(destination);
     }
 
     function suggestion(school, index) {
@@ -84,12 +84,12 @@
     function show({ results, more }) {
       list.replaceChildren(...results.map(suggestion));
       open(results.length > 0);
-      clearTimeout(settling);
+      clearTimeout(settleTimer);
       list.removeAttribute("data-settled");
-      settling = setTimeout(() => list.setAttribute("data-settled", ""), SETTLED);
+      settleTimer = setTimeout(() => list.setAttribute("data-settled", ""), SETTLE_MS);
       if (results.length) bringIntoView();
       const count = results.length === 1 ? "One school" : `${more ? "More than " : ""}${results.length} schools`;
-      voice.textContent = results.length ? `${count}. Use the arrow keys to choose.` : "No school found so far.";
+      status.textContent = results.length ? `${count}. Use the arrow keys to choose.` : "No school found so far.";
     }
 
     /* On a phone the keyboard leaves half of the page: the field goes to the top, and its list has what is below. */
@@ -99,22 +99,22 @@
     }
 
     async function ask() {
-      asking?.abort(); // an answer to what was typed before must not come after the one to this
-      const mine = (asking = new AbortController());
+      lastRequest?.abort(); // an older response must not replace a newer one
+      const controller = (lastRequest = new AbortController());
       try {
         const url = `${box.dataset.schoolSearch}?${new URLSearchParams({ q: input.value })}`;
-        const answer = await fetch(url, { signal: mine.signal, headers: { Accept: "application/json" } });
+        const answer = await fetch(url, { signal: controller.signal, headers: { Accept: "application/json" } });
         if (answer.ok) show(await answer.json());
       } catch {
-        // overtaken or offline: the Search button is still there
+        // aborted or offline: the Search button still works
       }
     }
 
     input.addEventListener("input", () => {
       clearTimeout(timer);
-      asking?.abort();
-      if (input.value.trim().length < LEAST) return close();
-      timer = setTimeout(ask, PAUSE);
+      lastRequest?.abort();
+      if (input.value.trim().length < MIN_LETTERS) return close();
+      timer = setTimeout(ask, DEBOUNCE_MS);
     });
 
     input.addEventListener("keydown", (event) => {
@@ -122,7 +122,7 @@
       if (step && !list.hidden) {
         const stops = options().length + 1; // the input itself is one of them
         activate(((active + 1 + step + stops) % stops) - 1);
-      } else if (step === 1 && input.value.trim().length >= LEAST) {
+      } else if (step === 1 && input.value.trim().length >= MIN_LETTERS) {
         ask();
       } else if (event.key === "Enter" && active >= 0) {
         choose(options()[active]);

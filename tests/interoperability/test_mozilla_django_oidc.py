@@ -102,5 +102,5 @@ def signs_out(browser, at):
     """Django's form is posted; then the browser goes to the provider with a hint, and back."""
     token = browser.session.cookies.get(settings.CSRF_COOKIE_NAME)
     headers = {"X-CSRFToken": token, "Referer": f"{at}/"}
-    logout_request = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)
-    browser.opens(logout_request.headers["Location"])
+    logout_response = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)
+    browser.opens(logout_response.headers["Location"])
