@@ -18,11 +18,11 @@
 "use strict";
 
 const say = (() => {
-  const voice = document.createElement("div");
-  voice.className = "unseen";
-  voice.setAttribute("role", "status");
-  document.body.append(voice);
-  return (text) => { voice.textContent = text; };
+  const region = document.createElement("div");
+  region.className = "unseen";
+  region.setAttribute("role", "status");
+  document.body.append(region);
+  return (text) => { region.textContent = text; };
 })();
 
 function revealPasswords() {
@@ -45,34 +45,34 @@ function revealPasswords() {
    another sentence, so that nothing is read out twice, and its place never shrinks: a button below it must not move away
    from under a finger. */
 function sayStrength() {
-  const PAUSE = 400; // ms without a key before we ask
+  const DEBOUNCE_MS = 400; // milliseconds without a key press before the server is asked
   for (const input of document.querySelectorAll("[data-strength]")) {
-    const place = document.getElementById(`${input.id}-strength`);
-    let timer, asking;
+    const sentence = document.getElementById(`${input.id}-strength`);
+    let timer, lastRequest;
     const show = (message, state) => {
-      place.style.minHeight = `${place.getBoundingClientRect().height}px`;
-      if (place.textContent !== message) place.textContent = message;
-      place.dataset.state = state;
+      sentence.style.minHeight = `${sentence.getBoundingClientRect().height}px`;
+      if (sentence.textContent !== message) sentence.textContent = message;
+      sentence.dataset.state = state;
     };
     const ask = async () => {
-      const mine = (asking = new AbortController());
+      const controller = (lastRequest = new AbortController());
       const body = new URLSearchParams({ csrf_token: input.form.elements.csrf_token.value, subject: input.dataset.subject, password: input.value });
       try {
-        const answer = await fetch(input.dataset.strength, { method: "POST", body, signal: mine.signal, headers: { Accept: "application/json" } });
+        const answer = await fetch(input.dataset.strength, { method: "POST", body, signal: controller.signal, headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error(String(answer.status));
         const { is_accepted, message } = await answer.json();
         show(message, is_accepted ? "accepted" : "refused");
       } catch (error) {
-        if (error.name !== "AbortError") show("", ""); // offline, or asked too often: the form will say it
+        if (error.name !== "AbortError") show("", ""); // offline, or rate limited: sending the form will show the sentence
       }
     };
     input.addEventListener("input", () => {
       clearTimeout(timer);
-      asking?.abort();
-      if (input.value) timer = setTimeout(ask, PAUSE);
+      lastRequest?.abort();
+      if (input.value) timer = setTimeout(ask, DEBOUNCE_MS);
       else show("", "");
     });
-    place.hidden = false;
+    sentence.hidden = false;
   }
 }
 
@@ -133,14 +133,14 @@ function offerSaving() {
 }
 
 function countAreas() {
-  for (const place of document.querySelectorAll("[data-count]")) {
-    const boxes = [...document.getElementsByName(place.dataset.count)];
+  for (const output of document.querySelectorAll("[data-count]")) {
+    const boxes = [...document.getElementsByName(output.dataset.count)];
     const count = () => {
       const ticked = boxes.filter((box) => box.checked);
-      const areas = Number(place.dataset.more) + ticked.length;
-      const kept = Number(place.dataset.moreProtected) + ticked.filter((box) => "protected" in box.dataset).length;
-      const said = `${areas} ${areas === 1 ? "area" : "areas"}`;
-      place.textContent = kept ? `${said}, ${kept} specially protected` : said;
+      const areas = Number(output.dataset.more) + ticked.length;
+      const protectedAreas = Number(output.dataset.moreProtected) + ticked.filter((box) => "protected" in box.dataset).length;
+      const text = `${areas} ${areas === 1 ? "area" : "areas"}`;
+      output.textContent = protectedAreas ? `${text}, ${protectedAreas} specially protected` : text;
     };
     for (const box of boxes) box.addEventListener("change", count);
     window.addEventListener("pageshow", count); // going back fills the boxes in again
@@ -177,26 +177,26 @@ function loadPageItself() { // not the stored response to a form, which would be
 }
 
 function poll(element) {
-  const EVERY = 3000, AT_MOST = 30000; // ms; the second, while the server does not answer
-  let wait = EVERY, asking = false;
+  const INTERVAL_MS = 3000, MAX_INTERVAL_MS = 30000; // the second, while the server does not respond
+  let wait = INTERVAL_MS, isRequesting = false;
   const moveOn = (next) => {
-    const here = new URL(next || location.href, location.href);
-    if (next && here.origin === location.origin) location.assign(here);
+    const destination = new URL(next || location.href, location.href);
+    if (next && destination.origin === location.origin) location.assign(destination);
     else loadPageItself();
   };
   const ask = async () => {
-    if (document.hidden || asking) return; // asked again as soon as somebody looks
-    asking = true;
+    if (document.hidden || isRequesting) return; // asked again as soon as somebody looks
+    isRequesting = true;
     try {
       const answer = await fetch(element.dataset.pollUrl, { headers: { Accept: "application/json" }, cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
       const { done, next } = await answer.json();
       if (done) return moveOn(next);
-      wait = EVERY;
+      wait = INTERVAL_MS;
     } catch {
-      wait = Math.min(wait * 2, AT_MOST);
+      wait = Math.min(wait * 2, MAX_INTERVAL_MS);
     } finally {
-      asking = false;
+      isRequesting = false;
     }
     timer = setTimeout(ask, wait);
   };

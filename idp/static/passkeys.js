@@ -13,7 +13,7 @@
 "use strict";
 
 (() => {
-  const FRESH = 480_000; // ms; a challenge lives for ten minutes, of which the person needs some
+  const OPTIONS_CACHE_MS = 480_000; // a challenge is valid for ten minutes, of which the person needs some
 
   const PROBLEMS = {
     AbortError: "",
@@ -59,10 +59,10 @@
   function offer(form) {
     const { passkey: kind, options: address } = form.dataset;
     const problem = form.querySelector("[data-passkey-problem]");
-    let waiting = null, options = null, fetchedAt = 0, timer;
+    let lastRequest = null, options = null, fetchedAt = 0, timer;
 
     async function fetchOptions() {
-      if (Date.now() < fetchedAt + FRESH) return options;
+      if (Date.now() < fetchedAt + OPTIONS_CACHE_MS) return options;
       const headers = { "X-CSRFToken": form.elements.csrf_token.value, Accept: "application/json" };
       const answer = await fetch(address, { method: "POST", headers });
       if (answer.redirected) return loadPageItself(); // signed out, or too long ago: the page itself leads on
@@ -72,12 +72,12 @@
     }
 
     async function ask(more = {}) {
-      waiting?.abort();
+      lastRequest?.abort();
       clearTimeout(timer);
-      const mine = (waiting = new AbortController());
+      const controller = (lastRequest = new AbortController());
       const json = await fetchOptions();
-      if (!json || mine.signal.aborted) return;
-      const credential = await navigator.credentials[kind]({ publicKey: parsed(kind, json), signal: mine.signal, ...more });
+      if (!json || controller.signal.aborted) return;
+      const credential = await navigator.credentials[kind]({ publicKey: parsed(kind, json), signal: controller.signal, ...more });
       if (!credential) return;
       form.elements.passkey.value = written(credential);
       form.submit();
@@ -86,9 +86,9 @@
     async function autofill() {
       if (document.hidden) return document.addEventListener("visibilitychange", autofill, { once: true });
       try {
-        const asking = ask({ mediation: "conditional" });
-        timer = setTimeout(autofill, FRESH + 1000); // with a new challenge, which the person does not notice
-        await asking;
+        const request = ask({ mediation: "conditional" });
+        timer = setTimeout(autofill, OPTIONS_CACHE_MS + 1000); // with a new challenge, which the person does not notice
+        await request;
       } catch {
         // the person did something else: the button and the password are still there
       }

@@ -38,7 +38,7 @@ def test_an_apps_own_scheme_is_for_public_clients(uri):
 @pytest.mark.parametrize(
     "uri", ["app:/cb", "uk.example.app://cb", "uk.example.app:cb", "-a.b:/cb", "a..b:/cb", "a.:/cb"]
 )
-def test_an_apps_own_scheme_is_a_domain_named_backwards_and_one_slash(uri):
+def test_an_apps_own_scheme_is_a_reversed_domain_followed_by_one_slash(uri):
     with pytest.raises(ValueError, match="must"):
         uris.redirect(uri, **APP)
 
@@ -54,7 +54,7 @@ def test_localhost_is_for_development_and_fapi2_takes_https_alone():
     assert uris.redirect("http://localhost:5001/cb", **(WEB | {"profile": "fapi2", "local": True}))
 
 
-def test_pages_are_https_but_for_development_on_the_machine_itself():
+def test_pages_must_be_https_except_on_localhost_in_development():
     assert uris.web("https://partner.example/privacy", local=False)
     assert uris.web("http://localhost:5001/begin", local=True)
     for uri in ("http://localhost:5001/begin", "http://partner.example/", "ftp://partner.example/", "/privacy", ""):
@@ -79,7 +79,7 @@ def test_malformed_and_ambiguous_redirect_uris_are_refused(uri):
 
 
 @pytest.mark.parametrize("name", sorted(uris.RESPONSE_PARAMETERS))
-def test_a_redirect_brings_no_parameter_that_the_answer_adds(name):
+def test_a_redirect_uri_may_not_contain_response_parameters(name):
     for uri in (f"https://partner.example/cb?{name}=1", f"https://partner.example/cb?a=1&{name}"):
         with pytest.raises(ValueError, match=f"must not have {name} in its query"):
             uris.redirect(uri, **WEB)
@@ -91,13 +91,13 @@ def test_a_redirect_brings_no_parameter_that_the_answer_adds(name):
 
 
 @pytest.mark.parametrize("name", sorted(uris.LOGIN_PARAMETERS))
-def test_the_address_that_begins_a_login_brings_none_that_we_add(name):
+def test_initiate_login_uri_may_not_contain_parameters_that_we_add(name):
     with pytest.raises(ValueError, match=f"must not have {name} in its query"):
         uris.login(f"https://partner.example/begin?{name}=1", local=False)
     assert uris.login("https://partner.example/begin?tenant=1", local=False)
 
 
-def test_after_signing_out_an_app_of_the_persons_own_can_be_reached():
+def test_a_post_logout_uri_may_have_an_apps_own_scheme():
     assert uris.after_logout("uk.example.app:/signed-out", **APP)
     assert uris.after_logout("https://partner.example/out", **APP)
     for kind in (WEB, APP | {"profile": "fapi2"}):
@@ -108,7 +108,7 @@ def test_after_signing_out_an_app_of_the_persons_own_can_be_reached():
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1/out", "http://127.0.0.1:8000/out", "http://[::1]/out"])
-def test_after_signing_out_an_app_on_the_persons_own_machine_can_be_reached(uri):
+def test_a_post_logout_uri_may_be_a_loopback_address(uri):
     """As for redirect URIs, a loopback address may be http (RFC 8252 §7.3)."""
     production = {"local": False}
     assert uris.after_logout(uri, **APP | production)
