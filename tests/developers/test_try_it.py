@@ -51,10 +51,10 @@ def run_trial(developer, client_id, username, scope="openid profile students", b
         form = {name: developer.page.find("input", {"name": name})["value"] for name in ("shown", "agreement")}
         developer.sends_again(response.location, authority="y", **form, **{button: "yes"})
         response = developer.web.get(developer.response.location)
-    back = urlsplit(response.location)
-    assert back.path == trial_secrets.CALLBACK
-    developer.opens(f"{back.path}?{back.query}")
-    return f"{back.path}?{back.query}"
+    callback = urlsplit(response.location)
+    assert callback.path == trial_secrets.CALLBACK
+    developer.opens(f"{callback.path}?{callback.query}")
+    return f"{callback.path}?{callback.query}"
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["with a secret", "public"])
@@ -69,8 +69,8 @@ def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, work,
     assert parse_qs(urlsplit(path).query)["code"][0] not in developer.response.text
     assert "eyJhbGciOi" not in developer.response.text
     with work():
-        left = session().scalars(select(ClientSecret).where(ClientSecret.client_id == client_id)).all()
-        assert len(left) == (1 if kind == 0 else 0)
+        remaining_secrets = session().scalars(select(ClientSecret).where(ClientSecret.client_id == client_id)).all()
+        assert len(remaining_secrets) == (1 if kind == 0 else 0)
     assert developer.opens(path).status_code == 410
 
 

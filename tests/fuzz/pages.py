@@ -71,17 +71,17 @@ def sign_in(target: FuzzTarget) -> Opened:
 
 def sign_out(target: FuzzTarget) -> Opened:
     """The form that signs out, of a person who is signed in for it."""
-    return form(_somebody(target)[0], "/sign-out", "sign-out")
+    return form(_another_owner(target)[0], "/sign-out", "sign-out")
 
 
 def log_out(target: FuzzTarget) -> Opened:
     """The question whether to sign out, after a client's valid request."""
-    return form(_somebody(target)[0], f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
+    return form(_another_owner(target)[0], f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
 
 
 def log_out_anyway(target: FuzzTarget) -> Opened:
     """The question whether to sign out, after a client's invalid request."""
-    return form(_somebody(target)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
+    return form(_another_owner(target)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
 
 
 def _forget_guesses(target: FuzzTarget) -> None:
@@ -90,7 +90,7 @@ def _forget_guesses(target: FuzzTarget) -> None:
         session.query(Guesses).delete()
 
 
-def _somebody(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
+def _another_owner(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
     """The owner of another school, signed in with a browser of their own, and their username."""
     with target.work():
         username = factories.an_administrator(**overrides).username
@@ -110,7 +110,7 @@ def consent(target: FuzzTarget) -> Opened:
 
 def viewer(target: FuzzTarget) -> Opened:
     """The authorisation page of a viewer."""
-    web, _ = _somebody(target, role="viewer")
+    web, _ = _another_owner(target, role="viewer")
     return form(web, _client(target).link(), "deny")
 
 
@@ -196,7 +196,7 @@ def join(target: FuzzTarget) -> Opened:
 
 def text_code(target: FuzzTarget) -> Opened:
     """Confirm a mobile number: the form that sends the code."""
-    return form(_somebody(target)[0], "/mobile/confirm", "send-code")
+    return form(_another_owner(target)[0], "/mobile/confirm", "send-code")
 
 
 def mobile_code(target: FuzzTarget) -> Opened:
@@ -256,17 +256,17 @@ def new_password_by_link(target: FuzzTarget) -> Opened:
 
 def account_name(target: FuzzTarget) -> Opened:
     """The form that changes a person's name."""
-    return form(_somebody(target)[0], "/manage/account/name", "save", name="Jo Bloggs")
+    return form(_another_owner(target)[0], "/manage/account/name", "save", name="Jo Bloggs")
 
 
 def account_email(target: FuzzTarget) -> Opened:
     """The form that changes their e-mail address."""
-    return form(_somebody(target)[0], "/manage/account/email", "send", email=an_email())
+    return form(_another_owner(target)[0], "/manage/account/email", "send", email=an_email())
 
 
 def account_new_email(target: FuzzTarget) -> Opened:
     """The form behind the link that was sent to the new address."""
-    web, username = _somebody(target)
+    web, username = _another_owner(target)
     with target.work() as session:
         person_id = session.query(Administrator).filter_by(username=username).one().id
         secret = links.issue(person_id, email_change.PURPOSE, timedelta(hours=1), value=an_email())
@@ -275,7 +275,7 @@ def account_new_email(target: FuzzTarget) -> Opened:
 
 def account_mobile(target: FuzzTarget) -> Opened:
     """The form that changes their mobile number."""
-    return form(_somebody(target)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
+    return form(_another_owner(target)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
 
 
 def account_mobile_code(target: FuzzTarget) -> Opened:
@@ -374,12 +374,12 @@ def people_remove(target: FuzzTarget) -> Opened:
 
 def people_leave(target: FuzzTarget) -> Opened:
     """A viewer leaves."""
-    return form(_somebody(target, role="viewer")[0], "/manage/people/leave", "leave")
+    return form(_another_owner(target, role="viewer")[0], "/manage/people/leave", "leave")
 
 
 def people_hand_over(target: FuzzTarget) -> Opened:
     """An owner hands over to a colleague."""
-    web, colleague = _somebody(target)
+    web, colleague = _another_owner(target)
     with target.work() as session:
         estab = session.query(Administrator).filter_by(username=colleague).one().memberships[0].estab
         email = an_email()
@@ -394,7 +394,7 @@ def invitation_new(target: FuzzTarget) -> Opened:
 
 def invitation_accept(target: FuzzTarget) -> Opened:
     """A person who has an account, and is signed in, accepts."""
-    web, colleague = _somebody(target)
+    web, colleague = _another_owner(target)
     _, path = _invitation(target)
     with target.work() as session:
         invited = session.query(PersonInvitation).one()
@@ -413,7 +413,7 @@ def invitation_password_link(target: FuzzTarget) -> Opened:
 
 def invitation_sign_out(target: FuzzTarget) -> Opened:
     """The form by which another person than the invited one signs out."""
-    return form(_somebody(target)[0], _invitation(target)[1], "sign-out")
+    return form(_another_owner(target)[0], _invitation(target)[1], "sign-out")
 
 
 def _invitation_of_a_school(target: FuzzTarget) -> str:
