@@ -115,7 +115,7 @@ def suggested_scope(client: Client) -> str:
 
 
 def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step], bool]:
-    """The authorization request and the response to it; and whether there is a code to go on with."""
+    """The authorization request and the response to it; and whether there is a code to continue with."""
     steps = [Step(**{**step, "claims": tuple(step["claims"])}) for step in run.first_steps]
     if has_failed(run):
         return steps, False

@@ -62,7 +62,7 @@ RIGHTS: Final[Mapping[Action, Right]] = {
     Action.MANAGE_PEOPLE: Right("Invite and remove people, change their roles, and hand over ownership", _OWNERS),
     Action.HELP_COLLEAGUES: Right("Help a colleague who cannot sign in", _OWNERS),
     Action.CONTINUE_SHARING: Right(
-        "When a school closes: let a school that follows go on with what it shares, and go on with it there", _OWNERS
+        "When a school closes: let the school that follows continue what it shares, and continue it there", _OWNERS
     ),
     Action.REQUIRE_SECOND_FACTOR: Right("Require a second step from everyone who acts for the school", _OWNERS),
     Action.RECEIVE_SHARING_NOTICES: Right("Get an e-mail when sharing is authorised, changed or stopped", _OWNERS),

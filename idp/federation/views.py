@@ -128,7 +128,7 @@ def _way_back(pending: Pending) -> tuple[tuple[str, str], ...]:
 
 def _cancelled(provider: Provider, pending: Pending) -> ResponseReturnValue:
     log.info("provider", name=provider.name, reason="access_denied")
-    flash(f"You did not go on with your {provider.kind.account}. Nothing was changed.", "info")
+    flash(f"You did not continue with your {provider.kind.account}. Nothing was changed.", "info")
     return redirect(_way_back(pending)[0][1], 303)
 
 

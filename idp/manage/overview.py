@@ -167,7 +167,7 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
     tasks += [
         Task(
             f"{offer.estab.name} has closed, and your school follows it",
-            f"What it shared with {_join_names(offer.names)} can go on here, if you decide so.",
+            f"What it shared with {_join_names(offer.names)} can continue here, if you decide so.",
             "Look at it and decide",
             f"/manage/continue/{offer.id}",
         )

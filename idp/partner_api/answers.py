@@ -133,7 +133,7 @@ class School(Answer, frozen=True, kw_only=True):
     ] = UNSET
     continues_as: Annotated[
         str | UnsetType,
-        Meta(description="The Estab ID of the following school that decided to go on with this; it has its own entry."),
+        Meta(description="The Estab ID of the successor that decided to continue with this; it has its own entry."),
     ] = UNSET
     authorised_at: Annotated[
         datetime, Meta(description="When what is agreed now was agreed to: authorised, changed or renewed.")

@@ -36,7 +36,7 @@ ALREADY_SHARED: Final = "Your school shares with it already."
 class NotReleasable(Refusal):
     """The register does not say that this school follows, or the account may not decide about it."""
 
-    code, status, title = "not_releasable", 409, "This school cannot go on with it"
+    code, status, title = "not_releasable", 409, "This school cannot continue with it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def move(
         raise ChangedMeanwhile(reason=f"{release_id} for {by.estab_id}")
     services = [service for service in offer.services if service.client.id in chosen]
     if not services or len(services) != len(chosen) or any(service.obstacle for service in services):
-        raise BadRequest("Please tick the services that your school goes on with.", reason=str(sorted(chosen)))
+        raise BadRequest("Please tick the services that your school continues with.", reason=str(sorted(chosen)))
     scopes_by_service = [service.chosen(chosen[service.client.id]) for service in services]
     protected_data.check(frozenset().union(*scopes_by_service), second_step=second_step)
     protected_data.check_rule(by.estab, second_step=second_step)

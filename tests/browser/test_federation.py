@@ -152,4 +152,4 @@ def test_a_person_who_refuses_at_the_provider_returns_to_an_explanation(page, ou
     page.wait_for_url(f"{other_provider[1]}/**")
     page.click("#cancel")
     page.wait_for_url(f"{our_provider[1]}/sign-in**")
-    expect(page.locator("main")).to_contain_text(f"You did not go on with your {ACCOUNT}. Nothing was changed.")
+    expect(page.locator("main")).to_contain_text(f"You did not continue with your {ACCOUNT}. Nothing was changed.")

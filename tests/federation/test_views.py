@@ -412,7 +412,7 @@ class TestResponses:
         response = jo.comes_back("microsoft", {"error": "access_denied", "state": state})
 
         assert response.location == "/sign-in?next=/mobile/confirm"
-        assert "You did not go on with your Microsoft 365 account" in jo.opens(response.location).text
+        assert "You did not continue with your Microsoft 365 account" in jo.opens(response.location).text
         assert sessions(work) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])

@@ -60,7 +60,7 @@ def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, 
     assert "Since 2 March 2026 it may continue with what your school shares." in old.page_text
 
     new.opens("/manage")
-    assert "What it shared with Timetabler can go on here" in new.page_text
+    assert "What it shared with Timetabler can continue here" in new.page_text
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
     new.opens(link)
     ticked = {box["value"].split()[-1]: box.has_attr("checked") for box in new.page.find_all("input", {"name": "area"})}
@@ -92,7 +92,7 @@ def test_releasing_the_sharing_is_taken_back(schools):
     release_sharing(old)
     old.sends_again(f"{old.facts['follows']}/take-back")
     new.opens("/manage")
-    assert "can go on here" not in new.page_text
+    assert "can continue here" not in new.page_text
 
 
 def test_a_school_that_stays_open_has_no_such_page(schools):

@@ -163,7 +163,7 @@ def takes_back(world, person):
 
 
 def follows(world, _person):
-    """Another school has closed, and lets school A go on with what it shared."""
+    """Another school has closed, and lets school A continue with what it shared."""
     with world.work() as database:
         database.get_one(Estab, world.estab).school.status_code = "1"
         owner, client = factories.an_administrator(), factories.a_client()

@@ -1,4 +1,4 @@
-"""Schools that close: what they were told, and whom they let go on with what they share."""
+"""Schools that close: what they were told, and whom they let continue with what they share."""
 
 import sqlalchemy as sa
 from alembic import op
