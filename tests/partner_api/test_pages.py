@@ -164,10 +164,11 @@ def test_schools_whose_entry_was_imported_anew_are_one_page(many, work, clock, r
     clock.move(timedelta(minutes=1))
     with work() as session:
         table = RegisterImport.__table__
-        row = connection().execute(select(table)).first()
-        session.execute(insert(table), [{**row._mapping, "id": 77, "imported_at": clock.now()}])
+        row = connection().execute(select(table).order_by(table.c.id.desc())).first()
+        next_id = row.id + 1  # PostgreSQL numbers imports on from those of other tests
+        session.execute(insert(table), [{**row._mapping, "id": next_id, "imported_at": clock.now()}])
         ids = select(Estab.school_id).where(Estab.id.in_(RARE))
-        connection().execute(update(School).where(School.id.in_(ids)).values(last_seen_in=77))
+        connection().execute(update(School).where(School.id.in_(ids)).values(last_seen_in=next_id))
     assert _follow(many, f"changed_since={since}") == (sorted(RARE), [3])
     before = rows_read(f"/api/schools?changed_since={since}")
     _multiply(work, _some_estab(work), SCHOOLS, first=2000)
