@@ -51,7 +51,7 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         f"       {server} once",
         f"  10. On the school's own page at {issuer}, switch an area off, see who read what, and stop sharing;",
         "      Assembly's page follows.",
-        "  11. Be a partner's developer: invite yourself, set the account up by the mail, and sign in at",
+        "  11. Be a partner's developer: invite yourself, and set the account up by the mail, which signs you in at",
         f"      {issuer}/developers. A sandbox application and a quick start lead to a first token:",
         f'       {command} developers invite Assembly "Sam Lee" sam@assembly.example --owner',
         f"\n{command} --help shows the other commands. Logs: {logs}/*.log",
