@@ -77,8 +77,10 @@ CUT_CELLS = """() => [...document.querySelectorAll('td, th')].filter(cell => {
 }).map(cell => cell.textContent.trim())"""
 """The cells of tables that reach past the card they are in: one sees that there is more only by scrolling."""
 
-STYLES_LOADED = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(link => link.sheet)"
-"""True when the stylesheets are loaded. The load event is no help: a page that redirects by itself never has one."""
+PAGE_READY = """() => document.readyState !== "loading"
+    && [...document.querySelectorAll("link[rel=stylesheet]")].every(link => link.sheet)"""
+"""True when the document is parsed, title included, and its stylesheets are loaded. A click returns when the next document
+has begun, which may still be empty. The load event is no help: a page that redirects by itself never has one."""
 
 AWindow = Callable[..., Page]
 LooksRight = Callable[[Page, str], None]
@@ -275,7 +277,7 @@ def looks_right() -> LooksRight:
     """`looks_right(page, "sign-in")` checks that axe reports no violation and that nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
-        _wait_until(page, STYLES_LOADED)
+        _wait_until(page, PAGE_READY)
         page.evaluate("document.fonts.ready.then(() => true)")
         assert page.title().strip()
         original_size = page.viewport_size or WIDTHS["desktop"]
