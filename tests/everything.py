@@ -2,7 +2,7 @@
 
 lint · format and import contracts, beside compiling the tests · each package by its own tests on SQLite, with their
 coverage · types beside all these · the other tests on SQLite · the suite on PostgreSQL · pages in Chromium, beside the
-installation on a new machine.
+installation on a new machine · quick starts that are compiled for minutes, beside these two.
 `make check` (`--quick`): lint, format, import contracts, and types beside the tests of idp's packages, without coverage
 and without `COVERED_BY_OTHERS`. The programs in `clients/` know idp by the protocol alone, and have their tests in
 `make test T=tests/clients`.
@@ -37,7 +37,8 @@ MAX_FAILURES, MAX_LINES = 5, 30
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 TYPES = [str(BIN / "mypy")]
-OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
+COMPILED_QUICK_STARTS = "tests/interoperability/test_built_quick_starts.py"
+OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation", f"--ignore={COMPILED_QUICK_STARTS}"]
 SERIAL = [sys.executable, "-m", "pytest", "-q", "-rs"]
 COLLECT = [*SERIAL, "--collect-only", "-qq"]
 """Compiles all tests once: in a fresh clone, each of the workers would compile each file."""
@@ -61,7 +62,7 @@ WHOLE_PRODUCT = [
 ]
 """Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these.
 
-The quick starts come first: they are two files, and take longest where nothing was ever downloaded or compiled.
+The quick starts come first: they are one file, and take longest where nothing was ever downloaded or compiled.
 """
 COVERED_BY_OTHERS = [
     *("tests/estabs/test_credentials.py", "tests/estabs/test_passphrases.py", "tests/estabs/test_people.py"),
@@ -97,7 +98,7 @@ SAME_ON_ANY_DATABASE = [
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
     *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
     *("tests/faults/test_partner.py", "tests/faults/test_stopping.py"),
-    *("tests/interoperability/test_built_quick_starts.py", "tests/interoperability/test_quick_starts.py"),
+    *(COMPILED_QUICK_STARTS, "tests/interoperability/test_quick_starts.py"),
     "tests/schools/test_search_properties.py",
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
@@ -139,6 +140,7 @@ OPTIONAL = (
     Program("mod_auth_openidc", MOD_AUTH_OPENIDC.exists, "libapache2-mod-auth-openidc", "a partner behind Apache"),
     Program("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
     Program("java and mvn", lambda: shutil.which("java") and shutil.which("mvn"), "maven", "a partner in Java"),
+    Program("cargo", lambda: shutil.which("cargo"), "cargo", "a partner in Rust"),
 )
 """Never installed; without them the run does not fail, and reports what was left out."""
 REDIS = Program("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")
@@ -186,7 +188,7 @@ class Run:
             output = written.read()
         if code != 0:
             self.failed[name] = _end_of(output)
-        print(f"\n=== {name}\n{output if code != 0 else _end_of(output, lines=3)}", flush=True)
+        print(f"\n=== {name}\n{output if code != 0 else _end_of(output, lines=5)}", flush=True)
 
     def has(self, needed: Program) -> bool:
         """Whether the program is there, after installing it where possible."""
@@ -244,21 +246,22 @@ def _all_stages(run: Run) -> None:
         run.covered_stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others)])
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
     once = ["not postgresql"] if on_postgresql else []
-    run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
-    if on_postgresql:
-        with postgresql.a_server(on_postgresql) as url:
-            suite = [
-                *PYTEST,
-                *OTHER_STAGES,
-                *_with("database"),
-                *_without([*SAME_ON_ANY_DATABASE, *_without_postgresql_fixtures()]),
-            ]
-            run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
-    installation = [*SERIAL, "tests/installation"]
-    # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
-    with run.beside("The installation on a new machine", installation):
-        if run.has(CHROMIUM):
-            run.stage("Pages in Chromium", [*PYTEST, "--dist", "worksteal", "tests/browser"])
+    run.stage("The whole on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible, *once), *others])
+    installation, quick_starts = [*SERIAL, "tests/installation"], [*SERIAL, COMPILED_QUICK_STARTS]
+    with run.beside("Quick starts that are compiled for minutes", quick_starts):
+        if on_postgresql:
+            with postgresql.a_server(on_postgresql) as url:
+                suite = [
+                    *PYTEST,
+                    *OTHER_STAGES,
+                    *_with("database"),
+                    *_without([*SAME_ON_ANY_DATABASE, *_without_postgresql_fixtures()]),
+                ]
+                run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
+        # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
+        with run.beside("The installation on a new machine", installation):
+            if run.has(CHROMIUM):
+                run.stage("Pages in Chromium", [*PYTEST, "--dist", "worksteal", "tests/browser"])
 
 
 def _with(*marks: str) -> list[str]:

@@ -89,8 +89,6 @@ class QuickStart(BaseModel):
     """Whether people who sign out of the application are still signed in here."""
     notes: tuple[str, ...] = ()
     """What goes wrong where a setting is left out, and other things to know."""
-    is_slow: bool = False
-    """Whether it takes minutes to build, so that our tests run it only where `QUICK_STARTS=all`."""
     not_run: str = ""
     """Why our tests do not run it; empty if they do."""
     registration: dict[str, Any]

@@ -79,7 +79,7 @@ CUT_CELLS = """() => [...document.querySelectorAll('td, th')].filter(cell => {
 
 PAGE_READY = """() => document.readyState !== "loading"
     && [...document.querySelectorAll("link[rel=stylesheet]")].every(link => link.sheet)"""
-"""True when the document is parsed, title included, and its stylesheets are loaded. A click returns when the next document
+"""True when the document is parsed, title included, and its stylesheets are loaded. A click returns when the next one
 has begun, which may still be empty. The load event is no help: a page that redirects by itself never has one."""
 
 AWindow = Callable[..., Page]

@@ -1,13 +1,15 @@
 """The page of the API for partners, in a real browser."""
 
+from playwright.sync_api import expect
+
 
 def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
     page = a_window("phone")
     page.goto(f"{issuer}/api")
     looks_right(page, "api-reference")
     page.locator("section a[href='#Schools']").first.click()
-    assert page.url.endswith("/api#Schools")
-    assert page.locator("h3#Schools").is_visible()
+    expect(page).to_have_url(f"{issuer}/api#Schools")
+    expect(page.locator("h3#Schools")).to_be_visible()
 
 
 def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
@@ -17,4 +19,4 @@ def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(a_window, iss
     page.goto(f"{issuer}/events/sharing-authorised")
     looks_right(page, "event")
     page.locator("main a", has_text="events for partners").click()
-    assert page.url.endswith("/events")
+    expect(page).to_have_url(f"{issuer}/events")

@@ -1,4 +1,4 @@
-"""Quick starts that are compiled for long; beside the others, in a process of their own."""
+"""Quick starts that are compiled for minutes: the gate does so beside the tests of pages and of PostgreSQL."""
 
 from urllib.parse import urlencode
 
@@ -11,12 +11,9 @@ from tests.interoperability import quick_start_sites as sites, quick_start_visit
 
 ORIGIN = "https://calls-an-api.example"
 CALLBACK = f"{ORIGIN}/callback"
-left_out_if_slow = pytest.mark.skipif(not sites.SLOW_AS_WELL, reason="takes minutes to build: QUICK_STARTS=all")
 
 
-@pytest.mark.parametrize(
-    "quick_start_id", ["spring-client", pytest.param("rust-openidconnect", marks=left_out_if_slow)]
-)
+@pytest.mark.parametrize("quick_start_id", sorted(sites.BUILT))
 def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
     visits.sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch)
 
@@ -44,7 +41,6 @@ def call(site, token):
     return requests.get(f"{site.address}/", headers={"Authorization": f"Bearer {token}"}, timeout=20)
 
 
-@left_out_if_slow
 def test_a_proxy_lets_a_person_through(scene, browser, prepared):
     quick_start = quick_starts.find("oauth2-proxy")
     with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
