@@ -186,8 +186,8 @@ def outbox(work: Work) -> Outbox:
 
 
 @pytest.fixture
-def at_once(work: Work) -> Callable[..., list[Any]]:
-    """`at_once(8, job)` runs `job` in eight threads, each in its own transaction; exceptions are outcomes."""
+def run_concurrently(work: Work) -> Callable[..., list[Any]]:
+    """`run_concurrently(8, job)` runs `job` in eight threads, each in its own transaction; exceptions are outcomes."""
 
     def run(times: int, job: Callable[[], Any]) -> list[Any]:
         ready, outcomes = threading.Barrier(times), []
@@ -212,26 +212,28 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def overtaken(work: Work) -> Callable[..., Any]:
-    """`overtaken(first, then)` returns the outcome of `then`, which begins before the transaction of `first` commits.
+def run_overlapping(work: Work) -> Callable[..., Any]:
+    """`run_overlapping(first, second)` runs two transactions, of which the second begins before the first commits.
 
-    On PostgreSQL, `then` starts after `first` has run; the transaction of `first` commits when `then` waits for a
-    lock or has ended, and `at_last` runs just before. SQLite has one writer at a time: there `then` runs after
-    `first` has committed. An exception of `then` is its outcome.
+    It returns the outcome of `second`; an exception is its outcome. On PostgreSQL, `second` starts after `first` has
+    run; the transaction of `first` commits when `second` waits for a lock or has ended, and `before_commit` runs just
+    before that. SQLite has one writer at a time: there `second` runs after `first` has committed.
     """
 
-    def run(first: Callable[[], Any], then: Callable[[], Any], at_last: Callable[[], Any] = lambda: None) -> Any:
+    def run(
+        first: Callable[[], Any], second: Callable[[], Any], before_commit: Callable[[], Any] = lambda: None
+    ) -> Any:
         outcomes: list[Any] = []
 
-        def second() -> None:
+        def run_second() -> None:
             try:
                 with work():
-                    outcome = then()
+                    outcome = second()
             except Exception as error:  # noqa: BLE001  it is the outcome
                 outcome = error
             outcomes.append(outcome)
 
-        thread = threading.Thread(target=second)
+        thread = threading.Thread(target=run_second)
         with work() as session:
             first()
             session.flush()
@@ -242,7 +244,7 @@ def overtaken(work: Work) -> Callable[..., Any]:
                 )
                 while thread.is_alive() and not session.scalar(count_waiting):
                     thread.join(0.01)
-            at_last()
+            before_commit()
         thread.join(300)
         return outcomes[0]
 

@@ -113,9 +113,10 @@ ON_SQLITE = [
 ]
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those with `POSTGRESQL_FIXTURES`;
 it has the conformance plans and the tests of security for all that the protocol and its pages do with a database."""
-POSTGRESQL_FIXTURES = frozenset({"at_once", "overtaken", "on_postgresql", "also_on_postgresql"})
-"""Fixtures of tests in which the database decides between two, or for which PostgreSQL is not like SQLite. No other
-fixture uses them."""
+POSTGRESQL_FIXTURES = frozenset({"run_concurrently", "run_overlapping", "on_postgresql", "also_on_postgresql"})
+"""Fixtures of tests in which the database decides between two transactions, or for which PostgreSQL differs from
+SQLite. No other fixture uses them.
+"""
 
 
 @dataclass(frozen=True)

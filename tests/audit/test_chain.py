@@ -63,11 +63,11 @@ def test_sealing_continues_where_it_stopped(work, chain_faults):
     assert chain_faults() == []
 
 
-def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, at_once):
+def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, run_concurrently):
     with work():
         for _ in range(20):
             log.record("estab.registered", by="adm_jo")
-    outcomes = at_once(6, chain.seal)
+    outcomes = run_concurrently(6, chain.seal)
     assert sum(outcomes) == 20
     assert chain_faults() == []
 

@@ -355,7 +355,7 @@ def test_the_number_of_invitations_is_limited(work, partner, outbox):
             developers.invite(registry.partner("Assembly"), "X", "y@assembly.example", is_owner=False, by="cli")
 
 
-def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at_once):
+def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, run_concurrently):
     with work():
         both = []
         for name in ("a", "b"):
@@ -370,13 +370,13 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, at
         remover, removed = next(pairs)
         return developers.remove(partner[0], removed, by=remover).id
 
-    at_once(2, remove)
+    run_concurrently(2, remove)
     with work():
         left = [developer for developer in developers.list_for_partner(partner[0]) if developer.disabled_at is None]
         assert len(left) == 1
 
 
-def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, at_once):
+def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, run_concurrently):
     with work():
         person = developers.invite(registry.partner("Assembly"), "a", "a@assembly.example", is_owner=True, by="cli")
         person_id = person.id
@@ -388,7 +388,7 @@ def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, at_once)
         )  # fmt: skip
         return "changed"
 
-    outcomes = at_once(2, change)
+    outcomes = run_concurrently(2, change)
     assert outcomes.count("changed") == 1
 
 

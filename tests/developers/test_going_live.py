@@ -244,7 +244,7 @@ def a_request(assembly):
     return registration_requests.ask(partner, document, client=None, reasons={}, by="cli").id
 
 
-def test_of_two_decisions_at_once_one_is_made(work, assembly, at_once):
+def test_of_two_decisions_at_once_one_is_made(work, assembly, run_concurrently):
     with work():
         request_id = a_request(assembly)
     decisions = iter(
@@ -253,7 +253,7 @@ def test_of_two_decisions_at_once_one_is_made(work, assembly, at_once):
             lambda: registration_requests.decline(request_id, "No.", by="opr_2").id,
         ]
     )
-    outcomes = at_once(2, lambda: next(decisions)())  # noqa: PLW0108  each thread takes another
+    outcomes = run_concurrently(2, lambda: next(decisions)())  # noqa: PLW0108  each thread takes another
     assert sum(isinstance(outcome, registration_requests.AlreadyDecided) for outcome in outcomes) == 1
     with work():
         state = session().get_one(RegistrationRequest, request_id).state
@@ -435,8 +435,8 @@ class TestMailToOurStaff:
         assert len(outbox.all("registration_requested")) == 1
 
     def test_of_two_workers_one_sends_the_mail_about_new_requests(
-        self, developer, operator, trial, work, outbox, at_once
+        self, developer, operator, trial, work, outbox, run_concurrently
     ):
         ask_to_go_live(developer, trial)
-        at_once(4, request_notices.mail_due)
+        run_concurrently(4, request_notices.mail_due)
         assert len(outbox.all("registration_requested")) == 1

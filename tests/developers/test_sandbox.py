@@ -607,9 +607,9 @@ class TestUnused:
             assert registry.find(sandbox_ids[0]).removed_at is None
         assert outbox.all("sandbox_unused")
 
-    def test_of_several_workers_one_mails(self, sandbox_ids, work, outbox, clock, at_once):
+    def test_of_several_workers_one_mails(self, sandbox_ids, work, outbox, clock, run_concurrently):
         clock.move(timedelta(days=167))
-        assert at_once(4, unused.mail_due) == [None] * 4
+        assert run_concurrently(4, unused.mail_due) == [None] * 4
         assert sorted(letter.to for letter in outbox.all("sandbox_unused")) == [
             "bo@assembly.example", "developers@assembly.example",
         ]  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_rejected_school_may_register_again_under_another_id(work):
         assert accounts.find_by_school(school.id) is second
 
 
-def test_of_many_who_register_one_school_at_once_one_succeeds(work, at_once):
+def test_of_many_who_register_one_school_at_once_one_succeeds(work, run_concurrently):
     with work():
         school_id = a_school(dfe_number="3124567").id
 
@@ -66,13 +66,13 @@ def test_of_many_who_register_one_school_at_once_one_succeeds(work, at_once):
 
         return accounts.register(session().get_one(School, school_id), **JO)[0].estab_id
 
-    outcomes = at_once(6, register)
+    outcomes = run_concurrently(6, register)
 
     assert outcomes.count("3124567") == 1
     assert sum(isinstance(outcome, accounts.SchoolTaken) for outcome in outcomes) == 5
 
 
-def test_schools_that_share_a_number_register_at_once_under_different_ids(work, at_once):
+def test_schools_that_share_a_number_register_at_once_under_different_ids(work, run_concurrently):
     with work():
         ids = [a_school(dfe_number="3124567").id for _ in range(4)]
     waiting = iter(ids)
@@ -83,7 +83,7 @@ def test_schools_that_share_a_number_register_at_once_under_different_ids(work, 
 
         return accounts.register(session().get_one(School, next(waiting)), **JO)[0].estab_id
 
-    outcomes = at_once(4, register)
+    outcomes = run_concurrently(4, register)
 
     assert len(set(outcomes)) == 4
     assert "3124567" in outcomes
@@ -135,7 +135,7 @@ def test_the_time_of_a_decision_is_kept_at_the_estab_and_of_no_other(work, clock
         assert (other.state, other.state_changed_at) == ("unverified", MONDAY)
 
 
-def test_of_two_decisions_at_once_the_second_is_refused(work, at_once):
+def test_of_two_decisions_at_once_the_second_is_refused(work, run_concurrently):
     with work():
         estab_id = an_estab(state="unverified").id
     states = iter(["verified", "rejected"])
@@ -145,7 +145,7 @@ def test_of_two_decisions_at_once_the_second_is_refused(work, at_once):
 
         accounts.change_state(session().get_one(Estab, estab_id), next(states), by="cli")
 
-    outcomes = at_once(2, decide)
+    outcomes = run_concurrently(2, decide)
 
     assert sum(outcome is None for outcome in outcomes) == 1
     assert sum(isinstance(outcome, accounts.WrongState) for outcome in outcomes) == 1

@@ -130,7 +130,7 @@ def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
 
 
 def one_job_per_thread(jobs):
-    """A job for `at_once` that runs another function in each thread."""
+    """A job for `run_concurrently` that runs another function in each thread."""
 
     def run_next():
         return jobs.pop()()
@@ -156,10 +156,10 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once, first, second):
+def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, run_concurrently, first, second):
     jobs = [competing_acts(ids, "jo", "sam")[first], competing_acts(ids, "sam", "jo")[second]]
 
-    outcomes = at_once(2, one_job_per_thread(jobs))
+    outcomes = run_concurrently(2, one_job_per_thread(jobs))
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.NotPermitted, NotFound}, refused
@@ -169,8 +169,8 @@ def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once,
         assert len(refused) == 1
 
 
-def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, overtaken):
-    outcome = overtaken(
+def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, run_overlapping):
+    outcome = run_overlapping(
         lambda: members.change_role(ids.member("sam"), "viewer", by=ids.member("jo")),
         lambda: members.remove(ids.member("admin"), by=ids.member("sam")),
     )
@@ -212,7 +212,7 @@ def test_a_person_of_two_schools_keeps_the_other(work, ids):
         assert len(person.memberships) == 1
 
 
-def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work, ids, at_once):
+def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work, ids, run_concurrently):
     with work():
         other_owner = an_administrator()
         estab = other_owner.memberships[0].estab
@@ -224,7 +224,7 @@ def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work
         member, by = (session().get_one(Membership, (who, estab_id)) for who in (ids.viewer, owner_id))
         return members.remove(member, by=by)
 
-    assert sorted(at_once(2, job)) == [False, True]
+    assert sorted(run_concurrently(2, job)) == [False, True]
     with work():
         assert session().get_one(Administrator, ids.viewer).removed_at is not None
 

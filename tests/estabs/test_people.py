@@ -77,7 +77,7 @@ def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(work, st
         assert people.by_name("head@oakhill.example") is colleague
 
 
-def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
+def test_colleagues_added_at_once_get_names_of_their_own(work, run_concurrently):
     from idp.estabs.models import Estab
     from idp.foundation.database import session
 
@@ -87,7 +87,7 @@ def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
     def add():
         return people.add(session().get_one(Estab, estab_id), email="al@oakhill.example", **AL).username
 
-    outcomes = at_once(6, add)
+    outcomes = run_concurrently(6, add)
 
     assert len({str(outcome) for outcome in outcomes}) == 6
     assert all(isinstance(outcome, str) for outcome in outcomes)

@@ -262,8 +262,8 @@ def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_acce
                 person_invitations.accept(invited, person)
 
 
-def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, at_once):
-    outcomes = at_once(2, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
+def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, run_concurrently):
+    outcomes = run_concurrently(2, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvitationUsed", "tuple"]
     with work():
@@ -271,7 +271,7 @@ def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited,
 
 
 @pytest.mark.parametrize("what", ["cancelled", "inviter removed", "inviter demoted"])
-def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, at_once, what):
+def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, run_concurrently, what):
     with work():
         sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
         [invitation] = [invitation.id for invitation in person_invitations.waiting(school.estab)]
@@ -286,7 +286,7 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
             members.change_role(school.by, "viewer", by=by)
 
     jobs = [take_back, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON)]
-    outcomes = at_once(2, one_job_per_thread(jobs))
+    outcomes = run_concurrently(2, one_job_per_thread(jobs))
 
     with work():
         row = session().get_one(PersonInvitation, invitation)
@@ -299,14 +299,14 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
 
 
 def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
-    work, school, invited, clock, outbox, overtaken
+    work, school, invited, clock, outbox, run_overlapping
 ):
     clock.move(timedelta(minutes=1))
     with work():
         person_invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
     other = outbox.last("invitation").secret
 
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: person_invitations.accept_as_new(invited, **NEW_PERSON),
         lambda: person_invitations.accept_as_new(other, **NEW_PERSON),
     )
@@ -314,11 +314,11 @@ def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
     assert isinstance(outcome, person_invitations.HasAccount)
 
 
-def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(work, school, invited, overtaken):
+def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(work, school, invited, run_overlapping):
     def suspend():
         accounts.change_state(school.by.estab, "suspended", by="cli")
 
-    outcome = overtaken(suspend, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
+    outcome = run_overlapping(suspend, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
 
     assert isinstance(outcome, person_invitations.SchoolNotActive)
 
@@ -406,18 +406,20 @@ def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(work, sc
     assert len(send_reminders(work, outbox)) == 1
 
 
-def test_of_two_workers_one_sends_the_reminder(work, invited, clock, outbox, overtaken):
+def test_of_two_workers_one_sends_the_reminder(work, invited, clock, outbox, run_overlapping):
     clock.move(timedelta(days=6))
-    assert overtaken(person_invitations.remind_due, person_invitations.remind_due) is None
+    assert run_overlapping(person_invitations.remind_due, person_invitations.remind_due) is None
     assert len(outbox.all("invitation_reminder")) == 1
 
 
-def test_a_person_who_is_turned_away_at_that_moment_is_not_reminded(work, school, invited, clock, outbox, overtaken):
+def test_a_person_who_is_turned_away_at_that_moment_is_not_reminded(
+    work, school, invited, clock, outbox, run_overlapping
+):
     clock.move(timedelta(days=6))
 
     def cancel():
         [invitation] = person_invitations.waiting(school.estab)
         person_invitations.cancel(invitation.id, by=school.by)
 
-    assert overtaken(cancel, person_invitations.remind_due) is None
+    assert run_overlapping(cancel, person_invitations.remind_due) is None
     assert outbox.all("invitation_reminder") == []

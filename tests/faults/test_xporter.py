@@ -125,7 +125,7 @@ def database(databases):
     database.close()
 
 
-def at_once(*jobs):
+def call_concurrently(*jobs):
     ready, outcomes = threading.Barrier(len(jobs)), []
 
     def run(job):
@@ -159,7 +159,7 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     older = upload(database, student("1", "Old"), student("2"), made_at=now - 60)
     newer = upload(database, student("1", "New"), student("3"), made_at=now)
     workers = [Worker(database, settings, lambda: MEMBERS) for _ in range(4)]
-    handled = at_once(*(worker.work for worker in workers))
+    handled = call_concurrently(*(worker.work for worker in workers))
     while any(worker.work() for worker in workers):
         continue
 
@@ -192,10 +192,12 @@ def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
     content, now = b"0123456789" * 100, time.time()
     document = announced(content)
     announcement = Announcement(document["id"], "sims", 2 * len(content), document["sha256"], now)
-    announcing = at_once(*(lambda: extracts.announce(database, ESTAB, announcement, now)[1] for _ in range(4)))
+    announcing = call_concurrently(
+        *(lambda: extracts.announce(database, ESTAB, announcement, now)[1] for _ in range(4))
+    )
     assert sorted(announcing) == [False, False, False, True]
 
-    sending = at_once(
+    sending = call_concurrently(
         *(lambda: extracts.add_piece(database, ESTAB, announcement.id, 0, content, now) for _ in range(6))
     )
     assert [piece.offset for piece in sending] == [len(content)] * 6
@@ -205,7 +207,7 @@ def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
     settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
     upload(database, *(student(str(number)) for number in range(200)))
     worker = Worker(database, settings, lambda: MEMBERS)
-    outcomes = at_once(worker.work, lambda: extracts.delete_all(database, ESTAB))
+    outcomes = call_concurrently(worker.work, lambda: extracts.delete_all(database, ESTAB))
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     extracts.delete_all(database, ESTAB)
     with database.snapshot() as connection:

@@ -24,11 +24,11 @@ def claim(secret="the secret", **must):
     return database.claim(PersonalSecret, digest=crypto.digest(secret), **bound)
 
 
-def test_of_eight_claims_at_once_one_succeeds(work, at_once):
+def test_of_eight_claims_at_once_one_succeeds(work, run_concurrently):
     with work():
         a_secret()
 
-    outcomes = at_once(8, claim)
+    outcomes = run_concurrently(8, claim)
 
     assert outcomes.count(True) == 1
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]

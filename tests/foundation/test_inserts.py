@@ -16,7 +16,7 @@ def test_inserting_an_existing_row_returns_false(work):
         assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
 
 
-def test_of_many_inserts_at_once_one_returns_true(at_once):
+def test_of_many_inserts_at_once_one_returns_true(run_concurrently):
     until = clock.now() + timedelta(minutes=1)
-    outcomes = at_once(8, lambda: inserts.insert_if_absent(Seen, digest=crypto.digest("c"), expires_at=until))
+    outcomes = run_concurrently(8, lambda: inserts.insert_if_absent(Seen, digest=crypto.digest("c"), expires_at=until))
     assert sorted(outcomes) == [False] * 7 + [True]

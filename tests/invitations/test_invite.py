@@ -122,23 +122,25 @@ def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_
     assert send("key-2") != first
 
 
-def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, work, at_once, outbox):
+def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, work, run_concurrently, outbox):
     def job():
         return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
 
-    outcomes = at_once(4, job)
+    outcomes = run_concurrently(4, job)
     assert len(set(outcomes)) == 1
     assert outcomes[0].startswith("sin_")
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(ids, work, at_once, outbox, monkeypatch):
+def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(
+    ids, work, run_concurrently, outbox, monkeypatch
+):
     monkeypatch.setattr(invite, "advisory_lock", lambda *what: None)
 
     def job():
         return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
 
-    assert len(set(at_once(4, job))) == 1
+    assert len(set(run_concurrently(4, job))) == 1
     assert len(outbox.all("partner_invitation")) == 1
 
 
@@ -208,11 +210,11 @@ def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outb
     assert send()
 
 
-def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work, at_once, outbox):
+def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work, run_concurrently, outbox):
     with work():
         clients = [a_client().id for _ in range(mailing.MAX_TO_ADDRESS + 2)]
     queue = list(clients)
-    outcomes = at_once(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
+    outcomes = run_concurrently(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
     assert sum(isinstance(outcome, mailing.TooManyMails) for outcome in outcomes) == 2
     assert len(outbox.all("partner_invitation")) == mailing.MAX_TO_ADDRESS
 
@@ -376,7 +378,7 @@ def test_cancelling_twice_is_cancelling_once(send, ids, work):
 
 
 @pytest.mark.parametrize("cancels_first", [True, False])
-def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, send, secret, ids, work, overtaken):
+def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, send, secret, ids, work, run_overlapping):
     invitation_id, link = send(), secret()
 
     def cancel():
@@ -385,12 +387,12 @@ def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, se
     def decline():
         return answer.decline(link)
 
-    outcome = overtaken(cancel, decline) if cancels_first else overtaken(decline, cancel)
+    outcome = run_overlapping(cancel, decline) if cancels_first else run_overlapping(decline, cancel)
     assert isinstance(outcome, answer.InvitationCancelled if cancels_first else invite.InvitationOver)
     assert state(work, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
 
 
-def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, at_once, outbox):
+def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, run_concurrently, outbox):
     send()
     link = secret()
     jobs = [
@@ -399,7 +401,7 @@ def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, at_once
         lambda: answer.forward(link, COLLEAGUE, disclose=True),
         lambda: answer.begin(link),
     ]
-    outcomes = at_once(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
+    outcomes = run_concurrently(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
     assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3, outcomes
     assert all(not isinstance(outcome, Exception) or isinstance(outcome, LinkRefused) for outcome in outcomes), outcomes
     with work() as database:
@@ -408,9 +410,11 @@ def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, at_once
         ])).count() == 1  # fmt: skip
 
 
-def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(send, secret, ids, work, overtaken, outbox):
+def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
+    send, secret, ids, work, run_overlapping, outbox
+):
     invitation_id, link = send(), secret()
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: invite.resend(registry.client(ids[0]), invitation_id),
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
     )
@@ -420,9 +424,9 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(send, se
     assert outbox.all("partner_invitation_forwarded") == []
 
 
-def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secret, ids, work, overtaken, outbox):
+def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secret, ids, work, run_overlapping, outbox):
     invitation_id, link = send(), secret()
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
         lambda: invite.resend(registry.client(ids[0]), invitation_id).state,
     )
@@ -431,9 +435,9 @@ def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secr
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, work, at_once, outbox):
+def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, work, run_concurrently, outbox):
     invitation_id = send()
-    outcomes = at_once(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
+    outcomes = run_concurrently(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
     assert outcomes.count("sent") == 3, outcomes
     assert sum(isinstance(outcome, invite.TooManyInvitations) for outcome in outcomes) == 2, outcomes
     with work() as database:

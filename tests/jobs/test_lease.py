@@ -23,8 +23,8 @@ def test_a_new_job_is_due_and_can_be_leased_once(work):
         assert not take("one")
 
 
-def test_of_eight_concurrent_workers_one_gets_the_lease(at_once):
-    outcomes = at_once(8, take)
+def test_of_eight_concurrent_workers_one_gets_the_lease(run_concurrently):
+    outcomes = run_concurrently(8, take)
     assert sorted(map(str, outcomes)) == ["False"] * 7 + ["True"]
 
 

@@ -124,8 +124,8 @@ def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
             ring.verify(token, typ="at+jwt")
 
 
-def test_of_two_rotations_at_once_one_publishes_a_successor(work, clock, overtaken):
-    outcome = overtaken(lambda: ring.rotate("ES256"), lambda: ring.rotate("ES256"))
+def test_of_two_rotations_at_once_one_publishes_a_successor(work, clock, run_overlapping):
+    outcome = run_overlapping(lambda: ring.rotate("ES256"), lambda: ring.rotate("ES256"))
 
     assert isinstance(outcome, ring.RotationUnderWay)
 

@@ -277,24 +277,24 @@ def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_de
         assert join.find(join_request_id).decision == "declined"
 
 
-def test_of_many_approvals_at_once_one_adds_the_school(work, jo, join_request_id, at_once):
-    outcomes = at_once(4, lambda: join.approve(join.find(join_request_id), "viewer", by="cli").id)
+def test_of_many_approvals_at_once_one_adds_the_school(work, jo, join_request_id, run_concurrently):
+    outcomes = run_concurrently(4, lambda: join.approve(join.find(join_request_id), "viewer", by="cli").id)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DecidedAlready"] * 3 + ["str"]
     assert list(schools_of(work, jo).values()).count("viewer") == 1
 
 
-def test_of_many_clicks_at_once_one_adds_the_school(work, jo, school, at_once):
+def test_of_many_clicks_at_once_one_adds_the_school(work, jo, school, run_concurrently):
     def click():
         person = people.get(jo.id)
         return add_school.complete(_school(school.id), person, browser=b"b" * 32, return_to=None).id
 
-    assert len(set(at_once(4, click))) == 1
+    assert len(set(run_concurrently(4, click))) == 1
     assert schools_of(work, jo)["Second School"] == "owner"
     with work() as database:
         assert (database.query(Registration).count(), database.query(Estab).count()) == (1, 2)
 
 
-def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, school, at_once):
+def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, school, run_concurrently):
     with work():
         others = [jo.id, *(an_administrator().id for _ in range(3))]
     waiting = iter(others)
@@ -303,11 +303,11 @@ def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, scho
         person = people.get(next(waiting))
         return add_school.complete(_school(school.id), person, browser=person.id.encode(), return_to=None).outcome
 
-    assert sorted(at_once(4, click)) == ["added", "joining", "joining", "joining"]
+    assert sorted(run_concurrently(4, click)) == ["added", "joining", "joining", "joining"]
 
 
 def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_gets_no_school(
-    work, jo, school, at_once
+    work, jo, school, run_concurrently
 ):
     with work() as database:
         an_administrator(database.merge(jo).memberships[0].estab, username="other", email="other@trust.example")
@@ -319,7 +319,7 @@ def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_
             return add_school.complete(_school(school.id), people.get(jo.id), browser=b"b" * 32, return_to=None).outcome
         return members.remove(people.membership(jo.id, estab_id), by="cli", note="Called the office.")
 
-    outcomes = at_once(2, run)
+    outcomes = run_concurrently(2, run)
     with work() as database:
         is_open = database.get_one(Administrator, jo.id).removed_at is None
     assert ("added" in outcomes) == is_open

@@ -155,7 +155,7 @@ def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, 
     assert [row[0] for row in accounts(work)] == [other]
 
 
-def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, at_once):
+def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, run_concurrently):
     with work():
         ids = [an_administrator().id for _ in range(4)]
     waiting = iter(ids)
@@ -164,7 +164,7 @@ def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, at_
         identity = Identity(find("microsoft"), "https://issuer.example", "one", TENANT, "")
         return linking.link(current_session().get_one(Administrator, next(waiting)), identity)
 
-    outcomes = at_once(4, job)
+    outcomes = run_concurrently(4, job)
 
     assert sorted(map(str, map(type, outcomes))) == sorted([str(bool), *[str(AccountTaken)] * 3])
     assert len(accounts(work)) == 1

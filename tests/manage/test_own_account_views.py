@@ -103,21 +103,21 @@ class TestChangingThePassword:
         assert "no one can sign in to it for" in signed_in.page_text
         assert browser().signs_in(account.username).status_code == 303
 
-    def test_guesses_at_once_all_count(self, signed_in, account, at_once, work):
+    def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, work):
         from idp.signin import own_password
 
-        outcomes = at_once(
+        outcomes = run_concurrently(
             16,
             lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW_PASSWORD, device=None, sid="ses_x")),
         )
         assert outcomes.count("WrongCurrentPassword") == 10
         assert outcomes.count("Locked") == 6
 
-    def test_two_changes_at_once_are_one(self, signed_in, account, at_once, outbox):
+    def test_two_changes_at_once_are_one(self, signed_in, account, run_concurrently, outbox):
         from idp.signin import own_password
 
         passwords = iter(["wobbly kettle sings at dusk", "purple turnips under moonlight"])
-        outcomes = at_once(
+        outcomes = run_concurrently(
             2,
             lambda: _outcome(lambda: own_password.change(account.id, PASSWORD, next(passwords), device=None, sid="x")),
         )
@@ -411,8 +411,8 @@ class TestSignIns:
         signed_in.opens(self.LIST)
         assert [item.text for item in signed_in.page.select("#wrong li")] == ["3 March 2026: 1", "2 March 2026: 2"]
 
-    def test_wrong_passwords_at_once_all_count(self, account, at_once, work):
-        at_once(8, lambda: sign_ins.note_wrong_password(account.id))
+    def test_wrong_passwords_at_once_all_count(self, account, run_concurrently, work):
+        run_concurrently(8, lambda: sign_ins.note_wrong_password(account.id))
         with work():
             assert [count for _, count in sign_ins.wrong_passwords(account.id)] == [8]
 

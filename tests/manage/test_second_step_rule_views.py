@@ -114,11 +114,11 @@ def test_deciding_requires_a_recent_sign_in(owner, account, clock, work):  # noq
     assert required_since(work, account) is None
 
 
-def test_of_two_decisions_at_once_one_is_recorded_and_mailed(owner, account, colleague, outbox, at_once, work):  # noqa: F811
+def test_of_two_decisions_at_once_one_is_recorded_and_mailed(owner, account, colleague, outbox, run_concurrently, work):  # noqa: F811
     def decide():
         return second_step_rule.require(people.membership(account.id, account.estab_id))
 
-    assert sorted(at_once(4, decide)) == [False, False, False, True]
+    assert sorted(run_concurrently(4, decide)) == [False, False, False, True]
     assert len(outbox.all("second_step_required")) == 2
 
 

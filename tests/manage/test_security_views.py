@@ -227,14 +227,14 @@ def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, acc
     assert "Nearly used up" in jo_with_codes.opens("/manage/security").text
 
 
-def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, at_once):  # noqa: F811
+def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, run_concurrently):  # noqa: F811
     code = shown_codes(jo_with_codes)[0]
 
-    assert sorted(at_once(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
+    assert sorted(run_concurrently(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
 
 
-def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, at_once, work):  # noqa: F811
-    at_once(4, lambda: recovery_codes.make(people.get(account.id)))
+def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, run_concurrently, work):  # noqa: F811
+    run_concurrently(4, lambda: recovery_codes.make(people.get(account.id)))
 
     with work():
         assert recovery_codes.count_unused(account.id) == 10

@@ -273,12 +273,12 @@ def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
     assert jo.opens(f"/manage/sharing/{stranger}/stop").status_code == 404
 
 
-def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared_client_id, work, at_once):
+def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared_client_id, work, run_concurrently):
     def stop():
         person = database.session().get_one(Administrator, jo.facts["id"])
         authorise.withdraw(person.memberships[0].estab_id, shared_client_id, by=person.memberships[0])
 
-    outcomes = at_once(4, stop)
+    outcomes = run_concurrently(4, stop)
     assert len([outcome for outcome in outcomes if isinstance(outcome, authorise.NothingShared)]) == 3
 
 

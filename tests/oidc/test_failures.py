@@ -16,7 +16,7 @@ from idp.worker import clean
 from tests.factories import secret_of
 from tests.oidc.registering import Registrar, an_initial_token, metadata
 from tests.oidc.support import CALLBACK, sign_in_and_authorise
-from tests.security.test_code_replay import run_at_once
+from tests.security.test_code_replay import call_concurrently
 
 CANARY = "canary-4f1c"
 
@@ -339,7 +339,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
-    answers = run_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
+    answers = call_concurrently(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
     assert {response.status_code for response in answers} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}
 

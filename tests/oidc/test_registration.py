@@ -360,7 +360,7 @@ def test_a_disabled_partner_registers_nothing(registrar, work):
     assert registrar.registers().status_code == 401
 
 
-def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
+def test_concurrent_registrations_stay_within_the_tokens_number(work, run_concurrently):
     from idp.partners import self_registration
 
     with work():
@@ -370,7 +370,7 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
         policy = initial_tokens.find_usable(token)
         return policy and self_registration.register(policy, METADATA)
 
-    registrations = [outcome for outcome in at_once(8, register_once) if outcome is not None]
+    registrations = [outcome for outcome in run_concurrently(8, register_once) if outcome is not None]
     assert len(registrations) == 3, registrations
     with work() as session:
         assert session.query(Client).count() == 3

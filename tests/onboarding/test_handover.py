@@ -183,7 +183,7 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed_id
     assert tries(work, pressed_id, code) is handover.WrongCode
 
 
-def test_of_two_browsers_that_continue_at_once_one_succeeds(work, at_once, pressed_id):
+def test_of_two_browsers_that_continue_at_once_one_succeeds(work, run_concurrently, pressed_id):
     code, both = show_code(work, pressed_id), [True, False]
 
     def choose():
@@ -192,7 +192,7 @@ def test_of_two_browsers_that_continue_at_once_one_succeeds(work, at_once, press
         handover.enter(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER, code)
         return True
 
-    outcomes = at_once(2, choose)
+    outcomes = run_concurrently(2, choose)
 
     won = [outcome for outcome in outcomes if outcome is True]
     lost = [outcome for outcome in outcomes if outcome is False or isinstance(outcome, handover.CodeExpired)]
@@ -200,7 +200,7 @@ def test_of_two_browsers_that_continue_at_once_one_succeeds(work, at_once, press
     assert steps(work, pressed_id) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
 
 
-def test_of_a_hundred_guesses_at_once_five_are_checked(work, at_once, pressed_id):
+def test_of_a_hundred_guesses_at_once_five_are_checked(work, run_concurrently, pressed_id):
     wrong = different_code(show_code(work, pressed_id))
 
     def guess():
@@ -209,7 +209,7 @@ def test_of_a_hundred_guesses_at_once_five_are_checked(work, at_once, pressed_id
         except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
 
-    outcomes = at_once(20, guess)
+    outcomes = run_concurrently(20, guess)
 
     assert outcomes.count(handover.WrongCode) == 5
     assert outcomes.count(handover.CodeExpired) == 15

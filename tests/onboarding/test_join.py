@@ -170,14 +170,14 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
         assert [join_request.email for join_request in join.requests_for_staff()] == [emails[2], *emails[:2]]
 
 
-def test_a_request_to_join_is_decided_once(work, owner, join_request_id, at_once):
+def test_a_request_to_join_is_decided_once(work, owner, join_request_id, run_concurrently):
     def press():
         from idp.foundation.database import session
 
         me, request = decides(session(), owner, join_request_id)
         return join.approve(request, "admin", by=me.memberships[0])
 
-    outcomes = at_once(4, press)
+    outcomes = run_concurrently(4, press)
 
     assert sum(isinstance(outcome, Administrator) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 3

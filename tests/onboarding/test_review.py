@@ -58,8 +58,8 @@ def test_no_one_is_rejected_without_a_reason(work, estab_id, reason):
         assert state(database, estab_id) == "unverified"
 
 
-def test_a_case_is_decided_once(work, estab_id, at_once, outbox):
-    outcomes = at_once(4, lambda: review.verify(estab_id, by="cli"))
+def test_a_case_is_decided_once(work, estab_id, run_concurrently, outbox):
+    outcomes = run_concurrently(4, lambda: review.verify(estab_id, by="cli"))
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1
     assert len(outbox.all("school_verified")) == 1

@@ -73,7 +73,7 @@ def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_s
         assert signup.find_by_member(an_administrator().memberships[0]) is None
 
 
-def test_of_many_clicks_at_once_one_registers(work, at_once):
+def test_of_many_clicks_at_once_one_registers(work, run_concurrently):
     with work() as database:
         registration = a_registration()
         verify_address(registration)
@@ -83,7 +83,7 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
         registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         return signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER)
 
-    outcomes = at_once(8, press)
+    outcomes = run_concurrently(8, press)
 
     assert outcomes.count("registered") == 1
     assert sum(isinstance(outcome, signup.CompletedAlready) for outcome in outcomes) == 7
@@ -91,7 +91,7 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
         assert database.query(Estab).count() == 1
 
 
-def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at_once):
+def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, run_concurrently):
     with work():
         school, both = a_school(), []
         for browser, email in ((OWN_BROWSER, "jo@oakhill.example"), (OTHER_BROWSER, "sam@oakhill.example")):
@@ -104,7 +104,7 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
         registration = signup.find_in_browser(registration_id, browser)
         return signup.complete(registration, details(email=registration.email), generated_password(), browser=browser)
 
-    assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
+    assert sorted(map(str, run_concurrently(2, press))) == ["joining", "registered"]
     with work() as database:
         assert database.query(Estab).count() == 1
         assert database.query(JoinRequest).count() == 1

@@ -48,8 +48,8 @@ def test_opening_the_link_does_not_use_it_up(work, secret):
         verify.accept_proof(secret, OWN_BROWSER)
 
 
-def test_the_link_works_once_however_often_it_is_pressed(at_once, secret):
-    outcomes = at_once(8, lambda: verify.accept_proof(secret, OWN_BROWSER))
+def test_the_link_works_once_however_often_it_is_pressed(run_concurrently, secret):
+    outcomes = run_concurrently(8, lambda: verify.accept_proof(secret, OWN_BROWSER))
 
     assert sum(isinstance(outcome, Registration) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7

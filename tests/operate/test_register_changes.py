@@ -103,9 +103,9 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
     assert "left the register" in outbox.last("register_changes").text
 
 
-def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, work, at_once, outbox):
+def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, work, run_concurrently, outbox):
     changed("closed")
-    outcomes = at_once(4, register_changes.notify_operators)
+    outcomes = run_concurrently(4, register_changes.notify_operators)
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert len(outbox.all("register_changes")) == 1
 

@@ -398,8 +398,8 @@ class TestForgeries:
             assert by_gateway(web, "msg_x", "delivered").status_code == 404
 
 
-def test_receipts_at_once_are_one(posted, row, at_once, twilio, deliver_all):
+def test_receipts_at_once_are_one(posted, row, run_concurrently, twilio, deliver_all):
     message = posted(NUMBER)
     deliver_all()
-    outcomes = at_once(8, lambda: receipts.record(Receipt(message, "delivered")))
+    outcomes = run_concurrently(8, lambda: receipts.record(Receipt(message, "delivered")))
     assert sorted(outcomes) == [False] * 7 + [True]

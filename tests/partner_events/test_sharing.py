@@ -141,7 +141,7 @@ def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, make_s
 
 
 def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_facts(
-    work, a_school, overtaken, push, endpoint
+    work, a_school, run_overlapping, push, endpoint
 ):
     school = a_school(state="unverified")
 
@@ -152,7 +152,7 @@ def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_fact
     def verifying():
         accounts.change_state(session().get_one(Estab, school.estab_id), "verified", by="cli")
 
-    overtaken(authorising, verifying)
+    run_overlapping(authorising, verifying)
     push()
     assert names(endpoint.taken) == ["sharing-authorised", "school-verified"]
 

@@ -101,9 +101,9 @@ def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, ho
     assert send_reminders(work, outbox, "initial_token_expires") == []
 
 
-def test_of_two_workers_one_sends_the_reminder(work, client, clock, outbox, overtaken):
+def test_of_two_workers_one_sends_the_reminder(work, client, clock, outbox, run_overlapping):
     with work():
         a_token()
     clock.move(6 * DAY)
-    assert overtaken(reminders.remind_due, reminders.remind_due) is None
+    assert run_overlapping(reminders.remind_due, reminders.remind_due) is None
     assert len(outbox.all("client_secret_expires")) == len(outbox.all("initial_token_expires")) == 1

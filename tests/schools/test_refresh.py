@@ -341,12 +341,12 @@ def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(re
         assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
 
 
-def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(at_once):
+def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(run_concurrently):
     def import_register():
         with files.open_sources(SAMPLE, SAMPLE_LINKS) as sources:
             return refresh.run(sources)
 
-    outcomes = at_once(2, import_register)
+    outcomes = run_concurrently(2, import_register)
 
     assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
 

@@ -6,7 +6,7 @@ from idp.oidc.models import RefreshFamily
 from tests.oidc.support import sign_in_and_authorise
 
 
-def run_at_once(times, job):
+def call_concurrently(times, job):
     ready, answers = threading.Barrier(times), []
 
     def run():
@@ -23,7 +23,7 @@ def run_at_once(times, job):
 
 def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back(web, new_browser, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    answers = run_at_once(50, lambda: world.partner.redeems(new_browser(), code))
+    answers = call_concurrently(50, lambda: world.partner.redeems(new_browser(), code))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
     assert {answer.json["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
     won = next(answer.json for answer in answers if answer.status_code == 200)

@@ -66,7 +66,7 @@ def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_
     assert stranger().signs_in(colleague).status_code == 303
 
 
-def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_sign_ins_per_hour, at_once):
+def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_sign_ins_per_hour, run_concurrently):
     from idp.signin import guesses
     from tests.factories import PASSWORD
 
@@ -76,7 +76,7 @@ def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, fou
         except guesses.TooManySignIns:
             return False
 
-    assert sorted(at_once(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
+    assert sorted(run_concurrently(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
 
 
 def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(stranger, username, outbox, work, clock):
@@ -107,7 +107,7 @@ def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, w
     assert len(outbox.all("new_devices")) == 1
 
 
-def test_notices_of_sign_ins_at_once_are_combined_too(username, app, at_once, outbox, work):
+def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurrently, outbox, work):
     from idp.estabs import people
     from idp.signin import devices
 
@@ -117,6 +117,6 @@ def test_notices_of_sign_ins_at_once_are_combined_too(username, app, at_once, ou
     def tell():
         password.notify_new_device(people.by_name(username), device="new", browser="Firefox on Windows")
 
-    assert at_once(8, tell) == [None] * 8
+    assert run_concurrently(8, tell) == [None] * 8
     assert len(outbox.all("new_device")) == password.MAX_NOTICES
     assert ["6 more times" in letter.text for letter in outbox.all("new_devices")] == [True]

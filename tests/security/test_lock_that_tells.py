@@ -71,7 +71,7 @@ def test_two_names_of_an_account_do_not_double_the_guesses(owner, guess_password
     assert guess_passwords(OWNER, PASSWORD) == guess_passwords(NUMBER, PASSWORD) == [422]
 
 
-def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, at_once, work, app):
+def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, run_concurrently, work, app):
     from idp.signin import password
 
     def guess(name):
@@ -90,7 +90,7 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, a
                     password.check(name, "wrong", device=None, address=None)
                 except password.WrongPassword:
                     continue
-    assert at_once(4, guess(OWNER)) == [None] * 4
+    assert run_concurrently(4, guess(OWNER)) == [None] * 4
     with work() as session:
         assert session.get_one(Administrator, owner).password_hash
 

@@ -8,7 +8,7 @@ from idp.estabs.models import Administrator
 from idp.oidc.models import RefreshFamily
 from idp.sharing import authorise
 from tests.oidc.support import sign_in_and_authorise
-from tests.security.test_code_replay import run_at_once
+from tests.security.test_code_replay import call_concurrently
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.security.test_code_replay import run_at_once
 def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, overrides):
     partner = world.new_partner(**overrides)
     first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    answers = run_at_once(50, lambda: partner.refreshes(new_browser(), first["refresh_token"]))
+    answers = call_concurrently(50, lambda: partner.refreshes(new_browser(), first["refresh_token"]))
     tokens = [response.json for response in answers if response.status_code == 200]
     assert len(tokens) == 50
     successors = {token["refresh_token"] for token in tokens}
@@ -34,7 +34,7 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
     old = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     new = public.refreshes(web, old).json
     clock.move(timedelta(minutes=5))
-    answers = run_at_once(50, lambda: public.refreshes(new_browser(), old))
+    answers = call_concurrently(50, lambda: public.refreshes(new_browser(), old))
     assert {(response.status_code, response.json["error"]) for response in answers} == {(400, "invalid_grant")}
     assert public.refreshes(web, new["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {new['access_token']}"}
@@ -43,7 +43,7 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
 
 def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_lineage(web, new_browser, world):
     first = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
-    answers = run_at_once(50, lambda: world.partner.refreshes(new_browser(), first["refresh_token"]))
+    answers = call_concurrently(50, lambda: world.partner.refreshes(new_browser(), first["refresh_token"]))
     assert {response.status_code for response in answers} == {200}
     assert not any("refresh_token" in response.json for response in answers)
     assert len({world.claims(response.json["access_token"])["lineage"] for response in answers}) == 1
@@ -56,7 +56,7 @@ def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, worl
     token = tokens["refresh_token"]
     jobs = iter([lambda w: world.partner.posts(w, "/oauth/revoke", {"token": token})] * 2
                 + [lambda w: world.partner.refreshes(w, token)] * 14)  # fmt: skip
-    answers = run_at_once(16, lambda: next(jobs)(new_browser()))
+    answers = call_concurrently(16, lambda: next(jobs)(new_browser()))
     assert {response.status_code for response in answers} <= {200, 400}
     assert world.partner.refreshes(web, token).json["error"] == "invalid_grant"
     for response in answers:
@@ -75,7 +75,7 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, w
             )
 
     jobs = iter([withdraw] + [lambda w: world.partner.refreshes(w, tokens["refresh_token"])] * 7)
-    answers = [response for response in run_at_once(8, lambda: next(jobs)(new_browser())) if response is not None]
+    answers = [response for response in call_concurrently(8, lambda: next(jobs)(new_browser())) if response is not None]
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     for response in answers:
         if response.status_code == 200:

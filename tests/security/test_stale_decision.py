@@ -141,7 +141,9 @@ def test_a_registration_that_was_completed_meanwhile_is_not_changed(work, clock,
         assert database.query(EmailProof).count() == 1
 
 
-def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_address(work, at_once, outbox, clock):
+def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_address(
+    work, run_concurrently, outbox, clock
+):
     for round_ in range(6):
         clock.move(timedelta(hours=1))
         with work():
@@ -153,7 +155,7 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
                 return verify.accept_proof(link, OWN_BROWSER)
             return signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM)
 
-        outcomes = at_once(2, act)
+        outcomes = run_concurrently(2, act)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(error, links.LinkRefused) for error in errors), errors
         with pytest.raises(signup.NotVerifiedYet), work():
@@ -165,7 +167,7 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
             )
 
 
-def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, outbox, clock):
+def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concurrently, outbox, clock):
     for round_ in range(3):
         clock.move(timedelta(hours=2))
         with work():
@@ -185,7 +187,7 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
                 browser=OWN_BROWSER,
             ),
         ]
-        outcomes = at_once(len(todo), call_next_of(todo))
+        outcomes = run_concurrently(len(todo), call_next_of(todo))
 
         unexpected = [
             outcome for outcome in outcomes if isinstance(outcome, Exception) and not hasattr(outcome, "code")
@@ -193,11 +195,11 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
         assert not unexpected, unexpected
 
 
-def test_two_clicks_at_once_are_one_registration_and_one_mail(work, at_once, outbox, clock):
+def test_two_clicks_at_once_are_one_registration_and_one_mail(work, run_concurrently, outbox, clock):
     with work():
         school = a_school().id
 
-    outcomes = at_once(
+    outcomes = run_concurrently(
         4,
         lambda: (
             signup.begin(signup.school_to_register(school, None), details(), browser=OWN_BROWSER, return_to=None).id
@@ -208,7 +210,7 @@ def test_two_clicks_at_once_are_one_registration_and_one_mail(work, at_once, out
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, at_once, outbox, clock):
+def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, run_concurrently, outbox, clock):
     with work():
         schools = [a_school().id for _ in range(8)]
 
@@ -216,7 +218,7 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, a
         school = signup.school_to_register(schools.pop(), None)
         return signup.begin(school, details(), browser=OWN_BROWSER, return_to=None)
 
-    outcomes = at_once(8, begin)
+    outcomes = run_concurrently(8, begin)
 
     assert sum(isinstance(outcome, TooManyRequests) for outcome in outcomes) == 3, outcomes
     assert len(outbox.all("verify_email")) == 5
@@ -247,7 +249,9 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, completed_r
                 verb()
 
 
-def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(work, at_once, completed_registration):
+def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(
+    work, run_concurrently, completed_registration
+):
     both = ["set_own", "replace", "replace", "set_own"]
 
     def act():
@@ -256,7 +260,7 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(wo
             registration, OWN_BROWSER, generated_password() if verb == "replace" else "own"
         )
 
-    outcomes = at_once(4, act)
+    outcomes = run_concurrently(4, act)
 
     assert sum(outcome is None for outcome in outcomes) >= 1
     assert all(
@@ -275,19 +279,19 @@ def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, o
     assert outbox.all("welcome_link") == []
 
 
-def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(work, at_once, outbox, clock):
+def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(work, run_concurrently, outbox, clock):
     with work():
         secret = links.issue_welcome_url(an_administrator(password_hash=None)).rpartition("/")[2]
 
-    assert at_once(6, lambda: links.resend_welcome(secret)) == [None] * 6
+    assert run_concurrently(6, lambda: links.resend_welcome(secret)) == [None] * 6
 
     assert len(outbox.all("welcome_link")) == links.MAX_WELCOME_LINKS_PER_HOUR - 1
     with work() as database:
         assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
 
 
-def test_links_made_at_once_supersede_each_other(work, at_once, clock):
-    at_once(4, lambda: links.issue("adm_jo", "welcome", timedelta(days=1)))
+def test_links_made_at_once_supersede_each_other(work, run_concurrently, clock):
+    run_concurrently(4, lambda: links.issue("adm_jo", "welcome", timedelta(days=1)))
 
     with work() as database:
         assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
@@ -317,7 +321,7 @@ def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
     assert outbox.last("mobile_code").to == "+447911123456"
 
 
-def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, at_once, clock):
+def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, run_concurrently, clock):
     with work():
         person_id = an_administrator().id
 
@@ -326,7 +330,7 @@ def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, at_once, c
             devices.remember(person_id)
             session().commit()
 
-    outcomes = at_once(4, remember)
+    outcomes = run_concurrently(4, remember)
 
     assert outcomes == [None] * 4
     with work() as database:
@@ -363,12 +367,12 @@ def test_a_review_that_was_decided_meanwhile_is_not_decided_again(work, clock):
                 decide()
 
 
-def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, at_once, outbox):
+def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, run_concurrently, outbox):
     with work():
         estab_id = review.open_for(an_administrator(an_estab(state="unverified")).memberships[0].estab).estab.estab_id
     both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
 
-    outcomes = at_once(2, call_next_of(both))
+    outcomes = run_concurrently(2, call_next_of(both))
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1, outcomes
     assert len(outbox.all("school_verified")) + len(outbox.all("school_rejected")) == 1
@@ -405,20 +409,22 @@ def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_an
         assert database.query(Administrator).count() == 1
 
 
-def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, join_request_and_owner, outbox):
+def test_of_approving_and_declining_at_once_one_is_done_and_told(
+    work, run_concurrently, join_request_and_owner, outbox
+):
     both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
 
     def decide():
         owner = session().get_one(Administrator, join_request_and_owner[1]).memberships[0]
         return both.pop()(join.find_for_owner(owner, join_request_and_owner[0]), owner)
 
-    outcomes = at_once(2, decide)
+    outcomes = run_concurrently(2, decide)
 
     assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 1, outcomes
     assert len(outbox.all("join_approved")) + len(outbox.all("join_declined")) == 1
 
 
-def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, clock):
+def test_one_person_who_asks_twice_at_once_asks_once(work, run_concurrently, outbox, clock):
     with work():
         school = an_administrator(email="owner@oakhill.example").memberships[0].estab.school
         both = []
@@ -434,7 +440,7 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
             registration, details(email="sam@oakhill.example"), generated_password(), browser=browser
         )
 
-    assert at_once(2, press) == ["joining", "joining"]
+    assert run_concurrently(2, press) == ["joining", "joining"]
     assert len(outbox.all("join_request")) == 1
 
 
@@ -481,7 +487,7 @@ def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
         assert (by.estab.mis, entry.facts["before"]) == ("sims", "arbor")
 
 
-def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_or_not_at_all(work, at_once):
+def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_or_not_at_all(work, run_concurrently):
     with work():
         client, by = a_client().id, an_administrator().id
     both = [True, False]
@@ -492,7 +498,7 @@ def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_o
             return gives(session().get_one(Client, client), member)
         return accounts.change_state(member.estab, "suspended", by="cli")
 
-    outcomes = at_once(2, act)
+    outcomes = run_concurrently(2, act)
 
     errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert all(isinstance(error, authority.SchoolCannotAct) for error in errors), errors
@@ -521,22 +527,22 @@ def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
         assert not initial_tokens.claim(policy.token_id)
 
 
-def test_a_token_revoked_twice_at_once_is_revoked_once(work, at_once):
+def test_a_token_revoked_twice_at_once_is_revoked_once(work, run_concurrently):
     with work():
         token_id = a_token()[0].id
 
-    outcomes = at_once(4, lambda: initial_tokens.revoke(token_id, by="cli").revoked_at is not None)
+    outcomes = run_concurrently(4, lambda: initial_tokens.revoke(token_id, by="cli").revoked_at is not None)
 
     assert outcomes == [True] * 4
     with work():
         assert count_entries("initial_token.revoked") == 1
 
 
-def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, at_once):
+def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, run_concurrently):
     with work():
         token_id = a_token(most=2)[0].id
 
-    outcomes = at_once(6, lambda: initial_tokens.claim(token_id))
+    outcomes = run_concurrently(6, lambda: initial_tokens.claim(token_id))
 
     assert sorted(outcomes) == [False] * 4 + [True] * 2
     with work() as database:

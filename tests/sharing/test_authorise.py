@@ -348,8 +348,8 @@ def test_the_history_lists_decisions_newest_first(work, agreed, clock):
         assert kinds == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
 
 
-def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
-    outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES))
+def test_two_decisions_at_once_leave_one_agreement(work, agreed, run_concurrently):
+    outcomes = run_concurrently(4, lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES))
 
     won = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     lost = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
@@ -360,8 +360,8 @@ def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause])
-def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work, agreed, overtaken, act):
-    outcome = overtaken(
+def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work, agreed, run_overlapping, act):
+    outcome = run_overlapping(
         lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]),
     )
@@ -371,8 +371,8 @@ def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work
         assert standing(agreed, *SIGN_IN) is None
 
 
-def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, agreed, overtaken):
-    outcome = overtaken(
+def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, agreed, run_overlapping):
+    outcome = run_overlapping(
         lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: authorise.change(
             agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed).memberships[0], second_step=True

@@ -119,8 +119,8 @@ class TestTelling:
             world.member("old").estab.state = "closed"
         assert closing_mails(work, outbox) == []
 
-    def test_two_workers_send_one_mail(self, work, world, outbox, at_once):
-        assert not [outcome for outcome in at_once(4, closures.tell_due) if isinstance(outcome, Exception)]
+    def test_two_workers_send_one_mail(self, work, world, outbox, run_concurrently):
+        assert not [outcome for outcome in run_concurrently(4, closures.tell_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("school_closing")) == 1
 
 
@@ -286,19 +286,19 @@ class TestMoving:
             world.move("Timetabler")
             assert session().get_one(Authorisation, own.id).state == "active"
 
-    def test_of_two_owners_at_once_one_decides(self, work, world, at_once):
+    def test_of_two_owners_at_once_one_decides(self, work, world, run_concurrently):
         with work():
             world.release()
-        outcomes = at_once(4, lambda: world.move("Assembly"))
+        outcomes = run_concurrently(4, lambda: world.move("Assembly"))
         assert len([outcome for outcome in outcomes if isinstance(outcome, list)]) == 1, outcomes
         with work():
             assert len(authorise.current(world.estab("new"))) == 1
 
-    def test_stopping_at_that_moment_at_the_closed_school_is_not_undone(self, work, world, overtaken):
+    def test_stopping_at_that_moment_at_the_closed_school_is_not_undone(self, work, world, run_overlapping):
         with work():
             world.release()
         client_id = world.clients[0].id
-        outcome = overtaken(
+        outcome = run_overlapping(
             lambda: authorise.withdraw(world.estab("old"), client_id, by=world.member("old")),
             lambda: world.move("Assembly"),
         )

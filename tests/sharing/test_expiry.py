@@ -146,9 +146,9 @@ class TestReminders:
             authorise.resume(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         assert len(send_reminders(work, outbox)) == 1
 
-    def test_two_workers_send_one_reminder(self, work, agreement, clock, outbox, at_once):
+    def test_two_workers_send_one_reminder(self, work, agreement, clock, outbox, run_concurrently):
         clock.move(340 * DAY)
-        assert not [outcome for outcome in at_once(4, expiry.remind_due) if isinstance(outcome, Exception)]
+        assert not [outcome for outcome in run_concurrently(4, expiry.remind_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("sharing_expires")) == 1
 
     def test_more_than_a_batch_is_sent_in_one_run(self, work, clock, outbox, monkeypatch):
@@ -257,9 +257,9 @@ class TestRenewal:
         with pytest.raises(mis.MisNotAccepted), work():
             renew(agreement)
 
-    def test_of_two_renewals_at_once_one_is_recorded(self, work, agreement, clock, at_once):
+    def test_of_two_renewals_at_once_one_is_recorded(self, work, agreement, clock, run_concurrently):
         clock.move(340 * DAY)
-        outcomes = at_once(4, lambda: renew(agreement))
+        outcomes = run_concurrently(4, lambda: renew(agreement))
         assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1
         with work():
             assert len(authorise.current(agreement.estab_id)) == 1

@@ -206,7 +206,7 @@ class TestAgreeing:
             with pytest.raises(authority.NotPermitted), work():
                 act(agreement)
 
-    def test_of_agreeing_and_declining_at_once_one_is_recorded(self, work, agreement, at_once):
+    def test_of_agreeing_and_declining_at_once_one_is_recorded(self, work, agreement, run_concurrently):
         with work():
             registers(agreement, required={"staff"})
             shown = page(agreement)
@@ -218,7 +218,7 @@ class TestAgreeing:
                 return reviewing.agree(agreement.estab_id, agreement.client_id, frozenset(), **at)
             return reviewing.decline(agreement.estab_id, agreement.client_id, **at)
 
-        outcomes = at_once(4, decide)
+        outcomes = run_concurrently(4, decide)
         assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1, outcomes
         with work():
             assert len(authorise.history(agreement.estab_id)) == 2
@@ -301,14 +301,16 @@ class TestMails:
             clock.move(366 * DAY)
         assert send_review_mails(work, outbox) == []
 
-    def test_every_school_is_told_once_by_two_workers_in_batches(self, work, agreement, outbox, at_once, monkeypatch):
+    def test_every_school_is_told_once_by_two_workers_in_batches(
+        self, work, agreement, outbox, run_concurrently, monkeypatch
+    ):
         monkeypatch.setattr(reviewing, "BATCH_SIZE", 2)
         with work():
             client = session().get_one(Client, agreement.client_id)
             for _ in range(4):
                 give_agreement(an_administrator(), client)
             registers(agreement, required={"staff"})
-        assert not [outcome for outcome in at_once(3, reviewing.mail_due) if isinstance(outcome, Exception)]
+        assert not [outcome for outcome in run_concurrently(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert len({letter.to for letter in send_review_mails(work, outbox)}) == len(outbox.all("sharing_review")) == 5
 
     def test_a_mail_that_fails_does_not_stop_others(self, work, agreement, outbox, monkeypatch, caplog):

@@ -146,7 +146,7 @@ def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust_ids)
     assert agreed_estabs(work) == []
 
 
-def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust_ids, at_once):
+def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust_ids, run_concurrently):
     """Each person acts for another school and ticks the others: in the end, every school has one agreement."""
     with work() as database:
         colleague = an_administrator(database.get_one(Estab, trust_ids[1][2]), username="colleague")
@@ -158,7 +158,7 @@ def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work
         mine, chosen, also = reviews.pop()
         return give_several(mine, chosen, also)
 
-    outcomes = at_once(2, press)
+    outcomes = run_concurrently(2, press)
 
     failed = [outcome for outcome in outcomes if not isinstance(outcome, several.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed

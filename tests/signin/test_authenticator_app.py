@@ -42,10 +42,10 @@ def test_a_code_before_the_last_one_is_refused_and_so_is_one_two_steps_old(work,
         assert not authenticator_app.spend_code(account.id, old)
 
 
-def test_of_eight_requests_with_one_code_one_gets_in(work, account, app_of_jo, at_once):
+def test_of_eight_requests_with_one_code_one_gets_in(work, account, app_of_jo, run_concurrently):
     code = app_of_jo.code()
 
-    assert sorted(at_once(8, lambda: authenticator_app.spend_code(account.id, code))) == [False] * 7 + [True]
+    assert sorted(run_concurrently(8, lambda: authenticator_app.spend_code(account.id, code))) == [False] * 7 + [True]
 
 
 def test_the_code_that_finished_the_set_up_does_not_sign_in(work, account, clock):
@@ -63,8 +63,8 @@ def test_a_seed_is_the_same_in_its_session_until_it_is_finished_and_not_in_anoth
     assert seed("ses_1") != seed("ses_2")
 
 
-def test_pages_opened_at_once_show_the_same_seed(account, at_once):
-    begun = at_once(6, lambda: authenticator_app.begin(account.id, account.email, "ses_1").seed)
+def test_pages_opened_at_once_show_the_same_seed(account, run_concurrently):
+    begun = run_concurrently(6, lambda: authenticator_app.begin(account.id, account.email, "ses_1").seed)
 
     assert len(set(begun)) == 1
 
@@ -84,11 +84,11 @@ def test_a_set_up_can_be_finished_for_half_an_hour(work, account, clock):
         authenticator_app.finish(account.id, "ses_1", app.code())
 
 
-def test_of_two_set_ups_finished_at_once_one_succeeds(work, account, at_once, clock):
+def test_of_two_set_ups_finished_at_once_one_succeeds(work, account, run_concurrently, clock):
     with work():
         app = App(authenticator_app.begin(account.id, account.email, "ses_1").seed)
     code = app.code()
-    outcomes = at_once(4, lambda: authenticator_app.finish(account.id, "ses_1", code))
+    outcomes = run_concurrently(4, lambda: authenticator_app.finish(account.id, "ses_1", code))
 
     assert [outcome for outcome in outcomes if isinstance(outcome, bool)] == [False]
     assert sum(isinstance(outcome, authenticator_app.SetUpExpired) for outcome in outcomes) == 3

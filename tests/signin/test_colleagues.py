@@ -28,16 +28,16 @@ def membership(account):
     return people.membership(account.id, account.estab_id)
 
 
-def test_of_many_links_at_once_three_are_sent(at_once, account, sam, outbox):
-    outcomes = at_once(6, lambda: colleagues.send_reset_link(membership(account), sam).id)
+def test_of_many_links_at_once_three_are_sent(run_concurrently, account, sam, outbox):
+    outcomes = run_concurrently(6, lambda: colleagues.send_reset_link(membership(account), sam).id)
 
     assert outcomes.count(sam) == 3
     assert sum(isinstance(outcome, colleagues.StartedOften) for outcome in outcomes) == 3
     assert len(outbox.all("reset_link")) == 3
 
 
-def test_of_two_recoveries_at_once_one_counts(at_once, account, sam, work, outbox):
-    outcomes = at_once(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
+def test_of_two_recoveries_at_once_one_counts(run_concurrently, account, sam, work, outbox):
+    outcomes = run_concurrently(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
 
     assert len(set(outcomes)) == 1, "starting it again makes no second one"
     with work() as session:

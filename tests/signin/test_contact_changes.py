@@ -156,17 +156,17 @@ class TestEmail:
 
         assert stranger.opens(outbox.last("reset_link").path).status_code == 404
 
-    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, at_once, account, outbox, work):
+    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, run_concurrently, account, outbox, work):
         jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
         secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
-        outcomes = at_once(
+        outcomes = run_concurrently(
             4, lambda: email_change.confirm(secret, database_session().get_one(Administrator, account.id))
         )
 
         assert outcomes.count(True) == 1
         assert len(outbox.all("email_changed")) == 1
 
-    def test_of_two_people_who_take_one_address_at_once_one_signs_in_by_it(self, at_once, work, outbox, clock):
+    def test_of_two_people_who_take_one_address_at_once_one_signs_in_by_it(self, run_concurrently, work, outbox, clock):
         with work():
             both = [an_administrator() for _ in range(2)]
             for person in both:
@@ -179,7 +179,7 @@ class TestEmail:
             person_id = links.check(secret, "email").person_id
             return email_change.confirm(secret, database_session().get_one(Administrator, person_id))
 
-        assert sorted(at_once(2, confirms)) == [False, True]
+        assert sorted(run_concurrently(2, confirms)) == [False, True]
         with work() as session:
             assert {session.get_one(Administrator, id_).email for id_ in ids} == {NEW_EMAIL}
 
@@ -252,10 +252,10 @@ class TestMobile:
     def test_without_a_code_waiting_the_page_leads_back(self, jo_with_mobile):
         assert jo_with_mobile.opens(CODE).location == HOME
 
-    def test_a_code_works_once(self, jo_with_mobile, at_once, account, outbox):
+    def test_a_code_works_once(self, jo_with_mobile, run_concurrently, account, outbox):
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
-        confirms = at_once(
+        confirms = run_concurrently(
             4, lambda: mobile_change.confirm(database_session().get_one(Administrator, account.id), code)
         )
 
@@ -334,10 +334,10 @@ class TestUndo:
         assert stranger.sends_again(link).status_code == 410
         assert stored_account(work, account).email == NEW_EMAIL
 
-    def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, at_once, outbox):
+    def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, run_concurrently, outbox):
         changes_email(jo_with_mobile, outbox)
         secret = outbox.last("email_changed").links[0].rpartition("/")[2]
-        outcomes = at_once(4, lambda: undo_changes.undo(secret))
+        outcomes = run_concurrently(4, lambda: undo_changes.undo(secret))
 
         assert outcomes.count(None) == 1
         assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome is not None)

@@ -229,15 +229,15 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
     assert outbox.all("lost_factor") == []
 
 
-def test_of_two_starts_at_once_one_counts(at_once, account, app_of_jo, work, outbox):
-    at_once(4, lambda: factor_recovery.start(database_session().get_one(Administrator, account.id), by="cli"))
+def test_of_two_starts_at_once_one_counts(run_concurrently, account, app_of_jo, work, outbox):
+    run_concurrently(4, lambda: factor_recovery.start(database_session().get_one(Administrator, account.id), by="cli"))
 
     with work() as session:
         assert session.query(FactorRecovery).count() == 1
     assert len(notices(outbox)) == 2
 
 
-def test_stopped_and_completed_at_once_only_one_happens(at_once, started, account, work, outbox, clock):
+def test_stopped_and_completed_at_once_only_one_happens(run_concurrently, started, account, work, outbox, clock):
     secret = outbox.last("recovery_notice").links[0].rpartition("/")[2]
     clock.move(timedelta(hours=24))
     jobs = [lambda: factor_recovery.stop(secret), lambda: factor_recovery.complete(account.id)] * 2
@@ -245,7 +245,7 @@ def test_stopped_and_completed_at_once_only_one_happens(at_once, started, accoun
     def run():
         return jobs.pop()()
 
-    outcomes = at_once(4, run)
+    outcomes = run_concurrently(4, run)
 
     stopped, completed = outcomes.count(None), outcomes.count(True)
     assert stopped + completed == 1

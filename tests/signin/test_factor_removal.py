@@ -29,11 +29,11 @@ def remove_passkey(account):
     factor_removal.remove_passkey(people.get(account.id), passkey.id)
 
 
-def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_with_factors, work, overtaken):
+def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_with_factors, work, run_overlapping):
     with work():
         second_step_rule.require(people.membership(account_with_factors.id, account_with_factors.estab_id))
 
-    outcome = overtaken(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors))
+    outcome = run_overlapping(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors))
 
     assert isinstance(outcome, factor_removal.FactorNeeded)
     with work():
@@ -41,8 +41,12 @@ def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_wit
         assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.COUNT
 
 
-def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(account_with_factors, work, overtaken):
-    assert overtaken(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors)) is None
+def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(
+    account_with_factors, work, run_overlapping
+):
+    assert (
+        run_overlapping(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors)) is None
+    )
 
     with work():
         assert (factors.has_any(account_with_factors.id), recovery_codes.count_unused(account_with_factors.id)) == (
@@ -51,11 +55,11 @@ def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(acc
         )
 
 
-def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(account_with_factors, work, overtaken):
+def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(account_with_factors, work, run_overlapping):
     with work():
         remove_passkey(account_with_factors)
 
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: second_step_rule.require(people.membership(account_with_factors.id, account_with_factors.estab_id)),
         lambda: remove_app(account_with_factors),
     )

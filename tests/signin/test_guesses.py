@@ -110,8 +110,8 @@ def test_keys_of_different_subjects_differ():
     assert guesses.key("name", "a") != guesses.key("account", "a")
 
 
-def test_of_thirty_guesses_at_once_ten_are_answered(at_once, counter):
-    outcomes = at_once(30, lambda: guesses.count(counter))
+def test_of_thirty_guesses_at_once_ten_are_answered(run_concurrently, counter):
+    outcomes = run_concurrently(30, lambda: guesses.count(counter))
 
     assert sum(isinstance(outcome, bool) for outcome in outcomes) == 10
     assert sum(isinstance(outcome, guesses.Locked) for outcome in outcomes) == 20

@@ -104,22 +104,22 @@ def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
     assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
 
 
-def test_of_many_asked_for_at_once_three_are_sent(at_once, work, account, outbox):
+def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, work, account, outbox):
     from idp.foundation.database import session
 
-    outcomes = at_once(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
+    outcomes = run_concurrently(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
 
     assert outcomes.count(None) == 3
     assert len(outbox.all("mobile_code")) == 3
 
 
-def test_a_code_confirms_once(at_once, work, account, outbox):
+def test_a_code_confirms_once(run_concurrently, work, account, outbox):
     from idp.foundation.database import session
 
     with work():
         mobile.send(session().get_one(Administrator, account.id))
     code = outbox.last("mobile_code").code
-    outcomes = at_once(4, lambda: mobile.confirm(session().get_one(Administrator, account.id), code))
+    outcomes = run_concurrently(4, lambda: mobile.confirm(session().get_one(Administrator, account.id), code))
 
     assert outcomes.count(None) == 1
 

@@ -113,7 +113,7 @@ def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
     assert "at least 12" in jo.page_text
 
 
-def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
+def test_two_pages_at_once_show_the_same_seed(run_concurrently, link, monkeypatch):
     secret = link.rsplit("/", 1)[1]
     quickly = second_factor.new_seed
 
@@ -123,7 +123,7 @@ def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
 
     monkeypatch.setattr(second_factor, "new_seed", slowly)
 
-    seeds = at_once(6, lambda: OPERATORS.begin_set_up(secret).seed)
+    seeds = run_concurrently(6, lambda: OPERATORS.begin_set_up(secret).seed)
 
     assert len(seeds) == 6
     assert len(set(seeds)) == 1
@@ -199,14 +199,14 @@ def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, work
         assert seed not in session.scalars(select(Operator)).one().totp_sealed
 
 
-def test_of_two_who_finish_at_once_one_is_set_up(at_once, link):
+def test_of_two_who_finish_at_once_one_is_set_up(run_concurrently, link):
     secret = link.rsplit("/", 1)[1]
 
     def finish():
         seed = OPERATORS.begin_set_up(secret).seed
         return OPERATORS.finish_set_up(secret, password_hash="x", code=code(seed)).id
 
-    outcomes = at_once(4, finish)
+    outcomes = run_concurrently(4, finish)
 
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 

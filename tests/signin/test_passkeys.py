@@ -226,23 +226,23 @@ def test_a_user_handle_that_is_another_persons_is_refused(work, account, device)
             uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
-def test_of_several_answers_to_one_challenge_one_counts(work, account, device, at_once):
+def test_of_several_answers_to_one_challenge_one_counts(work, account, device, run_concurrently):
     with work():
         response = device.get(passkeys.sign_in_options(browser=BROWSER))
 
-    outcomes = at_once(4, lambda: uses(response).id)
+    outcomes = run_concurrently(4, lambda: uses(response).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyRefused) for outcome in outcomes) == 3
 
 
-def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, at_once, outbox):
+def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, run_concurrently, outbox):
     with work():
         first = device.get(passkeys.sign_in_options(browser=BROWSER))
         device.credentials[0].sign_count = 0
         second = device.get(passkeys.sign_in_options(browser=BROWSER))
     answers = [first, second]
 
-    outcomes = at_once(2, lambda: uses(answers.pop()).id)
+    outcomes = run_concurrently(2, lambda: uses(answers.pop()).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyCopied) for outcome in outcomes) == 1
 

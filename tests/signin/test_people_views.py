@@ -109,12 +109,14 @@ def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_of_two_reloads_at_once_one_replaces_it(at_once, colleague_link, link_and_password, work, clock):
+def test_of_two_reloads_at_once_one_replaces_it(run_concurrently, colleague_link, link_and_password, work, clock):
     with work():
         made_at = people.get(colleague_link[0]).password_changed_at
     clock.move(timedelta(seconds=1))
 
-    outcomes = at_once(2, lambda: first_password.replace(people.get(colleague_link[0]), made_at, "another hash"))
+    outcomes = run_concurrently(
+        2, lambda: first_password.replace(people.get(colleague_link[0]), made_at, "another hash")
+    )
 
     assert [type(outcome) for outcome in outcomes if outcome] == [links.LinkUsed]
 

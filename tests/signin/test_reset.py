@@ -259,15 +259,15 @@ class TestWhoCannot:
             assert session.get_one(Administrator, account.id).password_hash == hash_before
 
 
-def test_of_two_clicks_at_once_one_sets_the_password(at_once, after_code, account, work):
+def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, after_code, account, work):
     secret = after_code.cookie("reset")
-    outcomes = at_once(4, lambda: reset.complete(secret, "a hash", device=None))
+    outcomes = run_concurrently(4, lambda: reset.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [reset.ResetOver] * 3
 
 
-def test_of_many_codes_at_once_five_are_compared(at_once, person_with_code, work, outbox):
+def test_of_many_codes_at_once_five_are_compared(run_concurrently, person_with_code, work, outbox):
     wrong = f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
     secret = person_with_code.cookie("reset")
 
@@ -277,19 +277,19 @@ def test_of_many_codes_at_once_five_are_compared(at_once, person_with_code, work
         except (reset.WrongCode, mobile.CodeExpired) as refused:
             return type(refused)
 
-    outcomes = at_once(8, tries)
+    outcomes = run_concurrently(8, tries)
     assert (outcomes.count(reset.WrongCode), outcomes.count(mobile.CodeExpired)) == (5, 3)
 
 
-def test_a_code_is_accepted_once(at_once, person_with_code, outbox):
+def test_a_code_is_accepted_once(run_concurrently, person_with_code, outbox):
     code, secret = outbox.last("reset_code").code, person_with_code.cookie("reset")
-    outcomes = at_once(4, lambda: reset.prove(reset.find_by_browser(secret), code, device=None, address=None))
+    outcomes = run_concurrently(4, lambda: reset.prove(reset.find_by_browser(secret), code, device=None, address=None))
 
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
 
-def test_of_many_messages_asked_for_at_once_three_are_sent(at_once, account, outbox):
-    at_once(6, lambda: reset.begin(account.username, device=None))
+def test_of_many_messages_asked_for_at_once_three_are_sent(run_concurrently, account, outbox):
+    run_concurrently(6, lambda: reset.begin(account.username, device=None))
 
     assert len(outbox.all("reset_code")) == 3
 

@@ -95,9 +95,9 @@ def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, work):
     assert jo.opens(sent_link_path).status_code == 410
 
 
-def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent_link_path):
+def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, sent_link_path):
     secret = sent_link_path.rpartition("/")[2]
-    outcomes = at_once(4, lambda: reset_links.complete(secret, "a hash", device=None))
+    outcomes = run_concurrently(4, lambda: reset_links.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1
     assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome is not None)

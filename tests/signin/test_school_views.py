@@ -86,12 +86,12 @@ def test_the_school_chosen_last_stands_first(clock, jo, account, second):
     assert jo.page.find("input", {"name": "school"})["value"] == second[0]
 
 
-def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, account, second, work, overtaken):
+def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, account, second, work, run_overlapping):
     jo.signs_in(account.username)
     chooses(jo, first_of(work, account))
     jo.opens(f"{CHOOSE}?next=/manage")
 
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: removal.remove(people.membership(account.id, second[1]), by="cli"),
         lambda: jo.sends_again(f"{CHOOSE}?next=/manage", school=second[0]),
     )

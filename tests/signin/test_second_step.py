@@ -98,7 +98,7 @@ def test_a_half_sign_in_works_once(at_second_step, app_of_jo, clock, account):
 
 
 def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
-    at_second_step, app_of_jo, account, new_browser, at_once, work
+    at_second_step, app_of_jo, account, new_browser, run_concurrently, work
 ):
     token, cookies = at_second_step.token, {name: at_second_step.cookie(name) for name in ("second-step", "form")}
     code = app_of_jo.code()
@@ -109,13 +109,13 @@ def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
             browser.set_cookie(f"idaas-{name}", value)
         return browser.post(PAGE, data={"csrf_token": token, "code": code}).location
 
-    assert at_once(4, send).count("/mobile/confirm") == 1
+    assert run_concurrently(4, send).count("/mobile/confirm") == 1
     with work() as session:
         assert len(session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).all()) == 1
 
 
 def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(
-    at_second_step, app_of_jo, account, clock, overtaken
+    at_second_step, app_of_jo, account, clock, run_overlapping
 ):
     clock.move(timedelta(seconds=1))
 
@@ -123,7 +123,7 @@ def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(
         password.change(people.get(account.id), "a hash", by=account.id)
         sessions.end_all(account.id, "password_changed")
 
-    overtaken(change, lambda: at_second_step.sends_again(PAGE, code=app_of_jo.code()))
+    run_overlapping(change, lambda: at_second_step.sends_again(PAGE, code=app_of_jo.code()))
 
     assert not at_second_step.is_signed_in()
 

@@ -289,27 +289,27 @@ def a_reset(account):
     reset_password.finish(person, "a hash", device=None, by_link=True)
 
 
-def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(jo, account, work, overtaken):
-    overtaken(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(jo, account, work, run_overlapping):
+    run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
 
     assert not is_signed_in(jo)
 
 
-def test_an_old_password_does_not_return_with_better_parameters(jo, account, work, overtaken, monkeypatch):
+def test_an_old_password_does_not_return_with_better_parameters(jo, account, work, run_overlapping, monkeypatch):
     monkeypatch.setattr(crypto.Passwords, "is_outdated", lambda *_: True)
 
-    overtaken(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+    run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
 
     with work() as session:
         assert session.get_one(Administrator, account.id).password_hash == "a hash"
 
 
-def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo, account, work, overtaken):
+def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo, account, work, run_overlapping):
     jo.signs_in(account.username)
     jo.opens("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
 
-    overtaken(
+    run_overlapping(
         lambda: sessions.end_all(account.id, "everywhere"),
         lambda: jo.sends_again("/manage/security/app", code=app.code()),
     )
@@ -319,28 +319,30 @@ def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo
         assert not factors.has_any(account.id)
 
 
-def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, account, overtaken, clock):
+def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, account, run_overlapping, clock):
     jo.signs_in(account.username)
     jo.opens("/manage/account/email")
     clock.move(sessions.LAST_USED_PRECISION)
 
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: database.lock(Administrator, account.id),
         lambda: jo.sends_again("/manage/account/email", email="other@oakhill.example"),
-        at_last=lambda: sessions.end_all(account.id, "removed"),
+        before_commit=lambda: sessions.end_all(account.id, "removed"),
     )
 
     assert outcome.status_code == 303
     assert not is_signed_in(jo)
 
 
-def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(jo, account, work, overtaken):
+def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(
+    jo, account, work, run_overlapping
+):
     jo.signs_in(account.username)
     jo.opens("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
     sid = rows(work, account.id)[0].sid
 
-    overtaken(
+    run_overlapping(
         lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.sends_again("/manage/security/app", code=app.code())
     )
 

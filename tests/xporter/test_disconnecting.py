@@ -154,7 +154,7 @@ def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent,
         assert continuing._offer(release, member).services == []
 
 
-def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent, jo, work, outbox, at_once):
+def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent, jo, work, outbox, run_concurrently):
     with work() as session:
         estab_id = jo.facts["estab_id"]
         [member] = session.get_one(Administrator, agent.person_id).memberships
@@ -169,7 +169,7 @@ def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent,
     def ends_it():
         return next(jobs)()
 
-    outcomes = at_once(6, ends_it)
+    outcomes = run_concurrently(6, ends_it)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refusals} <= {endpoints.NoEndpoint, NothingShared}
     assert is_in_force(work, jo) == []

@@ -129,7 +129,7 @@ def test_only_xporter_on_demand_reports_reads(web, work, row, clients, new_agent
     assert stored(work) == []
 
 
-def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, at_once, clock):
+def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, run_concurrently, clock):
     numbers = iter(range(1, 9))
 
     def report():
@@ -137,7 +137,7 @@ def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, at
         total = reads.Total(school[0], partner_id, "students", clock.now().date(), number, number, clock.now())
         reads.record([total], served=frozenset({"students"}))
 
-    assert at_once(8, report) == [None] * 8
+    assert run_concurrently(8, report) == [None] * 8
     assert stored(work) == [("students", 8, 8)]
 
 

@@ -221,28 +221,32 @@ def report_of(number):
     return Report(f"SERVER-{number}", "sims", "1", "Linux", None, None)
 
 
-def test_of_several_servers_at_once_one_is_the_schools(work, identities, at_once):
+def test_of_several_servers_at_once_one_is_the_schools(work, identities, run_concurrently):
     numbers = iter(range(8))
-    outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False))
+    outcomes = run_concurrently(
+        8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False)
+    )
     assert sum(isinstance(outcome, EndpointExists) for outcome in outcomes) == 7
     with work() as session:
         assert len(session.scalars(select(Endpoint)).all()) == 1
 
 
-def test_of_several_that_replace_one_another_at_once_one_is_left(work, identities, at_once):
+def test_of_several_that_replace_one_another_at_once_one_is_left(work, identities, run_concurrently):
     numbers = iter(range(8))
-    outcomes = at_once(8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True))
+    outcomes = run_concurrently(
+        8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True)
+    )
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     with work() as session:
         rows = session.scalars(select(Endpoint)).all()
         assert sorted(row.state for row in rows) == ["registered", *["replaced"] * 7]
 
 
-def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work, identities, overtaken):
+def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work, identities, run_overlapping):
     first, second, *_ = identities
     with work():
         endpoints.report(first, report_of(0), replaces=False)
-    outcome = overtaken(
+    outcome = run_overlapping(
         lambda: endpoints.report(second, report_of(1), replaces=True),
         lambda: endpoints.report(first, report_of(0), replaces=True),
     )
