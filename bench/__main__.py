@@ -175,7 +175,7 @@ def _server(stack: ExitStack) -> str | None:
     if url := os.environ.get("TEST_DATABASE"):
         return url
     if programs := postgresql.programs():
-        return stack.enter_context(postgresql.a_server(programs, DURABLE))
+        return stack.enter_context(postgresql.running_server_url(programs, DURABLE))
     print("No PostgreSQL here (Debian: postgresql): measuring on SQLite alone, and without peers.")
     return None
 

@@ -1,7 +1,7 @@
-"""The people in the browser journeys: they click, type and read pages.
+"""The people in the tests of whole journeys: they click, type and read pages in a browser.
 
-A `SchoolAdmin` sits at a real browser and does only what a person can. A `Partner` is a partner's application that
-is really served; an `Operator` decides as the `idp` command does.
+A `SchoolAdmin` uses a real browser, and does only what a person can do. A `Partner` is a partner's application that
+is served; an `Operator` decides as the `idp` command does.
 """
 
 import re
@@ -25,8 +25,8 @@ _names = ("Grace Okafor", "Tom Hughes", "Priya Raman", "Siân Davies", "Marek No
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A school as the register has it."""
+class RegisterEntry:
+    """A school of the national register."""
 
     id: int
     name: str
@@ -43,13 +43,13 @@ class Entry:
 
     @property
     def typed(self) -> dict[str, str]:
-        """The search terms that find it, by form field."""
+        """The search terms that find the school, by form field."""
         return {"q": self.name, "postcode": self.postcode, "dfe_number": self.dfe_number, "urn": self.urn}
 
 
 @dataclass(frozen=True)
 class Partner:
-    """A service that schools sign in to, and where it is."""
+    """An application that schools sign in to, and its address."""
 
     name: str
     url: str
@@ -77,7 +77,7 @@ class SchoolAdmin:
     page: Page
     issuer: str
     outbox: Outbox
-    school: Entry
+    school: RegisterEntry
     name: str = ""
     email: str = ""
     mobile: str = "07700 900123"
@@ -140,8 +140,8 @@ class SchoolAdmin:
     def goes_to(self, path: str) -> None:
         self.page.goto(self.issuer + path)
 
-    def has_an_old_form(self) -> None:
-        """Make the form's CSRF token an old one, as after the page was open for a long time."""
+    def has_an_expired_form(self) -> None:
+        """Replace the form's CSRF token by an invalid one, as after the page was open for a long time."""
         self.page.evaluate("for (const each of document.getElementsByName('csrf_token')) each.value = 'old'")
 
     # Signing in, from a partner or directly
@@ -208,7 +208,7 @@ class SchoolAdmin:
         self.page.locator("#verify").click()
         self.sees("Sign up")
 
-    def proves_it_elsewhere(self) -> str:
+    def proves_the_address_elsewhere(self) -> str:
         """Verify the address in another browser than the one that began; returns the code that is shown there."""
         self.opens_the_mail()
         self.page.locator("#verify").click()
@@ -230,9 +230,9 @@ class SchoolAdmin:
         """Sign up, after the address was verified; keeps the username and password."""
         self.page.locator("#sign-up").click()
         self.sees("Your username and password")
-        self.takes_down()
+        self.notes_credentials()
 
-    def takes_down(self) -> None:
+    def notes_credentials(self) -> None:
         self.estab_id, self.password = self.page.locator("#credentials output").all_inner_texts()
 
     def registers(self) -> None:
@@ -251,7 +251,7 @@ class SchoolAdmin:
         self.page.locator("#authority").check()
         self.page.locator("#allow").click()
 
-    def stands(self, area: str) -> Locator:
-        """On the partner's page: the word beside this data area."""
+    def sharing_state(self, area: str) -> Locator:
+        """On the partner's page: the state of this data area, in words."""
         heading = self.page.get_by_role("heading", name=area, exact=True)
         return self.page.locator(".areas li").filter(has=heading).locator(".chip")

@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude the objects of eight thousand tests from garbage collection, which saves a fifteenth of the time."""
+    """Exclude the objects of eight thousand tests from garbage collection, which saves 7 % of the time."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -95,12 +95,12 @@ def built(settings: Settings, databases: Databases) -> Iterator[Flask]:
 @pytest.fixture
 def app(built: Flask, databases: Databases) -> Flask:
     databases.restore(built)
-    forget(built)
+    clear_caches(built)
     return built
 
 
-def forget(app: Flask) -> None:
-    """Empty the caches, which have rows of the test before."""
+def clear_caches(app: Flask) -> None:
+    """Empty the application's caches, which may have rows of the previous test."""
     with app.app_context():
         registry.forget()
     response_cache.CACHE.for_app(app).clear()

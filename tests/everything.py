@@ -251,7 +251,7 @@ def _all_stages(run: Run) -> None:
     installation, quick_starts = [*SERIAL, "tests/installation"], [*SERIAL, COMPILED_QUICK_STARTS]
     with run.beside("Quick starts that are compiled for minutes", quick_starts):
         if on_postgresql:
-            with postgresql.a_server(on_postgresql) as url:
+            with postgresql.running_server_url(on_postgresql) as url:
                 suite = [
                     *PYTEST,
                     *OTHER_STAGES,

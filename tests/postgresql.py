@@ -16,7 +16,7 @@ FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """Settings for tests, whose data need not survive a crash."""
 
 SERVER_OPTIONS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=600")
-"""Settings to listen on a port only: a socket's path may be too long for the system."""
+"""Settings to listen on a TCP port only: the path of a Unix socket may be too long for the system."""
 
 
 def programs() -> Path | None:
@@ -29,9 +29,9 @@ def programs() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """Its programs, folder and port. PostgreSQL does not run as root, so root runs it as the user `postgres`."""
+    """A server, with its folder and port. PostgreSQL does not run as root, so root runs it as the user `postgres`."""
 
-    at: Path
+    programs_folder: Path
     folder: Path
     settings: tuple[str, ...]
     port: int = field(default_factory=free_port)
@@ -41,7 +41,7 @@ class Server:
         """Its address."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def make(self) -> None:
+    def create_cluster(self) -> None:
         """Create an empty database cluster, without starting it."""
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
@@ -58,18 +58,18 @@ class Server:
         """Stop the server at once, as if the machine had lost power."""
         self._run("pg_ctl", "-m", "immediate", "-t", "300", "stop")
 
-    def _run(self, program: str, *words: str) -> None:
+    def _run(self, program: str, *arguments: str) -> None:
         as_owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*as_owner, str(self.at / program), "-D", str(self.folder / "data"), *words]
+        command = [*as_owner, str(self.programs_folder / program), "-D", str(self.folder / "data"), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
-def running(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
+def running_server(programs_folder: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
     """A server that runs until the block ends."""
-    server = Server(at, Path(tempfile.mkdtemp(prefix="idp-postgresql-")), settings)
+    server = Server(programs_folder, Path(tempfile.mkdtemp(prefix="idp-postgresql-")), settings)
     try:
-        server.make()
+        server.create_cluster()
         server.start()
         try:
             yield server
@@ -80,7 +80,7 @@ def running(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
 
 
 @contextmanager
-def a_server(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
+def running_server_url(programs_folder: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
     """The address of a server that runs until the block ends."""
-    with running(at, settings) as server:
+    with running_server(programs_folder, settings) as server:
         yield server.url

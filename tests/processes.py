@@ -36,25 +36,25 @@ class Process:
         os.killpg(self.popen.pid, 9)
         self.popen.wait()
 
-    def until(self, happens: Any) -> None:
-        """Wait until `happens()` is true; fails if the program ends first, or after `TIMEOUT_SECONDS`."""
-        until = time.monotonic() + TIMEOUT_SECONDS
-        while not happens():
+    def wait_until(self, condition: Callable[[], Any]) -> None:
+        """Wait until `condition()` is true; fails if the program ends first, or after `TIMEOUT_SECONDS`."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
             assert self.popen.poll() is None, f"the program ended:\n{self.output}"
-            assert time.monotonic() < until, f"timed out:\n{self.output}"
+            assert time.monotonic() < deadline, f"timed out:\n{self.output}"
             time.sleep(0.02)
 
 
-def eventually(happens: Callable[[], Any]) -> None:
-    """Wait until `happens()` is true; fails after `TIMEOUT_SECONDS`."""
-    until = time.monotonic() + TIMEOUT_SECONDS
-    while not happens():
-        assert time.monotonic() < until, "timed out"
+def eventually(condition: Callable[[], Any]) -> None:
+    """Wait until `condition()` is true; fails after `TIMEOUT_SECONDS`."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
 
 
-def under(**settings: object) -> dict[str, str]:
-    """The environment of a program of ours with these settings (`database__url=…`)."""
+def environment_with(**settings: object) -> dict[str, str]:
+    """The environment variables of one of our programs, with these settings (`database__url=…`)."""
     environment = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
     return os.environ | {"IDP_CONFIG": "config/test.toml"} | environment
 
@@ -64,7 +64,7 @@ def a_process(*words: str, log: Path, **settings: object) -> Iterator[Process]:
     """Run `python -m words` with these settings (`database__url=…`) until the block ends."""
     with log.open("wb") as to:
         popen = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, env=under(**settings),
+            [sys.executable, "-m", *words], cwd=ROOT, env=environment_with(**settings),
             stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     process = Process(popen, log)
@@ -84,7 +84,7 @@ def an_instance(
     address = f"http://localhost:{port}"
     settings = {"server__port": port, "server__issuer": address} | settings
     with a_process(*program, log=log, **settings) as process:
-        process.until(lambda: _answers(f"http://localhost:{port}"))
+        process.wait_until(lambda: _answers(f"http://localhost:{port}"))
         yield process, address
 
 

@@ -41,10 +41,10 @@ class Server:
         settings = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": "", "appendonly": "no"}
         options = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen([str(program()), *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + TIMEOUT_SECONDS
-        while not self._answers():
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not self._responds():
             assert self.process.poll() is None, "redis-server stopped by itself"
-            assert time.monotonic() < until, "redis-server does not answer"
+            assert time.monotonic() < deadline, "redis-server does not respond"
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -58,26 +58,26 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
-    def knows_something(self) -> bool:
+    def has_data(self) -> bool:
         """Whether the server has any data."""
-        with Redis(port=self.port) as asking:
-            return bool(asking.dbsize())
+        with Redis(port=self.port) as connection:
+            return bool(connection.dbsize())
 
-    def forget(self) -> None:
+    def delete_data(self) -> None:
         """Delete all data."""
-        with Redis(port=self.port) as asking:
-            asking.flushall()
+        with Redis(port=self.port) as connection:
+            connection.flushall()
 
-    def _answers(self) -> bool:
-        with Redis(port=self.port, socket_timeout=5) as asking:
+    def _responds(self) -> bool:
+        with Redis(port=self.port, socket_timeout=5) as connection:
             try:
-                return bool(asking.ping())
+                return bool(connection.ping())
             except RedisError:
                 return False
 
 
 @contextmanager
-def a_server() -> Iterator[Server]:
+def running_server() -> Iterator[Server]:
     """A server that runs until the block ends."""
     with tempfile.TemporaryDirectory(prefix="idp-redis-") as folder:
         server = Server(folder)

@@ -17,7 +17,7 @@ from tests.databases import DATABASE_SETTINGS, Databases
 from tests.ports import free_port
 
 
-class Quiet(WSGIRequestHandler):
+class QuietRequestHandler(WSGIRequestHandler):
     """Writes no line for each request."""
 
     protocol_version = "HTTP/1.1"
@@ -32,7 +32,7 @@ def serving(
     app: WSGIApplication, port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[None]:
     """Serve `app` on `port` of this machine, in threads, until the block ends."""
-    server = make_server(host, port, app, threaded=True, request_handler=Quiet, ssl_context=tls)
+    server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

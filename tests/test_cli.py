@@ -18,7 +18,7 @@ from idp.foundation.database import db
 from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
 from tests.partners.manifests import example_with_secret
-from tests.processes import under
+from tests.processes import environment_with
 
 UNKNOWN_NAME = "nothing-of-this-name"
 
@@ -132,7 +132,7 @@ def test_every_command_formats_times_with_one_function():
 def installed(tmp_path_factory):
     """An empty database of the newest schema, and an environment that names it."""
     folder = tmp_path_factory.mktemp("command")
-    environment = under(database__url=f"sqlite:///{folder / 'idp.db'}")
+    environment = environment_with(database__url=f"sqlite:///{folder / 'idp.db'}")
     subprocess.run(
         [sys.executable, "-m", "idp.cli", "db", "upgrade"], cwd=ROOT, env=environment, check=True, capture_output=True
     )

@@ -28,7 +28,7 @@ from idp.foundation.web.transactions import transaction
 from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
-from tests.actors import Entry, Operator, Partner, SchoolAdmin
+from tests.actors import Operator, Partner, RegisterEntry, SchoolAdmin
 from tests.browser.assembly import a_partner_served, an_xporter_served, mail_received
 from tests.conftest import Work
 from tests.databases import Databases
@@ -185,17 +185,17 @@ def operator(work: Work) -> Operator:
 
 
 @pytest.fixture(scope="session")
-def schools(work: Work) -> Iterator[Entry]:
+def schools(work: Work) -> Iterator[RegisterEntry]:
     """Open schools without an account, from the end of the register: tests use those at its beginning by name."""
     with work() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
         entries = [
-            Entry.from_school(school)
+            RegisterEntry.from_school(school)
             for school in last_first
             if school.dfe_number and not status.reason_not_to_register(school)
         ]
 
-    def is_free(entry: Entry) -> bool:
+    def is_free(entry: RegisterEntry) -> bool:
         with work():
             return accounts.find_by_school(entry.id) is None
 
@@ -249,10 +249,12 @@ def page(a_window: AWindow) -> Page:
 
 
 @pytest.fixture
-def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
+def an_admin(
+    a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[RegisterEntry]
+) -> Callable[..., SchoolAdmin]:
     """`an_admin()` is a person at a school that has not registered, with a browser of their own."""
 
-    def make(school: Entry | None = None, *, width: str = "desktop", **overrides: Any) -> SchoolAdmin:
+    def make(school: RegisterEntry | None = None, *, width: str = "desktop", **overrides: Any) -> SchoolAdmin:
         window = overrides.pop("page", None) or a_window(width)
         return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **overrides)
 

@@ -141,14 +141,14 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     # Unverified, so no data
     expect(office.status()).to_have_text("School not verified yet")
     expect(office.page.locator("main")).to_contain_text("Nothing received yet.")
-    expect(head.stands("Attendance")).to_have_text("Waiting for verification")
+    expect(head.sharing_state("Attendance")).to_have_text("Waiting for verification")
     looks_right(head.page, "assembly-connector-waiting")
 
     # Verified: the page says so by itself
     operator.verifies(head.estab_id)
     expect(office.status()).to_have_text(NO_SERVER)
     expect(office.page.locator("main")).to_contain_text("has not sent any: install it at your school")
-    expect(head.stands("Attendance")).to_have_text("Shared")
+    expect(head.sharing_state("Attendance")).to_have_text("Shared")
     looks_right(head.page, "assembly-connector-connected")
 
     # An optional area is switched off
@@ -157,8 +157,8 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     school_pages.page.get_by_role("checkbox", name="Assessment").uncheck()
     school_pages.page.get_by_role("button", name="Save").click()
     school_pages.reads("has been changed")
-    expect(head.stands("Assessment")).to_have_text("Not shared")
-    expect(head.stands("Attendance")).to_have_text("Shared")
+    expect(head.sharing_state("Assessment")).to_have_text("Not shared")
+    expect(head.sharing_state("Attendance")).to_have_text("Shared")
 
     # An added scope needs a review, while the agreement continues
     needs_staff()
@@ -167,10 +167,10 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     school_pages.follows("Look at it and decide about Assembly")
     school_pages.sees("Assembly asks for more")
     expect(office.status()).to_have_text(NO_SERVER)
-    expect(head.stands("Staff")).to_have_text("Not shared")
+    expect(head.sharing_state("Staff")).to_have_text("Not shared")
     school_pages.page.locator("#authority").check()
     school_pages.page.locator("#agree").click()
-    expect(head.stands("Staff")).to_have_text("Shared")
+    expect(head.sharing_state("Staff")).to_have_text("Shared")
 
     # Stopped: the next request is refused, and Assembly shows it
     settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)

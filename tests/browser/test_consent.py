@@ -167,7 +167,7 @@ def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(at_th
     expect(admin.page.locator("[data-count]")).to_have_text("4 areas, 1 specially protected")
     admin.authorises()
     admin.page.wait_for_url(lambda url: "/oauth/" not in url)
-    expect(admin.stands("Pupils: special educational needs")).to_have_text("Shared")
+    expect(admin.sharing_state("Pupils: special educational needs")).to_have_text("Shared")
 
 
 def test_an_app_is_set_up_on_the_way_without_scripts(at_the_page):

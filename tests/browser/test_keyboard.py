@@ -61,7 +61,7 @@ def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, 
     press("Enter")
 
     admin.sees(admin.school.name)
-    expect(admin.stands("Attendance")).to_have_text("Shared")
+    expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
 def test_every_focus_can_be_seen(page, issuer):

@@ -51,15 +51,15 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in( 
 
     admin.sees(admin.school.name)
     admin.reads("School not verified yet", admin.name, admin.email, admin.estab_id)
-    expect(admin.stands("Pupils")).to_have_text("Waiting for verification")
+    expect(admin.sharing_state("Pupils")).to_have_text("Waiting for verification")
     looks("assembly-waiting")
 
     operator.verifies(admin.estab_id)
     asked_for = []
     admin.page.on("request", lambda sent: asked_for.append(sent.url) if sent.is_navigation_request() else None)
     admin.presses("Check again")
-    expect(admin.stands("Pupils")).to_have_text("Shared")
-    expect(admin.stands("Assessment")).to_have_text("Not shared")
+    expect(admin.sharing_state("Pupils")).to_have_text("Shared")
+    expect(admin.sharing_state("Assessment")).to_have_text("Not shared")
     assert not [url for url in asked_for if url.startswith(admin.issuer)], "the school was asked again"
     looks("assembly-shared")
     admin.presses("Sign out")

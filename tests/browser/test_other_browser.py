@@ -24,7 +24,7 @@ def is_signed_out(admin):
 
 def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(waiting, a_window, partner, looks_right):
     elsewhere = waiting.at(a_window("phone"))
-    code = elsewhere.proves_it_elsewhere()
+    code = elsewhere.proves_the_address_elsewhere()
     looks_right(elsewhere.page, "show-code")
 
     waiting.page.clock.run_for(3_100)
@@ -51,7 +51,7 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     waiting, a_window, partner, looks_right
 ):
     elsewhere = waiting.at(a_window("phone"))
-    elsewhere.proves_it_elsewhere()
+    elsewhere.proves_the_address_elsewhere()
     elsewhere.carries_on_here()
     elsewhere.signs_up()
     elsewhere.reads("This is not the browser you started in")
@@ -71,7 +71,7 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
 
 def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with_the_password(waiting, a_window):
     elsewhere = waiting.at(a_window("phone"))
-    code = elsewhere.proves_it_elsewhere()
+    code = elsewhere.proves_the_address_elsewhere()
     elsewhere.carries_on_here()
     elsewhere.signs_up()
 
@@ -89,7 +89,7 @@ def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with
 
 def test_a_registration_is_stopped_after_its_link_was_pressed_by_mistake(waiting, a_window):
     other = waiting.at(a_window())
-    other.proves_it_elsewhere()
+    other.proves_the_address_elsewhere()
     other.presses("This was not me")
     other.sees("Thank you for telling us")
 

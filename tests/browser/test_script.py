@@ -122,7 +122,7 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
         admin.page.locator(button).dblclick()
         admin.sees(re.compile(heading))
         assert len(sent) == before + 1, sent
-    admin.takes_down()
+    admin.notes_credentials()
 
     admin.follows("Next steps")
     admin.sees("Next steps")

@@ -30,7 +30,7 @@ def test_the_whole_journey_works_without_scripts(an_admin, new_page_without_scri
     admin.sees(admin.school.name)
     operator.verifies(admin.estab_id)
     admin.presses("Check again")
-    expect(admin.stands("Attendance")).to_have_text("Shared")
+    expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
     admin.presses("Sign out")
     admin.sees("You are signed out")
@@ -48,7 +48,7 @@ def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(
     admin.chooses_directly()
     admin.gives_details()
     elsewhere = admin.at(new_page_without_scripts())
-    first = elsewhere.proves_it_elsewhere()
+    first = elsewhere.proves_the_address_elsewhere()
     expect(elsewhere.page.get_by_role("button", name="Copy")).to_have_count(0)
 
     admin.follows("I have opened the link: carry on")
@@ -71,7 +71,7 @@ def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_ad
     admin.chooses_directly()
     admin.gives_details()
     elsewhere = admin.at(new_page_without_scripts())
-    elsewhere.proves_it_elsewhere()
+    elsewhere.proves_the_address_elsewhere()
     admin.follows("I have opened the link: carry on")
     for _ in range(5):
         admin.enters_code("000000")
@@ -110,7 +110,7 @@ def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, new_
     admin.sees("Your school is registered")
     admin.presses("Show me a new password")
     admin.sees("Your username and password")
-    admin.takes_down()
+    admin.notes_credentials()
     assert admin.password != never_seen
 
     elsewhere = admin.at(new_page_without_scripts())

@@ -103,7 +103,7 @@ def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, 
 def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, looks_right):
     admin = a_member()
     admin.goes_to("/sign-in")
-    admin.has_an_old_form()
+    admin.has_an_expired_form()
     admin.signs_in()
     admin.sees_errors("This page had been open for a long time.")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
@@ -206,7 +206,7 @@ def test_details_typed_into_an_expired_form_are_kept(an_admin, looks_right):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
-    admin.has_an_old_form()
+    admin.has_an_expired_form()
     admin.page.locator("#name").fill(admin.name)
     admin.page.locator("#email").fill(admin.email)
     admin.page.locator("#mobile").fill(admin.mobile)
@@ -380,7 +380,7 @@ def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, lo
     looks_right(admin.page, "consent-wrong")
 
     admin.authorises()
-    expect(admin.stands("Attendance")).to_have_text("Shared")
+    expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
 def test_a_viewer_is_shown_whom_to_ask(a_member, partner, looks_right):
@@ -433,7 +433,7 @@ def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     expect(admin.page.locator("#authority")).not_to_be_checked()
     admin.authorises()
-    expect(admin.stands("Attendance")).to_have_text("Shared")
+    expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
 def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_member, partner, looks_right):
@@ -451,7 +451,7 @@ def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_memb
     admin.sees("Authorise sharing with Assembly")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     admin.authorises()
-    expect(admin.stands("Attendance")).to_have_text("Shared")
+    expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
 def test_stopping_sharing_after_the_session_ended_asks_to_sign_in_and_returns(a_member, partner):

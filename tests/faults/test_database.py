@@ -80,7 +80,7 @@ def elsewhere():
     programs = postgresql.programs()
     if programs is None:
         pytest.skip("the server of this run is not of this machine")
-    with postgresql.running(programs) as server:
+    with postgresql.running_server(programs) as server:
         databases = PostgresqlDatabases(server.url)
         app = create_app(load(database={"url": databases.new("elsewhere")}))
         databases.prepare(app)
@@ -141,8 +141,8 @@ def test_with_a_full_disk_it_is_not_ready_until_there_is_space_again(instance, o
         def ready():
             return outside.get(address + "/readyz", timeout=60).status_code == 200
 
-        process.until(lambda: not ready())
+        process.wait_until(lambda: not ready())
         assert outside.get(address + "/readyz", timeout=60).json()["database"] == "not writable"
         assert outside.get(address + "/healthz", timeout=60).status_code == 200
         resource.prlimit(int(worker), resource.RLIMIT_FSIZE, before)
-        process.until(ready)
+        process.wait_until(ready)

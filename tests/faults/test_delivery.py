@@ -85,7 +85,7 @@ def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_
     with work():
         sent = post.sms("mobile_code", to="+447700900123", code="123456")
     with worker(**environment) as process:
-        process.until(gateway.came.is_set)
+        process.wait_until(gateway.came.is_set)
         process.kill()
     assert row(sent).sent_at is None
     assert row(sent).leased_until is not None, "another worker could send it while it may still be on its way"
@@ -93,7 +93,7 @@ def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_
     with work() as session:  # as if the lease had ended
         session.get(Message, sent).leased_until -= deliver.LEASE
     with worker(**environment) as process:
-        process.until(lambda: row(sent).sent_at)
+        process.wait_until(lambda: row(sent).sent_at)
     assert [key for key, _ in gateway.taken] == [sent, sent]
     assert len({text for _, text in gateway.taken}) == 1
 
@@ -129,14 +129,14 @@ def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worke
             for number in range(3)
         ]
     with worker(**environment) as process:
-        process.until(lambda: all(row(letter).last_error for letter in letters))
+        process.wait_until(lambda: all(row(letter).last_error for letter in letters))
         for item in letters:
             message_row = row(item)
             assert "no connection to the mail server" in message_row.last_error
             assert message_row.failed_at is message_row.sent_at is None
             assert message_row.due_at > message_row.created_at
         with a_mail_server(port) as server:
-            process.until(lambda: all(row(letter).sent_at for letter in letters))
+            process.wait_until(lambda: all(row(letter).sent_at for letter in letters))
 
     assert len(server.taken) == len(set(server.taken)) == 3
     assert all(row(letter).sent_at <= clock.now() for letter in letters)

@@ -41,7 +41,7 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
             client_id = a_client(events_method=event_types.PUSH, events_endpoint_url=endpoint.url).id
             jtis = [streams.verify(client_id, str(number)) for number in range(3)]
         with worker() as process:
-            process.until(arrived.is_set)
+            process.wait_until(arrived.is_set)
             process.kill()
         goes_on.set()
         with work() as opened:
@@ -51,7 +51,7 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
             assert stream.leased_by is not None
             stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:
-            process.until(lambda: _delivered(work) == 3)
+            process.wait_until(lambda: _delivered(work) == 3)
         taken = [claims["jti"] for claims in endpoint.taken]
     assert taken == [jtis[0], *jtis], "the first came twice, and says so"
 

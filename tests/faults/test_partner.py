@@ -64,7 +64,7 @@ def assembly(tmp_path, monkeypatch, provider):
     @contextmanager
     def serve():
         with a_process("clients.assembly", log=tmp_path / "assembly.log") as process:
-            process.until(lambda: _answers(url))
+            process.wait_until(lambda: _answers(url))
             yield process
 
     database = tmp_path / "assembly" / "assembly.sqlite3"

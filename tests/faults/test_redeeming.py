@@ -26,7 +26,7 @@ def killed(instance, outside, world, web, tmp_path):
         with instance(program=("tests.faults.halting", where, str(reached))) as (process, address):
             asking = threading.Thread(target=redeem, args=(address, code))
             asking.start()
-            process.until(reached.exists)
+            process.wait_until(reached.exists)
             process.kill()
             asking.join()
         return code

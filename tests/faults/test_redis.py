@@ -15,7 +15,7 @@ from idp.foundation.web.transactions import transaction
 from tests import redis
 from tests.factories import an_administrator
 from tests.html import parse
-from tests.processes import an_instance, under
+from tests.processes import an_instance, environment_with
 
 pytestmark = pytest.mark.redis
 LIMITED_PATH = "/set-up/unknown"
@@ -27,7 +27,7 @@ CALLS_A_MINUTE = 30
 def server():
     if redis.program() is None:
         pytest.fail("Redis is not installed (Debian: redis-server)")
-    with redis.a_server() as running:
+    with redis.running_server() as running:
         yield running
 
 
@@ -83,7 +83,7 @@ def test_two_processes_count_together(server, second, ask):
     answers, before = [], [-1]
     while times_away(second) != before:
         before = times_away(second)
-        server.forget()
+        server.delete_data()
         answers = ask(CALLS_A_MINUTE + 4)
     assert answers == [404] * CALLS_A_MINUTE + [429] * 4
 
@@ -105,11 +105,9 @@ def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_sti
 
 def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, second, ask):
     for process, address in second:
-        server.forget()  # which the other server has counted
-        process.until(
-            lambda address=address: (
-                requests.get(address + LIMITED_PATH, timeout=60).status_code and server.knows_something()
-            )
+        server.delete_data()  # which the other server has counted
+        process.wait_until(
+            lambda address=address: requests.get(address + LIMITED_PATH, timeout=60).status_code and server.has_data()
         )
     before = times_away(second)
     server.hang()
@@ -128,7 +126,9 @@ def test_the_provider_starts_without_redis_and_doctor_reports_it(server, prepare
         with an_instance(tmp_path / "log", **environment) as (_, address):
             assert requests.get(address + LIMITED_PATH, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
-        output = subprocess.run(doctor, cwd=ROOT, env=under(**environment), stdout=subprocess.PIPE, check=False).stdout
+        output = subprocess.run(
+            doctor, cwd=ROOT, env=environment_with(**environment), stdout=subprocess.PIPE, check=False
+        ).stdout
         assert [entry["level"] for entry in json.loads(output) if entry["what"] == "limits"] == ["warning"]
     finally:
         server.start()

@@ -131,7 +131,7 @@ def test_a_slow_jwks_uri_delays_only_its_own_partner(instance, outside, world, h
 
     with instance(server__threads=2, fetch__timeout=40) as (process, address), ThreadPoolExecutor(6) as pool:
         waiting = [pool.submit(asks, partner, address) for partner in partners]
-        process.until(lambda: hanging.came == 6)
+        process.wait_until(lambda: hanging.came == 6)
         for path in ("/healthz", "/readyz", "/sign-in"):
             assert outside.get(address + path, timeout=60).status_code == 200
         assert not any(waiting_thread.done() for waiting_thread in waiting)

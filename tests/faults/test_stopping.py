@@ -52,7 +52,7 @@ def children(process):
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.4, 0.8])
 def test_it_stops_while_its_worker_starts(start, after):
     with start() as process:
-        process.until(lambda: children(process))
+        process.wait_until(lambda: children(process))
         time.sleep(after)
         assert seconds_to_stop(process) < MAX_STOP_SECONDS
 
@@ -69,7 +69,7 @@ def test_it_stops_while_a_worker_is_replaced(start, instance, after):
     with instance() as (process, _):
         first = children(process)
         os.kill(int(first[0]), signal.SIGKILL)
-        process.until(lambda: set(children(process)) - set(first))
+        process.wait_until(lambda: set(children(process)) - set(first))
         time.sleep(after)
         assert seconds_to_stop(process) < MAX_STOP_SECONDS
 

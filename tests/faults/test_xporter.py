@@ -52,7 +52,7 @@ class Program:
     @contextmanager
     def runs(self, *words):
         with a_process(*(words or ("clients.xporter",)), log=self.folder / "log") as process:
-            process.until(self._answers)
+            process.wait_until(self._answers)
             yield process
 
     def calls(self, method, path, *, headers=None, **options):
@@ -104,7 +104,7 @@ def test_an_extract_goes_on_where_it_was_when_the_program_was_killed_and_is_appl
     with program.runs("tests.faults.halting_xporter", str(reached)) as process:
         assert program.calls("POST", "/v1/extracts", json=document).json()["offset"] == half
         assert program.sends(document["id"], half, content[half:]).status_code == 202
-        process.until(reached.exists)
+        process.wait_until(reached.exists)
         assert program.pupils() == (0, 0)
         process.kill()
     assert program.pupils() == (0, 0)

@@ -14,7 +14,7 @@ from idp.foundation.web import security
 from idp.foundation.web.transactions import transaction
 from idp.partners.models import ClientSecret
 from tests import factories
-from tests.conftest import MONDAY, a_browser, forget
+from tests.conftest import MONDAY, a_browser, clear_caches
 from tests.fuzz.answers import LogRecorder, recorded_log
 from tests.fuzz.depth import CHOSEN
 from tests.oidc import devices, registering, signing
@@ -65,7 +65,7 @@ class FuzzTarget:
 def fresh(built, databases) -> Iterator[Callable[[], Any]]:
     """Restores the database once for the file; `with fresh() as session:` is a transaction, like `work`."""
     databases.restore(built)
-    forget(built)
+    clear_caches(built)
 
     @contextmanager
     def work() -> Iterator[Any]:

@@ -76,7 +76,7 @@ def a_demonstration(checkout):
         )  # fmt: skip
     process = Process(popen, log)
     try:
-        process.until(lambda: "onboarding verify" in process.output)
+        process.wait_until(lambda: "onboarding verify" in process.output)
         yield [f"http://localhost:{ports[name]}" for name in sites]
         os.killpg(popen.pid, signal.SIGTERM)
         popen.wait(TIMEOUT_SECONDS)

@@ -151,7 +151,7 @@ def running(
     process = Process(popen, log)
     try:
         try:
-            process.until(lambda: _answers(address))
+            process.wait_until(lambda: _answers(address))
         except AssertionError:
             _skip_if_unavailable(quick_start.name, process.output)
             raise

@@ -95,7 +95,7 @@ class School:
         """The technician runs the command, and the office approves what it shows."""
         words = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *more)
         with a_process("clients.endpoint", "--home", str(self.home), *words, log=self.log) as process:
-            process.until(lambda: "Waiting" in process.output)
+            process.wait_until(lambda: "Waiting" in process.output)
             link = re.findall(r"http://\S+user_code=\S+", process.output)[-1]
             self.office.opens(link)
             if self.office.page.find(id="sign-in"):
