@@ -192,13 +192,13 @@ class Run:
         print(f"\n=== {name}\n{output if code != 0 else _end_of(output, lines=5)}", flush=True)
 
     def has(self, needed: Program) -> bool:
-        """Whether the program is there, after installing it where possible."""
+        """Whether the program is installed, after installing it where possible."""
         if needed.find() or (_installed(needed.package) and needed.find()) or needed.alternative():
             return True
         self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
         return False
 
-    def may_have(self, needed: Program) -> None:
+    def note_if_missing(self, needed: Program) -> None:
         """Record what is not checked where an optional program is missing."""
         if not needed.find():
             self.left_out.append(f"{needed.unchecked}: no {needed.program}")
@@ -207,7 +207,7 @@ class Run:
 def main(*, quick: bool) -> int:
     """Run every stage, or with `quick` the first ones; the exit code is 0 only if all of them ran and passed."""
     began = time.monotonic()
-    run = Run(_in_memory())
+    run = Run(_temporary_folder_in_memory())
     _quick_stages(run) if quick else _all_stages(run)
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
@@ -238,7 +238,7 @@ def _quick_stages(run: Run) -> None:
 
 def _all_stages(run: Run) -> None:
     for needed in OPTIONAL:
-        run.may_have(needed)
+        run.note_if_missing(needed)
     others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
     with run.beside("Types", TYPES):
         with run.beside("Compiling the tests", COLLECT):
@@ -313,7 +313,7 @@ def _end_of(text: str, lines: int = MAX_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def _in_memory() -> dict[str, str]:
+def _temporary_folder_in_memory() -> dict[str, str]:
     """Put temporary files into memory if enough is free: databases that do not wait for a disk take half the time."""
     memory = Path("/dev/shm")
     if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < MIN_FREE_BYTES:

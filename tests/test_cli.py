@@ -188,20 +188,20 @@ def test_each_error_in_a_manifest_is_a_line(installed):
     assert len([line for line in lines if line.startswith("  redirect_uris: ")]) == 2
 
 
-@pytest.mark.parametrize("leaves", ["stdout", "both"])
-def test_a_closed_pipe_undoes_nothing(installed, leaves):
+@pytest.mark.parametrize("closed", ["stdout", "both"])
+def test_a_closed_pipe_undoes_nothing(installed, closed):
     folder, environment = installed
     with sqlite3.connect(folder / "idp.db") as database:
         before = database.execute("SELECT count(*) FROM register_imports").fetchone()[0]
-    reading, writing = os.pipe()
-    os.close(reading)  # as `head` does, once it has what it wants
+    read_end, write_end = os.pipe()
+    os.close(read_end)  # as `head` does, once it has what it wants
     sample = ROOT / "config" / ("sample-register.csv")
     result = subprocess.run(
         [PROGRAM, "schools", "refresh", "--from", sample], cwd=folder, env=environment,
-        stdout=writing, stderr=writing if leaves == "both" else subprocess.PIPE, check=False,
+        stdout=write_end, stderr=write_end if closed == "both" else subprocess.PIPE, check=False,
     )  # fmt: skip
-    os.close(writing)
-    if leaves == "stdout":
+    os.close(write_end)
+    if closed == "stdout":
         assert b"Traceback" not in result.stderr
         assert b"Exception ignored" not in result.stderr
     with sqlite3.connect(folder / "idp.db") as database:
@@ -226,11 +226,11 @@ def test_a_database_without_tables_or_out_of_reach_is_reported_in_a_line(tmp_pat
 
 
 def test_serve_refuses_a_port_in_use():
-    with socket.socket() as another:
-        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        another.bind(("127.0.0.1", 0))
-        another.listen()
-        port = str(another.getsockname()[1])
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
 
         result = CliRunner().invoke(main, ["serve", "--host", "127.0.0.1", "--port", port])
 

@@ -28,8 +28,8 @@ def test_the_matrix_is_up_to_date(scratch):
     subprocess.run(
         [sys.executable, *collect, "--matrix", str(scratch / "now.md")], cwd=ROOT, check=True, capture_output=True
     )
-    there_are = [(plan, cells) for plan, cells, _ in rows((scratch / "now.md").read_text("utf-8"))]
-    assert there_are == [(plan, cells) for plan, cells, _ in rows(COMMITTED.read_text("utf-8"))]
+    collected = [(plan, cells) for plan, cells, _ in rows((scratch / "now.md").read_text("utf-8"))]
+    assert collected == [(plan, cells) for plan, cells, _ in rows(COMMITTED.read_text("utf-8"))]
 
 
 def test_every_test_of_the_matrix_passed():

@@ -34,8 +34,8 @@ def report(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def waiting(work, clock):
-    """A message that was written an hour ago."""
+def queued_message(work, clock):
+    """A message that was queued an hour ago."""
     with work():
         post.sms("mobile_code", to="+447700900123", code="123456", minutes=10)
     clock.move(timedelta(hours=1))
@@ -57,7 +57,7 @@ def test_a_message_that_is_held_until_later_does_not_wait_long(report, work, clo
     assert "messages wait untried" in findings_about(report(), "outbox")[0]
 
 
-def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, waiting, work):
+def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, queued_message, work):
     (line,) = findings_about(report(), "outbox")
     assert "messages wait untried" in line
     assert "run it as a service: idp worker" in line
@@ -76,7 +76,7 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
     assert "idp worker" not in line
 
 
-def test_a_worker_that_is_late_is_not_reported_as_stopped(report, waiting, work):
+def test_a_worker_that_is_late_is_not_reported_as_stopped(report, queued_message, work):
     with work():
         heartbeats.beat("a:1:b")
     (line,) = findings_about(report(), "outbox")

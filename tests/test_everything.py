@@ -46,8 +46,8 @@ def test_another_program_will_do_where_the_package_cannot_be_installed(run, with
 
 def test_an_optional_program_that_is_missing_is_reported_and_fails_nothing(run, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
-    run.may_have(UNAVAILABLE)
-    run.may_have(Program("python", lambda: sys.executable, "python3", "everything"))
+    run.note_if_missing(UNAVAILABLE)
+    run.note_if_missing(Program("python", lambda: sys.executable, "python3", "everything"))
 
     assert everything._report(run) == 0
     assert capsys.readouterr().out.splitlines() == ["LEFT OUT     what needs it: no a program"]

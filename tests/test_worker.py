@@ -40,16 +40,16 @@ TIMEOUT_SECONDS = 120
 def eventually(work):
     """`eventually(condition)` waits until it is true, checking it in a new transaction each time."""
 
-    def ask(question):
-        until = time.monotonic() + TIMEOUT_SECONDS
-        while time.monotonic() < until:
+    def wait_until(condition):
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
             with work() as session:
-                if response := question(session):
+                if response := condition(session):
                     return response
             time.sleep(0.02)
         raise AssertionError("it did not happen")
 
-    return ask
+    return wait_until
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def short_intervals(change_settings, monkeypatch):
 
 
 @pytest.fixture
-def running(app, short_intervals):
-    """`running()` starts a worker in this process; it is stopped when the test is over."""
+def start_worker(app, short_intervals):
+    """`start_worker()` starts a worker in this process; it is stopped when the test ends."""
     stop, finishes = threading.Event(), []
 
     def start():
@@ -75,8 +75,8 @@ def running(app, short_intervals):
 
 
 @pytest.fixture
-def todo(app):
-    """How a job opens a transaction."""
+def open_transaction(app):
+    """The function by which jobs open transactions."""
     return partial(transactions.transaction, app)
 
 
@@ -88,12 +88,12 @@ def a_seen(age):
     return Seen(digest=os.urandom(8), expires_at=clocks.now() - age)
 
 
-def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(running, work, eventually):
+def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, work, eventually):
     with work() as session:
         sent = a_message()
         log.record("estab.registered", by="adm_jo")
         session.add(a_seen(timedelta(days=2)))
-    running()
+    start_worker()
     eventually(lambda session: session.get(Message, sent).sent_at)
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
@@ -113,22 +113,22 @@ def test_stopping_removes_its_heartbeat(app, short_intervals, work, eventually):
     assert not [thread for thread in threading.enumerate() if thread.name in {"email", "sms", "audit", "jobs"}]
 
 
-def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(running, work, eventually, monkeypatch):
-    def break_down(work):
+def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker, work, eventually, monkeypatch):
+    def fail(work):
         raise ZeroDivisionError("oops")
 
-    jobs = (worker.Job("broken", timedelta(hours=1), timedelta(minutes=1), break_down), *worker.JOBS)
+    jobs = (worker.Job("broken", timedelta(hours=1), timedelta(minutes=1), fail), *worker.JOBS)
     monkeypatch.setattr(worker, "JOBS", jobs)
     with work() as session:
         session.add(a_seen(timedelta(days=2)))
-    running()
+    start_worker()
     broken = eventually(lambda session: session.scalar(select(Job).where(Job.name == "broken", Job.fault.is_not(None))))
     assert broken.fault == "ZeroDivisionError: oops"
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
 
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
-def test_a_loop_survives_any_exception_and_continues(app, todo, monkeypatch, fault):
+def test_a_loop_survives_any_exception_and_continues(app, open_transaction, monkeypatch, fault):
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.01)
     stop = threading.Event()
     turns: list[None] = []
@@ -141,11 +141,11 @@ def test_a_loop_survives_any_exception_and_continues(app, todo, monkeypatch, fau
             stop.set()
         return False
 
-    worker._run_until_stopped(worker.Loop("loop", 0.001, turn), todo, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.001, turn), open_transaction, stop)
     assert len(turns) == 8
 
 
-def test_the_wait_after_exceptions_grows_to_a_maximum(todo, monkeypatch):
+def test_the_wait_after_exceptions_grows_to_a_maximum(open_transaction, monkeypatch):
     stop = threading.Event()
     waits: list[float] = []
     monkeypatch.setattr(stop, "wait", waits.append)
@@ -155,13 +155,13 @@ def test_the_wait_after_exceptions_grows_to_a_maximum(todo, monkeypatch):
             stop.set()
         raise OperationalError("SELECT 1", {}, Exception("away"))
 
-    worker._run_until_stopped(worker.Loop("loop", 0.5, turn), todo, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.5, turn), open_transaction, stop)
     assert waits == sorted(waits)
     assert waits[0] < 2
     assert waits[-1] == worker.MAX_RETRY_SECONDS
 
 
-def test_it_survives_an_unreachable_database_and_delivers_afterwards(running, work, eventually, app, monkeypatch):
+def test_it_survives_an_unreachable_database_and_delivers_afterwards(start_worker, work, eventually, app, monkeypatch):
     """Every connection fails, existing and new ones."""
     with app.app_context():
         engine = db.engine
@@ -180,7 +180,7 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(running, wo
     engine.dispose()
     monkeypatch.setattr(engine.pool, "_creator", refuse)
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.05)
-    running()
+    start_worker()
     for _ in range(10):  # each of its loops more than once
         assert tried.acquire(timeout=TIMEOUT_SECONDS)
     away.clear()
@@ -188,16 +188,16 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(running, wo
 
 
 class TestCheckpoint:
-    def test_it_is_in_the_table_and_leaves_by_the_log(self, work, todo, caplog):
+    def test_it_is_stored_and_logged(self, work, open_transaction, caplog):
         caplog.set_level("INFO")
         with work():
             chain.seal()
-        worker.sign_checkpoint(todo)
+        worker.sign_checkpoint(open_transaction)
         with work() as session:
             line = checkpoints.line(session.scalars(select(Checkpoint)).one())
         assert line in caplog.text
 
-    def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, work, todo, caplog):
+    def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, work, open_transaction, caplog):
         with work() as session:
             chain.seal()
             for name in ("audit_entries_only_sealed",):
@@ -209,7 +209,7 @@ class TestCheckpoint:
         job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
         with work():
             lease.take(job.name, worker="me", lease=job.lease)
-        worker._run_job(job, "me", todo)
+        worker._run_job(job, "me", open_transaction)
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
             assert "Tampered" in str(lease.listing()[0].fault)
@@ -217,24 +217,24 @@ class TestCheckpoint:
 
 
 class TestCleaning:
-    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, work, todo, clock):
+    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, work, open_transaction, clock):
         with work() as session:
             kept, gone = (Revoked(name=f"{hours}", at=clocks.now(), expires_at=clocks.now() - timedelta(hours=hours))
                           for hours in (23, 25))  # fmt: skip
             session.add_all([kept, gone])
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Revoked.name)).all() == ["23"]
 
-    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, work, todo, clock):
+    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, work, open_transaction, clock):
         with work() as session:
             kept, gone = a_seen(timedelta(seconds=-1)), a_seen(timedelta(seconds=1))
             session.add_all([kept, gone])
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Seen.digest)).all() == [kept.digest]
 
-    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, work, todo, clock):
+    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, work, open_transaction, clock):
         with work() as session:
             school = a_school()
             for name, used in (("left", None), ("done", clocks.now())):
@@ -242,12 +242,14 @@ class TestCleaning:
                 session.flush()
                 session.add(a_proof(name))
         clock.move(timedelta(days=8, hours=1))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Registration.id)).all() == ["done"]
             assert session.scalars(select(EmailProof.registration_id)).all() == []
 
-    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(self, work, todo, clock):
+    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(
+        self, work, open_transaction, clock
+    ):
         with work() as session:
             estab = an_estab()
             for outcome in ("registered", "joining"):
@@ -255,47 +257,49 @@ class TestCleaning:
             session.flush()
             session.add(a_join_request(estab, "joining", expires_at=clocks.now() + timedelta(days=14)))
         clock.move(timedelta(days=96))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert set(session.scalars(select(Registration.id))) == {"registered", "joining"}
         clock.move(timedelta(days=2))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Registration.id)).all() == ["joining"]  # the request names its person
         clock.move(timedelta(days=7))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(JoinRequest)).all() == []
             assert session.scalars(select(Registration)).all() == []
 
-    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, work, todo, clock):
+    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, work, open_transaction, clock):
         with work() as session:
             sent, failed, waiting = (session.get(Message, a_message()) for _ in range(3))
             sent.sent_at = failed.failed_at = clocks.now()
         clock.move(timedelta(days=31))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert set(session.scalars(select(Message.id))) == {failed.id, waiting.id}
         clock.move(timedelta(days=60))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert set(session.scalars(select(Message.id))) == {waiting.id}
 
-    def test_a_table_that_cannot_be_cleaned_does_not_keep_the_others(self, work, todo, clock, monkeypatch):
+    def test_a_table_that_cannot_be_cleaned_does_not_prevent_cleaning_the_others(
+        self, work, open_transaction, clock, monkeypatch
+    ):
         broken = DeleteAfter(Code.expires_at, "expired", literal_column("nonsense", Boolean))
         monkeypatch.setattr(worker, "RETENTION", (broken, *worker.RETENTION))
         with work() as session:
             session.add(a_seen(timedelta(days=2)))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Seen)).all() == []
 
-    def test_one_round_deletes_everything_that_is_due(self, work, todo, clock, monkeypatch):
+    def test_one_round_deletes_everything_that_is_due(self, work, open_transaction, clock, monkeypatch):
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
         with work() as session:
             session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Seen)).all() == []
 
@@ -383,8 +387,8 @@ class TestCommand:
             assert session.scalar(select(func.count()).where(Entry.position.is_(None))) == 0
             assert session.scalars(select(Heartbeat)).all() == []
 
-    @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-    def test_a_signal_stops_it_in_good_order(self, app, work, eventually, settings, sign):
+    @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_stops_it_cleanly(self, app, work, eventually, settings, signal_number):
         process = subprocess.Popen(
             [sys.executable, "-m", "idp.cli", "worker"],
             cwd=ROOT,
@@ -402,7 +406,7 @@ class TestCommand:
                 sent = a_message()
             eventually(lambda session: session.get(Message, sent).sent_at)
             eventually(lambda session: heartbeats.last_beat())
-            process.send_signal(sign)
+            process.send_signal(signal_number)
             _, output = process.communicate(timeout=TIMEOUT_SECONDS)
         finally:
             process.kill()

@@ -35,7 +35,7 @@ __all__ = ["import_register", "sample", "tamper"]
 
 
 @pytest.fixture
-def todo(app):
+def open_transaction(app):
     return partial(transactions.transaction, app)
 
 
@@ -55,7 +55,7 @@ class TestOutbox:
         ],
     )  # fmt: skip
     def test_a_message_that_cannot_be_opened_is_set_aside_and_the_others_leave(
-        self, work, todo, messages, wrong, monkeypatch, caplog
+        self, work, open_transaction, messages, wrong, monkeypatch, caplog
     ):
         with work() as session:
             for name, value in wrong.items():
@@ -65,7 +65,7 @@ class TestOutbox:
         monkeypatch.setattr(channels, "open_channel", partial(_taking, sent))
         monkeypatch.setattr(events, "render", lambda letter: letter)
         for _ in range(3):
-            deliver.run_once(todo, "event")
+            deliver.run_once(open_transaction, "event")
         assert [letter.id for letter in sent] == messages[1:]
         with work():
             (failed,) = overview.failed()
@@ -75,7 +75,7 @@ class TestOutbox:
         assert any("1 messages failed" in message for message in findings)
         assert "set aside" in caplog.text
 
-    def test_a_message_without_its_text_is_not_retried(self, work, todo, messages):
+    def test_a_message_without_its_text_is_not_retried(self, work, open_transaction, messages):
         with work() as session:
             session.get_one(Message, messages[0]).recipient = None
             session.get_one(Message, messages[0]).failed_at = clocks.now()
@@ -132,7 +132,7 @@ class TestRegister:
 
 
 class TestCleaning:
-    def test_a_row_that_cannot_be_deleted_does_not_stop_the_cleaning(self, work, todo, monkeypatch, caplog):
+    def test_a_row_that_cannot_be_deleted_does_not_stop_the_cleaning(self, work, open_transaction, monkeypatch, caplog):
         rule = DeleteAfter(Registration.expires_at, "expired")
         monkeypatch.setattr(worker, "RETENTION", (rule,))
         with work() as session:
@@ -141,7 +141,7 @@ class TestCleaning:
                 session.add(a_registration(name, school, expires_at=past))
                 session.flush()
             session.add(a_proof("held"))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Registration.id)).all() == ["held"]
         assert "row set aside" in caplog.text
@@ -149,7 +149,7 @@ class TestCleaning:
 
 class TestErasure:
     def test_a_rejected_account_that_cannot_be_erased_does_not_stop_the_erasure(
-        self, work, todo, clock, monkeypatch, caplog
+        self, work, open_transaction, clock, monkeypatch, caplog
     ):
         with work():
             first, second = (an_administrator(an_estab(state="rejected")) for _ in range(2))
@@ -163,7 +163,7 @@ class TestErasure:
 
         monkeypatch.setattr(people, "erase", fail)
         clock.move(timedelta(days=91))
-        worker.erase_rejected(todo)
+        worker.erase_rejected(open_transaction)
         with work() as session:
             emails = {person.id: person.email for person in session.scalars(select(Administrator))}
         assert (emails[first.id], emails[second.id]) == (first.email, people.ERASED)
@@ -188,7 +188,7 @@ class TestNotices:
         return fail
 
     def test_an_invitation_that_fails_does_not_stop_other_reminders(
-        self, work, todo, clock, fails_for, outbox, caplog, settings
+        self, work, open_transaction, clock, fails_for, outbox, caplog, settings
     ):
         with work():
             owner = an_administrator().memberships[0]
@@ -196,11 +196,13 @@ class TestNotices:
                 person_invitations.invite("Sam Smith", address, "viewer", by=owner)
         fails_for("first@school.example")
         clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
-        worker.remind_of_expiry(todo)
+        worker.remind_of_expiry(open_transaction)
         assert [letter.to for letter in outbox.all("invitation_reminder")] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
-    def test_a_client_that_fails_does_not_stop_other_reminders(self, work, todo, clock, fails_for, outbox, caplog):
+    def test_a_client_that_fails_does_not_stop_other_reminders(
+        self, work, open_transaction, clock, fails_for, outbox, caplog
+    ):
         with work():
             for address in ("first@partner.example", "second@partner.example"):
                 client = a_client(a_partner(name=address, contact_email=address))
@@ -210,12 +212,14 @@ class TestNotices:
                 )
         fails_for("first@partner.example")
         clock.move(timedelta(days=6))
-        worker.remind_of_expiry(todo)
+        worker.remind_of_expiry(open_transaction)
         for name in ("client_secret_expires", "initial_token_expires"):
             assert [letter.to for letter in outbox.all(name)] == ["second@partner.example"], name
         assert "row set aside" in caplog.text
 
-    def test_a_recovery_that_fails_does_not_stop_other_notices(self, work, todo, clock, fails_for, outbox, caplog):
+    def test_a_recovery_that_fails_does_not_stop_other_notices(
+        self, work, open_transaction, clock, fails_for, outbox, caplog
+    ):
         with work():
             for person in [an_administrator(email=f"{name}@school.example") for name in ("first", "second")]:
                 an_app(person.id)
@@ -223,13 +227,13 @@ class TestNotices:
         outbox_before = len(outbox.all("recovery_notice"))
         fails_for("first@school.example")
         clock.move(timedelta(hours=13))
-        worker.notify_factor_recoveries(todo)
+        worker.notify_factor_recoveries(open_transaction)
         assert [letter.to for letter in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
 
 class TestJobs:
-    def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, work, todo, monkeypatch, caplog):
+    def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, work, open_transaction, monkeypatch, caplog):
         import_register, done = lease.take, []
 
         def wrong(name, **options):
@@ -239,17 +243,17 @@ class TestJobs:
 
         monkeypatch.setattr(lease, "take", wrong)
         monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))
-        worker._run_due_jobs("me", todo)
+        worker._run_due_jobs("me", open_transaction)
         assert done == [job.name for job in worker.JOBS[1:]]
         assert "its row is wrong" in caplog.text
 
-    def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, work, todo, monkeypatch):
+    def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, work, open_transaction, monkeypatch):
         def fails(_work):
             raise ValueError("one row")
 
         jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fails), worker.JOBS[-1])
         monkeypatch.setattr(worker, "JOBS", jobs)
-        worker._run_due_jobs("me", todo)
+        worker._run_due_jobs("me", open_transaction)
         with work() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None

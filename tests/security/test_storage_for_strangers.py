@@ -34,7 +34,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 
 
 @pytest.fixture
-def todo(app, settings):
+def open_transaction(app, settings):
     return partial(transactions.transaction, app)
 
 
@@ -173,7 +173,7 @@ class TestWhatTheWorkerTrims:
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
 
-    def test_registrations_and_their_proofs_are_trimmed(self, work, todo, three):
+    def test_registrations_and_their_proofs_are_trimmed(self, work, open_transaction, three):
         with work() as session:
             school, now = a_school(), clocks.now()
             for number in range(8):
@@ -193,12 +193,12 @@ class TestWhatTheWorkerTrims:
                             expires_at=now + timedelta(seconds=number),
                         )
                     )  # fmt: skip
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
 
-    def test_requests_to_other_providers_are_trimmed(self, work, todo, three):
+    def test_requests_to_other_providers_are_trimmed(self, work, open_transaction, three):
         with work() as session:
             for number in range(8):
                 at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
@@ -208,11 +208,11 @@ class TestWhatTheWorkerTrims:
                         created_at=at, expires_at=at + timedelta(minutes=10), used_at=None,
                     )
                 )  # fmt: skip
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert sorted(session.scalars(select(FederatedRequest.digest))) == [bytes([number]) for number in (5, 6, 7)]
 
-    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, todo, three):
+    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, open_transaction, three):
         with work() as session:
             now = clocks.now()
             locked = now + timedelta(minutes=75)
@@ -220,13 +220,13 @@ class TestWhatTheWorkerTrims:
             for number in range(9):
                 later = now + timedelta(minutes=5, seconds=number)
                 session.add(Guesses(key=crypto.digest(str(number)), count=1, locked_until=None, expires_at=later))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             left = session.scalars(select(Guesses.key)).all()
         assert len(left) == 3
         assert b"locked" in left
 
-    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, todo, three):
+    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, open_transaction, three):
         with work() as session:
             now, busy, other = clocks.now(), an_administrator(), an_administrator()
             for person, times in ((busy, 7), (other, 2)):
@@ -236,7 +236,7 @@ class TestWhatTheWorkerTrims:
                     until = now + timedelta(days=number + 1)
                     session.add(KnownDevice(digest=secrets.token_bytes(32), person_id=person.id, expires_at=until))
             busy_id, other_id = busy.id, other.id
-        worker.clean(todo)
+        worker.clean(open_transaction)
         is_over, same_person = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
         assert rows(work, BrowserSession, same_person, is_over) == 3
         assert rows(work, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
@@ -244,18 +244,18 @@ class TestWhatTheWorkerTrims:
         assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
         assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
 
-    def test_password_resets_are_trimmed_except_accepted_ones(self, work, todo, three, clock):
+    def test_password_resets_are_trimmed_except_accepted_ones(self, work, open_transaction, three, clock):
         for number in range(6):
             clock.move(timedelta(seconds=1))
             with work() as session:
                 row = reset.find_by_browser(reset.begin(f"unknown-{number}", device=None))
                 if number == 0:
                     session.get_one(PasswordReset, row.id).proven_at = clocks.now()
-        worker.clean(todo)
+        worker.clean(open_transaction)
         assert rows(work, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
         assert rows(work, PasswordReset) == 4
 
-    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, todo, three):
+    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, open_transaction, three):
         with work() as session:
             now = clocks.now()
             for number in range(6):
@@ -266,16 +266,16 @@ class TestWhatTheWorkerTrims:
                             give_up_at=now, attempts=number, **state,
                         )
                     )  # fmt: skip
-        worker.clean(todo)
+        worker.clean(open_transaction)
         waits = Message.sent_at.is_(None) & Message.failed_at.is_(None)
         assert rows(work, Message, waits) == 6
         assert rows(work, Message) == 12
 
-    def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, work, todo, clock):
+    def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, work, open_transaction, clock):
         with work() as session:
             session.add(Seen(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
             session.add(Seen(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
-        worker.clean(todo)
+        worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Seen.digest)).all() == [b"new"]
 
