@@ -83,7 +83,7 @@ def settings(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def built(settings: Settings, databases: Databases) -> Iterator[Flask]:
+def session_app(settings: Settings, databases: Databases) -> Iterator[Flask]:
     """The application, with its tables and keys; `app` puts the database back before each test."""
     app = create_app(settings)
     databases.prepare(app)
@@ -93,10 +93,10 @@ def built(settings: Settings, databases: Databases) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def app(built: Flask, databases: Databases) -> Flask:
-    databases.restore(built)
-    clear_caches(built)
-    return built
+def app(session_app: Flask, databases: Databases) -> Flask:
+    databases.restore(session_app)
+    clear_caches(session_app)
+    return session_app
 
 
 def clear_caches(app: Flask) -> None:
@@ -111,10 +111,10 @@ def change_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     """`change_settings(mail={"port": 25})` changes settings until the test is over, and returns them."""
 
     def change(**sections: dict[str, Any]) -> Settings:
-        built = runtime.for_app(app)
-        changed = {name: getattr(built.settings, name).model_copy(update=new) for name, new in sections.items()}
-        settings = built.settings.model_copy(update=changed)
-        monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, settings=settings))
+        program = runtime.for_app(app)
+        changed = {name: getattr(program.settings, name).model_copy(update=new) for name, new in sections.items()}
+        settings = program.settings.model_copy(update=changed)
+        monkeypatch.setitem(app.extensions, runtime.NAME, replace(program, settings=settings))
         return settings
 
     return change
@@ -125,8 +125,8 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
     """`change_ports(navigation=list)` replaces functions of higher layers until the test is over."""
 
     def change(**ports: Any) -> None:
-        built = runtime.for_app(app)
-        monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, ports=replace(built.ports, **ports)))
+        program = runtime.for_app(app)
+        monkeypatch.setitem(app.extensions, runtime.NAME, replace(program, ports=replace(program.ports, **ports)))
 
     return change
 

@@ -137,19 +137,19 @@ def test_known_words_with_few_other_letters_are_refused_and_with_enough_accepted
 
 @given(st.data())
 @pace(max_examples=60)
-def test_passwords_made_of_known_words_only_are_refused(built, public_facts, data):
+def test_passwords_made_of_known_words_only_are_refused(session_app, public_facts, data):
     words = data.draw(
         st.lists(st.sampled_from(sorted(credentials._guessable_words(public_facts))), min_size=1, max_size=12)
     )
     case = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
-    with built.app_context():
+    with session_app.app_context():
         assert credentials.rejection_reason(case("".join(words)), public_facts)
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
 @pace(max_examples=150)
-def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(built, password, public_facts):
-    with built.app_context():
+def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(session_app, password, public_facts):
+    with session_app.app_context():
         plain, knowing = credentials.rejection_reason(password), credentials.rejection_reason(password, public_facts)
 
     assert plain is None or isinstance(plain, str)

@@ -18,8 +18,8 @@ def app_context(app):
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=3))
 @pace(max_examples=100)
-def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
-    with built.app_context():
+def test_it_accepts_exactly_what_the_form_accepts(session_app, password, about):
+    with session_app.app_context():
         hint, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
 
     assert hint.is_accepted == (reason is None)

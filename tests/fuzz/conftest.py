@@ -15,8 +15,8 @@ from idp.foundation.web.transactions import transaction
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser, clear_caches
-from tests.fuzz.answers import LogRecorder, recorded_log
-from tests.fuzz.depth import CHOSEN
+from tests.fuzz.profiles import PROFILE
+from tests.fuzz.responses import LogRecorder, recorded_log
 from tests.oidc import devices, registering, signing
 from tests.oidc.support import Partner, sign_in_and_authorise
 
@@ -62,14 +62,14 @@ class FuzzTarget:
 
 
 @pytest.fixture(scope="module")
-def fresh(built, databases) -> Iterator[Callable[[], Any]]:
-    """Restores the database once for the file; `with fresh() as session:` is a transaction, like `work`."""
-    databases.restore(built)
-    clear_caches(built)
+def module_work(session_app, databases) -> Iterator[Callable[[], Any]]:
+    """Like `work`, for all tests of a module: the database is restored once, before the first of them."""
+    databases.restore(session_app)
+    clear_caches(session_app)
 
     @contextmanager
     def work() -> Iterator[Any]:
-        with transaction(built):
+        with transaction(session_app):
             yield database.session()
 
     with clocks.fixed(MONDAY):
@@ -77,8 +77,8 @@ def fresh(built, databases) -> Iterator[Callable[[], Any]]:
 
 
 @pytest.fixture(scope="module")
-def target(fresh, built, settings) -> Iterator[FuzzTarget]:
-    with fresh() as session:
+def target(module_work, session_app, settings) -> Iterator[FuzzTarget]:
+    with module_work() as session:
         username = factories.an_administrator().username
         partner = Partner(factories.a_client(grant_types=GRANTS, client_scopes=frozenset({"schools.list"})).id)
         key = signing.key("ES256")
@@ -89,19 +89,19 @@ def target(fresh, built, settings) -> Iterator[FuzzTarget]:
         session.query(ClientSecret).filter_by(client_id=client.id).delete()
         signer = signing.Signer(client.id)
         initial = registering.an_initial_token()
-    web = a_browser(built, settings)
+    web = a_browser(session_app, settings)
     registration = registering.Registrar(web, initial).registered()
     with recorded_log() as log:
         code = sign_in_and_authorise(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield FuzzTarget(
-            built, settings, web, fresh, log, username, partner, signer, initial, tokens, registration,
+            session_app, settings, web, module_work, log, username, partner, signer, initial, tokens, registration,
             web.get_cookie(security.cookie_name(settings, "session")).value,
         )  # fmt: skip
 
 
 class Tally:
-    """How many examples this run tried."""
+    """Counts the examples that this run tried."""
 
     tried = 0
 
@@ -123,11 +123,11 @@ def pytest_collection_modifyitems(config, items):
     """In long runs, shuffle the fuzzers, so that it is not always the same one that is cut short at the end. Ordinary
     tests come first, because a fuzzer may use up what they need.
     """
-    if CHOSEN == "long":
+    if PROFILE == "long":
         random.Random(config.getoption("--hypothesis-seed")).shuffle(items)
         items.sort(key=lambda item: hasattr(item.obj, "hypothesis"))
 
 
 def pytest_terminal_summary(terminalreporter):
-    if CHOSEN == "long":
+    if PROFILE == "long":
         terminalreporter.write_line(f"\n{Tally.tried} examples")

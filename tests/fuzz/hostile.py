@@ -21,7 +21,7 @@ HOSTILE_TEXTS = (
     "https://assembly.example/callback/../x", "https://user@assembly.example/callback", "http://[::1", "a b c",
     '"', "\\", "openid openid", "urn:ietf:params:oauth:request_uri:x", "." * 50, "a.b.c", "eyJhbGciOiJub25lIn0.e30.",
 )  # fmt: skip
-NAMES = (
+FIELD_NAMES = (
     "client_id", "client_secret", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt",
     "max_age", "acr_values", "claims", "display", "ui_locales", "login_hint", "id_token_hint", "resource",
     "code_challenge", "code_challenge_method", "code_verifier", "request", "request_uri", "dpop_jkt", "grant_type",
@@ -36,29 +36,31 @@ AUTHORIZATIONS = (
     "Digest a=b", f"Bearer {CANARY}", "Bearer " + "x" * 9000, "\xff\xfe", "Basic YTpi, Basic YTpi", "é ü",
 )  # fmt: skip
 HEADERS = ("Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match", "User-Agent")
-TYPES = (
+CONTENT_TYPES = (
     "", "application/json", "text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "application/xml",
     FORM_CONTENT_TYPE + "; charset=utf-7", FORM_CONTENT_TYPE + "; charset=nonsense",
     "APPLICATION/X-WWW-FORM-URLENCODED", "\xff", "/", ";;;",
 )  # fmt: skip
 
-odd = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=30))
+odd_text = st.one_of(st.sampled_from(HOSTILE_TEXTS), st.text(max_size=30))
 """Texts that parsers may handle wrongly."""
 header = st.one_of(
     st.sampled_from(AUTHORIZATIONS), st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=40)
 )
 """The value of a header, without characters that HTTP forbids."""
-_leaf = st.one_of(
-    st.none() | st.booleans(), odd, st.floats(),
+_scalar = st.one_of(
+    st.none() | st.booleans(), odd_text, st.floats(),
     st.sampled_from([0, -1, 2**63, 10**400, -(10**400), 1e308, float("nan"), float("inf"), float("-inf")]),
 )  # fmt: skip
-anything = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd, inner, max_size=3))
+any_json = st.recursive(
+    _scalar, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3)
+)
 """Any JSON value, and the values that only Python's JSON parser accepts."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A request: `form` is the body, unless `body` is."""
+class Request:
+    """A request; its body is `body`, or `form` where that is None."""
 
     method: str
     path: str
@@ -68,8 +70,8 @@ class Sent:
     body: bytes | None = None
     content_type: str | None = FORM_CONTENT_TYPE
 
-    def by(self, web: Any) -> Any:
-        """Send it; what came back."""
+    def send(self, web: Any) -> Any:
+        """Send the request; returns the response."""
         address = self.path + (f"?{_encoded(self.query)}" if self.query else "")
         options: dict[str, Any] = {"method": self.method, "headers": self.headers}
         if self.method not in {"GET", "HEAD"} or self.form or self.body:
@@ -84,77 +86,77 @@ def _encoded(pairs: Pairs) -> str:
 
 
 @st.composite
-def tampered(draw: st.DrawFn, sent: Sent) -> Sent:
-    """`sent` with up to three changes."""
-    ways = draw(st.lists(st.sampled_from(_MUTATIONS), min_size=1, max_size=3))
-    for way in ways:
-        sent = way(draw, sent)
-    return sent
+def tampered(draw: st.DrawFn, request: Request) -> Request:
+    """`request` with up to three changes."""
+    mutations = draw(st.lists(st.sampled_from(_MUTATIONS), min_size=1, max_size=3))
+    for mutate in mutations:
+        request = mutate(draw, request)
+    return request
 
 
-def _pairs(draw: st.DrawFn, sent: Sent, change: Any) -> Sent:
+def _change_pairs(draw: st.DrawFn, request: Request, change: Any) -> Request:
     """Change the pairs of the body, or of the query where there is no body."""
-    where = "form" if sent.form else "query"
-    return replace(sent, **{where: change(list(getattr(sent, where)))})
+    part = "form" if request.form else "query"
+    return replace(request, **{part: change(list(getattr(request, part)))})
 
 
-def _drop(draw: st.DrawFn, sent: Sent) -> Sent:
+def _drop_field(draw: st.DrawFn, request: Request) -> Request:
     def change(pairs: list[tuple[str, str]]) -> Pairs:
         if pairs:
             pairs.pop(draw(st.integers(0, len(pairs) - 1)))
         return tuple(pairs)
 
-    return _pairs(draw, sent, change)
+    return _change_pairs(draw, request, change)
 
 
-def _double(draw: st.DrawFn, sent: Sent) -> Sent:
+def _repeat_field(draw: st.DrawFn, request: Request) -> Request:
     def change(pairs: list[tuple[str, str]]) -> Pairs:
         return (*pairs, draw(st.sampled_from(pairs))) if pairs else ()
 
-    return _pairs(draw, sent, change)
+    return _change_pairs(draw, request, change)
 
 
-def _mistype(draw: st.DrawFn, sent: Sent) -> Sent:
+def _replace_value(draw: st.DrawFn, request: Request) -> Request:
     def change(pairs: list[tuple[str, str]]) -> Pairs:
         if pairs:
-            at = draw(st.integers(0, len(pairs) - 1))
-            pairs[at] = (pairs[at][0], draw(odd))
+            index = draw(st.integers(0, len(pairs) - 1))
+            pairs[index] = (pairs[index][0], draw(odd_text))
         return tuple(pairs)
 
-    return _pairs(draw, sent, change)
+    return _change_pairs(draw, request, change)
 
 
-def _spoil(draw: st.DrawFn, sent: Sent) -> Sent:
-    """A valid value with an odd text before, within or after it."""
+def _insert_text(draw: st.DrawFn, request: Request) -> Request:
+    """Insert an odd text before, into or after a valid value."""
 
     def change(pairs: list[tuple[str, str]]) -> Pairs:
         if pairs:
-            at = draw(st.integers(0, len(pairs) - 1))
-            name, value = pairs[at]
-            cut = draw(st.integers(0, len(value)))
-            pairs[at] = (name, value[:cut] + draw(odd) + value[cut:])
+            index = draw(st.integers(0, len(pairs) - 1))
+            name, value = pairs[index]
+            index_in_value = draw(st.integers(0, len(value)))
+            pairs[index] = (name, value[:index_in_value] + draw(odd_text) + value[index_in_value:])
         return tuple(pairs)
 
-    return _pairs(draw, sent, change)
+    return _change_pairs(draw, request, change)
 
 
-def _add(draw: st.DrawFn, sent: Sent) -> Sent:
-    added = (draw(st.sampled_from(NAMES) | odd), draw(odd))
-    return _pairs(draw, sent, lambda pairs: (*pairs, added))
+def _add_field(draw: st.DrawFn, request: Request) -> Request:
+    added = (draw(st.sampled_from(FIELD_NAMES) | odd_text), draw(odd_text))
+    return _change_pairs(draw, request, lambda pairs: (*pairs, added))
 
 
-def _elsewhere(draw: st.DrawFn, sent: Sent) -> Sent:
-    """Swap query and body, or send the parameters in both."""
-    both = draw(st.booleans())
-    return replace(sent, query=sent.query + sent.form, form=sent.form if both else ())
+def _move_to_query(draw: st.DrawFn, request: Request) -> Request:
+    """Send the parameters of the form in the query, or in both."""
+    keep_form = draw(st.booleans())
+    return replace(request, query=request.query + request.form, form=request.form if keep_form else ())
 
 
-def _typed(draw: st.DrawFn, sent: Sent) -> Sent:
-    return replace(sent, content_type=draw(st.sampled_from(TYPES)))
+def _change_content_type(draw: st.DrawFn, request: Request) -> Request:
+    return replace(request, content_type=draw(st.sampled_from(CONTENT_TYPES)))
 
 
-def _in_parts(draw: st.DrawFn, sent: Sent) -> Sent:
-    """As multipart, where a field may be a file."""
+def _as_multipart(draw: st.DrawFn, request: Request) -> Request:
+    """Send the form as multipart, where a field may be a file."""
     kinds = (
         "",
         '; filename="a.txt"\r\nContent-Type: text/plain',
@@ -163,35 +165,33 @@ def _in_parts(draw: st.DrawFn, sent: Sent) -> Sent:
     )
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"{draw(st.sampled_from(kinds))}\r\n\r\n{value}\r\n'
-        for name, value in sent.form
+        for name, value in request.form
     ]
     body = "".join([*parts, "--x--\r\n"]).encode("utf-8", "surrogatepass")
-    return replace(sent, body=body, content_type="multipart/form-data; boundary=x")
+    return replace(request, body=body, content_type="multipart/form-data; boundary=x")
 
 
-def _json(draw: st.DrawFn, sent: Sent) -> Sent:
-    document = dict(sent.form) if draw(st.booleans()) else draw(anything)
+def _as_json(draw: st.DrawFn, request: Request) -> Request:
+    document = dict(request.form) if draw(st.booleans()) else draw(any_json)
     body = json.dumps(document).encode() if draw(st.booleans()) else draw(st.binary(max_size=60))
-    return replace(sent, body=body, content_type=draw(st.sampled_from([FORM_CONTENT_TYPE, "application/json"])))
+    return replace(request, body=body, content_type=draw(st.sampled_from([FORM_CONTENT_TYPE, "application/json"])))
 
 
-def _huge(draw: st.DrawFn, sent: Sent) -> Sent:
-    name = draw(st.sampled_from(NAMES))
-    return replace(sent, form=(*sent.form, (name, "x" * draw(st.sampled_from([9_000, 70_000, 300_000])))))
+def _add_huge_field(draw: st.DrawFn, request: Request) -> Request:
+    name = draw(st.sampled_from(FIELD_NAMES))
+    return replace(request, form=(*request.form, (name, "x" * draw(st.sampled_from([9_000, 70_000, 300_000])))))
 
 
-def _header(draw: st.DrawFn, sent: Sent) -> Sent:
-    name = draw(
-        st.sampled_from(["Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match", "User-Agent"])
-    )
-    return replace(sent, headers=sent.headers | {name: draw(header)})
+def _add_header(draw: st.DrawFn, request: Request) -> Request:
+    name = draw(st.sampled_from(HEADERS))
+    return replace(request, headers=request.headers | {name: draw(header)})
 
 
-def _method(draw: st.DrawFn, sent: Sent) -> Sent:
-    return replace(sent, method=draw(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])))
+def _change_method(draw: st.DrawFn, request: Request) -> Request:
+    return replace(request, method=draw(st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])))
 
 
 _MUTATIONS = (
-    _drop, _double, _mistype, _mistype, _spoil, _spoil, _add, _add, _elsewhere, _typed, _json, _in_parts, _huge,
-    _header, _method,
+    _drop_field, _repeat_field, _replace_value, _replace_value, _insert_text, _insert_text, _add_field, _add_field,
+    _move_to_query, _change_content_type, _as_json, _as_multipart, _add_huge_field, _add_header, _change_method,
 )  # fmt: skip

@@ -12,41 +12,43 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-LAST = 30.0
+GRACE_SECONDS = 30.0
 """Seconds that a round may continue after its file's time is up, to report a failure that it is examining."""
-MIN_MINUTES = 10
+MAX_FAILED_ROUNDS = 10
 """The number of failed rounds after which a file is not continued: the next would probably fail in the same way."""
 
 
 def main(minutes: float) -> int:
     """Run all files; returns the number of failed rounds. Files after one that takes too long have less time."""
-    tests, until = sorted(FOLDER.glob("test_*.py")), time.monotonic() + minutes * 60
-    failures = tried = 0
-    for number, test in enumerate(tests):
+    files, deadline = sorted(FOLDER.glob("test_*.py")), time.monotonic() + minutes * 60
+    failures = total = 0
+    for number, test in enumerate(files):
         now = time.monotonic()
-        examples, failed, rounds = _fuzzed(test, now + max(0.0, until - now) / (len(tests) - number))
+        examples, failed, rounds = _fuzz(test, now + max(0.0, deadline - now) / (len(files) - number))
         print(f"{test.stem}: {rounds} rounds, {examples:,} examples, {failed} found something", flush=True)
-        failures, tried = failures + failed, tried + examples
+        failures, total = failures + failed, total + examples
     print(
-        f"{tried:,} examples: "
+        f"{total:,} examples: "
         + (f"{failures} rounds found something, see above." if failures else "nothing was found.")
     )
     return failures
 
 
-def _fuzzed(test: Path, until: float) -> tuple[int, int, int]:
+def _fuzz(test: Path, deadline: float) -> tuple[int, int, int]:
     """Run rounds of one file until its time is up, at least one; returns the numbers of examples, failed rounds, and
     rounds.
     """
     examples = failed = rounds = 0
-    while rounds == 0 or (time.monotonic() < until and failed < MIN_MINUTES):
+    while rounds == 0 or (time.monotonic() < deadline and failed < MAX_FAILED_ROUNDS):
         rounds += 1
-        tried, passed = _round(test, secrets.randbelow(2**32), max(0.0, until - time.monotonic()) + LAST)
-        examples, failed = examples + tried, failed + (not passed)
+        examples_in_round, passed = _run_round(
+            test, secrets.randbelow(2**32), max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
+        )
+        examples, failed = examples + examples_in_round, failed + (not passed)
     return examples, failed, rounds
 
 
-def _round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
+def _run_round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
     """Run a file once, and end it when its time is up; returns the number of examples, and whether all passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--show-capture=no", "-p", "no:cacheprovider"]
     command += [f"--hypothesis-seed={seed}", os.path.relpath(test)]
@@ -56,18 +58,18 @@ def _round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
         output, _ = run.communicate(timeout=seconds)
         passed = run.returncode == 0
     except subprocess.TimeoutExpired:
-        output, passed = _ended(run), True
+        output, passed = _interrupt(run), True
     if not passed:
-        print(f"{output}\nAgain: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
+        print(f"{output}\nTo repeat it: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
     tally = re.search(r"^(\d+) examples$", output, re.MULTILINE)
     return int(tally[1]) if tally else 0, passed
 
 
-def _ended(run: subprocess.Popen[str]) -> str:
+def _interrupt(run: subprocess.Popen[str]) -> str:
     """Interrupt a round, as Ctrl-C does; returns its output."""
     run.send_signal(signal.SIGINT)
     try:
-        return run.communicate(timeout=LAST)[0]
+        return run.communicate(timeout=GRACE_SECONDS)[0]
     except subprocess.TimeoutExpired:
         run.kill()
         return run.communicate()[0]

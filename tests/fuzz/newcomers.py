@@ -13,12 +13,12 @@ from idp.signin import operators
 from idp.signin.code_accounts import OPERATORS
 from tests import factories
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.pages import OWN_PASSWORD, Opened, an_email, form, local
+from tests.fuzz.pages import OWN_PASSWORD, FormRequest, an_email, form, local_path
 from tests.oidc.support import follow_redirects
 from tests.onboarding.visitor import Page
 
 
-def details(target: FuzzTarget) -> Opened:
+def details(target: FuzzTarget) -> FormRequest:
     """The form with name, address and number."""
     with target.work():
         school = factories.a_school().id
@@ -28,90 +28,90 @@ def details(target: FuzzTarget) -> Opened:
 
 def _registering(target: FuzzTarget) -> tuple[Any, Any, str]:
     """A browser, the page "Check your e-mail", and the path of the link in the mail."""
-    web, sent = details(target)
-    page = follow_redirects(web, sent.by(web))
-    return web, page, _mailed(target, dict(sent.form)["email"])
+    web, request = details(target)
+    page = follow_redirects(web, request.send(web))
+    return web, page, _mailed(target, dict(request.form)["email"])
 
 
 def _mailed(target: FuzzTarget, email: str) -> str:
     with target.work() as session:
         newest = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
         texts = [post.unseal(row).text for row in newest]
-    return local(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
+    return local_path(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
 
 
-def resend(target: FuzzTarget) -> Opened:
+def resend(target: FuzzTarget) -> FormRequest:
     """The form that sends the mail again."""
     web, page, _ = _registering(target)
     return form(web, page, "resend")
 
 
-def correct(target: FuzzTarget) -> Opened:
+def correct(target: FuzzTarget) -> FormRequest:
     """The form that sends the mail to another address."""
     web, page, _ = _registering(target)
     return form(web, page, "correct", email=an_email())
 
 
-def verify(target: FuzzTarget) -> Opened:
+def verify(target: FuzzTarget) -> FormRequest:
     """The form behind the link in the mail."""
     web, _, link = _registering(target)
     return form(web, link, "verify")
 
 
-def not_me(target: FuzzTarget) -> Opened:
+def not_me(target: FuzzTarget) -> FormRequest:
     """The form behind a link by which a person says that they did not ask for the mail."""
     return form(target.browser(), _registering(target)[2], "not-me")
 
 
-def another_link(target: FuzzTarget) -> Opened:
+def another_link(target: FuzzTarget) -> FormRequest:
     """The form that asks for a new link, in place of one that was superseded."""
     web, page, link = _registering(target)
-    _, sent = form(web, page, "correct", email=an_email())
-    sent.by(web)
+    _, request = form(web, page, "correct", email=an_email())
+    request.send(web)
     return form(web, web.get(link), "new-link")
 
 
-def sign_up(target: FuzzTarget) -> Opened:
+def sign_up(target: FuzzTarget) -> FormRequest:
     """The form that signs up, after the address was verified."""
-    web, sent = verify(target)
-    return form(web, follow_redirects(web, sent.by(web)), "sign-up", declaration="y")
+    web, request = verify(target)
+    return form(web, follow_redirects(web, request.send(web)), "sign-up", declaration="y")
 
 
-def own_password(target: FuzzTarget) -> Opened:
+def own_password(target: FuzzTarget) -> FormRequest:
     """The form in which a person chooses another password than the one shown."""
-    web, sent = sign_up(target)
-    return form(web, sent.by(web), "own-password", password=OWN_PASSWORD)
+    web, request = sign_up(target)
+    return form(web, request.send(web), "own-password", password=OWN_PASSWORD)
 
 
 # Our staff
 
 
-def add_school(target: FuzzTarget) -> Opened:
+def add_school(target: FuzzTarget) -> FormRequest:
     """The form in which a signed-in person registers a further school."""
     with target.work():
         school, email = factories.a_school().id, an_email()
         factories.an_administrator(email=email, username=email.partition("@")[0])
-    web, sent = form(target.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
-    sent.by(web)
+    web, request = form(target.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
+    request.send(web)
     return form(web, f"/register/add?school={school}", "add-school", declaration="y")
 
 
-def set_up(target: FuzzTarget) -> Opened:
+def set_up(target: FuzzTarget) -> FormRequest:
     """The first form behind an operator's link."""
     with target.work():
-        link = local(operators.add("Sam", an_email())[1])
+        link = local_path(operators.add("Sam", an_email())[1])
     return form(target.browser(), link, "begin")
 
 
-def finish_set_up(target: FuzzTarget) -> Opened:
+def finish_set_up(target: FuzzTarget) -> FormRequest:
     """The second form behind that link, with password and app."""
-    web, sent = set_up(target)
-    page = sent.by(web)
+    web, request = set_up(target)
+    page = request.send(web)
     seed = Page(page).value("seed").replace(" ", "")
     return form(web, page, "finish", password=OWN_PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 
-def operator_sign_in(target: FuzzTarget) -> Opened:
+def operator_sign_in(target: FuzzTarget) -> FormRequest:
     """The operators' sign-in form, with credentials that do not exist."""
     fields = {"email": an_email(), "password": OWN_PASSWORD, "code": "123456"}
     return form(target.browser(), "/operate/sign-in", "sign-in", **fields)
@@ -128,12 +128,12 @@ def an_operator(target: FuzzTarget) -> Any:
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())
     fields = {"email": email, "password": OWN_PASSWORD, "code": code}
-    web, sent = form(target.browser(), "/operate/sign-in", "sign-in", **fields)
-    assert sent.by(web).status_code == 303
+    web, request = form(target.browser(), "/operate/sign-in", "sign-in", **fields)
+    assert request.send(web).status_code == 303
     return web
 
 
-FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], FormRequest]] = {
     step.__name__.replace("_", " "): step
     for step in (
         details, resend, correct, verify, not_me, another_link, sign_up, own_password, add_school, set_up,

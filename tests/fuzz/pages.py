@@ -21,7 +21,7 @@ from idp.signin import email_change, reset, undo_changes
 from idp.signin.models import Guesses, PasswordReset
 from tests import factories
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.hostile import Sent
+from tests.fuzz.hostile import Request
 from tests.oidc.devices import GRANT, Device, enter
 from tests.oidc.support import Partner, follow_redirects, sign_in_and_authorise
 from tests.onboarding.registrations import a_registration, complete
@@ -31,19 +31,19 @@ from tests.signin.apps import an_app
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 _numbers = count(1)
 
-Opened = tuple[Any, Sent]
+FormRequest = tuple[Any, Request]
 """A browser, and the request that pressing the button sends."""
 
 
-def form(web: Any, opened: Any, button: str, **values: str) -> Opened:
-    """The form of this button on a page: its path, or the response that shows it."""
-    page = Page(follow_redirects(web, web.get(opened)) if isinstance(opened, str) else opened)
+def form(web: Any, page_or_path: Any, button: str, **values: str) -> FormRequest:
+    """The form of this button on a page, which is given by its path or by the response that shows it."""
+    page = Page(follow_redirects(web, web.get(page_or_path)) if isinstance(page_or_path, str) else page_or_path)
     _, fields = page.button_and_form(button)
     path = urljoin(page.path, str(fields.get("action") or page.path))
-    return web, Sent("POST", path, form=tuple((page.fields(button) | values).items()))
+    return web, Request("POST", path, form=tuple((page.fields(button) | values).items()))
 
 
-def local(address: str) -> str:
+def local_path(address: str) -> str:
     """The path of an address of ours, with its query."""
     parts = urlsplit(address)
     return parts.path + (f"?{parts.query}" if parts.query else "")
@@ -62,25 +62,25 @@ def _client(target: FuzzTarget, **overrides: Any) -> Partner:
 # Signing in and out
 
 
-def sign_in(target: FuzzTarget) -> Opened:
+def sign_in(target: FuzzTarget) -> FormRequest:
     """The sign-in form on the way to a partner."""
     _forget_guesses(target)
     web = target.browser()
     return form(web, target.partner.link(), "sign-in", username=target.username, password=factories.PASSWORD)
 
 
-def sign_out(target: FuzzTarget) -> Opened:
+def sign_out(target: FuzzTarget) -> FormRequest:
     """The form that signs out, of a person who is signed in for it."""
     return form(_another_owner(target)[0], "/sign-out", "sign-out")
 
 
-def log_out(target: FuzzTarget) -> Opened:
-    """The question whether to sign out, after a client's valid request."""
+def log_out(target: FuzzTarget) -> FormRequest:
+    """The page that asks whether to sign out, after a client's valid request."""
     return form(_another_owner(target)[0], f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
 
 
-def log_out_anyway(target: FuzzTarget) -> Opened:
-    """The question whether to sign out, after a client's invalid request."""
+def log_out_after_error(target: FuzzTarget) -> FormRequest:
+    """The page that asks whether to sign out, after a client's invalid request."""
     return form(_another_owner(target)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
 
 
@@ -94,27 +94,27 @@ def _another_owner(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
     """The owner of another school, signed in with a browser of their own, and their username."""
     with target.work():
         username = factories.an_administrator(**overrides).username
-    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
-    assert sent.by(web).status_code == 303
+    web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    assert request.send(web).status_code == 303
     return web, username
 
 
 # Requests of partners
 
 
-def consent(target: FuzzTarget) -> Opened:
+def consent(target: FuzzTarget) -> FormRequest:
     """The authorisation page."""
     link = _client(target).link()
     return form(target.web, link, "allow", authority="y", area="attendance")
 
 
-def viewer(target: FuzzTarget) -> Opened:
+def viewer(target: FuzzTarget) -> FormRequest:
     """The authorisation page of a viewer."""
     web, _ = _another_owner(target, role="viewer")
     return form(web, _client(target).link(), "deny")
 
 
-def mis(target: FuzzTarget) -> Opened:
+def mis(target: FuzzTarget) -> FormRequest:
     """The page that asks for the school's MIS, because the client does not accept the one that is stored."""
     with target.work() as session:
         current = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab.mis
@@ -122,18 +122,18 @@ def mis(target: FuzzTarget) -> Opened:
     return form(target.web, _client(target, accepted_mis={other}).link(), "continue", mis=other)
 
 
-def device_code(target: FuzzTarget) -> Opened:
+def device_code(target: FuzzTarget) -> FormRequest:
     """The form in which a device's code is typed."""
     return form(target.web, "/device", "continue", user_code=_device(target, target.partner).codes["user_code"])
 
 
-def device(target: FuzzTarget) -> Opened:
+def device(target: FuzzTarget) -> FormRequest:
     """The page of a device whose partner the school has no agreement with."""
-    asks = _device(target, _client(target, grant_types=frozenset({"refresh_token", GRANT})))
-    return form(target.web, enter(target.web, asks.codes["user_code"]), "allow", authority="y")
+    device_client = _device(target, _client(target, grant_types=frozenset({"refresh_token", GRANT})))
+    return form(target.web, enter(target.web, device_client.codes["user_code"]), "allow", authority="y")
 
 
-def device_again(target: FuzzTarget) -> Opened:
+def device_again(target: FuzzTarget) -> FormRequest:
     """The page of a device whose partner the school has an agreement with."""
     sign_in_and_authorise(target.web, target.partner, target.username)
     return form(target.web, enter(target.web, _device(target, target.partner).codes["user_code"]), "allow")
@@ -141,40 +141,40 @@ def device_again(target: FuzzTarget) -> Opened:
 
 def _device(target: FuzzTarget, partner: Partner) -> Device:
     _forget_guesses(target)
-    asks = Device(target.browser(), partner)
-    asks.asks()
-    return asks
+    device_client = Device(target.browser(), partner)
+    device_client.asks()
+    return device_client
 
 
 # The school's pages
 
 
-def stop(target: FuzzTarget) -> Opened:
+def stop(target: FuzzTarget) -> FormRequest:
     """Stop sharing."""
     return form(target.web, f"/manage/sharing/{_shared(target)}/stop", "stop")
 
 
-def change(target: FuzzTarget) -> Opened:
+def change(target: FuzzTarget) -> FormRequest:
     """Change what is shared."""
     return form(target.web, f"/manage/sharing/{_shared(target)}/change", "save", area="attendance")
 
 
-def pause(target: FuzzTarget) -> Opened:
+def pause(target: FuzzTarget) -> FormRequest:
     """Pause sharing, by the button on the first page."""
     client = _shared(target)
-    _, sent = form(target.web, f"/manage/sharing/{client}/stop", "stop")
-    return target.web, Sent("POST", f"/manage/sharing/{client}/pause", form=sent.form)
+    _, request = form(target.web, f"/manage/sharing/{client}/stop", "stop")
+    return target.web, Request("POST", f"/manage/sharing/{client}/pause", form=request.form)
 
 
-def resume(target: FuzzTarget) -> Opened:
+def resume(target: FuzzTarget) -> FormRequest:
     """Resume sharing."""
-    web, sent = pause(target)
-    sent.by(web)
-    return web, Sent("POST", sent.path.replace("/pause", "/resume"), form=sent.form)
+    web, request = pause(target)
+    request.send(web)
+    return web, Request("POST", request.path.replace("/pause", "/resume"), form=request.form)
 
 
 def _shared(target: FuzzTarget) -> str:
-    """The id of a client that the school shares with."""
+    """The id of a client with which the school shares data."""
     with target.work() as session:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=target.username).one()
@@ -184,7 +184,7 @@ def _shared(target: FuzzTarget) -> str:
         return client.id
 
 
-def join(target: FuzzTarget) -> Opened:
+def join(target: FuzzTarget) -> FormRequest:
     """The owner's page of a request to join."""
     with target.work() as session:
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
@@ -194,23 +194,23 @@ def join(target: FuzzTarget) -> Opened:
     return form(target.web, f"/join/{request_id}", "approve", role="viewer")
 
 
-def text_code(target: FuzzTarget) -> Opened:
+def text_code(target: FuzzTarget) -> FormRequest:
     """Confirm a mobile number: the form that sends the code."""
     return form(_another_owner(target)[0], "/mobile/confirm", "send-code")
 
 
-def mobile_code(target: FuzzTarget) -> Opened:
+def mobile_code(target: FuzzTarget) -> FormRequest:
     """Confirm a mobile number: the form in which the code is typed."""
-    web, sent = text_code(target)
-    return form(web, follow_redirects(web, sent.by(web)), "confirm", code="123456")
+    web, request = text_code(target)
+    return form(web, follow_redirects(web, request.send(web)), "confirm", code="123456")
 
 
-def welcome(target: FuzzTarget) -> Opened:
+def welcome(target: FuzzTarget) -> FormRequest:
     """The form for the first password of a person who was added."""
     return form(target.browser(), _welcome(target), "choose", password=OWN_PASSWORD)
 
 
-def welcome_made(target: FuzzTarget) -> Opened:
+def welcome_generated(target: FuzzTarget) -> FormRequest:
     """The same page's form for a generated password."""
     return form(target.browser(), _welcome(target), "generate")
 
@@ -219,21 +219,21 @@ def _welcome(target: FuzzTarget) -> str:
     with target.work() as session:
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
-        return local(links.issue_welcome_url(person))
+        return local_path(links.issue_welcome_url(person))
 
 
-def forgotten(target: FuzzTarget) -> Opened:
+def forgotten(target: FuzzTarget) -> FormRequest:
     """The form that asks for a new password."""
     return form(target.browser(), "/reset", "send", username=target.username)
 
 
-def reset_code(target: FuzzTarget) -> Opened:
+def reset_code(target: FuzzTarget) -> FormRequest:
     """The form in which the code is typed."""
-    web, sent = forgotten(target)
-    return form(web, follow_redirects(web, sent.by(web)), "continue", code="123456")
+    web, request = forgotten(target)
+    return form(web, follow_redirects(web, request.send(web)), "continue", code="123456")
 
 
-def new_password(target: FuzzTarget) -> Opened:
+def new_password(target: FuzzTarget) -> FormRequest:
     """The form for the new password, of a person made for it."""
     web = target.browser()
     with target.work() as session:
@@ -246,7 +246,7 @@ def new_password(target: FuzzTarget) -> Opened:
     return form(web, "/reset/password", "choose", password=OWN_PASSWORD)
 
 
-def new_password_by_link(target: FuzzTarget) -> Opened:
+def new_password_by_link(target: FuzzTarget) -> FormRequest:
     """The form for a new password behind a link of our staff."""
     with target.work():
         person = factories.an_administrator(username=f"link{next(_numbers)}")
@@ -254,17 +254,17 @@ def new_password_by_link(target: FuzzTarget) -> Opened:
     return form(target.browser(), f"/reset/link/{secret}", "choose", password=OWN_PASSWORD)
 
 
-def account_name(target: FuzzTarget) -> Opened:
+def account_name(target: FuzzTarget) -> FormRequest:
     """The form that changes a person's name."""
     return form(_another_owner(target)[0], "/manage/account/name", "save", name="Jo Bloggs")
 
 
-def account_email(target: FuzzTarget) -> Opened:
+def account_email(target: FuzzTarget) -> FormRequest:
     """The form that changes their e-mail address."""
     return form(_another_owner(target)[0], "/manage/account/email", "send", email=an_email())
 
 
-def account_new_email(target: FuzzTarget) -> Opened:
+def account_new_email(target: FuzzTarget) -> FormRequest:
     """The form behind the link that was sent to the new address."""
     web, username = _another_owner(target)
     with target.work() as session:
@@ -273,23 +273,23 @@ def account_new_email(target: FuzzTarget) -> Opened:
     return form(web, f"/manage/account/email/{secret}", "confirm")
 
 
-def account_mobile(target: FuzzTarget) -> Opened:
+def account_mobile(target: FuzzTarget) -> FormRequest:
     """The form that changes their mobile number."""
     return form(_another_owner(target)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
 
 
-def account_mobile_code(target: FuzzTarget) -> Opened:
+def account_mobile_code(target: FuzzTarget) -> FormRequest:
     """The form in which the code for the new number is typed."""
-    web, sent = account_mobile(target)
-    return form(web, follow_redirects(web, sent.by(web)), "confirm", code="123456")
+    web, request = account_mobile(target)
+    return form(web, follow_redirects(web, request.send(web)), "confirm", code="123456")
 
 
-def colleague_reset(target: FuzzTarget) -> Opened:
+def colleague_reset(target: FuzzTarget) -> FormRequest:
     """The form by which an owner sends a colleague a link to choose a password."""
     return form(target.web, f"/manage/people/{_colleague(target)}/reset", "send")
 
 
-def colleague_lost_factor(target: FuzzTarget) -> Opened:
+def colleague_lost_factor(target: FuzzTarget) -> FormRequest:
     """The form by which an owner reports that a colleague lost their second factor."""
     return form(target.web, f"/manage/people/{_colleague(target)}/lost-factor", "start")
 
@@ -304,11 +304,11 @@ def _colleague(target: FuzzTarget) -> str:
         return person.id
 
 
-def undo(target: FuzzTarget) -> Opened:
+def undo(target: FuzzTarget) -> FormRequest:
     """The form behind a link that undoes changes."""
     with target.work():
         link = undo_changes.issue(factories.an_administrator(username=f"undo{next(_numbers)}"))
-    return form(target.browser(), local(link), "undo")
+    return form(target.browser(), local_path(link), "undo")
 
 
 # The people of a school
@@ -339,45 +339,45 @@ def _invitation(target: FuzzTarget) -> tuple[str, str]:
         return invited.id, f"/invitation/{secret}"
 
 
-def people_invite(target: FuzzTarget) -> Opened:
+def people_invite(target: FuzzTarget) -> FormRequest:
     """Invite a person to act for the school."""
     _invitation(target)
     fields = {"name": "Bo Bloggs", "email": an_email(), "role": "viewer"}
     return form(target.web, "/manage/people/invite", "send", **fields)
 
 
-def people_resend(target: FuzzTarget) -> Opened:
+def people_resend(target: FuzzTarget) -> FormRequest:
     """Send a new link; the button is on the page People."""
     return _button_of_an_invitation(target, "resend")
 
 
-def people_cancel(target: FuzzTarget) -> Opened:
+def people_cancel(target: FuzzTarget) -> FormRequest:
     """Take an invitation back."""
     return _button_of_an_invitation(target, "cancel")
 
 
-def _button_of_an_invitation(target: FuzzTarget, which: str) -> Opened:
+def _button_of_an_invitation(target: FuzzTarget, which: str) -> FormRequest:
     invitation_id, _ = _invitation(target)
-    _, sent = form(target.web, "/manage/people/leave", "leave")
-    return target.web, Sent("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=sent.form)
+    _, request = form(target.web, "/manage/people/leave", "leave")
+    return target.web, Request("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=request.form)
 
 
-def people_role(target: FuzzTarget) -> Opened:
+def people_role(target: FuzzTarget) -> FormRequest:
     """Give a colleague another role."""
     return form(target.web, f"/manage/people/{_viewer_here(target)}/role", "change", role="admin")
 
 
-def people_remove(target: FuzzTarget) -> Opened:
+def people_remove(target: FuzzTarget) -> FormRequest:
     """Remove a colleague."""
     return form(target.web, f"/manage/people/{_viewer_here(target)}/remove", "remove")
 
 
-def people_leave(target: FuzzTarget) -> Opened:
+def people_leave(target: FuzzTarget) -> FormRequest:
     """A viewer leaves."""
     return form(_another_owner(target, role="viewer")[0], "/manage/people/leave", "leave")
 
 
-def people_hand_over(target: FuzzTarget) -> Opened:
+def people_hand_over(target: FuzzTarget) -> FormRequest:
     """An owner hands over to a colleague."""
     web, colleague = _another_owner(target)
     with target.work() as session:
@@ -387,12 +387,12 @@ def people_hand_over(target: FuzzTarget) -> Opened:
     return form(web, "/manage/people/hand-over", "hand-over", person=new_owner, role="viewer")
 
 
-def invitation_new(target: FuzzTarget) -> Opened:
+def invitation_new(target: FuzzTarget) -> FormRequest:
     """A person without an account accepts."""
     return form(target.browser(), _invitation(target)[1], "accept", mobile="07700 900124")
 
 
-def invitation_accept(target: FuzzTarget) -> Opened:
+def invitation_accept(target: FuzzTarget) -> FormRequest:
     """A person who has an account, and is signed in, accepts."""
     web, colleague = _another_owner(target)
     _, path = _invitation(target)
@@ -403,7 +403,7 @@ def invitation_accept(target: FuzzTarget) -> Opened:
     return form(web, path, "accept")
 
 
-def invitation_password_link(target: FuzzTarget) -> Opened:
+def invitation_password_link(target: FuzzTarget) -> FormRequest:
     """The form for the password, of a person who has accepted an invitation."""
     _, path = _invitation(target)
     with target.work():
@@ -411,7 +411,7 @@ def invitation_password_link(target: FuzzTarget) -> Opened:
     return form(target.browser(), path, "send-link")
 
 
-def invitation_sign_out(target: FuzzTarget) -> Opened:
+def invitation_sign_out(target: FuzzTarget) -> FormRequest:
     """The form by which another person than the invited one signs out."""
     return form(_another_owner(target)[0], _invitation(target)[1], "sign-out")
 
@@ -428,27 +428,27 @@ def _invitation_of_a_school(target: FuzzTarget) -> str:
         return f"/invitations/{secret}"
 
 
-def school_invitation_yes(target: FuzzTarget) -> Opened:
+def school_invitation_yes(target: FuzzTarget) -> FormRequest:
     """The form by which a reader of a partner's invitation goes on to the partner."""
     return form(target.browser(), _invitation_of_a_school(target), "yes")
 
 
-def school_invitation_declined(target: FuzzTarget) -> Opened:
+def school_invitation_declined(target: FuzzTarget) -> FormRequest:
     """The form by which a reader declines a partner's invitation."""
     return form(target.browser(), _invitation_of_a_school(target), "not-for-us")
 
 
-def school_invitation_passed_on(target: FuzzTarget) -> Opened:
+def school_invitation_passed_on(target: FuzzTarget) -> FormRequest:
     """The form by which a reader passes a partner's invitation on."""
     path = f"{_invitation_of_a_school(target)}/pass-on"
     return form(target.browser(), path, "pass-on", name="Bo Bloggs", email=an_email(), disclose="y")
 
 
-FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], FormRequest]] = {
     step.__name__.replace("_", " "): step
     for step in (
-        sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
-        change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
+        sign_in, sign_out, log_out, log_out_after_error, consent, viewer, mis, device_code, device, device_again, stop,
+        change, pause, resume, join, text_code, mobile_code, welcome, welcome_generated,
         forgotten, reset_code, new_password, new_password_by_link, account_name, account_email,
         account_new_email, account_mobile, account_mobile_code, colleague_reset,
         colleague_lost_factor, undo,

@@ -11,7 +11,7 @@ from idp.signin import passkeys, recovery_codes, session as sessions
 from idp.signin.models import BrowserSession
 from tests import factories
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.pages import Opened, form
+from tests.fuzz.pages import FormRequest, form
 from tests.onboarding.visitor import Page
 from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey
@@ -22,8 +22,8 @@ def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, s
     with target.work():
         person = factories.an_administrator()
         username, person_id = person.username, person.id
-    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
-    assert sent.by(web).status_code == 303
+    web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    assert request.send(web).status_code == 303
     if factor is not None:
         with target.work() as database:
             an_app(person_id) if factor == "app" else a_passkey(person_id, target.settings.server.issuer)
@@ -39,28 +39,28 @@ def _half_signed_in(target: FuzzTarget) -> tuple[Any, str]:
         an_app(person.id)
         username, code = person.username, recovery_codes.make(person)[0]
         database.flush()
-    web, sent = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
-    assert sent.by(web).location.startswith("/sign-in/second-step")
+    web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    assert request.send(web).location.startswith("/sign-in/second-step")
     return web, code
 
 
-def second_step(target: FuzzTarget) -> Opened:
+def second_step(target: FuzzTarget) -> FormRequest:
     """The form for a code of the app; the code is a wrong one."""
     return form(_half_signed_in(target)[0], "/sign-in/second-step", "sign-in", code="123456")
 
 
-def recovery_code(target: FuzzTarget) -> Opened:
+def recovery_code(target: FuzzTarget) -> FormRequest:
     """The form for a recovery code in place of it."""
     web, code = _half_signed_in(target)
     return form(web, "/sign-in/recovery-code", "sign-in", code=code)
 
 
-def lost_factor(target: FuzzTarget) -> Opened:
+def lost_factor(target: FuzzTarget) -> FormRequest:
     """The form that reports a lost app, for which a code is texted."""
     return form(_half_signed_in(target)[0], "/sign-in/lost-factor", "send-code")
 
 
-def set_up_app(target: FuzzTarget) -> Opened:
+def set_up_app(target: FuzzTarget) -> FormRequest:
     """The form that sets up an authenticator app."""
     web, _ = _signed_in(target)
     page = web.get("/manage/security/app")
@@ -68,23 +68,23 @@ def set_up_app(target: FuzzTarget) -> Opened:
     return form(web, page, "finish", code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 
-def remove_app(target: FuzzTarget) -> Opened:
+def remove_app(target: FuzzTarget) -> FormRequest:
     """Remove it."""
     return form(_signed_in(target, factor="app")[0], "/manage/security/app/remove", "remove")
 
 
-def make_recovery_codes(target: FuzzTarget) -> Opened:
+def make_recovery_codes(target: FuzzTarget) -> FormRequest:
     """Make a new set of recovery codes."""
     return form(_signed_in(target, factor="app")[0], "/manage/security/recovery-codes", "make")
 
 
-def rename_passkey(target: FuzzTarget) -> Opened:
+def rename_passkey(target: FuzzTarget) -> FormRequest:
     """Give a passkey another name."""
     web, path = _passkey(target)
     return form(web, f"{path}/rename", "save", name="The office's computer")
 
 
-def remove_passkey(target: FuzzTarget) -> Opened:
+def remove_passkey(target: FuzzTarget) -> FormRequest:
     """Remove a passkey."""
     web, path = _passkey(target)
     return form(web, f"{path}/remove", "remove")
@@ -96,12 +96,12 @@ def _passkey(target: FuzzTarget) -> tuple[Any, str]:
         return web, f"/manage/security/passkeys/{passkeys.list_for_person(person_id)[0].id}"
 
 
-def require_of_everyone(target: FuzzTarget) -> Opened:
+def require_of_everyone(target: FuzzTarget) -> FormRequest:
     """Require a second step of everyone at the school."""
     return form(_signed_in(target, factor="app")[0], "/manage/security/everyone", "require")
 
 
-FORMS: dict[str, Callable[[FuzzTarget], Opened]] = {
+FORMS: dict[str, Callable[[FuzzTarget], FormRequest]] = {
     step.__name__.replace("_", " "): step
     for step in (
         second_step, recovery_code, lost_factor, set_up_app, remove_app, make_recovery_codes, rename_passkey,

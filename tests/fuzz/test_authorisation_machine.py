@@ -13,21 +13,21 @@ from idp.partners.models import Client
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
-from tests.fuzz.depth import deep
+from tests.fuzz.profiles import fuzz_settings
 
 REQUIRED, OPTIONAL = frozenset({"openid", "school"}), frozenset({"students", "attendance", "email"})
-some = st.frozensets(st.sampled_from(sorted(REQUIRED | OPTIONAL | {"staff"})))
-usual = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.union)
+any_scopes = st.frozensets(st.sampled_from(sorted(REQUIRED | OPTIONAL | {"staff"})))
+usual_scopes = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.union)
 
 
 class Sharing(RuleBasedStateMachine):
-    """One school and one client; `stands` is the expected state of the agreement: None, "active" or "paused"."""
+    """One school and one client; `expected_state` is that of the agreement: None, "active" or "paused"."""
 
     work: Any = None
 
     def __init__(self):
         super().__init__()
-        self.stands: str | None = None
+        self.expected_state: str | None = None
         self.agreed: frozenset[str] = frozenset()
         self.until: Any = None
         self.decisions = 0
@@ -45,11 +45,11 @@ class Sharing(RuleBasedStateMachine):
             )
             self.stranger = factories.an_administrator(password="short").id
 
-    def decides(self, do, by=None):
+    def decide(self, decision, by=None):
         """Call a function that decides; returns whether it succeeded."""
         try:
             with self.work() as session:
-                do(
+                decision(
                     session.get_one(Client, self.client),
                     session.get_one(Administrator, by or self.owner).memberships[0],
                 )
@@ -62,49 +62,49 @@ class Sharing(RuleBasedStateMachine):
     def is_over(self):
         return self.until is not None and clock.now() >= self.until
 
-    @rule(ticked=usual | some, offered=st.just(REQUIRED | OPTIONAL) | some)
+    @rule(ticked=usual_scopes | any_scopes, offered=st.just(REQUIRED | OPTIONAL) | any_scopes)
     def give(self, ticked, offered):
-        lawful = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
-        was_accepted = self.decides(
+        is_valid = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
+        was_accepted = self.decide(
             lambda client, by: authorise.give(
                 client, ticked, by=by, agreement="1", until=authorise.default_end(client), offered=offered
             )
         )
-        assert was_accepted == lawful
+        assert was_accepted == is_valid
         if was_accepted:
-            self.stands, self.agreed, self.offered = "active", ticked, offered
+            self.expected_state, self.agreed, self.offered = "active", ticked, offered
             self.until = clock.now() + timedelta(days=30)
 
-    @rule(ticked=usual | some)
+    @rule(ticked=usual_scopes | any_scopes)
     def change(self, ticked):
-        was_accepted = self.decides(lambda _client, by: authorise.change(self.estab, self.client, ticked, by=by))
+        was_accepted = self.decide(lambda _client, by: authorise.change(self.estab, self.client, ticked, by=by))
         if was_accepted:
-            assert self.stands
+            assert self.expected_state
             assert ticked <= self.offered
             self.agreed = ticked
 
     @rule()
     def pause(self):
-        was_accepted = self.decides(lambda _client, by: authorise.pause(self.estab, self.client, by=by))
-        assert was_accepted == (self.stands == "active")
-        self.stands = "paused" if was_accepted else self.stands
+        was_accepted = self.decide(lambda _client, by: authorise.pause(self.estab, self.client, by=by))
+        assert was_accepted == (self.expected_state == "active")
+        self.expected_state = "paused" if was_accepted else self.expected_state
 
     @rule()
     def resume(self):
-        was_accepted = self.decides(lambda _client, by: authorise.resume(self.estab, self.client, by=by))
-        assert was_accepted == (self.stands == "paused")
-        self.stands = "active" if was_accepted else self.stands
+        was_accepted = self.decide(lambda _client, by: authorise.resume(self.estab, self.client, by=by))
+        assert was_accepted == (self.expected_state == "paused")
+        self.expected_state = "active" if was_accepted else self.expected_state
 
     @rule()
     def withdraw(self):
-        was_accepted = self.decides(lambda _client, by: authorise.withdraw(self.estab, self.client, by=by))
-        assert was_accepted == (self.stands is not None)
-        self.stands = None
+        was_accepted = self.decide(lambda _client, by: authorise.withdraw(self.estab, self.client, by=by))
+        assert was_accepted == (self.expected_state is not None)
+        self.expected_state = None
 
-    @rule(who=st.sampled_from(["viewer", "stranger"]), what=st.sampled_from(["pause", "resume", "withdraw"]))
-    def meddle(self, who, what):
-        meddler = getattr(self, who)
-        assert not self.decides(lambda _client, by: getattr(authorise, what)(self.estab, self.client, by=by), meddler)
+    @rule(person=st.sampled_from(["viewer", "stranger"]), verb=st.sampled_from(["pause", "resume", "withdraw"]))
+    def decide_without_right(self, person, verb):
+        person_id = getattr(self, person)
+        assert not self.decide(lambda _client, by: getattr(authorise, verb)(self.estab, self.client, by=by), person_id)
 
     @rule(days=st.sampled_from([1, 20, 31]))
     def wait(self, days):
@@ -112,10 +112,10 @@ class Sharing(RuleBasedStateMachine):
 
     @invariant()
     def state_is_as_expected(self):
-        is_live = self.stands == "active" and not self.is_over
+        is_live = self.expected_state == "active" and not self.is_over
         with self.work() as session:
             rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()
-            assert len(rows) == (self.stands is not None)
+            assert len(rows) == (self.expected_state is not None)
             for requested in (REQUIRED, REQUIRED | {"students"}):
                 standing = authorise.standing(self.estab, self.client, requested)
                 assert standing is None or (is_live and requested & REQUIRED <= standing.scopes == self.agreed)
@@ -126,8 +126,8 @@ class Sharing(RuleBasedStateMachine):
             assert len(authorise.history(self.estab)) == min(self.decisions, 200)
 
 
-def test_the_newest_decision_about_an_agreement_is_in_force(fresh):
-    class Here(Sharing):
-        work = staticmethod(fresh)
+def test_the_newest_decision_about_an_agreement_is_in_force(module_work):
+    class Machine(Sharing):
+        work = staticmethod(module_work)
 
-    run_state_machine_as_test(Here, settings=deep(0.5))
+    run_state_machine_as_test(Machine, settings=fuzz_settings(0.5))

@@ -11,19 +11,19 @@ from joserfc.jwk import JWKRegistry
 
 from idp.keys import ring
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.test_jwts import ACCEPTED_JWTS, HOSTILE, JWT_PLACES, is_believed, refused_or_answered, signed
+from tests.fuzz.test_jwts import ACCEPTED_JWTS, HOSTILE_HEADERS, JWT_ENDPOINTS, check_response, is_accepted, signed
 from tests.oidc.signing import ALL_ALGORITHMS, b64, key, without_kid
 
-REFUSING: dict[str, Callable[[Any], bool]] = {
-    "hint to sign out": lambda answer: answer.status_code == 400,
-    "hint": lambda answer: answer.status_code == 303 and "error=invalid_request" in answer.location,
-    "access token": lambda answer: answer.status_code == 401,
-    "introspected": lambda answer: answer.json == {"active": False},
+IS_REFUSED: dict[str, Callable[[Any], bool]] = {
+    "hint to sign out": lambda response: response.status_code == 400,
+    "hint": lambda response: response.status_code == 303 and "error=invalid_request" in response.location,
+    "access token": lambda response: response.status_code == 401,
+    "introspected": lambda response: response.json == {"active": False},
 }
 """How each endpoint refuses a token that is not valid."""
 
 
-def _published(target: FuzzTarget) -> list[bytes]:
+def _public_key_texts(target: FuzzTarget) -> list[bytes]:
     """Texts that might be used as a shared secret: our public keys, in every serialisation."""
     secrets = [b"", b"\0" * 32]
     for jwk in target.web.get("/oauth/jwks").json["keys"]:
@@ -33,7 +33,7 @@ def _published(target: FuzzTarget) -> list[bytes]:
     return secrets
 
 
-def _reheaded(token: str, **header: Any) -> str:
+def _with_header(token: str, **header: Any) -> str:
     """The claims of `token` with a changed header; None leaves a member out."""
     head, claims, _ = token.split(".")
     new_header = json.loads(urlsafe_b64decode(head + "==")) | header
@@ -41,58 +41,60 @@ def _reheaded(token: str, **header: Any) -> str:
     return f"{b64(json.dumps(new_header).encode())}.{claims}"
 
 
-def _forged(target: FuzzTarget, token: str) -> Iterator[str]:
+def _forged_tokens(target: FuzzTarget, token: str) -> Iterator[str]:
     for alg in ("HS256", "HS384", "HS512"):
-        text = _reheaded(token, alg=alg)
-        for secret in _published(target):
+        text = _with_header(token, alg=alg)
+        for secret in _public_key_texts(target):
             yield f"{text}.{b64(hmac.digest(secret, text.encode(), alg.replace('HS', 'sha')))}"
     other_key = key("ES256", 9)
-    more: tuple[dict[str, Any], ...] = (
+    other_headers: tuple[dict[str, Any], ...] = (
         {},
         {"kid": "ec-9"},
         {"kid": None},
         {"jwk": without_kid(other_key)},
         {"kid": "../../../dev/null"},
     )
-    for header in (*HOSTILE.values(), *more):
-        text = _reheaded(token, **({"alg": "ES256"} | header))
+    for header in (*HOSTILE_HEADERS.values(), *other_headers):
+        text = _with_header(token, **({"alg": "ES256"} | header))
         yield f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), other_key))}"
         yield f"{text}."
         yield f"{text}.AA"
 
 
 @pytest.mark.parametrize(
-    ("where", "which"),
+    ("endpoint", "token_name"),
     [
         ("hint to sign out", "id_token"), ("hint", "id_token"), ("access token", "access_token"),
         ("introspected", "access_token"),
     ],
 )  # fmt: skip
-def test_a_forged_token_is_never_accepted(target, where, which):
-    genuine = target.tokens[which]
-    for forged in _forged(target, genuine):
+def test_a_forged_token_is_never_accepted(target, endpoint, token_name):
+    genuine = target.tokens[token_name]
+    for forged in _forged_tokens(target, genuine):
         if forged != genuine:
-            response = JWT_PLACES[where](target, forged)
-            refused_or_answered(target, response)
-            assert REFUSING[where](response), forged
+            response = JWT_ENDPOINTS[endpoint](target, forged)
+            check_response(target, response)
+            assert IS_REFUSED[endpoint](response), forged
 
 
-@pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
-def test_a_token_of_one_kind_is_not_accepted_as_another(target, where, which):
-    response = JWT_PLACES[where](target, target.tokens[which])
-    refused_or_answered(target, response)
-    assert REFUSING[where](response)
+@pytest.mark.parametrize(
+    ("endpoint", "token_name"), [("hint to sign out", "access_token"), ("access token", "id_token")]
+)
+def test_a_token_of_one_kind_is_not_accepted_as_another(target, endpoint, token_name):
+    response = JWT_ENDPOINTS[endpoint](target, target.tokens[token_name])
+    check_response(target, response)
+    assert IS_REFUSED[endpoint](response)
 
 
-@pytest.mark.parametrize("where", REFUSING)
-def test_a_logout_token_is_not_accepted_as_another_token(target, where):
+@pytest.mark.parametrize("endpoint", IS_REFUSED)
+def test_a_logout_token_is_not_accepted_as_another_token(target, endpoint):
     """It has subject, audience and issuer; its type makes it a logout token."""
     claims = json.loads(urlsafe_b64decode(target.tokens["id_token"].split(".")[1] + "=="))
     with target.work():
         token = ring.sign(claims, alg="RS256", typ="logout+jwt")
-    response = JWT_PLACES[where](target, token)
-    refused_or_answered(target, response)
-    assert REFUSING[where](response)
+    response = JWT_ENDPOINTS[endpoint](target, token)
+    check_response(target, response)
+    assert IS_REFUSED[endpoint](response)
 
 
 # JSON that parsers may read in two ways
@@ -111,41 +113,50 @@ HEADS = (
 )  # fmt: skip
 
 
-def _as_written(head: str, claims: str) -> str:
+def _sign_text(head: str, claims: str) -> str:
     text = f"{b64(head.encode('utf-8', 'surrogatepass'))}.{b64(claims.encode('utf-8', 'surrogatepass'))}"
     return f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_a_jwt_with_repeated_members_or_extra_text_is_refused_or_read_in_one_way(target, kind):
-    valid, header, take = ACCEPTED_JWTS[kind]
+    valid, header, send = ACCEPTED_JWTS[kind]
     rest = json.dumps({name: value for name, value in header.items() if value is not None})[1:]
     rest = f",{rest}" if len(rest) > 1 else rest
-    for twice in DUPLICATE_MEMBERS:
+    for member in DUPLICATE_MEMBERS:
         claims = json.dumps(valid(target))
         for body in (
-            f"{{{twice},{claims[1:]}",
-            f"{claims[:-1]},{twice}}}",
+            f"{{{member},{claims[1:]}",
+            f"{claims[:-1]},{member}}}",
             f"{claims} ",
             f"{claims}{{}}",
             f"\ufeff{claims}",
         ):
-            response = take(target, _as_written(f'{{"alg":"ES256"{rest}', body))
-            refused_or_answered(target, response)
+            response = send(target, _sign_text(f'{{"alg":"ES256"{rest}', body))
+            check_response(target, response)
             assert "evil.example" not in (response.location or "")
     for head in HEADS:
-        refused_or_answered(target, take(target, _as_written(head + rest, json.dumps(valid(target)))))
+        check_response(target, send(target, _sign_text(head + rest, json.dumps(valid(target)))))
 
 
 @pytest.mark.parametrize("kind", ["client assertion", "proof"])
 def test_a_used_jwt_is_refused_in_any_other_encoding(target, kind):
     """base64url has unused bits at its end, and some decoders ignore padding and blanks."""
-    valid, header, take = ACCEPTED_JWTS[kind]
+    valid, header, send = ACCEPTED_JWTS[kind]
     jwt = signed(valid(target), header)
-    assert is_believed(take(target, jwt))
+    assert is_accepted(send(target, jwt))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    spare = [jwt[:-1] + alphabet[alphabet.index(jwt[-1]) ^ bit] for bit in (1, 2, 3)]
-    for other in (jwt, *spare, jwt + "=", jwt + "==", jwt + "\n", " " + jwt, jwt + ".", jwt.replace(".", "=.")):
-        response = take(target, other.replace("\n", "%0a") if kind == "proof" else other)
-        refused_or_answered(target, response)
-        assert not is_believed(response), other
+    with_other_unused_bits = [jwt[:-1] + alphabet[alphabet.index(jwt[-1]) ^ bit] for bit in (1, 2, 3)]
+    for variant in (
+        jwt,
+        *with_other_unused_bits,
+        jwt + "=",
+        jwt + "==",
+        jwt + "\n",
+        " " + jwt,
+        jwt + ".",
+        jwt.replace(".", "=."),
+    ):
+        response = send(target, variant.replace("\n", "%0a") if kind == "proof" else variant)
+        check_response(target, response)
+        assert not is_accepted(response), variant

@@ -9,9 +9,9 @@ from hypothesis import given, strategies as st
 
 from idp.foundation import database
 from idp.sharing.models import Authorisation
-from tests.fuzz import answers, newcomers, pages, second_steps
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import Sent, tampered
+from tests.fuzz import newcomers, pages, responses, second_steps
+from tests.fuzz.hostile import Request, tampered
+from tests.fuzz.profiles import fuzz_settings
 from tests.fuzz.recorded_writes import recorded_writes
 from tests.fuzz.test_endpoints import REGISTERED
 
@@ -41,33 +41,33 @@ def engine(target):
 def test_valid_forms_are_accepted(target, engine, name):
     web, sent = FORMS[name](target)
     with recorded_writes(engine) as writes:
-        response = sent.by(web)
-    answers.check(response, REGISTERED, target.secrets)
+        response = sent.send(web)
+    responses.check(response, REGISTERED, target.secrets)
     target.log.check((*target.secrets, pages.OWN_PASSWORD))
     assert response.status_code in ({422} if name in ALWAYS_WRONG_FORMS else {200, 303}), response.text
     assert writes.tables or name in FORMS_WITHOUT_EFFECT
 
 
 @pytest.mark.parametrize("name", FORMS)
-@deep(0.1)
+@fuzz_settings(0.1)
 @given(data=st.data())
 def test_tampered_forms_are_answered_and_refused_ones_change_nothing(target, engine, name, data):
     web, sent = FORMS[name](target)
     sent = data.draw(tampered(sent))
     with recorded_writes(engine) as writes:
-        response = sent.by(web)
-    answers.check(response, REGISTERED, target.secrets)
+        response = sent.send(web)
+    responses.check(response, REGISTERED, target.secrets)
     target.log.check((*target.secrets, pages.OWN_PASSWORD))
     allowed = COUNTED | CHANGED_BY_REFUSAL.get(name, set())
     assert response.status_code not in REFUSED or writes.tables <= allowed, writes.tables
 
 
-@deep(0.5)
+@fuzz_settings(0.5)
 @given(data=st.data())
 def test_scopes_are_agreed_only_if_shown_and_declared(target, data):
     web, valid = pages.consent(target)
     sent = data.draw(tampered(valid))
-    sent.by(web)
+    sent.send(web)
     [client] = parse_qs(urlsplit(valid.path).query)["client_id"]
     with target.work() as session:
         agreed = session.query(Authorisation).filter_by(client_id=client).all()
@@ -87,8 +87,8 @@ def test_every_page_for_operators_answers(target):
     places = [rule.rule.replace("<client_id>", target.partner.id) for rule in target.app.url_map.iter_rules()]
     for path in [*places, target.partner.link(), target.partner.link(prompt="none"), target.partner.link(max_age="0")]:
         for method in ("GET", "POST"):
-            response = Sent(method, path).by(web)
+            response = Request(method, path).send(web)
             if not path.startswith(("/static/", "/brand")):
-                answers.check(response, REGISTERED, target.secrets)
+                responses.check(response, REGISTERED, target.secrets)
     target.log.check((*target.secrets, pages.OWN_PASSWORD))
     assert web.get("/operate").status_code == 200

@@ -1,4 +1,4 @@
-"""Any JWT, at every place that takes one, is refused or accepted, and never causes an error."""
+"""Any JWT, at each endpoint that takes one, is accepted or refused, and never causes an internal error."""
 
 import gzip
 import hmac
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from idp.foundation import clock
-from tests.fuzz import answers
+from tests.fuzz import responses
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import CANARY, anything, odd
+from tests.fuzz.hostile import CANARY, any_json, odd_text
+from tests.fuzz.profiles import fuzz_settings
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
 from tests.oidc.signing import ALL_ALGORITHMS, ASSERTION, b64, key, without_kid
@@ -23,15 +23,15 @@ Claims = dict[str, Any]
 
 
 def _assertion(target: FuzzTarget) -> Claims:
-    return {"iss": target.signer.id, "sub": target.signer.id, "aud": ISSUER, "jti": b64(_number()), **_times()}
+    return {"iss": target.signer.id, "sub": target.signer.id, "aud": ISSUER, "jti": b64(_next_id()), **_times()}
 
 
-def _object(target: FuzzTarget) -> Claims:
+def _request_object(target: FuzzTarget) -> Claims:
     return {"iss": target.signer.id, "aud": ISSUER, **_times(), **target.signer.parameters()}
 
 
 def _proof(_target: FuzzTarget) -> Claims:
-    return {"jti": b64(_number()), "htm": "POST", "htu": ISSUER + "/oauth/token", "iat": _times()["iat"]}
+    return {"jti": b64(_next_id()), "htm": "POST", "htu": ISSUER + "/oauth/token", "iat": _times()["iat"]}
 
 
 def _times() -> Claims:
@@ -39,9 +39,9 @@ def _times() -> Claims:
     return {"iat": now, "nbf": now, "exp": now + 60}
 
 
-def _number(made: list[int] = [0]) -> bytes:  # noqa: B006  it counts
-    made[0] += 1
-    return made[0].to_bytes(8)
+def _next_id(counter: list[int] = [0]) -> bytes:  # noqa: B006  it counts
+    counter[0] += 1
+    return counter[0].to_bytes(8)
 
 
 def _to_token(target: FuzzTarget, jwt: str) -> Any:
@@ -50,8 +50,8 @@ def _to_token(target: FuzzTarget, jwt: str) -> Any:
 
 
 def _to_authorize(target: FuzzTarget, jwt: str) -> Any:
-    asks = target.signer.parameters(state=None) | {"request": jwt}
-    return target.web.get("/oauth/authorize", query_string=asks)
+    parameters = target.signer.parameters(state=None) | {"request": jwt}
+    return target.web.get("/oauth/authorize", query_string=parameters)
 
 
 def _to_par(target: FuzzTarget, jwt: str) -> Any:
@@ -65,14 +65,14 @@ def _as_proof(target: FuzzTarget, jwt: str) -> Any:
 
 ACCEPTED_JWTS: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[[FuzzTarget, str], Any]]] = {
     "client assertion": (_assertion, {}, _to_token),
-    "request object": (_object, {}, _to_authorize),
-    "pushed request object": (_object, {}, _to_par),
+    "request object": (_request_object, {}, _to_authorize),
+    "pushed request object": (_request_object, {}, _to_par),
     "proof": (_proof, {"typ": "dpop+jwt", "jwk": without_kid(key("ES256")), "kid": None}, _as_proof),
 }
 """The JWTs that a client signs: their claims, their header, and the endpoint that takes them."""
-PUBLISHED = json.dumps(without_kid(key("ES256"))).encode()
+PUBLIC_KEY = json.dumps(without_kid(key("ES256"))).encode()
 """Public values of the client's key, which must not work as a shared key."""
-HOSTILE: dict[str, dict[str, Any]] = {
+HOSTILE_HEADERS: dict[str, dict[str, Any]] = {
     "none": {"alg": "none"}, "mixed none": {"alg": "nOnE"}, "no alg": {"alg": None}, "HS256": {"alg": "HS256"},
     "number": {"alg": 5}, "list": {"alg": ["ES256"]}, "PBES2": {"alg": "PBES2-HS256+A128KW", "p2c": 10**9},
     "crit": {"crit": ["x"], "x": 1}, "crit of none": {"crit": []}, "jku": {"jku": "https://evil.example/jwks"},
@@ -82,7 +82,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 def signed(claims: Claims, header: Claims) -> str:
-    """Signed by the client's key, whatever the header says."""
+    """A JWT signed by the client's key, whatever its header says."""
     headers = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
     text = f"{b64(json.dumps(headers).encode())}.{b64(json.dumps(claims).encode())}"
     return f"{text}.{b64(ALL_ALGORITHMS.get_alg('ES256').sign(text.encode(), key('ES256')))}"
@@ -93,79 +93,79 @@ HOSTILE_TIMES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def is_believed(response: Any) -> bool:
+def is_accepted(response: Any) -> bool:
     """Whether the JWT was accepted."""
     return response.status_code in {200, 201} or (response.status_code == 303 and "error=" not in response.location)
 
 
-def refused_or_answered(target: FuzzTarget, response: Any) -> None:
+def check_response(target: FuzzTarget, response: Any) -> None:
     """Check what holds for every response."""
-    answers.check(response, REGISTERED, target.secrets)
+    responses.check(response, REGISTERED, target.secrets)
     target.log.check(target.secrets)
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_valid_jwts_are_accepted(target, kind):
-    claims, header, take = ACCEPTED_JWTS[kind]
-    response = take(target, signed(claims(target), header))
-    assert is_believed(response), response.text
+    claims, header, send = ACCEPTED_JWTS[kind]
+    response = send(target, signed(claims(target), header))
+    assert is_accepted(response), response.text
 
 
-@pytest.mark.parametrize("head", HOSTILE)
+@pytest.mark.parametrize("header_name", HOSTILE_HEADERS)
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_a_hostile_header_is_refused(target, kind, head):
-    claims, header, take = ACCEPTED_JWTS[kind]
-    text, _, by_ours = signed(claims(target), header | HOSTILE[head]).rpartition(".")
-    by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
-    for signature in (by_ours, by_published, "AA"):
-        response = take(target, f"{text}.{signature}")
-        refused_or_answered(target, response)
-        assert not is_believed(response), (head, response.text)
-    refused_or_answered(target, take(target, f"{text}."))
+def test_a_hostile_header_is_refused(target, kind, header_name):
+    claims, header, send = ACCEPTED_JWTS[kind]
+    text, _, own_signature = signed(claims(target), header | HOSTILE_HEADERS[header_name]).rpartition(".")
+    public_key_signature = b64(hmac.digest(PUBLIC_KEY, text.encode(), "sha256"))
+    for signature in (own_signature, public_key_signature, "AA"):
+        response = send(target, f"{text}.{signature}")
+        check_response(target, response)
+        assert not is_accepted(response), (header_name, response.text)
+    check_response(target, send(target, f"{text}."))
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-@deep(0.4)
+@fuzz_settings(0.4)
 @given(data=st.data())
 def test_jwts_with_any_claims_are_answered(target, kind, data):
-    valid, header, take = ACCEPTED_JWTS[kind]
+    valid, header, send = ACCEPTED_JWTS[kind]
     claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
-        claims[name] = data.draw(st.sampled_from(HOSTILE_TIMES) if name in _times() else anything)
+        claims[name] = data.draw(st.sampled_from(HOSTILE_TIMES) if name in _times() else any_json)
     more = st.sampled_from(["nonce", "max_age", "claims", "exp", "ath", "resource", "prompt", "dpop_jkt"])
-    claims |= data.draw(st.dictionaries(odd | more, anything, max_size=2))
-    refused_or_answered(target, take(target, signed(claims, header)))
+    claims |= data.draw(st.dictionaries(odd_text | more, any_json, max_size=2))
+    check_response(target, send(target, signed(claims, header)))
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-@deep(0.4)
+@fuzz_settings(0.4)
 @given(data=st.data())
 def test_jwts_with_any_header_are_answered(target, kind, data):
-    valid, header, take = ACCEPTED_JWTS[kind]
+    valid, header, send = ACCEPTED_JWTS[kind]
     names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
-    head = header | data.draw(st.dictionaries(names | odd, anything, max_size=2))
-    if isinstance(head.get("jwk"), dict) and "jwk" in header:
+    changed_header = header | data.draw(st.dictionaries(names | odd_text, any_json, max_size=2))
+    if isinstance(changed_header.get("jwk"), dict) and "jwk" in header:
         members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "key_ops", "kid"])
-        head["jwk"] = header["jwk"] | data.draw(st.dictionaries(members, anything, max_size=2))
-    refused_or_answered(target, take(target, signed(valid(target), head)))
+        changed_header["jwk"] = header["jwk"] | data.draw(st.dictionaries(members, any_json, max_size=2))
+    check_response(target, send(target, signed(valid(target), changed_header)))
 
 
-JWT_PLACES: dict[str, Callable[[FuzzTarget, str], Any]] = {
-    **{kind: take for kind, (_, _, take) in ACCEPTED_JWTS.items()},
+JWT_ENDPOINTS: dict[str, Callable[[FuzzTarget, str], Any]] = {
+    **{kind: send for kind, (_, _, send) in ACCEPTED_JWTS.items()},
     "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
     "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
     "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer_header(jwt)),
     "introspected": lambda target, jwt: target.partner.posts(target.web, "/oauth/introspect", {"token": jwt}),
     "revoked": lambda target, jwt: target.partner.posts(target.web, "/oauth/revoke", {"token": jwt}),
 }  # fmt: skip
-"""Any text, at every place that takes a JWT."""
+"""How to send any text to each endpoint that takes a JWT."""
 
 
 def _nested(depth: int) -> str:
     return "[" * depth + "]" * depth
 
 
-SHAPES = (
+NOT_JWTS = (
     "", ".", "..", "...", "a.b", "a.b.c", "a.b.c.d.e", "é.é.é", "=.=.=", f"{CANARY}.{CANARY}.x", "e30.e30.e30",
     b64(b'{"alg":"ES256"}') + "." + b64(b"\xff\xfe") + ".AA", b64(b'{"alg":"ES256"}') + "." + b64(b"[]") + ".AA",
     b64(b'{"alg":"none"}') + ".e30.AA", b64(b'{"alg":"ES256","alg":"none"}') + ".e30.AA", b64(b"null") + ".e30.AA",
@@ -177,30 +177,34 @@ SHAPES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("where", JWT_PLACES)
-def test_text_that_is_not_a_jwt_is_answered(target, where):
-    for shape in SHAPES:
-        refused_or_answered(target, JWT_PLACES[where](target, shape))
+@pytest.mark.parametrize("endpoint", JWT_ENDPOINTS)
+def test_text_that_is_not_a_jwt_is_answered(target, endpoint):
+    for text in NOT_JWTS:
+        check_response(target, JWT_ENDPOINTS[endpoint](target, text))
 
 
-@pytest.mark.parametrize("where", ["hint to sign out", "hint", "access token", "introspected"])
-@deep(0.5)
+@pytest.mark.parametrize("endpoint", ["hint to sign out", "hint", "access token", "introspected"])
+@fuzz_settings(0.5)
 @given(data=st.data())
-def test_our_own_tokens_altered_are_answered(target, where, data):
-    ours = target.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
-    at = data.draw(st.integers(0, len(ours)))
-    altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
-    response = JWT_PLACES[where](target, altered)
-    refused_or_answered(target, response)
-    assert where != "access token" or altered == ours or response.status_code in {400, 401}
+def test_our_own_tokens_altered_are_answered(target, endpoint, data):
+    own_token = target.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
+    index = data.draw(st.integers(0, len(own_token)))
+    altered = (
+        own_token[:index]
+        + data.draw(odd_text.filter(lambda text: text.isprintable() and text.isascii()))
+        + own_token[index + 1 :]
+    )
+    response = JWT_ENDPOINTS[endpoint](target, altered)
+    check_response(target, response)
+    assert endpoint != "access token" or altered == own_token or response.status_code in {400, 401}
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 def test_text_that_cannot_be_encoded_is_answered_in_any_claim(target, kind):
     """JSON can have a lone surrogate, which UTF-8 cannot encode, and NUL, which PostgreSQL cannot store."""
-    valid, header, take = ACCEPTED_JWTS[kind]
+    valid, header, send = ACCEPTED_JWTS[kind]
     for name in (*valid(target), "claims", "login_hint", "resource", "max_age"):
         for value in ("\ud800", "a\0b", {"\ud800": {"\ud800": None}}, ["\ud800"]):
-            refused_or_answered(target, take(target, signed(valid(target) | {name: value}, header)))
+            check_response(target, send(target, signed(valid(target) | {name: value}, header)))
     for name in ("kid", "typ", "x"):
-        refused_or_answered(target, take(target, signed(valid(target), header | {name: "\ud800"})))
+        check_response(target, send(target, signed(valid(target), header | {name: "\ud800"})))

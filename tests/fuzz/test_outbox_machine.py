@@ -12,7 +12,7 @@ from idp.foundation.errors import Refusal
 from idp.outbox import channels, deliver, post
 from idp.outbox.letter import PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
-from tests.fuzz.depth import deep
+from tests.fuzz.profiles import fuzz_settings
 
 OUTCOMES = (
     None,
@@ -32,7 +32,7 @@ class Outbox(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.outcomes, self.left, self.expires = [], [], {}
+        self.outcomes, self.sent, self.expires = [], [], {}
 
     @contextlib.contextmanager
     def _open(self, _kind, _settings):
@@ -43,8 +43,8 @@ class Outbox(RuleBasedStateMachine):
         if outcome is not None:
             raise outcome
         if (message := letter.id) in self.expires:
-            assert self.expires[message] is None or clock.now() < self.expires[message], "sent though of no use"
-            self.left.append(message)
+            assert self.expires[message] is None or clock.now() < self.expires[message], "sent after it had expired"
+            self.sent.append(message)
 
     @rule(minutes=st.sampled_from([None, 0, 5, 600]))
     def write(self, minutes):
@@ -83,12 +83,12 @@ class Outbox(RuleBasedStateMachine):
 
     @invariant()
     def each_is_sent_once_and_wiped(self):
-        assert len(set(self.left)) == len(self.left)
+        assert len(set(self.sent)) == len(self.sent)
         with self.work() as session:
             rows = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}
         assert rows.keys() == self.expires.keys()
         for name, row in rows.items():
-            assert (row.sent_at is not None) == (name in self.left)
+            assert (row.sent_at is not None) == (name in self.sent)
             assert row.sent_at is None or (row.sealed is row.recipient is row.failed_at is None)
             assert row.failed_at is None or row.sent_at is None
 
@@ -100,15 +100,15 @@ class Outbox(RuleBasedStateMachine):
                 pass
         with self.work() as session:
             waiting = session.query(Message).filter(Message.sent_at.is_(None), Message.failed_at.is_(None)).count()
-        assert waiting == 0, "neither sent nor given up"
+        assert waiting == 0, "a message was neither sent nor given up"
 
 
-def test_each_message_is_sent_at_most_once(fresh, monkeypatch):
-    class Here(Outbox):
-        work = staticmethod(fresh)
+def test_each_message_is_sent_at_most_once(module_work, monkeypatch):
+    class Machine(Outbox):
+        work = staticmethod(module_work)
 
         def __init__(self):
             super().__init__()
             monkeypatch.setattr(channels, "open_channel", self._open)
 
-    run_state_machine_as_test(Here, settings=deep())
+    run_state_machine_as_test(Machine, settings=fuzz_settings())

@@ -23,16 +23,16 @@ from idp.oidc.clients.client import differing
 from idp.partners import manifest, uris
 from idp.partners.metadata import InvalidMetadata, to_columns
 from idp.schools import files, gias, query_parser, search
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import CANARY, anything, odd
+from tests.fuzz.hostile import CANARY, any_json, odd_text
+from tests.fuzz.profiles import fuzz_settings
 from tests.oidc.registering import METADATA
 from tests.partners.manifests import a_manifest
 from tests.schools.conftest import SAMPLE
 
 VALID_URI = "https://assembly.example/callback"
 some_uri = st.one_of(
-    odd,
-    st.builds(lambda at, text: VALID_URI[:at] + text + VALID_URI[at:], st.integers(0, len(VALID_URI)), odd),
+    odd_text,
+    st.builds(lambda at, text: VALID_URI[:at] + text + VALID_URI[at:], st.integers(0, len(VALID_URI)), odd_text),
     st.from_regex(r"\A(https?|uk\.example):/{0,3}[a-z0-9.@:\[\]%\\-]{0,20}(/[a-z.%2e;]{0,8}){0,3}\Z"),
 )
 postcodes = st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z")
@@ -40,17 +40,17 @@ HEADING = ",".join(gias.LABELS)
 
 
 @pytest.fixture(scope="module")
-def here(fresh):
+def in_transaction(module_work):
     """A transaction, for parsers that read settings or the database."""
-    with fresh():
+    with module_work():
         yield
 
 
 # Scopes
 
 
-@deep()
-@given(st.lists(st.sampled_from(sorted(scopes.catalogue())) | odd).map(" ".join) | odd)
+@fuzz_settings()
+@given(st.lists(st.sampled_from(sorted(scopes.catalogue())) | odd_text).map(" ".join) | odd_text)
 def test_scopes_are_those_of_the_catalogue_or_refused(text):
     try:
         parsed = scopes.parse(text)
@@ -63,7 +63,7 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
 # Addresses
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(some_uri, st.booleans(), st.booleans(), st.sampled_from(["oidc", "fapi2"]))
 def test_a_redirect_uri_is_registered_unchanged_or_refused(text, public, local, profile):
     try:
@@ -76,14 +76,14 @@ def test_a_redirect_uri_is_registered_unchanged_or_refused(text, public, local, 
     assert not text.lower().startswith(("javascript:", "data:", "vbscript:"))
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(some_uri, some_uri)
 def test_the_difference_of_any_two_addresses_can_be_described(first, second):
     assert differing(first, second)
 
 
-@deep(2)
-@given(odd | st.from_regex(r"\A[/\\\t\n a-z:.%@?#]{0,12}\Z"))
+@fuzz_settings(2)
+@given(odd_text | st.from_regex(r"\A[/\\\t\n a-z:.%@?#]{0,12}\Z"))
 def test_a_local_path_never_leaves_our_host(text):
     path = security.local_path(text, "/home")
     assert path.startswith("/")
@@ -94,8 +94,8 @@ def test_a_local_path_never_leaves_our_host(text):
 # What clients send
 
 
-@deep(2)
-@given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN_PARAMETERS)) | odd, odd), max_size=8))
+@fuzz_settings(2)
+@given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN_PARAMETERS)) | odd_text, odd_text), max_size=8))
 def test_parameters_are_read_once_and_errors_are_described_in_our_words(pairs):
     parameters = incoming.parameters(pairs)
     assert set(parameters.values) <= {name for name, _ in pairs} & incoming.KNOWN_PARAMETERS
@@ -105,15 +105,15 @@ def test_parameters_are_read_once_and_errors_are_described_in_our_words(pairs):
         assert all(len(value) <= 16_384 and min(value) >= " " for value in parameters.values.values())
 
 
-@deep(2)
-@given(odd | st.binary(max_size=30).map(lambda raw: "Basic " + base64.b64encode(raw).decode()))
+@fuzz_settings(2)
+@given(odd_text | st.binary(max_size=30).map(lambda raw: "Basic " + base64.b64encode(raw).decode()))
 def test_a_basic_header_is_a_name_and_a_secret_or_nothing(text):
     name, secret = authentication._basic(text)
     assert (name is None) == (secret is None)
 
 
-@deep(2)
-@given(st.lists(odd | st.dictionaries(odd, anything, max_size=3).map(json.dumps), max_size=4))
+@fuzz_settings(2)
+@given(st.lists(odd_text | st.dictionaries(odd_text, any_json, max_size=3).map(json.dumps), max_size=4))
 def test_a_jwt_is_read_or_refused(parts):
     text = ".".join(base64.urlsafe_b64encode(part.encode("utf-8", "surrogatepass")).decode() for part in parts)
     try:
@@ -127,11 +127,13 @@ def test_a_jwt_is_read_or_refused(parts):
 # What clients and operators register
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(
-    st.dictionaries(st.sampled_from(sorted([*METADATA, "jwks", "scope", "logo_uri", "subject_type"])) | odd, anything)
+    st.dictionaries(
+        st.sampled_from(sorted([*METADATA, "jwks", "scope", "logo_uri", "subject_type"])) | odd_text, any_json
+    )
 )
-def test_metadata_is_held_to_its_rules(here, metadata):
+def test_metadata_is_held_to_its_rules(in_transaction, metadata):
     try:
         columns = to_columns({**METADATA, **metadata})
     except InvalidMetadata:
@@ -139,15 +141,15 @@ def test_metadata_is_held_to_its_rules(here, metadata):
     assert to_columns({**METADATA, **metadata}) == columns
 
 
-@deep()
-@given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
-def test_a_manifest_is_held_to_its_rules(here, overrides):
+@fuzz_settings()
+@given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd_text, any_json, max_size=3))
+def test_a_manifest_is_held_to_its_rules(in_transaction, overrides):
     with contextlib.suppress(InvalidMetadata):
         assert manifest.parse_manifest(a_manifest() | overrides).partner
 
 
-@deep()
-@given(st.binary(max_size=80) | odd.map(lambda text: f'x = "{text}"'.encode("utf-8", "surrogatepass")))
+@fuzz_settings()
+@given(st.binary(max_size=80) | odd_text.map(lambda text: f'x = "{text}"'.encode("utf-8", "surrogatepass")))
 def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "manifest.toml"
     path.write_bytes(content)
@@ -161,9 +163,11 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
 # What people type
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(
-    odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
+    odd_text
+    | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z")
+    | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )
 def test_any_search_text_is_parsed(text):
     for reading in query_parser.parse(text):
@@ -171,15 +175,15 @@ def test_any_search_text_is_parsed(text):
         assert reading.description.isprintable()
 
 
-@deep(0.5)
-@given(odd)
-def test_any_search_text_gets_results_or_none(here, text):
+@fuzz_settings(0.5)
+@given(odd_text)
+def test_any_search_text_gets_results_or_none(in_transaction, text):
     assert isinstance(search.find(text), search.SearchResult)
 
 
-@deep()
-@given(odd | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
-def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
+@fuzz_settings()
+@given(odd_text | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
+def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(in_transaction, text):
     try:
         number = contact_fields.parse_mobile(text)
     except ValidationError:
@@ -190,9 +194,9 @@ def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
     assert contact_fields.parse_mobile(contact_fields.readable_mobile(number)) == number
 
 
-@deep()
-@given(odd | st.builds("{}@{}".format, odd, odd) | st.emails())
-def test_an_address_of_mail_is_one_line_or_refused(here, text):
+@fuzz_settings()
+@given(odd_text | st.builds("{}@{}".format, odd_text, odd_text) | st.emails())
+def test_an_address_of_mail_is_one_line_or_refused(in_transaction, text):
     try:
         address = contact_fields.parse_email(text)
     except ValidationError:
@@ -202,8 +206,8 @@ def test_an_address_of_mail_is_one_line_or_refused(here, text):
     assert contact_fields.parse_email(address) == address
 
 
-@deep(2)
-@given(odd)
+@fuzz_settings(2)
+@given(odd_text)
 def test_a_persons_name_is_one_printable_line_or_refused(text):
     name = contact_fields.one_line(text)
     try:
@@ -217,38 +221,38 @@ def test_a_persons_name_is_one_printable_line_or_refused(text):
 # The register's files
 
 
-cell = odd.map(lambda text: text.encode("utf-8", "replace").decode()) | st.sampled_from(
+cell = odd_text.map(lambda text: text.encode("utf-8", "replace").decode()) | st.sampled_from(
     ["1", "312", "100000", "01-09-2020", "31-02-2020", "AA1 1AA", "=1+1", "٣٤"]
 )
 rows = st.lists(st.dictionaries(st.sampled_from(gias.LABELS), cell, max_size=6), max_size=3)
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(rows)
-def test_lines_of_the_register_are_schools_or_refused(differing_rows):
+def test_lines_of_the_register_are_schools_or_refused(written_rows):
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, gias.LABELS, restval="1")
     writer.writeheader()
-    writer.writerows(differing_rows)
+    writer.writerows(written_rows)
     try:
         parsed = [gias.school(line) for line in gias.lines(io.StringIO(text.getvalue(), newline=""))]
     except gias.FileRefused:
         return
-    assert len(parsed) == len(differing_rows)
+    assert len(parsed) == len(written_rows)
     for row, oddities in parsed:
         assert row["register_id"].isdigit()
         assert all(value.isprintable() for value in row.values() if isinstance(value, str))
         assert all(str(oddity) for oddity in oddities)
 
 
-spoilt = st.builds(
+damaged_file = st.builds(
     lambda content, at, bytes_, cut: content[:at] + bytes_ + content[at + cut :],
     st.sampled_from([SAMPLE.read_bytes()[:3000], (HEADING + "\r\n").encode()]), st.integers(0, 3000),
     st.binary(max_size=12), st.integers(0, 40),
 )  # fmt: skip
 
 
-def _reads(path: Path) -> None:
+def _read_register(path: Path) -> None:
     try:
         with files.open_sources(path) as sources, sources.schools.text() as text:
             for line in gias.lines(text):
@@ -257,12 +261,12 @@ def _reads(path: Path) -> None:
         return
 
 
-@deep(2)
-@given(spoilt | st.binary(max_size=100))
+@fuzz_settings(2)
+@given(damaged_file | st.binary(max_size=100))
 def test_a_file_is_a_register_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "edubasealldata20260301.csv"
     path.write_bytes(content)
-    _reads(path)
+    _read_register(path)
 
 
 def _a_zip() -> bytes:
@@ -276,23 +280,23 @@ def _a_zip() -> bytes:
 ZIP = _a_zip()
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(st.integers(0, len(ZIP)), st.binary(max_size=6), st.integers(0, 8))
 def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
     path = tmp_path_factory.getbasetemp() / "extract.zip"
     path.write_bytes(ZIP[:at] + bytes_ + ZIP[at + cut :])
-    _reads(path)
+    _read_register(path)
 
 
 # Cookies
 
 
-@deep()
-@given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd), max_size=3))
-def test_pages_are_shown_with_any_cookies(fresh, built, settings, planted):
+@fuzz_settings()
+@given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd_text), max_size=3))
+def test_pages_are_shown_with_any_cookies(module_work, session_app, settings, planted):
     text = "; ".join(f"{security.cookie_name(settings, name)}={value}" for name, value in planted)
     header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
-    web = built.test_client()
+    web = session_app.test_client()
     for path in ("/sign-in", "/register/reg_x", "/oauth/authorize?client_id=x", "/oauth/logout", "/device"):
         response = web.get(path, base_url=settings.server.issuer, headers={"Cookie": header})
         assert response.status_code < 500

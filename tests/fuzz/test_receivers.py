@@ -14,8 +14,8 @@ from idp.foundation import clock, runtime
 from idp.outbox import channels, deliver, post
 from idp.outbox.channels import http_push, sms_http, smtp
 from idp.outbox.models import Message
-from tests.fuzz.answers import recorded_log
-from tests.fuzz.depth import deep
+from tests.fuzz.profiles import fuzz_settings
+from tests.fuzz.responses import recorded_log
 from tests.fuzz.test_fetched_keys import HEADS
 from tests.raw_server import raw_server
 
@@ -48,8 +48,8 @@ REPLIES = (
     b"999 x\r\n",
     b"55\xb2 x\r\n",
 )
-mail = st.lists(st.sampled_from(REPLIES), max_size=8).map(b"".join)
-valid = st.tuples(
+any_replies = st.lists(st.sampled_from(REPLIES), max_size=8).map(b"".join)
+valid_until_recipient = st.tuples(
     st.sampled_from(REPLIES[:1]),
     *[st.sampled_from(REPLIES[1:3])] * 3,
     st.sampled_from(REPLIES),
@@ -64,10 +64,10 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def ways(built, server, settings):
+def channels_to_server(session_app, server, settings):
     """The channels, each connected to a server with random responses."""
     port = urlsplit(server.url).port
-    mine = settings.model_copy(
+    changed_settings = settings.model_copy(
         update={
             "mail": settings.mail.model_copy(
                 update={"host": "127.0.0.1", "port": port, "security": "none", "timeout": 60}
@@ -75,24 +75,24 @@ def ways(built, server, settings):
             "sms": settings.sms.model_copy(update={"gateway_url": server.url, "gateway_token": SecretStr(TOKEN)}),
         }
     )
-    opened = {"email": smtp.sender, "sms": sms_http.sender, "event": http_push.sender}
+    senders = {"email": smtp.sender, "sms": sms_http.sender, "event": http_push.sender}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(channels, "open_channel", lambda kind, _settings: opened[kind](mine))
+        patch.setattr(channels, "open_channel", lambda kind, _settings: senders[kind](changed_settings))
         ports = replace(
-            runtime.for_app(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")}
+            runtime.for_app(session_app).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")}
         )
-        patch.setitem(built.extensions, runtime.NAME, replace(runtime.for_app(built), ports=ports))
+        patch.setitem(session_app.extensions, runtime.NAME, replace(runtime.for_app(session_app), ports=ports))
         yield
 
 
-def _settled(fresh, write, kind):
+def _check_delivery(module_work, queue_message, kind):
     """Queue a message and deliver it: it was sent, has failed, or is due again. Then delete it."""
-    with fresh():
-        message = write()
+    with module_work():
+        message = queue_message()
     with recorded_log() as log:
-        assert deliver.run_once(fresh, kind) == 1
+        assert deliver.run_once(module_work, kind) == 1
     log.check([TOKEN])
-    with fresh() as session:
+    with module_work() as session:
         message_row = session.get_one(Message, message)
         assert message_row.leased_until is None
         assert (message_row.last_error or "").isprintable()
@@ -100,24 +100,26 @@ def _settled(fresh, write, kind):
         session.delete(message_row)
 
 
-@deep()
-@given(message=mail | valid)
-def test_any_response_of_a_mail_server_is_handled(fresh, ways, server, message):
+@fuzz_settings()
+@given(message=any_replies | valid_until_recipient)
+def test_any_response_of_a_mail_server_is_handled(module_work, channels_to_server, server, message):
     server.response, server.speaks_first = message, True
     about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}
-    _settled(fresh, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
+    _check_delivery(module_work, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
 
 
-@deep()
+@fuzz_settings()
 @given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_any_response_of_an_sms_gateway_is_handled(fresh, ways, server, message, body):
+def test_any_response_of_an_sms_gateway_is_handled(module_work, channels_to_server, server, message, body):
     server.response, server.speaks_first = message + body, False
     expires = clock.now() + timedelta(minutes=10)
-    _settled(fresh, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms")
+    _check_delivery(
+        module_work, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms"
+    )
 
 
-@deep()
+@fuzz_settings()
 @given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_any_response_of_a_client_to_an_event_is_handled(fresh, ways, server, message, body):
+def test_any_response_of_a_client_to_an_event_is_handled(module_work, channels_to_server, server, message, body):
     server.response, server.speaks_first = message + body, False
-    _settled(fresh, lambda: post.event("hello", to=server.url, client="client-1"), "event")
+    _check_delivery(module_work, lambda: post.event("hello", to=server.url, client="client-1"), "event")

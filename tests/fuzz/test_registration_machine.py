@@ -21,16 +21,21 @@ from idp.outbox import post
 from idp.outbox.models import Message
 from tests.conftest import a_browser
 from tests.factories import PASSWORD, a_school
-from tests.fuzz.answers import check
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import odd
+from tests.fuzz.hostile import odd_text
+from tests.fuzz.profiles import fuzz_settings
+from tests.fuzz.responses import check
 from tests.onboarding.visitor import Page
 
 VALID_FIELDS = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
-MAIN = {"Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Verify your e-mail": "verify"}
+MAIN_BUTTONS = {
+    "Your details": "sign-up",
+    "Sign up": "sign-up",
+    "Check your e-mail": "resend",
+    "Verify your e-mail": "verify",
+}
 """The main button of each page, by the page's heading."""
-something = st.dictionaries(st.sampled_from([*VALID_FIELDS, "email", "q", "csrf_token"]), odd, max_size=2)
-ODD_PLACES = (
+odd_fields = st.dictionaries(st.sampled_from([*VALID_FIELDS, "email", "q", "csrf_token"]), odd_text, max_size=2)
+ODD_PATHS = (
     "/register", "/register/details", "/register/details?school=0", "/register/details?school=99999999999999999999",
     "/register/reg_x", "/register/%00", "/register/verify/x", "/register/verify/%ff%00", "/register/link-sent",
     "/register/stopped", "/sign-in", "/", "/XodRegister/School", "/register?q=%00%ed%a0%80", "/register?school=x",
@@ -49,23 +54,23 @@ class Registering(RuleBasedStateMachine):
         with self.work():
             self.school = a_school().id
         self.emails = [f"{name}{self.school}@oakhill.example" for name in ("office", "head")]
-        self.webs = [a_browser(self.app, self.settings) for _ in range(2)]
-        self.seen: list[list[Page]] = [[], []]
+        self.browsers = [a_browser(self.app, self.settings) for _ in range(2)]
+        self.pages: list[list[Page]] = [[], []]
         self.start = f"/register/details?school={self.school}"
-        for which in range(2):
-            self._opens(which, self.start)
+        for browser in range(2):
+            self._open(browser, self.start)
 
-    def _opens(self, which, address):
+    def _open(self, browser, address):
         parts = urlsplit(address)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        self._shows(which, self.webs[which].get(path, follow_redirects=True))
+        self._record_page(browser, self.browsers[browser].get(path, follow_redirects=True))
 
-    def _shows(self, which, response):
+    def _record_page(self, browser, response):
         check(response)
         if response.mimetype == "text/html":
-            self.seen[which].append(Page(response))
+            self.pages[browser].append(Page(response))
 
-    def _presses(self, which, page, button, typed):
+    def _press(self, browser, page, button, typed):
         form = button.find_parent("form")
         if form is None:
             return
@@ -78,42 +83,45 @@ class Registering(RuleBasedStateMachine):
         path = urljoin(page.path, str(form.get("action") or page.path))
         sent = {name: value.encode("utf-8", "replace").decode() for name, value in sent.items()}
         if str(form.get("method", "get")).lower() == "post":
-            response = self.webs[which].post(path, data=sent, follow_redirects=True)
+            response = self.browsers[browser].post(path, data=sent, follow_redirects=True)
         else:
-            response = self.webs[which].get(path, query_string=sent, follow_redirects=True)
-        self._shows(which, response)
+            response = self.browsers[browser].get(path, query_string=sent, follow_redirects=True)
+        self._record_page(browser, response)
 
-    @rule(which=st.integers(0, 1), whose=st.integers(0, 1))
-    def fill_in_and_continue(self, which, whose):
+    @rule(browser=st.integers(0, 1), email=st.integers(0, 1))
+    def fill_in_and_continue(self, browser, email):
         """Fill in the page and press its main button."""
-        page = self.seen[which][-1]
-        button = page.soup.find("button", id=MAIN.get(page.title, "sign-up")) or page.soup.select_one("main button")
+        page = self.pages[browser][-1]
+        button = page.soup.find("button", id=MAIN_BUTTONS.get(page.title, "sign-up")) or page.soup.select_one(
+            "main button"
+        )
         if button is not None:
-            self._presses(which, page, button, VALID_FIELDS | {"email": self.emails[whose]})
+            self._press(browser, page, button, VALID_FIELDS | {"email": self.emails[email]})
 
-    @rule(which=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), fields=something)
-    def press_something(self, which, back, number, fields):
+    @rule(browser=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), fields=odd_fields)
+    def press_any_button(self, browser, back, number, fields):
         """Any button of this page, or of an earlier one by the back button, or pressed again."""
-        page = self.seen[which][-1 - back % len(self.seen[which])]
+        page = self.pages[browser][-1 - back % len(self.pages[browser])]
         buttons = page.soup.select("main button")
         if buttons:
-            self._presses(
-                which, page, buttons[number % len(buttons)], VALID_FIELDS | {"email": self.emails[0]} | fields
+            self._press(
+                browser, page, buttons[number % len(buttons)], VALID_FIELDS | {"email": self.emails[0]} | fields
             )
 
-    @rule(which=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
-    def open_something(self, which, number, elsewhere):
+    @rule(browser=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
+    def open_any_page(self, browser, number, elsewhere):
         """Open an address seen in either browser, or an odd one."""
-        places = [page.path for page in self.seen[1 - which if elsewhere else which]] + [*ODD_PLACES, self.start]
-        self._opens(which, places[number % len(places)])
+        paths = [page.path for page in self.pages[1 - browser if elsewhere else browser]] + [*ODD_PATHS, self.start]
+        self._open(browser, paths[number % len(paths)])
 
-    @rule(which=st.integers(0, 1), number=st.integers(0, 5))
-    def open_mail(self, which, number):
+    @rule(browser=st.integers(0, 1), number=st.integers(0, 5))
+    def open_mail(self, browser, number):
+        """Open a link of the mails of this run."""
         if links := self._links():
-            self._opens(which, links[-1 - number % len(links)])
+            self._open(browser, links[-1 - number % len(links)])
 
     def _links(self):
-        """Open a link of the mails of this run."""
+        """The links in the mails of this run."""
         with self.work() as session:
             written = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
             texts = [post.unseal(row).text for row in written.order_by(Message.created_at, Message.id)]
@@ -128,9 +136,9 @@ class Registering(RuleBasedStateMachine):
         assert estabs_of_school <= 1
 
 
-def test_any_order_of_registration_steps_makes_one_estab_per_school(fresh, built, settings):
-    class Here(Registering):
+def test_any_order_of_registration_steps_makes_one_estab_per_school(module_work, session_app, settings):
+    class Machine(Registering):
         pass
 
-    Here.app, Here.settings, Here.work = built, settings, staticmethod(fresh)
-    run_state_machine_as_test(Here, settings=deep(0.25))
+    Machine.app, Machine.settings, Machine.work = session_app, settings, staticmethod(module_work)
+    run_state_machine_as_test(Machine, settings=fuzz_settings(0.25))

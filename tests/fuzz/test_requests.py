@@ -9,10 +9,10 @@ from hypothesis import given, strategies as st
 
 from idp.foundation import database, runtime
 from idp.foundation.web import security
-from tests.fuzz import answers
+from tests.fuzz import responses
 from tests.fuzz.conftest import FuzzTarget
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, FORM_CONTENT_TYPE, TYPES, Sent, header, odd
+from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, CONTENT_TYPES, FORM_CONTENT_TYPE, Request, header, odd_text
+from tests.fuzz.profiles import fuzz_settings
 from tests.fuzz.recorded_writes import recorded_writes
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.oidc import registering
@@ -20,19 +20,19 @@ from tests.oidc import registering
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "LINK", "X" * 99)
 FOREIGN_HOST = "elsewhere.example"
 """An unused host: a response that contains it was influenced by a header."""
-MISLEADING = (
+HOST_HEADERS = (
     "X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
     "X-Forwarded-Server", "Forwarded", "X-Original-URL", "X-Rewrite-URL", "X-Host", "X-Real-IP", "Via", "Referer",
     "X-HTTP-Method-Override", "X-Script-Name", "Origin", "Host",
 )  # fmt: skip
-LEADING = (
+FOREIGN_HOSTS = (
     FOREIGN_HOST, f"{FOREIGN_HOST}:443", f"https://{FOREIGN_HOST}", f"localhost:5000, {FOREIGN_HOST}",
     f"{FOREIGN_HOST}/..",
     f"localhost:5000@{FOREIGN_HOST}", f"for={FOREIGN_HOST};host={FOREIGN_HOST};proto=https", f"/{FOREIGN_HOST}",
     f"localhost:5000.{FOREIGN_HOST}",
     f"{FOREIGN_HOST}#localhost:5000", f"[{FOREIGN_HOST}", f"{FOREIGN_HOST}:99999999", f"{CANARY}.{FOREIGN_HOST}",
 )  # fmt: skip
-VALUES: dict[str, tuple[str, ...]] = {
+HEADER_VALUES: dict[str, tuple[str, ...]] = {
     "Accept": ("*/*;q=nan", "text/html;q=-1, application/json;q=9", "application/json", ",,,;;;", "a/b" * 900),
     "Accept-Language": ("cy", "en-GB;q=1e999", "*;q=nan", "\xe9", "-", "x" * 5000),
     "Accept-Encoding": ("gzip;q=0", "*;q=nan", "identity;q=0"),
@@ -58,8 +58,14 @@ BODIES = (
     b"--x\r\n" + b"a: b\r\n" * 5000, b"--x\r\nContent-Disposition: form-data\r\n\r\n", b"--x",
     b"&".join([b"a=b"] * 600),
 )  # fmt: skip
-types = st.sampled_from(
-    [*TYPES, FORM_CONTENT_TYPE, FORM_CONTENT_TYPE, "multipart/form-data; boundary=x", "application/problem+json"]
+content_types = st.sampled_from(
+    [
+        *CONTENT_TYPES,
+        FORM_CONTENT_TYPE,
+        FORM_CONTENT_TYPE,
+        "multipart/form-data; boundary=x",
+        "application/problem+json",
+    ]
 )
 
 
@@ -77,21 +83,21 @@ def _path(target: FuzzTarget, rule: Any) -> str:
     return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
 
 
-def _checked(target: FuzzTarget, response: Any) -> None:
-    answers.check(response, REGISTERED, target.secrets)
+def _check(target: FuzzTarget, response: Any) -> None:
+    responses.check(response, REGISTERED, target.secrets)
     target.log.check(target.secrets)
 
 
 def test_every_address_answers_the_methods_it_has_and_no_other(target):
     addresses = target.app.url_map.bind(runtime.for_app(target.app).settings.server.host_name)
     for path in {_path(target, rule) for rule in _rules(target)}:
-        has = set(addresses.allowed_methods(path))
+        allowed = set(addresses.allowed_methods(path))
         for method in METHODS:
-            response = Sent(method, path).by(target.browser())
-            _checked(target, response)
-            if method not in has:
+            response = Request(method, path).send(target.browser())
+            _check(target, response)
+            if method not in allowed:
                 assert response.status_code == 405, (method, path, response.status_code)
-                assert set(response.headers["Allow"].split(", ")) == has
+                assert set(response.headers["Allow"].split(", ")) == allowed
             if method == "HEAD":
                 assert not response.data
 
@@ -111,49 +117,51 @@ def test_get_requests_change_nothing(target):
         for rule in _rules(target):
             for method in ("GET", "HEAD", "OPTIONS"):
                 with recorded_writes(engine) as writes:
-                    Sent(method, _path(target, rule)).by(web)
+                    Request(method, _path(target, rule)).send(web)
                 assert writes.tables <= WRITTEN_BY_GET.get(rule.rule, set()), (method, rule.rule)
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(data=st.data())
 def test_requests_with_any_body_are_answered(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
     method = data.draw(st.sampled_from(["POST", "POST", "POST", *METHODS]))
-    sent = Sent(method, _path(target, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(types))
+    sent = Request(
+        method, _path(target, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(content_types)
+    )
     if data.draw(st.booleans()):
         sent = replace(sent, headers=target.partner.basic)
-    _checked(target, sent.by(target.browser()))
+    _check(target, sent.send(target.browser()))
 
 
-@deep(2)
+@fuzz_settings(2)
 @given(data=st.data())
 def test_requests_with_any_headers_are_answered(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
-    names = data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True))
-    headers = {name: data.draw(st.sampled_from(VALUES[name]) | header) for name in names}
+    names = data.draw(st.lists(st.sampled_from(sorted(HEADER_VALUES)), min_size=1, max_size=4, unique=True))
+    headers = {name: data.draw(st.sampled_from(HEADER_VALUES[name]) | header) for name in names}
     method = data.draw(st.sampled_from(sorted(rule.methods)))
     web = data.draw(st.sampled_from([target.web, target.browser()]))
-    _checked(target, Sent(method, _path(target, rule), headers=headers).by(web))
+    _check(target, Request(method, _path(target, rule), headers=headers).send(web))
 
 
-@deep(4)
-@given(name=st.sampled_from(MISLEADING), value=st.sampled_from(LEADING), data=st.data())
+@fuzz_settings(4)
+@given(name=st.sampled_from(HOST_HEADERS), value=st.sampled_from(FOREIGN_HOSTS), data=st.data())
 def test_no_request_header_changes_the_host_of_links(target, name, value, data):
     """Hosts in links and redirects come from the settings alone (security.md rule 2)."""
     paths = [_path(target, rule) for rule in _rules(target) if "GET" in rule.methods]
     path = data.draw(st.sampled_from([*paths, target.partner.link(prompt="none")]))
     response = data.draw(st.sampled_from([target.web, target.browser()])).get(path, headers={name: value})
-    _checked(target, response)
+    _check(target, response)
     assert FOREIGN_HOST not in f"{response.headers}{response.text}"
     assert name != "Host" or response.status_code == 400 or path in security.HEALTH_PATHS
 
 
-@deep()
-@given(value=header | st.sampled_from(LEADING))
-def test_no_host_but_ours_is_answered(target, value):
+@fuzz_settings()
+@given(value=header | st.sampled_from(FOREIGN_HOSTS))
+def test_requests_for_other_hosts_are_refused(target, value):
     response = target.browser().get("/sign-in", headers={"Host": value})
-    _checked(target, response)
+    _check(target, response)
     assert response.status_code == 400 or value.strip() == "localhost:5000"
 
 
@@ -163,39 +171,39 @@ COOKIES = (
 )  # fmt: skip
 
 
-@deep()
+@fuzz_settings()
 @given(
     planted=st.lists(st.tuples(st.sampled_from(COOKIES), header), max_size=4), path=st.sampled_from(["/", "/sign-in"])
 )
 def test_forged_cookies_sign_no_one_in(target, planted, path):
     text = "; ".join(f"{name}={value}" for name, value in planted)
     response = target.app.test_client().get(path, base_url=target.settings.server.issuer, headers={"Cookie": text})
-    _checked(target, response)
+    _check(target, response)
     assert "Sign out" not in response.text
 
 
-@deep()
-@given(at=st.integers(0, 200), instead=odd)
-def test_altered_cookies_sign_no_one_in(target, at, instead):
+@fuzz_settings()
+@given(index=st.integers(0, 200), replacement=odd_text)
+def test_altered_cookies_sign_no_one_in(target, index, replacement):
     name = security.cookie_name(target.settings, "session")
-    ours = target.web.get_cookie(name).value
-    altered = f"{ours[:at]}{instead}{ours[at + 1 :]}".encode("utf-8", "replace").decode("latin-1")
+    cookie = target.web.get_cookie(name).value
+    altered = f"{cookie[:index]}{replacement}{cookie[index + 1 :]}".encode("utf-8", "replace").decode("latin-1")
     altered = re.sub(r"[\r\n]", "", altered)
     headers = {"Cookie": f"{name}={altered}"}
     response = target.app.test_client().get("/sign-out", base_url=target.settings.server.issuer, headers=headers)
-    _checked(target, response)
-    assert altered.strip().startswith(ours) or response.status_code == 303
+    _check(target, response)
+    assert altered.strip().startswith(cookie) or response.status_code == 303
 
 
-@deep()
-@given(parts=st.lists(odd, min_size=1, max_size=3))
+@fuzz_settings()
+@given(parts=st.lists(odd_text, min_size=1, max_size=3))
 def test_requests_for_any_address_are_answered(target, parts):
     path = "/" + "/".join(parts)
     for method in ("GET", "POST"):
         response = target.web.open(quote(path, errors="surrogatepass"), method=method)
-        _checked(target, response)
-        response = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(target.web)
-        _checked(target, response)
+        _check(target, response)
+        response = Request(method, "/register/details", query=(("school", parts[0]), ("next", path))).send(target.web)
+        _check(target, response)
 
 
 def test_a_registration_can_only_be_read_with_its_own_token(target):
@@ -203,5 +211,7 @@ def test_a_registration_can_only_be_read_with_its_own_token(target):
     for token in (target.initial_token, target.tokens["access_token"], target.tokens["refresh_token"]):
         for method in ("GET", "PUT", "DELETE"):
             headers = registering.bearer_header(token)
-            response = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(target.web)
+            response = Request(method, path, headers=headers, body=b"{}", content_type="application/json").send(
+                target.web
+            )
             assert response.status_code == 401, response.text

@@ -17,28 +17,28 @@ from tests import factories
 from tests.clients.xporter import school_data
 from tests.clients.xporter.support import ISSUER, RESOURCE, Provider
 from tests.conftest import a_browser
-from tests.fuzz import answers
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import Sent, anything, odd, tampered
+from tests.fuzz import responses
+from tests.fuzz.hostile import Request, any_json, odd_text, tampered
+from tests.fuzz.profiles import fuzz_settings
 from tests.oidc.support import Partner
 from tests.xporter import agents
 
 
 @pytest.fixture(scope="module")
-def server(built, settings, fresh):
+def server(session_app, settings, module_work):
     """A school's server, which reports to us."""
-    with fresh():
-        agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(built, settings))
+    with module_work():
+        agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(session_app, settings))
         agent.person_id = factories.an_administrator().id
-    agents.give_tokens(fresh, agent, agent.person_id)
+    agents.give_tokens(module_work, agent, agent.person_id)
     agent.reports(last_extract=agents.EXTRACT)
     return agent
 
 
 @pytest.fixture(scope="module")
-def reporter(server, fresh):
+def reporter(server, module_work):
     """The headers with which XporterOnDemand reports reads, and a valid row."""
-    with fresh() as session:
+    with module_work() as session:
         client = Partner(agents.the_api())
         estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
         reader = factories.a_client().id
@@ -51,54 +51,56 @@ def reporter(server, fresh):
     return {"Authorization": f"Bearer {token}"}, row
 
 
-def spoiled(draw, document):
+def tampered_document(draw, document):
     """The document with members changed, added or removed."""
     document = dict(document)
     for name in draw(st.lists(st.sampled_from(sorted(document)), max_size=3)):
-        document[name] = draw(anything)
+        document[name] = draw(any_json)
     for name in draw(st.lists(st.sampled_from(sorted(document)), max_size=2)):
         document.pop(name, None)
-    return document | draw(st.dictionaries(odd, anything, max_size=2))
+    return document | draw(st.dictionaries(odd_text, any_json, max_size=2))
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@deep(0.6)
+@fuzz_settings(0.6)
 @given(data=st.data())
 def test_any_report_of_an_endpoint_is_answered(server, method, data):
     error = {"code": "disk_full", "message": "Full.", "at": "2026-03-02T06:00:00Z"}
     report = agents.REPORT | {"last_extract": agents.EXTRACT, "last_error": error, "replaces": False}
     if method == "PUT":
-        report = spoiled(data.draw, report)
+        report = tampered_document(data.draw, report)
         for name in ("last_extract", "last_error"):
             if isinstance(report.get(name), dict) and report[name] and data.draw(st.booleans()):
-                report[name] = spoiled(data.draw, report[name])
+                report[name] = tampered_document(data.draw, report[name])
     headers = {"Authorization": f"DPoP {server.token}", "DPoP": server.proof(method, agents.PATH, server.token)}
-    valid = Sent(
+    valid = Request(
         method, agents.PATH, headers=headers, body=json.dumps(report).encode(), content_type="application/json"
     )  # fmt: skip
     # It is deleted only without a proof, because the other requests need the registration.
-    sent = replace(valid, headers=headers | {"DPoP": data.draw(odd)}) if method == "DELETE" else valid
-    answers.check(_by(sent, server.web) if data.draw(st.booleans()) else _by(data.draw(tampered(sent)), server.web))
+    sent = replace(valid, headers=headers | {"DPoP": data.draw(odd_text)}) if method == "DELETE" else valid
+    responses.check(
+        _send(sent, server.web) if data.draw(st.booleans()) else _send(data.draw(tampered(sent)), server.web)
+    )
 
 
-@deep()
+@fuzz_settings()
 @given(data=st.data())
 def test_any_report_of_reads_is_answered(server, reporter, data):
     headers, row = reporter
-    rows = [spoiled(data.draw, row) for _ in range(data.draw(st.integers(0, 3)))]
-    document = data.draw(st.sampled_from([{"reads": rows}, {"reads": [row, row]}]) | anything)
-    sent = Sent(
+    rows = [tampered_document(data.draw, row) for _ in range(data.draw(st.integers(0, 3)))]
+    document = data.draw(st.sampled_from([{"reads": rows}, {"reads": [row, row]}]) | any_json)
+    sent = Request(
         "POST", "/api/reads", headers=headers, body=json.dumps(document).encode(), content_type="application/json"
     )  # fmt: skip
-    answers.check(_by(sent, server.web))
-    answers.check(_by(data.draw(tampered(sent)), server.web))
+    responses.check(_send(sent, server.web))
+    responses.check(_send(data.draw(tampered(sent)), server.web))
 
 
-def _by(sent, web):
-    """As `Sent.by`, with headers that HTTP lets pass."""
-    passing = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in sent.headers.items()}
-    clean = {name: value.replace("\r", "").replace("\n", "") for name, value in passing.items()}
-    return replace(sent, headers=clean).by(web)
+def _send(sent, web):
+    """As `Request.send`, without characters that HTTP forbids in headers."""
+    encodable = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in sent.headers.items()}
+    headers = {name: value.replace("\r", "").replace("\n", "") for name, value in encodable.items()}
+    return replace(sent, headers=headers).send(web)
 
 
 class Api:
@@ -136,48 +138,48 @@ def api(tmp_path_factory):
 
 ROSTER = "/ims/oneroster/rostering/v1p2"
 VALID = {
-    "pages": Sent("GET", "/v1/students", query=(("limit", "2"),)),
-    "narrowed": Sent(
+    "pages": Request("GET", "/v1/students", query=(("limit", "2"),)),
+    "narrowed": Request(
         "GET", "/v1/attendance",
         query=(("student", "student-0001"), ("from", "2026-11-01"), ("to", "2026-11-30")),
     ),
-    "next page": Sent("GET", "/v1/students"),
-    "one": Sent("GET", "/v1/students/student-0001", headers={"If-None-Match": '"x"'}),
-    "changes": Sent("GET", "/v1/students", headers={"Accept": "application/x-ndjson"}),
-    "lines": Sent("GET", "/v1/students", headers={"Accept": "application/x-ndjson"}),
-    "school": Sent("GET", "/v1/schools/me"),
-    "roster": Sent(
+    "next page": Request("GET", "/v1/students"),
+    "one": Request("GET", "/v1/students/student-0001", headers={"If-None-Match": '"x"'}),
+    "changes": Request("GET", "/v1/students", headers={"Accept": "application/x-ndjson"}),
+    "lines": Request("GET", "/v1/students", headers={"Accept": "application/x-ndjson"}),
+    "school": Request("GET", "/v1/schools/me"),
+    "roster": Request(
         "GET", f"{ROSTER}/users",
         query=(
             ("limit", "2"), ("offset", "1"), ("sort", "familyName"), ("orderBy", "desc"), ("fields", "sourcedId"),
             ("filter", "roles.role='student' AND givenName~'a'"),
         ),
     ),
-    "roster of a class": Sent("GET", f"{ROSTER}/classes/class-1/students", query=(("filter", "givenName!='x'"),)),
-    "roster as csv": Sent("GET", "/ims/oneroster/v1p2/csv"),
-    "announce": Sent(
+    "roster of a class": Request("GET", f"{ROSTER}/classes/class-1/students", query=(("filter", "givenName!='x'"),)),
+    "roster as csv": Request("GET", "/ims/oneroster/v1p2/csv"),
+    "announce": Request(
         "POST", "/v1/extracts", content_type="application/json",
         body=json.dumps(
             {"id": str(uuid.UUID(int=1)), "mis": "sims", "bytes": 9, "sha256": "0" * 64,
              "made_at": "2026-01-01T06:00:00Z"}
         ).encode(),
     ),
-    "piece": Sent(
+    "piece": Request(
         "PATCH", f"/v1/extracts/{uuid.UUID(int=1)}", headers={"Upload-Offset": "0"}, body=b"123",
         content_type="application/octet-stream",
     ),
-    "metadata": Sent("GET", "/.well-known/oauth-protected-resource"),
-    "problem": Sent("GET", "/problems/not_found"),
+    "metadata": Request("GET", "/.well-known/oauth-protected-resource"),
+    "problem": Request("GET", "/problems/not_found"),
 }  # fmt: skip
 """A valid request to each address of XporterOnDemand; `Api.valid` adds values that come from its responses."""
 CURSORS = {"next page": "next", "changes": "delta"}
 """The member of a page whose address has the query of these requests."""
-READABLE = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
+MEDIA_TYPES = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
 
 
 def _check(response):
     assert response.status_code < 500, response.text
-    assert not response.data or response.mimetype in READABLE, response.headers
+    assert not response.data or response.mimetype in MEDIA_TYPES, response.headers
     assert "X-Evil" not in response.headers
     if response.status_code >= 400 and response.data:
         assert json.loads(response.data), response.text
@@ -187,18 +189,18 @@ def _check(response):
 @pytest.mark.parametrize("address", VALID)
 def test_valid_requests_are_accepted(api, address):
     if address == "piece":
-        api.valid("announce").by(api.web)
-    response = api.valid(address).by(api.web)
+        api.valid("announce").send(api.web)
+    response = api.valid(address).send(api.web)
     assert response.status_code < 400, response.text
     response.close()
 
 
 @pytest.mark.parametrize("address", VALID)
-@deep(0.6)
+@fuzz_settings(0.6)
 @given(data=st.data())
 def test_any_request_to_the_xporter_api_is_answered(api, address, data):
     valid = api.valid(address)
     if address == "announce":
-        valid = replace(valid, body=json.dumps(spoiled(data.draw, json.loads(valid.body))).encode())
-    _check(_by(valid, api.web))
-    _check(_by(data.draw(tampered(valid)), api.web))
+        valid = replace(valid, body=json.dumps(tampered_document(data.draw, json.loads(valid.body))).encode())
+    _check(_send(valid, api.web))
+    _check(_send(data.draw(tampered(valid)), api.web))

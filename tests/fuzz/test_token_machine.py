@@ -21,12 +21,12 @@ from idp.partners.models import Client
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
-from tests.fuzz.depth import deep
+from tests.fuzz.profiles import fuzz_settings
 from tests.oidc.support import Partner, sign_in_and_authorise
 
 REQUIRED, OPTIONAL = frozenset({"openid", "offline_access", "school"}), frozenset({"email", "students", "attendance"})
 ALL_SCOPES = REQUIRED | OPTIONAL
-some = st.frozensets(st.sampled_from(sorted(ALL_SCOPES | {"staff"})))
+any_scopes = st.frozensets(st.sampled_from(sorted(ALL_SCOPES | {"staff"})))
 
 
 @dataclass
@@ -35,10 +35,10 @@ class Lineage:
 
     code: str
     requested: frozenset[str]
-    at: object
+    issued_at: object
     verifier: str
     is_redeemed: bool = False
-    is_dead: bool = False
+    has_ended: bool = False
     refresh: list[str] = field(default_factory=list)
     """Oldest first."""
     access: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Tokens(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.lines, self.partner = [], None
+        self.lineages, self.partner = [], None
         with self.target.work():
             client = factories.a_client(
                 required_scopes=REQUIRED, optional_scopes=OPTIONAL, rotate_refresh_tokens=self.rotates
@@ -64,7 +64,7 @@ class Tokens(RuleBasedStateMachine):
     # Rules
 
     @rule(optional=st.frozensets(st.sampled_from(sorted(OPTIONAL))), ticked=st.booleans())
-    def ask(self, optional, ticked):
+    def request_code(self, optional, ticked):
         self._restore_client()
         requested = REQUIRED | optional
         areas = tuple(sorted(optional)) if ticked else ()
@@ -72,55 +72,55 @@ class Tokens(RuleBasedStateMachine):
             self.target.web, self.partner, self.target.username, *areas, scope=" ".join(sorted(requested))
         )
         assert params.keys() == {"code", "state", "iss"}, params
-        self.lines.append(Lineage(params["code"], requested, clock.now(), self.partner.verifier))
+        self.lineages.append(Lineage(params["code"], requested, clock.now(), self.partner.verifier))
 
-    @precondition(lambda self: self.lines)
+    @precondition(lambda self: self.lineages)
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
     def redeem(self, data, verifier):
-        line = data.draw(st.sampled_from(self.lines))
-        response = self.partner.redeems(self.target.web, line.code, code_verifier=verifier or line.verifier)
-        is_late = clock.now() - line.at >= timedelta(seconds=120)
-        if line.is_redeemed:
-            line.is_dead = True
+        lineage = data.draw(st.sampled_from(self.lineages))
+        response = self.partner.redeems(self.target.web, lineage.code, code_verifier=verifier or lineage.verifier)
+        is_late = clock.now() - lineage.issued_at >= timedelta(seconds=120)
+        if lineage.is_redeemed:
+            lineage.has_ended = True
         if response.status_code == 200:
-            assert not line.is_redeemed, "a code redeemed twice"
-            assert not line.is_dead
+            assert not lineage.is_redeemed, "a code was redeemed twice"
+            assert not lineage.has_ended
             assert not is_late
             assert verifier is None
-            self._received(line, response.json, line.requested)
+            self._check_tokens(lineage, response.json, lineage.requested)
         else:
             assert response.json["error"] == "invalid_grant", response.text
-            assert line.is_redeemed or line.is_dead or is_late or verifier or not self._may_use()
-            line.is_dead = line.is_dead or not is_late
-        line.is_redeemed = True
+            assert lineage.is_redeemed or lineage.has_ended or is_late or verifier or not self._may_use()
+            lineage.has_ended = lineage.has_ended or not is_late
+        lineage.is_redeemed = True
 
-    @precondition(lambda self: any(line.refresh for line in self.lines))
-    @rule(data=st.data(), scope=st.none() | some, old=st.booleans())
+    @precondition(lambda self: any(lineage.refresh for lineage in self.lineages))
+    @rule(data=st.data(), scope=st.none() | any_scopes, old=st.booleans())
     def refresh(self, data, scope, old):
-        line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
-        token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
+        lineage = data.draw(st.sampled_from([lineage for lineage in self.lineages if lineage.refresh]))
+        token = data.draw(st.sampled_from(lineage.refresh)) if old else lineage.refresh[-1]
         requested = " ".join(sorted(scope)) if scope else None
         response = self.partner.refreshes(self.target.web, token, scope=requested)
         if response.status_code == 200:
-            assert not line.is_dead, "a dead lineage refreshed"
-            if token != line.refresh[-1]:
-                assert response.json["refresh_token"] == line.refresh[-1], "a family forked"
-            self._received(line, response.json, scope or line.requested)
+            assert not lineage.has_ended, "an ended lineage was refreshed"
+            if token != lineage.refresh[-1]:
+                assert response.json["refresh_token"] == lineage.refresh[-1], "a family has two newest tokens"
+            self._check_tokens(lineage, response.json, scope or lineage.requested)
         elif response.json["error"] == "invalid_grant":
-            is_newest = token == line.refresh[-1]
-            assert not is_newest or line.is_dead or not self._may_use(), response.text
-            line.is_dead = line.is_dead or not is_newest
+            is_newest = token == lineage.refresh[-1]
+            assert not is_newest or lineage.has_ended or not self._may_use(), response.text
+            lineage.has_ended = lineage.has_ended or not is_newest
         else:
             assert response.json["error"] == "invalid_scope"
-            assert not scope <= line.requested
+            assert not scope <= lineage.requested
 
-    @precondition(lambda self: any(line.refresh for line in self.lines))
+    @precondition(lambda self: any(lineage.refresh for lineage in self.lineages))
     @rule(data=st.data())
     def revoke(self, data):
-        line = data.draw(st.sampled_from([line for line in self.lines if line.refresh]))
-        token = data.draw(st.sampled_from(line.refresh))
+        lineage = data.draw(st.sampled_from([lineage for lineage in self.lineages if lineage.refresh]))
+        token = data.draw(st.sampled_from(lineage.refresh))
         assert self.partner.posts(self.target.web, "/oauth/revoke", {"token": token}).status_code == 200
-        line.is_dead = True
+        lineage.has_ended = True
 
     @rule(seconds=st.sampled_from([1, 15, 70, 130, 700, 86_400]))
     def wait(self, seconds):
@@ -130,15 +130,15 @@ class Tokens(RuleBasedStateMachine):
     def decide(self, what):
         with self.target.work() as session:
             agreed = authorise.current(self.estab)
-            mine = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
-            if not mine or (mine[0].state == "paused") != (what == "resume"):
+            own = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
+            if not own or (own[0].state == "paused") != (what == "resume"):
                 return
             getattr(authorise, what)(
                 self.estab, self.partner.id, by=session.get_one(Administrator, self.owner).memberships[0]
             )
         if what == "withdraw":
-            for line in self.lines:
-                line.is_dead = True
+            for lineage in self.lineages:
+                lineage.has_ended = True
 
     @rule(ticked=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
     def change(self, ticked):
@@ -149,30 +149,30 @@ class Tokens(RuleBasedStateMachine):
                     self.estab, self.partner.id, scopes, by=session.get_one(Administrator, self.owner).memberships[0]
                 )
 
-    @rule(left=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
-    def narrow_the_client(self, left):
-        self._register(left)
+    @rule(optional=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
+    def change_optional_scopes(self, optional):
+        self._register(optional)
 
     # Invariants
 
     @invariant()
     def each_code_has_at_most_one_live_family(self):
         with self.target.work() as session:
-            for line in self.lines:
-                code = session.get_one(Code, crypto.digest(line.code))
+            for lineage in self.lineages:
+                code = session.get_one(Code, crypto.digest(lineage.code))
                 families = session.query(RefreshFamily).filter_by(lineage=code.lineage).all()
                 assert len(families) <= 1
-                assert len(families) == bool(line.refresh)
+                assert len(families) == bool(lineage.refresh)
 
     @invariant()
     def ended_lineages_stay_ended(self):
-        for line in self.lines:
-            if line.is_dead and line.access:
-                parameters = {"token": line.access[-1]}
+        for lineage in self.lineages:
+            if lineage.has_ended and lineage.access:
+                parameters = {"token": lineage.access[-1]}
                 response = self.partner.posts(self.target.web, "/oauth/introspect", parameters)
                 assert response.json == {"active": False}
 
-    def _received(self, line, tokens, requested):
+    def _check_tokens(self, lineage, tokens, requested):
         """Scopes: token ⊆ request ⊆ authorisation ⊆ client; and those that are stored for later."""
         granted = frozenset(tokens["scope"].split())
         with self.target.work() as session:
@@ -181,9 +181,9 @@ class Tokens(RuleBasedStateMachine):
             assert granted <= agreed.scopes
             assert granted <= client.required_scopes | client.optional_scopes
             assert agreed.state == "active"
-        line.access.append(tokens["access_token"])
-        if (token := tokens.get("refresh_token")) and token not in line.refresh:
-            line.refresh.append(token)
+        lineage.access.append(tokens["access_token"])
+        if (token := tokens.get("refresh_token")) and token not in lineage.refresh:
+            lineage.refresh.append(token)
 
     def _agreement(self):
         return session().query(Authorisation).filter(
@@ -213,8 +213,8 @@ class Tokens(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("rotates", [False, True])
 def test_each_code_has_one_lineage_within_the_agreed_scopes(target, rotates):
-    class Here(Tokens):
+    class Machine(Tokens):
         pass
 
-    Here.target, Here.rotates = target, rotates
-    run_state_machine_as_test(Here, settings=deep(0.4))
+    Machine.target, Machine.rotates = target, rotates
+    run_state_machine_as_test(Machine, settings=fuzz_settings(0.4))

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 from idp.app import create_app
 from idp.foundation import database
 from idp.foundation.load_settings import load
-from tests.fuzz.depth import deep
+from tests.fuzz.profiles import fuzz_settings
 from tests.processes import Process, an_instance
 
 FORM_CONTENT_TYPE = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -92,16 +92,16 @@ class Wire:
         """Its `Host` header."""
         return f"Host: {urlsplit(self.address).netloc}\r\n".encode()
 
-    def exchange(self, sent: bytes, *, timeout: float = 0.0) -> bytes:
-        """The response to `sent`. Waits `timeout` seconds for each part; by default it soon closes the connection."""
+    def exchange(self, data: bytes, *, timeout: float = 0.0) -> bytes:
+        """The response to `data`. Waits `timeout` seconds for each part; by default it soon closes the connection."""
         parts, response = urlsplit(self.address), b""
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as line:
-            line.sendall(sent)
-            line.settimeout(timeout or 0.2)
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as connection:
+            connection.sendall(data)
+            connection.settimeout(timeout or 0.2)
             with suppress(TimeoutError):
-                while piece := line.recv(65_536):
-                    response += piece
-                    line.settimeout(timeout or 0.05)
+                while part := connection.recv(65_536):
+                    response += part
+                    connection.settimeout(timeout or 0.05)
         return response
 
     def assert_healthy(self) -> None:
@@ -124,31 +124,31 @@ def wire(databases, tmp_path_factory):
         yield Wire(process, address)
 
 
-def _checked(response: bytes) -> None:
+def _check(response: bytes) -> None:
     head, _, _ = response.partition(b"\r\n\r\n")
     assert not head[9:].startswith(b"5"), head
     assert b"X-Evil" not in head
     assert b"evil.example" not in response
 
 
-@pytest.mark.parametrize("what", LINES)
-def test_any_request_line_is_handled(wire, what):
-    _checked(wire.exchange(LINES[what] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
+@pytest.mark.parametrize("case", LINES)
+def test_any_request_line_is_handled(wire, case):
+    _check(wire.exchange(LINES[case] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
     wire.assert_healthy()
 
 
-@pytest.mark.parametrize("what", HEADERS)
-def test_any_headers_are_handled(wire, what):
+@pytest.mark.parametrize("case", HEADERS)
+def test_any_headers_are_handled(wire, case):
     for host in (wire.host, b""):
-        _checked(wire.exchange(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[what] + b"\r\nConnection: close\r\n\r\n"))
+        _check(wire.exchange(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[case] + b"\r\nConnection: close\r\n\r\n"))
     wire.assert_healthy()
 
 
-@pytest.mark.parametrize("what", BODIES)
-def test_any_body_or_none_is_handled(wire, what):
+@pytest.mark.parametrize("case", BODIES)
+def test_any_body_or_none_is_handled(wire, case):
     for path in PATHS:
-        _checked(
-            wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES[what])
+        _check(
+            wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES[case])
         )
     wire.assert_healthy()
 
@@ -164,8 +164,8 @@ def test_a_connection_that_begins_with_http_2_is_refused(wire):
 def test_a_client_that_disconnects_early_does_not_affect_others(wire):
     """Writing a response to a closed connection raises a signal, which must not end the process."""
     for _ in range(5):
-        sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES["too short"]
-        wire.exchange(sent)
+        data = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM_CONTENT_TYPE + BODIES["too short"]
+        wire.exchange(data)
         time.sleep(0.02)
     wire.assert_healthy()
 
@@ -183,10 +183,16 @@ valid = st.sampled_from(
 )
 
 
-@deep()
-@given(sent=valid, at=st.integers(0, 200), cut=st.integers(0, 12), instead=st.binary(max_size=12), ends=st.booleans())
-def test_lost_and_inserted_bytes_are_handled(wire, sent, at, cut, instead, ends):
-    sent = sent.replace(b"HOST", wire.host)
-    altered = sent[:at] + instead + sent[at + cut :]
-    _checked(wire.exchange(altered[: at + 20] if ends else altered))
+@fuzz_settings()
+@given(
+    data=valid,
+    index=st.integers(0, 200),
+    lost=st.integers(0, 12),
+    inserted=st.binary(max_size=12),
+    is_cut_off=st.booleans(),
+)
+def test_lost_and_inserted_bytes_are_handled(wire, data, index, lost, inserted, is_cut_off):
+    data = data.replace(b"HOST", wire.host)
+    altered = data[:index] + inserted + data[index + lost :]
+    _check(wire.exchange(altered[: index + 20] if is_cut_off else altered))
     wire.assert_healthy()

@@ -9,7 +9,7 @@ from idp.foundation import clock, descriptions
 from idp.oidc import errors
 from idp.partners import journal
 from tests import factories
-from tests.fuzz.answers import recorded_log
+from tests.fuzz.responses import recorded_log
 from tests.oidc.signing import Signer, jwks, key, sign_jws
 from tests.oidc.support import CALLBACK, ISSUER, redirect_parameters, sign_in_and_authorise
 from tests.oidc.test_dpop import FIRST_KEY, SECOND_KEY

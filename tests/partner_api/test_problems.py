@@ -14,9 +14,9 @@ SCHOOLS = "/api/schools"
 
 
 @pytest.fixture(scope="module")
-def anchors(built):
+def anchors(session_app):
     """The anchors of the page that explains problems."""
-    page = parse(built.test_client().get("/api", base_url="http://localhost:5000").text)
+    page = parse(session_app.test_client().get("/api", base_url="http://localhost:5000").text)
     return {element["id"] for element in page.find_all(id=True)}
 
 

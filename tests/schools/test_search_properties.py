@@ -12,12 +12,12 @@ QUERIES = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_sample(built, databases):
+def the_sample(session_app, databases):
     """Import the sample once for all tests of the file."""
-    databases.restore(built)
-    with transaction(built), files.open_sources(SAMPLE) as sources:
+    databases.restore(session_app)
+    with transaction(session_app), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)
-    with transaction(built):
+    with transaction(session_app):
         yield
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.answers import check, recorded_log
+from tests.fuzz.responses import check, recorded_log
 
 HOSTS = (
     "", ".", "..", "0", "a b", "evil.example", "localhost", "localhost:5000.", "localhost:5001", "localhost:5000:1",

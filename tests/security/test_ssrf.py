@@ -20,7 +20,7 @@ from idp.partners import sector
 from idp.partners.metadata import InvalidClientMetadata
 from idp.schools import download
 from tests.factories import a_client
-from tests.fuzz.answers import recorded_log
+from tests.fuzz.responses import recorded_log
 from tests.raw_server import raw_server
 
 

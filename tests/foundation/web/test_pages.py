@@ -14,12 +14,12 @@ class SampleRefusal(Refusal):
 
 
 @pytest.fixture
-def error_response(built, app):
+def error_response(session_app, app):
     """`error_response(error)`: the handlers' response to an error, called directly inside a request."""
 
     def respond(error, **headers):
-        with built.test_request_context("/x", headers=headers):
-            return built.make_response(built.handle_user_exception(error))
+        with session_app.test_request_context("/x", headers=headers):
+            return session_app.make_response(session_app.handle_user_exception(error))
 
     return respond
 

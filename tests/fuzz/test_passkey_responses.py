@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 
 from idp.signin import passkeys, webauthn_ceremonies
 from tests import factories
-from tests.fuzz import answers
-from tests.fuzz.depth import deep
-from tests.fuzz.hostile import anything, odd
+from tests.fuzz import responses
+from tests.fuzz.hostile import any_json, odd_text
+from tests.fuzz.profiles import fuzz_settings
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, options_for, unb64
 from tests.signin.person import Person
@@ -21,33 +21,33 @@ VALID = {
         {"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))}
     ),
 }
-_used = Authenticator(ORIGIN_OF_TESTS)
-_used.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))})
-VALID["use"] = _used.get({"challenge": b64(bytes(32))})
-BINARY = ("clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle")
+_authenticator = Authenticator(ORIGIN_OF_TESTS)
+_authenticator.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))})
+VALID["use"] = _authenticator.get({"challenge": b64(bytes(32))})
+BINARY_MEMBERS = ("clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle")
 
 
 @st.composite
 def tampered(draw, valid):
     """A response with one change: of a member, or of some bytes within one."""
     response = json.loads(valid)
-    inside = draw(st.booleans())
-    part = response["response"] if inside else response
+    is_inner = draw(st.booleans())
+    part = response["response"] if is_inner else response
     name = draw(st.sampled_from(sorted(part)))
-    how = draw(st.sampled_from(["drop", "replace", "bytes"]))
-    if how == "bytes" and inside and name in BINARY:
+    change = draw(st.sampled_from(["drop", "replace", "bytes"]))
+    if change == "bytes" and is_inner and name in BINARY_MEMBERS:
         data = bytearray(unb64(part[name]))
         at = draw(st.integers(0, len(data) - 1))
         data[at : at + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
         part[name] = b64(bytes(data))
-    elif how == "drop":
+    elif change == "drop":
         del part[name]
     else:
-        part[name] = draw(anything | odd)
+        part[name] = draw(any_json | odd_text)
     return json.dumps(response)
 
 
-def reads(kind, text):
+def parse_and_verify(kind, text):
     """The response as parsed and verified; None where it was refused."""
     try:
         if kind == "register":
@@ -58,23 +58,23 @@ def reads(kind, text):
 
 
 @pytest.mark.parametrize("kind", VALID)
-@deep()
+@fuzz_settings()
 @given(data=st.data())
 def test_any_webauthn_response_is_parsed_or_refused(target, kind, data):
     with target.work():
-        reads(kind, data.draw(odd | tampered(VALID[kind]) | anything.map(json.dumps)))
+        parse_and_verify(kind, data.draw(odd_text | tampered(VALID[kind]) | any_json.map(json.dumps)))
 
 
-@deep()
+@fuzz_settings()
 @given(key=st.binary(max_size=120))
 def test_a_malformed_stored_key_verifies_nothing(target, key):
     with target.work(), pytest.raises(webauthn_ceremonies.InvalidAuthenticatorResponse):
         webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 
 
-@deep(0.2)
+@fuzz_settings(0.2)
 @given(data=st.data())
-def test_an_answer_that_was_tampered_with_signs_no_one_in(target, data):
+def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
     person = Person(target.browser())
     with target.work():
         account = factories.an_administrator().id
@@ -84,19 +84,19 @@ def test_an_answer_that_was_tampered_with_signs_no_one_in(target, data):
     sent = data.draw(tampered(valid))
     response = person.sends_again(PASSKEY_FORM, passkey=sent)
 
-    answers.check(response, REGISTERED, target.secrets)
-    if response.status_code == 303:  # the change was of something that does not matter, such as the list of extensions
-        assert essential(sent) == essential(valid)
+    responses.check(response, REGISTERED, target.secrets)
+    if response.status_code == 303:  # the change was in a part that is not signed, such as the list of extensions
+        assert signed_parts(sent) == signed_parts(valid)
     else:
         assert response.status_code == 422
 
 
-def essential(text):
+def signed_parts(text):
     response = json.loads(text)
     return {name: unb64(response["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")}
 
 
-@deep(0.2)
+@fuzz_settings(0.2)
 @given(data=st.data())
 def test_a_registration_that_was_tampered_with_adds_only_what_it_says(target, data):
     with target.work():
