@@ -14,8 +14,8 @@ from tests.processes import an_instance
 __all__ = ["world"]
 
 HOST = {"Host": ISSUER.removeprefix("http://")}
-"""Requests name the issuer's host, whatever the port: so the served instance and the test's own application are one
-issuer.
+"""Requests name the issuer's host, whatever the port, so that the served instance and the test's own application have
+the same issuer.
 """
 
 

@@ -22,67 +22,62 @@ from tests.oidc.support import Partner, sign_in_and_authorise
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=unknown")
-BUSY = (503, True)
+UNAVAILABLE = (503, True)
 
 
-def answers(outside, address, refreshing):
-    """The response to each kind of request: its status, and whether it has `Retry-After`."""
+def request_statuses(outside, address, refresh):
+    """For each kind of request: the status of its response, and whether it has `Retry-After`."""
     responses = [outside.get(address + path, timeout=60) for path in PATHS]
-    responses.append(refreshing(outside, address))
+    responses.append(refresh(outside, address))
     return [(response.status_code, "Retry-After" in response.headers) for response in responses]
 
 
-@pytest.fixture
-def refreshing():
-    """`refreshing(partner, token)` is a function that refreshes the token."""
+def refresh_call(partner, token):
+    """A function that refreshes this token."""
+    form = {"grant_type": "refresh_token", "refresh_token": token}
 
-    def refresh(partner, token):
-        form = {"grant_type": "refresh_token", "refresh_token": token}
+    def call(outside, address):
+        return outside.post(f"{address}/oauth/token", data=form, headers=partner.basic, timeout=60)
 
-        def call(outside, address):
-            return outside.post(f"{address}/oauth/token", data=form, headers=partner.basic, timeout=60)
-
-        return call
-
-    return refresh
+    return call
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL has many writers")
-def test_another_program_that_keeps_sqlite_locked_makes_it_busy_and_nothing_worse(
-    instance, outside, world, web, settings, refreshing
+def test_while_another_program_locks_sqlite_requests_get_503_and_no_other_error(
+    instance, outside, world, web, settings
 ):
     token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
-    call = refreshing(world.partner, token)
+    call = refresh_call(world.partner, token)
     with (
         instance(database__busy_timeout=1) as (process, address),
         closing(
             sqlite3.connect(str(make_url(settings.database.url).database), isolation_level=None, timeout=60)
-        ) as other,
+        ) as locking_connection,
     ):
-        before = answers(outside, address, call)
-        other.execute("BEGIN IMMEDIATE")
-        during = answers(outside, address, call)
-        other.execute("ROLLBACK")
-        after = answers(outside, address, call)
+        before = request_statuses(outside, address, call)
+        locking_connection.execute("BEGIN IMMEDIATE")
+        during = request_statuses(outside, address, call)
+        locking_connection.execute("ROLLBACK")
+        after = request_statuses(outside, address, call)
 
     assert [status for status, _ in before] == [200, 200, 200, 400, 200]
-    assert set(during) <= {BUSY, *before}
-    assert BUSY in during
+    assert set(during) <= {UNAVAILABLE, *before}
+    assert UNAVAILABLE in during
     assert after == before
     assert "unforeseen" not in process.output
 
 
 @pytest.fixture
-def elsewhere():
+def own_server():
     """A PostgreSQL server of this test's own, a database on it, and a partner with a refresh token."""
     programs = postgresql.programs()
     if programs is None:
-        pytest.skip("the server of this run is not of this machine")
+        pytest.skip("the PostgreSQL server of this run is on another machine")
     with postgresql.running_server(programs) as server:
         databases = PostgresqlDatabases(server.url)
-        app = create_app(load(database={"url": databases.new("elsewhere")}))
+        app = create_app(load(database={"url": databases.new("own_server")}))
         databases.prepare(app)
         with transaction(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
@@ -95,38 +90,38 @@ def elsewhere():
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
-def test_after_a_restart_of_postgresql_requests_succeed_again(instance, outside, elsewhere, refreshing):
-    server, url, partner, token = elsewhere
-    call = refreshing(partner, token)
+def test_after_a_restart_of_postgresql_requests_succeed_again(instance, outside, own_server):
+    server, url, partner, token = own_server
+    call = refresh_call(partner, token)
     with instance(database__url=url) as (process, address):
-        before = answers(outside, address, call)
+        before = request_statuses(outside, address, call)
         server.stop()
-        away = answers(outside, address, call)
+        while_stopped = request_statuses(outside, address, call)
         server.start()
-        back = [answers(outside, address, call) for _ in range(12)]
+        after_restart = [request_statuses(outside, address, call) for _ in range(12)]
 
     assert [status for status, _ in before] == [200, 200, 200, 400, 200]
-    assert set(away) <= {BUSY, *before}
-    assert away[-1] == BUSY
-    assert all(set(item) <= {BUSY, *before} for item in back)
-    assert back[-1] == before
+    assert set(while_stopped) <= {UNAVAILABLE, *before}
+    assert while_stopped[-1] == UNAVAILABLE
+    assert all(set(item) <= {UNAVAILABLE, *before} for item in after_restart)
+    assert after_restart[-1] == before
     assert "unforeseen" not in process.output
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
-def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instance, outside, elsewhere, refreshing):
-    server, url, partner, token = elsewhere
-    call = refreshing(partner, token)
+def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instance, outside, own_server):
+    server, url, partner, token = own_server
+    call = refresh_call(partner, token)
     with instance(database__url=url) as (process, address), ThreadPoolExecutor(8) as pool:
-        before = answers(outside, address, call)
+        before = request_statuses(outside, address, call)
         list(pool.map(lambda _: outside.get(address + "/sign-in", timeout=60), range(32)))  # the whole pool is in use
         idle = time.monotonic()
         server.stop()
         server.start()
         time.sleep(max(0.0, idle + database.MAX_IDLE_SECONDS * 2 - time.monotonic()))
-        back = [answers(outside, address, call) for _ in range(6)]
+        after_restart = [request_statuses(outside, address, call) for _ in range(6)]
 
-    assert back == [before] * 6
+    assert after_restart == [before] * 6
     assert "unforeseen" not in process.output
 
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message as Taker
+from aiosmtpd.handlers import Message as MessageHandler
 
 from idp.foundation import clock
 from idp.outbox import deliver, post
@@ -29,7 +29,7 @@ def worker(settings, tmp_path):
 
 
 @pytest.fixture
-def row(work):
+def read_row(work):
     def read(message):
         with work() as session:
             return session.get(Message, message)
@@ -38,13 +38,13 @@ def row(work):
 
 
 class Gateway(ThreadingHTTPServer):
-    """A gateway for text messages, which responds to the first one only when a test lets it."""
+    """A gateway for text messages, which does not respond to the first one until `may_respond` is set."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.taken, self.came, self.goes_on = [], threading.Event(), threading.Event()
+        self.received, self.first_received, self.may_respond = [], threading.Event(), threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/"
 
 
@@ -53,11 +53,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.taken.append((self.headers["Idempotency-Key"], body["text"]))
-        is_first = not self.server.came.is_set()
-        self.server.came.set()
+        self.server.received.append((self.headers["Idempotency-Key"], body["text"]))
+        is_first = not self.server.first_received.is_set()
+        self.server.first_received.set()
         if is_first:
-            self.server.goes_on.wait()
+            self.server.may_respond.wait()
             return
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -73,70 +73,68 @@ def gateway():
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
-        server.goes_on.set()
+        server.may_respond.set()
         server.shutdown()
         thread.join()
 
 
-def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_says_that_it_is_the_same(
-    worker, gateway, work, row
-):
+def test_a_message_of_a_worker_that_was_killed_is_sent_again_with_the_same_id(worker, gateway, work, read_row):
     environment = {"sms__channel": "http", "sms__gateway_url": gateway.url, "outbox__interval": 0.05}
     with work():
         sent = post.sms("mobile_code", to="+447700900123", code="123456")
     with worker(**environment) as process:
-        process.wait_until(gateway.came.is_set)
+        process.wait_until(gateway.first_received.is_set)
         process.kill()
-    assert row(sent).sent_at is None
-    assert row(sent).leased_until is not None, "another worker could send it while it may still be on its way"
+    assert read_row(sent).sent_at is None
+    assert read_row(sent).leased_until is not None, "another worker could send it while it may still be on its way"
 
     with work() as session:  # as if the lease had ended
         session.get(Message, sent).leased_until -= deliver.LEASE
     with worker(**environment) as process:
-        process.wait_until(lambda: row(sent).sent_at)
-    assert [key for key, _ in gateway.taken] == [sent, sent]
-    assert len({text for _, text in gateway.taken}) == 1
+        process.wait_until(lambda: read_row(sent).sent_at)
+    assert [key for key, _ in gateway.received] == [sent, sent]
+    assert len({text for _, text in gateway.received}) == 1
 
 
-class Letters(Taker):
+class ReceivedMails(MessageHandler):
     """The messages that a mail server received."""
 
     def __init__(self):
         super().__init__()
-        self.taken = []
+        self.received = []
 
     def handle_message(self, message):
-        self.taken.append(message["Message-ID"])
+        self.received.append(message["Message-ID"])
 
 
 @contextmanager
-def a_mail_server(port):
-    letters = Letters()
-    controller = Controller(letters, hostname="127.0.0.1", port=port, ready_timeout=60)
+def mail_server(port):
+    messages = ReceivedMails()
+    controller = Controller(messages, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     try:
-        yield letters
+        yield messages
     finally:
         controller.stop()
 
 
-def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worker, work, row):
+def test_after_an_outage_of_the_mail_server_each_message_is_sent_once(worker, work, read_row):
     port = free_port()
     environment = {"mail__channel": "smtp", "mail__host": "127.0.0.1", "mail__port": port, "outbox__interval": 0.05}
     with work():
-        letters = [
+        messages = [
             post.email("password_changed", to=f"jo{number}@oakhill.example", name="Jo", at="today")
             for number in range(3)
         ]
     with worker(**environment) as process:
-        process.wait_until(lambda: all(row(letter).last_error for letter in letters))
-        for item in letters:
-            message_row = row(item)
+        process.wait_until(lambda: all(read_row(message).last_error for message in messages))
+        for message in messages:
+            message_row = read_row(message)
             assert "no connection to the mail server" in message_row.last_error
             assert message_row.failed_at is message_row.sent_at is None
             assert message_row.due_at > message_row.created_at
-        with a_mail_server(port) as server:
-            process.wait_until(lambda: all(row(letter).sent_at for letter in letters))
+        with mail_server(port) as server:
+            process.wait_until(lambda: all(read_row(message).sent_at for message in messages))
 
-    assert len(server.taken) == len(set(server.taken)) == 3
-    assert all(row(letter).sent_at <= clock.now() for letter in letters)
+    assert len(server.received) == len(set(server.received)) == 3
+    assert all(read_row(message).sent_at <= clock.now() for message in messages)

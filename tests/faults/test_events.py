@@ -26,28 +26,28 @@ def worker(settings, tmp_path):
 
 
 def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
-    arrived, goes_on = threading.Event(), threading.Event()
+    arrived, may_respond = threading.Event(), threading.Event()
 
-    def hold_the_second(claims):
+    def hold_second_event(claims):
         if claims["events"][event_types.VERIFICATION.uri] == {"state": "1"} and not arrived.is_set():
             arrived.set()
-            goes_on.wait(60)
+            may_respond.wait(60)
             return 503
         return 202
 
     with an_endpoint() as endpoint:
-        endpoint.respond = hold_the_second
+        endpoint.respond = hold_second_event
         with work():
             client_id = a_client(events_method=event_types.PUSH, events_endpoint_url=endpoint.url).id
             jtis = [streams.verify(client_id, str(number)) for number in range(3)]
         with worker() as process:
             process.wait_until(arrived.is_set)
             process.kill()
-        goes_on.set()
-        with work() as opened:
-            waiting = opened.scalars(select(PartnerEvent).where(PartnerEvent.delivered_at.is_(None))).all()
+        may_respond.set()
+        with work() as database:
+            waiting = database.scalars(select(PartnerEvent).where(PartnerEvent.delivered_at.is_(None))).all()
             assert len(waiting) == 3, "nothing of the round was recorded"
-            stream = opened.get_one(EventStream, client_id)
+            stream = database.get_one(EventStream, client_id)
             assert stream.leased_by is not None
             stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:

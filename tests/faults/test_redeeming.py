@@ -12,8 +12,8 @@ from tests.oidc.support import sign_in_and_authorise
 
 
 @pytest.fixture
-def killed(instance, outside, world, web, tmp_path):
-    """`killed("before")` is a code; the server was killed while it redeemed it, just before or after the COMMIT."""
+def redeem_and_kill(instance, outside, world, web, tmp_path):
+    """`redeem_and_kill("before")` is a code; the server was killed while it redeemed it, before or after the COMMIT."""
 
     def redeem(address, code):
         with suppress(requests.ConnectionError):
@@ -21,21 +21,21 @@ def killed(instance, outside, world, web, tmp_path):
                     "code_verifier": world.partner.verifier}  # fmt: skip
             outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic)
 
-    def end(where):
+    def run(moment):
         code, reached = sign_in_and_authorise(web, world.partner, world.username)["code"], tmp_path / "reached"
-        with instance(program=("tests.faults.halting", where, str(reached))) as (process, address):
-            asking = threading.Thread(target=redeem, args=(address, code))
-            asking.start()
+        with instance(program=("tests.faults.hanging_provider", moment, str(reached))) as (process, address):
+            thread = threading.Thread(target=redeem, args=(address, code))
+            thread.start()
             process.wait_until(reached.exists)
             process.kill()
-            asking.join()
+            thread.join()
         return code
 
-    return end
+    return run
 
 
-def test_a_process_killed_before_the_commit_leaves_the_code_unused(killed, web, world):
-    code = killed("before")
+def test_a_process_killed_before_the_commit_leaves_the_code_unused(redeem_and_kill, web, world):
+    code = redeem_and_kill("before")
 
     tokens = world.partner.redeems(web, code)
     assert tokens.status_code == 200
@@ -44,8 +44,10 @@ def test_a_process_killed_before_the_commit_leaves_the_code_unused(killed, web, 
         assert len(session.scalars(select(RefreshFamily)).all()) == 1
 
 
-def test_a_process_killed_after_the_commit_leaves_the_code_used_and_a_second_try_revokes_its_tokens(killed, web, world):
-    code = killed("after")
+def test_a_process_killed_after_the_commit_leaves_the_code_used_and_a_second_try_revokes_its_tokens(
+    redeem_and_kill, web, world
+):
+    code = redeem_and_kill("after")
 
     with world.work() as session:
         assert session.scalars(select(Code)).one().used_at is not None

@@ -32,7 +32,7 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def prepared(databases):
+def database_and_username(databases):
     """A database, and a school's owner in it."""
     app = create_app(load(database={"url": databases.new("shared")}))
     databases.prepare(app)
@@ -44,9 +44,9 @@ def prepared(databases):
 
 
 @pytest.fixture(scope="module")
-def second(server, prepared, tmp_path_factory):
+def instances(server, database_and_username, tmp_path_factory):
     """Two instances with one database and one Redis."""
-    folder, (url, _) = tmp_path_factory.mktemp("shared"), prepared
+    folder, (url, _) = tmp_path_factory.mktemp("shared"), database_and_username
     environment = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
     with (
         an_instance(folder / "one.log", **environment) as first,
@@ -56,16 +56,18 @@ def second(server, prepared, tmp_path_factory):
 
 
 @pytest.fixture
-def ask(second):
-    """`ask(4)` is the statuses of four calls, at the two servers in turn."""
+def call_in_turn(instances):
+    """`call_in_turn(4)` is the statuses of four calls, at the two servers in turn."""
 
-    def statuses(times):
-        return [requests.get(second[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)]
+    def send(times):
+        return [
+            requests.get(instances[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)
+        ]
 
-    return statuses
+    return send
 
 
-def guess(address, username):
+def sign_in_wrongly(address, username):
     """Sign in with a wrong password; returns the status."""
     with requests.Session() as browser:
         page = parse(browser.get(f"{address}/sign-in", timeout=60).text)
@@ -74,55 +76,61 @@ def guess(address, username):
         return browser.post(f"{address}/sign-in", data=fields, timeout=60).status_code
 
 
-def times_away(second):
+def outages_logged(instances):
     """How often each server logged that Redis is away, which a busy machine may cause as well."""
-    return [process.output.count("storage unreachable") for process, _ in second]
+    return [process.output.count("storage unreachable") for process, _ in instances]
 
 
-def test_two_processes_count_together(server, second, ask):
-    answers, before = [], [-1]
-    while times_away(second) != before:
-        before = times_away(second)
+def test_two_processes_count_together(server, instances, call_in_turn):
+    statuses, before = [], [-1]
+    while outages_logged(instances) != before:
+        before = outages_logged(instances)
         server.delete_data()
-        answers = ask(CALLS_A_MINUTE + 4)
-    assert answers == [404] * CALLS_A_MINUTE + [429] * 4
+        statuses = call_in_turn(CALLS_A_MINUTE + 4)
+    assert statuses == [404] * CALLS_A_MINUTE + [429] * 4
 
 
 def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_still_counted(
-    server, second, ask, prepared
+    server, instances, call_in_turn, database_and_username
 ):
     server.stop()
     try:
-        assert ask(4) == [404] * 4
-        for process, _ in second:
+        assert call_in_turn(4) == [404] * 4
+        for process, _ in instances:
             assert "error" in next(line for line in process.output.splitlines() if "storage unreachable" in line)
 
-        answers = [guess(second[number % 2][1], prepared[1]) for number in range(12)]
-        assert answers == [422] * 10 + [429] * 2
+        statuses = [sign_in_wrongly(instances[number % 2][1], database_and_username[1]) for number in range(12)]
+        assert statuses == [422] * 10 + [429] * 2
     finally:
         server.start()
 
 
-def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, second, ask):
-    for process, address in second:
+def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(
+    server, instances, call_in_turn
+):
+    for process, address in instances:
         server.delete_data()  # which the other server has counted
         process.wait_until(
             lambda address=address: requests.get(address + LIMITED_PATH, timeout=60).status_code and server.has_data()
         )
-    before = times_away(second)
+    before = outages_logged(instances)
     server.hang()
     try:
-        assert set(ask(6)) <= {404, 429}
-        assert all(after > earlier for earlier, after in zip(before, times_away(second), strict=True))
+        assert set(call_in_turn(6)) <= {404, 429}
+        assert all(after > earlier for earlier, after in zip(before, outages_logged(instances), strict=True))
     finally:
         server.stop()
         server.start()
 
 
-def test_the_provider_starts_without_redis_and_doctor_reports_it(server, prepared, tmp_path):
+def test_the_provider_starts_without_redis_and_doctor_reports_it(server, database_and_username, tmp_path):
     server.stop()
     try:
-        environment = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
+        environment = {
+            "database__url": database_and_username[0],
+            "throttle__storage": server.url,
+            "throttle__factor": 1,
+        }
         with an_instance(tmp_path / "log", **environment) as (_, address):
             assert requests.get(address + LIMITED_PATH, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]

@@ -16,124 +16,126 @@ from tests.html import parse
 from tests.oidc.signing import ASSERTION, Signer
 from tests.oidc.support import sign_in_and_authorise
 
-CROWD = 60
+CONCURRENT_SIGN_INS = 60
 
 
-class Hanging(ThreadingHTTPServer):
-    """A partner's `jwks_uri`, which does not respond until `goes_on` is set."""
+class HangingServer(ThreadingHTTPServer):
+    """A partner's `jwks_uri`, which does not respond until `may_respond` is set."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
-        self.came, self.goes_on = 0, threading.Event()
+        self.connections, self.may_respond = 0, threading.Event()
         self.uri = f"http://127.0.0.1:{self.server_port}/keys"
 
     def finish_request(self, request, _address):
-        self.came += 1
-        self.goes_on.wait(60)
+        self.connections += 1
+        self.may_respond.wait(60)
         request.close()
 
 
 @pytest.fixture
-def hanging():
-    with Hanging() as server:
+def hanging_server():
+    with HangingServer() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
-        server.goes_on.set()
+        server.may_respond.set()
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
-def slow(instance):
+def slow_instance(instance):
     """An instance with password hashes as slow as in production, on two threads."""
     with instance(environment="development", server__threads=2) as (process, address):
         yield process, address
 
 
 @pytest.fixture
-def signs_in(outside, slow):
-    """`signs_in(number)` sends a wrong password; returns the response."""
-    page = outside.get(slow[1] + "/sign-in", timeout=60)
+def sign_in(outside, slow_instance):
+    """`sign_in(number)` sends a wrong password; returns the response."""
+    page = outside.get(slow_instance[1] + "/sign-in", timeout=60)
     token = parse(page.text).find("input", attrs={"name": "csrf_token"})["value"]
     cookies = outside.cookies.get_dict()
 
     def sign_in_wrongly(number):
         form = {"username": f"unknown-{number}", "password": "not the right one", "csrf_token": token}
-        return requests.post(slow[1] + "/sign-in", data=form, cookies=cookies, headers=HOST, timeout=60)
+        return requests.post(slow_instance[1] + "/sign-in", data=form, cookies=cookies, headers=HOST, timeout=60)
 
     return sign_in_wrongly
 
 
 def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_not_slowed(
-    slow, signs_in, outside, world, web
+    slow_instance, sign_in, outside, world, web
 ):
-    process, address = slow
+    process, address = slow_instance
     token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
     form = {"grant_type": "refresh_token", "refresh_token": token}
-    with ThreadPoolExecutor(CROWD) as pool:
-        crowd = [pool.submit(signs_in, number) for number in range(CROWD)]
-        others = []
-        while not all(waiting_thread.done() for waiting_thread in crowd):
-            others.append(outside.get(address + "/healthz", timeout=60).status_code)
-            others.append(outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic).status_code)
-        answers = [request.result() for request in crowd]
+    with ThreadPoolExecutor(CONCURRENT_SIGN_INS) as pool:
+        sign_ins = [pool.submit(sign_in, number) for number in range(CONCURRENT_SIGN_INS)]
+        other_statuses = []
+        while not all(request.done() for request in sign_ins):
+            other_statuses.append(outside.get(address + "/healthz", timeout=60).status_code)
+            other_statuses.append(
+                outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic).status_code
+            )
+        responses = [request.result() for request in sign_ins]
 
-    assert set(others) == {200}
-    assert {response.status_code for response in answers} == {422, 503}
-    refused = [response for response in answers if response.status_code == 503]
+    assert set(other_statuses) == {200}
+    assert {response.status_code for response in responses} == {422, 503}
+    refused = [response for response in responses if response.status_code == 503]
     assert all(response.headers["Retry-After"] and "unknown-" in response.text for response in refused)
-    assert max(response.elapsed.total_seconds() for response in answers) < 30, (
+    assert max(response.elapsed.total_seconds() for response in responses) < 30, (
         "no request waits for more than a few hashes"
     )
-    assert signs_in(CROWD).status_code == 422
+    assert sign_in(CONCURRENT_SIGN_INS).status_code == 422
     assert "unforeseen" not in process.output
 
 
-def test_idle_connections_do_not_block_others(slow):
-    host, port = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
-    asks = f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode()
+def test_idle_connections_do_not_block_others(slow_instance):
+    host, port = urlsplit(slow_instance[1]).hostname, urlsplit(slow_instance[1]).port
+    health_request = f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode()
     with ExitStack() as stack:
         for _ in range(200):  # a proxy keeps some for each of its workers
-            line = stack.enter_context(socket.create_connection((host, port), 60))
-            line.sendall(asks)
-            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+            connection = stack.enter_context(socket.create_connection((host, port), 60))
+            connection.sendall(health_request)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_clients_that_never_complete_their_form_do_not_use_up_the_admission_limit(slow, signs_in, outside):
-    place = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
+def test_clients_that_never_complete_their_form_do_not_use_up_the_admission_limit(slow_instance, sign_in, outside):
+    address_and_port = urlsplit(slow_instance[1]).hostname, urlsplit(slow_instance[1]).port
     with ExitStack() as stack:
         for path in ("/oauth/token", "/sign-in") * 4:
-            line = stack.enter_context(socket.create_connection(place, 60))
-            line.sendall(
+            connection = stack.enter_context(socket.create_connection(address_and_port, 60))
+            connection.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 1000\r\n"
                 "Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=".encode()
             )
-        assert outside.get(slow[1] + "/readyz", timeout=60).status_code == 200
-        assert outside.post(slow[1] + "/oauth/token", timeout=60).status_code == 400
-        assert signs_in(1).status_code == 422
+        assert outside.get(slow_instance[1] + "/readyz", timeout=60).status_code == 200
+        assert outside.post(slow_instance[1] + "/oauth/token", timeout=60).status_code == 400
+        assert sign_in(1).status_code == 422
 
 
-def test_a_slow_jwks_uri_delays_only_its_own_partner(instance, outside, world, hanging):
+def test_a_slow_jwks_uri_delays_only_its_own_partner(instance, outside, world, hanging_server):
     keys = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
-            "client_scopes": frozenset({"schools.list"}), "jwks": None, "jwks_uri": hanging.uri}  # fmt: skip
+            "client_scopes": frozenset({"schools.list"}), "jwks": None, "jwks_uri": hanging_server.uri}  # fmt: skip
     with world.work():
         partners = [Signer(factories.a_client(**keys).id) for _ in range(6)]
 
-    def asks(partner, address):
+    def authenticate(partner, address):
         form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION,
                 "client_assertion": partner.assertion()}  # fmt: skip
         return requests.post(address + "/oauth/token", data=form, headers=HOST, timeout=60)
 
     with instance(server__threads=2, fetch__timeout=40) as (process, address), ThreadPoolExecutor(6) as pool:
-        waiting = [pool.submit(asks, partner, address) for partner in partners]
-        process.wait_until(lambda: hanging.came == 6)
+        requests_sent = [pool.submit(authenticate, partner, address) for partner in partners]
+        process.wait_until(lambda: hanging_server.connections == 6)
         for path in ("/healthz", "/readyz", "/sign-in"):
             assert outside.get(address + path, timeout=60).status_code == 200
-        assert not any(waiting_thread.done() for waiting_thread in waiting)
-        hanging.goes_on.set()
-        assert {waiting_thread.result().status_code for waiting_thread in waiting} == {401}
+        assert not any(request.done() for request in requests_sent)
+        hanging_server.may_respond.set()
+        assert {request.result().status_code for request in requests_sent} == {401}

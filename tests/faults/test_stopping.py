@@ -25,10 +25,10 @@ def seconds_to_stop(process):
     began = time.monotonic()
     process.popen.send_signal(signal.SIGTERM)
     process.popen.wait(MAX_STOP_SECONDS * 3)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - began
     with pytest.raises(ProcessLookupError):
         os.killpg(process.popen.pid, 0)
-    return took
+    return seconds
 
 
 @pytest.fixture
@@ -75,10 +75,10 @@ def test_it_stops_while_a_worker_is_replaced(start, instance, after):
 
 
 @contextmanager
-def a_half_sent_request(address):
+def half_sent_request(address):
     """Open a connection with half a request, and an idle one."""
-    place = urlsplit(address).hostname, urlsplit(address).port
-    with socket.create_connection(place, 60) as idle, socket.create_connection(place, 60) as half:
+    address_and_port = urlsplit(address).hostname, urlsplit(address).port
+    with socket.create_connection(address_and_port, 60) as idle, socket.create_connection(address_and_port, 60) as half:
         idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
         assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
         half.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 100\r\n\r\ngrant".encode())
@@ -87,13 +87,13 @@ def a_half_sent_request(address):
 
 def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
     """Both take `STOP_TIMEOUT_SECONDS`, so they are tested at the same time."""
-    with instance() as (waiting, address), instance() as (stuck, _), a_half_sent_request(address):
-        os.kill(int(children(stuck)[0]), signal.SIGSTOP)  # a stopped process handles no signal
+    with instance() as (waiting, address), instance() as (hanging, _), half_sent_request(address):
+        os.kill(int(children(hanging)[0]), signal.SIGSTOP)  # a stopped process handles no signal
         with ThreadPoolExecutor() as pool:
-            took = list(pool.map(seconds_to_stop, (waiting, stuck)))
+            seconds = list(pool.map(seconds_to_stop, (waiting, hanging)))
 
-    assert took[0] < MAX_STOP_SECONDS
-    assert serve.STOP_TIMEOUT_SECONDS - 1 < took[1] < MAX_STOP_SECONDS
+    assert seconds[0] < MAX_STOP_SECONDS
+    assert serve.STOP_TIMEOUT_SECONDS - 1 < seconds[1] < MAX_STOP_SECONDS
 
 
 def test_the_last_requests_before_it_stops_are_in_its_log(instance, outside):

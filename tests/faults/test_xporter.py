@@ -50,24 +50,30 @@ class Program:
         self.environment = {"ISSUER": issuer, "PORT": port, "DATA": folder / "xporter"}
 
     @contextmanager
-    def runs(self, *words):
+    def run(self, *words):
         with a_process(*(words or ("clients.xporter",)), log=self.folder / "log") as process:
             process.wait_until(self._answers)
             yield process
 
-    def calls(self, method, path, *, headers=None, **options):
-        of = token(iss=self.issuer, aud=self.url)
-        proven = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path, htu=self.url + path)}
-        return requests.request(method, self.url + path, headers=proven | (headers or {}), timeout=20, **options)
+    def call(self, method, path, *, headers=None, **options):
+        access_token = token(iss=self.issuer, aud=self.url)
+        headers_with_proof = {
+            "Authorization": f"DPoP {access_token}",
+            "DPoP": proof(access_token, method, path, htu=self.url + path),
+        }
+        return requests.request(
+            method, self.url + path, headers=headers_with_proof | (headers or {}), timeout=20, **options
+        )
 
-    def sends(self, extract_id, offset, piece):
+    def send_piece(self, extract_id, offset, piece):
         headers = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"}
-        return self.calls("PATCH", f"/v1/extracts/{extract_id}", headers=headers, data=piece)
+        return self.call("PATCH", f"/v1/extracts/{extract_id}", headers=headers, data=piece)
 
-    def looks(self, extract_id):
-        return self.calls("GET", f"/v1/extracts/{extract_id}").json()
+    def extract(self, extract_id):
+        """The document about an extract."""
+        return self.call("GET", f"/v1/extracts/{extract_id}").json()
 
-    def pupils(self):
+    def count_pupils(self):
         """How many pupils are stored, and the school's version."""
         database = Database(f"sqlite:///{self.folder / 'xporter' / 'xporter.sqlite3'}")
         with database.snapshot() as connection:
@@ -91,31 +97,31 @@ def program(provider, tmp_path, monkeypatch):
     return program
 
 
-def test_an_extract_goes_on_where_it_was_when_the_program_was_killed_and_is_applied_once(program, tmp_path):
+def test_an_extract_is_resumed_after_the_program_was_killed_and_applied_once(program, tmp_path):
     content = packed(*(student(str(number)) for number in range(300)), complete=["students"])
     document, half = announced(content), len(content) // 2
 
     # Killed between two pieces, and while it applies them: all is written, and nothing committed
-    with program.runs() as process:
-        assert program.calls("POST", "/v1/extracts", json=document).status_code == 201
-        assert program.sends(document["id"], 0, content[:half]).status_code == 200
+    with program.run() as process:
+        assert program.call("POST", "/v1/extracts", json=document).status_code == 201
+        assert program.send_piece(document["id"], 0, content[:half]).status_code == 200
         process.kill()
     reached = tmp_path / "reached"
-    with program.runs("tests.faults.halting_xporter", str(reached)) as process:
-        assert program.calls("POST", "/v1/extracts", json=document).json()["offset"] == half
-        assert program.sends(document["id"], half, content[half:]).status_code == 202
+    with program.run("tests.faults.hanging_xporter", str(reached)) as process:
+        assert program.call("POST", "/v1/extracts", json=document).json()["offset"] == half
+        assert program.send_piece(document["id"], half, content[half:]).status_code == 202
         process.wait_until(reached.exists)
-        assert program.pupils() == (0, 0)
+        assert program.count_pupils() == (0, 0)
         process.kill()
-    assert program.pupils() == (0, 0)
+    assert program.count_pupils() == (0, 0)
 
-    with program.runs():
-        eventually(lambda: program.looks(document["id"])["state"] != "checking")
-        state = program.looks(document["id"])
+    with program.run():
+        eventually(lambda: program.extract(document["id"])["state"] != "checking")
+        state = program.extract(document["id"])
         assert (state["state"], state["counts"]["students"]["added"]) == ("applied", 300)
-        again = program.sends(document["id"], half, content[half:])
+        again = program.send_piece(document["id"], half, content[half:])
         assert (again.status_code, again.json()["state"]) == (200, "applied")
-    assert program.pupils() == (300, 300)
+    assert program.count_pupils() == (300, 300)
 
 
 @pytest.fixture
@@ -159,11 +165,11 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     older = upload(database, student("1", "Old"), student("2"), made_at=now - 60)
     newer = upload(database, student("1", "New"), student("3"), made_at=now)
     workers = [Worker(database, settings, lambda: MEMBERS) for _ in range(4)]
-    handled = call_concurrently(*(worker.work for worker in workers))
+    outcomes = call_concurrently(*(worker.work for worker in workers))
     while any(worker.work() for worker in workers):
         continue
 
-    assert [outcome for outcome in handled if isinstance(outcome, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert extracts.find(database, ESTAB, newer).state == "applied"
     assert extracts.find(database, ESTAB, older).state in {"applied", "refused"}
     with database.snapshot() as connection:

@@ -9,19 +9,19 @@ from idp.estabs.models import Administrator
 from idp.federation import linking, providers
 from idp.federation.id_token import Identity
 from tests.factories import an_administrator
-from tests.federation.standing_in import TENANT, callback, standing_in
+from tests.federation.fake_provider import TENANT, callback, fake_provider
 from tests.signin.person import Person
 
 
 @pytest.fixture
 def microsoft():
-    with standing_in() as provider:
+    with fake_provider() as provider:
         yield provider
 
 
 @pytest.fixture
 def google():
-    with standing_in(has_tenants=False) as provider:
+    with fake_provider(has_tenants=False) as provider:
         yield provider
 
 
@@ -47,20 +47,20 @@ def account(work):
 
 
 class Visitor(Person):
-    """A person who goes to a provider and comes back."""
+    """A person who signs in at a provider."""
 
-    def sets_out(self, name, back=""):
-        """Presses the provider's button on the sign-in page; returns where the browser is sent."""
+    def starts_sign_in(self, name, back=""):
+        """Press the provider's button on the sign-in page; returns the address to which the browser is redirected."""
         self.opens("/sign-in" + (f"?next={back}" if back else ""))
         action = self.page.find("form", action=re.compile(f"^/sign-in/with/{name}"))["action"]
         self.response = self.web.post(action, data={"csrf_token": self.token})
         return self.response.location
 
-    def comes_back(self, name, response):
+    def returns_with(self, name, response):
         return self.opens(callback(name, response))
 
-    def goes_and_returns(self, name, provider, back=""):
-        return self.comes_back(name, provider.authorizes(self.sets_out(name, back)))
+    def signs_in_with(self, name, provider, back=""):
+        return self.returns_with(name, provider.authorizes(self.starts_sign_in(name, back)))
 
 
 @pytest.fixture

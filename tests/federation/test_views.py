@@ -1,4 +1,4 @@
-"""Signing in with an account of another provider, over HTTP; every fault of a provider leads to an error page."""
+"""Signing in with an account of another provider, over HTTP; every invalid response leads to an error page."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from idp.foundation.ports import RequestingPartner
 from idp.signin.models import BrowserSession
 from tests.audit_entries import recorded
 from tests.factories import an_administrator
-from tests.federation.standing_in import OTHER_TENANT, TENANT, callback
+from tests.federation.fake_provider import OTHER_TENANT, TENANT, callback
 from tests.oidc.signing import b64, key
 from tests.raw_server import raw_server
 
@@ -31,7 +31,7 @@ def sessions(work):
         return session.query(BrowserSession).all()
 
 
-def as_a_page(response):
+def is_page(response):
     return response.status_code < 500 and response.mimetype == "text/html"
 
 
@@ -66,7 +66,7 @@ class TestSigningIn:
             other_id = an_administrator().id
         link(other_id, name, subject="another")
 
-        response = jo.goes_and_returns(name, enabled_providers[name], back="/mobile/confirm")
+        response = jo.signs_in_with(name, enabled_providers[name], back="/mobile/confirm")
 
         assert (response.status_code, response.location) == (303, "/mobile/confirm")
         [session] = sessions(work)
@@ -77,7 +77,7 @@ class TestSigningIn:
             assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
 
     def test_the_authorization_request_has_every_parameter_and_pkce(self, jo, enabled_providers):
-        address = urlsplit(jo.sets_out("microsoft"))
+        address = urlsplit(jo.starts_sign_in("microsoft"))
         sent = dict(parse_qsl(address.query))
 
         assert address.path == "/authorize"
@@ -92,17 +92,17 @@ class TestSigningIn:
     def test_an_audience_may_be_a_list_of_us_alone(self, jo, enabled_providers, account, link):
         link(account.id)
         enabled_providers["microsoft"].overrides["aud"] = ["us"]
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 303
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_a_fixed_microsoft_issuer_needs_no_tid_claim(self, jo, google, account, link, change_settings):
         change_settings(federation={"enabled": True, "microsoft": google.settings})
         link(account.id, tenant="")
-        assert jo.goes_and_returns("microsoft", google).status_code == 303
+        assert jo.signs_in_with("microsoft", google).status_code == 303
 
     def test_a_subject_may_have_255_characters(self, jo, enabled_providers, account, link):
         link(account.id, subject="x" * 255)
         enabled_providers["microsoft"].overrides["sub"] = "x" * 255
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 303
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_the_issuer_of_google_may_lack_its_scheme(self, jo, stranger, google, account, link, change_settings):
         settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
@@ -112,17 +112,17 @@ class TestSigningIn:
 
         for browser, issuer in ((jo, "accounts.google.example"), (stranger, "https://accounts.google.example")):
             google.overrides["iss"] = issuer
-            assert browser.goes_and_returns("google", google).status_code == 303
+            assert browser.signs_in_with("google", google).status_code == 303
 
     def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(
         self, jo, stranger, enabled_providers, account, link, work
     ):
         with work() as session:
             people_before = session.query(Administrator).count()
-        pages = {jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
+        pages = {jo.signs_in_with("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
         enabled_providers["microsoft"].overrides |= {"sub": "another", "email": "somebody@elsewhere.example"}
-        pages.add(stranger.goes_and_returns("microsoft", enabled_providers["microsoft"]).text)
+        pages.add(stranger.signs_in_with("microsoft", enabled_providers["microsoft"]).text)
 
         assert stranger.response.status_code == 403
         assert "not linked yet" in stranger.page_text
@@ -135,7 +135,7 @@ class TestSigningIn:
         link(account.id, "google")
         enabled_providers["google"].overrides["hd"] = "another.example"
 
-        assert jo.goes_and_returns("google", enabled_providers["google"]).status_code == 403
+        assert jo.signs_in_with("google", enabled_providers["google"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     def test_a_removed_person_is_unknown(self, jo, enabled_providers, account, link, work):
@@ -143,7 +143,7 @@ class TestSigningIn:
         with work() as session:
             session.get_one(Administrator, account.id).removed_at = clocks.now()
 
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 403
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("state", ["suspended", "closed"])
@@ -152,7 +152,7 @@ class TestSigningIn:
         with work():
             accounts.change_state(people.get(account.id).memberships[0].estab, state, by="cli")
 
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 403
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "What you signed in with is right" in jo.page_text
         assert sessions(work) == []
 
@@ -161,25 +161,31 @@ class TestSigningIn:
         for _ in range(settings.throttle.account_guesses):
             jo.signs_in(account.username, "wrong")
 
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"]).status_code == 429
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 429
         assert sessions(work) == []
 
     def test_a_new_device_is_notified(self, jo, stranger, enabled_providers, account, link, outbox):
         link(account.id)
-        jo.goes_and_returns("microsoft", enabled_providers["microsoft"])
+        jo.signs_in_with("microsoft", enabled_providers["microsoft"])
         assert outbox.all("new_device") == []
-        stranger.goes_and_returns("microsoft", enabled_providers["microsoft"])
+        stranger.signs_in_with("microsoft", enabled_providers["microsoft"])
 
         assert [letter.to for letter in outbox.all("new_device")] == [account.email]
 
     def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, enabled_providers, account, link):
         link(account.id)
-        assert jo.goes_and_returns("microsoft", enabled_providers["microsoft"], back="/" + "x" * 2048).location == "/"
+        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"], back="/" + "x" * 2048).location == "/"
 
-    @pytest.mark.parametrize("away", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
-    def test_a_return_address_on_another_host_becomes_the_home_page(self, jo, enabled_providers, account, link, away):
+    @pytest.mark.parametrize(
+        "foreign_address", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"]
+    )
+    def test_a_return_address_on_another_host_becomes_the_home_page(
+        self, jo, enabled_providers, account, link, foreign_address
+    ):
         link(account.id)
-        location = jo.goes_and_returns("microsoft", enabled_providers["microsoft"], back=quote(away, safe="")).location
+        location = jo.signs_in_with(
+            "microsoft", enabled_providers["microsoft"], back=quote(foreign_address, safe="")
+        ).location
 
         assert location == "/"
 
@@ -188,10 +194,10 @@ def _without_nonces(page):
     return re.sub(r'(nonce|value|csrf_token)="[^"]*"', "", page)
 
 
-FAULTS = {
+WRONG_CLAIMS = {
     "another nonce": {"nonce": "another"},
     "no nonce": {"nonce": None},
-    "a nonce that is no text": {"nonce": 7},
+    "a nonce that is not a string": {"nonce": 7},
     "another client's": {"aud": "them"},
     "for us and others": {"aud": ["us", "them"], "azp": "us"},
     "authorized for another": {"azp": "them"},
@@ -202,165 +208,170 @@ FAULTS = {
     "expired": {"exp": 1_000_000_000},
     "no expiry": {"exp": None},
     "an expiry in words": {"exp": "tomorrow"},
-    "an endless expiry": {"exp": float("inf")},
+    "an infinite expiry": {"exp": float("inf")},
     "not yet valid": {"nbf": 9_000_000_000},
     "issued in the future": {"iat": 9_000_000_000},
     "no time of issue": {"iat": None},
     "no subject": {"sub": None},
     "an empty subject": {"sub": ""},
     "a subject in numbers": {"sub": 7},
-    "a subject without end": {"sub": "x" * 256},
+    "a subject that is too long": {"sub": "x" * 256},
     "a subject with a control character": {"sub": "sub-of\0jo"},
     "a hash of another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
-    "amr that is no list": {"amr": "pwd"},
+    "amr that is not a list": {"amr": "pwd"},
 }
 
 
 @pytest.fixture
-def logged(caplog):
-    """`logged()`: the fields of each line that was logged. structlog's capture misses loggers that were used before the
-    newest configuration, which each application makes.
+def log_records(caplog):
+    """`log_records()` is the fields of each line that was logged. structlog's capture misses loggers that were used
+    before the newest configuration, which each application makes.
     """
     caplog.set_level("INFO")
     return lambda: [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 
-class TestFaults:
-    """No one is signed in, the page explains the fault, the log has the reason, and the status is never 500."""
+class TestInvalidResponsesOfProviders:
+    """No one is signed in, the page explains the error, the log has the reason, and the status is never 500."""
 
     @pytest.fixture
-    def linked(self, enabled_providers, account, link):
+    def linked_provider(self, enabled_providers, account, link):
         link(account.id)
         return enabled_providers["microsoft"]
 
-    def refused(self, jo, work, code):
-        assert as_a_page(jo.response) or jo.response.status_code == 503
+    def assert_refused(self, jo, work, code):
+        assert is_page(jo.response) or jo.response.status_code == 503
         assert jo.page.find(id="error-code").text == code
         assert sessions(work) == []
 
-    @pytest.mark.parametrize("fault", FAULTS)
-    def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked, work, fault, logged):
-        linked.overrides |= FAULTS[fault]
-        jo.goes_and_returns("microsoft", linked)
+    @pytest.mark.parametrize("case", WRONG_CLAIMS)
+    def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked_provider, work, case, log_records):
+        linked_provider.overrides |= WRONG_CLAIMS[case]
+        jo.signs_in_with("microsoft", linked_provider)
 
-        self.refused(jo, work, "provider_response")
-        assert any(line.get("code") == "provider_response" and line["reason"] for line in logged())
-        assert not any("sub-of-jo" in str(line) for line in logged())
+        self.assert_refused(jo, work, "provider_response")
+        assert any(line.get("code") == "provider_response" and line["reason"] for line in log_records())
+        assert not any("sub-of-jo" in str(line) for line in log_records())
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
     def test_a_token_of_another_issuer_than_google_is_refused(self, jo, enabled_providers, account, link, work, iss):
         """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
         enabled_providers["google"].overrides["iss"] = iss
-        jo.goes_and_returns("google", enabled_providers["google"])
-        self.refused(jo, work, "provider_response")
+        jo.signs_in_with("google", enabled_providers["google"])
+        self.assert_refused(jo, work, "provider_response")
 
-    def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked, work):
-        linked.overrides["tid"] = OTHER_TENANT
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+    def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked_provider, work):
+        linked_provider.overrides["tid"] = OTHER_TENANT
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
-    def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked, work):
-        linked.overrides |= {"tid": OTHER_TENANT, "iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)}
-        assert jo.goes_and_returns("microsoft", linked).status_code == 403
+    def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked_provider, work):
+        linked_provider.overrides |= {
+            "tid": OTHER_TENANT,
+            "iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT),
+        }
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
-    def test_a_personal_microsoft_account_is_refused(self, jo, linked, work, tid):
-        linked.overrides["tid"] = tid
+    def test_a_personal_microsoft_account_is_refused(self, jo, linked_provider, work, tid):
+        linked_provider.overrides["tid"] = tid
         if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
-            linked.overrides["iss"] = linked.issuer.replace("{tenantid}", tid)
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
+            linked_provider.overrides["iss"] = linked_provider.issuer.replace("{tenantid}", tid)
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
 
     def test_a_personal_google_account_is_refused(self, jo, enabled_providers, work):
         enabled_providers["google"].overrides["hd"] = None
-        jo.goes_and_returns("google", enabled_providers["google"])
-        self.refused(jo, work, "school_account_needed")
+        jo.signs_in_with("google", enabled_providers["google"])
+        self.assert_refused(jo, work, "school_account_needed")
 
-    def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked, work):
-        linked.signing_key = key("RS256", 2)
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+    def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked_provider, work):
+        linked_provider.signing_key = key("RS256", 2)
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
-    def test_a_token_with_a_forged_kid_is_refused(self, jo, linked, work):
-        linked.signing_key, linked.header = key("RS256", 2), {"kid": "rsa-1"}
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+    def test_a_token_with_a_forged_kid_is_refused(self, jo, linked_provider, work):
+        linked_provider.signing_key, linked_provider.header = key("RS256", 2), {"kid": "rsa-1"}
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
     @pytest.mark.parametrize(
         "header", [{"jku": "https://evil.test/keys"}, {"crit": ["exp"]}, {"x5u": "https://evil.test/x"}]
     )
-    def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked, work, header):
-        linked.header = header
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+    def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked_provider, work, header):
+        linked_provider.header = header
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
     @pytest.mark.parametrize("alg", ["HS256", "EdDSA", "ES384"])
-    def test_a_token_with_another_algorithm_is_refused(self, jo, linked, work, alg):
+    def test_a_token_with_another_algorithm_is_refused(self, jo, linked_provider, work, alg):
         public = OctKey.import_key(b64(json.dumps(key("RS256").as_dict(private=False)).encode()))
-        linked.alg = alg
-        linked.signing_key = {"HS256": public, "EdDSA": key("EdDSA"), "ES384": ECKey.generate_key("P-384")}[alg]
+        linked_provider.alg = alg
+        linked_provider.signing_key = {"HS256": public, "EdDSA": key("EdDSA"), "ES384": ECKey.generate_key("P-384")}[
+            alg
+        ]
         if alg != "HS256":
-            linked.published.append(linked.signing_key)
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+            linked_provider.published_keys.append(linked_provider.signing_key)
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
-    def test_a_new_key_is_fetched(self, jo, stranger, linked, monkeypatch):
-        assert jo.goes_and_returns("microsoft", linked).status_code == 303
-        linked.signing_key = key("RS256", 2)
-        linked.published.append(linked.signing_key)
+    def test_a_new_key_is_fetched(self, jo, stranger, linked_provider, monkeypatch):
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        linked_provider.signing_key = key("RS256", 2)
+        linked_provider.published_keys.append(linked_provider.signing_key)
         monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
-        assert stranger.goes_and_returns("microsoft", linked).status_code == 303
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
 
-    def test_metadata_and_keys_are_fetched_once_an_hour(self, jo, stranger, linked, monkeypatch):
+    def test_metadata_and_keys_are_fetched_once_an_hour(self, jo, stranger, linked_provider, monkeypatch):
         for browser in (jo, stranger):
-            assert browser.goes_and_returns("microsoft", linked).status_code == 303
+            assert browser.signs_in_with("microsoft", linked_provider).status_code == 303
         documents = ["/.well-known/openid-configuration", "/keys"]
-        assert [linked.requests.count(path) for path in documents] == [1, 1]
+        assert [linked_provider.requests.count(path) for path in documents] == [1, 1]
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
-        jo.goes_and_returns("microsoft", linked)
-        assert all(linked.requests.count(path) > 1 for path in documents)
+        jo.signs_in_with("microsoft", linked_provider)
+        assert all(linked_provider.requests.count(path) > 1 for path in documents)
 
-    def test_keys_are_fetched_once_a_minute_for_unknown_kids(self, jo, stranger, linked):
-        linked.signing_key = key("RS256", 2)
+    def test_keys_are_fetched_once_a_minute_for_unknown_kids(self, jo, stranger, linked_provider):
+        linked_provider.signing_key = key("RS256", 2)
         for browser in (jo, stranger):
-            assert as_a_page(browser.goes_and_returns("microsoft", linked))
-        assert linked.requests.count("/keys") == 1
+            assert is_page(browser.signs_in_with("microsoft", linked_provider))
+        assert linked_provider.requests.count("/keys") == 1
 
     def test_what_was_fetched_is_used_for_a_day_while_the_provider_cannot_be_reached(
-        self, jo, stranger, linked, monkeypatch, logged
+        self, jo, stranger, linked_provider, monkeypatch, log_records
     ):
-        assert jo.goes_and_returns("microsoft", linked).status_code == 303
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
         for path in ("/.well-known/openid-configuration", "/keys"):
-            linked.broken[path] = Response("", 503)
+            linked_provider.error_responses[path] = Response("", 503)
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
-        assert stranger.goes_and_returns("microsoft", linked).status_code == 303
-        assert any("answered 503" in str(line) for line in logged())
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert any("answered 503" in str(line) for line in log_records())
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
-        jo.sets_out("microsoft")
+        jo.starts_sign_in("microsoft")
         assert jo.response.status_code == 503
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_error_of_the_providers_server_is_reported(self, jo, linked, work, path, status):
-        linked.broken[path] = Response("<h1>no</h1>", status)
-        location = jo.sets_out("microsoft")
+    def test_an_error_of_the_providers_server_is_reported(self, jo, linked_provider, work, path, status):
+        linked_provider.error_responses[path] = Response("<h1>no</h1>", status)
+        location = jo.starts_sign_in("microsoft")
         if "metadata" not in path and location:
-            jo.comes_back("microsoft", linked.authorizes(location))
+            jo.returns_with("microsoft", linked_provider.authorizes(location))
         code = "provider_response" if path == "/token" and status < 500 else "provider_unavailable"
-        self.refused(jo, work, code)
+        self.assert_refused(jo, work, code)
 
     @pytest.mark.parametrize("body", ["", "nonsense", "[]", "7", "null", "[" * 20_000, '{"keys": 7}', "\xff"])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked, work, path, body):
-        linked.broken[path] = Response(body, 200, mimetype="application/json")
-        location = jo.sets_out("microsoft")
+    def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked_provider, work, path, body):
+        linked_provider.error_responses[path] = Response(body, 200, mimetype="application/json")
+        location = jo.starts_sign_in("microsoft")
         if location:
-            jo.comes_back("microsoft", linked.authorizes(location))
-        self.refused(jo, work, "provider_response")
+            jo.returns_with("microsoft", linked_provider.authorizes(location))
+        self.assert_refused(jo, work, "provider_response")
 
     @pytest.mark.parametrize(
         "token",
@@ -368,24 +379,24 @@ class TestFaults:
          '{"access_token": "x"}', '{"id_token": 7}', '{"id_token": "a.b.c"}', '{"id_token": "x", "expires_in": "soon"}',
          '{"id_token": "eyJhbGciOiJub25lIn0.e30."}'],
     )  # fmt: skip
-    def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked, work, token):
-        linked.broken["/token"] = Response(token, 200, mimetype="application/json")
-        jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_response")
+    def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked_provider, work, token):
+        linked_provider.error_responses["/token"] = Response(token, 200, mimetype="application/json")
+        jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_response")
 
-    def test_a_slow_provider_is_reported(self, jo, linked, work, change_settings, settings):
+    def test_a_slow_provider_is_reported(self, jo, linked_provider, work, change_settings, settings):
         change_settings(fetch={"timeout": 0.5})
         with raw_server() as slow:
             slow.response, slow.delay, slow.chunk_size = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0.1, 1
-            linked.metadata["token_endpoint"] = slow.url
-            jo.goes_and_returns("microsoft", linked)
-        self.refused(jo, work, "provider_unavailable")
+            linked_provider.metadata["token_endpoint"] = slow.url
+            jo.signs_in_with("microsoft", linked_provider)
+        self.assert_refused(jo, work, "provider_unavailable")
 
-    def test_an_unreachable_provider_is_reported(self, jo, linked, work, change_settings):
-        settings = linked.settings.model_copy(update={"authority": "http://localhost:1"})
+    def test_an_unreachable_provider_is_reported(self, jo, linked_provider, work, change_settings):
+        settings = linked_provider.settings.model_copy(update={"authority": "http://localhost:1"})
         change_settings(federation={"enabled": True, "microsoft": settings})
-        jo.sets_out("microsoft")
-        self.refused(jo, work, "provider_unavailable")
+        jo.starts_sign_in("microsoft")
+        self.assert_refused(jo, work, "provider_unavailable")
 
     @pytest.mark.parametrize(
         "overrides",
@@ -394,122 +405,122 @@ class TestFaults:
          {"authorization_endpoint": "https://"}, {"authorization_endpoint": "https://x.example/#y"},
          {"authorization_endpoint": "https://x.example/\x7f"}],
     )  # fmt: skip
-    def test_metadata_of_another_issuer_are_refused(self, jo, linked, work, overrides):
-        linked.metadata |= overrides
-        jo.sets_out("microsoft")
-        self.refused(jo, work, "provider_response")
+    def test_metadata_of_another_issuer_are_refused(self, jo, linked_provider, work, overrides):
+        linked_provider.metadata |= overrides
+        jo.starts_sign_in("microsoft")
+        self.assert_refused(jo, work, "provider_response")
 
 
 @pytest.mark.usefixtures("account")
 class TestResponses:
     @pytest.fixture
-    def linked(self, enabled_providers, account, link):
+    def linked_provider(self, enabled_providers, account, link):
         link(account.id)
         return enabled_providers["microsoft"]
 
-    def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked, work):
-        state = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))["state"]
-        response = jo.comes_back("microsoft", {"error": "access_denied", "state": state})
+    def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked_provider, work):
+        state = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))["state"]
+        response = jo.returns_with("microsoft", {"error": "access_denied", "state": state})
 
         assert response.location == "/sign-in?next=/mobile/confirm"
         assert "You did not continue with your Microsoft 365 account" in jo.opens(response.location).text
         assert sessions(work) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
-    def test_another_error_of_the_provider_shows_a_page(self, jo, linked, work, error):
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        jo.comes_back("microsoft", response | {"error": error})
+    def test_another_error_of_the_provider_shows_a_page(self, jo, linked_provider, work, error):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        jo.returns_with("microsoft", response | {"error": error})
 
         assert jo.response.status_code == 400
         assert jo.page.find(id="error-code").text == "provider_refused"
         assert "<script>" not in jo.response.text
 
-    def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked, work):
-        for iss in ("https://evil.test", "", linked.issuer):
-            response = linked.authorizes(jo.sets_out("microsoft"))
-            jo.comes_back("microsoft", response | {"iss": iss})
+    def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked_provider, work):
+        for iss in ("https://evil.test", "", linked_provider.issuer):
+            response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+            jo.returns_with("microsoft", response | {"iss": iss})
             assert jo.page.find(id="error-code").text == "provider_response"
-        assert "/token" not in linked.requests
+        assert "/token" not in linked_provider.requests
         assert sessions(work) == []
 
-    def test_the_response_and_its_token_have_one_issuer(self, jo, linked, work):
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)})
+    def test_the_response_and_its_token_have_one_issuer(self, jo, linked_provider, work):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT)})
         assert jo.page.find(id="error-code").text == "provider_response"
 
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
-    def test_an_issuer_that_was_promised_must_be_there(self, jo, linked, work):
-        linked.metadata["authorization_response_iss_parameter_supported"] = True
-        jo.goes_and_returns("microsoft", linked)
+    def test_an_issuer_is_required_where_metadata_announce_it(self, jo, linked_provider, work):
+        linked_provider.metadata["authorization_response_iss_parameter_supported"] = True
+        jo.signs_in_with("microsoft", linked_provider)
         assert jo.page.find(id="error-code").text == "provider_response"
-        assert "/token" not in linked.requests
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
+        assert "/token" not in linked_provider.requests
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
-    def test_a_response_works_once(self, jo, linked, work):
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("microsoft", response).status_code == 303
-        assert jo.comes_back("microsoft", response).status_code == 410
+    def test_a_response_works_once(self, jo, linked_provider, work):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        assert jo.returns_with("microsoft", response).status_code == 303
+        assert jo.returns_with("microsoft", response).status_code == 410
 
-    def test_a_failed_response_cannot_be_sent_again(self, jo, linked, work):
-        linked.overrides["nonce"] = "another"
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("microsoft", response).status_code == 400
-        assert jo.comes_back("microsoft", response).status_code == 410
+    def test_a_failed_response_cannot_be_sent_again(self, jo, linked_provider, work):
+        linked_provider.overrides["nonce"] = "another"
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        assert jo.returns_with("microsoft", response).status_code == 400
+        assert jo.returns_with("microsoft", response).status_code == 410
 
-    def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked, work):
-        response = linked.authorizes(jo.sets_out("microsoft"))
+    def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked_provider, work):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         stranger.opens("/sign-in")
-        assert stranger.comes_back("microsoft", response).status_code == 410
+        assert stranger.returns_with("microsoft", response).status_code == 410
         assert sessions(work) == []
-        assert jo.comes_back("microsoft", response).status_code == 303
+        assert jo.returns_with("microsoft", response).status_code == 303
 
-    def test_a_response_works_at_its_provider_only(self, jo, linked, enabled_providers, work):
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("google", response).status_code == 410
+    def test_a_response_works_at_its_provider_only(self, jo, linked_provider, enabled_providers, work):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        assert jo.returns_with("google", response).status_code == 410
         assert sessions(work) == []
 
-    def test_a_response_expires(self, jo, linked, work, clock):
-        response = linked.authorizes(jo.sets_out("microsoft"))
+    def test_a_response_expires(self, jo, linked_provider, work, clock):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         clock.move(timedelta(minutes=10))
-        assert jo.comes_back("microsoft", response).status_code == 410
+        assert jo.returns_with("microsoft", response).status_code == 410
 
     @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\ud800"])
-    def test_an_unknown_state_is_refused(self, jo, linked, state):
-        jo.sets_out("microsoft")
-        jo.comes_back("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
+    def test_an_unknown_state_is_refused(self, jo, linked_provider, state):
+        jo.starts_sign_in("microsoft")
+        jo.returns_with("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
         assert jo.response.status_code == 410
         assert "Sign in" in jo.page_text
 
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
-    def test_a_repeated_parameter_is_refused(self, jo, linked, name, work):
-        response = linked.authorizes(jo.sets_out("microsoft"))
+    def test_a_repeated_parameter_is_refused(self, jo, linked_provider, name, work):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         answer = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
         assert answer.status_code == 400
         assert sessions(work) == []
 
     @pytest.mark.parametrize("code", ["", "x" * 5000])
-    def test_a_code_that_is_empty_or_without_end_is_not_sent_to_the_provider(self, jo, linked, code):
-        response = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("microsoft", response | {"code": code}).status_code == 400
-        assert "/token" not in linked.requests
+    def test_a_code_that_is_empty_or_too_long_is_not_sent_to_the_provider(self, jo, linked_provider, code):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        assert jo.returns_with("microsoft", response | {"code": code}).status_code == 400
+        assert "/token" not in linked_provider.requests
 
-    def test_sign_ins_in_two_tabs_return_each_to_its_own_page(self, jo, linked):
-        first = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
-        second = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("microsoft", second).location == "/"
-        assert jo.comes_back("microsoft", first).location == "/mobile/confirm"
+    def test_sign_ins_in_two_tabs_return_each_to_its_own_page(self, jo, linked_provider):
+        first = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
+        second = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        assert jo.returns_with("microsoft", second).location == "/"
+        assert jo.returns_with("microsoft", first).location == "/mobile/confirm"
 
-    def test_signing_in_starts_a_new_session(self, jo, linked):
+    def test_signing_in_starts_a_new_session(self, jo, linked_provider):
         jo.web.set_cookie("idaas-session", "planted")
-        jo.goes_and_returns("microsoft", linked)
+        jo.signs_in_with("microsoft", linked_provider)
         assert jo.cookie("session") != "planted"
 
-    def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked, work):
+    def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked_provider, work):
         jo.opens("/sign-in")
         stranger.opens("/sign-in")
         for token in ("", "rubbish", stranger.token):
@@ -517,8 +528,8 @@ class TestResponses:
         with work() as session:
             assert session.query(FederatedRequest).count() == 0
 
-    def test_what_is_kept_of_a_request_cannot_be_read_from_the_table(self, jo, linked, work):
-        sent = parse_qs(urlsplit(jo.sets_out("microsoft")).query)
+    def test_nonce_and_state_of_a_request_cannot_be_read_from_the_table(self, jo, linked_provider, work):
+        sent = parse_qs(urlsplit(jo.starts_sign_in("microsoft")).query)
         with work() as session:
             row = session.query(FederatedRequest).one()
         assert sent["nonce"][0] not in row.sealed
@@ -530,30 +541,30 @@ def test_a_partners_request_continues_after_the_sign_in(jo, enabled_providers, a
     change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
     link(account.id)
 
-    response = enabled_providers["microsoft"].authorizes(jo.sets_out("microsoft", back=quote(pending, safe="")))
+    response = enabled_providers["microsoft"].authorizes(jo.starts_sign_in("microsoft", back=quote(pending, safe="")))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
-    answer = jo.comes_back("microsoft", response)
+    answer = jo.returns_with("microsoft", response)
 
     assert answer.location == pending
     assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
 
 
-def test_without_a_partner_the_window_is_on_its_own(jo, enabled_providers, account, link):
+def test_without_a_partner_the_window_is_isolated(jo, enabled_providers, account, link):
     link(account.id)
-    response = enabled_providers["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
+    response = enabled_providers["microsoft"].authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert jo.comes_back("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert jo.returns_with("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, work):
+def test_another_person_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, work):
     with work():
         other = an_administrator()
         name, other_id = other.username, other.id
     jo.signs_in(name)
     link(account.id)
-    location = jo.sets_out("microsoft", back="/mobile/confirm")
+    location = jo.starts_sign_in("microsoft", back="/mobile/confirm")
     assert "prompt=login" in location
-    jo.comes_back("microsoft", enabled_providers["microsoft"].authorizes(location))
+    jo.returns_with("microsoft", enabled_providers["microsoft"].authorizes(location))
 
     is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(work)}
     assert is_open == {other_id: False, account.id: True}

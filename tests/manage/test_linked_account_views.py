@@ -19,7 +19,7 @@ from idp.signin.models import BrowserSession
 from tests.audit_entries import recorded
 from tests.factories import an_administrator
 from tests.federation.conftest import account, enabled_providers, google, jo, link, microsoft, stranger  # noqa: F401
-from tests.federation.standing_in import TENANT
+from tests.federation.fake_provider import TENANT
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made

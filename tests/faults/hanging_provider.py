@@ -1,6 +1,6 @@
-"""The identity provider, which stops for ever while it redeems a code: just before the COMMIT, or just after it.
+"""The identity provider, which hangs while it redeems a code: just before the COMMIT, or just after it.
 
-`python -m tests.faults.halting before|after FILE` creates FILE when it has reached that point.
+`python -m tests.faults.hanging_provider before|after FILE` creates FILE when it has reached that point.
 """
 
 import sqlite3
@@ -26,26 +26,26 @@ def main(moment: str, reached: Path) -> None:
     """Serve until killed."""
     app = create_app()
 
-    def halt() -> None:
+    def hang() -> None:
         reached.touch()
         threading.Event().wait()
 
-    def halt_before_commit(*_: object) -> None:
+    def hang_before_commit(*_: object) -> None:
         if has_request_context() and request.path == TOKEN:
-            halt()
+            hang()
 
-    def halt_after(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+    def hang_after(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         response = wrapped_app(environ, start)
         if environ["PATH_INFO"] == TOKEN:
-            halt()
+            hang()
         return response
 
     wrapped_app = app.wsgi_app
     if moment == "after":
-        app.wsgi_app = halt_after  # type: ignore[assignment,method-assign]
+        app.wsgi_app = hang_after  # type: ignore[assignment,method-assign]
     else:
         with app.app_context():
-            _call_before_commit(halt_before_commit)
+            _call_before_commit(hang_before_commit)
     make_server("127.0.0.1", runtime.for_app(app).settings.server.port, app, threaded=True).serve_forever()
 
 
@@ -60,11 +60,11 @@ def _call_before_commit(before_commit: Any) -> None:
         return
     commit = psycopg.Connection.commit
 
-    def halting(self: psycopg.Connection[Any]) -> None:
+    def commit_after_hook(self: psycopg.Connection[Any]) -> None:
         before_commit()
         commit(self)
 
-    psycopg.Connection.commit = halting  # type: ignore[method-assign]
+    psycopg.Connection.commit = commit_after_hook  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

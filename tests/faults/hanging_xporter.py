@@ -1,6 +1,6 @@
-"""XporterOnDemand, which stops for ever while it applies an extract: after the last write, just before the COMMIT.
+"""XporterOnDemand, which hangs while it applies an extract: after the last write, just before the COMMIT.
 
-`python -m tests.faults.halting_xporter FILE` creates FILE when it has reached that point.
+`python -m tests.faults.hanging_xporter FILE` creates FILE when it has reached that point.
 """
 
 import sys
@@ -15,13 +15,13 @@ def main(reached: Path) -> None:
     """Serve until killed."""
     finish = extracts.finish
 
-    def finish_and_halt(*arguments: Any, **values: Any) -> bool:
+    def finish_and_hang(*arguments: Any, **values: Any) -> bool:
         finish(*arguments, **values)
         reached.touch()
         threading.Event().wait()
         return True
 
-    extracts.finish = finish_and_halt
+    extracts.finish = finish_and_hang
     __main__.main([], standalone_mode=False)
 
 

@@ -1,4 +1,4 @@
-"""A fake OpenID provider on this machine, whose answers are correct or have the faults that a test sets."""
+"""A fake OpenID provider on this machine, whose responses are correct unless a test changes them."""
 
 import base64
 import hashlib
@@ -21,19 +21,19 @@ OTHER_TENANT = "99999999-8888-7777-6666-555555555555"
 
 
 @dataclass
-class StandingIn:
-    """The fake of Microsoft or Google. `overrides` changes claims of the ID token; None leaves one out."""
+class FakeProvider:
+    """A fake of Microsoft or Google. `overrides` changes claims of the ID token; None leaves one out."""
 
     url: str
     has_tenants: bool = True
     alg: str = "RS256"
     signing_key: Any = field(default_factory=lambda: key("RS256"))
-    published: list[Any] = field(default_factory=lambda: [key("RS256")])
+    published_keys: list[Any] = field(default_factory=lambda: [key("RS256")])
     header: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
-    """Changes of its metadata."""
-    broken: dict[str, Response] = field(default_factory=dict)
+    """Members that replace those of its metadata."""
+    error_responses: dict[str, Response] = field(default_factory=dict)
     """Responses in place of correct ones, by path."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -52,41 +52,48 @@ class StandingIn:
 
     def authorizes(self, location: str) -> dict[str, str]:
         """The parameters of a correct response to the authorization request at `location`."""
-        sent = dict(parse_qsl(urlsplit(location).query))
+        parameters = dict(parse_qsl(urlsplit(location).query))
         code = f"code-{len(self.codes)}"
-        self.codes[code] = sent
-        return {"code": code, "state": sent["state"]}
+        self.codes[code] = parameters
+        return {"code": code, "state": parameters["state"]}
 
-    def claims(self, sent: dict[str, str]) -> dict[str, Any]:
+    def claims(self, parameters: dict[str, str]) -> dict[str, Any]:
         now = clock.timestamp()
         issuer = self.issuer.replace("{tenantid}", TENANT)
         tenant = {"tid": TENANT} if self.has_tenants else {"hd": "oakhill.example"}
-        claims = {"iss": issuer, "sub": "sub-of-jo", "aud": "us", "iat": now, "exp": now + 600, "nonce": sent["nonce"]}
+        claims = {
+            "iss": issuer,
+            "sub": "sub-of-jo",
+            "aud": "us",
+            "iat": now,
+            "exp": now + 600,
+            "nonce": parameters["nonce"],
+        }
         return claims | tenant | {"email": "jo@oakhill.example"} | self.overrides
 
     def token(self) -> dict[str, Any]:
-        """The answer to a code, if the client, its verifier and its redirect URI are right."""
-        sent = self.codes.pop(request.form["code"])
+        """The response to a code, if the client, its verifier and its redirect URI are right."""
+        parameters = self.codes.pop(request.form["code"])
         challenge = base64.urlsafe_b64encode(hashlib.sha256(request.form["code_verifier"].encode()).digest())
-        assert sent["code_challenge_method"] == "S256"
-        assert challenge.rstrip(b"=").decode() == sent["code_challenge"]
-        assert request.form["redirect_uri"] == sent["redirect_uri"]
+        assert parameters["code_challenge_method"] == "S256"
+        assert challenge.rstrip(b"=").decode() == parameters["code_challenge"]
+        assert request.form["redirect_uri"] == parameters["redirect_uri"]
         assert request.authorization is not None
         assert request.authorization.username == "us"
-        id_token = sign_jws(self.claims(sent), self.signing_key, self.alg, **self.header)
+        id_token = sign_jws(self.claims(parameters), self.signing_key, self.alg, **self.header)
         return {"access_token": "x", "token_type": "Bearer", "expires_in": 3600, "id_token": id_token}
 
 
 @contextmanager
-def standing_in(*, has_tenants: bool = True) -> Iterator[StandingIn]:
-    """Served until the block ends."""
-    port, app = free_port(), Flask("standing in")
-    provider = StandingIn(f"http://localhost:{port}", has_tenants)
+def fake_provider(*, has_tenants: bool = True) -> Iterator[FakeProvider]:
+    """Serve a fake provider until the block ends."""
+    port, app = free_port(), Flask("fake_provider")
+    provider = FakeProvider(f"http://localhost:{port}", has_tenants)
 
     @app.before_request
     def record_request() -> Response | None:
         provider.requests.append(request.path)
-        return provider.broken.get(request.path)
+        return provider.error_responses.get(request.path)
 
     @app.get("/.well-known/openid-configuration")
     def metadata() -> Response:
@@ -99,7 +106,7 @@ def standing_in(*, has_tenants: bool = True) -> Iterator[StandingIn]:
 
     @app.get("/keys")
     def keys() -> Response:
-        return jsonify(jwks(*provider.published))
+        return jsonify(jwks(*provider.published_keys))
 
     @app.post("/token")
     def token() -> Response:
