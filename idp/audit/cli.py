@@ -29,7 +29,7 @@ def commands() -> None:
     help="Only entries from this time on (UTC).",
 )
 @click.option(
-    "--most",
+    "--limit",
     type=click.IntRange(1, 100_000),
     default=100,
     show_default=True,
@@ -39,7 +39,7 @@ def commands() -> None:
 @json_option
 @in_transaction
 def list_entries(
-    *, estab: str | None, client: str | None, actor: str | None, event: str | None, since: datetime | None, most: int,
+    *, estab: str | None, client: str | None, actor: str | None, event: str | None, since: datetime | None, limit: int,
     with_details: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show entries, oldest first."""
@@ -49,7 +49,7 @@ def list_entries(
     if lookups and actor and "@" in actor:
         actor = lookups.operator(actor)
     since = since.replace(tzinfo=UTC) if since else None
-    entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, limit=most)
+    entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, limit=limit)
     details = queries.details(entries) if with_details else {}
     addresses = lookups.addresses() if lookups and not as_json else {}
     rows = [_row(entry, addresses) | ({"details": details.get(entry.id)} if with_details else {}) for entry in entries]

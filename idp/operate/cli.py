@@ -24,15 +24,15 @@ def estabs() -> None:
 
 @estabs.command("find")
 @click.argument("text", nargs=-1, required=True)
-@click.option("--most", type=click.IntRange(1, 1000), default=50, show_default=True, help="The most accounts to list.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="The most accounts to list.")
 @json_option
 @in_transaction
-def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
+def find(text: tuple[str, ...], limit: int, *, as_json: bool) -> None:
     """Find accounts by a number, by words of the school's name or town, or by a person's e-mail address.
 
     Schools that have no account are found by `idp schools search`.
     """
-    rows = [_row(estab) for estab in accounts.search(" ".join(text), limit=most)]
+    rows = [_row(estab) for estab in accounts.search(" ".join(text), limit=limit)]
     show(rows, COLUMNS, as_json=as_json, empty="No school account matches.")
 
 

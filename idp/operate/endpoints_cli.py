@@ -21,15 +21,15 @@ def commands() -> None:
 
 @commands.command("list")
 @click.option("--lost", is_flag=True, help="Only those that have not been heard from for a day.")
-@click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most to list.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most to list.")
 @json_option
 @in_transaction
-def list_command(most: int, *, lost: bool, as_json: bool) -> None:
+def list_command(limit: int, *, lost: bool, as_json: bool) -> None:
     """List schools' servers, the one that has not been heard from for the longest first.
 
     Many that are lost at once, of one version or since one moment, point at us or at a network rather than at schools.
     """
-    rows = [_row(endpoint) for endpoint in endpoints.heard_longest_ago(lost_only=lost, limit=most)]
+    rows = [_row(endpoint) for endpoint in endpoints.heard_longest_ago(lost_only=lost, limit=limit)]
     empty = "No server is lost." if lost else "No server is connected."
     show(rows, COLUMNS, as_json=as_json, empty=empty)
 

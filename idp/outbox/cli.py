@@ -30,7 +30,7 @@ def commands() -> None:
 @commands.command("list")
 @click.option("--failed", "only_failed", is_flag=True, help="Only messages that are not retried automatically.")
 @click.option(
-    "--most",
+    "--limit",
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
@@ -38,25 +38,25 @@ def commands() -> None:
 )
 @json_option
 @in_transaction
-def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
+def listed(*, only_failed: bool, limit: int, as_json: bool) -> None:
     """List messages that wait and messages that failed, without their content."""
-    messages = overview.failed(most) + ([] if only_failed else overview.waiting(most))
+    messages = overview.failed(limit) + ([] if only_failed else overview.waiting(limit))
     rows = [{name: getattr(message, name) for name in _COLUMNS} for message in messages]
     show(rows, _COLUMNS, as_json=as_json, empty="Everything has been sent.")
 
 
 @commands.command()
 @click.option(
-    "--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most messages to list."
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most messages to list."
 )
 @json_option
 @in_transaction
-def texts(*, most: int, as_json: bool) -> None:
+def texts(*, limit: int, as_json: bool) -> None:
     """List text messages, the newest first, and whether they reached the phone; without content and number.
 
     `provider_id` is what the provider calls the message: ask it by that. `delivered_at` needs delivery receipts.
     """
-    rows = [{name: getattr(message, name) for name in _TEXT_COLUMNS} for message in overview.texts(most)]
+    rows = [{name: getattr(message, name) for name in _TEXT_COLUMNS} for message in overview.texts(limit)]
     show(rows, _TEXT_COLUMNS, as_json=as_json, empty="No text message has been posted.")
 
 

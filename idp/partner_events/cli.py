@@ -39,13 +39,15 @@ def list_streams(*, as_json: bool) -> None:
 @commands.command("list")
 @click.argument("client_id")
 @click.option("--only", type=click.Choice(["waiting", "refused", "delivered"]), help="Only events in this state.")
-@click.option("--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most events to list.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most events to list."
+)
 @json_option
 @in_transaction
-def list_events(*, client_id: str, only: State | None, most: int, as_json: bool) -> None:
+def list_events(*, client_id: str, only: State | None, limit: int, as_json: bool) -> None:
     """List the events of an application that are kept, the newest first."""
     streams.find_by_client(client_id)
-    rows = [_event(event) for event in streams.newest(client_id, only=only, limit=most)]
+    rows = [_event(event) for event in streams.newest(client_id, only=only, limit=limit)]
     show(rows, _EVENT_COLUMNS, as_json=as_json, empty="There is no such event.")
 
 

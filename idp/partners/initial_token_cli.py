@@ -26,14 +26,17 @@ def initial_token() -> None:
 @click.option("--client", "client_scopes", default="", help="Scopes for the client itself, such as schools.list.")
 @click.option("--profile", type=click.Choice(["oidc", "fapi2"]), default="oidc", show_default=True)
 @click.option("--pkce/--no-pkce", default=True, help="Whether PKCE is required; public clients always need it.")
-@click.option("--most", type=int, default=1, show_default=True, help="How many clients may be registered with it.")
+@click.option(
+    "--max-clients", type=click.IntRange(1, 100_000), default=1, show_default=True,
+    help="How many clients may be registered with it.",
+)  # fmt: skip
 @click.option("--lasts", default="7d", show_default=True, help="How long it can be used: 12h, 7d.")
 @secret_file_option
 @json_option
 @in_transaction
 def issue(
-    *, partner: str, required: str, optional: str, client_scopes: str, profile: str, pkce: bool, most: int, lasts: str,
-    secret_file: Path | None, as_json: bool,
+    *, partner: str, required: str, optional: str, client_scopes: str, profile: str, pkce: bool, max_clients: int,
+    lasts: str, secret_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Issue a token for the company PARTNER. It is shown once, and never again: we keep only a digest."""
     scopes_by_kind = {
@@ -41,7 +44,7 @@ def issue(
         "optional": set(optional.split()),
         "client": set(client_scopes.split()),
     }
-    limits = {"profile": profile, "scopes": scopes_by_kind, "require_pkce": pkce, "most": most}
+    limits = {"profile": profile, "scopes": scopes_by_kind, "require_pkce": pkce, "most": max_clients}
     row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting_operator())
     if secret_file:
         write_secret(secret_file, token)

@@ -400,7 +400,7 @@ class TestCommands:
         assert "Jo 0" not in output
         assert "Jo 0" in idp("list", "--estab", "est_oak", "--details").stdout
         assert idp("list", "--estab", "unknown").stdout == "No entry matches.\n"
-        rows = json.loads(idp("list", "--actor", "adm_jo", "--most", "2", "--json").stdout)
+        rows = json.loads(idp("list", "--actor", "adm_jo", "--limit", "2", "--json").stdout)
         assert [row["actor"] for row in rows] == ["adm_jo", "adm_jo"]
         assert idp("list", "--since", "2999-01-01").stdout == "No entry matches.\n"
         assert re.search(r"id\s+at\s+event\s+actor", output)

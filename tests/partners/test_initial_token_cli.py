@@ -28,7 +28,17 @@ def partner(work):
 
 
 def test_a_token_is_issued_and_shown_once(idp, partner, work):
-    arguments = ("issue", partner, "--required", "openid email", "--optional", "attendance", "--most", "3", "--no-pkce")
+    arguments = (
+        "issue",
+        partner,
+        "--required",
+        "openid email",
+        "--optional",
+        "attendance",
+        "--max-clients",
+        "3",
+        "--no-pkce",
+    )
     body = json.loads(idp(*arguments, "--lasts", "12h", "--json").stdout)
     assert body["most"] == 3
     with work():
@@ -72,7 +82,7 @@ def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, w
         (("--required", "schools.list"), "must stand under client"),
         (("--client", "openid"), "must stand under required or optional"),
         ((), "needs one at least"),
-        (("--required", "openid", "--most", "0"), "most"),
+        (("--required", "openid", "--max-clients", "0"), "--max-clients"),
         (("--required", "openid", "--profile", "fapi2", "--no-pkce"), "fapi2"),
     ],
 )

@@ -44,7 +44,7 @@ def test_endpoints_are_listed_and_can_be_filtered_to_lost_ones(idp, agent, new_a
         ("OLD-SERVER", "lost", "disk_full"), ("NEW-SERVER", "registered", None),
     ]  # fmt: skip
     assert [row["server"] for row in json.loads(idp("list", "--lost", "--json"))] == ["OLD-SERVER"]
-    assert "NEW-SERVER" not in idp("list", "--most", "1")
+    assert "NEW-SERVER" not in idp("list", "--limit", "1")
 
 
 def test_an_endpoint_is_shown_with_its_last_error_and_without_data(idp, agent, estab_id):
