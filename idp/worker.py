@@ -97,8 +97,8 @@ def verify_audit(work: Work) -> None:
     with work():
         exported = checkpoints.exported()
     report = chain.verify(from_start=True, external=exported, reading=work)
-    if report.faults:
-        raise chain.TamperedChain(report.faults)
+    if report.discrepancies:
+        raise chain.TamperedChain(report.discrepancies)
     _log.info("audit chain verified", count=report.checked)
 
 

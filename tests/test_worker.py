@@ -99,7 +99,7 @@ def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, work
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
     eventually(lambda session: heartbeats.last_beat())
     with work():
-        assert chain.verify(from_start=True).faults == []
+        assert chain.verify(from_start=True).discrepancies == []
 
 
 def test_stopping_removes_its_heartbeat(app, short_intervals, work, eventually):

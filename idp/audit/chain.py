@@ -85,7 +85,7 @@ _log = structlog.get_logger("idp.audit")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Discrepancy:
     """A difference from what was sealed: the position in the chain, the entry (None if it is missing), and what."""
 
     position: int
@@ -94,12 +94,12 @@ class Fault:
 
 
 class TamperedChain(Exception):
-    """The chain differs from what was sealed; `faults` lists where."""
+    """The chain differs from what was sealed; `discrepancies` lists where."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        self.faults = faults
-        first = faults[0]
-        super().__init__(f"{len(faults)} faults, the first at position {first.position}: {first.what}")
+    def __init__(self, discrepancies: list[Discrepancy]) -> None:
+        self.discrepancies = discrepancies
+        first = discrepancies[0]
+        super().__init__(f"{len(discrepancies)} discrepancies, the first at position {first.position}: {first.what}")
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Report:
     checked: int = 0
     checkpoints: int = 0
     waiting: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    discrepancies: list[Discrepancy] = field(default_factory=list)
 
 
 def seal(limit: int = _PAGE_SIZE) -> int:
@@ -156,8 +156,8 @@ def checkpoint() -> str | None:
     if last_sealed is None or session().get(Checkpoint, last_sealed[0]) is not None:
         return None
     report = verify()
-    if report.faults:
-        raise TamperedChain(report.faults)
+    if report.discrepancies:
+        raise TamperedChain(report.discrepancies)
     return checkpoints.write(*last_sealed)
 
 
@@ -201,10 +201,10 @@ def verify(
         else min([*(checkpoint.position for checkpoint in external_checkpoints), max(signed)])
     )
     report = Report(begins=begins, checkpoints=len(signed), waiting=waiting)
-    report.faults += [Fault(checkpoint.position, None, _forged(checkpoint)) for checkpoint in forged]
-    report.faults += _walk(report, signed, keys, max([*signed, unkeyed_to]), reading)
-    report.faults += [
-        Fault(
+    report.discrepancies += [Discrepancy(checkpoint.position, None, _forged(checkpoint)) for checkpoint in forged]
+    report.discrepancies += _walk(report, signed, keys, max([*signed, unkeyed_to]), reading)
+    report.discrepancies += [
+        Discrepancy(
             position,
             None,
             f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} knows it, the chain does not have it",
@@ -218,23 +218,23 @@ def verify(
 def _walk(
     report: Report, signed: Mapping[int, Checkpoint], keys: Sequence[bytes], unkeyed_to: int,
     reading: Callable[[], AbstractContextManager[Any]],
-) -> Iterator[Fault]:  # fmt: skip
-    """Every fault from `report.begins` to the end. After a fault, it continues with the stored link."""
+) -> Iterator[Discrepancy]:  # fmt: skip
+    """Every discrepancy from `report.begins` to the end. After one, it continues with the stored link."""
     expected, before = report.begins, FIRST_LINK if report.begins == 1 else None
     is_keyed = False
     for row in _rows(report.begins, reading):
         if row.position > expected:
             missing = f"{expected} to {row.position - 1} are" if row.position - 1 > expected else f"{expected} is"
-            yield Fault(expected, None, f"missing: {missing} gone from before entry {row.entry.id}")
+            yield Discrepancy(expected, None, f"missing: {missing} gone from before entry {row.entry.id}")
             before = None
         link_kind = _kind_of_link(before, row, keys)
         is_keyed = is_keyed or link_kind == "keyed"
         if link_kind == "plain" and (is_keyed or row.position > unkeyed_to):
-            yield Fault(
+            yield Discrepancy(
                 row.position, row.entry.id, "linked without our key: access to the database was enough to do it"
             )
-        elif fault := _fault(row, link_kind, signed.get(row.position)):
-            yield Fault(row.position, row.entry.id, fault)
+        elif what := _describe_discrepancy(row, link_kind, signed.get(row.position)):
+            yield Discrepancy(row.position, row.entry.id, what)
         expected, before = row.position + 1, row.chained
         report.checked += 1
         report.ends = row.position
@@ -249,7 +249,7 @@ def _kind_of_link(before: bytes | None, row: SealedRow, keys: Sequence[bytes]) -
     return "plain" if link(before, row.position, row.entry, None) == row.chained else "wrong"
 
 
-def _fault(row: SealedRow, link_kind: LinkKind, signed: Checkpoint | None) -> str | None:
+def _describe_discrepancy(row: SealedRow, link_kind: LinkKind, signed: Checkpoint | None) -> str | None:
     """What is wrong with one entry."""
     if link_kind == "wrong":
         return "altered, moved, or put in: the entry is not what was sealed at this place"
@@ -281,7 +281,7 @@ def _sign_unkeyed(position: int, chained: bytes) -> None:
     """Sign a checkpoint, once, where the unkeyed links end; not if the chain was changed, which `verify` reports."""
     if session().get(Checkpoint, position) is not None:
         return
-    if verify(from_start=True, unkeyed_to=position).faults:
+    if verify(from_start=True, unkeyed_to=position).discrepancies:
         _log.error("audit chain not signed", reason="it is not as it was sealed: see idp audit verify --from-start")
         return
     _log.warning("audit links are keyed from now on", checkpoint=checkpoints.write(position, chained))

@@ -93,15 +93,15 @@ def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, 
         show_json(asdict(report))
     else:
         _print_report(report)
-    if report.faults:
+    if report.discrepancies:
         context.exit(1)
 
 
 def _print_report(report: chain.Report) -> None:
-    for fault in report.faults:
-        entry = "" if fault.entry is None else f", entry {fault.entry}"
-        click.echo(f"Position {fault.position}{entry}: {fault.what}.")
+    for discrepancy in report.discrepancies:
+        entry = "" if discrepancy.entry is None else f", entry {discrepancy.entry}"
+        click.echo(f"Position {discrepancy.position}{entry}: {discrepancy.what}.")
     waiting = f" Not sealed yet: {report.waiting}." if report.waiting else ""
-    faults = f"faults: {len(report.faults)}" if report.faults else "no faults"
+    discrepancies = f"discrepancies: {len(report.discrepancies)}" if report.discrepancies else "no discrepancies"
     positions = f"Verified from position {report.begins} to {report.ends}"
-    click.echo(f"{positions}, checkpoints: {report.checkpoints}; {faults}.{waiting}")
+    click.echo(f"{positions}, checkpoints: {report.checkpoints}; {discrepancies}.{waiting}")

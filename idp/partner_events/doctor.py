@@ -1,4 +1,4 @@
-"""A check of `idp doctor`: events reach the partners, and if not, whose fault that is."""
+"""A check of `idp doctor`: whether events reach the partners, and if they do not, why."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -22,14 +22,14 @@ DELETE_DETAILS = "DELETE FROM audit_details"
 
 
 @pytest.fixture
-def chain_faults(work, sealed):
-    """The (position, kind) of every fault that the whole chain has."""
+def find_discrepancies(work, sealed):
+    """`find_discrepancies()`: position, entry and description of each discrepancy in the whole chain."""
 
     def walk(**options):
         with work():
             return [
-                (fault.position, fault.entry, fault.what)
-                for fault in chain.verify(**{"from_start": True} | options).faults
+                (discrepancy.position, discrepancy.entry, discrepancy.what)
+                for discrepancy in chain.verify(**{"from_start": True} | options).discrepancies
             ]
 
     return walk
@@ -47,29 +47,29 @@ def test_entries_are_sealed_in_order_each_once(work, sealed):
         assert chain.seal() == 0
 
 
-def test_an_intact_chain_verifies_and_reports_how_much_was_checked(work, chain_faults):
+def test_an_intact_chain_verifies_and_reports_how_much_was_checked(work, find_discrepancies):
     with work():
         log.record("estab.registered", by="adm_jo")
         report = chain.verify()
-    assert (report.begins, report.ends, report.checked, report.waiting, report.faults) == (1, 9, 9, 1, [])
+    assert (report.begins, report.ends, report.checked, report.waiting, report.discrepancies) == (1, 9, 9, 1, [])
 
 
-def test_sealing_continues_where_it_stopped(work, chain_faults):
+def test_sealing_continues_where_it_stopped(work, find_discrepancies):
     with work():
         for _ in range(5):
             log.record("estab.registered", by="adm_jo")
         assert chain.seal(limit=3) == 3
         assert chain.seal(limit=3) == 2
-    assert chain_faults() == []
+    assert find_discrepancies() == []
 
 
-def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, run_concurrently):
+def test_several_workers_sealing_at_once_make_one_chain(work, find_discrepancies, run_concurrently):
     with work():
         for _ in range(20):
             log.record("estab.registered", by="adm_jo")
     outcomes = run_concurrently(6, chain.seal)
     assert sum(outcomes) == 20
-    assert chain_faults() == []
+    assert find_discrepancies() == []
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_several_workers_sealing_at_once_make_one_chain(work, chain_faults, run_
     ["actor = 'adm_other'", "event = 'x.y'", "at = '2020-01-01 00:00:00'", "estab = NULL", "facts = '{\"number\": 99}'",
      "subject = 'adm_x'", "client = 'theirs'", "details_digest = NULL"],
 )  # fmt: skip
-def test_an_edited_entry_is_found(work, chain_faults, tamper, change):
+def test_an_edited_entry_is_found(work, find_discrepancies, tamper, change):
     tamper(f"UPDATE audit_entries SET {change} WHERE position = 5")
-    (fault,) = chain_faults()
-    assert fault[:2] == (5, entry_at(work, 5))
-    assert "altered" in fault[2]
+    (discrepancy,) = find_discrepancies()
+    assert discrepancy[:2] == (5, entry_at(work, 5))
+    assert "altered" in discrepancy[2]
 
 
-def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, chain_faults, tamper):
+def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, find_discrepancies, tamper):
     with work() as session:
         before = session.scalars(select(Entry.chained).where(Entry.position == 4)).one()
     tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
@@ -92,7 +92,7 @@ def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, chain_faults
         row = session.connection().execute(select(Entry.__table__).where(Entry.position == 5)).one()
         forged = chain.link(before, 5, row, our_key())
     tamper("UPDATE audit_entries SET chained = :forged WHERE position = 5", forged=forged)
-    assert [fault[:2] for fault in chain_faults()] == [(6, entry_at(work, 6))]
+    assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(6, entry_at(work, 6))]
 
 
 def forge_from(work, tamper, position, *, keyed=True):
@@ -108,78 +108,78 @@ def forge_from(work, tamper, position, *, keyed=True):
         tamper("UPDATE audit_entries SET chained = :chained WHERE id = :id", chained=chained, id=row.id)
 
 
-def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, chain_faults, tamper):
+def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, find_discrepancies, tamper):
     with work():
         chain.checkpoint()
     tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
     forge_from(work, tamper, 5)
-    (fault,) = chain_faults()
-    assert fault[:2] == (9, entry_at(work, 9))
-    assert "sealed anew" in fault[2]
-    assert chain_faults(from_start=False)[0][0] == 9
+    (discrepancy,) = find_discrepancies()
+    assert discrepancy[:2] == (9, entry_at(work, 9))
+    assert "sealed anew" in discrepancy[2]
+    assert find_discrepancies(from_start=False)[0][0] == 9
 
 
-def test_a_deleted_entry_is_found(work, chain_faults, tamper):
+def test_a_deleted_entry_is_found(work, find_discrepancies, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
-    (fault,) = chain_faults()
-    assert fault[:2] == (5, None)
-    assert f"5 is gone from before entry {entry_at(work, 6)}" in fault[2]
+    (discrepancy,) = find_discrepancies()
+    assert discrepancy[:2] == (5, None)
+    assert f"5 is gone from before entry {entry_at(work, 6)}" in discrepancy[2]
 
 
-def test_the_first_entries_deleted_are_found(work, chain_faults, tamper):
+def test_the_first_entries_deleted_are_found(work, find_discrepancies, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position < 4")
-    (fault,) = chain_faults()
-    assert "1 to 3 are gone" in fault[2]
+    (discrepancy,) = find_discrepancies()
+    assert "1 to 3 are gone" in discrepancy[2]
 
 
-def test_a_deleted_entry_whose_gap_was_closed_is_found(work, chain_faults, tamper):
+def test_a_deleted_entry_whose_gap_was_closed_is_found(work, find_discrepancies, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position = 5")
     for position in (6, 7, 8, 9):
         tamper(f"UPDATE audit_entries SET position = {position - 1} WHERE position = {position}")
-    assert chain_faults()[0][:2] == (5, entry_at(work, 5))
+    assert find_discrepancies()[0][:2] == (5, entry_at(work, 5))
 
 
-def test_two_swapped_entries_are_found(work, chain_faults, tamper):
+def test_two_swapped_entries_are_found(work, find_discrepancies, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 4",
         "UPDATE audit_entries SET position = 4 WHERE position = 6",
         "UPDATE audit_entries SET position = 6 WHERE position = 99",
     )
-    assert {fault[0] for fault in chain_faults()} >= {4, 6}
-    assert (4, entry_at(work, 4)) in [fault[:2] for fault in chain_faults()]
+    assert {discrepancy[0] for discrepancy in find_discrepancies()} >= {4, 6}
+    assert (4, entry_at(work, 4)) in [discrepancy[:2] for discrepancy in find_discrepancies()]
 
 
-def test_an_inserted_entry_is_found(work, chain_faults, tamper):
+def test_an_inserted_entry_is_found(work, find_discrepancies, tamper):
     tamper(
         "UPDATE audit_entries SET position = 99 WHERE position = 9",
         "INSERT INTO audit_entries (id, at, event, actor, facts, position, chained)"
         " SELECT 500, at, event, 'adm_other', facts, 9, chained FROM audit_entries WHERE position = 8",
     )
-    assert (9, 500) in [fault[:2] for fault in chain_faults()]
+    assert (9, 500) in [discrepancy[:2] for discrepancy in find_discrepancies()]
 
 
-def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, chain_faults, tamper):
+def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, find_discrepancies, tamper):
     with work():
         chain.checkpoint()
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6")
     for from_start in (True, False):
-        (fault,) = chain_faults(from_start=from_start)
-        assert fault[:2] == (9, None)
-        assert "cut off" in fault[2]
+        (discrepancy,) = find_discrepancies(from_start=from_start)
+        assert discrepancy[:2] == (9, None)
+        assert "cut off" in discrepancy[2]
 
 
-def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, chain_faults, tamper):
+def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, find_discrepancies, tamper):
     with work() as session:
         chain.checkpoint()
         line = checkpoints.line(session.get_one(Checkpoint, 9))
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
-    assert chain_faults() == []
+    assert find_discrepancies() == []
     with work():
         elsewhere = checkpoints.parse(line)
-    assert [fault[0] for fault in chain_faults(external=[elsewhere])] == [9]
+    assert [discrepancy[0] for discrepancy in find_discrepancies(external=[elsewhere])] == [9]
 
 
-def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, chain_faults, tamper):
+def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, find_discrepancies, tamper):
     with work():
         chain.checkpoint()
     tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 9")
@@ -188,28 +188,28 @@ def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, chain_f
         chained = session.scalars(select(Entry.chained).where(Entry.position == 9)).one()
     tamper("UPDATE audit_checkpoints SET chained = :chained", chained=chained)
     for from_start in (True, False):
-        (fault,) = chain_faults(from_start=from_start)
-        assert fault[0] == 9
-        assert "signature" in fault[2]
+        (discrepancy,) = find_discrepancies(from_start=from_start)
+        assert discrepancy[0] == 9
+        assert "signature" in discrepancy[2]
 
 
-def test_erasing_personal_details_keeps_the_chain_whole(work, chain_faults):
+def test_erasing_personal_details_keeps_the_chain_whole(work, find_discrepancies):
     with work() as session:
         assert session.query(Details).delete() > 0
-    assert chain_faults() == []
+    assert find_discrepancies() == []
 
 
-def test_altered_details_are_found(work, chain_faults, tamper):
+def test_altered_details_are_found(work, find_discrepancies, tamper):
     changed = entry_at(work, 7)
     tamper('UPDATE audit_details SET said = \'{"name": "Al"}\' WHERE entry_id = :id', id=changed)
-    assert [fault[:2] for fault in chain_faults()] == [(7, changed)]
+    assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(7, changed)]
 
 
-def test_details_put_to_an_entry_that_had_none_are_found(work, chain_faults, tamper):
+def test_details_put_to_an_entry_that_had_none_are_found(work, find_discrepancies, tamper):
     with work() as session:
         bare = session.execute(select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))).first()
         session.add(Details(entry_id=bare.id, salt=b"x", said={"name": "Al"}))
-    assert [fault[:2] for fault in chain_faults()] == [(bare.position, bare.id)]
+    assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(bare.position, bare.id)]
 
 
 def append(work, times):
@@ -221,56 +221,58 @@ def append(work, times):
 
 class TestKeyedLinks:
     def test_what_is_written_behind_the_newest_checkpoint_cannot_be_linked_without_our_key(
-        self, work, chain_faults, tamper
+        self, work, find_discrepancies, tamper
     ):
         with work():
             chain.checkpoint()
         append(work, 4)
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 11")
         forge_from(work, tamper, 11, keyed=False)
-        assert [fault[0] for fault in chain_faults()] == [11, 12, 13]
-        assert [fault[0] for fault in chain_faults(from_start=False)] == [11, 12, 13]
-        assert "without our key" in chain_faults()[0][2]
+        assert [discrepancy[0] for discrepancy in find_discrepancies()] == [11, 12, 13]
+        assert [discrepancy[0] for discrepancy in find_discrepancies(from_start=False)] == [11, 12, 13]
+        assert "without our key" in find_discrepancies()[0][2]
 
-    def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(self, work, chain_faults, tamper):
+    def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(
+        self, work, find_discrepancies, tamper
+    ):
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 9")
         forge_from(work, tamper, 9, keyed=False)
         append(work, 2)
-        assert [fault[0] for fault in chain_faults()] == [9]
+        assert [discrepancy[0] for discrepancy in find_discrepancies()] == [9]
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
 
-    def test_a_chain_begun_without_keys_continues_keyed_and_its_start_is_signed(self, work, chain_faults, tamper):
+    def test_a_chain_begun_without_keys_continues_keyed_and_its_start_is_signed(self, work, find_discrepancies, tamper):
         forge_from(work, tamper, 1, keyed=False)
-        assert [fault[0] for fault in chain_faults()] == list(range(1, 10))
+        assert [discrepancy[0] for discrepancy in find_discrepancies()] == list(range(1, 10))
         append(work, 2)
         with work() as session:
             assert session.scalars(select(Checkpoint.position)).all() == [9]
-        assert chain_faults() == []
-        assert chain_faults(from_start=False) == []
+        assert find_discrepancies() == []
+        assert find_discrepancies(from_start=False) == []
         append(work, 2)
         with work() as session:
             assert session.scalars(select(Checkpoint.position)).all() == [9]
 
-    def test_unkeyed_entries_cannot_be_rewritten_once_their_end_is_signed(self, work, chain_faults, tamper):
+    def test_unkeyed_entries_cannot_be_rewritten_once_their_end_is_signed(self, work, find_discrepancies, tamper):
         forge_from(work, tamper, 1, keyed=False)
         append(work, 2)
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         forge_from(work, tamper, 5, keyed=False)
-        assert {fault[0] for fault in chain_faults()} == {9, 10, 11}
+        assert {discrepancy[0] for discrepancy in find_discrepancies()} == {9, 10, 11}
 
-    def test_unkeyed_entries_that_were_tampered_with_are_not_signed(self, work, chain_faults, tamper):
+    def test_unkeyed_entries_that_were_tampered_with_are_not_signed(self, work, find_discrepancies, tamper):
         forge_from(work, tamper, 1, keyed=False)
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         append(work, 1)
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
-        assert chain_faults()
+        assert find_discrepancies()
 
-    def test_a_new_sealing_key_continues_the_chain(self, work, chain_faults, settings, change_settings):
+    def test_a_new_sealing_key_continues_the_chain(self, work, find_discrepancies, settings, change_settings):
         change_settings(secrets={"sealing": {"new": b"n" * 32, **settings.secrets.sealing}})
         append(work, 3)
-        assert chain_faults() == []
+        assert find_discrepancies() == []
 
 
 class TestExportedCheckpoints:
@@ -374,15 +376,17 @@ class TestCommands:
         result = idp("verify", "--from-start")
         assert result.exit_code == 0
         assert "Verified from position 1 to 9" in result.stdout
-        assert "no faults" in result.stdout
+        assert "no discrepancies" in result.stdout
 
     def test_verify_names_the_row_and_fails(self, idp, tamper, work):
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         result = idp("verify")
         assert result.exit_code == 1
         assert f"Position 5, entry {entry_at(work, 5)}: altered" in result.stdout
-        faults = json.loads(idp("verify", "--json").stdout)["faults"]
-        assert [(fault["position"], fault["entry"]) for fault in faults] == [(5, entry_at(work, 5))]
+        discrepancies = json.loads(idp("verify", "--json").stdout)["discrepancies"]
+        assert [(discrepancy["position"], discrepancy["entry"]) for discrepancy in discrepancies] == [
+            (5, entry_at(work, 5))
+        ]
 
     def test_verify_takes_a_checkpoint_kept_elsewhere(self, idp, tamper, work):
         with work():

@@ -69,7 +69,7 @@ def test_the_audit_chain_verifies_after_erasure(rejected, work, clock):
     with work() as session:
         while chain.seal():
             pass
-        assert chain.verify(from_start=True).faults == []
+        assert chain.verify(from_start=True).discrepancies == []
         about = select(Details).join(Entry, Entry.id == Details.entry_id).where(Entry.estab.is_not(None))
         assert session.scalars(about).all() == []
 
