@@ -30,7 +30,7 @@ def create_app(
     The provider need not be running yet; `http` is the session for requests to it. `members` takes the place of the
     provider's catalogue when extracts are checked.
     """
-    app = Flask(__name__, static_folder=None)
+    app = web.Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_PIECE_BYTES
     database, keys = Database(settings.database_url), Keys(settings.key_file)
     provider = Provider(settings, keys, http, now)

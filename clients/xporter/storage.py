@@ -186,7 +186,7 @@ def _state(columns: Sequence[Any]) -> tuple[School, Collection | None]:
 
 def _by_columns(ids: str | None, versions: str | None, data: bytes | None) -> Rows:
     numbers = [int(version) for version in versions.split(",")] if versions else ()
-    return Rows(ids.split(",") if ids else (), numbers, b"[" + (data or b"") + b"]")
+    return Rows(ids.split(",") if ids else (), numbers, b"".join((b"[", data or b"", b"]")))
 
 
 @cache
