@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -102,6 +103,18 @@ def test_changes_of_a_request_that_raised_are_rolled_back(work):
     with work() as session:
         assert session.scalars(select(PersonalSecret)).all() == []
         assert session.scalars(select(Message)).all() == []
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_transaction_that_a_connection_has_open_is_rolled_back_when_it_returns_to_the_pool(app):
+    engine = database.ENGINES.for_app(app).autocommit
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        driver.execute("BEGIN")
+        driver.execute("CREATE TABLE left_open (id int)")
+    assert driver.info.transaction_status == TransactionStatus.IDLE
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT to_regclass('left_open')").scalar() is None
 
 
 def test_statements_and_objects_share_one_transaction(work):
