@@ -14,12 +14,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import psycopg
 import structlog
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     JSON,
     Connection,
@@ -40,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
-from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock, crypto, request_state
 from idp.foundation.fastpath import libpq
@@ -219,7 +217,7 @@ def configure(app: Flask, settings: Settings) -> None:
             "pool_size": settings.database.pool_size,
             "max_overflow": 0,
             "pool_timeout": 5,
-            "pool_reset_on_return": None,  # `_roll_back_returned` does it
+            "pool_reset_on_return": None,  # `libpq.roll_back_returned` does it
             "connect_args": {
                 "autocommit": True,  # BEGIN is sent by `_begin_transactions`
                 "connect_timeout": 5,
@@ -238,9 +236,9 @@ def configure(app: Flask, settings: Settings) -> None:
             _begin_transactions(db.engine, "BEGIN IMMEDIATE", lambda its, sql: its.connection.cursor().execute(sql))
         else:
             _check_idle_connections(db.engine)
-            _roll_back_returned(db.engine)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
             libpq.note_rollbacks(db.engine)
+            libpq.roll_back_returned(db.engine)
         ENGINES.set(app, Engines(db.engine, db.engine.execution_options(autocommit=True)))
 
 
@@ -305,18 +303,6 @@ def _check_idle_connections(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
-
-
-def _roll_back_returned(engine: Engine) -> None:
-    """Roll back the transaction that a connection has left open when it returns to the pool.
-
-    SQLAlchemy would have the driver do so each time, even if none is open: 6 % of an introspection.
-    """
-
-    @event.listens_for(engine, "reset")
-    def _reset(connection: "psycopg.Connection[Any]", _record: ConnectionPoolEntry, state: PoolResetState) -> None:
-        if not state.terminate_only and connection.pgconn.transaction_status != TransactionStatus.IDLE:
-            connection.rollback()
 
 
 def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:
