@@ -173,14 +173,14 @@ def test_15_a_code_is_redeemed_once(web, world):
     assert answers == [200, 400]
 
 
-def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock):
+def test_16_a_refreshed_id_token_has_the_time_of_the_sign_in(web, world, clock):
     from datetime import timedelta
 
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
-    again = world.partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.claims(again["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
+    refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert world.claims(refreshed["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
 
 
 def test_17_id_tokens_say_which_key_signed_them(web, world):
@@ -211,7 +211,7 @@ def test_20_end_session_refuses_access_tokens_and_unregistered_addresses(web, wo
     assert web.get("/oauth/logout", query_string=wrong).status_code == 400
 
 
-def test_22_authlibs_logger_stays_quiet(app):
+def test_22_authlibs_logger_logs_warnings_only(app):
     assert logging.getLogger("authlib").getEffectiveLevel() >= logging.WARNING
 
 
@@ -234,7 +234,7 @@ def test_25_form_post_values_are_returned_unchanged(web, world):
     assert "onload" not in response.text
 
 
-def test_26_basic_is_offered_only_to_who_used_it(web, world):
+def test_26_a_basic_challenge_is_sent_only_to_clients_that_used_basic(web, world):
     form = {"grant_type": "authorization_code", "code": "x"}
     by_post = web.post("/oauth/token", data={**form, "client_id": "unknown", "client_secret": "x"})
     assert by_post.status_code == 401
@@ -285,7 +285,7 @@ def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         jws.JWSRegistry(algorithms=["EdDSA"]).get_alg("EdDSA")
-        assert len(warned) == 1, "the trap is gone"
+        assert len(warned) == 1, "joserfc no longer warns: this test is not needed"
         logs.configure(settings)
         jws.JWSRegistry(algorithms=["EdDSA"]).get_alg("EdDSA")
         assert len(warned) == 1
@@ -331,19 +331,19 @@ def test_the_hot_paths_are_one_transaction_of_few_statements(web, world, app, ch
     event.listen(engine, "before_cursor_execute", count)
     try:
         assert "code=" in web.get(partner.link()).headers["Location"]
-        answering = len(statements)
+        at_authorize = len(statements)
         statements.clear()
         tokens = partner.redeems(web, code).json
-        redeeming = len(statements)
+        at_redeeming = len(statements)
         statements.clear()
         partner.refreshes(web, tokens["refresh_token"])
-        refreshing = len(statements)
+        at_refreshing = len(statements)
         statements.clear()
         web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
-        reading = len(statements)
+        at_userinfo = len(statements)
     finally:
         event.remove(engine, "before_cursor_execute", count)
-    assert answering <= 4
-    assert redeeming <= 3
-    assert refreshing <= 2
-    assert reading <= 4
+    assert at_authorize <= 4
+    assert at_redeeming <= 3
+    assert at_refreshing <= 2
+    assert at_userinfo <= 4

@@ -56,7 +56,7 @@ def test_no_page_and_no_other_endpoint_allows_other_origins(web, app_client, pat
     "path", ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth/jwks"]
 )
 def test_keys_and_metadata_may_be_read_from_anywhere_with_any_header(web, path):
-    """Libraries send headers that make a browser ask first."""
+    """Libraries send headers for which a browser sends a preflight request."""
     headers = {"Origin": "https://any.example", "Access-Control-Request-Method": "GET",
                "Access-Control-Request-Headers": "x-client-sku,cache-control"}  # fmt: skip
     response = web.options(path, headers=headers)
@@ -108,8 +108,8 @@ def test_a_client_of_a_disabled_partner_has_no_origin(web, world, app_client):
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
 
 
-def test_what_operators_change_holds_after_a_second(web, world, app_client, monkeypatch):
-    """In every process: the change is made in another one, so this one's cache is not emptied by it."""
+def test_changes_by_operators_take_effect_after_a_second(web, world, app_client, monkeypatch):
+    """The change is made in another process, so it does not empty this one's cache."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     assert preflight(web, "/oauth/token", APP).headers["Access-Control-Allow-Origin"] == APP

@@ -33,7 +33,8 @@ def test_every_spelling_of_a_name_counts_on_the_same_account(browser, names):
     for name in spellings:
         assert browser().signs_in(name, "wrong").status_code == 422
 
-    # Neither name has had ten, so neither says that it is locked; the account is, and so the right password is none.
+    # Neither name has had ten guesses, so neither is reported as locked. The account is locked: even the right password
+    # is answered as a wrong one.
     assert browser().signs_in(username).status_code == 422
     assert browser().signs_in(email).status_code == 422
 
@@ -74,11 +75,11 @@ def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, nam
 
 def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, names, work):
     with work():
-        mine = an_administrator().username
+        own_username = an_administrator().username
     attacker = browser()
     for _ in range(10):
         attacker.signs_in(names[0], "wrong", back="/x")
-        attacker.signs_in(mine, back="/x")
+        attacker.signs_in(own_username, back="/x")
 
     assert is_locked(browser(), names[0])
 
@@ -101,10 +102,10 @@ def test_guesses_at_once_all_count(browser, names):
         return person.sends_again("/sign-in", username=names[0], password="wrong").status_code
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(guess, people))
+        statuses = list(pool.map(guess, people))
 
-    assert answers.count(422) == 10
-    assert answers.count(429) == 14
+    assert statuses.count(422) == 10
+    assert statuses.count(429) == 14
 
 
 def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, names):
@@ -122,22 +123,24 @@ def five_guesses_per_address(change_settings):
 
 @pytest.fixture
 def browser_at(browser):
-    """`at("192.0.2.7")` is a new browser at this address."""
+    """`browser_at("192.0.2.7")` is a new browser at this address."""
 
-    def there(address):
+    def make(address):
         person = browser()
         person.web.environ_base["REMOTE_ADDR"] = address
         return person
 
-    return there
+    return make
 
 
 def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(
     browser_at, names, five_guesses_per_address
 ):
-    tried = [browser_at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
+    responses = [
+        browser_at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)
+    ]
 
-    assert [response.status_code for response in tried] == [422] * 5 + [429] * 2
+    assert [response.status_code for response in responses] == [422] * 5 + [429] * 2
     assert browser_at("192.0.2.7").signs_in(names[0]).status_code == 429
     assert browser_at("192.0.2.8").signs_in(names[0]).status_code == 303
 

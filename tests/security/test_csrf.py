@@ -74,7 +74,7 @@ def test_another_site_cannot_use_up_a_link(jo, attacker, work):
             assert jo.web.post(welcome, data={"csrf_token": token} | fields).status_code == 400
         assert jo.web.post(set_up, data={"csrf_token": token, "finish": "yes"}).status_code == 400
     with work() as session:
-        assert {kept.used_at for kept in session.query(PersonalSecret)} == {None}
+        assert {secret.used_at for secret in session.query(PersonalSecret)} == {None}
 
 
 def test_another_site_cannot_sign_an_operator_in(jo, attacker):
@@ -103,7 +103,7 @@ def test_get_requests_change_nothing(jo, work, path):
 
 
 @pytest.fixture
-def stop(jo, work):
+def stop_path(jo, work):
     """The path at which sharing with a service is stopped; Jo is signed in."""
     with work() as session:
         client = a_client()
@@ -114,22 +114,22 @@ def stop(jo, work):
     return path
 
 
-def shared(jo, work):
+def count_shared(jo, work):
     with work():
         return len(authorise.current(jo.facts["estab_id"]))
 
 
-def test_sharing_is_not_stopped_by_another_site(jo, attacker, work, stop):
+def test_sharing_is_not_stopped_by_another_site(jo, attacker, work, stop_path):
     for token in tokens(jo, attacker):
-        assert jo.web.post(stop, data={"csrf_token": token}).status_code == 400
-    jo.opens(stop)
-    assert shared(jo, work) == 1
+        assert jo.web.post(stop_path, data={"csrf_token": token}).status_code == 400
+    jo.opens(stop_path)
+    assert count_shared(jo, work) == 1
 
-    assert jo.sends(stop).status_code == 303
-    assert shared(jo, work) == 0
+    assert jo.sends(stop_path).status_code == 303
+    assert count_shared(jo, work) == 0
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
-def test_sharing_is_not_stopped_by_a_method_that_needs_no_token(jo, work, stop, method):
-    assert jo.web.open(stop, method=method).status_code == 200
-    assert shared(jo, work) == 1
+def test_sharing_is_not_stopped_by_a_method_that_needs_no_token(jo, work, stop_path, method):
+    assert jo.web.open(stop_path, method=method).status_code == 200
+    assert count_shared(jo, work) == 1

@@ -4,7 +4,7 @@ from idp.sharing.models import Authorisation, Decision
 from tests.oidc.support import address, follow_redirects, page, sign_in, sign_in_and_authorise
 
 
-def waiting(web, world):
+def open_consent_page(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
     return follow_redirects(web, sign_in(web, response, world.username))
 
@@ -15,7 +15,7 @@ def count_decisions(world):
 
 
 def test_agreeing_and_refusing_need_our_own_form(web, world):
-    response = waiting(web, world)
+    response = open_consent_page(web, world)
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}, {"allow": "yes", "csrf_token": "forged"}):
         assert web.post(address(response), data=form).status_code == 400
     assert count_decisions(world) == 0
@@ -23,22 +23,22 @@ def test_agreeing_and_refusing_need_our_own_form(web, world):
 
 def test_a_csrf_token_of_another_session_is_refused(web, new_browser, world):
     other = new_browser()
-    token = page(waiting(other, world)).find("input", attrs={"name": "csrf_token"})["value"]
-    response = waiting(web, world)
+    token = page(open_consent_page(other, world)).find("input", attrs={"name": "csrf_token"})["value"]
+    response = open_consent_page(web, world)
     form = {"allow": "yes", "authority": "y", "csrf_token": token}
     assert web.post(address(response), data=form).status_code == 400
     assert count_decisions(world) == 0
 
 
 def test_a_get_request_decides_nothing(web, world):
-    response = waiting(web, world)
+    response = open_consent_page(web, world)
     web.get(address(response) + "&allow=yes&authority=y")
     web.get(address(response) + "&deny=yes")
     assert count_decisions(world) == 0
 
 
 def test_a_decision_from_another_browser_is_refused(web, new_browser, world):
-    pending = address(waiting(web, world))
+    pending = address(open_consent_page(web, world))
     victim = new_browser()
     sign_in_and_authorise(victim, world.new_partner(), world.username)
     before = count_decisions(world)

@@ -24,7 +24,7 @@ def device(new_browser, world):
     return new_device
 
 
-def nothing_was_agreed(world):
+def has_no_agreement(world):
     with world.work() as session:
         return session.query(Authorisation).count() == 0
 
@@ -48,7 +48,7 @@ def test_another_client_can_neither_redeem_a_code_nor_use_it_up(web, new_browser
         assert entry.client == other.partner.id
 
 
-def test_another_client_learns_nothing_by_polling_and_slows_no_one_down(new_browser, device, world):
+def test_another_clients_polls_are_refused_and_slow_no_one_down(new_browser, device, world):
     other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     other.codes = device.codes
     for _ in range(3):
@@ -66,14 +66,14 @@ def test_other_secrets_are_refused_as_device_codes(web, device, world):
 def test_a_viewer_cannot_approve(web, device, world):
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    asking = enter(web, device.codes["user_code"], "viewer")
-    assert page(asking).find(id="allow") is None
+    consent_page = enter(web, device.codes["user_code"], "viewer")
+    assert page(consent_page).find(id="allow") is None
     forged = web.post(
-        device.link, data={"csrf_token": page(asking).find(attrs={"name": "csrf_token"})["value"], "allow": "yes",
+        device.link, data={"csrf_token": page(consent_page).find(attrs={"name": "csrf_token"})["value"], "allow": "yes",
                            "authority": "y", "shown": "", "agreement": "2026-01"},
     )  # fmt: skip
     assert forged.status_code == 403
-    assert nothing_was_agreed(world)
+    assert has_no_agreement(world)
     assert device.polls().json["error"] == "authorization_pending"
 
 
@@ -84,44 +84,44 @@ def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser
     sign_in_and_authorise(new_browser(), partner, world.username, scope=device.scope)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    asking = enter(web, device.codes["user_code"], "viewer")
-    assert asking.status_code == 403
-    assert page(asking).find(id="allow") is None
-    assert "works for you too" not in asking.text, "each device is connected by somebody who may decide"
-    token = page(asking).find(attrs={"name": "csrf_token"})["value"]
+    consent_page = enter(web, device.codes["user_code"], "viewer")
+    assert consent_page.status_code == 403
+    assert page(consent_page).find(id="allow") is None
+    assert "works for you too" not in consent_page.text, "each device is connected by somebody who may decide"
+    token = page(consent_page).find(attrs={"name": "csrf_token"})["value"]
     assert web.post(device.link, data={"csrf_token": token, "allow": "yes"}).status_code == 403
     assert device.polls().json["error"] == "authorization_pending"
 
 
 @pytest.mark.parametrize("state", ["suspended", "closed", "rejected"])
 def test_people_of_a_school_that_is_not_active_cannot_approve(web, device, world, state):
-    asking = enter(web, device.codes["user_code"], world.username)
+    consent_page = enter(web, device.codes["user_code"], world.username)
     world.change(Estab, world.estab, state=state)
-    follow_redirects(web, press(web, asking, "allow", authority="y"))
-    assert nothing_was_agreed(world)
+    follow_redirects(web, press(web, consent_page, "allow", authority="y"))
+    assert has_no_agreement(world)
 
 
 def test_a_removed_person_cannot_approve(web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
+    consent_page = enter(web, device.codes["user_code"], world.username)
     world.change(Membership, (world.person, world.estab), removed_at=now())
-    follow_redirects(web, press(web, asking, "allow", authority="y"))
-    assert nothing_was_agreed(world)
+    follow_redirects(web, press(web, consent_page, "allow", authority="y"))
+    assert has_no_agreement(world)
 
 
 def test_a_code_cannot_be_approved_in_a_browser_that_did_not_type_it(web, new_browser, device, world):
     attacker = new_browser()
     with world.work():
         stranger = factories.an_administrator().username
-    own = Device(new_browser(), device.partner)
-    own.asks()
-    asking = enter(attacker, own.codes["user_code"], stranger)
-    token = page(asking).find(attrs={"name": "csrf_token"})["value"]
+    own_device = Device(new_browser(), device.partner)
+    own_device.asks()
+    consent_page = enter(attacker, own_device.codes["user_code"], stranger)
+    token = page(consent_page).find(attrs={"name": "csrf_token"})["value"]
     forged = attacker.post(device.link, data={"csrf_token": token, "allow": "yes", "authority": "y"})
     assert page(forged).find(id="user_code")
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_a_code_typed_in_one_browser_is_lost_to_all_others(web, new_browser, device, world):
+def test_a_code_typed_in_one_browser_is_refused_in_all_others(web, new_browser, device, world):
     enter(web, device.codes["user_code"], world.username)
     with world.work():
         stranger = factories.an_administrator().username
@@ -134,28 +134,28 @@ def test_a_form_of_another_site_decides_nothing(web, device, world):
     enter(web, device.codes["user_code"], world.username)
     assert web.post(device.link, data={"allow": "yes", "authority": "y"}).status_code == 400
     assert web.post("/device", data={"user_code": device.codes["user_code"]}).status_code == 400
-    assert nothing_was_agreed(world)
+    assert has_no_agreement(world)
 
 
 def test_guesses_are_counted_wherever_they_are_typed(web, new_browser, device, world, clock):
-    right = device.codes["user_code"]
+    user_code = device.codes["user_code"]
     browsers = [web, new_browser()]
-    for place in range(10):
-        assert enter(browsers[place % 2], f"BBBB-BBB{'BCDFGHJKLM'[place]}", world.username).status_code == 422
-    refused = enter(web, right)
+    for number in range(10):
+        assert enter(browsers[number % 2], f"BBBB-BBB{'BCDFGHJKLM'[number]}", world.username).status_code == 422
+    refused = enter(web, user_code)
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
-    assert enter(new_browser(), right, world.username).status_code == 429
+    assert enter(new_browser(), user_code, world.username).status_code == 429
     clock.move(timedelta(minutes=2))
     device.asks()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")
 
 
 def test_typing_ones_own_code_does_not_reset_the_count_of_guesses(web, new_browser, device, world):
-    own = Device(new_browser(), device.partner)
+    own_device = Device(new_browser(), device.partner)
     for _ in range(5):
-        own.asks()
-        enter(web, own.codes["user_code"], world.username)
+        own_device.asks()
+        enter(web, own_device.codes["user_code"], world.username)
         enter(web, "BBBB-BBBB")
     assert enter(web, device.codes["user_code"]).status_code == 429
 
@@ -185,7 +185,7 @@ def test_without_a_session_a_code_leads_to_sign_in_and_cannot_be_guessed(web, de
     assert "evil" not in response.location
 
 
-def test_codes_are_kept_as_digests_alone(device, world):
+def test_codes_are_stored_as_digests_only(device, world):
     with world.work() as session:
         rows = repr([tuple(row) for row in session.execute(select(DeviceCode.__table__))])
     for code in (device.codes["device_code"], device.codes["user_code"], device.codes["user_code"].replace("-", "")):
@@ -196,26 +196,26 @@ def test_names_with_markup_are_escaped(web, new_browser, world):
     hostile = '"><script>alert(1)</script>'
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, client_name=hostile))
     device.asks()
-    asking = enter(web, device.codes["user_code"], world.username)
-    assert "<script>alert" not in asking.text
-    assert "<script>alert" not in decide(web, asking).text
+    consent_page = enter(web, device.codes["user_code"], world.username)
+    assert "<script>alert" not in consent_page.text
+    assert "<script>alert" not in decide(web, consent_page).text
 
 
-def test_the_pages_cannot_be_framed_or_kept(web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
-    assert asking.headers["X-Frame-Options"] == "DENY"
-    assert asking.headers["Cache-Control"] == "no-store"
-    assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
+def test_the_pages_cannot_be_framed_or_cached(web, device, world):
+    consent_page = enter(web, device.codes["user_code"], world.username)
+    assert consent_page.headers["X-Frame-Options"] == "DENY"
+    assert consent_page.headers["Cache-Control"] == "no-store"
+    assert "form-action 'self';" in consent_page.headers["Content-Security-Policy"]
 
 
-def test_a_client_that_is_disabled_meanwhile_gets_nothing(web, device, world):
+def test_a_client_that_is_disabled_meanwhile_gets_no_tokens(web, device, world):
     from idp.partners import registry
 
-    asking = enter(web, device.codes["user_code"], world.username)
+    consent_page = enter(web, device.codes["user_code"], world.username)
     with world.work():
         registry.disable(device.partner.id, by="cli")
-    follow_redirects(web, press(web, asking, "allow", authority="y"))
-    assert nothing_was_agreed(world)
+    follow_redirects(web, press(web, consent_page, "allow", authority="y"))
+    assert has_no_agreement(world)
     assert device.polls().status_code == 401
 
 

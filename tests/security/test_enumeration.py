@@ -44,26 +44,26 @@ def comparable_parts(person, name):
     return person.response.status_code, headers, cookies, text
 
 
-def attempts(browser, app, name, times=1):
+def failed_sign_ins(browser, app, name, times=1):
     """The responses to this number of wrong passwords for `name`, and how many hashes they cost."""
     person, before = browser(), runtime.for_app(app).passwords.hashed
-    answers = []
+    responses = []
     for _ in range(times):
         person.signs_in(name, WRONG_PASSWORD)
-        answers.append(comparable_parts(person, name))
-    return answers, runtime.for_app(app).passwords.hashed - before
+        responses.append(comparable_parts(person, name))
+    return responses, runtime.for_app(app).passwords.hashed - before
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
 def test_a_wrong_password_looks_and_costs_the_same_for_an_unknown_name(browser, app, existing_person, kind, clock):
     stranger = "2139999" if kind == "username" else "unknown@oakhill.example"
 
-    assert attempts(browser, app, existing_person[kind]) == attempts(browser, app, stranger)
+    assert failed_sign_ins(browser, app, existing_person[kind]) == failed_sign_ins(browser, app, stranger)
 
 
 def test_unknown_names_are_locked_like_known_ones(browser, app, existing_person, clock):
     known_outcome, unknown_outcome = (
-        attempts(browser, app, name, 12) for name in (existing_person["username"], "2139999")
+        failed_sign_ins(browser, app, name, 12) for name in (existing_person["username"], "2139999")
     )
 
     assert known_outcome == unknown_outcome
@@ -71,25 +71,25 @@ def test_unknown_names_are_locked_like_known_ones(browser, app, existing_person,
     assert known_outcome[1] == 10
 
 
-@pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
-def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing_person, work, spoil):
+@pytest.mark.parametrize("state", ["removed", "no password", "suspended", "closed", "rejected"])
+def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing_person, work, state):
     with work() as session:
         person, estab = (
             session.get_one(Administrator, existing_person["id"]),
             session.get_one(Estab, existing_person["estab"]),
         )
-        if spoil == "removed":
+        if state == "removed":
             person.removed_at = person.created_at
-        elif spoil == "no password":
+        elif state == "no password":
             person.password_hash = None
         else:
-            estab.state = spoil
+            estab.state = state
 
-    assert attempts(browser, app, existing_person["username"]) == attempts(browser, app, "2139999")
+    assert failed_sign_ins(browser, app, existing_person["username"]) == failed_sign_ins(browser, app, "2139999")
 
 
 def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existing_person, outbox):
-    attempts(browser, app, existing_person["username"], 9)
+    failed_sign_ins(browser, app, existing_person["username"], 9)
 
     assert outbox.all() == []
 
@@ -123,56 +123,60 @@ def test_the_address_of_a_developer_is_not_revealed(browser, app, work, clock):
 
 
 @pytest.mark.parametrize(
-    "is_known_to", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
+    "account_state", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
 )
 def test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name(
-    browser, app, existing_person, work, outbox, clock, is_known_to
+    browser, app, existing_person, work, outbox, clock, account_state
 ):
     with work() as session:
         person = session.get_one(Administrator, existing_person["id"])
-        person.mobile_confirmed_at = None if is_known_to == "unconfirmed" else person.created_at
-        person.memberships[0].estab.state = "suspended" if is_known_to == "suspended" else "verified"
-        person.password_hash = None if is_known_to == "no password" else person.password_hash
-        person.removed_at = person.created_at if is_known_to == "removed" else None
-    if is_known_to == "locked":
-        attempts(browser, app, existing_person["email"], 12)
+        person.mobile_confirmed_at = None if account_state == "unconfirmed" else person.created_at
+        person.memberships[0].estab.state = "suspended" if account_state == "suspended" else "verified"
+        person.password_hash = None if account_state == "no password" else person.password_hash
+        person.removed_at = person.created_at if account_state == "removed" else None
+    if account_state == "locked":
+        failed_sign_ins(browser, app, existing_person["email"], 12)
 
-    assert resets(browser, app, work, existing_person["username"]) == resets(browser, app, work, "2139999")
+    assert reset_responses(browser, app, work, existing_person["username"]) == reset_responses(
+        browser, app, work, "2139999"
+    )
 
 
-def resets(browser, app, work, name):
+def reset_responses(browser, app, work, name):
     """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
-    person, seen_so_far = browser(), []
+    person, responses = browser(), []
     hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
     person.sends("/reset", username=name)
-    seen_so_far.append(comparable_parts(person, name))
-    for turn in range(4):
-        for _ in range(6 if turn < 2 else 1):
+    responses.append(comparable_parts(person, name))
+    for round_number in range(4):
+        for _ in range(6 if round_number < 2 else 1):
             person.opens("/reset/code")
-            seen_so_far.append(comparable_parts(person, name))
+            responses.append(comparable_parts(person, name))
             person.sends_again("/reset/code", code="no code")
-            seen_so_far.append(comparable_parts(person, name))
+            responses.append(comparable_parts(person, name))
         person.sends("/reset/code", send_code="yes")
-        seen_so_far.append(comparable_parts(person, name))
+        responses.append(comparable_parts(person, name))
     for page in ("/reset/password", "/reset/code"):
         person.opens(page)
-        seen_so_far.append(comparable_parts(person, name))
+        responses.append(comparable_parts(person, name))
     mails = mail.counts(work, leave_out="account_locked")
-    return seen_so_far, runtime.for_app(app).passwords.hashed - hashed, mails - before
+    return responses, runtime.for_app(app).passwords.hashed - hashed, mails - before
 
 
 def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing_person, work, clock):
     with work():
         an_app(existing_person["id"])
 
-    assert attempts(browser, app, existing_person["username"], 12) == attempts(browser, app, "2139999", 12)
+    assert failed_sign_ins(browser, app, existing_person["username"], 12) == failed_sign_ins(
+        browser, app, "2139999", 12
+    )
 
 
 @pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
 def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(
     browser, app, existing_person, work, path
 ):
-    def answers():
+    def responses():
         person, before = browser(), runtime.for_app(app).passwords.hashed
         person.opens(path)
         shown = [comparable_parts(person, existing_person["username"])]
@@ -182,10 +186,10 @@ def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_pass
             app
         ).passwords.hashed - before
 
-    without = answers()
+    before = responses()
     with work():
         an_app(existing_person["id"])
 
-    assert answers() == without
-    assert without[1] == 0
-    assert {status for status, *_ in without[0]} == {303}
+    assert responses() == before
+    assert before[1] == 0
+    assert {status for status, *_ in before[0]} == {303}

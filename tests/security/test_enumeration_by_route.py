@@ -88,7 +88,7 @@ def existing_person(work, settings):
         )
 
 
-def an_answer_of(device, options):
+def invalid_response_of(device, options):
     """A passkey's response for another origin, so that it is wrong whether the credential is known or not."""
     return device.get(options, origin="https://evil.example")
 
@@ -99,7 +99,7 @@ def unknown_device(issuer):
     return device
 
 
-def posts_to(path):
+def post_to(path):
     """The form of the sign-in page, sent there with the person's name."""
 
     def act(person, subject, _issuer):
@@ -110,15 +110,15 @@ def posts_to(path):
     return act
 
 
-def signs_in_with_passkey(person, subject, issuer):
+def sign_in_with_passkey(person, subject, issuer):
     person.opens("/sign-in")
     options = person.sends_again("/sign-in/passkey-options.json").json
     device = getattr(subject, "device", None) or unknown_device(issuer)
     person.opens("/sign-in")
-    yield person.sends_again("/sign-in/passkey", passkey=an_answer_of(device, options))
+    yield person.sends_again("/sign-in/passkey", passkey=invalid_response_of(device, options))
 
 
-def chooses_a_password(person, subject, _issuer):
+def choose_a_password(person, subject, _issuer):
     """Send a new password without having typed the code."""
     yield person.sends("/reset", username=subject.username)
     yield person.opens("/reset/code")
@@ -126,7 +126,7 @@ def chooses_a_password(person, subject, _issuer):
     yield person.opens("/reset/password")
 
 
-def uses_link(path, purpose):
+def use_link(path, purpose):
     """Use a link of another kind, and one that was never made."""
 
     def act(person, subject, _issuer):
@@ -140,23 +140,23 @@ def uses_link(path, purpose):
 
 
 MEASURED_FORMS = {
-    "/sign-in/passkey-options.json": posts_to("/sign-in/passkey-options.json"),
-    "/sign-in/passkey": signs_in_with_passkey,
-    "/sign-in/second-step/passkey-options.json": posts_to("/sign-in/second-step/passkey-options.json"),
-    "/sign-in/second-step/passkey": posts_to("/sign-in/second-step/passkey"),
-    "/sign-in/lost-factor": posts_to("/sign-in/lost-factor"),
-    "/reset/password": chooses_a_password,
-    "/reset/link/<secret>": uses_link("/reset/link/{}", "welcome"),
-    "/welcome/<secret>": uses_link("/welcome/{}", "reset"),
-    "/welcome/<secret>/again": uses_link("/welcome/{}/again", "reset"),
-    "/undo/<secret>": uses_link("/undo/{}", "reset"),
-    "/recovery/<secret>": uses_link("/recovery/{}", "undo"),
-    "/invitation/<secret>": uses_link("/invitation/{}", "reset"),
-    "/invitation/<secret>/password": uses_link("/invitation/{}/password", "reset"),
-    "/invitations/<secret>": uses_link("/invitations/{}", "welcome"),
-    "/invitations/<secret>/pass-on": uses_link("/invitations/{}/pass-on", "welcome"),
-    "/developers/set-up/<secret>": uses_link("/developers/set-up/{}", "welcome"),
-    "/set-up/<secret>": uses_link("/set-up/{}", "welcome"),
+    "/sign-in/passkey-options.json": post_to("/sign-in/passkey-options.json"),
+    "/sign-in/passkey": sign_in_with_passkey,
+    "/sign-in/second-step/passkey-options.json": post_to("/sign-in/second-step/passkey-options.json"),
+    "/sign-in/second-step/passkey": post_to("/sign-in/second-step/passkey"),
+    "/sign-in/lost-factor": post_to("/sign-in/lost-factor"),
+    "/reset/password": choose_a_password,
+    "/reset/link/<secret>": use_link("/reset/link/{}", "welcome"),
+    "/welcome/<secret>": use_link("/welcome/{}", "reset"),
+    "/welcome/<secret>/again": use_link("/welcome/{}/again", "reset"),
+    "/undo/<secret>": use_link("/undo/{}", "reset"),
+    "/recovery/<secret>": use_link("/recovery/{}", "undo"),
+    "/invitation/<secret>": use_link("/invitation/{}", "reset"),
+    "/invitation/<secret>/password": use_link("/invitation/{}/password", "reset"),
+    "/invitations/<secret>": use_link("/invitations/{}", "welcome"),
+    "/invitations/<secret>/pass-on": use_link("/invitations/{}/pass-on", "welcome"),
+    "/developers/set-up/<secret>": use_link("/developers/set-up/{}", "welcome"),
+    "/set-up/<secret>": use_link("/set-up/{}", "welcome"),
 }
 
 
@@ -180,13 +180,13 @@ def test_known_and_unknown_subjects_get_the_same_response_messages_and_cost(
 ):
     def measured(subject):
         person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
-        answers = []
+        responses = []
         for _ in MEASURED_FORMS[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = comparable_parts(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
-            answers.append((status, headers, cookies, text))
-        return answers, runtime.for_app(app).passwords.hashed - hashed, mail.counts(work) - before
+            responses.append((status, headers, cookies, text))
+        return responses, runtime.for_app(app).passwords.hashed - hashed, mail.counts(work) - before
 
     known_outcome, unknown_outcome = measured(existing_person), measured(UNKNOWN)
 
@@ -207,22 +207,22 @@ class TestSignedIn:
         return person
 
     def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, work, app, existing_person):
-        answers = []
+        responses = []
         for address in (existing_person.email, UNKNOWN.email):
             before = mail.counts(work)
             owner.sends("/manage/account/email", email=address)
-            answers.append((comparable_parts(owner, address), mail.counts(work) - before))
-        assert answers[0] == answers[1]
-        assert answers[0][1] == {"confirm_address": 1}
+            responses.append((comparable_parts(owner, address), mail.counts(work) - before))
+        assert responses[0] == responses[1]
+        assert responses[0][1] == {"confirm_address": 1}
 
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
     def test_a_person_of_another_school_looks_like_an_unknown_one(self, owner, work, existing_person, page):
-        def answers(person_id):
-            shown = []
+        def responses(person_id):
+            pages = []
             owner.opens(page.format(person_id))
-            shown.append(comparable_parts(owner, person_id))
+            pages.append(comparable_parts(owner, person_id))
             owner.opens("/manage/account/name")
             owner.sends_again(page.format(person_id))
-            return [*shown, comparable_parts(owner, person_id), mail.counts(work)]
+            return [*pages, comparable_parts(owner, person_id), mail.counts(work)]
 
-        assert answers(existing_person.id) == answers("adm_unknown")
+        assert responses(existing_person.id) == responses("adm_unknown")

@@ -39,8 +39,8 @@ def invitation_of(owner, app, work, address):
         owner.opens("/manage/people/invite")
     letters = [letter for letter in Outbox(work).all("invitation") if letter.to == address]
     mails = {re.sub(r"/invitation/[\w-]+", "", f"{letter.subject} {letter.text} {letter.html}") for letter in letters}
-    alike = re.sub(r"inv_\w+", "", repr(pages))
-    return alike, mails, len(letters), runtime.for_app(app).passwords.hashed - hashed
+    comparable_pages = re.sub(r"inv_\w+", "", repr(pages))
+    return comparable_pages, mails, len(letters), runtime.for_app(app).passwords.hashed - hashed
 
 
 @pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])
@@ -68,8 +68,8 @@ def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner,
     pages = []
     for path in (link.removeprefix("http://localhost:5000"), f"/invitation/{'A' * 43}"):
         stranger = Person(new_browser())
-        for ask in (stranger.opens, stranger.sends):
-            ask(path)
+        for request in (stranger.opens, stranger.sends):
+            request(path)
             pages.append(comparable_parts(stranger, path))
     assert pages[:2] == pages[2:]
     assert pages[0][0] == 404

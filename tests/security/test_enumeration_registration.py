@@ -13,7 +13,7 @@ from idp.onboarding.models import Registration
 from tests.factories import a_school, an_administrator, an_estab
 from tests.onboarding.visitor import Visitor
 
-SAM = {"name": "Sam Smith", "mobile": "07700 900123", "declaration": "y"}
+DETAILS = {"name": "Sam Smith", "mobile": "07700 900123", "declaration": "y"}
 
 
 def without_varying_parts(text):
@@ -22,49 +22,49 @@ def without_varying_parts(text):
     return re.sub(r"nonce=\"[\w-]+\"|<code>[0-9a-f]{16}</code>", "…", text)
 
 
-class Observed:
-    """Someone registering, and all that they can observe until they have proved their address."""
+class ObservedRegistration:
+    """A registration, and all that a person can observe of it until they have proved their address."""
 
     def __init__(self, browser, school, email, outbox):
         self.visitor, self.school, self.email, self.outbox = Visitor(browser), school, email, outbox
-        self.seen = []
+        self.observations = []
 
-    def note(self):
+    def record_page(self):
         page = self.visitor.page
         names = sorted(name for name, _ in page.response.headers)
         cookies = sorted(cookie.partition("=")[0] for cookie in page.response.headers.getlist("Set-Cookie"))
-        self.seen.append((page.status, names, cookies, without_varying_parts(page.response.text)))
+        self.observations.append((page.status, names, cookies, without_varying_parts(page.response.text)))
 
-    def registers(self):
+    def observe(self):
         visitor = self.visitor
         visitor.opens(f"/register/details?school={self.school.id}")
-        self.note()
-        visitor.presses("sign-in-first", email=self.email, **SAM)
-        self.note()
+        self.record_page()
+        visitor.presses("sign-in-first", email=self.email, **DETAILS)
+        self.record_page()
         visitor.presses("cancel")
-        visitor.presses("sign-up", email=self.email, **SAM)
-        self.note()
+        visitor.presses("sign-up", email=self.email, **DETAILS)
+        self.record_page()
         letter = self.outbox.last("verify_email")
         assert letter.to == self.email
-        self.seen.append((letter.subject, without_varying_parts(letter.text)))
-        self.seen.append(without_varying_parts(visitor.client.get(visitor.page.polls).text))
+        self.observations.append((letter.subject, without_varying_parts(letter.text)))
+        self.observations.append(without_varying_parts(visitor.client.get(visitor.page.polls).text))
         visitor.opens(letter.links[0])
-        self.note()
+        self.record_page()
         visitor.presses("verify")
-        self.note()
+        self.record_page()
         assert "Do you already act for another school here?" in visitor.page.text
-        return self.seen
+        return self.observations
 
 
 @pytest.fixture
-def registers(new_browser, outbox, clock):
-    """Everything that a person who registers this school with this address can see."""
+def observe_registration(new_browser, outbox, clock):
+    """`observe_registration(school, email)` is all that a person observes who registers this school by this address."""
 
-    def run(school, email):
+    def observe(school, email):
         clock.move(timedelta(minutes=1))
-        return Observed(new_browser(), school, email, outbox).registers()
+        return ObservedRegistration(new_browser(), school, email, outbox).observe()
 
-    return run
+    return observe
 
 
 def make_school(number):
@@ -80,24 +80,24 @@ def equal_schools(work, clock):
     return known, unknown
 
 
-def without_ids(seen, school):
-    return [str(response).replace(str(school.id), "…") for response in seen]
+def without_ids(observations, school):
+    return [str(response).replace(str(school.id), "…") for response in observations]
 
 
-def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, equal_schools):
+def test_a_school_that_is_registered_looks_like_one_that_is_not(observe_registration, equal_schools):
     known, unknown = equal_schools
-    first = registers(known, "sam@oakhill.example")
-    second = registers(unknown, "sam@oakhill.example")
+    first = observe_registration(known, "sam@oakhill.example")
+    second = observe_registration(unknown, "sam@oakhill.example")
 
     assert without_ids(first, known) == without_ids(second, unknown)
 
 
-def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, work, equal_schools):
+def test_an_address_that_has_an_account_looks_like_one_that_has_none(observe_registration, work, equal_schools):
     _, unknown = equal_schools
     with work():
         another_school = make_school(700_003)
-    first = registers(unknown, "owner@oakhill.example")
-    second = registers(another_school, "other@oakhill.example")
+    first = observe_registration(unknown, "owner@oakhill.example")
+    second = observe_registration(another_school, "other@oakhill.example")
 
     assert [text.replace("owner@", "other@") for text in without_ids(first, unknown)] == without_ids(
         second, another_school
@@ -110,11 +110,11 @@ def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(equal_sch
         clock.move(timedelta(minutes=1))
         with app.app_context():
             before = runtime.passwords().hashed
-        someone = Observed(new_browser(), school, "sam@oakhill.example", outbox)
-        someone.registers()
+        observed = ObservedRegistration(new_browser(), school, "sam@oakhill.example", outbox)
+        observed.observe()
         with app.app_context():
             assert runtime.passwords().hashed == before
-        someone.visitor.presses("sign-up")
+        observed.visitor.presses("sign-up")
         with app.app_context():
             counts.append(runtime.passwords().hashed - before)
 
@@ -125,9 +125,9 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     equal_schools, new_browser, outbox
 ):
     known, _ = equal_schools
-    someone = Observed(new_browser(), known, "sam@oakhill.example", outbox)
-    someone.registers()
-    page = someone.visitor.presses("sign-up")
+    observed = ObservedRegistration(new_browser(), known, "sam@oakhill.example", outbox)
+    observed.observe()
+    page = observed.visitor.presses("sign-up")
 
     assert page.title == "We have passed on your request"
     assert "owner@oakhill.example" not in page.response.text
@@ -136,8 +136,10 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     assert outbox.all("school_registered") == []
 
 
-def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, equal_schools, new_browser, work):
-    registers(equal_schools[1], "sam@oakhill.example")
+def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(
+    observe_registration, equal_schools, new_browser, work
+):
+    observe_registration(equal_schools[1], "sam@oakhill.example")
     with work() as database:
         exists = database.query(Registration).one().id
     stranger = new_browser()

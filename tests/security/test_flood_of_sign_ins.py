@@ -22,12 +22,12 @@ def username(work):
 def stranger(new_browser):
     """A new browser each time, on a computer of its own."""
 
-    def new(agent="Firefox/140.0 Windows"):
+    def make(agent="Firefox/140.0 Windows"):
         person = Person(new_browser())
         person.web.environ_base["HTTP_USER_AGENT"] = agent
         return person
 
-    return new
+    return make
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_
     assert stranger().signs_in(colleague).status_code == 303
 
 
-def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_sign_ins_per_hour, run_concurrently):
+def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, four_sign_ins_per_hour, run_concurrently):
     from idp.signin import guesses
     from tests.factories import PASSWORD
 
@@ -87,11 +87,11 @@ def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(stra
         )
 
     assert len(outbox.all("new_device")) == password.MAX_NOTICES
-    gathered = outbox.all("new_devices")
-    assert len(gathered) == 1
-    assert "27 more times" in gathered[0].text, "the first sign-in ever is no news"
-    assert "Chrome on Linux" in gathered[0].text
-    assert "2 March 2026 at 10:00" in gathered[0].text, "the last of them"
+    combined = outbox.all("new_devices")
+    assert len(combined) == 1
+    assert "27 more times" in combined[0].text, "the very first sign-in is not reported"
+    assert "Chrome on Linux" in combined[0].text
+    assert "2 March 2026 at 10:00" in combined[0].text, "the time of the last one"
 
 
 def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, work, clock):
@@ -114,9 +114,9 @@ def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurr
     with app.test_request_context(), work():
         devices.remember(people.by_name(username).id)
 
-    def tell():
+    def notify():
         password.notify_new_device(people.by_name(username), device="new", browser="Firefox on Windows")
 
-    assert run_concurrently(8, tell) == [None] * 8
+    assert run_concurrently(8, notify) == [None] * 8
     assert len(outbox.all("new_device")) == password.MAX_NOTICES
     assert ["6 more times" in letter.text for letter in outbox.all("new_devices")] == [True]

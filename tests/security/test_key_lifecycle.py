@@ -1,4 +1,4 @@
-"""S42: a key is published before it signs, stays until its last token dies, then verifies nothing.
+"""S42: a key is published before it signs, stays until its last token has expired, and verifies nothing afterwards.
 
 tests/keys/test_rotation.py tests the rotation; here it is tested together with partners' caches.
 """
@@ -17,23 +17,23 @@ from idp.keys import ring
 
 
 @pytest.fixture(autouse=True)
-def _fresh(app):
+def _clear_key_ring(app):
     yield
     with app.app_context():
         ring.forget()
 
 
 def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
-    shipped = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
+    defaults = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
     response = web.get("/oauth/jwks")
     match = re.search(r"max-age=(\d+)", response.headers["Cache-Control"])
     assert match
-    stale = 2 * shipped["reread"]  # the cached key ring, and the cached responses
-    assert int(match[1]) + stale < shipped["publish_before"]
+    cached_seconds = 2 * defaults["reread"]  # the cached key ring, and the cached responses
+    assert int(match[1]) + cached_seconds < defaults["publish_before"]
 
 
-def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):
-    def served():
+def test_the_key_set_has_a_key_until_its_last_token_has_expired(app, web, work, clock, settings):
+    def served_kids():
         response_cache.CACHE.for_app(app).clear()  # it uses another clock
         return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
 
@@ -42,11 +42,11 @@ def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, wor
         token = ring.sign({"exp": clocks.timestamp() + settings.tokens.access})
         ring.rotate("ES256")
     clock.move(timedelta(seconds=settings.tokens.access - 1))
-    assert before <= served()
+    assert before <= served_kids()
     with work():
         assert ring.verify(token, typ="at+jwt")
     clock.move(timedelta(minutes=2))
-    assert not before & served()
+    assert not before & served_kids()
 
 
 def test_a_rotation_that_crashes_between_its_steps_loses_no_key(work, monkeypatch):
@@ -54,12 +54,12 @@ def test_a_rotation_that_crashes_between_its_steps_loses_no_key(work, monkeypatc
         before = ring.jwks()
     monkeypatch.setattr("idp.keys.rotation.log.record", lambda *_, **__: 1 / 0)
 
-    def act():
+    def rotate():
         with work():
             ring.rotate("ES256")
 
     with pytest.raises(ZeroDivisionError):
-        act()
+        rotate()
     with work():
         assert ring.jwks() == before
         assert ring.sign({"exp": clocks.timestamp() + 60})

@@ -9,7 +9,7 @@ from idp.onboarding.models import EmailProof, Registration
 from tests.factories import a_school
 from tests.onboarding.visitor import Visitor
 
-JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+DETAILS = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 
 
 @pytest.fixture
@@ -28,26 +28,26 @@ def link(office, work, outbox, clock):
     with work():
         school = a_school()
     office.opens(f"/register/details?school={school.id}")
-    office.presses("sign-up", **JO)
+    office.presses("sign-up", **DETAILS)
     return outbox.last("verify_email").links[0]
 
 
-def verified(work):
+def is_verified(work):
     with work() as database:
         return database.query(Registration).one().is_verified
 
 
-def test_a_scanner_that_fetches_the_link_spends_nothing(link, new_browser, phone, work):
+def test_a_scanner_that_fetches_the_link_does_not_use_it(link, new_browser, phone, work):
     for _ in range(5):
         scanner = new_browser()
         assert scanner.get(link).status_code == 200
         assert scanner.head(link).status_code == 200
         assert scanner.options(link).status_code == 200
 
-    assert not verified(work)
+    assert not is_verified(work)
     phone.opens(link)
     phone.presses("verify")
-    assert verified(work)
+    assert is_verified(work)
 
 
 def test_a_used_link_continues_in_the_same_browser(link, office):
@@ -69,7 +69,7 @@ def test_a_used_link_in_another_browser_says_so_and_offers_a_new_one(link, offic
     assert len(outbox.all("verify_email")) == 2
 
 
-def test_a_link_replayed_after_signing_up_opens_nothing(link, office, phone, outbox, work):
+def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox, work):
     office.opens(link)
     office.presses("verify")
     office.presses("sign-up")
@@ -92,7 +92,7 @@ def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, 
     assert letter.to == "office@oakhill.example"
     phone.opens(letter.links[0])
     assert phone.presses("verify").title == "Where do you want to carry on?"
-    assert "password" not in phone.page.text, "who joins a school's account is shown none"
+    assert "password" not in phone.page.text, "a person who joins a school's account is shown no password"
 
 
 def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock):
@@ -116,7 +116,7 @@ def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, 
     office.presses("correct", email="right@oakhill.example")
 
     assert phone.opens(link).value("error-code") == "link_superseded"
-    assert not verified(work)
+    assert not is_verified(work)
 
 
 def test_a_link_for_another_purpose_is_unknown(link, phone, work):
@@ -147,7 +147,7 @@ def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, ph
 def test_verifying_needs_this_browsers_own_form(link, phone, work):
     phone.client.post(link)
 
-    assert not verified(work)
+    assert not is_verified(work)
 
 
 def test_no_link_is_built_from_the_host_header(work, app, outbox, web):

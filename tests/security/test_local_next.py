@@ -17,9 +17,9 @@ FOREIGN_ADDRESSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("unreadable", ["/\x80", "/\u202etset", "/\u3000x", "/\ud800", "/a b", "/a\\b", "/\x7f"])
-def test_a_path_with_unprintable_characters_becomes_the_default(unreadable):
-    assert local_path(unreadable, "/home") == "/home"
+@pytest.mark.parametrize("path", ["/\x80", "/\u202etset", "/\u3000x", "/\ud800", "/a b", "/a\\b", "/\x7f"])
+def test_a_path_with_unprintable_characters_becomes_the_default(path):
+    assert local_path(path, "/home") == "/home"
 
 
 @pytest.fixture
@@ -27,47 +27,47 @@ def jo(web):
     return Person(web)
 
 
-def stays_here(location):
+def is_local(location):
     return location.startswith("/") and not location.startswith(("//", "/\\"))
 
 
-@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_signing_in_does_not_redirect_to_another_host(jo, work, away):
+@pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
+def test_signing_in_does_not_redirect_to_another_host(jo, work, foreign_address):
     with work():
         username = an_administrator().username
-    response = jo.sends(f"/sign-in?next={quote(away, safe='')}", username=username, password="wrong")
+    response = jo.sends(f"/sign-in?next={quote(foreign_address, safe='')}", username=username, password="wrong")
     assert "evil.test" not in response.headers.get("Content-Security-Policy", "")
-    jo.signs_in(username, back=quote(away, safe=""))
+    jo.signs_in(username, back=quote(foreign_address, safe=""))
 
     assert jo.response.status_code == 303
-    assert stays_here(jo.response.location)
+    assert is_local(jo.response.location)
 
 
-@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_cancelling_does_not_redirect_to_another_host(jo, away):
-    jo.sends(f"/sign-in?next={quote(away, safe='')}", cancel="yes")
+@pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
+def test_cancelling_does_not_redirect_to_another_host(jo, foreign_address):
+    jo.sends(f"/sign-in?next={quote(foreign_address, safe='')}", cancel="yes")
 
     assert jo.response.location == "/"
 
 
-@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_the_link_to_registration_does_not_keep_another_host(jo, away):
-    jo.opens(f"/sign-in?next={quote(away, safe='')}")
+@pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
+def test_the_link_to_registration_does_not_keep_another_host(jo, foreign_address):
+    jo.opens(f"/sign-in?next={quote(foreign_address, safe='')}")
 
     assert jo.page.find("a", id="register")["href"] == "/register"
 
 
-@pytest.mark.parametrize("away", FOREIGN_ADDRESSES)
-def test_confirming_a_number_does_not_redirect_to_another_host(jo, work, away, clock):
+@pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
+def test_confirming_a_number_does_not_redirect_to_another_host(jo, work, foreign_address, clock):
     with work():
         username = an_administrator(mobile_confirmed_at=clock.now()).username
     jo.signs_in(username)
-    jo.opens(f"/mobile/confirm?next={quote(away, safe='')}")
+    jo.opens(f"/mobile/confirm?next={quote(foreign_address, safe='')}")
 
-    assert stays_here(jo.response.location)
+    assert is_local(jo.response.location)
 
 
-def test_what_only_looks_like_a_partners_request_is_not_answered_with_cancel(jo):
+def test_cancelling_an_address_that_only_resembles_a_partners_request_leads_to_the_home_page(jo):
     jo.sends(f"/sign-in?next={quote('/oauth/authorize/../x?a=b', safe='')}", cancel="yes")
 
     assert jo.response.location == "/"

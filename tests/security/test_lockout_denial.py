@@ -29,14 +29,14 @@ def browser(new_browser):
     return lambda: Person(new_browser())
 
 
-def hammer(person, username, times=12):
+def guess_repeatedly(person, username, times=12):
     for _ in range(times):
         person.signs_in(username, "wrong every time")
     return person.response.status_code
 
 
 def test_a_known_device_signs_in_while_the_account_is_locked_for_others(owner, browser, username, clock):
-    assert hammer(browser(), username) == 429
+    assert guess_repeatedly(browser(), username) == 429
     assert browser().signs_in(username).status_code == 429
 
     assert owner.signs_in(username).status_code == 303
@@ -48,22 +48,22 @@ def test_a_device_is_remembered_for_90_days_after_its_last_sign_in(web, browser,
     clock.move(timedelta(days=89))
     owner.signs_in(username)
     clock.move(timedelta(days=89))
-    hammer(browser(), username)
+    guess_repeatedly(browser(), username)
     assert owner.signs_in(username).status_code == 303
 
     clock.move(timedelta(days=90))
-    hammer(browser(), username)
+    guess_repeatedly(browser(), username)
     assert owner.signs_in(username).status_code == 429
 
 
 def test_a_known_device_has_ten_guesses_of_its_own_and_no_more(owner, browser, username, clock):
-    assert hammer(owner, username, 11) == 429
+    assert guess_repeatedly(owner, username, 11) == 429
 
     assert browser().signs_in(username).status_code == 303
 
 
 def test_a_lock_expires(browser, username, clock):
-    hammer(browser(), username)
+    guess_repeatedly(browser(), username)
     clock.move(timedelta(minutes=1))
 
     assert browser().signs_in(username).status_code == 303
@@ -72,7 +72,7 @@ def test_a_lock_expires(browser, username, clock):
 def test_guesses_at_one_account_do_not_lock_others(browser, username, work, clock):
     with work():
         colleague = an_administrator().username
-    hammer(browser(), username)
+    guess_repeatedly(browser(), username)
 
     assert browser().signs_in(colleague).status_code == 303
 

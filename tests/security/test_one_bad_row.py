@@ -62,7 +62,7 @@ class TestOutbox:
                 setattr(session.get_one(Message, messages[0]), name, value)
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
         sent: list[Any] = []
-        monkeypatch.setattr(channels, "open_channel", partial(_taking, sent))
+        monkeypatch.setattr(channels, "open_channel", partial(_recording_channel, sent))
         monkeypatch.setattr(events, "render", lambda letter: letter)
         for _ in range(3):
             deliver.run_once(open_transaction, "event")
@@ -83,7 +83,7 @@ class TestOutbox:
             deliver.retry(messages[0])
 
 
-def _taking(sent, _kind, _settings):
+def _recording_channel(sent, _kind, _settings):
     return nullcontext(sent.append)
 
 
@@ -91,35 +91,35 @@ class TestAuditChain:
     def test_an_unreadable_entry_does_not_keep_others_out_of_the_chain(self, work, tamper, caplog):
         with work() as session:
             if session.get_bind().dialect.name == "postgresql":
-                pytest.skip("PostgreSQL keeps no JSON that is none")
+                pytest.skip("PostgreSQL stores only valid JSON")
             chain.seal()
             log.record("estab.registered", by="adm_jo")
-            bad = session.scalar(select(func.max(Entry.id)))
-        tamper("UPDATE audit_entries SET facts = '{' WHERE id = :id", id=bad)
+            unreadable_id = session.scalar(select(func.max(Entry.id)))
+        tamper("UPDATE audit_entries SET facts = '{' WHERE id = :id", id=unreadable_id)
         with work() as session:
             for _ in range(3):
                 log.record("estab.registered", by="adm_jo")
             assert chain.seal() == 3
             assert chain.verify(from_start=True).waiting == 1
             waiting = select(Entry.id).where(Entry.position.is_(None))
-            assert session.scalars(waiting).all() == [bad]
+            assert session.scalars(waiting).all() == [unreadable_id]
         assert "audit entry set aside" in caplog.text
 
 
 class TestRegister:
     def test_an_invalid_line_of_the_register_does_not_stop_the_import(self, import_register, sample, monkeypatch, work):
-        made = gias.school
+        parse_school = gias.school
 
         def fails(line):
             if line.urn == "900001":
                 raise ValueError("unexpected")
-            return made(line)
+            return parse_school(line)
 
         monkeypatch.setattr(gias, "school", fails)
         first = import_register(sample)
         assert (first.rows, first.added) == (300, 299)
         assert [(odd.kind, odd.urn) for odd in first.oddities if odd.kind == "left_out"] == [("left_out", "900001")]
-        monkeypatch.setattr(gias, "school", made)
+        monkeypatch.setattr(gias, "school", parse_school)
         assert import_register(sample).added == 1
         monkeypatch.setattr(gias, "school", fails)
         for row in sample:
@@ -153,11 +153,11 @@ class TestErasure:
     ):
         with work():
             first, second = (an_administrator(an_estab(state="rejected")) for _ in range(2))
-            held = first.memberships[0].estab_id
+            failing = first.memberships[0].estab_id
         erase = people.erase
 
         def fail(estab_id):
-            if estab_id == held:
+            if estab_id == failing:
                 raise ValueError("cannot be erased")
             return erase(estab_id)
 
@@ -234,12 +234,12 @@ class TestNotices:
 
 class TestJobs:
     def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, work, open_transaction, monkeypatch, caplog):
-        import_register, done = lease.take, []
+        take, done = lease.take, []
 
         def wrong(name, **options):
             if name == worker.JOBS[0].name:
                 raise ValueError("its row is wrong")
-            return import_register(name, **options)
+            return take(name, **options)
 
         monkeypatch.setattr(lease, "take", wrong)
         monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))

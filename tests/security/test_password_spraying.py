@@ -27,14 +27,14 @@ def low_limits(change_settings):
 
 @pytest.fixture
 def browser_at(new_browser):
-    """`at("192.0.2.7")` is a new browser at this address."""
+    """`browser_at("192.0.2.7")` is a new browser at this address."""
 
-    def there(address):
+    def make(address):
         person = Person(new_browser())
         person.web.environ_base["REMOTE_ADDR"] = address
         return person
 
-    return there
+    return make
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_one_name_counts_once_for_a_network(browser_at, username, clock):
     assert browser_at(NETWORK.format(1)).signs_in(username).status_code == 303
 
 
-@pytest.mark.parametrize("reach", [NETWORK, "2001:db8:7:{}::1", "::ffff:192.0.2.{}"])
-def test_addresses_that_one_customer_is_easily_given_count_together(browser_at, username, reach):
-    assert guess_at_many_names(browser_at, reach, 21)[-1] == 429
-    assert browser_at(reach.format(199)).signs_in(username).status_code == 429
+@pytest.mark.parametrize("network", [NETWORK, "2001:db8:7:{}::1", "::ffff:192.0.2.{}"])
+def test_addresses_of_one_network_count_together(browser_at, username, network):
+    assert guess_at_many_names(browser_at, network, 21)[-1] == 429
+    assert browser_at(network.format(199)).signs_in(username).status_code == 429
 
 
 def test_right_passwords_are_not_counted(browser_at, work):
@@ -105,7 +105,7 @@ def test_right_passwords_are_not_counted(browser_at, work):
 class TestManyNetworks:
     @pytest.fixture(autouse=True)
     def _fail_in_many_networks(self, clock, browser_at):
-        """Twenty names each in two networks, which is the measure for all of them."""
+        """Twenty names fail in each of two networks, which reaches the limit for all networks together."""
         for number in (1, 2):
             assert guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20
 

@@ -38,8 +38,8 @@ def test_a_uri_that_resembles_the_registered_one_does_not_match(work, uri):
 
 def test_one_of_several_registered_addresses_is_enough_and_another_clients_is_none(work):
     with work():
-        mine = a_client(redirect_uris=[REGISTERED, "https://partner.example/two"])
+        client = a_client(redirect_uris=[REGISTERED, "https://partner.example/two"])
         other = a_client(redirect_uris=["https://other.example/cb"])
 
-        assert registry.allows_redirect(mine, "https://partner.example/two")
-        assert not registry.allows_redirect(mine, other.redirect_uris[0])
+        assert registry.allows_redirect(client, "https://partner.example/two")
+        assert not registry.allows_redirect(client, other.redirect_uris[0])

@@ -47,15 +47,15 @@ def test_private_keys_are_refused_and_not_kept(registrar, work):
 
 
 def test_another_clients_registration_token_is_refused(registrar):
-    mine, other = registrar.registered(), registrar.registered()
+    own, other = registrar.registered(), registrar.registered()
     for method in ("GET", "PUT", "DELETE"):
         response = registrar.web.open(
-            path_of(mine), method=method, headers=bearer_header(other["registration_access_token"]),
-            json=metadata(client_id=mine["client_id"]) if method == "PUT" else None,
+            path_of(own), method=method, headers=bearer_header(other["registration_access_token"]),
+            json=metadata(client_id=own["client_id"]) if method == "PUT" else None,
         )  # fmt: skip
         assert response.status_code == 401
         assert response.json["error"] == "invalid_token"
-    assert registrar.manages(mine).status_code == 200
+    assert registrar.manages(own).status_code == 200
 
 
 def test_other_secrets_are_refused_as_registration_tokens(registrar):

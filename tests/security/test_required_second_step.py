@@ -1,4 +1,4 @@
-"""S27, S32: where a school requires a second step, no route lets a person act for it who did not take one."""
+"""S27, S32: where a school requires a second step, a person who did not take one cannot act for it by any route."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `w
 SET_UP = "/manage/security/second-step"
 
 
-def requires(world):  # noqa: F811
+def require_second_step(world):  # noqa: F811
     world.change(Estab, world.estab, second_step_required_at=clocks.now())
 
 
@@ -39,13 +39,13 @@ def browser_without_second_step(web, world):  # noqa: F811
     """A browser whose session was open when the school began to require a second step, with a form from before."""
     follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     token = page(web.get("/mobile/confirm")).find("input", {"name": "csrf_token"})["value"]
-    requires(world)
+    require_second_step(world)
     return web, token
 
 
 def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_second_step, world):  # noqa: F811
     web, token = browser_without_second_step
-    tried = 0
+    requests_sent = 0
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static" or app.view_functions[rule.endpoint].open_to != "person":
             continue
@@ -54,14 +54,14 @@ def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_s
             response = web.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
             assert response.location.startswith("/sign-in/school?next="), (method, path)
             assert leads_to_set_up(follow_redirects(web, response)), (method, path)
-            tried += 1
-    assert tried > 10
+            requests_sent += 1
+    assert requests_sent > 10
 
 
 def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
     response = follow_redirects(web, web.get(world.partner.link()))
     response = follow_redirects(web, sign_in(web, response, world.username))
-    requires(world)
+    require_second_step(world)
     for button in ("allow", "deny"):
         assert leads_to_set_up(follow_redirects(web, press(web, response, button, authority="y")))
     with world.work() as session:
@@ -73,9 +73,9 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
     assert claims["acr"] == "urn:idaas:acr:multi"
 
 
-def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world):  # noqa: F811
+def test_a_standing_agreement_gives_no_code_without_the_second_step(web, world):  # noqa: F811
     sign_in_and_authorise(web, world.partner, world.username)
-    requires(world)
+    require_second_step(world)
     assert query_of(web.get(world.partner.link(prompt="none")).location)["error"] == "interaction_required"
     response = follow_redirects(web, web.get(world.partner.link()))
     assert leads_to_set_up(response)
@@ -89,7 +89,7 @@ def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.asks()
     response = enter(web, device.codes["user_code"])
-    requires(world)
+    require_second_step(world)
     assert leads_to_set_up(follow_redirects(web, press(web, response, "allow")))
     assert device.polls().json["error"] == "authorization_pending"
     response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
@@ -112,19 +112,19 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
         other_id, other_name = other.estab_id, other.name
-    requires(world)
+    require_second_step(world)
     response = follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
 
-    def chooses(estab_id):
+    def choose(estab_id):
         token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
         return follow_redirects(web, web.post("/sign-in/school", data={"csrf_token": token, "school": estab_id}))
 
-    response = chooses(world.estab_id)
+    response = choose(world.estab_id)
     assert leads_to_set_up(response)
     assert page(response).find(id="another-school")
     assert follow_redirects(web, web.get("/manage")).request.path == "/sign-in/school"
-    assert other_name in page(chooses(other_id)).find("h1").text
-    response = chooses(world.estab_id)
+    assert other_name in page(choose(other_id)).find("h1").text
+    response = choose(world.estab_id)
     response = set_up_app(web, response)
     assert world.school in page(follow_redirects(web, web.get("/manage"))).find("h1").text
 

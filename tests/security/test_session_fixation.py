@@ -1,4 +1,4 @@
-"""S33: a session somebody planted is worthless, and every sign-in begins a new one."""
+"""S33: a session that an attacker planted is not adopted, and every sign-in begins a new one."""
 
 import pytest
 

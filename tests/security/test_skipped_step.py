@@ -15,9 +15,9 @@ from tests.signin.person import Person
 
 NEW_PASSWORD = "wobbly kettle sings at dusk"
 
-JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+DETAILS = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 SCHOOL = 700_001
-POSTS = ("resend", "address", "code", "new-code", "here", "sign-up", "password", "new-password")
+ACTIONS = ("resend", "address", "code", "new-code", "here", "sign-up", "password", "new-password")
 PAGES = ("", "/check-email", "/code", "/sign-up", "/done")
 
 
@@ -32,7 +32,7 @@ def registration_id(office, work):
     with work():
         a_school(id=SCHOOL, dfe_number="3124567")
     office.opens(f"/register/details?school={SCHOOL}")
-    office.presses("sign-up", **JO)
+    office.presses("sign-up", **DETAILS)
     with work() as database:
         return database.query(Registration).one().id
 
@@ -52,7 +52,7 @@ def completed(office, verified_registration):
     return verified_registration
 
 
-def posts(visitor, path, **sent):
+def post(visitor, path, **sent):
     """POST with this browser's own CSRF token, whatever page it belongs to."""
     visitor.opens(f"/register/details?school={SCHOOL}")
     token = visitor.page.soup.find("input", {"name": "csrf_token"})["value"]
@@ -80,7 +80,7 @@ def test_after_signing_up_every_page_says_so(office, completed, page):
 
 
 def test_signing_up_before_verifying_makes_nothing(office, registration_id, work):
-    response = posts(office, f"/register/{registration_id}/sign-up", **JO)
+    response = post(office, f"/register/{registration_id}/sign-up", **DETAILS)
 
     assert "Check your e-mail" in response.text
     assert counts(work) == (0, 0)
@@ -88,22 +88,22 @@ def test_signing_up_before_verifying_makes_nothing(office, registration_id, work
 
 @pytest.mark.parametrize("action", ["password", "new-password"])
 def test_there_is_no_password_before_there_is_an_account(office, verified_registration, work, action):
-    response = posts(office, f"/register/{verified_registration}/{action}", password="purple otters juggle marmalade")
+    response = post(office, f"/register/{verified_registration}/{action}", password="purple otters juggle marmalade")
 
     assert response.status_code == 410
     assert counts(work) == (0, 0)
 
 
 def test_signing_up_twice_makes_one(office, completed, work):
-    response = posts(office, f"/register/{completed}/sign-up", **JO)
+    response = post(office, f"/register/{completed}/sign-up", **DETAILS)
 
     assert "Your school is registered" in response.text
     assert counts(work) == (1, 1)
 
 
 def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
-    posts(office, f"/register/{completed}/address", email="evil@elsewhere.example")
-    posts(office, f"/register/{completed}/resend")
+    post(office, f"/register/{completed}/address", email="evil@elsewhere.example")
+    post(office, f"/register/{completed}/resend")
 
     with work() as database:
         assert database.query(Registration).one().email == "office@oakhill.example"
@@ -111,15 +111,15 @@ def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
 
 
 def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified_registration, work):
-    response = posts(office, f"/register/{verified_registration}/address", email="evil@elsewhere.example")
+    response = post(office, f"/register/{verified_registration}/address", email="evil@elsewhere.example")
     assert "Check your e-mail" in response.text
 
-    posts(office, f"/register/{verified_registration}/sign-up", **JO)
+    post(office, f"/register/{verified_registration}/sign-up", **DETAILS)
     assert counts(work) == (0, 0)
 
 
 def test_the_second_form_cannot_smuggle_in_another_address(office, verified_registration, work):
-    posts(office, f"/register/{verified_registration}/sign-up", **(JO | {"email": "evil@elsewhere.example"}))
+    post(office, f"/register/{verified_registration}/sign-up", **(DETAILS | {"email": "evil@elsewhere.example"}))
 
     with work() as database:
         assert database.query(Administrator).one().email == "office@oakhill.example"
@@ -130,9 +130,11 @@ def test_another_browser_can_neither_see_nor_change_a_registration(request, stat
     registration_id, before = request.getfixturevalue(state), counts(work)
     stranger = Visitor(new_browser())
 
-    seen = {stranger.opens(f"/register/{registration_id}{page}").status for page in PAGES}
-    done = {posts(stranger, f"/register/{registration_id}/{action}", **JO).status_code for action in POSTS}
-    assert (seen, done) == ({404}, {404})
+    page_statuses = {stranger.opens(f"/register/{registration_id}{page}").status for page in PAGES}
+    post_statuses = {
+        post(stranger, f"/register/{registration_id}/{action}", **DETAILS).status_code for action in ACTIONS
+    }
+    assert (page_statuses, post_statuses) == ({404}, {404})
     assert stranger.client.get(f"/register/{registration_id}/status.json").status_code == 404
     assert counts(work) == before
 
@@ -147,17 +149,17 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, registra
     assert phone.opens("/register/next-steps").path.startswith("/sign-in")
     assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
     assert "new-password" not in office.opens(f"/register/{registration_id}/done").response.text
-    assert posts(office, f"/register/{registration_id}/new-password").status_code == 410
+    assert post(office, f"/register/{registration_id}/new-password").status_code == 410
 
 
-@pytest.mark.parametrize("action", POSTS)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_an_empty_form_is_answered_with_a_page(office, verified_registration, action):
-    assert posts(office, f"/register/{verified_registration}/{action}").status_code in {200, 410, 422}
+    assert post(office, f"/register/{verified_registration}/{action}").status_code in {200, 410, 422}
 
 
-@pytest.mark.parametrize("action", POSTS)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_without_a_token_of_this_browser_nothing_happens(office, verified_registration, action, work):
-    office.client.post(f"/register/{verified_registration}/{action}", data=JO)
+    office.client.post(f"/register/{verified_registration}/{action}", data=DETAILS)
 
     assert counts(work) == (0, 0)
     with work() as database:
@@ -170,7 +172,7 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
     for page in PAGES:
         response = office.opens(f"/register/{verified_registration}{page}")
         assert (response.status, response.link("Register your school")) == (410, "/register")
-    assert posts(office, f"/register/{verified_registration}/sign-up", **JO).status_code == 410
+    assert post(office, f"/register/{verified_registration}/sign-up", **DETAILS).status_code == 410
     assert counts(work) == (0, 0)
 
 

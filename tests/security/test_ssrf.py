@@ -1,4 +1,4 @@
-"""CVE-2020-10770, CVE-2026-1180, CVE-2025-67494, CVE-2021-26715: fetched addresses lead only outwards."""
+"""CVE-2020-10770, CVE-2026-1180, CVE-2025-67494, CVE-2021-26715: only public addresses are fetched."""
 
 import contextlib
 import io
@@ -24,9 +24,11 @@ from tests.fuzz.responses import recorded_log
 from tests.raw_server import raw_server
 
 
-def fetch_rules(*, ours=(), theirs=(), **overrides):
+def fetch_rules(*, operator_hosts=(), partner_hosts=(), **overrides):
     """The rules by which partners' addresses are fetched."""
-    return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **overrides))
+    return fetch.for_partner(
+        Fetch(operator_private_hosts=operator_hosts, partner_private_hosts=partner_hosts, **overrides)
+    )
 
 
 PUBLIC_ONLY = fetch_rules(timeout=60, allow_loopback=False, extra_ca="")
@@ -78,7 +80,7 @@ def server():
         "[fc00::1]", "[fec0::1]", "[fe80::1]", "[ff02::1]",
     ],
 )  # fmt: skip
-def test_an_address_that_is_not_public_is_not_even_tried(address):
+def test_no_connection_is_made_to_an_address_that_is_not_public(address):
     with pytest.raises(fetch.FetchFailed, match="leads to an address that is not public"):
         fetch.get(f"https://{address}/", PUBLIC_ONLY)
 
@@ -100,9 +102,9 @@ def test_only_public_https_addresses_are_fetched(url):
 
 
 def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch):
-    inwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
-    outwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [*outwards, *inwards])
+    private = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+    public = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [*public, *private])
 
     with pytest.raises(fetch.FetchFailed, match="not public"):
         fetch.get("https://rebinding.example/", PUBLIC_ONLY)
@@ -112,12 +114,12 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server)
     port = int(server.rsplit(":", 1)[1])
     names = []
 
-    def once(*args, **_kwargs):
+    def resolve(*args, **_kwargs):
         names.append(args[0])
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr("idp.foundation.web.fetch.socket.getaddrinfo", once)
-    monkeypatch.setattr("urllib3.util.connection.socket.getaddrinfo", once)
+    monkeypatch.setattr("idp.foundation.web.fetch.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("urllib3.util.connection.socket.getaddrinfo", resolve)
 
     fetch.get(f"http://partner.example:{port}/", LOOPBACK_ALLOWED)
 
@@ -159,21 +161,21 @@ SLOW_RESPONSES = {
 }
 
 
-@pytest.mark.parametrize("what", SLOW_RESPONSES)
-def test_a_response_sent_byte_by_byte_ends_at_our_deadline(what):
+@pytest.mark.parametrize("case", SLOW_RESPONSES)
+def test_a_response_sent_byte_by_byte_ends_at_our_deadline(case):
     """Each byte arrives in time, but all of them take a quarter of a minute, for which a thread would wait."""
     began = time.monotonic()
     with raw_server() as server:
-        server.response, server.delay, server.chunk_size = SLOW_RESPONSES[what], 0.2, 1
+        server.response, server.delay, server.chunk_size = SLOW_RESPONSES[case], 0.2, 1
         with pytest.raises(fetch.FetchFailed):
             fetch.get(server.url, SHORT_TIMEOUT)
-        took = time.monotonic() - began
-    assert took < 10
+        seconds = time.monotonic() - began
+    assert seconds < 10
 
 
 @pytest.mark.parametrize("pause", [0, 1.5], ids=["at once", "after the first deadline"])
 def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pause):
-    def answer(listener):
+    def serve(listener):
         connection, _ = listener.accept()
         with contextlib.suppress(OSError), connection:
             connection.recv(65_536)
@@ -184,7 +186,7 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
                 time.sleep(0.2)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         event = {"body": b"an event", "content_type": "text/plain", "headers": {}}
         with fetch.keep_open(f"http://127.0.0.1:{listener.getsockname()[1]}/", SHORT_TIMEOUT) as connection:
@@ -193,9 +195,9 @@ def test_each_request_of_a_connection_that_is_kept_open_has_its_own_deadline(pau
             began = time.monotonic()
             with pytest.raises(fetch.FetchFailed):
                 connection.post(**event)
-            took = time.monotonic() - began
+            seconds = time.monotonic() - began
         thread.join(5)
-    assert took < 10
+    assert seconds < 10
 
 
 def test_a_content_length_that_is_not_a_number_is_ignored():
@@ -248,11 +250,11 @@ class TestPrivateHosts:
         used = {}
         for name in ("get", "post", "download"):
 
-            def note(url, rules, *_args, **_more):
+            def record(url, rules, *_args, **_more):
                 used[url] = rules.private_hosts
                 raise fetch.FetchFailed("noted")
 
-            monkeypatch.setattr(fetch, name, note)
+            monkeypatch.setattr(fetch, name, record)
         settings = change_settings(fetch=dict(self.HOSTS), sms={"gateway_url": "https://sms"})
         letter = Letter("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
         for channel in (sms_http, http_push):
@@ -266,8 +268,8 @@ class TestPrivateHosts:
                 pass
             with contextlib.suppress(InvalidClientMetadata):
                 sector.check("https://sector", ["https://a.example/cb"])
-        ours, theirs = {"gateway.internal"}, {"partner.internal"}
+        operator_hosts, partner_hosts = {"gateway.internal"}, {"partner.internal"}
         assert used == {
-            "https://sms": ours, "https://register": ours,
-            "https://push": theirs, "https://jwks": theirs, "https://sector": theirs,
+            "https://sms": operator_hosts, "https://register": operator_hosts,
+            "https://push": partner_hosts, "https://jwks": partner_hosts, "https://sector": partner_hosts,
         }  # fmt: skip

@@ -31,12 +31,12 @@ def expire(world, clock):
     clock.move(timedelta(days=366))
 
 
-def estab(state):
-    def change(world, clock):
+def set_estab_state(state):
+    def set_state(world, clock):
         world.change(Estab, world.estab, state=state)
 
-    change.__name__ = f"estab_{state}"
-    return change
+    set_state.__name__ = f"estab_{state}"
+    return set_state
 
 
 def disable_client(world, clock):
@@ -49,11 +49,12 @@ def disable_partner(world, clock):
     world.change(Partner, partner_id, disabled_at=clock.now())
 
 
-suspend = estab("suspended")
+suspend = set_estab_state("suspended")
 INTERRUPTIONS = {pause, suspend}
-"""What has an end, so that the refresh token is good for later."""
+"""Changes that may be undone, so that the refresh token stays valid for later."""
 ENDINGS = [
-    withdraw, pause, expire, suspend, estab("closed"), estab("rejected"), disable_client, disable_partner,
+    withdraw, pause, expire, suspend, set_estab_state("closed"), set_estab_state("rejected"), disable_client,
+    disable_partner,
 ]  # fmt: skip
 
 

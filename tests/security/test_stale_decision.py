@@ -1,7 +1,7 @@
 """S46: a decision read from an object that was loaded earlier, or a write that the ORM leaves out.
 
-First each verb is handed an object that is out of date, as when another transaction committed in between: it has to
-decide on the row. Then two at once, for the pairs that met in an attack; on PostgreSQL they really overlap.
+First each function is given an object that is out of date, as when another transaction committed in between: it has to
+decide by the row. Then pairs of functions run at the same time; on PostgreSQL their transactions overlap.
 """
 
 from datetime import timedelta
@@ -174,7 +174,7 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concur
             registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
         link = outbox.last("verify_email").secret
         clock.move(timedelta(minutes=1))
-        todo = [
+        functions = [
             lambda: verify.accept_proof(link, OWN_BROWSER),  # noqa: B023  used within the round
             lambda: signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM),  # noqa: B023
             lambda: verify.resend(signup.find_in_browser(registration_id, OWN_BROWSER)),  # noqa: B023
@@ -187,7 +187,7 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concur
                 browser=OWN_BROWSER,
             ),
         ]
-        outcomes = run_concurrently(len(todo), call_next_of(todo))
+        outcomes = run_concurrently(len(functions), call_next_of(functions))
 
         unexpected = [
             outcome for outcome in outcomes if isinstance(outcome, Exception) and not hasattr(outcome, "code")
@@ -447,7 +447,7 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, run_concurrently, out
 # Sharing
 
 
-def gives(client, by):
+def give(client, by):
     scopes = frozenset(client.required_scopes)
     return authorise.give(client, scopes, by=by, agreement="1", until=authorise.default_end(client))
 
@@ -465,9 +465,9 @@ def gives(client, by):
 def test_a_person_who_lost_the_right_cannot_decide(work, verb, subject, changed, refused):
     with work():
         client, by = a_client(), an_administrator().memberships[0]
-        agreed = gives(client, by)
+        agreed = give(client, by)
         verbs = {
-            "give": lambda: gives(client, by),
+            "give": lambda: give(client, by),
             "change": lambda: authorise.change(by.estab_id, client.id, agreed.scopes, by=by),
             "pause": lambda: authorise.pause(by.estab_id, client.id, by=by),
             "withdraw": lambda: authorise.withdraw(by.estab_id, client.id, by=by),
@@ -487,7 +487,7 @@ def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
         assert (by.estab.mis, entry.facts["before"]) == ("sims", "arbor")
 
 
-def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_or_not_at_all(work, run_concurrently):
+def test_an_agreement_given_while_the_school_is_suspended_comes_before_or_is_refused(work, run_concurrently):
     with work():
         client, by = a_client().id, an_administrator().id
     both = [True, False]
@@ -495,7 +495,7 @@ def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_o
     def act():
         member = session().get_one(Administrator, by).memberships[0]
         if both.pop():
-            return gives(session().get_one(Client, client), member)
+            return give(session().get_one(Client, client), member)
         return accounts.change_state(member.estab, "suspended", by="cli")
 
     outcomes = run_concurrently(2, act)

@@ -2,7 +2,7 @@
 
 The tables below have every route of the application, so that a new one fails here until it says what it is. Each act is
 asked for with ids of school A by its owner, an administrator, a viewer, a person who was removed from it, the owner of
-school B, and signed out. Only whom the table lets do it changes anything of school A.
+school B, and signed out. Only people whom the table permits it change anything of school A.
 """
 
 import re
@@ -49,7 +49,7 @@ OWN_SCHOOL_ONLY = "for the own school"
 
 @dataclass(frozen=True)
 class Act:
-    """One request for school A, and how people are answered. Who was removed, or is signed out, is led to sign-in."""
+    """One request for school A, and its outcome by role. Who was removed or is signed out is led to sign-in."""
 
     prepare: Callable[[Any, Any], tuple[str, dict[str, Any]]]
     """Makes what the request needs, given the world and the person; returns path and fields."""
@@ -154,7 +154,7 @@ def releases(world, person):
     return closes(world, person, "/manage/closing/{}/release")
 
 
-def takes_back(world, person):
+def takes_release_back(world, person):
     path, fields = closes(world, person, "/manage/closing/{}/take-back")
     with world.work() as database:
         owner = database.get_one(Membership, (world.owner, world.estab))
@@ -172,10 +172,10 @@ def follows(world, _person):
             until=clocks.now() + timedelta(days=30), offered=client.required_scopes,
         )  # fmt: skip
         closed = owner.memberships[0].estab_id
-        its_owner = owner.id
+        owner_id = owner.id
     school_id = make_successor(world, closed=closed, following=world.estab)
     with world.work() as database:
-        continuing.release(school_id, by=database.get_one(Membership, (its_owner, closed)))
+        continuing.release(school_id, by=database.get_one(Membership, (owner_id, closed)))
         release_id = continuing.releases(closed)[school_id].id
         (offer,) = [
             offer
@@ -184,9 +184,6 @@ def follows(world, _person):
         ]
         shown, service = offer.shown, client.id
     return f"/manage/continue/{release_id}", {"shown": shown, "service": service, "authority": "y"}
-
-
-goes_on = follows
 
 
 def at(path, **fields):
@@ -205,7 +202,7 @@ def asks_to_join(world, _person):
     return f"/join/{request_id}", {"decision": "approve", "role": "viewer"}
 
 
-def asked_by_a_partner(*, mis=False):
+def partner_request(*, mis=False):
     """A partner's request that waits in the person's browser: for the authorisation, or for the name of the MIS."""
 
     def prepare(world, person):
@@ -233,7 +230,7 @@ def a_device(world, person):
         client = factories.a_client(grant_types=GRANTS)
     device = Device(person.web, Partner(client.id))
     device.asks()
-    fields = {"csrf_token": fresh_token(person), "user_code": device.codes["user_code"]}
+    fields = {"csrf_token": csrf_token_of(person), "user_code": device.codes["user_code"]}
     assert person.web.post("/device", data=fields).status_code == 303
     return device.link, decision(follow_redirects(person.web, person.web.get(device.link)))
 
@@ -256,8 +253,10 @@ def a_session_of_the_owner(world, _person):
     elsewhere = Person(world.new_browser())
     elsewhere.signs_in(world.username)
     with world.work() as database:
-        mine = select(BrowserSession).where(BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None))
-        newest = max(database.scalars(mine), key=lambda row: row.created_at)
+        open_sessions = select(BrowserSession).where(
+            BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None)
+        )
+        newest = max(database.scalars(open_sessions), key=lambda row: row.created_at)
         return f"/manage/security/sessions/{newest.sid}/end", {}
 
 
@@ -331,13 +330,13 @@ ACTIONS = {
     ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NO_CHANGE),
     ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE),
     ("manage.closing.take_back", "POST"): Act(
-        takes_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
+        takes_release_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
     ),
     ("manage.closing.continue_sharing", "GET"): Act(
         follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.closing.continue_sharing", "POST"): Act(
-        goes_on, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.resume_sharing", "POST"): Act(
         sharing_action("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
@@ -351,14 +350,10 @@ ACTIONS = {
     ("manage.join.decide", "POST"): Act(
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
-    ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
-    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
-    ("oidc.tell_mis", "GET"): Act(
-        asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
-    ),
-    ("oidc.tell_mis", "POST"): Act(
-        asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY
-    ),
+    ("oidc.ask_consent", "GET"): Act(partner_request(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("oidc.ask_consent", "POST"): Act(partner_request(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
+    ("oidc.tell_mis", "GET"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("oidc.tell_mis", "POST"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
     ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("signin.schools.choose", "POST"): Act(chooses_the_school, None, DONE, DONE, DONE, NOT_OFFERED),
@@ -502,12 +497,12 @@ def rules(app):
     return [rule for rule in app.url_map.iter_rules() if not rule.endpoint.endswith("static")]
 
 
-def of_a_registration(rule):
+def belongs_to_a_registration(rule):
     return "registration_id" in rule.arguments
 
 
-def fresh_token(person):
-    """A token against forgery of this browser: from the page that signs out, or, signed out, from the search page."""
+def csrf_token_of(person):
+    """A CSRF token of this browser: from the page that signs out, or, signed out, from the search page."""
     for path in ("/sign-out", "/sign-in"):
         person.opens(path)
         if person.response.status_code == 200 and person.token:
@@ -585,7 +580,7 @@ def test_every_route_is_in_one_of_the_tables(app):
         | FOR_STAFF
         | FOR_DEVELOPERS
     )
-    registering = {rule.endpoint for rule in rules(app) if of_a_registration(rule)}
+    registering = {rule.endpoint for rule in rules(app) if belongs_to_a_registration(rule)}
     endpoints = {rule.endpoint for rule in rules(app)} | {"static"}
 
     assert endpoints - listed - registering == set(), "say in this file what these routes are"
@@ -614,7 +609,7 @@ def test_each_act_is_answered_as_the_table_says(world):
             with world.work() as database:
                 database.execute(delete(Passkey))
             path, fields = act.prepare(world, person)
-            data = {"csrf_token": fresh_token(person), **fields} if method == "POST" else {}
+            data = {"csrf_token": csrf_token_of(person), **fields} if method == "POST" else {}
             before = rows_of_school(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
             outcome, changed = outcome_of(person, response), rows_of_school(world) != before
@@ -633,11 +628,11 @@ def test_pages_of_a_registration_are_for_its_browser_alone(app, world):
     with world.work():
         registration = a_registration(email="new@oakhill.example").id
     wrong = []
-    for rule in filter(of_a_registration, rules(app)):
+    for rule in filter(belongs_to_a_registration, rules(app)):
         path = re.sub(r"<registration_id>", registration, rule.rule)
         for who, person in world.persons.items():
             for method in rule.methods & {"GET", "POST"}:
-                data = {"csrf_token": fresh_token(person)}
+                data = {"csrf_token": csrf_token_of(person)}
                 response = person.web.get(path) if method == "GET" else person.web.post(path, data=data)
                 if response.status_code != UNKNOWN:
                     wrong.append((method, path, who, response.status_code))
@@ -656,7 +651,7 @@ def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_e
                 answers = [
                     person.web.get(path)
                     if method == "GET"
-                    else person.web.post(path, data={"csrf_token": fresh_token(person)})
+                    else person.web.post(path, data={"csrf_token": csrf_token_of(person)})
                     for person in world.persons.values()
                 ]
                 assert {response.status_code for response in answers} == {UNKNOWN}, (path, method)

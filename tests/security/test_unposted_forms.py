@@ -4,7 +4,7 @@ import pytest
 
 from tests.oidc.devices import GRANTS, Device, enter
 from tests.oidc.support import address, follow_redirects, page, sign_in, sign_in_and_authorise
-from tests.security.test_csrf_of_decisions import count_decisions, waiting
+from tests.security.test_csrf_of_decisions import count_decisions, open_consent_page
 
 SAFE_METHODS = ["GET", "HEAD"]
 
@@ -23,9 +23,9 @@ def test_a_form_sent_by_another_method_than_post_is_refused(app, web):
 
 @pytest.mark.parametrize("method", SAFE_METHODS)
 def test_a_form_that_was_not_posted_decides_nothing_about_sharing(web, world, method):
-    asking = address(waiting(web, world))
+    consent_path = address(open_consent_page(web, world))
     for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}):
-        web.open(asking, method=method, data=form)
+        web.open(consent_path, method=method, data=form)
     assert count_decisions(world) == 0
 
 

@@ -50,12 +50,12 @@ def rows(work, model, *only):
         return session.scalar(select(func.count()).select_from(model).where(*only))
 
 
-def waiting(response):
-    """The address at which the pending request goes on."""
+def pending_path(response):
+    """The path at which the pending request continues."""
     return parse_qs(urlsplit(response.location).query)["next"][0]
 
 
-def at(address):
+def from_address(address):
     return {"environ_overrides": {"REMOTE_ADDR": address}}
 
 
@@ -75,10 +75,10 @@ class TestRequests:
         assert len(stored) == 3
         assert all(params["values"] == world.partner.parameters() for params in stored)
 
-    @pytest.mark.parametrize("way", ["by address", "pushed"])
-    def test_a_request_over_16_kilobytes_is_refused_naming_its_longest_parameter(self, web, world, way):
+    @pytest.mark.parametrize("sent_by", ["by address", "pushed"])
+    def test_a_request_over_16_kilobytes_is_refused_naming_its_longest_parameter(self, web, world, sent_by):
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
-        if way == "pushed":
+        if sent_by == "pushed":
             response = world.partner.posts(web, "/oauth/par", sent)
             description = response.json["error_description"]
             assert response.status_code == 400
@@ -103,10 +103,10 @@ class TestRequests:
         browsers = [new_browser() for _ in range(8)]
         places = []
         for browser in browsers:
-            places.append(waiting(browser.get(world.partner.link(), **at("192.0.2.1"))))
+            places.append(pending_path(browser.get(world.partner.link(), **from_address("192.0.2.1"))))
             clock.move(timedelta(seconds=1))
         other = new_browser()
-        elsewhere = waiting(other.get(world.partner.link(), **at("198.51.100.9")))
+        elsewhere = pending_path(other.get(world.partner.link(), **from_address("198.51.100.9")))
         assert rows(world.work, AuthorizationRequest) == 6
         assert browsers[0].get(places[0]).status_code == 400
         assert browsers[-1].get(places[-1]).status_code == 303
@@ -119,18 +119,18 @@ class TestRequests:
 
     def test_addresses_of_one_network_share_the_limit(self, new_browser, world, low_limits):
         for number in range(9):
-            new_browser().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
+            new_browser().get(world.partner.link(), **from_address(f"2001:db8:1:1::{number:x}"))
         assert rows(world.work, AuthorizationRequest) == 5
 
     def test_pending_requests_of_a_client_are_limited_over_all_addresses(self, new_browser, world, low_limits):
         for number in range(12):
-            new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
+            new_browser().get(world.partner.link(), **from_address(f"192.0.2.{number}"))
         assert rows(world.work, AuthorizationRequest) == 8
 
     def test_unauthenticated_requests_do_not_displace_pushed_ones(self, new_browser, world, low_limits):
         pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
-            new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
+            new_browser().get(world.partner.link(), **from_address(f"192.0.2.{number}"))
         response = new_browser().get(
             "/oauth/authorize", query_string={"client_id": world.partner.id, "request_uri": pushed}
         )
@@ -141,7 +141,7 @@ class TestRequests:
             world.partner.posts(web, "/oauth/par", world.partner.parameters())
         assert rows(world.work, AuthorizationRequest) == 8
 
-    def test_a_public_client_counts_as_a_stranger(self, web, world, low_limits):
+    def test_a_public_client_has_the_limit_of_unauthenticated_requests(self, web, world, low_limits):
         public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
             assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
@@ -165,15 +165,15 @@ class TestDeviceCodes:
         assert rows(world.work, DeviceCode) == 8
 
 
-class TestWhatTheWorkerTrims:
+class TestTrimming:
     @pytest.fixture
-    def three(self, monkeypatch):
+    def keep_three(self, monkeypatch):
         small = tuple(replace(rule, limit=3) if isinstance(rule, KeepNewest) else rule for rule in worker.RETENTION)
         monkeypatch.setattr(worker, "RETENTION", small)
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
 
-    def test_registrations_and_their_proofs_are_trimmed(self, work, open_transaction, three):
+    def test_registrations_and_their_proofs_are_trimmed(self, work, open_transaction, keep_three):
         with work() as session:
             school, now = a_school(), clocks.now()
             for number in range(8):
@@ -198,21 +198,21 @@ class TestWhatTheWorkerTrims:
             assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
 
-    def test_requests_to_other_providers_are_trimmed(self, work, open_transaction, three):
+    def test_requests_to_other_providers_are_trimmed(self, work, open_transaction, keep_three):
         with work() as session:
             for number in range(8):
-                at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
+                created_at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
                 session.add(
                     FederatedRequest(
                         digest=digest, provider="google", browser=b"b", sid=None, sealed="", return_path="/",
-                        created_at=at, expires_at=at + timedelta(minutes=10), used_at=None,
+                        created_at=created_at, expires_at=created_at + timedelta(minutes=10), used_at=None,
                     )
                 )  # fmt: skip
         worker.clean(open_transaction)
         with work() as session:
             assert sorted(session.scalars(select(FederatedRequest.digest))) == [bytes([number]) for number in (5, 6, 7)]
 
-    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, open_transaction, three):
+    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, open_transaction, keep_three):
         with work() as session:
             now = clocks.now()
             locked = now + timedelta(minutes=75)
@@ -222,11 +222,11 @@ class TestWhatTheWorkerTrims:
                 session.add(Guesses(key=crypto.digest(str(number)), count=1, locked_until=None, expires_at=later))
         worker.clean(open_transaction)
         with work() as session:
-            left = session.scalars(select(Guesses.key)).all()
-        assert len(left) == 3
-        assert b"locked" in left
+            keys = session.scalars(select(Guesses.key)).all()
+        assert len(keys) == 3
+        assert b"locked" in keys
 
-    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, open_transaction, three):
+    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, open_transaction, keep_three):
         with work() as session:
             now, busy, other = clocks.now(), an_administrator(), an_administrator()
             for person, times in ((busy, 7), (other, 2)):
@@ -244,7 +244,7 @@ class TestWhatTheWorkerTrims:
         assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
         assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
 
-    def test_password_resets_are_trimmed_except_accepted_ones(self, work, open_transaction, three, clock):
+    def test_password_resets_are_trimmed_except_accepted_ones(self, work, open_transaction, keep_three, clock):
         for number in range(6):
             clock.move(timedelta(seconds=1))
             with work() as session:
@@ -255,7 +255,7 @@ class TestWhatTheWorkerTrims:
         assert rows(work, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
         assert rows(work, PasswordReset) == 4
 
-    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, open_transaction, three):
+    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, open_transaction, keep_three):
         with work() as session:
             now = clocks.now()
             for number in range(6):

@@ -1,4 +1,4 @@
-"""S36: a scope that leaves the catalogue is never given again, and breaks nothing that carries it."""
+"""S36: a scope that was removed from the catalogue is never granted again, and what still has it works without it."""
 
 import json
 
@@ -16,14 +16,14 @@ REMOVED_SCOPE = "students"
 
 @pytest.fixture
 def remove_scope(monkeypatch):
-    """The release that no longer knows it."""
+    """`remove_scope()` removes the scope from the catalogue, as a later release might."""
 
-    def left():
+    def remove():
         remaining = {name: entry for name, entry in scopes.catalogue().items() if name != REMOVED_SCOPE}
         monkeypatch.setattr(scopes, "catalogue", lambda: remaining)
         registry.forget()
 
-    return left
+    return remove
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_a_removed_scope_cannot_be_requested_and_other_requests_work(web, world,
 
 def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, tokens):
     scope = "openid offline_access school attendance"
-    asking = follow_redirects(web, web.get(world.partner.link(scope=scope, prompt="consent")))
+    consent_page = follow_redirects(web, web.get(world.partner.link(scope=scope, prompt="consent")))
     assert "code" in redirect_parameters(
-        follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+        follow_redirects(web, press(web, consent_page, "allow", authority="y", area=["attendance"]))
     )
     assert web.get("/manage").status_code == 200
-    changing = web.get(f"/manage/sharing/{world.partner.id}/change")
-    assert page(changing).find(attrs={"name": "area"})
+    change_page = web.get(f"/manage/sharing/{world.partner.id}/change")
+    assert page(change_page).find(attrs={"name": "area"})
 
 
 def report(app):

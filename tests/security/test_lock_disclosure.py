@@ -26,18 +26,18 @@ def owner(work):
 
 @pytest.fixture
 def guess_passwords(new_browser):
-    """`guesses(name, …)` are the responses to these passwords, each typed in a new browser."""
+    """`guess_passwords(name, …)` is the statuses of sign-ins with these passwords, each in a new browser."""
 
-    def type_in(name, *passwords):
+    def sign_in(name, *passwords):
         return [Person(new_browser()).signs_in(name, password).status_code for password in passwords]
 
-    return type_in
+    return sign_in
 
 
 def test_ten_guesses_at_the_schools_number_reveal_no_other_name_of_the_account(owner, guess_passwords, clock):
     guess_passwords(NUMBER, *["wrong"] * 10)
 
-    assert guess_passwords(NUMBER, "wrong") == [429], "it is this name that was tried too often"
+    assert guess_passwords(NUMBER, "wrong") == [429], "only this name was tried too often"
     responses = {name: guess_passwords(name, "wrong") for name in (OWNER, OTHER, UNKNOWN_NAME)}
     assert responses == {OWNER: [422], OTHER: [422], UNKNOWN_NAME: [422]}
 
@@ -75,13 +75,13 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, r
     from idp.signin import password
 
     def guess(name):
-        def once():
+        def check():
             try:
                 return password.check(name, PASSWORD, device=None, address=None).id
             except password.WrongPassword:
                 return None
 
-        return once
+        return check
 
     for name in (NUMBER, OWNER):
         for _ in range(5):
