@@ -1,8 +1,8 @@
-"""A browser that needs no JavaScript: it opens pages, fills in what they ask by the promised names, and stops
-where the partner's addresses begin (protocol.md §3.9).
+"""A browser without JavaScript: it opens pages, fills in their forms by the documented names of the controls, and
+stops at the first address of the partner (protocol.md §3.9).
 
-It is as strict as Chromium in two points that have surprised people: a form leads only where the page's `form-action`
-lets it, redirects included, and another site's POST brings no cookies along.
+It is as strict as Chromium in two points: a form may lead only to addresses that the page's `form-action` allows,
+redirects included, and a POST from another site is sent without cookies.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True)
-class Arrived:
+class PartnerRequest:
     """The request that reached the partner: its method, address and parameters."""
 
     method: str
@@ -29,9 +29,9 @@ class Arrived:
     form: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
-    def at(cls, method: str, url: str, form: list[tuple[str, str]] | None = None) -> "Arrived":
+    def from_url(cls, method: str, url: str, form: list[tuple[str, str]] | None = None) -> "PartnerRequest":
         split = urlsplit(url)
-        assert not split.fragment, "nothing belongs into the fragment"
+        assert not split.fragment, "the response has a fragment"
         query = parse_qsl(split.query, keep_blank_values=True, strict_parsing=bool(split.query))
         return cls(method, split._replace(query="").geturl(), query, form or [])
 
@@ -61,94 +61,96 @@ class Page:
 
 
 class Browser:
-    """A person's browser. `shown` is its page; None once an address below `elsewhere` was reached."""
+    """A person's browser. `page` is its page; None once an address below `partner_url` was reached."""
 
-    def __init__(self, trust: str, username: str, password: str, *, elsewhere: str | None = None) -> None:
-        self.username, self.password, self._partner = username, password, elsewhere
-        self.session, self._elsewhere = trusting(trust), trusting(trust)
+    def __init__(self, certificate: str, username: str, password: str, *, partner_url: str | None = None) -> None:
+        self.username, self.password, self._partner_url = username, password, partner_url
+        self.session, self._other_site = session_trusting(certificate), session_trusting(certificate)
         self._page: Page | None = None
 
     @property
-    def shown(self) -> Page:
+    def page(self) -> Page:
         assert self._page is not None, "the browser is at the partner's"
         return self._page
 
-    def opens(self, url: str) -> Arrived | None:
+    def opens(self, url: str) -> PartnerRequest | None:
         """Follow a link to a page of ours, or to the partner."""
-        return self._on("GET", url)
+        return self._send("GET", url)
 
-    def posts(self, url: str, form: dict[str, str]) -> Arrived | None:
+    def posts(self, url: str, form: dict[str, str]) -> PartnerRequest | None:
         """Send a form of another site: without cookies that are `SameSite=Lax`."""
-        self._elsewhere.cookies.clear()
-        response = self._elsewhere.post(url, data=form, allow_redirects=False, timeout=20)
+        self._other_site.cookies.clear()
+        response = self._other_site.post(url, data=form, allow_redirects=False, timeout=20)
         self.session.cookies.update(response.cookies)
-        return self._after(response)
+        return self._follow_redirects(response)
 
-    def presses(self, button: str, **fields: str | None) -> Arrived | None:
+    def presses(self, button: str, **fields: str | None) -> PartnerRequest | None:
         """Fill in and send the form that the button belongs to; None unticks."""
-        pressed = self.shown.soup.find(id=button)
-        assert pressed is not None, self.shown.text
+        pressed = self.page.soup.find(id=button)
+        assert pressed is not None, self.page.text
         return self.sends(pressed.find_parent("form"), pressed, **fields)
 
-    def sends(self, form: Any, pressed: Any, **fields: str | None) -> Arrived | None:
+    def sends(self, form: Any, pressed: Any, **fields: str | None) -> PartnerRequest | None:
         """Fill in and send a form of the page by one of its buttons; None unticks."""
-        page = self.shown
+        page = self.page
         assert (form.get("enctype") or FORM_CONTENT_TYPE) == FORM_CONTENT_TYPE
         sent = _fields(form, pressed)
         for name, value in fields.items():
             sent = [pair for pair in sent if pair[0] != name] + ([] if value is None else [(name, value)])
         target = urljoin(page.url, form.get("action") or page.url)
         method = (form.get("method") or "get").upper()
-        return self._on(method, target, sent, pressed_on=page)
+        return self._send(method, target, sent, pressed_on=page)
 
-    def signs_in(self) -> Arrived | None:
+    def signs_in(self) -> PartnerRequest | None:
         """On the sign-in page."""
         return self.presses("sign-in", username=self.username, password=self.password)
 
-    def allows(self) -> Arrived | None:
+    def allows(self) -> PartnerRequest | None:
         """On the page that asks whether to share."""
-        return self.presses("allow", **({"authority": "y"} if self.shown.has("authority") else {}))
+        return self.presses("allow", **({"authority": "y"} if self.page.has("authority") else {}))
 
-    def continues(self, arrived: Arrived | None = None) -> Arrived:
+    def continues(self, partner_request: PartnerRequest | None = None) -> PartnerRequest:
         """Do what each page asks until the partner is reached."""
-        arrived = self._through(arrived)
-        assert arrived is not None, f"stranded: {self.shown.status} {self.shown.url}: {self.shown.text}"
-        return arrived
+        partner_request = self._complete_pages(partner_request)
+        assert partner_request is not None, (
+            f"the browser stopped at a page of ours: {self.page.status} {self.page.url}: {self.page.text}"
+        )
+        return partner_request
 
-    def arrives(self, url: str | None = None) -> None:
+    def goes_to_page(self, url: str | None = None) -> None:
         """Follow a link, if one is given, and do what each page of ours asks, until a page asks nothing."""
-        arrived = self._through(self.opens(url) if url else None)
-        assert arrived is None, arrived
+        partner_request = self._complete_pages(self.opens(url) if url else None)
+        assert partner_request is None, partner_request
 
-    def _through(self, arrived: Arrived | None) -> Arrived | None:
+    def _complete_pages(self, partner_request: PartnerRequest | None) -> PartnerRequest | None:
         for _ in range(MAX_REDIRECTS):
-            if arrived is not None:
-                return arrived
-            if self.shown.has("sign-in"):
-                arrived = self.signs_in()
-            elif self.shown.has("allow"):
-                arrived = self.allows()
-            elif self.shown.has("response"):
-                arrived = self.presses("continue")
+            if partner_request is not None:
+                return partner_request
+            if self.page.has("sign-in"):
+                partner_request = self.signs_in()
+            elif self.page.has("allow"):
+                partner_request = self.allows()
+            elif self.page.has("response"):
+                partner_request = self.presses("continue")
             else:
                 return None
-        raise AssertionError(f"asked again and again: {self.shown.text}")
+        raise AssertionError(f"the pages do not end: {self.page.text}")
 
-    def goes_to(self, url: str) -> Arrived:
+    def goes_to(self, url: str) -> PartnerRequest:
         """Follow a link and do what each page asks until the partner is reached."""
         return self.continues(self.opens(url))
 
-    def _on(
+    def _send(
         self, method: str, url: str, form: list[tuple[str, str]] | None = None, pressed_on: Page | None = None
-    ) -> Arrived | None:
+    ) -> PartnerRequest | None:
         assert pressed_on is None or pressed_on.allows_form_action(url), f"form-action stops {url}"
-        if self._is_partners(url):
+        if self._is_at_partner(url):
             self._page = None
-            return Arrived.at(method, url, form)
+            return PartnerRequest.from_url(method, url, form)
         response = self.session.request(method, url, data=form, allow_redirects=False, timeout=20)
-        return self._after(response, pressed_on)
+        return self._follow_redirects(response, pressed_on)
 
-    def _after(self, response: requests.Response, pressed_on: Page | None = None) -> Arrived | None:
+    def _follow_redirects(self, response: requests.Response, pressed_on: Page | None = None) -> PartnerRequest | None:
         """Follow redirects, each of which a form's page has to allow."""
         for _ in range(MAX_REDIRECTS):
             if response.status_code not in REDIRECTS:
@@ -156,17 +158,17 @@ class Browser:
                 return None
             url = urljoin(response.url, response.headers["Location"])
             assert pressed_on is None or pressed_on.allows_form_action(url), f"form-action stops {url}"
-            if self._is_partners(url):
+            if self._is_at_partner(url):
                 self._page = None
-                return Arrived.at("GET", url)
+                return PartnerRequest.from_url("GET", url)
             response = self.session.get(url, allow_redirects=False, timeout=20)
         raise AssertionError(f"too many redirects, the last to {response.url}")
 
-    def _is_partners(self, url: str) -> bool:
-        return self._partner is not None and url.startswith(f"{self._partner}/")
+    def _is_at_partner(self, url: str) -> bool:
+        return self._partner_url is not None and url.startswith(f"{self._partner_url}/")
 
 
-def trusting(certificate: str) -> requests.Session:
+def session_trusting(certificate: str) -> requests.Session:
     """A session that trusts this certificate, whatever the environment says."""
     session = requests.Session()
     session.trust_env, session.verify = False, certificate

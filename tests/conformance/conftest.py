@@ -22,7 +22,7 @@ from idp.foundation import clock as clocks
 from idp.foundation.web.transactions import transaction
 from tests import factories
 from tests.certificates import a_certificate
-from tests.conformance.browser import Browser, trusting
+from tests.conformance.browser import Browser, session_trusting
 from tests.conformance.fapi import FapiClient
 from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
@@ -36,7 +36,7 @@ from tests.serving import a_provider, serving
 SUITE = "/test/a/idaas"
 
 Wait = Callable[[float], None]
-AClient = Callable[..., RelyingParty]
+MakeClient = Callable[..., RelyingParty]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,7 +88,7 @@ def xporter(
     port, folder = int(prepared.api.rpartition(":")[2]), tmp_path_factory.mktemp("xporter")
     # Modules check at once whether a token has ended; in the real suite, a second passes between two requests.
     settings = Settings(issuer, "xporter", prepared.api, port, folder, cache_seconds=0)
-    api = create_app(settings, http=trusting(trust), now=lambda: clocks.now().timestamp())
+    api = create_app(settings, http=session_trusting(trust), now=lambda: clocks.now().timestamp())
     with serving(api, port, certificate[1]):
         yield f"{prepared.api}/access"
     api.extensions["xporter"].close()
@@ -123,7 +123,7 @@ def wait() -> Iterator[Wait]:
 def a_browser(served: tuple[Any, str, str, Prepared]) -> Callable[[], Browser]:
     """Another browser, with cookies of its own."""
     prepared = served[3]
-    return lambda: Browser(served[2], prepared.username, prepared.password, elsewhere=prepared.suite)
+    return lambda: Browser(served[2], prepared.username, prepared.password, partner_url=prepared.suite)
 
 
 @pytest.fixture
@@ -138,13 +138,17 @@ def response_mode() -> str | None:
 
 
 @pytest.fixture
-def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) -> AClient:
+def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) -> MakeClient:
     """`a_client("conf-basic-1")` is the relying party of that name."""
 
     def make(client_id: str = "conf-basic-1", **overrides: Any) -> RelyingParty:
-        always = {"response_mode": response_mode} if response_mode else {}
+        common_parameters = {"response_mode": response_mode} if response_mode else {}
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
-        defaults = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
+        defaults = {
+            "redirect_uri": f"{prepared.suite}/callback",
+            "method": method,
+            "common_parameters": common_parameters,
+        }
         return RelyingParty(provider, prepared.clients[client_id], **{**defaults, **overrides})
 
     return make
@@ -189,7 +193,7 @@ def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.R
 @pytest.fixture
 def a_registered_client(
     provider: Provider, register: Callable[..., requests.Response], response_mode: str | None
-) -> AClient:
+) -> MakeClient:
     """`a_registered_client(client_name="x")` is a relying party that registered itself just now."""
 
     def make(**overrides: Any) -> RelyingParty:
@@ -200,14 +204,14 @@ def a_registered_client(
         return RelyingParty(
             provider, credentials, registration["redirect_uris"][0], method=registration["token_endpoint_auth_method"],
             alg=registration["id_token_signed_response_alg"], metadata=registration,
-            always={"response_mode": response_mode} if response_mode else {},
+            common_parameters={"response_mode": response_mode} if response_mode else {},
         )  # fmt: skip
 
     return make
 
 
 @pytest.fixture
-def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> AClient:
+def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> MakeClient:
     """`registered(accepted_mis=…)` is another client of the provider, by default without PKCE."""
 
     def make(**overrides: Any) -> RelyingParty:
@@ -221,6 +225,6 @@ def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepa
 
 
 @pytest.fixture
-def client(a_client: AClient) -> RelyingParty:
+def client(a_client: MakeClient) -> RelyingParty:
     """The relying party of a module that needs only one."""
     return a_client()

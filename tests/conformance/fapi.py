@@ -32,7 +32,7 @@ def signed(key: Key, alg: str, header: dict[str, Any], claims: dict[str, Any]) -
     return jwt.encode({"alg": alg, **header}, present, key, algorithms=[alg])
 
 
-def hashed(text: str) -> str:
+def sha256_base64url(text: str) -> str:
     """The SHA-256 in base64url, as in a code challenge or an `ath`."""
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
@@ -57,7 +57,11 @@ class FapiClient(RelyingParty):
 
     def request(self, **overrides: str | None) -> dict[str, str]:
         """The parameters of a valid request to push; without `openid` it has no nonce."""
-        defaults = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
+        defaults = {
+            "scope": self.scope,
+            "code_challenge": sha256_base64url(self.verifier),
+            "code_challenge_method": "S256",
+        }
         if "openid" not in self.scope.split():
             defaults["nonce"] = None  # type: ignore[assignment]
         return super().request(**{**defaults, **overrides})
@@ -84,7 +88,7 @@ class FapiClient(RelyingParty):
         alg = alg or ("ES256" if isinstance(key, ECKey) else "PS256")
         defaults = {
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": clock.timestamp(),
-            "ath": hashed(token) if token else None,
+            "ath": sha256_base64url(token) if token else None,
         }  # fmt: skip
         header_members = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
         present = {name: value for name, value in header_members.items() if value is not None}
@@ -205,8 +209,8 @@ class FapiClient(RelyingParty):
     def call_resource_with_proofs(self, access_token: str, *proofs: str) -> int:
         """The status of such a request with several DPoP headers, which the library `requests` cannot send."""
         url, session = urlsplit(self.resource_url), self.provider.http
-        trusting = ssl.create_default_context(cafile=str(session.verify))
-        with closing(HTTPSConnection(url.netloc, context=trusting, timeout=20)) as connection:
+        context = ssl.create_default_context(cafile=str(session.verify))
+        with closing(HTTPSConnection(url.netloc, context=context, timeout=20)) as connection:
             connection.putrequest("GET", url.path)
             connection.putheader("Authorization", f"DPoP {access_token}")
             for proof in proofs:
@@ -222,7 +226,7 @@ class FapiClient(RelyingParty):
     def is_token_accepted(self, access_token: str, **options: Any) -> bool:
         return self.was_accepted(self.call_resource(access_token, **options))
 
-    def complete_sign_in(self, arrived: Any, **overrides: Any) -> SignedIn:
-        signed_in = super().complete_sign_in(arrived, **overrides)
+    def complete_sign_in(self, partner_request: Any, **overrides: Any) -> SignedIn:
+        signed_in = super().complete_sign_in(partner_request, **overrides)
         assert self.is_token_accepted(signed_in.access_token)
         return signed_in

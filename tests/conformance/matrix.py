@@ -46,9 +46,9 @@ class Matrix:
 
     def pytest_sessionfinish(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(self._written(), "utf-8")
+        self.file.write_text(self._to_markdown(), "utf-8")
 
-    def _written(self) -> str:
+    def _to_markdown(self) -> str:
         lines, plan = [HEAD.rstrip()], ""
         for nodeid, rows in self.rows.items():
             for row in rows:
@@ -59,19 +59,19 @@ class Matrix:
                 if result == "passed" and not row.is_applicable:
                     result = "not applicable"
                 lines.append(_line((row.specification, row.clause, row.requirement, f"`{row.module}`", result)))
-        counted = sorted(self.results.get(nodeid, "not run") for nodeid in self.rows)
-        total = ", ".join(f"{counted.count(outcome)} {outcome}" for outcome in dict.fromkeys(counted))
-        return "\n".join([*lines, "", f"{len(counted)} tests: {total}.", ""])
+        outcomes = sorted(self.results.get(nodeid, "not run") for nodeid in self.rows)
+        total = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
+        return "\n".join([*lines, "", f"{len(outcomes)} tests: {total}.", ""])
 
 
 def _row(item: pytest.Item, mark: pytest.Mark) -> Row:
     module = item.getparent(pytest.Module)
     component = module.obj if module is not None else None
     variant = f" ({item.callspec.id})" if hasattr(item, "callspec") else ""
-    named = mark.kwargs.get("module") or item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+    module_name = mark.kwargs.get("module") or item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
     return Row(
         plan=getattr(component, "PLAN", str(item.path.name)),
-        module=getattr(component, "MODULE", "{}").format(named) + variant,
+        module=getattr(component, "MODULE", "{}").format(module_name) + variant,
         specification=mark.args[0], clause=mark.args[1], requirement=mark.kwargs.get("requirement", ""),
         is_applicable=item.get_closest_marker(NOT_APPLICABLE) is None,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import requests
 from joserfc.jwk import KeySet
 
 from tests.conformance import conditions
-from tests.conformance.browser import Arrived, Browser, trusting
+from tests.conformance.browser import Browser, PartnerRequest, session_trusting
 from tests.conformance.suite.prepare import Credentials
 
 
@@ -20,7 +20,7 @@ class Provider:
     """The public side of the provider under test: its issuer, its discovery document and its keys."""
 
     def __init__(self, issuer: str, trust: str) -> None:
-        self.issuer, self.http = issuer, trusting(trust)
+        self.issuer, self.http = issuer, session_trusting(trust)
         self.metadata = self.get("/.well-known/openid-configuration").json()
         conditions.metadata(self.metadata, issuer)
         keys = self.http.get(self.metadata["jwks_uri"], timeout=20).json()
@@ -56,8 +56,8 @@ class SignedIn:
 
 @dataclass
 class RelyingParty:
-    """One client of the suite. `always` has parameters of each authorization request, `last_request` those of the last
-    one. `metadata` is the registration response of a client that registered itself.
+    """One client of the suite. `common_parameters` has parameters of each authorization request, `last_request` those
+    of the last one. `metadata` is the registration response of a client that registered itself.
     """
 
     provider: Provider
@@ -66,7 +66,7 @@ class RelyingParty:
     method: str = "client_secret_basic"
     alg: str = "RS256"
     token_type: str = "Bearer"
-    always: dict[str, str] = field(default_factory=dict)
+    common_parameters: dict[str, str] = field(default_factory=dict)
     last_request: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class RelyingParty:
         defaults = {
             "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": "openid",
             "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
-            **self.always,
+            **self.common_parameters,
         }  # fmt: skip
         self.last_request = {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
         return self.last_request
@@ -92,17 +92,17 @@ class RelyingParty:
 
     # Responses through the browser
 
-    def authorization_response(self, arrived: Arrived | None) -> dict[str, str]:
+    def authorization_response(self, partner_request: PartnerRequest | None) -> dict[str, str]:
         """The parameters of an authorization response, which came in the requested mode to the requested address."""
-        assert arrived is not None, "no answer came"
+        assert partner_request is not None, "no answer came"
         mode, _, signed = self.last_request.get("response_mode", "query").partition(".")
         is_form, is_signed = mode == "form_post", "jwt" in {mode, signed}
-        assert arrived.method == ("POST" if is_form else "GET")
+        assert partner_request.method == ("POST" if is_form else "GET")
         base, _, registered = self.redirect_uri.partition("?")
-        assert arrived.address == base
-        pairs = arrived.form if is_form else arrived.query
+        assert partner_request.address == base
+        pairs = partner_request.form if is_form else partner_request.query
         if is_form:
-            assert urlencode(arrived.query) == registered
+            assert urlencode(partner_request.query) == registered
         parameters = dict(pairs)
         assert len(parameters) == len(pairs), "a parameter came twice"
         for pair in registered.split("&") if registered and not is_form else ():
@@ -121,14 +121,14 @@ class RelyingParty:
             parameters["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
         )
 
-    def gets_code(self, arrived: Arrived | None) -> str:
-        parameters = self.authorization_response(arrived)
+    def gets_code(self, partner_request: PartnerRequest | None) -> str:
+        parameters = self.authorization_response(partner_request)
         assert set(parameters) == {"code", "iss"} | ({"state"} & set(self.last_request)), parameters
         conditions.random(parameters["code"])
         return parameters["code"]
 
-    def is_refused(self, arrived: Arrived | None, error: str) -> None:
-        conditions.error(self.authorization_response(arrived), error)
+    def assert_refused(self, partner_request: PartnerRequest | None, error: str) -> None:
+        conditions.error(self.authorization_response(partner_request), error)
 
     # The back channel
 
@@ -186,9 +186,9 @@ class RelyingParty:
 
     # Whole flows
 
-    def complete_sign_in(self, arrived: Arrived | None, **overrides: Any) -> SignedIn:
+    def complete_sign_in(self, partner_request: PartnerRequest | None, **overrides: Any) -> SignedIn:
         """A flow from the authorization response on, to the person's claims; without `openid` there are none."""
-        code = self.gets_code(arrived)
+        code = self.gets_code(partner_request)
         tokens = conditions.tokens(self.redeems(code, **overrides), self.token_type)
         is_openid = "openid" in self.last_request["scope"].split()
         assert ("id_token" in tokens) == is_openid

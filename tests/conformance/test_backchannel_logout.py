@@ -73,9 +73,9 @@ def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, de
     signed_in = client.signs_in(browser)
     state, post_logout_uri = secrets.token_hex(64), f"{prepared.suite}/post_logout_redirect"
     parameters = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": post_logout_uri, "state": state}
-    arrived = browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
-    assert (arrived.address, arrived.query) == (post_logout_uri, [("state", state)])
-    client.is_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
+    partner_request = browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
+    assert (partner_request.address, partner_request.query) == (post_logout_uri, [("state", state)])
+    client.assert_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
 
     request = delivered(signed_in.claims["sid"])
     assert request["form"].keys() == {"logout_token"}

@@ -42,7 +42,7 @@ def test_server(client, browser):
 
 @spec("RFC 6749", "4.1.2.1", requirement="A request without response_type is refused at the redirect URI")
 def test_response_type_missing(client, browser):
-    client.is_refused(browser.goes_to(client.authorization_url(response_type=None)), "invalid_request")
+    client.assert_refused(browser.goes_to(client.authorization_url(response_type=None)), "invalid_request")
 
 
 @spec(
@@ -118,7 +118,7 @@ def test_scope_email(client, browser):
 def test_scope_address(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     assert "address" not in provider.metadata["claims_supported"]
-    client.is_refused(browser.goes_to(client.authorization_url(scope="openid address")), "invalid_scope")
+    client.assert_refused(browser.goes_to(client.authorization_url(scope="openid address")), "invalid_scope")
 
 
 @spec(CORE, "5.4", requirement="The scope phone brings phone_number and, as a boolean, phone_number_verified")
@@ -162,7 +162,7 @@ def test_prompt_login(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
     browser.opens(client.authorization_url(prompt="login"))
-    assert "Sign in" in browser.shown.text
+    assert "Sign in" in browser.page.text
     second = client.complete_sign_in(browser.continues())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] == first.claims["auth_time"] + 2
@@ -175,24 +175,24 @@ def test_prompt_login(client, browser, wait):
 )
 def test_prompt_none_not_logged_in(client, browser):
     request = client.authorization_url(prompt="none", state=secrets.token_hex(64))
-    client.is_refused(browser.goes_to(request), "login_required")
+    client.assert_refused(browser.goes_to(request), "login_required")
 
 
-@spec(CORE, "3.1.2.1", requirement="prompt=none with a sign-in asks nothing, and says the same of it")
+@spec(CORE, "3.1.2.1", requirement="prompt=none with a session asks nothing, and returns the same sub and auth_time")
 def test_prompt_none_logged_in(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
-    second = client.complete_sign_in(silently(browser, client.authorization_url(prompt="none")))
+    second = client.complete_sign_in(open_without_interaction(browser, client.authorization_url(prompt="none")))
     assert (second.claims["sub"], second.claims["auth_time"]) == (first.claims["sub"], first.claims["auth_time"])
 
 
-def silently(browser, link):
+def open_without_interaction(browser, link):
     """No page asks anything; a response by form_post submits itself."""
-    arrived = browser.opens(link)
-    if arrived is None and browser.shown.has("response"):
-        arrived = browser.presses("continue")
-    assert arrived is not None, browser.shown.text
-    return arrived
+    partner_request = browser.opens(link)
+    if partner_request is None and browser.page.has("response"):
+        partner_request = browser.presses("continue")
+    assert partner_request is not None, browser.page.text
+    return partner_request
 
 
 @spec(CORE, "3.1.2.1", requirement="max_age=1 after two seconds has the person sign in again")
@@ -200,7 +200,7 @@ def test_max_age_1(client, browser, wait):
     first = client.signs_in(browser)
     wait(2)
     browser.opens(client.authorization_url(max_age="1"))
-    assert "Sign in" in browser.shown.text
+    assert "Sign in" in browser.page.text
     second = client.complete_sign_in(browser.continues())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] > first.claims["auth_time"]
@@ -211,7 +211,7 @@ def test_max_age_1(client, browser, wait):
 def test_max_age_10000(client, browser, wait):
     first = client.signs_in(browser, max_age="15000")
     wait(2)
-    second = client.complete_sign_in(silently(browser, client.authorization_url(max_age="10000")))
+    second = client.complete_sign_in(open_without_interaction(browser, client.authorization_url(max_age="10000")))
     assert second.claims["auth_time"] == first.claims["auth_time"]
 
 
@@ -224,7 +224,7 @@ def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
 def test_id_token_hint(client, browser):
     first = client.signs_in(browser)
     second = client.complete_sign_in(
-        silently(browser, client.authorization_url(prompt="none", id_token_hint=first.id_token))
+        open_without_interaction(browser, client.authorization_url(prompt="none", id_token_hint=first.id_token))
     )
     assert second.claims["sub"] == first.claims["sub"]
 
@@ -257,7 +257,7 @@ def test_codereuse(client, browser):
     conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
 
 
-@spec("RFC 6749", "4.1.2", requirement="A code used again later is refused, and what it brought is revoked")
+@spec("RFC 6749", "4.1.2", requirement="A code used again later is refused, and its tokens are revoked")
 def test_codereuse_30seconds(client, browser, wait):
     signed_in = client.signs_in(browser)
     wait(30)
@@ -271,9 +271,9 @@ def test_codereuse_30seconds(client, browser, wait):
 @spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is an error page without a redirect")
 def test_ensure_registered_redirect_uri(client, browser):
     assert browser.opens(client.authorization_url(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
-    assert browser.shown.status == 400
-    assert "redirect_uri" in browser.shown.text
-    assert browser.shown.soup.find(id="error-code").text == "invalid_request"
+    assert browser.page.status == 400
+    assert "redirect_uri" in browser.page.text
+    assert browser.page.soup.find(id="error-code").text == "invalid_request"
 
 
 @spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
@@ -289,7 +289,7 @@ def test_server_client_secret_post(a_client, browser):
     a_client("conf-post-1").signs_in(browser)
 
 
-def takes_signed_objects_alone(provider):
+def assert_only_signed_request_objects_are_supported(provider):
     """The suite skips modules by discovery: request objects are supported, unsigned ones are not."""
     assert provider.metadata["request_parameter_supported"] is True
     algs = provider.metadata["request_object_signing_alg_values_supported"]
@@ -304,20 +304,20 @@ def unsigned(claims):
 @not_applicable
 @spec(CORE, "6.2", requirement="request_uri by reference: not advertised, refused, and harmless in a registration")
 def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_registered_client, browser, provider):
-    takes_signed_objects_alone(provider)
+    assert_only_signed_request_objects_are_supported(provider)
     assert provider.metadata["request_uri_parameter_supported"] is False
     uri = "https://suite.example/requests/one.jwt"
     client = a_registered_client(request_uris=[f"{uri}#hash"])
     assert "request_uris" not in client.metadata
-    client.is_refused(browser.goes_to(client.authorization_url(request_uri=uri)), "request_uri_not_supported")
+    client.assert_refused(browser.goes_to(client.authorization_url(request_uri=uri)), "request_uri_not_supported")
 
 
 @not_applicable
 @spec(CORE, "6.1", requirement="An unsigned request object is refused, never ignored: alg none is not advertised")
 def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(client, browser, provider):
-    takes_signed_objects_alone(provider)
+    assert_only_signed_request_objects_are_supported(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
-    client.is_refused(browser.goes_to(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
+    client.assert_refused(browser.goes_to(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
 
 
 @spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
@@ -330,32 +330,32 @@ def test_claims_essential(client, browser):
 @not_applicable
 @spec(CORE, "6.1", requirement="The redirect URI inside an unsigned request object is not taken either")
 def test_ensure_request_object_with_redirect_uri(client, browser, provider):
-    takes_signed_objects_alone(provider)
+    assert_only_signed_request_objects_are_supported(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
     request = client.authorization_url(request=unsigned(claims), redirect_uri=f"{client.redirect_uri}?dummy=1")
     assert browser.opens(request) is None
-    assert "redirect_uri" in browser.shown.text
+    assert "redirect_uri" in browser.page.text
 
 
 @spec(CORE, "12", requirement="A refresh token brings a new ID Token about the same sign-in, and is its client's alone")
 def test_refresh_token(a_client, browser, wait, provider):
     assert "refresh_token" in provider.metadata["grant_types_supported"]
     first, second = a_client("conf-basic-1"), a_client("conf-basic-2")
-    token = refreshed(first, browser, wait, scope="openid offline_access")
-    other = refreshed(second, browser, wait)
+    token = sign_in_and_refresh(first, browser, wait, scope="openid offline_access")
+    other = sign_in_and_refresh(second, browser, wait)
     conditions.refusal(first.refreshes(other), 400, "invalid_grant")
     assert first.refreshes(token).status_code == 200
 
 
-def refreshed(client, browser, wait, **options):
+def sign_in_and_refresh(client, browser, wait, **options):
     """Sign in for a refresh token and use it; the suite's first client names its scope again."""
     signed_in = client.signs_in(browser, scope="openid offline_access", prompt="consent")
     token = signed_in.tokens["refresh_token"]
     wait(1)
     tokens = conditions.tokens(client.refreshes(token, **options))
     claims = client.id_token_claims(tokens)
-    same = {"iss", "sub", "aud", "auth_time"}
-    assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
+    unchanged = {"iss", "sub", "aud", "auth_time"}
+    assert {name: claims[name] for name in unchanged} == {name: signed_in.claims[name] for name in unchanged}
     assert claims["iat"] > signed_in.claims["iat"]
     assert ("azp" in claims) <= ("azp" in signed_in.claims)
     assert tokens["access_token"] != signed_in.access_token
@@ -367,5 +367,5 @@ def refreshed(client, browser, wait, **options):
 def test_ensure_request_with_valid_pkce_succeeds(client, browser):
     verifier = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    arrived = browser.goes_to(client.authorization_url(code_challenge=challenge, code_challenge_method="S256"))
-    client.complete_sign_in(arrived, code_verifier=verifier)
+    partner_request = browser.goes_to(client.authorization_url(code_challenge=challenge, code_challenge_method="S256"))
+    client.complete_sign_in(partner_request, code_verifier=verifier)

@@ -48,7 +48,7 @@ LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 
 
 @pytest.mark.spec(
-    "OpenID Connect Discovery 1.0", "3", requirement="The metadata is sound and complete, at the issuer's own address"
+    "OpenID Connect Discovery 1.0", "3", requirement="The metadata is valid and complete, at the issuer's own address"
 )
 def test_discovery_endpoint_verification(provider):
     response = provider.get("/.well-known/openid-configuration")

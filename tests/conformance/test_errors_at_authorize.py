@@ -11,7 +11,7 @@ from idp.partners import registry
 from tests import factories
 from tests.conformance.browser import Browser
 from tests.conformance.conditions import now, segment
-from tests.conformance.fapi import hashed, signed
+from tests.conformance.fapi import sha256_base64url, signed
 
 PLAN = "The table of errors: authorize"
 MODULE = "error-{}"
@@ -28,25 +28,25 @@ def a_member(served, prepared):
     def make(**estab_overrides):
         with transaction(served[0]):
             person = factories.an_administrator(factories.an_estab(**estab_overrides))
-        return Browser(served[2], person.username, factories.PASSWORD, elsewhere=prepared.suite)
+        return Browser(served[2], person.username, factories.PASSWORD, partner_url=prepared.suite)
 
     return make
 
 
 def redirects_with_error(client, browser, error, **overrides):
     """At the redirect URI, with `state` and `iss`."""
-    client.is_refused(browser.opens(client.authorization_url(**overrides)), error)
+    client.assert_refused(browser.opens(client.authorization_url(**overrides)), error)
 
 
 def shows_error_page(browser, url, *words):
     """A page of ours, for the client's developer to read, without a redirect."""
     assert browser.opens(url) is None
-    assert browser.shown.status == 400
-    assert browser.shown.has("error-code")
-    assert all(word in browser.shown.text for word in words), browser.shown.text
-    assert browser.shown.headers["Cache-Control"] == "no-store"
-    assert browser.shown.headers["Referrer-Policy"] == "no-referrer"
-    assert browser.shown.headers["X-Frame-Options"] == "DENY"
+    assert browser.page.status == 400
+    assert browser.page.has("error-code")
+    assert all(word in browser.page.text for word in words), browser.page.text
+    assert browser.page.headers["Cache-Control"] == "no-store"
+    assert browser.page.headers["Referrer-Policy"] == "no-referrer"
+    assert browser.page.headers["X-Frame-Options"] == "DENY"
 
 
 @spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
@@ -91,12 +91,12 @@ def test_redirect_uri(browser, client):
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
 def test_invalid_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
-        client.is_refused(browser.opens(client.authorization_url() + f"&{name}=x&{name}=y"), "invalid_request")
+        client.assert_refused(browser.opens(client.authorization_url() + f"&{name}=x&{name}=y"), "invalid_request")
     for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
         redirects_with_error(client, browser, "invalid_request", **overrides)
-    client.is_refused(browser.opens(client.authorization_url() + "&login_hint=%ff"), "invalid_request")
+    client.assert_refused(browser.opens(client.authorization_url() + "&login_hint=%ff"), "invalid_request")
     state = client.authorization_url(state=None) + "&state=x&state=y"
-    client.is_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
+    client.assert_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
 
 
 @spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
@@ -110,7 +110,9 @@ def test_request_uri_by_reference(browser, client):
 @spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
 def test_a_request_that_had_to_be_pushed(browser, a_client):
     client = a_client("conf-fapi-1", alg="ES256")
-    redirects_with_error(client, browser, "invalid_request", code_challenge=hashed("x"), code_challenge_method="S256")
+    redirects_with_error(
+        client, browser, "invalid_request", code_challenge=sha256_base64url("x"), code_challenge_method="S256"
+    )
 
 
 @spec("RFC 9101", "6", requirement="A request object that is not the client's, for us, in time and flat: its own error")
@@ -118,18 +120,18 @@ def test_request_objects(browser, registered, signers):
     key = signers["conf-fapi-2"]
     client = registered(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
     valid = {"iss": client.id, "aud": client.provider.issuer, "exp": now() + 60, **client.request(prompt="none")}
-    wrong = (
+    invalid_claims = (
         {"iss": "x"}, {"iss": None}, {"aud": "https://x.example"}, {"aud": None}, {"exp": now() - 120},
         {"nbf": now() + 120}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
         {"client_id": "x"},
     )  # fmt: skip
-    objects = [signed(key, "ES256", {}, valid | request_object) for request_object in wrong]
+    objects = [signed(key, "ES256", {}, valid | request_object) for request_object in invalid_claims]
     objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
         redirects_with_error(client, browser, "invalid_request_object", request=request_object)
     valid_object = signed(key, "ES256", {}, {**valid, "state": "within"})
     valid_link = client.authorization_url(request=valid_object, state="within")
-    client.is_refused(browser.opens(valid_link), "login_required")
+    client.assert_refused(browser.opens(valid_link), "login_required")
 
 
 @spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")
@@ -140,7 +142,7 @@ def test_response_type(browser, client):
     for mode in ("fragment", "fragment.jwt", "token"):
         url = client.authorization_url(response_mode=mode)
         del client.last_request["response_mode"]  # it is answered in the query
-        client.is_refused(browser.opens(url), "invalid_request")
+        client.assert_refused(browser.opens(url), "invalid_request")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="response_type not this client's: unauthorized_client")
@@ -160,7 +162,7 @@ def test_scope_and_resource(browser, client):
 
 @spec("RFC 7636", "4.4.1", requirement="PKCE missing, plain, without its method or of another length: invalid_request")
 def test_pkce(browser, registered):
-    client, challenge = registered(require_pkce=True), hashed("x")
+    client, challenge = registered(require_pkce=True), sha256_base64url("x")
     for sent in ({}, {"code_challenge": challenge}, {"code_challenge": challenge, "code_challenge_method": "plain"},
                  {"code_challenge": challenge[1:], "code_challenge_method": "S256"}):  # fmt: skip
         redirects_with_error(client, browser, "invalid_request", **sent)
@@ -187,9 +189,9 @@ def test_id_token_hint(browser, client, a_client):
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
 def test_a_system_that_the_client_does_not_accept(a_member, registered):
     client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
-    browser.arrives(client.authorization_url())
-    assert "Arbor" in browser.shown.text
-    client.is_refused(browser.presses("deny"), "access_denied")
+    browser.goes_to_page(client.authorization_url())
+    assert "Arbor" in browser.page.text
+    client.assert_refused(browser.presses("deny"), "access_denied")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A school that is suspended: a page that explains, then access_denied")
@@ -197,9 +199,9 @@ def test_a_suspended_school(a_member, client, provider):
     browser = a_member(state="suspended")
     assert browser.opens(client.authorization_url()) is None
     assert browser.signs_in() is None
-    assert browser.shown.status == 403
-    onwards = browser.shown.soup.find("a", href=lambda to: to and "cancel=1" in to)["href"]
-    client.is_refused(browser.opens(provider.issuer + onwards), "access_denied")
+    assert browser.page.status == 403
+    link_back = browser.page.soup.find("a", href=lambda to: to and "cancel=1" in to)["href"]
+    client.assert_refused(browser.opens(provider.issuer + link_back), "access_denied")
 
 
 @spec(
@@ -235,17 +237,17 @@ def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
 @spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")
 def test_essential_acr(browser, client):
     claims = json.dumps({"id_token": {"acr": {"essential": True, "values": ["phr"]}}})
-    client.is_refused(browser.goes_to(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
+    client.assert_refused(browser.goes_to(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="Cancel and Refuse: access_denied")
 def test_cancel_and_refuse(a_member, client):
     browser = a_member()
     assert browser.opens(client.authorization_url()) is None
-    client.is_refused(browser.presses("cancel"), "access_denied")
+    client.assert_refused(browser.presses("cancel"), "access_denied")
     assert browser.opens(client.authorization_url()) is None
     assert browser.signs_in() is None
-    client.is_refused(browser.presses("deny"), "access_denied")
+    client.assert_refused(browser.presses("deny"), "access_denied")
 
 
 @spec("OAuth 2.0 Form Post Response Mode", "2", requirement="Errors are posted too, and hold what was sent as text")
@@ -254,8 +256,8 @@ def test_errors_by_form(browser, client):
         client.authorization_url(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é')
     )
     assert is_a_form is None
-    assert browser.shown.headers["Cache-Control"] == "no-store"
-    client.is_refused(browser.continues(), "invalid_scope")
+    assert browser.page.headers["Cache-Control"] == "no-store"
+    client.assert_refused(browser.continues(), "invalid_scope")
 
 
 @spec(OAUTH, "3.1", requirement="HEAD does nothing, POST keeps the request and leads to a GET, another method is 405")

@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey
 
 from tests.conformance import conditions
 from tests.conformance.conditions import refusal
-from tests.conformance.fapi import hashed
+from tests.conformance.fapi import sha256_base64url
 
 PLAN = "The table of errors: endpoints"
 MODULE = "error-{}"
@@ -109,7 +109,7 @@ def test_pushed_requests(fapi):
 @spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
 def test_par_proof(fapi, provider):
     proof = fapi.proof("POST", provider.metadata["pushed_authorization_request_endpoint"])
-    refusal(fapi.pushes(proof=proof, dpop_jkt=hashed("another")), 400, "invalid_dpop_proof")
+    refusal(fapi.pushes(proof=proof, dpop_jkt=sha256_base64url("another")), 400, "invalid_dpop_proof")
     refusal(fapi.pushes(proof="x"), 400, "invalid_dpop_proof")
 
 
@@ -215,7 +215,7 @@ def test_cross_origin(provider, registered):
         assert provider.get(path).headers["Access-Control-Allow-Origin"] == "*"
 
 
-@spec("RFC 6750", "3.1", requirement="Userinfo: no token, a dead one, one without openid, in the address, or twice")
+@spec("RFC 6750", "3.1", requirement="Userinfo: no token, an invalid one, one without openid, in the query, or twice")
 def test_userinfo(browser, client, a_fapi_client):
     def call_resource(**options):
         return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **options)
@@ -244,7 +244,7 @@ def test_userinfo(browser, client, a_fapi_client):
     assert as_bearer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_token"')
 
 
-@spec("RFC 7662", "2.2", requirement="Introspection: of what is dead, unknown or another's nothing is said")
+@spec("RFC 7662", "2.2", requirement="Introspection: a token that ended, is unknown or another's is inactive")
 def test_introspection(browser, client, a_client):
     token = client.signs_in(browser).access_token
     assert client.posts("introspection", {"token": token}).json()["active"] is True

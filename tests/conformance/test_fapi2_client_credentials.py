@@ -12,8 +12,8 @@ from tests.conformance.test_fapi2_plain_oauth import (
     ASSERTION,
     DPOP,
     FAPI,
-    by_rs256,
-    refuses_wrong_proofs,
+    assert_wrong_proofs_refused,
+    assertion_by_rs256,
     token_url,
 )
 
@@ -33,7 +33,7 @@ def other(a_fapi_client, xporter):
     return a_fapi_client("conf-ccg-2", scope="schools.list", resource=xporter)
 
 
-def gets(client, **options):
+def request_token(client, **options):
     """A token for the client itself."""
     options = {"scope": client.scope} | options
     proven = {name: options.pop(name) for name in ("assertion", "proof") if name in options}
@@ -42,7 +42,7 @@ def gets(client, **options):
 
 def used_token(client, **options):
     """The token, once it has been used."""
-    token_response = conditions.tokens(gets(client, **options), "DPoP")
+    token_response = conditions.tokens(request_token(client, **options), "DPoP")
     assert set(token_response) == {"access_token", "token_type", "expires_in", "scope"}
     assert client.is_token_accepted(token_response["access_token"])
     return token_response["access_token"]
@@ -95,18 +95,18 @@ def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client):
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
 def test_dpop_negative_tests(client):
     client.key = RSAKey.generate_key(2048)
-    refuses_wrong_proofs(client, used_token(client))
+    assert_wrong_proofs_refused(client, used_token(client))
 
 
 @spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
 def test_ensure_holder_of_key_required(client):
-    conditions.refusal(gets(client, proof=""), 400, "invalid_dpop_proof")
+    conditions.refusal(request_token(client, proof=""), 400, "invalid_dpop_proof")
 
 
 @spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
 def test_ensure_client_id_in_token_endpoint(client, other):
     forged = client.assertion(iss=other.id, sub=other.id)
-    conditions.refusal(gets(client, client_id=other.id, assertion=forged), 401, "invalid_client")
+    conditions.refusal(request_token(client, client_id=other.id, assertion=forged), 401, "invalid_client")
 
 
 @spec(
@@ -116,26 +116,26 @@ def test_ensure_client_id_in_token_endpoint(client, other):
     module="ensure-signed-client-assertion-with-RS256-fails",
 )
 def test_ensure_signed_client_assertion_with_rs256_fails(client):
-    conditions.refusal(gets(client, assertion=by_rs256(client)), 401, "invalid_client")
+    conditions.refusal(request_token(client, assertion=assertion_by_rs256(client)), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
 def test_ensure_client_assertion_in_token_endpoint(client):
-    conditions.refusal(gets(client, assertion=""), 401, "invalid_client")
+    conditions.refusal(request_token(client, assertion=""), 401, "invalid_client")
 
 
 @spec(ASSERTION, "3", requirement="An assertion that expired five minutes ago is refused")
 def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client):
     old = client.assertion(exp=conditions.now() - 300)
-    conditions.refusal(gets(client, assertion=old), 401, "invalid_client")
+    conditions.refusal(request_token(client, assertion=old), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion for another audience is refused")
 def test_ensure_client_assertion_with_wrong_aud_fails(client):
     elsewhere = client.assertion(aud="https://elsewhere.example/as")
-    conditions.refusal(gets(client, assertion=elsewhere), 401, "invalid_client")
+    conditions.refusal(request_token(client, assertion=elsewhere), 401, "invalid_client")
 
 
 @spec(ASSERTION, "3", requirement="An assertion without sub is refused")
 def test_ensure_client_assertion_with_no_sub_fails(client):
-    conditions.refusal(gets(client, assertion=client.assertion(sub=None)), 401, "invalid_client")
+    conditions.refusal(request_token(client, assertion=client.assertion(sub=None)), 401, "invalid_client")

@@ -2,7 +2,7 @@
 (RFC 9101) and every authorization response too (JARM), and the modules about signed requests.
 
 The modules themselves are those of the Security Profile's plans: here the client pushes a request object instead of
-parameters, and `RelyingParty.hears` verifies each response, errors too, by the rules of JARM.
+parameters, and `RelyingParty.authorization_response` verifies each response, errors too, by the rules of JARM.
 """
 
 import pytest
@@ -22,20 +22,22 @@ spec = pytest.mark.spec
 
 
 @pytest.fixture
-def always():
+def common_parameters():
     return {"response_mode": "jwt"}
 
 
 @pytest.fixture(name="client")
-def signing_client(a_fapi_client, always):
-    return a_fapi_client("conf-signing-1", scope="openid", signs_requests=True, always=always)
+def signing_client(a_fapi_client, common_parameters):
+    return a_fapi_client("conf-signing-1", scope="openid", signs_requests=True, common_parameters=common_parameters)
 
 
 @pytest.fixture(name="other")
-def signing_other(a_fapi_client, always, prepared):
+def signing_other(a_fapi_client, common_parameters, prepared):
     """The second client, with keys of its own and a redirect URI that has a query."""
     uri = f"{prepared.suite}/callback?dummy1=lorem&dummy2=ipsum"
-    return a_fapi_client("conf-signing-2", scope="openid", redirect_uri=uri, signs_requests=True, always=always)
+    return a_fapi_client(
+        "conf-signing-2", scope="openid", redirect_uri=uri, signs_requests=True, common_parameters=common_parameters
+    )
 
 
 def test_the_modules_sign(client, other):
@@ -73,7 +75,7 @@ def test_discovery_of_signing(provider):
 @pytest.mark.parametrize("mode", ["plain", "query", "form_post", "query.jwt", "form_post.jwt"])
 def test_happy_flow_by_mode(client, other, browser, mode):
     for fapi_client in (client, other):
-        fapi_client.always = {} if mode == "plain" else {"response_mode": mode}
+        fapi_client.common_parameters = {} if mode == "plain" else {"response_mode": mode}
         fapi_client.signs_in(browser)
 
 
@@ -83,10 +85,10 @@ def test_happy_flow_by_mode(client, other, browser, mode):
 @spec(SIGNING, "5.3.1", requirement="Our issuer may be one of several audiences of a request object")
 def test_ensure_request_object_with_multiple_aud_succeeds(client, browser):
     text = client.request_object(aud=["https://elsewhere.example", client.provider.issuer])
-    client.complete_sign_in(browser.goes_to(client.link(urn_of(client, text))))
+    client.complete_sign_in(browser.goes_to(client.link(push(client, text))))
 
 
-def urn_of(client, text):
+def push(client, text):
     response = client.push_request_object(text)
     assert response.status_code == 201, response.text
     return response.json()["request_uri"]
@@ -96,42 +98,42 @@ def urn_of(client, text):
 def test_ensure_request_object_with_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
     text = client.request_object(nbf=ahead, iat=ahead)
-    client.complete_sign_in(browser.goes_to(client.link(urn_of(client, text))))
+    client.complete_sign_in(browser.goes_to(client.link(push(client, text))))
 
 
-def is_no_request(client, text):
+def assert_request_object_refused(client, text):
     conditions.refusal(client.push_request_object(text), 400, "invalid_request_object")
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object without exp is refused")
 def test_ensure_request_object_without_exp_fails(client):
-    is_no_request(client, client.request_object(exp=None))
+    assert_request_object_refused(client, client.request_object(exp=None))
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object without nbf is refused")
 def test_ensure_request_object_without_nbf_fails(client):
-    is_no_request(client, client.request_object(nbf=None))
+    assert_request_object_refused(client, client.request_object(nbf=None))
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object that has expired is refused")
 def test_ensure_expired_request_object_fails(client):
-    is_no_request(client, client.request_object(exp=conditions.now() - 300, nbf=conditions.now() - 600))
+    assert_request_object_refused(client, client.request_object(exp=conditions.now() - 300, nbf=conditions.now() - 600))
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object for another audience is refused")
 def test_ensure_request_object_with_bad_aud_fails(client):
-    is_no_request(client, client.request_object(aud="https://elsewhere.example"))
-    is_no_request(client, client.request_object(aud=None))
+    assert_request_object_refused(client, client.request_object(aud="https://elsewhere.example"))
+    assert_request_object_refused(client, client.request_object(aud=None))
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object that is good for more than an hour is refused")
 def test_ensure_request_object_with_exp_over_60_fails(client):
-    is_no_request(client, client.request_object(exp=conditions.now() + HOUR + 600))
+    assert_request_object_refused(client, client.request_object(exp=conditions.now() + HOUR + 600))
 
 
 @spec(SIGNING, "5.3.1", requirement="A request object that began more than an hour ago is refused")
 def test_ensure_request_object_with_nbf_over_60_fails(client):
-    is_no_request(client, client.request_object(nbf=conditions.now() - HOUR - 600))
+    assert_request_object_refused(client, client.request_object(nbf=conditions.now() - HOUR - 600))
 
 
 @spec(
@@ -142,24 +144,24 @@ def test_ensure_request_object_with_nbf_over_60_fails(client):
 )
 def test_ensure_signed_request_object_with_rs256_fails(client):
     plain = {name: value for name, value in client.signer.as_dict(private=True).items() if name != "alg"}
-    is_no_request(client, client.request_object(alg="RS256", key=RSAKey.import_key(plain)))
+    assert_request_object_refused(client, client.request_object(alg="RS256", key=RSAKey.import_key(plain)))
 
 
 @spec(JAR, "5.1", requirement="A request object without a signature is refused, though it says so")
 def test_ensure_request_object_signature_algorithm_is_not_none(client):
     payload = client.request_object().split(".")[1]
-    is_no_request(client, f"{conditions.segment({'alg': 'none'})}.{payload}.")
+    assert_request_object_refused(client, f"{conditions.segment({'alg': 'none'})}.{payload}.")
 
 
 @spec(JAR, "6.2", requirement="A request object whose signature is wrong is refused")
 def test_ensure_request_object_with_invalid_signature_fails(client):
     head, payload, signature = client.request_object().split(".")
-    is_no_request(client, f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}")
+    assert_request_object_refused(client, f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}")
 
 
 @spec(JAR, "6.2", requirement="A request object under another client's key is refused")
 def test_ensure_matching_key_in_authorization_request(client, other):
-    is_no_request(client, client.request_object(key=other.signer))
+    assert_request_object_refused(client, client.request_object(key=other.signer))
 
 
 @spec(SIGNING, "5.3.2", requirement="A client that has to sign cannot push parameters alone")

@@ -96,8 +96,8 @@ def test_happy_flow(client, other, a_browser):
 @spec("RFC 6749", "4.1.2.1", requirement="Cancelling at the sign-in page is reported as access_denied")
 def test_user_rejects_authentication(client, browser):
     assert browser.opens(client.authorization_url()) is None
-    assert browser.shown.has("sign-in")
-    client.is_refused(browser.presses("cancel"), "access_denied")
+    assert browser.page.has("sign-in")
+    client.assert_refused(browser.presses("cancel"), "access_denied")
 
 
 @spec("RFC 6749", "4.1.1", requirement="Without a state none is returned")
@@ -119,7 +119,7 @@ def test_check_dpop_proof_nbf_exp(client, browser):
     assert client.is_token_accepted(signed_in.access_token, proof=proof)
 
 
-def proves_at(client, browser, iat, *, code=None):
+def sign_in_with_proofs_made_at(client, browser, iat, *, code=None):
     """PAR, token and resource with proofs made at `iat`."""
     at_par = client.proof("POST", par_url(client), iat=iat)
     code = client.gets_code(browser.goes_to(client.authorization_url(proof=at_par)))
@@ -131,12 +131,12 @@ def proves_at(client, browser, iat, *, code=None):
 
 @spec(DPOP, "4.3", requirement="A proof that is ten seconds old is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client, browser):
-    proves_at(client, browser, conditions.now() - 10)
+    sign_in_with_proofs_made_at(client, browser, conditions.now() - 10)
 
 
 @spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
-    proves_at(client, browser, conditions.now() + 10)
+    sign_in_with_proofs_made_at(client, browser, conditions.now() + 10)
 
 
 @spec(DPOP, "10.1", requirement="A dpop_jkt that is not the proof's key is refused when pushed")
@@ -146,8 +146,8 @@ def test_ensure_mismatched_dpop_jkt_fails(client):
     conditions.refusal(response, 400, "invalid_dpop_proof")
 
 
-def is_bound_elsewhere(client, code):
-    """Whether redeeming with another key than the code is bound to is refused."""
+def assert_bound_to_another_key(client, code):
+    """Redeeming with another key than the one that the code is bound to is refused."""
     another = client.proof("POST", token_url(client), key=ECKey.generate_key("P-256"))
     conditions.refusal(client.redeems(code, proof=another), 400, "invalid_grant")
 
@@ -155,12 +155,14 @@ def is_bound_elsewhere(client, code):
 @spec(DPOP, "10.1", requirement="A code is bound to the key that was proven when its request was pushed")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_proof_jkt(client, browser):
     response = client.authorization_url(proof=client.proof("POST", par_url(client)))
-    is_bound_elsewhere(client, client.gets_code(browser.goes_to(response)))
+    assert_bound_to_another_key(client, client.gets_code(browser.goes_to(response)))
 
 
 @spec(DPOP, "10", requirement="A code is bound to the key that dpop_jkt names")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_jkt(client, browser):
-    is_bound_elsewhere(client, client.gets_code(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt))))
+    assert_bound_to_another_key(
+        client, client.gets_code(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt)))
+    )
 
 
 @spec(DPOP, "10.1", requirement="A proof when pushing, and the same key when redeeming")
@@ -177,10 +179,10 @@ def test_ensure_dpop_auth_code_binding_success(client, browser):
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
 def test_dpop_negative_tests(client, browser):
     client.key = RSAKey.generate_key(2048)
-    refuses_wrong_proofs(client, client.signs_in(browser).access_token)
+    assert_wrong_proofs_refused(client, client.signs_in(browser).access_token)
 
 
-def refuses_wrong_proofs(client, token):
+def assert_wrong_proofs_refused(client, token):
     """Each wrong proof is refused at the resource, which accepts the token before and after; its key could sign by
     RS256 as well.
     """
@@ -191,35 +193,35 @@ def refuses_wrong_proofs(client, token):
 
     good, now, another = proof(), conditions.now(), ECKey.generate_key("P-256")
     head, payload, signature = proof().split(".")
-    anything = {"typ": "dpop+jwt", "jwk": client.key.as_dict(private=False)}
+    valid_header = {"typ": "dpop+jwt", "jwk": client.key.as_dict(private=False)}
     wrong = {
         "no proof": "", "two in one header": f"{proof()}, {proof()}", "no JWT": "not-a-jwt",
         "no typ": proof(header={"typ": None}), "no jwk": proof(header={"jwk": None}),
-        "no alg": f"{conditions.segment(anything)}.{payload}.{signature}",
+        "no alg": f"{conditions.segment(valid_header)}.{payload}.{signature}",
         **{f"no {claim}": proof(**{claim: None}) for claim in ("jti", "htm", "htu", "iat", "ath")},
         "another typ": proof(header={"typ": "JWT"}), "RS256": proof(alg="RS256"),
-        "none": f"{conditions.segment({**anything, 'alg': 'none'})}.{payload}.",
+        "none": f"{conditions.segment({**valid_header, 'alg': 'none'})}.{payload}.",
         "a bad signature": f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
         "a private key": proof(header={"jwk": client.key.as_dict(private=True)}),
         "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/elsewhere"),
         "another token": proof(ath="x" * 43), "another key": proof(key=another),
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip
-    for what, value in wrong.items():
-        assert client.call_resource(token, proof=value).status_code in {400, 401}, what
+    for case, value in wrong.items():
+        assert client.call_resource(token, proof=value).status_code in {400, 401}, case
     assert client.call_resource_with_proofs(token, proof(), proof()) in {400, 401}, "two headers"
     assert not client.is_token_accepted(token, scheme="Bearer", proof="")
     assert not client.is_token_accepted(token, scheme="Bearer")
 
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    right = {
+    accepted = {
         "the same": good, "with query and fragment": proof(url=f"{url}?a=b#c"),
         "with more claims": proof(more="claims", header={"kid": "mine"}),
         "in capitals": proof(url=f"{scheme.upper()}://{host.upper()}{slash}{path}"),
     }  # fmt: skip
-    for what, row in right.items():
-        assert client.is_token_accepted(token, proof=row), what
+    for case, value in accepted.items():
+        assert client.is_token_accepted(token, proof=value), case
     assert client.call_resource(token, proof=good).status_code == 401, "a proof that was used before"
 
 
@@ -265,7 +267,7 @@ def test_ensure_holder_of_key_required(client, code):
 def test_ensure_unsigned_authorization_request_without_using_par_fails(client, browser):
     from tests.conformance.relying_party import RelyingParty
 
-    client.is_refused(browser.goes_to(RelyingParty.authorization_url(client)), "invalid_request")
+    client.assert_refused(browser.goes_to(RelyingParty.authorization_url(client)), "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="The hybrid flow is refused when pushed")
@@ -292,7 +294,7 @@ def test_ensure_authorization_code_is_bound_to_client(client, other, code):
     conditions.tokens(client.redeems(code), "DPoP")
 
 
-@spec("RFC 6749", "4.1.2", requirement="A code used a second time is refused, and what it brought is revoked")
+@spec("RFC 6749", "4.1.2", requirement="A code used a second time is refused, and its tokens are revoked")
 def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait):
     signed_in = client.signs_in(browser)
     wait(1)
@@ -314,10 +316,10 @@ def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
 )
 def test_ensure_signed_client_assertion_with_rs256_fails(client, code):
     assert client.signer.as_dict(private=False)["alg"] == "PS256"
-    conditions.refusal(client.redeems(code, assertion=by_rs256(client)), 401, "invalid_client")
+    conditions.refusal(client.redeems(code, assertion=assertion_by_rs256(client)), 401, "invalid_client")
 
 
-def by_rs256(client):
+def assertion_by_rs256(client):
     """The registered key, used with the older padding."""
     plain = {name: value for name, value in client.signer.as_dict(private=True).items() if name != "alg"}
     return client.assertion(alg="RS256", key=RSAKey.import_key(plain))
@@ -377,14 +379,14 @@ def test_refresh_token(client, other, browser, wait):
 def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client, browser):
     link = client.authorization_url()
     browser.opens(link)
-    assert browser.shown.has("sign-in")
+    assert browser.page.has("sign-in")
     client.complete_sign_in(browser.goes_to(link))
 
 
 def shows_error_page(browser, link):
     assert browser.opens(link) is None
-    assert browser.shown.status == 400
-    assert "request_uri" in browser.shown.text
+    assert browser.page.status == 400
+    assert "request_uri" in browser.page.text
     return True
 
 

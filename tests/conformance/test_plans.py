@@ -12,7 +12,7 @@ import pytest
 from idp.foundation.web.transactions import transaction
 from idp.outbox import deliver
 from tests.conformance import conditions
-from tests.conformance.player import Suite
+from tests.conformance.scripted_browser import Suite
 from tests.conformance.suite import plans
 
 SECRETS = ["static.json", "registered.json", "backchannel.json"]
@@ -24,25 +24,25 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 
 @pytest.fixture
-def written(served, prepared):
+def configurations(served, prepared):
     with transaction(served[0]):
         return plans.all_configurations(prepared)
 
 
 @pytest.fixture
-def reached(served, suite):
-    """`reached()` delivers all messages that are due, and returns the requests that reached the suite, except the
-    browser's.
+def requests_to_suite(served, suite):
+    """`requests_to_suite()` delivers all messages that are due, and returns the requests that reached the suite, except
+    the browser's.
     """
     work = partial(transaction, served[0])
     deliver_all(work)  # of other tests
     suite.everything.clear()
 
-    def all_of_it():
+    def deliver_and_list():
         deliver_all(work)
         return [(request["method"], request["path"]) for request in suite.everything]
 
-    return all_of_it
+    return deliver_and_list
 
 
 def deliver_all(work):
@@ -51,11 +51,11 @@ def deliver_all(work):
 
 
 @pytest.fixture
-def make_suite(written, provider, prepared, a_browser, register, xporter):
+def make_suite(configurations, provider, prepared, a_browser, register, xporter):
     """`make_suite("static.json")` is the suite with that configuration; clients that it lacks register themselves."""
 
     def make(file):
-        configuration = {**written[file]}
+        configuration = {**configurations[file]}
         for part in ("client", "client2"):
             if "initial_access_token" in configuration[part]:
                 name_only = {name: value for name, value in configuration[part].items() if name == "client_name"}
@@ -77,38 +77,38 @@ def suite_and_client(make_suite):
 
     def make(file, part="client"):
         suite = make_suite(file)
-        signing = {"signs_requests": True, "always": {"response_mode": "jwt"}} if "signing" in file else {}
+        signing = {"signs_requests": True, "common_parameters": {"response_mode": "jwt"}} if "signing" in file else {}
         return suite, suite.client(part, **signing)
 
     return make
 
 
-def test_every_configuration_has_a_test(written):
-    assert sorted(written) == sorted([*SECRETS, *FAPI, CLIENT_CREDENTIALS_FILE])
+def test_every_configuration_has_a_test(configurations):
+    assert sorted(configurations) == sorted([*SECRETS, *FAPI, CLIENT_CREDENTIALS_FILE])
 
 
 @pytest.mark.parametrize("file", [*SECRETS, *FAPI])
-def test_both_clients_get_through_each_page_and_refresh(suite_and_client, file, reached):
+def test_both_clients_get_through_each_page_and_refresh(suite_and_client, file, requests_to_suite):
     for part in ("client", "client2"):
         suite, client = suite_and_client(file, part)
         scope = {} if file in FAPI else {"scope": PERSONAL}
-        player = suite.plays()
-        signed_in = client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login consent", **scope)))
+        browser = suite.scripted_browser()
+        signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login consent", **scope)))
         assert set(signed_in.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
         assert client.refreshes(signed_in.tokens["refresh_token"]).status_code == 200
-        client.complete_sign_in(player.goes_to(client.authorization_url(**scope)))
-    assert reached() == []
+        client.complete_sign_in(browser.goes_to(client.authorization_url(**scope)))
+    assert requests_to_suite() == []
 
 
-def test_the_scopes_are_those_that_the_modules_need(written):
+def test_the_scopes_are_those_that_the_modules_need(configurations):
     for file in FAPI:
         expected = EXPECTED_SCOPES[file.removesuffix(".json").rpartition("-")[2]]
-        assert {written[file][part]["scope"] for part in ("client", "client2")} == {expected}
+        assert {configurations[file][part]["scope"] for part in ("client", "client2")} == {expected}
 
 
 def test_the_form_post_plan_has_a_client_of_its_own(suite_and_client):
     suite, client = suite_and_client("static.json", "client_secret_post")
-    client.complete_sign_in(suite.plays().goes_to(client.authorization_url(prompt="login consent")))
+    client.complete_sign_in(suite.scripted_browser().goes_to(client.authorization_url(prompt="login consent")))
 
 
 def test_clients_get_tokens_of_their_own(suite_and_client):
@@ -118,13 +118,13 @@ def test_clients_get_tokens_of_their_own(suite_and_client):
         assert client.is_token_accepted(conditions.tokens(response, "DPoP")["access_token"])
 
 
-def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_client, reached, prepared):
+def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_client, requests_to_suite, prepared):
     suite, client = suite_and_client("backchannel.json")
-    player = suite.plays()
-    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login consent")))
-    back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
+    browser = suite.scripted_browser()
+    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login consent")))
+    back = browser.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
-    assert reached() == [("POST", "/test/a/idaas/backchannel_logout")]
+    assert requests_to_suite() == [("POST", "/test/a/idaas/backchannel_logout")]
 
 
 # Modules that end on a page of ours
@@ -132,7 +132,7 @@ def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_clie
 OIDC = [
     *plans.SIGN_IN_AGAIN, "oidcc-ensure-registered-redirect-uri",
     *(f"oidcc-rp-initiated-logout-{name}" for name in (
-        *plans.LOGOUT_FAULTS, *plans.LOGOUT_CONFIRMED, "no-id-token-hint", "no-post-logout-redirect-uri",
+        *plans.LOGOUT_ERRORS, *plans.LOGOUT_CONFIRMED, "no-id-token-hint", "no-post-logout-redirect-uri",
     )),
 ]  # fmt: skip
 FAPI_MODULES = (
@@ -142,8 +142,8 @@ FAPI_MODULES = (
 )  # fmt: skip
 
 
-def test_every_module_with_its_own_browser_commands_has_a_test(written):
-    for file, configuration in written.items():
+def test_every_module_with_its_own_browser_commands_has_a_test(configurations):
+    for file, configuration in configurations.items():
         names = set(configuration.get("override", ()))
         if file in FAPI:
             assert names == {f"{plans.FAPI_MODULES}{name}" for name in FAPI_MODULES}
@@ -151,26 +151,26 @@ def test_every_module_with_its_own_browser_commands_has_a_test(written):
             assert names in (set(OIDC), set())
 
 
-with_both = pytest.mark.parametrize("file", ["static.json", "registered.json"])
+for_both_oidc_files = pytest.mark.parametrize("file", ["static.json", "registered.json"])
 
 
-@with_both
+@for_both_oidc_files
 @pytest.mark.parametrize("module", plans.SIGN_IN_AGAIN)
-def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, module, reached):
+def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, module, requests_to_suite):
     suite, client = suite_and_client(file)
-    player = suite.plays(module)
-    client.complete_sign_in(player.goes_to(client.authorization_url()))
-    client.complete_sign_in(player.goes_to(client.authorization_url(prompt="login")))
-    assert player.pictures == ["sign-in", "sign-in"]
-    assert reached() == []
+    browser = suite.scripted_browser(module)
+    client.complete_sign_in(browser.goes_to(client.authorization_url()))
+    client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login")))
+    assert browser.screenshots == ["sign-in", "sign-in"]
+    assert requests_to_suite() == []
 
 
-@with_both
+@for_both_oidc_files
 def test_the_error_page_of_an_unregistered_redirect_uri_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
-    player = suite.plays("oidcc-ensure-registered-redirect-uri")
-    assert player.goes_to(client.authorization_url(redirect_uri="https://elsewhere.example/")) is None
-    assert player.pictures == ["error-parameter"]
+    browser = suite.scripted_browser("oidcc-ensure-registered-redirect-uri")
+    assert browser.goes_to(client.authorization_url(redirect_uri="https://elsewhere.example/")) is None
+    assert browser.screenshots == ["error-parameter"]
 
 
 def logout_of(client, prepared, module, hint):
@@ -190,75 +190,80 @@ def logout_of(client, prepared, module, hint):
     return f"{client.provider.metadata['end_session_endpoint']}?{urlencode(parameters)}"
 
 
-@with_both
+@for_both_oidc_files
 @pytest.mark.parametrize(
-    ("module", "picture"),
+    ("module", "screenshot"),
     [
-        *((module, "error-parameter") for module in plans.LOGOUT_FAULTS), ("no-id-token-hint", "confirm-logout"),
+        *((module, "error-parameter") for module in plans.LOGOUT_ERRORS), ("no-id-token-hint", "confirm-logout"),
         *((module, "signed-out") for module in (*plans.LOGOUT_CONFIRMED, "no-post-logout-redirect-uri")),
     ],
 )  # fmt: skip
-def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, picture, reached):
+def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, screenshot, requests_to_suite):
     suite, client = suite_and_client(file)
-    player = suite.plays(f"oidcc-rp-initiated-logout-{module}")
-    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url()))
-    assert player.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
-    assert player.pictures == [picture]
-    assert reached() == []
+    browser = suite.scripted_browser(f"oidcc-rp-initiated-logout-{module}")
+    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url()))
+    assert browser.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
+    assert browser.screenshots == [screenshot]
+    assert requests_to_suite() == []
 
 
-@with_both
-def test_logout_that_redirects_back(suite_and_client, prepared, file, reached):
+@for_both_oidc_files
+def test_logout_that_redirects_back(suite_and_client, prepared, file, requests_to_suite):
     suite, client = suite_and_client(file)
-    player = suite.plays()
-    signed_in = client.complete_sign_in(player.goes_to(client.authorization_url()))
-    back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
+    browser = suite.scripted_browser()
+    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url()))
+    back = browser.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
-    assert reached() == []
+    assert requests_to_suite() == []
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_cancel_at_the_sign_in_page(suite_and_client, file):
     suite, client = suite_and_client(file)
-    player = suite.plays(f"{plans.FAPI_MODULES}user-rejects-authentication")
-    client.is_refused(player.goes_to(client.authorization_url()), "access_denied")
+    browser = suite.scripted_browser(f"{plans.FAPI_MODULES}user-rejects-authentication")
+    client.assert_refused(browser.goes_to(client.authorization_url()), "access_denied")
 
 
 @pytest.mark.parametrize("file", FAPI)
-def test_opening_the_request_again_after_leaving(suite_and_client, file, reached):
+def test_opening_the_request_again_after_leaving(suite_and_client, file, requests_to_suite):
     suite, client = suite_and_client(file)
-    player = suite.plays(f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds")
+    browser = suite.scripted_browser(
+        f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds"
+    )
     link = client.authorization_url()
-    assert player.goes_to(link) is None
-    client.complete_sign_in(player.goes_to(link))
-    assert reached() == []
+    assert browser.goes_to(link) is None
+    client.complete_sign_in(browser.goes_to(link))
+    assert requests_to_suite() == []
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
-    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.authorization_url()
-    client.complete_sign_in(player.goes_to(link))
-    assert player.goes_to(link) is None
-    assert player.pictures == ["error-code"]
+    browser, link = (
+        suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"),
+        client.authorization_url(),
+    )
+    client.complete_sign_in(browser.goes_to(link))
+    assert browser.goes_to(link) is None
+    assert browser.screenshots == ["error-code"]
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_expired_request_is_captured_as_a_screenshot(suite_and_client, file, wait):
     suite, client = suite_and_client(file)
-    player, link = (
-        suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"),
+    browser, link = (
+        suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"),
         client.authorization_url(),
     )
     wait(91)
-    assert player.goes_to(link) is None
-    assert player.pictures == ["error-code"]
+    assert browser.goes_to(link) is None
+    assert browser.screenshots == ["error-code"]
 
 
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_another_clients_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     _, other = suite_and_client(file, "client2")
-    player = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
-    assert player.goes_to(other.link(client.pushed_request_uri())) is None
-    assert player.pictures == ["error-code"]
+    browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
+    assert browser.goes_to(other.link(client.pushed_request_uri())) is None
+    assert browser.screenshots == ["error-code"]

@@ -18,8 +18,8 @@ SUITE, API = "https://suite.example/test/a/ours", "https://api.example"
 
 
 @pytest.fixture
-def prepared(app, work, tmp_path):
-    """`prepared()` runs the command, and returns the configurations that it wrote."""
+def run_prepare(app, work, tmp_path):
+    """`run_prepare()` runs the command, and returns the configurations that it wrote."""
     with work():
         factories.a_school()
 
@@ -33,8 +33,8 @@ def prepared(app, work, tmp_path):
     return run
 
 
-def test_each_plan_has_a_configuration_that_only_its_owner_can_read(prepared, tmp_path):
-    written = prepared()
+def test_each_plan_has_a_configuration_that_only_its_owner_can_read(run_prepare, tmp_path):
+    written = run_prepare()
     signing = {"fapi2-signing-openid.json", "fapi2-signing-plain.json"}
     fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"} | signing
     assert set(written) == {"static.json", "registered.json", "backchannel.json"} | fapi
@@ -45,13 +45,13 @@ def test_each_plan_has_a_configuration_that_only_its_owner_can_read(prepared, tm
         assert configuration["browser"][0]["match"].endswith("/oauth/authorize*")
 
 
-def test_the_documentation_names_each_configuration_and_no_other(prepared):
+def test_the_documentation_names_each_configuration_and_no_other(run_prepare):
     text = (ROOT / "docs" / "conformance.md").read_text("utf-8")
-    assert set(re.findall(r"[a-z0-9-]+\.json", text)) == set(prepared())
+    assert set(re.findall(r"[a-z0-9-]+\.json", text)) == set(run_prepare())
 
 
-def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
-    written = prepared()
+def test_secrets_and_keys_in_it_are_those_of_the_clients(run_prepare, work):
+    written = run_prepare()
     static, fapi = written["static.json"], written["fapi2-openid.json"]
     with work():
         for part in ("client", "client2", "client_secret_post"):
@@ -66,8 +66,8 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
             assert {name: private[name] for name in public} == public
 
 
-def test_plans_without_userinfo_call_the_api_of_xporter(prepared, work):
-    written = prepared()
+def test_plans_without_userinfo_call_the_api_of_xporter(run_prepare, work):
+    written = run_prepare()
     for file, scope, first in (
         ("fapi2-plain.json", "school offline_access", "conf-plain-1"),
         ("fapi2-signing-plain.json", "school offline_access", "conf-signing-plain-1"),
@@ -82,8 +82,8 @@ def test_plans_without_userinfo_call_the_api_of_xporter(prepared, work):
         assert (client.token_endpoint_auth_method, client.jwks_uri) == ("private_key_jwt", f"{API}/jwks.json")
 
 
-def test_logout_tokens_are_sent_only_to_the_clients_of_logout_plans(prepared, work):
-    written = prepared()
+def test_logout_tokens_are_sent_only_to_the_clients_of_logout_plans(run_prepare, work):
+    written = run_prepare()
     client_ids = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
     with work():
         clients = [registry.client(name) for name in config()["clients"]]
@@ -99,8 +99,8 @@ def test_a_plan_that_signs_in_often_has_no_session_ended(settings):
     assert settings.session.per_person >= 500
 
 
-def test_every_address_begins_with_that_of_the_suite(prepared, work):
-    prepared()
+def test_every_address_begins_with_that_of_the_suite(run_prepare, work):
+    run_prepare()
     with work():
         for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):
             client = registry.client(name)
@@ -108,8 +108,8 @@ def test_every_address_begins_with_that_of_the_suite(prepared, work):
                 assert uri is None or uri.startswith(f"{SUITE}/")
 
 
-def test_running_it_again_replaces_everything(prepared, work):
-    before, after = prepared(), prepared()
+def test_running_it_again_replaces_everything(run_prepare, work):
+    before, after = run_prepare(), run_prepare()
     first, second = (configuration["static.json"]["client"] for configuration in (before, after))
     assert first["client_id"] == second["client_id"]
     with work():
@@ -124,17 +124,17 @@ def password_of(written):
     return next(item[3] for item in typed if item[:3] == ["text", "id", "password"])
 
 
-def test_modules_that_end_on_a_page_are_given_the_text_to_look_for(prepared):
-    overrides = prepared()["static.json"]["override"]
-    bad = overrides["oidcc-rp-initiated-logout-bad-id-token-hint"]["browser"]
-    assert bad[-1]["tasks"][-1]["commands"][0][2:5] == ["error-parameter", 10, "id_token_hint"]
+def test_modules_that_end_on_a_page_are_given_the_text_to_look_for(run_prepare):
+    overrides = run_prepare()["static.json"]["override"]
+    visits = overrides["oidcc-rp-initiated-logout-bad-id-token-hint"]["browser"]
+    assert visits[-1]["tasks"][-1]["commands"][0][2:5] == ["error-parameter", 10, "id_token_hint"]
     assert overrides["oidcc-prompt-login"]["browser"][0]["tasks"][0]["commands"][0][-1].startswith("update-image")
 
 
 def test_it_refuses_to_run_in_production(work, monkeypatch, settings):
     real = settings.model_copy(update={"environment": "production"})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: real)
-    with work(), pytest.raises(prepare.NotHere):
+    with work(), pytest.raises(prepare.RefusedInProduction):
         prepare.prepare_all(SUITE)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from idp.foundation.web.transactions import transaction
 from tests import factories
-from tests.conformance.browser import Arrived
+from tests.conformance.browser import PartnerRequest
 from tests.conformance.relying_party import RelyingParty
 from tests.conformance.suite.prepare import Credentials
 
@@ -20,7 +20,7 @@ MODULE = "{}"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-def promise(requirement):
+def documented(requirement):
     return pytest.mark.spec("protocol.md", "3.9", requirement=requirement)
 
 
@@ -39,7 +39,7 @@ def device_client(served, provider):
 
 def has_control(browser, name, *, button):
     """A control of this `id`, and of this `name` where it is a field."""
-    control = browser.shown.soup.find(id=name)
+    control = browser.page.soup.find(id=name)
     assert control is not None, name
     assert control.name == ("button" if button else "input")
     assert button or control["name"] == name
@@ -52,32 +52,32 @@ def controls(browser, *, fields=(), buttons=()):
     )
 
 
-@promise("Sign-in page: username, password; sign-in, cancel")
+@documented("Sign-in page: username, password; sign-in, cancel")
 def test_the_sign_in_page(client, browser):
     browser.opens(client.authorization_url())
     assert controls(browser, fields=("username", "password"), buttons=("sign-in", "cancel"))
-    client.is_refused(browser.presses("cancel"), "access_denied")
+    client.assert_refused(browser.presses("cancel"), "access_denied")
 
 
-@promise("Page that asks for data: authority; allow, deny")
+@documented("Page that asks for data: authority; allow, deny")
 def test_the_page_that_asks_for_data(data_client, browser):
     browser.opens(data_client.authorization_url(prompt="login consent"))
     browser.signs_in()
     assert controls(browser, fields=("authority",), buttons=("allow", "deny"))
     assert browser.presses("allow") is None, "the declaration is needed"
-    data_client.is_refused(browser.presses("deny"), "access_denied")
+    data_client.assert_refused(browser.presses("deny"), "access_denied")
 
 
-@promise("Page that asks for identity alone: no authority; allow, deny")
+@documented("Page that asks for identity alone: no authority; allow, deny")
 def test_the_page_that_asks_who_you_are(client, browser):
     browser.opens(client.authorization_url(prompt="login consent"))
     browser.signs_in()
     assert controls(browser, buttons=("allow", "deny"))
-    assert not browser.shown.has("authority")
+    assert not browser.page.has("authority")
     client.gets_code(browser.presses("allow"))
 
 
-@promise("Sign-out page: confirm-logout, stay; then signed-out")
+@documented("Sign-out page: confirm-logout, stay; then signed-out")
 def test_the_sign_out_page(client, browser, provider):
     client.signs_in(browser)
     url = provider.metadata["end_session_endpoint"]
@@ -87,10 +87,10 @@ def test_the_sign_out_page(client, browser, provider):
     client.gets_code(browser.opens(client.authorization_url(prompt="none")))
     browser.opens(url)
     browser.presses("confirm-logout")
-    assert browser.shown.has("signed-out")
+    assert browser.page.has("signed-out")
 
 
-@promise("Error pages: error-code, and the parameter's name in words")
+@documented("Error pages: error-code, and the parameter's name in words")
 def test_error_pages(client, browser, provider):
     gone = f"{client.id}&request_uri=urn:ietf:params:oauth:request_uri:gone"
     for url, parameter in (
@@ -100,23 +100,23 @@ def test_error_pages(client, browser, provider):
         (f"{provider.metadata['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
     ):
         assert browser.opens(url) is None
-        assert browser.shown.soup.find(id="error-code").text
-        assert parameter in browser.shown.text
-        assert "no-store" in browser.shown.headers["Cache-Control"]
+        assert browser.page.soup.find(id="error-code").text
+        assert parameter in browser.page.text
+        assert "no-store" in browser.page.headers["Cache-Control"]
 
 
-@promise("Form post page: form response, button continue, and one script with a nonce that submits it")
+@documented("Form post page: form response, button continue, and one script with a nonce that submits it")
 def test_the_form_post_page(client, browser):
     assert browser.opens(client.authorization_url(prompt="none", response_mode="form_post")) is None
-    page = browser.shown
+    page = browser.page
     assert page.soup.find("form", id="response")["method"] == "post"
     (script,) = [element for element in page.soup.find_all("script") if not element.get("src")]
     assert "submit()" in script.text
     assert f"'nonce-{script['nonce']}'" in page.headers["Content-Security-Policy"]
-    assert isinstance(browser.presses("continue"), Arrived)
+    assert isinstance(browser.presses("continue"), PartnerRequest)
 
 
-@promise("Device page: user_code; continue, then allow, deny")
+@documented("Device page: user_code; continue, then allow, deny")
 def test_the_device_page(device_client, browser):
     authorization = device_client.posts("device_authorization", {"scope": "openid"}).json()
     browser.opens(authorization["verification_uri"])
@@ -129,38 +129,38 @@ def test_the_device_page(device_client, browser):
     assert tokens.status_code == 200, tokens.text
 
 
-@promise("A request needs no CSRF token, and every decision does")
+@documented("A request needs no CSRF token, and every decision does")
 def test_decisions_need_our_own_form(data_client, client, browser, provider):
     link = data_client.authorization_url(prompt="login consent")
     browser.opens(link)
-    decides_without_token(browser, username=browser.username, password=browser.password)
+    send_form_without_token(browser, username=browser.username, password=browser.password)
     browser.opens(link)
-    assert browser.shown.has("sign-in"), "not signed in yet"
+    assert browser.page.has("sign-in"), "not signed in yet"
     browser.signs_in()
-    decides_without_token(browser, deny="yes")
+    send_form_without_token(browser, deny="yes")
     assert browser.opens(link) is None
-    assert browser.shown.has("allow"), "not refused yet"
+    assert browser.page.has("allow"), "not refused yet"
     browser.opens(provider.metadata["end_session_endpoint"])
-    decides_without_token(browser, confirm="yes")
+    send_form_without_token(browser, confirm="yes")
     client.gets_code(browser.opens(client.authorization_url(prompt="none")))  # the person is still signed in
 
 
-def decides_without_token(browser, **fields):
+def send_form_without_token(browser, **fields):
     """Send the form of the page without its CSRF token, as another site would."""
-    form = browser.shown.soup.find("input", attrs={"name": "csrf_token"}).find_parent("form")
-    target = urljoin(browser.shown.url, form.get("action") or browser.shown.url)
+    form = browser.page.soup.find("input", attrs={"name": "csrf_token"}).find_parent("form")
+    target = urljoin(browser.page.url, form.get("action") or browser.page.url)
     browser.session.post(target, data=fields, allow_redirects=False, timeout=20)
 
 
-@promise("No page on the way needs JavaScript: it stands in files of ours, and no control waits for it")
+@documented("No page needs JavaScript: scripts are files of ours, and no control depends on them")
 def test_no_page_needs_javascript(client, browser, provider):
     browser.opens(client.authorization_url(prompt="login consent"))
-    pages = [browser.shown]
+    pages = [browser.page]
     browser.signs_in()
-    pages.append(browser.shown)
+    pages.append(browser.page)
     client.gets_code(browser.presses("allow"))
     browser.opens(provider.metadata["end_session_endpoint"])
-    pages.append(browser.shown)
+    pages.append(browser.page)
     for page in pages:
         assert page.soup.find("form")
         assert not page.soup.find_all("button", disabled=True)

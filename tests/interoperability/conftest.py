@@ -83,7 +83,7 @@ def browser(scene: Scene) -> Browser:
 @pytest.fixture
 def visitor(scene: Scene) -> Callable[[str], Browser]:
     """`visitor(address)` is a browser for a partner without a server: it stops at addresses below this one."""
-    return lambda address: Browser(scene.trust, scene.username, factories.PASSWORD, elsewhere=address)
+    return lambda address: Browser(scene.trust, scene.username, factories.PASSWORD, partner_url=address)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ SIGNING_PLAIN: Final = "conf-signing-plain-1", "conf-signing-plain-2"
 CLIENT_CREDENTIALS_CLIENTS: Final = "conf-ccg-1", "conf-ccg-2"
 
 SIGN_IN_AGAIN: Final = ("oidcc-prompt-login", "oidcc-max-age-1")
-LOGOUT_FAULTS: Final = {
+LOGOUT_ERRORS: Final = {
     "bad-post-logout-redirect-uri": "post_logout_redirect_uri",
     "query-added-to-post-logout-redirect-uri": "post_logout_redirect_uri",
     "modified-id-token-hint": "id_token_hint",
@@ -55,14 +55,14 @@ def all_configurations(prepared: Prepared) -> dict[str, dict[str, Any]]:
         | registered
         | {"override": _oidc_overrides(prepared)},
         "backchannel.json": _common(prepared, "back-channel logout") | _pair(prepared, BACKCHANNEL),
-        "fapi2-openid.json": _of_people(prepared, "FAPI 2.0", _fapi(prepared, FAPI, PERSONAL, userinfo)),
-        "fapi2-plain.json": _of_schools(
+        "fapi2-openid.json": _personal_plan(prepared, "FAPI 2.0", _fapi(prepared, FAPI, PERSONAL, userinfo)),
+        "fapi2-plain.json": _school_plan(
             prepared, "FAPI 2.0, OAuth", _fapi(prepared, PLAIN_OAUTH_CLIENTS, SCHOOLS, api)
         ),
-        "fapi2-signing-openid.json": _of_people(
+        "fapi2-signing-openid.json": _personal_plan(
             prepared, "FAPI 2.0 Message Signing", _fapi(prepared, SIGNING, PERSONAL, userinfo)
         ),
-        "fapi2-signing-plain.json": _of_schools(
+        "fapi2-signing-plain.json": _school_plan(
             prepared, "FAPI 2.0 Message Signing, OAuth", _fapi(prepared, SIGNING_PLAIN, SCHOOLS, api)
         ),
         "fapi2-client-credentials.json": _common(prepared, "FAPI 2.0, client credentials")
@@ -77,7 +77,7 @@ def _common(prepared: Prepared, title: str, *, school_data: bool = False) -> dic
         "server": {"discoveryUrl": runtime.url("/.well-known/openid-configuration")},
         "browser": [
             _authorize(prepared, school_data=school_data),
-            _leave(_task("Back at the suite", f"{prepared.suite}/post_logout_redirect*")),
+            _log_out(_task("Back at the suite", f"{prepared.suite}/post_logout_redirect*")),
         ],
     }
 
@@ -98,12 +98,12 @@ def _fapi(prepared: Prepared, names: tuple[str, str], scope: str, resource: str)
     return {"client": first, "client2": second, "resource": {"resourceUrl": resource}}
 
 
-def _of_people(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _personal_plan(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients request the person's claims only."""
     return _common(prepared, title) | clients | {"override": _fapi_overrides(prepared)}
 
 
-def _of_schools(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _school_plan(prepared: Prepared, title: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients request a school's data, for which the person confirms their authority."""
     common = _common(prepared, title, school_data=True)
     return common | clients | {"override": _fapi_overrides(prepared, school_data=True)}
@@ -131,7 +131,7 @@ def _authorize(prepared: Prepared, *before_signing_in: list[Any], school_data: b
     }
 
 
-def _leave(*tasks: Task) -> Visit:
+def _log_out(*tasks: Task) -> Visit:
     return {"match": runtime.url("/oauth/logout*"), "tasks": list(tasks)}
 
 
@@ -148,32 +148,38 @@ def _arrive(prepared: Prepared) -> Task:
 
 
 def _oidc_overrides(prepared: Prepared) -> dict[str, Any]:
-    again = _authorize(prepared, ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in", f"{SCREENSHOT}-optional"])
-    overrides = {name: [again] for name in SIGN_IN_AGAIN}
-    refused = _shown_at("/oauth/authorize*", _shows("error-parameter", "redirect_uri"))
+    sign_in_again = _authorize(
+        prepared, ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in", f"{SCREENSHOT}-optional"]
+    )
+    overrides = {name: [sign_in_again] for name in SIGN_IN_AGAIN}
+    refused = _shown_at("/oauth/authorize*", _wait_for_screenshot("error-parameter", "redirect_uri"))
     overrides["oidcc-ensure-registered-redirect-uri"] = [refused]
-    goodbye = _task("Signed out", runtime.url("/signed-out*"), _shows("signed-out", ".*"))
-    confirmed = _leave(_task("Confirm", runtime.url("/oauth/logout*"), ["click", "id", "confirm-logout"]), goodbye)
-    confirmation = _leave(_task("Asked", runtime.url("/oauth/logout*"), _shows("confirm-logout", ".*")))
-    leaving: dict[str, Visit] = {
-        "no-post-logout-redirect-uri": _leave(goodbye),
+    signed_out_page = _task("Signed out", runtime.url("/signed-out*"), _wait_for_screenshot("signed-out", ".*"))
+    confirmed = _log_out(
+        _task("Confirm", runtime.url("/oauth/logout*"), ["click", "id", "confirm-logout"]), signed_out_page
+    )
+    confirmation = _log_out(_task("Asked", runtime.url("/oauth/logout*"), _wait_for_screenshot("confirm-logout", ".*")))
+    logout_visits: dict[str, Visit] = {
+        "no-post-logout-redirect-uri": _log_out(signed_out_page),
         "no-id-token-hint": confirmation,
         **dict.fromkeys(LOGOUT_CONFIRMED, confirmed),
-        **{name: _leave(_error_page(parameter)) for name, parameter in LOGOUT_FAULTS.items()},
+        **{name: _log_out(_error_page(parameter)) for name, parameter in LOGOUT_ERRORS.items()},
     }
-    overrides |= {f"oidcc-rp-initiated-logout-{name}": [_authorize(prepared), visit] for name, visit in leaving.items()}
+    overrides |= {
+        f"oidcc-rp-initiated-logout-{name}": [_authorize(prepared), visit] for name, visit in logout_visits.items()
+    }
     return {name: {"browser": visits} for name, visits in overrides.items()}
 
 
 def _fapi_overrides(prepared: Prepared, *, school_data: bool = False) -> dict[str, Any]:
     once, authorize = {"match-limit": 1}, _authorize(prepared, school_data=school_data)
-    stale = _shown_at("/oauth/authorize*", _shows("error-code", "request_expired"))
-    looks = _shown_at("/sign-in*", ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in"])
-    turns_back = _shown_at("/sign-in*", ["click", "id", "cancel"])
-    turns_back["tasks"].append(_arrive(prepared))
+    stale = _shown_at("/oauth/authorize*", _wait_for_screenshot("error-code", "request_expired"))
+    shown_and_left = _shown_at("/sign-in*", ["wait", "id", "sign-in", TIMEOUT_SECONDS, "Sign in"])
+    cancelled = _shown_at("/sign-in*", ["click", "id", "cancel"])
+    cancelled["tasks"].append(_arrive(prepared))
     visits = {
-        "user-rejects-authentication": [turns_back],
-        "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": [looks | once, authorize],
+        "user-rejects-authentication": [cancelled],
+        "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": [shown_and_left | once, authorize],
         "par-attempt-reuse-request_uri": [authorize | once, stale],
         "par-attempt-to-use-expired-request_uri": [stale],
         "par-attempt-to-use-request_uri-for-different-client": [stale],
@@ -182,10 +188,10 @@ def _fapi_overrides(prepared: Prepared, *, school_data: bool = False) -> dict[st
 
 
 def _error_page(parameter: str) -> Task:
-    return _task("Error page", runtime.url("/oauth/logout*"), _shows("error-parameter", parameter))
+    return _task("Error page", runtime.url("/oauth/logout*"), _wait_for_screenshot("error-parameter", parameter))
 
 
-def _shows(control: str, words: str) -> list[Any]:
+def _wait_for_screenshot(control: str, words: str) -> list[Any]:
     """Wait until the control has these words, and take the screenshot."""
     return ["wait", "id", control, TIMEOUT_SECONDS, words, SCREENSHOT]
 

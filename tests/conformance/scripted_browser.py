@@ -1,4 +1,4 @@
-"""The suite's clients and browser, as a configuration of `tests.conformance.suite` describes them."""
+"""The suite's clients and browser, as a configuration that `tests.conformance.suite` writes describes them."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,25 +7,25 @@ from typing import Any
 
 from joserfc.jwk import KeySet
 
-from tests.conformance.browser import Arrived, Browser
+from tests.conformance.browser import Browser, PartnerRequest
 from tests.conformance.fapi import FapiClient
 from tests.conformance.relying_party import Provider, RelyingParty
 from tests.conformance.suite.prepare import Credentials
 
 
 @dataclass
-class Player:
+class ScriptedBrowser:
     """Follows the visits of a configuration: tasks by the address that is open, then their commands."""
 
     browser: Browser
     visits: list[dict[str, Any]]
-    pictures: list[str] = field(default_factory=list)
-    """The ids of the controls that a picture was taken of."""
+    screenshots: list[str] = field(default_factory=list)
+    """The ids of the controls that a screenshot was taken of."""
 
     def __post_init__(self) -> None:
         self.visits = [dict(visit) for visit in self.visits]
 
-    def goes_to(self, url: str) -> Arrived | None:
+    def goes_to(self, url: str) -> PartnerRequest | None:
         """Open `url` and do the tasks of the first visit that matches it; returns the request that reached the partner,
         or None.
         """
@@ -34,37 +34,41 @@ class Player:
         )
         if "match-limit" in visit:
             visit["match-limit"] -= 1
-        arrived = self.browser.opens(url)
+        partner_request = self.browser.opens(url)
         for task in visit["tasks"]:
-            address = self.browser.shown.url if arrived is None else arrived.address
+            address = self.browser.page.url if partner_request is None else partner_request.address
             if not fnmatchcase(address, task["match"]):
-                assert task.get("optional"), f"{task['task']}: the browser is at {address}: {self._text(arrived)}"
+                assert task.get("optional"), (
+                    f"{task['task']}: the browser is at {address}: {self._text(partner_request)}"
+                )
                 continue
-            arrived = self._does(task.get("commands", []), arrived)
-        return arrived
+            partner_request = self._run_commands(task.get("commands", []), partner_request)
+        return partner_request
 
-    def _does(self, commands: list[list[Any]], arrived: Arrived | None) -> Arrived | None:
+    def _run_commands(self, commands: list[list[Any]], partner_request: PartnerRequest | None) -> PartnerRequest | None:
         fields: dict[str, str | None] = {}
         for verb, by, control, *more in commands:
             assert by == "id"
             if verb == "text":
-                assert self.browser.shown.has(control), control
+                assert self.browser.page.has(control), control
                 fields[control] = more[0]
             elif verb == "click":
-                element = self.browser.shown.soup.find(id=control)
-                assert element is not None, f"no {control}: {self.browser.shown.text}"
+                element = self.browser.page.soup.find(id=control)
+                assert element is not None, f"no {control}: {self.browser.page.text}"
                 if element.get("type") == "checkbox":
                     fields[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
-                    arrived, fields = self.browser.presses(control, **fields), {}
-            elif arrived is None:  # wait, and perhaps take a picture; pages of the suite itself are not tested
+                    partner_request, fields = self.browser.presses(control, **fields), {}
+            elif (
+                partner_request is None
+            ):  # wait, and perhaps take a screenshot; pages of the suite itself are not tested
                 assert verb == "wait"
-                assert re.search(more[1], self.browser.shown.soup.find(id=control).get_text())
-                self.pictures += [control] if len(more) > 2 else []
-        return arrived
+                assert re.search(more[1], self.browser.page.soup.find(id=control).get_text())
+                self.screenshots += [control] if len(more) > 2 else []
+        return partner_request
 
-    def _text(self, arrived: Arrived | None) -> str:
-        return self.browser.shown.text if arrived is None else "the partner's"
+    def _text(self, partner_request: PartnerRequest | None) -> str:
+        return self.browser.page.text if partner_request is None else "the partner's"
 
 
 @dataclass
@@ -76,10 +80,10 @@ class Suite:
     redirect_uri: str
     a_browser: Any
 
-    def plays(self, module: str | None = None, browser: Browser | None = None) -> Player:
+    def scripted_browser(self, module: str | None = None, browser: Browser | None = None) -> ScriptedBrowser:
         """A new browser that follows the configuration for every module, or for `module`."""
         visits = self.configuration["override"][module]["browser"] if module else self.configuration["browser"]
-        return Player(browser or self.a_browser(), visits)
+        return ScriptedBrowser(browser or self.a_browser(), visits)
 
     def client(self, part: str = "client", **overrides: Any) -> RelyingParty:
         """The client in this part of the configuration."""
