@@ -28,7 +28,7 @@ MAIL_SECONDS = 30.0
 
 
 @contextmanager
-def a_partner_served(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
+def serve_partner(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
     """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its address.
 
     `overrides` replaces settings of it.
@@ -61,7 +61,7 @@ def register(work: Work, manifest: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def mail_received(folder: Path, port: int = 0) -> Iterator[int]:
+def receive_mail(folder: Path, port: int = 0) -> Iterator[int]:
     """Receive mail by SMTP into the Maildir `folder` until the block ends; yields the port, by default a free one."""
     port = port or free_port()
     controller = smtp.serve(folder, port)
@@ -83,7 +83,7 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
 
 
 @contextmanager
-def an_xporter_served(issuer: str, work: Work, folder: Path) -> Iterator[str]:
+def serve_xporter(issuer: str, work: Work, folder: Path) -> Iterator[str]:
     """Register XporterOnDemand, which has data of schools, and serve it until the block ends; yields its address."""
     port = free_port()
     url = f"http://localhost:{port}"

@@ -1,4 +1,4 @@
-"""A real browser, headless Chromium, and a provider and a partner that are really served.
+"""A real browser (headless Chromium), and a provider and a partner that are served over HTTP.
 
 There is one provider and one partner for the whole run; every test takes schools that no other test has used. Pages
 are checked by axe-core in the light scheme at a computer's width and in the dark scheme at a phone's. `PICTURES=1`
@@ -29,7 +29,7 @@ from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
 from tests.actors import Operator, Partner, RegisterEntry, SchoolAdmin
-from tests.browser.assembly import a_partner_served, an_xporter_served, mail_received
+from tests.browser.assembly import receive_mail, serve_partner, serve_xporter
 from tests.conftest import Work
 from tests.databases import Databases
 from tests.mail import Outbox
@@ -75,15 +75,15 @@ CUT_CELLS = """() => [...document.querySelectorAll('td, th')].filter(cell => {
   text.selectNodeContents(cell);
   return [cell, text].some(box => box.getBoundingClientRect().right > end + 1);
 }).map(cell => cell.textContent.trim())"""
-"""The cells of tables that reach past the card they are in: one sees that there is more only by scrolling."""
+"""The cells of tables that reach beyond the card that contains them, so that their text is cut off."""
 
 PAGE_READY = """() => document.readyState !== "loading"
     && [...document.querySelectorAll("link[rel=stylesheet]")].every(link => link.sheet)"""
 """True when the document is parsed, title included, and its stylesheets are loaded. A click returns when the next one
 has begun, which may still be empty. The load event is no help: a page that redirects by itself never has one."""
 
-AWindow = Callable[..., Page]
-LooksRight = Callable[[Page, str], None]
+NewWindow = Callable[..., Page]
+CheckPage = Callable[[Page, str], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -150,7 +150,7 @@ def outbox(work: Work) -> Outbox:
 def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
     """The Maildir in which the mail of partners' applications arrives, and the port that takes it."""
     folder = tmp_path_factory.mktemp("mail") / "maildir"
-    with mail_received(folder) as port:
+    with receive_mail(folder) as port:
         yield folder, port
 
 
@@ -159,7 +159,7 @@ def partner_resource(
     provider: tuple[Flask, str], work: Work, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The address of the API that has schools' data."""
-    with an_xporter_served(provider[1], work, tmp_path_factory.mktemp("xporter")) as url:
+    with serve_xporter(provider[1], work, tmp_path_factory.mktemp("xporter")) as url:
         yield url
 
 
@@ -175,7 +175,7 @@ def partner(
 ) -> Iterator[Partner]:
     """Assembly as it is run, registered here by its own manifest."""
     port = partner_mail[1]
-    with a_partner_served(provider[1], work, partner_folder, smtp_port=port, resource=partner_resource) as url:
+    with serve_partner(provider[1], work, partner_folder, smtp_port=port, resource=partner_resource) as url:
         yield Partner("Assembly", url)
 
 
@@ -203,8 +203,8 @@ def schools(work: Work) -> Iterator[RegisterEntry]:
 
 
 @pytest.fixture
-def a_window(chromium: Browser) -> Iterator[AWindow]:
-    """`a_window("phone")` is another browser, with cookies of its own; nothing it shows may log an error."""
+def new_window(chromium: Browser) -> Iterator[NewWindow]:
+    """`new_window("phone")` is another browser, with cookies of its own; nothing it shows may log an error."""
     contexts, errors = [], []
 
     def record_response(response: Response) -> None:
@@ -229,33 +229,33 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
     yield open_window
     for context in contexts:
         context.close()
-    assert errors == [], "the browser's console complains"
+    assert errors == [], "errors in the browser's console"
 
 
 @pytest.fixture
-def hold_the_clock() -> Callable[[Page], None]:
-    """`hold_the_clock(page)` stops the page's clock until `page.clock.run_for(…)`."""
+def stop_page_clock() -> Callable[[Page], None]:
+    """`stop_page_clock(page)` stops the page's clock until `page.clock.run_for(…)`."""
 
-    def hold(page: Page) -> None:
+    def stop(page: Page) -> None:
         page.clock.install()
         page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # the clock can only be set forward
 
-    return hold
+    return stop
 
 
 @pytest.fixture
-def page(a_window: AWindow) -> Page:
-    return a_window()
+def page(new_window: NewWindow) -> Page:
+    return new_window()
 
 
 @pytest.fixture
 def an_admin(
-    a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[RegisterEntry]
+    new_window: NewWindow, issuer: str, outbox: Outbox, schools: Iterator[RegisterEntry]
 ) -> Callable[..., SchoolAdmin]:
     """`an_admin()` is a person at a school that has not registered, with a browser of their own."""
 
     def make(school: RegisterEntry | None = None, *, width: str = "desktop", **overrides: Any) -> SchoolAdmin:
-        window = overrides.pop("page", None) or a_window(width)
+        window = overrides.pop("page", None) or new_window(width)
         return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **overrides)
 
     return make
@@ -275,8 +275,8 @@ def a_member(an_admin: Callable[..., SchoolAdmin], work: Work) -> Callable[..., 
 
 
 @pytest.fixture
-def looks_right() -> LooksRight:
-    """`looks_right(page, "sign-in")` checks that axe reports no violation and that nothing is wider than the window."""
+def check_page() -> CheckPage:
+    """`check_page(page, "sign-in")` checks that axe reports no violation and that nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
         _wait_until(page, PAGE_READY)
@@ -284,7 +284,7 @@ def looks_right() -> LooksRight:
         assert page.title().strip()
         original_size = page.viewport_size or WIDTHS["desktop"]
         _resize(page, ZOOMED_WINDOW)
-        _fits(page, name)
+        _assert_fits_window(page, name)
         page.evaluate(AXE)
         for width, scheme in product(WIDTHS, SCHEMES) if PICTURES_WANTED else AXE_RULES:
             _resize(page, WIDTHS[width])
@@ -309,16 +309,16 @@ def _wait_until(page: Page, condition: str, argument: object = None) -> None:
         page.wait_for_function(condition, arg=argument)
 
 
-def _fits(page: Page, name: str) -> None:
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0, f"{name} is {wider} pixels wider than a window of {page.viewport_size}"
+def _assert_fits_window(page: Page, name: str) -> None:
+    excess_width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert excess_width <= 0, f"{name} is {excess_width} pixels wider than a window of {page.viewport_size}"
 
 
 def _check(page: Page, name: str, width: str, scheme: str) -> None:
     if PICTURES_WANTED:
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(PICTURES / f"{name}-{width}-{scheme}.png"), full_page=True)
-    _fits(page, name)
+    _assert_fits_window(page, name)
     if rules := AXE_RULES.get((width, scheme)):
         violations = page.evaluate("rules => axe.run(document, rules).then(({violations}) => violations)", rules)
         errors = [

@@ -15,7 +15,7 @@ from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 from idp.demo.prepare import manifest_at
 from idp.partners import registry
-from tests.browser.assembly import INVITE_CODE, a_partner_served, newest_mail
+from tests.browser.assembly import INVITE_CODE, newest_mail, serve_partner
 
 PASSWORD = "wobbly kettle sings"
 NO_SERVER = "Waiting for your school’s server"
@@ -57,13 +57,13 @@ class Office:
 
 @pytest.fixture
 def schoolbooking(issuer, work, tmp_path, partner_mail):
-    with a_partner_served(issuer, work, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
+    with serve_partner(issuer, work, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
         yield url
 
 
 @pytest.fixture
-def needs_staff(work, partner):
-    """`needs_staff()`: Assembly's registration requires the staff, too, until the test ends."""
+def require_staff_scope(work, partner):
+    """`require_staff_scope()`: Assembly's registration requires the staff, too, until the test ends."""
     before = manifest_at(partner.url)
     kinds = {kind: set(names) for kind, names in before["scopes"].items()}
     more = {"required": kinds["required"] | {"staff"}, "optional": kinds["optional"] - {"staff"}}
@@ -77,43 +77,43 @@ def needs_staff(work, partner):
 
 
 def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
-    a_window, an_admin, schools, schoolbooking, partner, partner_mail, partner_folder, partner_resource, issuer,
-    operator, outbox, looks_right, needs_staff
+    new_window, an_admin, schools, schoolbooking, partner, partner_mail, partner_folder, partner_resource, issuer,
+    operator, outbox, check_page, require_staff_scope
 ):  # fmt: skip
-    head = an_admin(page=a_window("phone"))
+    head = an_admin(page=new_window("phone"))
     school = head.school
-    office = Office(a_window(), school, f"office.of.{school.urn}@school.example", partner_mail[0])
+    office = Office(new_window(), school, f"office.of.{school.urn}@school.example", partner_mail[0])
 
     # SchoolBooking refuses SIMS, and says why
     office.page.goto(schoolbooking)
-    looks_right(office.page, "schoolbooking")
+    check_page(office.page, "schoolbooking")
     office.signs_up(schoolbooking)
     office.activates(schoolbooking)
     office.chooses_school("SIMS")
     expect(office.page.locator("#mis-refused")).to_contain_text("only available for iSAMS and Arbor schools")
     expect(office.page.locator("#mis-refused")).to_contain_text("each child’s teachers")
     expect(office.page.locator(f"input[name=urn][value='{school.urn}']")).to_be_checked()
-    looks_right(office.page, "schoolbooking-mis-refused")
+    check_page(office.page, "schoolbooking-mis-refused")
 
     # Assembly takes it
     office.page.goto(f"{partner.url}/sign-up")
-    looks_right(office.page, "assembly-sign-up")
+    check_page(office.page, "assembly-sign-up")
     office.page.get_by_role("button", name="Sign up").click()
     expect(office.page.get_by_role("alert")).to_contain_text("accept the terms of service")
-    looks_right(office.page, "assembly-sign-up-wrong")
+    check_page(office.page, "assembly-sign-up-wrong")
     office.signs_up(partner.url)
-    looks_right(office.page, "assembly-check-email")
+    check_page(office.page, "assembly-check-email")
     office.activates(partner.url)
     office.chooses_school("SIMS", typed=school.postcode)
     expect(office.page.get_by_role("heading", level=1)).to_have_text(school.name)
     expect(office.status()).to_have_text("Not connected")
-    looks_right(office.page, "assembly-connector")
+    check_page(office.page, "assembly-connector")
 
     # Grant Access, and the mail is passed on once
     office.page.locator("#name").fill("Olive Office")
     office.page.get_by_role("button", name="Grant Access").click()
     expect(office.status()).to_have_text("E-mail sent")
-    looks_right(office.page, "assembly-invited")
+    check_page(office.page, "assembly-invited")
     [mail] = [letter for letter in outbox.all("partner_invitation") if letter.to == office.email]
     assert "Begin Authorisation" in mail.text + mail.html
     reading = office.page.context.new_page()
@@ -142,14 +142,14 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     expect(office.status()).to_have_text("School not verified yet")
     expect(office.page.locator("main")).to_contain_text("Nothing received yet.")
     expect(head.sharing_state("Attendance")).to_have_text("Waiting for verification")
-    looks_right(head.page, "assembly-connector-waiting")
+    check_page(head.page, "assembly-connector-waiting")
 
     # Verified: the page says so by itself
     operator.verifies(head.estab_id)
     expect(office.status()).to_have_text(NO_SERVER)
     expect(office.page.locator("main")).to_contain_text("has not sent any: install it at your school")
     expect(head.sharing_state("Attendance")).to_have_text("Shared")
-    looks_right(head.page, "assembly-connector-connected")
+    check_page(head.page, "assembly-connector-connected")
 
     # An optional area is switched off
     school_pages = head.at(head.page.context.new_page())
@@ -161,7 +161,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     expect(head.sharing_state("Attendance")).to_have_text("Shared")
 
     # An added scope needs a review, while the agreement continues
-    needs_staff()
+    require_staff_scope()
     school_pages.goes_to("/")
     school_pages.reads("Assembly asks your school to agree to more.")
     school_pages.follows("Look at it and decide about Assembly")
@@ -186,14 +186,14 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
         time.sleep(0.05)
     for page in (office.page, head.page):
         expect(page.locator("#connection-status")).to_have_text("Your school no longer shares with us")
-    looks_right(office.page, "assembly-connector-stopped")
+    check_page(office.page, "assembly-connector-stopped")
 
 
 def test_without_scripts_the_pages_do_the_same_by_reloading(
-    a_window, an_admin, partner, partner_mail, operator, a_member
+    new_window, an_admin, partner, partner_mail, operator, a_member
 ):
     member = a_member(state="unverified")
-    office = Office(a_window(java_script_enabled=False), member.school, f"plain.{member.school.urn}@school.example",
+    office = Office(new_window(java_script_enabled=False), member.school, f"plain.{member.school.urn}@school.example",
                     partner_mail[0])  # fmt: skip
     office.signs_up(partner.url)
     office.activates(partner.url)

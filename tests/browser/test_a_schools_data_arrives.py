@@ -76,8 +76,8 @@ def server(issuer, work, tmp_path):
 
 
 @pytest.fixture
-def reads(issuer, partner_folder, partner_resource):
-    """`reads(estab_id, "/v1/students")` is the response to Assembly's newest token for this school."""
+def read_api(issuer, partner_folder, partner_resource):
+    """`read_api(estab_id, "/v1/students")` is the response to Assembly's newest token for this school."""
     settings = Settings(ASSEMBLY, issuer, "assembly", 5001, partner_folder)
     api = Provider(settings, Keys(settings.key_file))
 
@@ -93,14 +93,14 @@ def reads(issuer, partner_folder, partner_resource):
 
 
 @pytest.fixture
-def refused(reads):
-    """`refused(estab_id, "/v1/students")` waits until Assembly is refused, a second at most; returns the problem."""
+def wait_until_refused(read_api):
+    """`wait_until_refused(estab_id, "/v1/students")` waits a second at most for a refusal; returns the problem."""
 
     def wait(estab_id, path):
-        until = time.monotonic() + 1
+        deadline = time.monotonic() + 1
         while True:
-            is_late = time.monotonic() > until
-            status, document = reads(estab_id, path)
+            is_late = time.monotonic() > deadline
+            status, document = read_api(estab_id, path)
             if status != 200:
                 return document
             assert not is_late, "still answered more than a second later"
@@ -109,10 +109,10 @@ def refused(reads):
 
 
 def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915  it is one journey
-    a_window, a_member, partner, partner_mail, server, reads, refused, looks_right
+    new_window, a_member, partner, partner_mail, server, read_api, wait_until_refused, check_page
 ):
     head = a_member()
-    office = Office(a_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail[0])
+    office = Office(new_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail[0])
     office.signs_up(partner.url)
     office.activates(partner.url)
     office.chooses_school("SIMS")
@@ -121,7 +121,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     head.authorises("Staff", "Classes and groups", "Attendance")
     expect(office.page.locator("main")).to_contain_text("The program that takes the data out of your system")
     expect(office.status()).to_have_text(NO_SERVER)
-    looks_right(office.page, "assembly-connector-without-endpoint")
+    check_page(office.page, "assembly-connector-without-endpoint")
 
     # The server shows a code, and the administrator approves it
     school_pages = head.at(head.page.context.new_page())
@@ -130,7 +130,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
         school_pages.page.goto(link)
         school_pages.sees("Connect a device or program")
         school_pages.presses("Continue")
-        looks_right(school_pages.page, "device-of-the-endpoint")
+        check_page(school_pages.page, "device-of-the-endpoint")
         school_pages.page.locator("#allow").click()
         school_pages.reads("You can go back to the device or program")
 
@@ -145,26 +145,26 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     expect(office.status()).to_have_text("Connected")
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS}"))
     expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
-    looks_right(head.page, "assembly-connector-with-data")
+    check_page(head.page, "assembly-connector-with-data")
     school_pages.goes_to("/manage/endpoint")
     school_pages.reads("Connected", "What was sent last")
-    looks_right(school_pages.page, "manage-endpoint-connected")
+    check_page(school_pages.page, "manage-endpoint-connected")
 
     # An area is switched off, and the next response lacks it
-    status, page = reads(head.estab_id, "/v1/attendance")
+    status, page = read_api(head.estab_id, "/v1/attendance")
     assert (status, {"id", "student", "date", "mark"} <= page["attendance"][0].keys()) == (200, True)
     school_pages.goes_to("/manage/sharing/assembly/change")
     school_pages.page.get_by_role("checkbox", name="Attendance").uncheck()
     school_pages.page.get_by_role("button", name="Save").click()
     school_pages.reads("has been changed")
-    assert refused(head.estab_id, "/v1/attendance")["code"] == "insufficient_scope"
-    status, page = reads(head.estab_id, "/v1/students")
+    assert wait_until_refused(head.estab_id, "/v1/attendance")["code"] == "insufficient_scope"
+    status, page = read_api(head.estab_id, "/v1/students")
     assert (status, page["total"]) == (200, PUPILS)
 
     # A pupil leaves, which the list of changes shows
     server.changes("--change", "leaves")
     server.run("once")
-    status, changes = reads(head.estab_id, page["delta"])
+    status, changes = read_api(head.estab_id, page["delta"])
     assert (status, len(changes["deleted"]), changes["total"]) == (200, 1, PUPILS - 1)
     office.page.get_by_role("button", name="Check again").click()
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS - 1}"))
@@ -173,7 +173,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     school_pages.goes_to("/manage/sharing/assembly/stop")
     school_pages.presses("Stop sharing")
     school_pages.reads("Your school has stopped sharing with Assembly.")
-    assert refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
+    assert wait_until_refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
 
     # The school's page shows who read what
     def shown():

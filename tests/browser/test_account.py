@@ -22,14 +22,14 @@ def jo(a_member, work):
     return member
 
 
-def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, outbox, looks_right):
+def test_a_person_changes_name_address_and_number_and_undoes_it(jo, new_window, outbox, check_page):
     page = jo.page
     jo.follows("Your account")
     jo.sees("Your account")
-    looks_right(page, "account")
+    check_page(page, "account")
     page.get_by_role("link", name="Change name").click()
     jo.sees("Change your name")
-    looks_right(page, "account-name")
+    check_page(page, "account-name")
     page.fill("#name", "Jo Newname")
     jo.presses("Save")
     jo.reads("Your name is changed", "Jo Newname")
@@ -39,46 +39,46 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, ou
     page.fill("#email", "no address")
     jo.presses("Send the link")
     expect(page.locator(".error-summary")).to_be_focused()
-    looks_right(page, "account-email-wrong")
+    check_page(page, "account-email-wrong")
     page.fill("#email", f"new-{jo.email}")
     jo.presses("Send the link")
     jo.reads("We have sent a link")
     page.goto(outbox.last("confirm_address").links[0])
     jo.sees("Use this e-mail address?")
-    looks_right(page, "account-email-link")
+    check_page(page, "account-email-link")
     jo.presses("Use this address")
     jo.reads(f"Your e-mail address is new-{jo.email} now")
     page.goto(outbox.last("confirm_address").links[0])
     jo.sees_code("link_used")
-    looks_right(page, "account-email-link-used")
+    check_page(page, "account-email-link-used")
 
     jo.goes_to("/manage/account")
     page.get_by_role("link", name="Change mobile number").click()
     jo.sees("Change your mobile number")
-    looks_right(page, "account-mobile")
+    check_page(page, "account-mobile")
     page.fill("#mobile", "07700 900999")
     jo.presses("Text me a code")
     jo.sees("Confirm your new number")
-    looks_right(page, "account-mobile-code")
+    check_page(page, "account-mobile-code")
     page.fill("#code", outbox.last("mobile_code").code)
     page.keyboard.press("Enter")
     jo.reads("Your mobile number is changed", "07700 900999")
 
-    other = jo.at(a_window("phone"))
+    other = jo.at(new_window("phone"))
     other.page.goto(outbox.last("email_changed").links[0])
     other.sees("Undo the change?")
-    looks_right(other.page, "undo")
+    check_page(other.page, "undo")
     other.presses("Undo the change")
     other.sees("The change is undone")
-    looks_right(other.page, "undone")
+    check_page(other.page, "undone")
     other.page.goto(outbox.last("email_changed").links[0])
     other.sees_code("link_used")
-    looks_right(other.page, "undo-used")
+    check_page(other.page, "undo-used")
     jo.goes_to("/manage/account")
     jo.sees("Sign in")
 
 
-def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, work, outbox, looks_right):
+def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, work, outbox, check_page):
     jo = a_member()
     with work():
         recovery.send_reset_link(jo.email, by="cli", note="Called the office.")
@@ -89,4 +89,4 @@ def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, work, o
     jo.reads("Your new password is set")
     jo.page.goto(outbox.last("reset_link").links[0])
     jo.sees_code("link_used")
-    looks_right(jo.page, "reset-link-used")
+    check_page(jo.page, "reset-link-used")

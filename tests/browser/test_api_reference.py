@@ -3,20 +3,20 @@
 from playwright.sync_api import expect
 
 
-def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
-    page = a_window("phone")
+def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+    page = new_window("phone")
     page.goto(f"{issuer}/api")
-    looks_right(page, "api-reference")
+    check_page(page, "api-reference")
     page.locator("section a[href='#Schools']").first.click()
     expect(page).to_have_url(f"{issuer}/api#Schools")
     expect(page.locator("h3#Schools")).to_be_visible()
 
 
-def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
-    page = a_window("phone")
+def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+    page = new_window("phone")
     page.goto(f"{issuer}/events")
-    looks_right(page, "events")
+    check_page(page, "events")
     page.goto(f"{issuer}/events/sharing-authorised")
-    looks_right(page, "event")
+    check_page(page, "event")
     page.locator("main a", has_text="events for partners").click()
     expect(page).to_have_url(f"{issuer}/events")

@@ -31,19 +31,19 @@ def test_the_links_in_the_header_stay_on_one_line_on_a_narrow_page(jo):
     assert len(set(member.page.evaluate(TOPS_SCRIPT))) == 1
 
 
-def test_a_link_is_sent_and_a_wait_is_started(jo, looks_right):
+def test_a_link_is_sent_and_a_wait_is_started(jo, check_page):
     member, colleague_id = jo
     member.goes_to(f"/manage/people/{colleague_id}/reset")
     member.sees("Send Sam Hill a link to choose a new password?")
-    looks_right(member.page, "colleague-reset")
+    check_page(member.page, "colleague-reset")
     member.presses("Send the link")
     member.reads("is on its way to")
 
     member.goes_to(f"/manage/people/{colleague_id}/lost-factor")
     member.sees("Has Sam Hill lost their phone or key?")
-    looks_right(member.page, "colleague-lost-factor")
+    check_page(member.page, "colleague-lost-factor")
     member.presses("Start the wait of 24 hours")
     member.reads("Sam Hill can sign in with the password alone")
     member.goes_to(f"/manage/people/{colleague_id}/lost-factor")
     member.sees("The wait has begun")
-    looks_right(member.page, "colleague-wait-begun")
+    check_page(member.page, "colleague-wait-begun")

@@ -6,51 +6,51 @@ from playwright.sync_api import expect
 from idp.estabs import people
 from idp.sharing import authorise
 from tests.browser.conftest import WIDTHS
-from tests.browser.test_security_page import app_on
+from tests.browser.test_security_page import app_of_page
 from tests.browser.virtual_authenticator import VirtualAuthenticator
 from tests.factories import a_client, a_partner
 
 
 @pytest.fixture
-def at_the_page(a_member, partner, a_window):
+def open_consent_page(a_member, partner, new_window):
     """The authorisation page of a request for ten areas."""
 
-    def open_it(width="desktop", **overrides):
-        admin = a_member(page=a_window(width, **overrides))
+    def open_page(width="desktop", **overrides):
+        admin = a_member(page=new_window(width, **overrides))
         admin.starts_at(partner)
         admin.signs_in()
         admin.sees("Authorise sharing with Assembly")
         return admin
 
-    return open_it
+    return open_page
 
 
-def test_the_consent_page_is_short_enough_for_a_phone(at_the_page):
-    admin = at_the_page("phone")
+def test_the_consent_page_is_short_enough_for_a_phone(open_consent_page):
+    admin = open_consent_page("phone")
     assert admin.page.evaluate("document.documentElement.scrollHeight") < 3750
 
 
-def test_what_an_area_includes_is_folded_and_opens_by_keyboard(at_the_page, looks_right):
-    admin = at_the_page()
+def test_what_an_area_includes_is_folded_and_opens_by_keyboard(open_consent_page, check_page):
+    admin = open_consent_page()
     details = admin.page.locator(".option", has_text="Attendance").locator("summary")
     expect(admin.page.get_by_text("Attendance marks")).to_be_hidden()
     details.focus()
     admin.page.keyboard.press("Enter")
     expect(admin.page.get_by_text("Attendance marks")).to_be_visible()
     assert not admin.page.get_by_role("checkbox", name="Attendance").is_checked()
-    looks_right(admin.page, "consent-unfolded")
+    check_page(admin.page, "consent-unfolded")
 
 
-def test_special_category_areas_come_last_in_amber(at_the_page):
-    admin = at_the_page()
+def test_special_category_areas_come_last_in_amber(open_consent_page):
+    admin = open_consent_page()
     names = admin.page.locator("fieldset .option label").all_inner_texts()
     assert names[-2:] == ["Pupils: background", "Pupils: special educational needs"]
     assert admin.page.locator("fieldset .badge.warning").count() == 2
     assert admin.page.locator("fieldset .badge:not(.warning)").count() == 0
 
 
-def test_the_number_of_shared_areas_is_beside_the_button(at_the_page):
-    admin = at_the_page()
+def test_the_number_of_shared_areas_is_beside_the_button(open_consent_page):
+    admin = open_consent_page()
     count = admin.page.locator("[data-count]")
     expect(count).to_have_text("2 areas")
     admin.page.get_by_role("checkbox", name="Attendance").check()
@@ -59,14 +59,14 @@ def test_the_number_of_shared_areas_is_beside_the_button(at_the_page):
     expect(count).to_have_text("2 areas")
 
 
-def test_without_scripts_the_text_about_shared_areas_is_still_true(at_the_page):
-    admin = at_the_page(java_script_enabled=False)
+def test_without_scripts_the_text_about_shared_areas_is_still_true(open_consent_page):
+    admin = open_consent_page(java_script_enabled=False)
     expect(admin.page.locator(".count")).to_have_text("You share 2 areas and those you tick.")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, outbox, looks_right, scripts):
-    admin = at_the_page(java_script_enabled=scripts)
+def test_a_person_sends_the_page_to_a_colleague_who_decides(open_consent_page, outbox, check_page, scripts):
+    admin = open_consent_page(java_script_enabled=scripts)
     page = admin.page
     page.get_by_role("checkbox", name="Attendance", exact=True).check()
     page.get_by_text("Somebody else decides this").click()
@@ -76,7 +76,7 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, outbox,
     admin.sees_errors("Enter an e-mail address in the right form")
     expect(field).to_be_visible()
     if scripts:
-        looks_right(page, "consent-colleague-wrong")
+        check_page(page, "consent-colleague-wrong")
     field.fill("head@oakhill.sch.uk")
     page.locator("#hand-over").click()
 
@@ -95,8 +95,8 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, outbox,
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/manage", None])
-def test_logo_content_and_footer_are_aligned(at_the_page, path, issuer):
-    admin = at_the_page()
+def test_logo_content_and_footer_are_aligned(open_consent_page, path, issuer):
+    admin = open_consent_page()
     if path:
         admin.page.goto(issuer + path)
     edges = admin.page.evaluate(
@@ -106,15 +106,15 @@ def test_logo_content_and_footer_are_aligned(at_the_page, path, issuer):
     assert len(set(edges)) == 1, edges
 
 
-def test_the_help_box_is_as_tall_as_its_text(at_the_page):
-    admin = at_the_page()
-    help_, main = (admin.page.locator(part).bounding_box() for part in (".beside", "main"))
-    assert help_["height"] < main["height"] / 2
+def test_the_help_box_is_as_tall_as_its_text(open_consent_page):
+    admin = open_consent_page()
+    help_box, main = (admin.page.locator(part).bounding_box() for part in (".beside", "main"))
+    assert help_box["height"] < main["height"] / 2
 
 
 @pytest.mark.parametrize("width", [375, 320])
-def test_the_header_is_one_line_on_a_phone(at_the_page, width):
-    admin = at_the_page("phone")
+def test_the_header_is_one_line_on_a_phone(open_consent_page, width):
+    admin = open_consent_page("phone")
     admin.page.set_viewport_size({"width": width, "height": WIDTHS["phone"]["height"]})
     tops = admin.page.evaluate(
         """() => [".marque", ...[".account a:first-of-type", ".account a:last-of-type"]].map((part) => {
@@ -125,8 +125,8 @@ def test_the_header_is_one_line_on_a_phone(at_the_page, width):
     assert max(tops) - min(tops) <= 2, tops
 
 
-def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, a_window):
-    admin = a_member(page=a_window(color_scheme="dark"))
+def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, new_window):
+    admin = a_member(page=new_window(color_scheme="dark"))
     with work():
         client = a_client(a_partner(), client_name="Timetabler")
         person = people.by_name(admin.estab_id)
@@ -145,17 +145,17 @@ def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, a_window):
     assert max(green, blue) < 90
 
 
-def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(at_the_page, looks_right):
-    admin = at_the_page()
+def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(open_consent_page, check_page):
+    admin = open_consent_page()
     VirtualAuthenticator(admin.page)
     protected = admin.page.get_by_role("checkbox", name="Pupils: special educational needs")
     expect(protected).to_be_disabled()
     admin.page.get_by_role("checkbox", name="Attendance").check()
-    looks_right(admin.page, "consent-needs-second-step")
+    check_page(admin.page, "consent-needs-second-step")
     admin.page.locator("#second-step").focus()
     admin.page.keyboard.press("Enter")
     admin.sees("Set up a second step")
-    looks_right(admin.page, "second-step-for-protected-data")
+    check_page(admin.page, "second-step-for-protected-data")
     admin.page.locator("#add-passkey").click()
     admin.sees("Add a passkey")
     admin.page.locator("#add").click()
@@ -170,13 +170,13 @@ def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(at_th
     expect(admin.sharing_state("Pupils: special educational needs")).to_have_text("Shared")
 
 
-def test_an_app_is_set_up_on_the_way_without_scripts(at_the_page):
-    admin = at_the_page("phone", java_script_enabled=False)
+def test_an_app_is_set_up_on_the_way_without_scripts(open_consent_page):
+    admin = open_consent_page("phone", java_script_enabled=False)
     admin.page.get_by_role("checkbox", name="Attendance").check()
     admin.page.locator("#second-step").click()
     admin.sees("Set up a second step")
     admin.page.locator("#set-up-app").click()
-    admin.page.locator("#code").fill(app_on(admin.page).now())
+    admin.page.locator("#code").fill(app_of_page(admin.page).now())
     admin.page.locator("#finish").click()
     admin.sees("Recovery codes")
     admin.page.locator("#not-now").click()

@@ -49,29 +49,29 @@ def sign_in(page, username):
     page.click("#sign-in")
 
 
-def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device, looks_right):
+def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device, check_page):
     codes = device.ask()
     page.goto(f"{issuer}/device")
     sign_in(page, username)
     expect(page.locator("h1")).to_have_text("Connect a device or program")
-    looks_right(page, "device")
+    check_page(page, "device")
 
     page.fill("#user_code", "1234")
     page.click("#continue")
     expect(page.locator(".error-summary")).to_contain_text("The code has letters only, no numbers")
-    looks_right(page, "device-wrong")
+    check_page(page, "device-wrong")
 
     page.fill("#user_code", codes["user_code"].lower())
     page.click("#continue")
     expect(page.locator("h1")).to_have_text("Connect School Connector?")
     expect(page.locator("#main")).to_contain_text(codes["user_code"])
-    looks_right(page, "device-consent")
+    check_page(page, "device-consent")
     assert device.poll(codes)["error"] == "authorization_pending"
 
     page.check("#authority")
     page.click("#allow")
     expect(page.locator("h1")).to_have_text("School Connector is connected")
-    looks_right(page, "device-done")
+    check_page(page, "device-done")
     assert device.poll(codes)["scope"] == "openid school students"
 
     again = device.ask()
@@ -79,8 +79,8 @@ def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device
     expect(page.locator("#user_code")).to_have_value(again["user_code"])
     page.click("#continue")
     expect(page.locator("h1")).to_have_text("Connect School Connector?")
-    looks_right(page, "device-confirm")
+    check_page(page, "device-confirm")
     page.click("#deny")
     expect(page.locator("h1")).to_have_text("School Connector is not connected")
-    looks_right(page, "device-denied")
+    check_page(page, "device-denied")
     assert device.poll(again)["error"] == "access_denied"

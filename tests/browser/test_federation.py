@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from idp.foundation.web.transactions import transaction
-from tests.browser.assembly import a_partner_served
+from tests.browser.assembly import serve_partner
 from tests.browser.test_keyboard import tab_to
 from tests.factories import PASSWORD, a_client, an_administrator, an_estab, secret_of
 from tests.serving import a_provider
@@ -57,42 +57,42 @@ def other_username(other_provider):
     return make_person(other_provider[0], name="Jo Bloggs")
 
 
-def signs_in(page, username):
+def sign_in(page, username):
     page.fill("#username", username)
     page.fill("#password", PASSWORD)
     page.click("#sign-in")
 
 
-def agrees(page, authority, username):
+def sign_in_and_agree(page, authority, username):
     """At the other provider, for the first time: sign in and agree."""
     page.wait_for_url(f"{authority}/**")
-    signs_in(page, username)
+    sign_in(page, username)
     page.click("#allow")
 
 
 def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
-    page, our_provider, other_provider, username, other_username, looks_right
+    page, our_provider, other_provider, username, other_username, check_page
 ):
     issuer, authority = our_provider[1], other_provider[1]
     page.goto(f"{issuer}/sign-in")
     expect(page.get_by_role("button", name="Sign in with Microsoft")).to_be_visible()
-    looks_right(page, "sign-in-with-microsoft")
+    check_page(page, "sign-in-with-microsoft")
     page.get_by_role("button", name="Sign in with Microsoft").click()
-    agrees(page, authority, other_username)
+    sign_in_and_agree(page, authority, other_username)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"That {ACCOUNT} is not linked yet")
-    looks_right(page, "account-not-linked")
+    check_page(page, "account-not-linked")
 
     page.click("#sign-in")
-    signs_in(page, username)
+    sign_in(page, username)
     page.get_by_role("link", name="Security").click()
-    looks_right(page, "security-account-not-linked")
+    check_page(page, "security-account-not-linked")
     page.get_by_role("button", name=f"Link your {ACCOUNT}").click()
     page.wait_for_url(f"{authority}/**")
-    signs_in(page, other_username)
+    sign_in(page, other_username)
     page.wait_for_url(f"{issuer}/manage/security")
     expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is now linked.")
     expect(page.locator("main")).to_contain_text("Jo Bloggs, since")
-    looks_right(page, "security-account-linked")
+    check_page(page, "security-account-linked")
 
     page.goto(f"{issuer}/sign-out")
     page.click("#sign-out")
@@ -103,9 +103,9 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 
     page.get_by_role("link", name=f"Unlink your {ACCOUNT}").click()
     expect(page.locator("main")).to_contain_text("sign in with your password before you change this")
-    signs_in(page, username)
+    sign_in(page, username)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Unlink your {ACCOUNT}?")
-    looks_right(page, "unlink-account")
+    check_page(page, "unlink-account")
     page.click("#unlink")
     expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is unlinked.")
     expect(page.get_by_role("button", name=f"Link your {ACCOUNT}")).to_be_visible()
@@ -118,18 +118,18 @@ def assembly(our_provider, folder):
         with transaction(our_provider[0]):
             yield
 
-    with a_partner_served(our_provider[1], work, folder) as url:
+    with serve_partner(our_provider[1], work, folder) as url:
         yield url
 
 
 def test_a_partners_sign_in_works_by_keyboard_without_scripts(
-    a_window, our_provider, other_provider, username, other_username, tmp_path
+    new_window, our_provider, other_provider, username, other_username, tmp_path
 ):
-    page = a_window("phone", java_script_enabled=False)
+    page = new_window("phone", java_script_enabled=False)
     page.goto(f"{our_provider[1]}/sign-in?next=/manage/security")
-    signs_in(page, username)
+    sign_in(page, username)
     page.get_by_role("button", name=f"Link your {ACCOUNT}").press("Enter")
-    agrees(page, other_provider[1], other_username)
+    sign_in_and_agree(page, other_provider[1], other_username)
     page.wait_for_url(f"{our_provider[1]}/manage/security")
     page.goto(f"{our_provider[1]}/sign-out")
     page.click("#sign-out")

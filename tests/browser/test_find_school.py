@@ -22,11 +22,11 @@ def box(page):
 
 @pytest.fixture
 def search(box):
-    def searched(text):
+    def type_and_search(text):
         box.fill(text)
         box.press("Enter")
 
-    return searched
+    return type_and_search
 
 
 @pytest.fixture
@@ -77,29 +77,29 @@ def test_each_labelled_field_finds_the_school(page, field, typed):
     continue_with(page, "Willow Bank Primary School")
 
 
-def test_every_match_is_listed_with_details_that_distinguish_it(page, search, looks_right):
+def test_every_match_is_listed_with_details_that_distinguish_it(page, search, check_page):
     search("st josephs")
 
-    for telling in ("St Joseph's Catholic Primary School", "Uxbridge", "Leeds", "URN 900002", "Primary", "Open"):
-        expect(page.locator("main")).to_contain_text(telling)
-    looks_right(page, "find-several")
+    for detail in ("St Joseph's Catholic Primary School", "Uxbridge", "Leeds", "URN 900002", "Primary", "Open"):
+        expect(page.locator("main")).to_contain_text(detail)
+    check_page(page, "find-several")
     page.get_by_role("button", name="Next").click()
     expect(page.locator("[data-error-summary]")).to_contain_text("Select your school")
-    looks_right(page, "find-none-selected")
+    check_page(page, "find-none-selected")
 
 
-def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, looks_right):
+def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, check_page):
     search("birch green")
 
     expect(page.get_by_role("radio")).to_have_count(1)
     expect(page.get_by_role("heading", name="Birch Green Primary School")).to_be_visible()
     expect(page.locator("main")).to_contain_text("This school has closed")
-    looks_right(page, "find-closed")
+    check_page(page, "find-closed")
     result(page, "Birch Green Academy").check()
     continue_with(page, "Birch Green Academy")
 
 
-def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, work, looks_right):
+def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, work, check_page):
     from idp.schools import search
 
     with work():
@@ -107,12 +107,12 @@ def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer,
     page.goto(f"{issuer}/register/details?school={closed}")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("This school cannot register")
-    looks_right(page, "cannot-register")
+    check_page(page, "cannot-register")
     page.get_by_role("link", name="Register Birch Green Academy").click()
     expect(page.locator("main")).to_contain_text("Birch Green Academy")
 
 
-def test_a_search_without_results_links_to_help_and_to_the_national_register(page, search, looks_right):
+def test_a_search_without_results_links_to_help_and_to_the_national_register(page, search, check_page):
     search("zzyzx")
 
     expect(page.get_by_role("heading", name="No school found")).to_be_visible()
@@ -120,26 +120,26 @@ def test_a_search_without_results_links_to_help_and_to_the_national_register(pag
         "href", "https://get-information-schools.service.gov.uk/"
     )
     expect(page.locator("main").get_by_role("link", name="020 7946 0000")).to_be_visible()
-    looks_right(page, "find-nothing")
+    check_page(page, "find-nothing")
 
 
-def test_a_search_with_too_little_text_asks_for_more(page, box, looks_right):
+def test_a_search_with_too_little_text_asks_for_more(page, box, check_page):
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("[data-error-summary]")).to_contain_text("Type your school’s name")
     box.fill("s")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("[data-error-summary]")).to_contain_text("at least two letters")
-    looks_right(page, "find-too-little")
+    check_page(page, "find-too-little")
 
 
 # Suggestions while typing. `fill` sets the whole text, so there is one list; key by key there may be several.
 
 
-def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks_right):
+def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, check_page):
     box.fill("st jos")
     expect(suggestions.first).to_be_visible()
     expect(box).to_have_attribute("aria-expanded", "true")
-    looks_right(page, "find-typing")
+    check_page(page, "find-typing")
 
     box.press("ArrowDown")
     box.press("ArrowDown")
@@ -195,7 +195,7 @@ def test_a_click_chooses_a_school_from_the_list(page, box, suggestions):
     expect_details_page(page, "Willow Bank Primary School")
 
 
-def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggestions, looks_right):
+def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggestions, check_page):
     box.fill("last bell")
     wait_until_settled(page)
     suggestions.first.click()
@@ -203,7 +203,7 @@ def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggest
     expect(page.locator("main")).to_contain_text("This school has closed, so it cannot register.")
     expect(page.get_by_role("heading", name="What you can do")).to_be_visible()
     expect(page.get_by_role("button", name="Next")).to_have_count(0)
-    looks_right(page, "find-closed-for-good")
+    check_page(page, "find-closed-for-good")
 
 
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 375, "height": 667}])
@@ -220,8 +220,11 @@ def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestio
     assert place["y"] + place["height"] <= below["y"]
     assert abs(place["y"] - field["y"]) < 8
     for control in page.locator("main a:visible, main button:visible, main summary:visible").all():
-        around = control.bounding_box()
-        assert around["y"] >= below["y"] + below["height"] - 1 or around["y"] + around["height"] <= below["y"] + 1
+        box_of_control = control.bounding_box()
+        assert (
+            box_of_control["y"] >= below["y"] + below["height"] - 1
+            or box_of_control["y"] + box_of_control["height"] <= below["y"] + 1
+        )
     page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)  # where Search was before
     expect(page.get_by_role("heading", name="found for")).to_be_visible()
     expect(page).to_have_url(re.compile("q=willow"))

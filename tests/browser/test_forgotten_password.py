@@ -19,35 +19,35 @@ def jo(a_member, work):
     return member
 
 
-def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
+def test_a_person_resets_a_forgotten_password(jo, outbox, check_page):
     page = jo.page
     jo.goes_to("/sign-in")
     page.get_by_role("link", name="Forgotten your password?").click()
-    looks_right(page, "reset")
+    check_page(page, "reset")
     jo.presses("Send me a code")
     expect(page.locator(".error-summary")).to_be_focused()
-    looks_right(page, "reset-empty")
+    check_page(page, "reset-empty")
     page.fill("#username", jo.email)
     jo.presses("Send me a code")
 
     jo.sees("Type the code")
-    looks_right(page, "reset-code")
+    check_page(page, "reset-code")
     first = outbox.last("reset_code").code
     page.fill("#code", f"{(int(first) + 1) % 1_000_000:06}")
     jo.presses("Continue")
     jo.sees_errors("not the code in our newest message")
-    looks_right(page, "reset-wrong-code")
+    check_page(page, "reset-wrong-code")
     jo.presses("Send a new code")
     jo.reads("a new one is on its way")
     page.fill("#code", outbox.last("reset_code").code)
     jo.presses("Continue")
 
     jo.sees("Choose a new password")
-    looks_right(page, "reset-password")
+    check_page(page, "reset-password")
     page.fill("#password", "password1234")
     jo.presses("Use this password")
     expect(page.locator(".error-summary")).to_be_focused()
-    looks_right(page, "reset-password-refused")
+    check_page(page, "reset-password-refused")
     page.fill("#password", NEW_PASSWORD)
     jo.presses("Use this password")
 
@@ -67,14 +67,14 @@ def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     expect(page).not_to_have_url(jo.issuer + "/reset/password")
 
 
-def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, outbox):
+def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, new_window, outbox):
     page = jo.page
     jo.goes_to("/reset")
     page.locator("#username").focus()
     page.keyboard.type(jo.email)
     page.keyboard.press("Enter")
     jo.sees("Type the code")
-    other = jo.at(a_window("phone"))
+    other = jo.at(new_window("phone"))
     other.goes_to("/reset/code")
     other.sees("Forgotten your password?")
     other.reads("only in the browser that asked")

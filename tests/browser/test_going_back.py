@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 
-def comes_back(page):
+def leave_and_go_back(page):
     """Go to another page and back; the page must be loaded again by GET, without sending a form."""
     page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + "/register")
     page.go_back()
@@ -11,7 +11,7 @@ def comes_back(page):
     assert page.evaluate("location.protocol") == "http:"  # a page of the browser itself has another title
 
 
-def reloads(page):
+def reload(page):
     """Reload; that must send no form."""
     with page.expect_request(lambda sent: sent.is_navigation_request()) as sent:
         page.reload()
@@ -23,8 +23,8 @@ def test_going_back_after_a_wrong_password_is_safe(a_member):
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
     admin.sees_errors("does not match")
-    for again in (comes_back, reloads):
-        again(admin.page)
+    for return_to_page in (leave_and_go_back, reload):
+        return_to_page(admin.page)
         admin.sees("Sign in")
         admin.sees_errors("does not match")
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
@@ -52,8 +52,8 @@ def test_going_back_after_wrong_details_is_safe(an_admin):
     admin.page.locator("#email").fill("no address")
     admin.page.locator("#sign-up").click()
     admin.sees_errors("Enter your mobile number")
-    for again in (comes_back, reloads):
-        again(admin.page)
+    for return_to_page in (leave_and_go_back, reload):
+        return_to_page(admin.page)
         expect(admin.page.locator("#name")).to_have_value("Jo Bloggs")
         expect(admin.page.locator("#email")).to_have_value("no address")
 
@@ -62,8 +62,8 @@ def test_going_back_to_the_page_that_shows_a_password_once_is_safe(an_admin):
     admin = an_admin()
     admin.registers()
     password = admin.password
-    for again in (comes_back, reloads):
-        again(admin.page)
+    for return_to_page in (leave_and_go_back, reload):
+        return_to_page(admin.page)
         expect(admin.page.locator("h1")).to_be_visible()
         assert "/done" in admin.page.url
         assert password not in admin.page.content()
@@ -75,7 +75,7 @@ def test_going_back_after_a_decision_about_sharing_is_safe(a_member, partner):
     admin.signs_in()
     admin.page.locator("#allow").click()  # without the declaration
     admin.sees_errors("Tick the box if you have authority")
-    comes_back(admin.page)
+    leave_and_go_back(admin.page)
     admin.sees_errors("Tick the box if you have authority")
     admin.authorises()
     admin.sees(admin.school.name)

@@ -10,62 +10,62 @@ from idp.signin.models import FactorRecovery
 from tests.signin.apps import an_app
 
 
-def signs_in(jo):
+def sign_in(jo):
     jo.goes_to("/sign-in")
     jo.page.fill("#username", jo.email)
     jo.page.fill("#password", jo.password)
     jo.presses("Sign in")
 
 
-def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_window, work, outbox, looks_right):
+def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, new_window, work, outbox, check_page):
     jo = a_member()
     with work():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)
-    signs_in(jo)
+    sign_in(jo)
     jo.sees("One more step to sign in")
-    looks_right(jo.page, "second-step")
+    check_page(jo.page, "second-step")
     jo.follows("I have lost my phone or key")
     jo.sees("Lost your phone or key?")
-    looks_right(jo.page, "lost-factor")
+    check_page(jo.page, "lost-factor")
     jo.presses("Text me a code")
     expect(jo.page.locator("#code")).to_be_visible()
-    looks_right(jo.page, "lost-factor-code")
+    check_page(jo.page, "lost-factor-code")
     jo.page.fill("#code", outbox.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
     jo.sees("The wait of 24 hours has begun")
-    looks_right(jo.page, "lost-factor-waits")
+    check_page(jo.page, "lost-factor-waits")
 
-    other = jo.at(a_window("phone"))
+    other = jo.at(new_window("phone"))
     other.page.goto(outbox.last("lost_factor").links[0])
     other.sees("Keep your second step?")
-    looks_right(other.page, "lost-factor-stop")
+    check_page(other.page, "lost-factor-stop")
 
     with work() as session:
         recovery = session.query(FactorRecovery).filter_by(person_id=people.by_name(jo.email).id).one()
         recovery.due_at = clock.now() - timedelta(seconds=1)
-    signs_in(jo)
+    sign_in(jo)
     expect(jo.page.get_by_role("link", name="Sign out")).to_be_visible()
     other.presses("Stop it")
     other.sees_code("link_used")
 
 
-def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, work, outbox, looks_right):
+def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, new_window, work, outbox, check_page):
     jo = a_member()
     with work():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)
-    signs_in(jo)
+    sign_in(jo)
     jo.goes_to("/sign-in/lost-factor")
     jo.presses("Text me a code")
     jo.page.fill("#code", outbox.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
     jo.sees("The wait of 24 hours has begun")
 
-    owner = jo.at(a_window("desktop"))
+    owner = jo.at(new_window("desktop"))
     owner.page.goto(outbox.last("recovery_notice").links[0])
     owner.presses("Stop it")
     owner.sees("It is stopped")
-    looks_right(owner.page, "lost-factor-stopped")
+    check_page(owner.page, "lost-factor-stopped")

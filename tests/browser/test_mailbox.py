@@ -28,10 +28,10 @@ def address(folder):
 
 
 @pytest.fixture
-def arrives(folder, address):
+def deliver_mail(folder, address):
     sent_at = [datetime(2026, 3, 2, 9, 30, tzinfo=UTC)]
 
-    def arrive(subject, *, html=None, channel="email"):
+    def deliver(subject, *, html=None, channel="email"):
         message = EmailMessage()
         message["Subject"], message["To"], message["X-Channel"] = subject, "office@oakhill.example", channel
         message.set_content("Your code is 123456")
@@ -41,87 +41,87 @@ def arrives(folder, address):
         message["Date"] = format_datetime(sent_at[-1])
         return mailbox.Maildir(folder).add(message)
 
-    return arrive
+    return deliver
 
 
-def test_new_mail_appears_by_itself(page, address, arrives, looks_right):
+def test_new_mail_appears_by_itself(page, address, deliver_mail, check_page):
     page.goto(address)
     expect(page.get_by_text("No messages yet")).to_be_visible()
-    looks_right(page, "mailbox-empty")
+    check_page(page, "mailbox-empty")
 
-    arrives("Please verify your e-mail address")
+    deliver_mail("Please verify your e-mail address")
 
     expect(page.get_by_role("link", name="Please verify")).to_be_visible()
-    looks_right(page, "mailbox-list")
+    check_page(page, "mailbox-list")
 
 
-def test_while_a_message_is_read_new_mail_is_announced(page, address, arrives):
-    arrives("First")
+def test_while_a_message_is_read_new_mail_is_announced(page, address, deliver_mail):
+    deliver_mail("First")
     page.goto(address)
     page.get_by_role("link", name="First").click()
     expect(page.locator("main")).to_contain_text("Your code is 123456")
 
-    arrives("Second")
+    deliver_mail("Second")
 
     page.get_by_role("link", name="New mail has arrived").click()
     expect(page.get_by_role("link", name="Second")).to_be_visible()
 
 
-def test_no_click_is_lost_when_mail_arrives_while_a_link_is_pressed(page, address, arrives):
-    arrives("First")
+def test_no_click_is_lost_when_mail_arrives_while_a_link_is_pressed(page, address, deliver_mail):
+    deliver_mail("First")
     page.goto(address)
     page.get_by_role("link", name="First").hover()
     page.mouse.down()
 
-    arrives("Second")
-    notices_new_mail(page)
+    deliver_mail("Second")
+    wait_for_polls(page)
     expect(page.get_by_role("link", name="Second")).to_have_count(0)
     page.mouse.up()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("First")
 
 
-def test_mail_that_arrives_does_not_keep_a_message_from_opening(page, address, arrives):
-    arrives("First")
+def test_mail_that_arrives_does_not_keep_a_message_from_opening(page, address, deliver_mail):
+    deliver_mail("First")
     page.goto(address)
-    opening = []
-    page.route("**/messages/*", lambda route: opening.append(route))  # noqa: PLW0108  it looks for the arguments' names
+    held_requests = []
+    page.route("**/messages/*", lambda route: held_requests.append(route))  # noqa: PLW0108  it looks for the arguments' names
     page.get_by_role("link", name="First").click(no_wait_after=True)
 
-    arrives("Second")
-    notices_new_mail(page)
-    opening[0].continue_()
+    deliver_mail("Second")
+    wait_for_polls(page)
+    held_requests[0].continue_()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("First")
 
 
-def test_new_mail_stands_at_its_place_and_the_focus_stays(page, address, arrives, folder):
-    first = arrives("First")
-    arrives("Second")
+def test_new_mail_is_inserted_in_order_and_the_focus_stays(page, address, deliver_mail, folder):
+    first = deliver_mail("First")
+    deliver_mail("Second")
     page.goto(address)
     page.get_by_role("link", name="Second").focus()
 
     mailbox.Maildir(folder).remove(first)
-    arrives("Third")
+    deliver_mail("Third")
 
     expect(page.locator("nav strong")).to_have_text(["Third", "Second"])
     expect(page.get_by_role("link", name="Second")).to_be_focused()
 
 
-def notices_new_mail(page):
-    """Wait until the page has asked for news twice."""
+def wait_for_polls(page):
+    """Wait until the page has polled for news twice."""
     for _ in range(2):
         with page.expect_response("**/news"):
             pass
 
 
-def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, arrives, looks_right):
-    arrives("Verify", html=HTML)
+def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, deliver_mail, check_page):
+    deliver_mail("Verify", html=HTML)
     page.goto(address)
     page.get_by_role("link", name="Verify").click()
     mail = page.frame_locator("iframe")
     expect(mail.get_by_role("heading", name="Verify")).to_be_visible()
-    looks_right(page, "mailbox-mail")
+    check_page(page, "mailbox-mail")
 
     with page.context.expect_page() as opened:
         mail.get_by_role("link", name="Verify my e-mail address").click()
@@ -130,11 +130,11 @@ def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, arrives, looks_right
     assert "/messages/" in page.url
 
 
-def test_a_text_message_looks_like_one(page, address, arrives, looks_right):
-    arrives("", channel="sms")
+def test_a_text_message_looks_like_one(page, address, deliver_mail, check_page):
+    deliver_mail("", channel="sms")
     page.goto(address)
     page.get_by_role("link", name="Text message").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Text message")
     expect(page.locator(".bubble")).to_have_text("Your code is 123456")
-    looks_right(page, "mailbox-text-message")
+    check_page(page, "mailbox-text-message")

@@ -5,10 +5,10 @@ from playwright.sync_api import expect
 
 
 @pytest.fixture
-def waiting(an_admin, partner, hold_the_clock):
+def first_browser(an_admin, partner, stop_page_clock):
     """A person who came from a partner, on the page "Check your e-mail"; the clock of the page is stopped."""
     admin = an_admin()
-    hold_the_clock(admin.page)
+    stop_page_clock(admin.page)
     admin.starts_at(partner)
     admin.follows("Register your school")
     admin.chooses_directly()
@@ -17,104 +17,106 @@ def waiting(an_admin, partner, hold_the_clock):
 
 
 def is_signed_out(admin):
-    """Nobody is signed in in this browser."""
+    """No one is signed in in this browser."""
     admin.goes_to("/")
     admin.sees("Sign in")
 
 
-def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(waiting, a_window, partner, looks_right):
-    elsewhere = waiting.at(a_window("phone"))
-    code = elsewhere.proves_the_address_elsewhere()
-    looks_right(elsewhere.page, "show-code")
+def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(first_browser, new_window, partner, check_page):
+    other_browser = first_browser.at(new_window("phone"))
+    code = other_browser.proves_the_address_elsewhere()
+    check_page(other_browser.page, "show-code")
 
-    waiting.page.clock.run_for(3_100)
-    waiting.sees("Enter the code")
-    waiting.reads("Somebody opened the link")
-    waiting.page.clock.resume()
-    looks_right(waiting.page, "enter-code")
-    waiting.enters_code("12")
-    waiting.sees_errors("That is not the code on the other page")
-    waiting.enters_code(code)
-    waiting.sees("Sign up")
-    waiting.signs_up()
-    waiting.follows("Continue to Assembly")
+    first_browser.page.clock.run_for(3_100)
+    first_browser.sees("Enter the code")
+    first_browser.reads("Somebody opened the link")
+    first_browser.page.clock.resume()
+    check_page(first_browser.page, "enter-code")
+    first_browser.enters_code("12")
+    first_browser.sees_errors("That is not the code on the other page")
+    first_browser.enters_code(code)
+    first_browser.sees("Sign up")
+    first_browser.signs_up()
+    first_browser.follows("Continue to Assembly")
 
-    waiting.sees("Authorise sharing with Assembly")
-    waiting.authorises()
-    waiting.sees(waiting.school.name)
-    elsewhere.page.reload()
-    elsewhere.sees("Carry on in the other browser")
-    is_signed_out(elsewhere)
+    first_browser.sees("Authorise sharing with Assembly")
+    first_browser.authorises()
+    first_browser.sees(first_browser.school.name)
+    other_browser.page.reload()
+    other_browser.sees("Carry on in the other browser")
+    is_signed_out(other_browser)
 
 
 def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_nothing(
-    waiting, a_window, partner, looks_right
+    first_browser, new_window, partner, check_page
 ):
-    elsewhere = waiting.at(a_window("phone"))
-    elsewhere.proves_the_address_elsewhere()
-    elsewhere.carries_on_here()
-    elsewhere.signs_up()
-    elsewhere.reads("This is not the browser you started in")
-    looks_right(elsewhere.page, "credentials-other-browser")
-    assert elsewhere.page.get_by_role("link", name="Continue to Assembly").count() == 0
+    other_browser = first_browser.at(new_window("phone"))
+    other_browser.proves_the_address_elsewhere()
+    other_browser.carries_on_here()
+    other_browser.signs_up()
+    other_browser.reads("This is not the browser you started in")
+    check_page(other_browser.page, "credentials-other-browser")
+    assert other_browser.page.get_by_role("link", name="Continue to Assembly").count() == 0
 
-    onwards = elsewhere.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
-    is_signed_out(elsewhere)
-    elsewhere.page.goto(onwards)
-    elsewhere.sees("Sign in")
-    elsewhere.reads("Assembly wants to connect to your school")
-    elsewhere.signs_in()
-    elsewhere.sees("Authorise sharing with Assembly")
-    elsewhere.authorises()
-    elsewhere.sees(elsewhere.school.name)
-
-
-def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with_the_password(waiting, a_window):
-    elsewhere = waiting.at(a_window("phone"))
-    code = elsewhere.proves_the_address_elsewhere()
-    elsewhere.carries_on_here()
-    elsewhere.signs_up()
-
-    waiting.page.clock.run_for(3_100)
-    waiting.sees("Enter the code")
-    expect(waiting.page.locator("main")).not_to_contain_text(elsewhere.estab_id)
-    waiting.page.clock.resume()
-    waiting.enters_code(code)
-    waiting.sees_errors("That code no longer works")
-    waiting.follows("Sign in to continue to Assembly")
-    waiting.signs_in(elsewhere.estab_id, elsewhere.password)
-
-    waiting.sees("Authorise sharing with Assembly")
+    link = other_browser.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
+    is_signed_out(other_browser)
+    other_browser.page.goto(link)
+    other_browser.sees("Sign in")
+    other_browser.reads("Assembly wants to connect to your school")
+    other_browser.signs_in()
+    other_browser.sees("Authorise sharing with Assembly")
+    other_browser.authorises()
+    other_browser.sees(other_browser.school.name)
 
 
-def test_a_registration_is_stopped_after_its_link_was_pressed_by_mistake(waiting, a_window):
-    other = waiting.at(a_window())
-    other.proves_the_address_elsewhere()
-    other.presses("This was not me")
-    other.sees("Thank you for telling us")
+def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with_the_password(
+    first_browser, new_window
+):
+    other_browser = first_browser.at(new_window("phone"))
+    code = other_browser.proves_the_address_elsewhere()
+    other_browser.carries_on_here()
+    other_browser.signs_up()
 
-    waiting.page.clock.run_for(3_100)
-    waiting.sees("This registration has been stopped")
+    first_browser.page.clock.run_for(3_100)
+    first_browser.sees("Enter the code")
+    expect(first_browser.page.locator("main")).not_to_contain_text(other_browser.estab_id)
+    first_browser.page.clock.resume()
+    first_browser.enters_code(code)
+    first_browser.sees_errors("That code no longer works")
+    first_browser.follows("Sign in to continue to Assembly")
+    first_browser.signs_in(other_browser.estab_id, other_browser.password)
+
+    first_browser.sees("Authorise sharing with Assembly")
 
 
-def test_the_address_of_a_registration_page_shows_nothing_in_another_browser(waiting, a_window, looks_right):
-    stranger = waiting.at(a_window())
-    stranger.page.goto(waiting.page.url)
+def test_a_registration_is_stopped_after_its_link_was_pressed_by_mistake(first_browser, new_window):
+    other_browser = first_browser.at(new_window())
+    other_browser.proves_the_address_elsewhere()
+    other_browser.presses("This was not me")
+    other_browser.sees("Thank you for telling us")
+
+    first_browser.page.clock.run_for(3_100)
+    first_browser.sees("This registration has been stopped")
+
+
+def test_the_address_of_a_registration_page_shows_nothing_in_another_browser(first_browser, new_window, check_page):
+    stranger = first_browser.at(new_window())
+    stranger.page.goto(first_browser.page.url)
 
     stranger.sees("We cannot find this registration")
-    looks_right(stranger.page, "registration-not-here")
+    check_page(stranger.page, "registration-not-here")
     stranger.follows("Register your school")
     stranger.sees("Find your school")
 
 
-def test_a_person_who_did_not_ask_for_a_registration_stops_it(waiting, a_window, looks_right):
-    other = waiting.at(a_window())
-    other.opens_the_mail()
-    other.presses("This was not me")
-    other.sees("Thank you for telling us")
-    looks_right(other.page, "not-me")
+def test_a_person_who_did_not_ask_for_a_registration_stops_it(first_browser, new_window, check_page):
+    other_browser = first_browser.at(new_window())
+    other_browser.opens_the_mail()
+    other_browser.presses("This was not me")
+    other_browser.sees("Thank you for telling us")
+    check_page(other_browser.page, "not-me")
 
-    waiting.page.clock.run_for(3_100)
-    waiting.sees("This registration has been stopped")
-    waiting.page.clock.resume()
-    looks_right(waiting.page, "registration-ended")
+    first_browser.page.clock.run_for(3_100)
+    first_browser.sees("This registration has been stopped")
+    first_browser.page.clock.resume()
+    check_page(first_browser.page, "registration-ended")

@@ -7,8 +7,8 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_a_password_is_changed(a_member, a_window, javascript):
-    admin = a_member(page=a_window("phone", java_script_enabled=javascript))
+def test_a_password_is_changed(a_member, new_window, javascript):
+    admin = a_member(page=new_window("phone", java_script_enabled=javascript))
     admin.goes_to("/sign-in")
     admin.signs_in()
     admin.goes_to("/manage/security")
@@ -29,28 +29,28 @@ def test_a_password_is_changed(a_member, a_window, javascript):
     admin.sees(admin.school.name)
 
 
-def test_the_pages_about_ones_own_account_look_right(a_member, a_window, looks_right):
+def test_the_pages_about_ones_own_account_look_right(a_member, new_window, check_page):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in()
     admin.goes_to("/manage/security/password")
-    looks_right(admin.page, "change-password")
+    check_page(admin.page, "change-password")
     admin.page.locator("#current_password").fill("not this one")
     admin.page.locator("#password").fill("password1234")
     expect(admin.page.locator("#password-strength")).to_contain_text("Very many people")
     admin.presses("Change password")
-    looks_right(admin.page, "change-password-refused")
+    check_page(admin.page, "change-password-refused")
 
-    other_page = a_window("phone")
+    other_page = new_window("phone")
     other_page.goto(f"{admin.issuer}/sign-in")
     other_page.fill("#username", admin.estab_id)
     other_page.fill("#password", admin.password)
     other_page.click("#sign-in")
     expect(other_page.get_by_role("heading", level=1)).to_have_text(admin.school.name)
     admin.goes_to("/manage/security/sessions")
-    looks_right(admin.page, "sessions")
+    check_page(admin.page, "sessions")
     admin.goes_to("/manage/security")
-    looks_right(admin.page, "security")
+    check_page(admin.page, "security")
 
     admin.goes_to("/manage/security/sessions")
     admin.page.locator("#sessions form button").first.press("Enter")

@@ -23,7 +23,7 @@ def a_person(a_member):
     return make
 
 
-def adds_a_passkey(admin, name="Office computer"):
+def add_passkey(admin, name="Office computer"):
     admin.goes_to("/manage/security")
     admin.page.locator("#add-passkey").click()
     admin.sees("Add a passkey")
@@ -35,7 +35,7 @@ def adds_a_passkey(admin, name="Office computer"):
 
 def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
     admin = a_person()
-    adds_a_passkey(admin, "")
+    add_passkey(admin, "")
     assert len(admin.authenticator.passkeys) == 1
 
     admin.signs_out_here()
@@ -58,7 +58,7 @@ def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
 
 def test_the_browser_offers_the_passkey_while_the_page_is_open(a_person):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.signs_out_here()
     admin.goes_to("/sign-in?next=/manage/security")  # the authenticator accepts the browser's suggestion
     admin.sees("Security")
@@ -66,7 +66,7 @@ def test_the_browser_offers_the_passkey_while_the_page_is_open(a_person):
 
 def test_a_passkey_is_the_second_step_after_a_password(a_person):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.signs_out_here()
     admin.authenticator.recognises(False)
     admin.goes_to("/sign-in?next=/manage/security")
@@ -83,7 +83,7 @@ def test_a_passkey_is_the_second_step_after_a_password(a_person):
 
 def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.signs_out_here()
     admin.starts_at(partner)  # the authenticator accepts the browser's suggestion on the sign-in page
     admin.sees("Authorise sharing with Assembly")
@@ -91,7 +91,7 @@ def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner)
 
 def test_a_device_is_not_given_a_second_passkey(a_person):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.page.locator("#add-passkey").click()
     admin.page.locator("#add").click()
     expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
@@ -102,7 +102,7 @@ def test_a_device_is_not_given_a_second_passkey(a_person):
 
 def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.page.get_by_role("link", name="Remove Office computer").click()
     admin.page.locator("#remove").click()
     admin.reads("The passkey is removed.")
@@ -119,7 +119,7 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
 
 def test_a_person_who_lost_the_device_is_not_let_in_by_the_password_alone(a_person):
     admin = a_person()
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.signs_out_here()
     admin.authenticator.lose()
     admin.goes_to("/sign-in")
@@ -146,8 +146,8 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.sees("Security")
 
 
-def test_without_scripts_no_passkey_button_is_shown(a_member, a_window, work):
-    admin = a_member(page=a_window("phone", java_script_enabled=False))
+def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, work):
+    admin = a_member(page=new_window("phone", java_script_enabled=False))
     admin.goes_to("/sign-in")
     expect(admin.page.locator("#passkey-form")).to_be_hidden()
     admin.signs_in()
@@ -156,8 +156,8 @@ def test_without_scripts_no_passkey_button_is_shown(a_member, a_window, work):
     admin.reads("This one does not offer them.")
 
 
-def test_a_browser_without_passkeys_says_so(a_member, a_window):
-    page = a_window()
+def test_a_browser_without_passkeys_says_so(a_member, new_window):
+    page = new_window()
     page.add_init_script("delete window.PublicKeyCredential")
     admin = a_member(page=page)
     admin.goes_to("/sign-in")
@@ -174,32 +174,32 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person)
         " 'isConditionalMediationAvailable']) delete PublicKeyCredential[name];"
         "delete PublicKeyCredential.prototype.toJSON;"
     )
-    adds_a_passkey(admin)
+    add_passkey(admin)
     admin.signs_out_here()
     admin.goes_to("/sign-in?next=/manage/security")
     admin.page.locator("#sign-in-with-passkey").click()
     admin.sees("Security")
 
 
-def test_the_pages_of_passkeys_look_right(a_person, looks_right, work):
+def test_the_pages_of_passkeys_look_right(a_person, check_page, work):
     admin = a_person()
     admin.goes_to("/manage/security/passkeys/add")
-    looks_right(admin.page, "passkey-add")
-    adds_a_passkey(admin)
-    looks_right(admin.page, "security-with-a-passkey")
+    check_page(admin.page, "passkey-add")
+    add_passkey(admin)
+    check_page(admin.page, "security-with-a-passkey")
     admin.page.get_by_role("link", name="Rename Office computer").click()
     admin.sees("Rename a passkey")
-    looks_right(admin.page, "passkey-rename")
+    check_page(admin.page, "passkey-rename")
     admin.page.go_back()
     admin.page.get_by_role("link", name="Remove Office computer").click()
     admin.sees("Remove this passkey?")
-    looks_right(admin.page, "passkey-remove")
+    check_page(admin.page, "passkey-remove")
     admin.signs_out_here()
     admin.authenticator.recognises(False)
     admin.goes_to("/sign-in")
     admin.page.locator("#sign-in-with-passkey").click()
     expect(admin.page.locator("[data-passkey-problem]")).not_to_be_empty()
-    looks_right(admin.page, "sign-in-no-passkey-used")
+    check_page(admin.page, "sign-in-no-passkey-used")
     admin.signs_in()
     admin.sees("One more step to sign in")
-    looks_right(admin.page, "second-step-passkey")
+    check_page(admin.page, "second-step-passkey")

@@ -16,7 +16,7 @@ def welcome(work):
         return links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
 
 
-def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
+def test_a_password_is_judged_while_it_is_typed(page, welcome, check_page):
     requests = []
     page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
@@ -28,14 +28,14 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
     page.locator("#password").press_sequentially("bert's School")
     expect(hint).to_contain_text("Too much of this password is easy to guess")
     expect(hint).to_have_attribute("data-state", "refused")
-    looks_right(page, "strength-refused")
+    check_page(page, "strength-refused")
 
     page.fill("#password", "kettle badgers")
     expect(hint).to_have_text(strength.FAIR_TEXT)
-    looks_right(page, "strength-fair")
+    check_page(page, "strength-fair")
     page.fill("#password", GOOD_PASSWORD)
     expect(hint).to_have_text(strength.GOOD_TEXT)
-    looks_right(page, "strength-good")
+    check_page(page, "strength-good")
     assert all(GOOD_PASSWORD not in sent.url and "password=" not in sent.url for sent in requests)
 
     page.fill("#password", "")
@@ -80,8 +80,8 @@ def test_without_an_answer_no_hint_is_shown_and_the_form_works(page, welcome):
     expect(page.locator(".error-summary")).to_contain_text("Very many people use this password")
 
 
-def test_the_verdict_is_the_same_without_scripts(a_window, welcome):
-    page = a_window(java_script_enabled=False)
+def test_the_verdict_is_the_same_without_scripts(new_window, welcome):
+    page = new_window(java_script_enabled=False)
     page.goto(welcome)
     expect(page.locator("#password-strength")).to_be_hidden()
     page.fill("#password", "St Cuthbert's School")

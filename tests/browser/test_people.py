@@ -18,7 +18,7 @@ def jo(a_member):
     return owner
 
 
-def invites(owner, name, email, role):
+def invite(owner, name, email, role):
     owner.page.locator("#invite").click()
     owner.sees("Invite somebody")
     owner.page.locator("#name").fill(name)
@@ -29,18 +29,18 @@ def invites(owner, name, email, role):
 
 
 def link_for(owner, email):
-    mine = [letter for letter in owner.outbox.all("invitation") if letter.to == email]
-    return mine[-1].links[0]
+    letters = [letter for letter in owner.outbox.all("invitation") if letter.to == email]
+    return letters[-1].links[0]
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo, a_window, javascript):
+def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo, new_window, javascript):
     email = f"sam{'' if javascript else '2'}@{jo.school.host or 'school.example'}"
-    invites(jo, "Sam Carter", email, "Administrator")
+    invite(jo, "Sam Carter", email, "Administrator")
     jo.reads("We have sent Sam Carter an e-mail", "The link works until")
 
     sam = SchoolAdmin(
-        page=a_window("phone", java_script_enabled=javascript), issuer=jo.issuer, outbox=jo.outbox, school=jo.school,
+        page=new_window("phone", java_script_enabled=javascript), issuer=jo.issuer, outbox=jo.outbox, school=jo.school,
         name="Sam Carter", email=email,
     )  # fmt: skip
     sam.page.goto(link_for(jo, email))
@@ -68,9 +68,9 @@ def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo,
     expect(sam.page.locator("#username")).to_be_visible()
 
 
-def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_member, a_window):
-    sam = a_member(page=a_window("phone"), name="Sam Carter")
-    invites(jo, sam.name, sam.email, "Viewer")
+def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_member, new_window):
+    sam = a_member(page=new_window("phone"), name="Sam Carter")
+    invite(jo, sam.name, sam.email, "Viewer")
     sam.page.goto(link_for(jo, sam.email))
     sam.sees(f"Act for {jo.school.name}?")
     sam.page.locator("#sign-in").click()
@@ -87,15 +87,15 @@ def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_me
     sam.sees(sam.school.name)
 
 
-def test_the_pages_about_the_schools_people_look_right(jo, a_member, a_window, looks_right):
+def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window, check_page):
     a_member(school=jo.school, role="viewer", name="Aoife Byrne")
-    invites(jo, "Sam Carter", "sam.carter@oakhill.example", "Owner")
-    looks_right(jo.page, "people")
+    invite(jo, "Sam Carter", "sam.carter@oakhill.example", "Owner")
+    check_page(jo.page, "people")
     jo.page.locator("#invite").click()
-    looks_right(jo.page, "people-invite")
+    check_page(jo.page, "people-invite")
     jo.page.locator("#send").click()
     jo.sees_errors("Enter their name", "Enter their e-mail address", "Choose what they may do")
-    looks_right(jo.page, "people-invite-refused")
+    check_page(jo.page, "people-invite-refused")
     for link, heading, name in (
         ("Change role of Aoife Byrne", "Change the role of Aoife Byrne", "people-role"),
         ("Remove Aoife Byrne", "Remove Aoife Byrne?", "people-remove"),
@@ -105,23 +105,23 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, a_window, l
         jo.goes_to("/manage/people")
         jo.follows(link)
         jo.sees(heading)
-        looks_right(jo.page, name)
+        check_page(jo.page, name)
 
     link = link_for(jo, "sam.carter@oakhill.example")
-    sam = a_window()
+    sam = new_window()
     sam.goto(link)
-    looks_right(sam, "invitation-new-person")
+    check_page(sam, "invitation-new-person")
     jo.page.goto(link)
     jo.sees("This invitation is for another person")
-    looks_right(jo.page, "invitation-other-person")
+    check_page(jo.page, "invitation-other-person")
     sam.goto(f"{link}x")
-    looks_right(sam, "invitation-refused")
-    other = a_member(page=a_window(), name="Marek Nowak")
+    check_page(sam, "invitation-refused")
+    other = a_member(page=new_window(), name="Marek Nowak")
     jo.goes_to("/manage/people")
-    invites(jo, other.name, other.email, "Administrator")
+    invite(jo, other.name, other.email, "Administrator")
     other.page.goto(link_for(jo, other.email))
-    looks_right(other.page, "invitation-sign-in")
+    check_page(other.page, "invitation-sign-in")
     other.page.locator("#sign-in").click()
     other.signs_in()
     other.sees(f"Act for {jo.school.name}?")
-    looks_right(other.page, "invitation-accept")
+    check_page(other.page, "invitation-accept")

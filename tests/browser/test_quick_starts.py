@@ -7,32 +7,32 @@ from tests.interoperability import quick_start_sites as sites
 from tests.interoperability.conftest import Scene
 
 
-def test_a_developer_chooses_software_and_fills_in_a_client_id(a_window, issuer, looks_right):
-    page = a_window("desktop")
+def test_a_developer_chooses_software_and_fills_in_a_client_id(new_window, issuer, check_page):
+    page = new_window("desktop")
     page.goto(f"{issuer}/developers")
-    looks_right(page, "developers")
+    check_page(page, "developers")
     page.get_by_role("link", name="Quick starts").click()
-    looks_right(page, "quick-starts")
+    check_page(page, "quick-starts")
     page.get_by_role("link", name="openid-client", exact=True).click()
     page.get_by_label("Client id").fill("assembly")
     page.get_by_label("Address of your application").fill("https://assembly.example")
     page.get_by_role("button", name="Fill in").click()
     assert "'assembly'" in page.locator("#file-1").inner_text()
-    looks_right(page, "quick-start")
+    check_page(page, "quick-start")
     page.get_by_label("Address of your application").fill("https://assembly.example/callback")
     page.get_by_role("button", name="Fill in").click()
     assert "must end after the host" in page.locator(".error-summary").inner_text()
-    looks_right(page, "quick-start-refused")
+    check_page(page, "quick-start-refused")
     page.goto(f"{issuer}/developers/quick-starts/authlib-key")
-    looks_right(page, "quick-start-with-a-key")
+    check_page(page, "quick-start-with-a-key")
     page.goto(f"{issuer}/developers/quick-starts/openid-client-fapi2")
-    looks_right(page, "quick-start-fapi2")
+    check_page(page, "quick-start-fapi2")
 
 
-def test_the_partner_guide_is_read_on_a_computer_and_on_a_phone(a_window, issuer, looks_right):
-    page = a_window("phone")
+def test_the_partner_guide_is_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+    page = new_window("phone")
     page.goto(f"{issuer}/developers/guide")
-    looks_right(page, "partner-guide")
+    check_page(page, "partner-guide")
 
 
 def test_an_application_in_the_browser_alone_signs_in_and_out(provider, a_member, tmp_path):

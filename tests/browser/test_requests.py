@@ -81,7 +81,7 @@ def a_partner_asks(work, partner_site):
 
 
 def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
-    a_member, a_partner_asks, issuer, looks_right
+    a_member, a_partner_asks, issuer, check_page
 ):
     admin = a_member()
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
@@ -90,7 +90,7 @@ def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
     admin.signs_in()
     admin.sees("Sign in to Timetabler")
     expect(admin.page.locator("#authority")).to_have_count(0)
-    looks_right(admin.page, "consent-identity")
+    check_page(admin.page, "consent-identity")
     admin.presses("Continue to Timetabler")
 
     admin.sees("GET")
@@ -123,7 +123,7 @@ def test_a_form_post_response_submits_itself(a_member, a_partner_asks, issuer):
     assert "code" in timetabler.sent
 
 
-def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, issuer, looks_right):
+def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, issuer, check_page):
     """The page while a partner does not answer; here the browser does not leave it, so that all of it is shown."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
@@ -133,12 +133,12 @@ def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, 
     admin.presses("Continue to Timetabler")
 
     admin.sees("Going back to Timetabler")
-    looks_right(admin.page, "form-post")
+    check_page(admin.page, "form-post")
     assert timetabler.sent == {}
 
 
-def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer):
-    admin = a_member(page=a_window(java_script_enabled=False))
+def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, new_window, a_partner_asks, issuer):
+    admin = a_member(page=new_window(java_script_enabled=False))
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.signs_in()
@@ -151,23 +151,23 @@ def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, a_win
 
 
 def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only(
-    a_member, a_partner_asks, issuer, looks_right
+    a_member, a_partner_asks, issuer, check_page
 ):
     admin = a_member()
     booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
     admin.signs_in()
     admin.sees("Which system does your school use?")
-    looks_right(admin.page, "mis")
+    check_page(admin.page, "mis")
     admin.presses("Save and continue")
     admin.sees_errors("Choose the system that your school uses.")
     expect(admin.page.locator(".field-error")).to_have_text("Error: Choose the system that your school uses.")
-    looks_right(admin.page, "mis-wrong")
+    check_page(admin.page, "mis-wrong")
     admin.page.get_by_role("radio", name="SIMS", exact=True).check()
     admin.presses("Save and continue")
     admin.sees("This service does not work with your school's system")
     admin.reads("SchoolBooking works with", "iSAMS", "Arbor", "SIMS")
-    looks_right(admin.page, "mis-not-accepted")
+    check_page(admin.page, "mis-not-accepted")
 
     admin.page.get_by_role("radio", name="Arbor", exact=True).check()
     admin.presses("Save and continue")
@@ -201,7 +201,7 @@ def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_par
     admin.reads(colleague.school.name)
 
 
-def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, looks_right):
+def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, check_page):
     admin = a_member()
     timetabler = a_partner_asks()
     admin.goes_to("/sign-in")
@@ -210,13 +210,13 @@ def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks
     admin.goes_to(f"/oauth/logout?client_id={timetabler.client_id}")
     admin.sees("Sign out?")
     admin.reads("Timetabler asks us to sign you out.")
-    looks_right(admin.page, "logout")
+    check_page(admin.page, "logout")
     admin.page.locator("#stay").click()
     admin.sees(admin.school.name)
 
     admin.goes_to("/oauth/logout?id_token_hint=not.a.token")
     admin.sees("We could not sign you out the usual way")
-    looks_right(admin.page, "logout-wrong")
+    check_page(admin.page, "logout-wrong")
     admin.page.locator("#confirm-logout").click()
     admin.sees("You are signed out")
     expect(admin.page.locator("#signed-out")).to_be_visible()

@@ -13,9 +13,9 @@ LONG_NAME = "St Joseph's Catholic Primary School and Nursery"
 
 
 @pytest.fixture
-def jo(a_member, work, a_window):
+def jo(a_member, work, new_window):
     """An owner of one school who is an administrator of another, on a telephone, signed in."""
-    member = a_member(page=a_window("phone"))
+    member = a_member(page=new_window("phone"))
     with work():
         estab = an_estab(a_school(name=LONG_NAME, register_id="990001", dfe_number="2139901"))
         a_membership(people.by_name(member.email), estab, role="admin")
@@ -26,13 +26,13 @@ def jo(a_member, work, a_window):
     return member
 
 
-def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_one_line(jo, looks_right):
+def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_one_line(jo, check_page):
     jo.sees("Which school are you acting for?")
-    looks_right(jo.page, "school-choice")
+    check_page(jo.page, "school-choice")
     jo.page.get_by_label(LONG_NAME).check()
     jo.presses("Continue")
     jo.sees(LONG_NAME)
-    looks_right(jo.page, "manage-of-one-of-several")
+    check_page(jo.page, "manage-of-one-of-several")
 
     jo.page.set_viewport_size(WIDTHS["phone"])
     name, school, out = (
@@ -48,9 +48,9 @@ def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_on
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
-    a_member, work, a_window, partner, schools, looks_right, scripts
+    a_member, work, new_window, partner, schools, check_page, scripts
 ):
-    jo = a_member(page=a_window("phone", java_script_enabled=scripts))
+    jo = a_member(page=new_window("phone", java_script_enabled=scripts))
     entries = [next(schools) for _ in range(3)]
     with work() as session:
         person = people.by_name(jo.email)
@@ -69,7 +69,7 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
     jo.page.get_by_role("checkbox", name=entries[0].name).check()
     jo.reads(f"{entries[2].name}. Only an owner or an administrator of this school can authorise it.")
     if scripts:
-        looks_right(jo.page, "consent-several-schools")
+        check_page(jo.page, "consent-several-schools")
     jo.authorises()
 
     jo.sees(jo.school.name)
@@ -80,9 +80,9 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_account_there_is(
-    a_member, work, a_window, partner, schools, looks_right, scripts
+    a_member, work, new_window, partner, schools, check_page, scripts
 ):
-    jo = a_member(page=a_window("desktop", java_script_enabled=scripts))
+    jo = a_member(page=new_window("desktop", java_script_enabled=scripts))
     entry = next(schools)
     jo.starts_at(partner)
     jo.page.locator("#register").click()
@@ -94,21 +94,21 @@ def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_accou
     jo.sees("Your details")
     jo.page.locator("#name").fill("Half a na")
     if scripts:
-        looks_right(jo.page, "details")
+        check_page(jo.page, "details")
     jo.presses("Sign in first")
     jo.sees("Sign in")
     if scripts:
-        looks_right(jo.page, "sign-in-to-add-a-school")
+        check_page(jo.page, "sign-in-to-add-a-school")
     jo.signs_in(jo.email)
     jo.sees(f"Add {entry.name}")
     jo.reads(f"You are signed in as {jo.name}.", "so that your school can use Assembly")
     jo.page.locator("#declaration").check()
     if scripts:
-        looks_right(jo.page, "add-school")
+        check_page(jo.page, "add-school")
     jo.presses("Add this school")
     jo.sees(f"{entry.name} is added to your account")
     if scripts:
-        looks_right(jo.page, "school-added")
+        check_page(jo.page, "school-added")
     jo.follows("Continue to Assembly")
     jo.sees("Authorise sharing with Assembly")
     jo.reads(entry.name)

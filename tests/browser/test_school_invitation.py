@@ -9,8 +9,8 @@ from idp.schools.models import School
 
 
 @pytest.fixture
-def invites(work, outbox, partner):
-    """`invites(person)` mails that person an invitation of their school, and returns the link."""
+def send_invitation(work, outbox, partner):
+    """`send_invitation(person)` mails that person an invitation of their school, and returns the link."""
 
     def send(admin):
         with work():
@@ -34,28 +34,28 @@ def state(work):
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
 def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
-    an_admin, a_window, invites, outbox, work, looks_right, javascript
+    an_admin, new_window, send_invitation, outbox, work, check_page, javascript
 ):
-    office = an_admin(page=a_window(java_script_enabled=javascript))
-    office.page.goto(invites(office))
+    office = an_admin(page=new_window(java_script_enabled=javascript))
+    office.page.goto(send_invitation(office))
     office.sees(f"Connect {office.school.name}?")
     office.reads("Assembly asks to connect to your school", "Do you have authority to agree to this?")
     if javascript:
-        looks_right(office.page, "school-invitation")
+        check_page(office.page, "school-invitation")
     office.page.locator("#someone-else").focus()
     office.page.keyboard.press("Enter")
     office.sees(f"Who decides this at {office.school.name}?")
     office.page.locator("#pass-on").click()
     office.sees_errors("Enter their name", "Enter their e-mail address")
     if javascript:
-        looks_right(office.page, "school-invitation-without-a-recipient")
-    head = an_admin(school=office.school, page=a_window("phone", java_script_enabled=javascript))
+        check_page(office.page, "school-invitation-without-a-recipient")
+    head = an_admin(school=office.school, page=new_window("phone", java_script_enabled=javascript))
     office.page.locator("#name").fill(head.name)
     office.page.locator("#email").fill(head.email)
     office.page.locator("#email").press("Enter")
     office.sees("We have written to your colleague")
     if javascript:
-        looks_right(office.page, "school-invitation-passed-on")
+        check_page(office.page, "school-invitation-passed-on")
     assert state(work) == "forwarded"
 
     head.page.goto(newest(outbox, "partner_invitation_forwarded", head.email))
@@ -70,13 +70,13 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
     head.reads("Assembly")
 
 
-def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(an_admin, invites, looks_right, work):
+def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(an_admin, send_invitation, check_page, work):
     office = an_admin()
-    link = invites(office)
+    link = send_invitation(office)
     office.page.goto(link)
     office.page.locator("#not-for-us").click()
     office.sees("Thank you for telling us")
     assert state(work) == "declined"
     office.page.goto(link)
     office.sees("This invitation has been declined")
-    looks_right(office.page, "school-invitation-declined")
+    check_page(office.page, "school-invitation-declined")

@@ -31,9 +31,9 @@ NOT_COUNTED = re.compile(r"blob:.*|http://[^/?]+/static/[^?]+")
 
 
 @pytest.fixture
-def registered(an_admin, a_window):
+def registered(an_admin, new_window):
     """A person on the page with the new username and password, whose browser lets pages use the clipboard."""
-    admin = an_admin(page=a_window(permissions=["clipboard-read", "clipboard-write"]))
+    admin = an_admin(page=new_window(permissions=["clipboard-read", "clipboard-write"]))
     admin.goes_to("/register")
     admin.registers()
     return admin
@@ -60,9 +60,9 @@ def test_username_and_password_are_saved_as_a_file_without_asking_the_server(reg
     assert requests == []
 
 
-def test_printing_the_credentials_leaves_out_everything_but_them(registered, looks_right):
+def test_printing_the_credentials_leaves_out_everything_but_them(registered, check_page):
     page = registered.page
-    looks_right(page, "credentials")
+    check_page(page, "credentials")
     page.evaluate("() => { window.printed = 0; window.print = () => { window.printed += 1; }; }")
     page.get_by_role("button", name="Print").click()
     page.wait_for_function("() => window.printed === 1")
@@ -98,7 +98,7 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
     assert admin.page.evaluate("sessionStorage.sentAs") == "password"
 
 
-def posts(page):
+def record_posts(page):
     """A list of every form that the page sends from now on."""
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
@@ -108,7 +108,7 @@ def posts(page):
 def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
     """Each step that changes something, with a double click."""
     admin = an_admin()
-    sent = posts(admin.page)
+    sent = record_posts(admin.page)
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.page.locator("#name").fill(admin.name)
@@ -131,7 +131,7 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
 
 def test_signing_in_and_authorising_with_double_clicks(a_member, partner):
     admin = a_member()
-    sent = posts(admin.page)
+    sent = record_posts(admin.page)
     admin.starts_at(partner)
     admin.sees("Sign in")
     admin.page.locator("#username").fill(admin.estab_id)
@@ -169,7 +169,7 @@ def test_the_back_button_after_signing_up_leads_to_the_page_of_the_registered_sc
     registered.sees("Your school is registered")
 
 
-def test_the_back_button_after_signing_in_does_not_trap_anybody(a_member, partner):
+def test_the_back_button_after_signing_in_leads_to_a_form_that_works(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -224,10 +224,10 @@ def test_a_reload_by_a_script_does_not_cancel_signing_out_at_assembly(a_member, 
 
 
 @pytest.fixture
-def waiting(an_admin, hold_the_clock):
+def waiting_person(an_admin, stop_page_clock):
     """A person on the page "Check your e-mail", whose clock is moved by the test."""
     admin = an_admin()
-    hold_the_clock(admin.page)
+    stop_page_clock(admin.page)
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
@@ -240,8 +240,8 @@ def wait_until_next_is_scheduled(page, times):
     page.wait_for_function("times => window.timers === times", arg=times)
 
 
-def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(waiting):
-    page, requests = waiting.page, []
+def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(waiting_person):
+    page, requests = waiting_person.page, []
     page.on("request", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
 
     for times in (1, 2):
@@ -254,15 +254,15 @@ def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(wai
 
     page.evaluate(HIDE_PAGE_SCRIPT, True)
     page.clock.run_for(60_000)
-    assert len(requests) == 2, "it asks while the page is hidden"
+    assert len(requests) == 2, "it polls while the page is hidden"
 
     with page.expect_response("**/status.json"):
         page.evaluate(HIDE_PAGE_SCRIPT, False)
     assert len(requests) == 3
 
 
-def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waiting):
-    page, requests = waiting.page, []
+def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waiting_person):
+    page, requests = waiting_person.page, []
     page.on("requestfailed", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
     page.route("**/status.json", lambda route: route.abort())
 
@@ -273,7 +273,7 @@ def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waitin
     assert len(requests) == 3
 
     page.unroute("**/status.json")
-    waiting.at(page.context.new_page()).proves_the_address()
+    waiting_person.at(page.context.new_page()).proves_the_address()
     with page.expect_response("**/status.json"):
         page.clock.run_for(24_000)
-    waiting.sees("Sign up")
+    waiting_person.sees("Sign up")

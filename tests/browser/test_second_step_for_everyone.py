@@ -4,41 +4,41 @@ from playwright.sync_api import expect
 
 from idp.estabs import people
 from idp.signin import second_step_rule
-from tests.browser.test_security_page import app_on, sets_up_an_app
+from tests.browser.test_security_page import app_of_page, set_up_app
 from tests.browser.virtual_authenticator import VirtualAuthenticator
 
 
-def presses_by_keyboard(admin, button):
+def press_by_keyboard(admin, button):
     admin.page.locator(button).focus()
     admin.page.keyboard.press("Enter")
 
 
-def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partner, looks_right, outbox):
+def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partner, check_page, outbox):
     owner = a_member()
     colleague = a_member(school=owner.school, role="admin")
     owner.goes_to("/sign-in")
     owner.signs_in()
-    sets_up_an_app(owner)
-    looks_right(owner.page, "security-of-an-owner")
-    presses_by_keyboard(owner, "#everyone")
+    set_up_app(owner)
+    check_page(owner.page, "security-of-an-owner")
+    press_by_keyboard(owner, "#everyone")
     owner.sees("Require a second step from everyone?")
     owner.reads(colleague.name)
-    looks_right(owner.page, "everyone-needs-second-step")
-    presses_by_keyboard(owner, "#require")
+    check_page(owner.page, "everyone-needs-second-step")
+    press_by_keyboard(owner, "#require")
     owner.sees("Security")
     owner.page.locator("#everyone").click()
     owner.sees("Everyone needs a second step")
-    looks_right(owner.page, "everyone-needs-second-step-on")
+    check_page(owner.page, "everyone-needs-second-step-on")
 
     colleague.starts_at(partner)
     colleague.signs_in(username=colleague.email)
     colleague.sees("Set up a second step")
     colleague.reads("requires everyone who acts for it to sign in with a second step")
-    looks_right(colleague.page, "second-step-for-school")
+    check_page(colleague.page, "second-step-for-school")
     VirtualAuthenticator(colleague.page)
     colleague.page.locator("#add-passkey").click()
     colleague.sees("Add a passkey")
-    presses_by_keyboard(colleague, "#add")
+    press_by_keyboard(colleague, "#add")
     colleague.sees("Recovery codes")
     colleague.page.locator("#not-now").click()
     colleague.sees("Authorise sharing with Assembly")
@@ -48,26 +48,26 @@ def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_me
     assert {letter.to for letter in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
 
 
-def test_a_second_step_is_set_up_without_scripts_too(a_member, a_window, work):
-    admin = a_member(page=a_window("phone", java_script_enabled=False))
+def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, work):
+    admin = a_member(page=new_window("phone", java_script_enabled=False))
     with work():
         second_step_rule.require(people.by_name(admin.estab_id).memberships[0])
     admin.goes_to("/sign-in")
     admin.signs_in()
     admin.sees("Set up a second step")
     admin.page.locator("#set-up-app").click()
-    admin.page.locator("#code").fill(app_on(admin.page).now())
+    admin.page.locator("#code").fill(app_of_page(admin.page).now())
     admin.page.locator("#finish").click()
     admin.sees("Recovery codes")
     admin.page.locator("#not-now").click()
     admin.sees(admin.school.name)
 
 
-def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, a_window, looks_right):
+def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, new_window, check_page):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in()
-    elsewhere = admin.at(a_window("phone"))
+    elsewhere = admin.at(new_window("phone"))
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in(password="not this one")
     elsewhere.signs_in()
@@ -75,13 +75,13 @@ def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, a_window, 
     admin.goes_to("/manage/security")
     admin.page.locator("#set-up-app").click()
     admin.sees("Set up an authenticator app")
-    admin.page.locator("#code").fill(app_on(admin.page).now())
+    admin.page.locator("#code").fill(app_of_page(admin.page).now())
     admin.page.locator("#finish").click()
     admin.sees("Recovery codes")
     admin.page.locator("#not-now").click()
     admin.sees("Sign out everywhere else?")
-    looks_right(admin.page, "other-sessions")
-    presses_by_keyboard(admin, "#end-others")
+    check_page(admin.page, "other-sessions")
+    press_by_keyboard(admin, "#end-others")
     admin.sees("Security")
     elsewhere.goes_to("/manage")
     elsewhere.sees("Sign in")
@@ -89,4 +89,4 @@ def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, a_window, 
     admin.sees("Your sign-ins")
     expect(admin.page.locator("#list li")).to_have_count(2)
     expect(admin.page.locator("#wrong li")).to_have_count(1)
-    looks_right(admin.page, "sign-ins")
+    check_page(admin.page, "sign-ins")

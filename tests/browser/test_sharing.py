@@ -17,37 +17,37 @@ from tests.factories import a_client
 __all__ = ["username"]
 
 
-def test_sharing_is_changed_paused_and_resumed(page, issuer, username, looks_right):
+def test_sharing_is_changed_paused_and_resumed(page, issuer, username, check_page):
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Change what is shared with Timetabler").click()
-    looks_right(page, "change-sharing")
+    check_page(page, "change-sharing")
     page.get_by_role("checkbox", name="attendance").check()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status").first).to_contain_text("has been changed")
 
     page.get_by_role("button", name="Pause sharing with Timetabler").click()
     expect(page.get_by_role("status").first).to_contain_text("is paused")
-    looks_right(page, "paused")
+    check_page(page, "paused")
     page.get_by_role("button", name="Resume sharing with Timetabler").click()
     expect(page.get_by_role("status").first).to_contain_text("shares with Timetabler again")
-    looks_right(page, "manage")
+    check_page(page, "manage")
 
 
-def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_right):
+def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, check_page):
     with work() as database:
         agreement = database.scalars(
             select(Authorisation).order_by(Authorisation.given_at.desc(), Authorisation.id)
         ).first()
         agreement.until, agreement.scopes = clock.now() + timedelta(days=20), agreement.scopes - {"students.sen"}
     sign_in(page, issuer, username)
-    looks_right(page, "manage-ends-soon")
+    check_page(page, "manage-ends-soon")
     page.get_by_role("link", name="Look at it and renew").click()
-    looks_right(page, "renew-sharing")
+    check_page(page, "renew-sharing")
     page.get_by_role("button", name="Renew until").click()
     expect(page.get_by_role("status").first).to_contain_text("is renewed until")
 
 
-def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, work, looks_right):
+def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, work, check_page):
     with work() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.required_scopes, client.agreement_version = client.required_scopes | {"staff"}, "2027-01"
@@ -55,7 +55,7 @@ def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, us
         registry.bump_version(client)
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Look at it and decide").first.click()
-    looks_right(page, "review-sharing")
+    check_page(page, "review-sharing")
     page.get_by_role("checkbox", name="Timetable").check()
     page.get_by_role("button", name="Agree").click()
     expect(page.locator(".error-summary")).to_be_focused()
@@ -64,7 +64,7 @@ def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, us
     expect(page.get_by_role("status").first).to_contain_text("has agreed to it")
 
 
-def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_window, issuer, work, looks_right):
+def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, new_window, issuer, work, check_page):
     with work() as database:
         owners = [make_person(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
         old, new = (owner.memberships[0] for owner in owners)
@@ -81,22 +81,22 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, a_
         database.add(link)
         usernames = [owner.username for owner in owners]
     sign_in(page, issuer, usernames[0])
-    looks_right(page, "manage-closed")
+    check_page(page, "manage-closed")
     page.get_by_role("link", name="Look at what this means").click()
-    looks_right(page, "closing")
+    check_page(page, "closing")
     page.get_by_role("button", name="Let it continue with them").click()
     expect(page.get_by_role("button", name="Take this back")).to_be_visible()
-    other = a_window("desktop")
+    other = new_window("desktop")
     sign_in(other, issuer, usernames[1])
     other.get_by_role("link", name="Look at it and decide").click()
-    looks_right(other, "continue-sharing")
+    check_page(other, "continue-sharing")
     other.get_by_role("checkbox", name="Continue with SchoolBooking").uncheck()
     other.get_by_role("checkbox", name="I have authority").check()
     other.get_by_role("button", name="Continue with those ticked").click()
     expect(other.get_by_role("status").first).to_contain_text("Your school continues with what you ticked")
 
 
-def test_the_schools_system_is_changed(page, issuer, username, work, looks_right):
+def test_the_schools_system_is_changed(page, issuer, username, work, check_page):
     with work() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.accepted_mis = frozenset({"sims"})
@@ -105,10 +105,10 @@ def test_the_schools_system_is_changed(page, issuer, username, work, looks_right
     page.get_by_role("link", name="Change system").click()
     page.get_by_role("radio", name="Arbor").check()
     page.get_by_role("button", name="Save").click()
-    looks_right(page, "system")
+    check_page(page, "system")
     page.get_by_role("button", name="Save it all the same").click()
     expect(page.get_by_role("status").first).to_contain_text("recorded as Arbor")
-    looks_right(page, "manage-unsupported")
+    check_page(page, "manage-unsupported")
 
 
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
@@ -119,8 +119,8 @@ def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
     assert coming.value.suggested_filename.startswith("processing-record-")
 
 
-def test_the_search_button_is_as_tall_as_any_button_on_a_phone(a_window, issuer):
-    phone = a_window("phone")
+def test_the_search_button_is_as_tall_as_any_button_on_a_phone(new_window, issuer):
+    phone = new_window("phone")
     phone.goto(f"{issuer}/register")
 
     assert phone.locator("#search").bounding_box()["height"] < 60

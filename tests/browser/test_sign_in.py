@@ -47,9 +47,9 @@ def sign_in(page, issuer, username, password=PASSWORD):
     page.click("#sign-in")
 
 
-def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, username, looks_right):
+def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, username, check_page):
     page.goto(f"{issuer}/sign-in")
-    looks_right(page, "sign-in")
+    check_page(page, "sign-in")
     page.fill("#username", username)
     page.fill("#password", "not the password")
     page.click("#sign-in")
@@ -59,88 +59,88 @@ def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, use
     page.fill("#password", PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Who your school shares with")).to_be_visible()
-    looks_right(page, "overview")
+    check_page(page, "overview")
 
     page.get_by_role("link", name="Stop sharing with Timetabler").click()
     expect(page.locator("#stop")).to_be_visible()
-    looks_right(page, "stop-sharing")
+    check_page(page, "stop-sharing")
     page.click("#stop")
     expect(page.get_by_role("status").first).to_contain_text("stopped sharing with Timetabler")
-    looks_right(page, "overview-empty")
+    check_page(page, "overview-empty")
 
     page.get_by_role("link", name="Sign out").click()
     expect(page.locator("#sign-out")).to_be_visible()
-    looks_right(page, "sign-out")
+    check_page(page, "sign-out")
     page.click("#sign-out")
     expect(page.locator("#signed-out")).to_be_visible()
-    looks_right(page, "signed-out")
+    check_page(page, "signed-out")
 
 
-def test_confirming_a_mobile_number(page, issuer, username, outbox, looks_right):
+def test_confirming_a_mobile_number(page, issuer, username, outbox, check_page):
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Confirm").click()
     expect(page.locator("#send-code")).to_be_visible()
-    looks_right(page, "mobile")
+    check_page(page, "mobile")
     page.click("#send-code")
     expect(page.locator("#code")).to_be_visible()
     page.fill("#code", "12")
     page.click("#confirm")
     expect(page.locator(".error-summary")).to_be_focused()
-    looks_right(page, "mobile-wrong")
+    check_page(page, "mobile-wrong")
     page.fill("#code", outbox.last("mobile_code").code)
     page.click("#confirm")
     expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
 
 
-def test_a_colleague_gets_a_password(page, issuer, work, looks_right):
+def test_a_colleague_gets_a_password(page, issuer, work, check_page):
     with work():
         link = links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
     page.goto(link)
-    looks_right(page, "welcome")
+    check_page(page, "welcome")
     page.fill("#password", "school")
     page.click("#choose")
     expect(page.locator(".error-summary")).to_be_focused()
-    looks_right(page, "welcome-refused")
+    check_page(page, "welcome-refused")
     page.click("#generate")
     expect(page.locator("h1")).to_have_text("Your username and password")
-    looks_right(page, "welcome-done")
+    check_page(page, "welcome-done")
     page.goto(link)
-    looks_right(page, "welcome-link-used")
+    check_page(page, "welcome-link-used")
 
 
-def test_an_operator_is_set_up_and_signs_in(page, issuer, work, looks_right):
+def test_an_operator_is_set_up_and_signs_in(page, issuer, work, check_page):
     email = f"sam-{next(_numbers)}@idaas.example"
     with work():
         _, link = operators.add("Sam Jones", email)
     page.goto(link)
-    looks_right(page, "set-up-begin")
+    check_page(page, "set-up-begin")
     page.click("#begin")
     expect(page.locator("#seed")).to_be_visible()
-    looks_right(page, "set-up")
+    check_page(page, "set-up")
     app = pyotp.TOTP(page.locator("#seed").inner_text().replace(" ", ""))
     with clock.fixed(clock.now()):  # a code lives for half a minute, and this machine may be busy
         page.fill("#password", "wobbly kettle sings at dusk")
         page.fill("#code", "12345")
         page.click("#finish")
         expect(page.locator("#password-kept")).to_be_visible()
-        looks_right(page, "set-up-wrong-code")
+        check_page(page, "set-up-wrong-code")
         page.fill("#code", app.at(clock.timestamp()))
         page.click("#finish")
         expect(page.get_by_text("You are set up and signed in.")).to_be_visible()
-        looks_right(page, "set-up-done")
+        check_page(page, "set-up-done")
         page.context.clear_cookies()  # the next day
         page.goto(f"{issuer}/operate/sign-in")
-        looks_right(page, "operator-sign-in")
+        check_page(page, "operator-sign-in")
         clock.move(timedelta(seconds=30))
         page.fill("#email", email)
         page.fill("#password", "wobbly kettle sings at dusk")
         page.fill("#code", app.at(clock.timestamp()))
         page.click("#sign-in")
         expect(page.locator("h1")).to_have_text("Operator’s pages")
-    looks_right(page, "operators-pages")
+    check_page(page, "operators-pages")
 
 
-def test_the_page_says_which_partner_asks(page, issuer, work, looks_right):
+def test_the_page_says_which_partner_asks(page, issuer, work, check_page):
     with work():
         client_id = a_client(client_name="Timetabler").id
     asks = {
@@ -150,16 +150,16 @@ def test_the_page_says_which_partner_asks(page, issuer, work, looks_right):
     }  # fmt: skip
     page.goto(f"{issuer}/oauth/authorize?{urlencode(asks)}")
     expect(page.get_by_text("Timetabler wants to connect to your school")).to_be_visible()
-    looks_right(page, "sign-in-partner")
+    check_page(page, "sign-in-partner")
 
 
-def test_a_welcome_that_expired_offers_a_new_one(page, issuer, work, looks_right):
+def test_a_welcome_that_expired_offers_a_new_one(page, issuer, work, check_page):
     with work():
         person = make_person(name="Al Bloggs", password_hash=None)
         link = links.issue_welcome_url(person)
         links.issue_welcome_url(person)
     page.goto(link)
-    looks_right(page, "welcome-link-superseded")
+    check_page(page, "welcome-link-superseded")
     page.click("#again")
     expect(page.locator("h1")).to_have_text("Check your e-mail")
-    looks_right(page, "welcome-link-sent")
+    check_page(page, "welcome-link-sent")

@@ -18,8 +18,8 @@ PUNCTUATION_AT_LINE_STARTS = """() => [...document.querySelectorAll('main code')
 """The `code` elements after which a punctuation mark begins the next line."""
 
 
-def test_a_comma_after_long_code_does_not_begin_the_next_line(a_window, issuer):
-    page = a_window("phone")
+def test_a_comma_after_long_code_does_not_begin_the_next_line(new_window, issuer):
+    page = new_window("phone")
     page.goto(f"{issuer}/developers/guide")
     assert page.evaluate(PUNCTUATION_AT_LINE_STARTS) == []
 
@@ -66,16 +66,16 @@ def test_a_tick_box_with_an_error_stays_square(an_admin):
     assert size["width"] == size["height"]
 
 
-def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, looks_right):
+def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, check_page):
     """Names of the greatest length, without a space at which a line could break."""
     admin = an_admin(name="Wolfeschlegelsteinhausenbergerdorff" * 2, email=f"{'office' * 10}@{'school' * 10}.example")
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
-    looks_right(admin.page, "long-check-email")
+    check_page(admin.page, "long-check-email")
     admin.opens_the_mail()
-    looks_right(admin.page, "long-verify")
+    check_page(admin.page, "long-verify")
     admin.presses("Yes, verify my e-mail address")
     admin.signs_up()
     admin.goes_to("/")
-    looks_right(admin.page, "long-overview")
+    check_page(admin.page, "long-overview")

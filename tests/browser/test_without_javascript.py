@@ -5,9 +5,9 @@ from playwright.sync_api import expect
 
 
 @pytest.fixture
-def new_page_without_scripts(a_window):
+def new_page_without_scripts(new_window):
     """A browser that runs no scripts."""
-    return lambda: a_window(java_script_enabled=False)
+    return lambda: new_window(java_script_enabled=False)
 
 
 def test_the_whole_journey_works_without_scripts(an_admin, new_page_without_scripts, partner, operator):

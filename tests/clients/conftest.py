@@ -12,7 +12,7 @@ from clients.assembly import accounts, mail, web
 from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY
 from clients.assembly.settings import Settings
-from tests.browser.assembly import mail_received
+from tests.browser.assembly import receive_mail
 from tests.clients import provider as fake
 
 HOST = {"base_url": "http://localhost:5001"}
@@ -54,7 +54,7 @@ def parts(app):
 @pytest.fixture
 def mails(tmp_path):
     """`mails(parts)` sends the mail that waits, and returns the texts of all that arrived."""
-    with mail_received(tmp_path / "maildir") as port:
+    with receive_mail(tmp_path / "maildir") as port:
 
         def arrived(parts):
             mail.send_due(parts.database, replace(parts.settings, smtp_port=port))

@@ -9,7 +9,7 @@ from idp.foundation import database, runtime
 from idp.foundation.web.transactions import transaction
 from idp.onboarding import review
 from idp.sharing import authorise
-from tests.browser.assembly import a_partner_served
+from tests.browser.assembly import serve_partner
 from tests.clients.office import Office
 from tests.factories import an_administrator, an_estab
 from tests.serving import a_provider
@@ -34,7 +34,7 @@ def work(provider):
 @pytest.fixture(scope="module")
 def assembly(provider, work, tmp_path_factory):
     issuer = runtime.for_app(provider).settings.server.issuer
-    with a_partner_served(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
+    with serve_partner(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
         yield url
 
 

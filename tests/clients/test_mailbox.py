@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from clients.mailbox.app import create_app
-from tests.browser.assembly import mail_received
+from tests.browser.assembly import receive_mail
 from tests.html import parse
 
 STARTED_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_what_comes_by_smtp_is_listed(web, folder):
     message = EmailMessage()
     message["To"], message["From"], message["Subject"] = "office@willowbank.example", "a@partner.example", "By SMTP"
     message.set_content("Hello")
-    with mail_received(folder) as port, smtplib.SMTP("localhost", port) as smtp_client:
+    with receive_mail(folder) as port, smtplib.SMTP("localhost", port) as smtp_client:
         smtp_client.send_message(message)
 
     assert "By SMTP" in web.get("/").text

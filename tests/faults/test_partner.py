@@ -16,7 +16,7 @@ from idp.demo.prepare import manifest_at
 from idp.invitations.models import SchoolInvitation
 from idp.keys import ring
 from idp.onboarding import review
-from tests.browser.assembly import mail_received, register
+from tests.browser.assembly import receive_mail, register
 from tests.clients.office import Office
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.ports import free_port
@@ -89,7 +89,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
 
     with ExitStack() as running:
         serving = running.enter_context(provider.serve())
-        with mail_received(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
+        with receive_mail(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
             _make_all_due(assembly.database)
             eventually(lambda: letters_of(tmp_path / "maildir"))
             office.opens(re.findall(r"http://\S+/activate/\S+", letters_of(tmp_path / "maildir")[0].text)[0])

@@ -11,13 +11,13 @@ from idp.onboarding import verify
 
 
 @pytest.fixture
-def later():
-    """`with later(hours=1):` puts the provider's clock ahead."""
+def clock_ahead():
+    """`with clock_ahead(hours=1):` sets the provider's clock ahead."""
     return lambda **by: clock.fixed(clock.now() + timedelta(**by))
 
 
 @pytest.fixture
-def registering(an_admin):
+def registering_person(an_admin):
     """A person on the page "Check your e-mail"."""
     admin = an_admin()
     admin.goes_to("/register")
@@ -29,14 +29,14 @@ def registering(an_admin):
 # Signing in
 
 
-def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_member, looks_right):
+def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_member, check_page):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
     admin.sees_errors("does not match")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
     expect(admin.page.locator("#password")).to_have_value("")
-    looks_right(admin.page, "sign-in-wrong")
+    check_page(admin.page, "sign-in-wrong")
 
     admin.signs_in()
     admin.sees(admin.school.name)
@@ -52,7 +52,9 @@ def test_an_empty_sign_in_form_asks_for_what_is_missing(a_member):
     expect(admin.page.locator("#password")).to_be_focused()
 
 
-def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself(a_member, partner, later, looks_right):
+def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself(
+    a_member, partner, clock_ahead, check_page
+):
     admin = a_member()
     admin.starts_at(partner)
     for _ in range(10):
@@ -60,11 +62,11 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
         admin.sees_errors("does not match")
     admin.signs_in()
     admin.sees("Too many wrong passwords")
-    looks_right(admin.page, "locked")
+    check_page(admin.page, "locked")
     admin.follows("Try again")
     admin.sees("Sign in")
 
-    with later(minutes=2):
+    with clock_ahead(minutes=2):
         admin.signs_in()
         admin.sees("Authorise sharing with Assembly")
 
@@ -74,7 +76,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
     [("suspended", "suspended at the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
 )
 def test_an_account_that_is_not_open_says_why_after_the_right_password(
-    a_member, operator, partner, looks_right, state, words
+    a_member, operator, partner, check_page, state, words
 ):
     admin = a_member(state="unverified" if state == "rejected" else "verified")
     operator.changes_state(admin.estab_id, state)
@@ -82,7 +84,7 @@ def test_an_account_that_is_not_open_says_why_after_the_right_password(
     admin.signs_in()
     admin.sees("Your school's account is not open")
     admin.reads(words)
-    looks_right(admin.page, f"account-{state}")
+    check_page(admin.page, f"account-{state}")
 
     admin.follows("Back to Assembly")
     admin.sees("Your school chose not to share")
@@ -100,14 +102,14 @@ def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, 
     admin.sees("Sign in")
 
 
-def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, looks_right):
+def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, check_page):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.has_an_expired_form()
     admin.signs_in()
     admin.sees_errors("This page had been open for a long time.")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
-    looks_right(admin.page, "sign-in-expired")
+    check_page(admin.page, "sign-in-expired")
 
     admin.signs_in()
     admin.sees(admin.school.name)
@@ -116,79 +118,81 @@ def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, looks_r
 # Links in mails
 
 
-def test_an_expired_link_says_so_and_offers_another(registering, later, looks_right):
-    with later(minutes=61):
-        registering.opens_the_mail()
-        registering.sees("This link has expired")
-        registering.sees_code("link_expired")
-        looks_right(registering.page, "link-expired")
-        old = registering.newest("verify_email").links
-        registering.presses("Send me a new link")
-        registering.sees("Check your e-mail")
-        looks_right(registering.page, "link-sent")
-        assert registering.newest("verify_email").links != old
-        registering.proves_the_address()
-        registering.signs_up()
+def test_an_expired_link_says_so_and_offers_another(registering_person, clock_ahead, check_page):
+    with clock_ahead(minutes=61):
+        registering_person.opens_the_mail()
+        registering_person.sees("This link has expired")
+        registering_person.sees_code("link_expired")
+        check_page(registering_person.page, "link-expired")
+        old = registering_person.newest("verify_email").links
+        registering_person.presses("Send me a new link")
+        registering_person.sees("Check your e-mail")
+        check_page(registering_person.page, "link-sent")
+        assert registering_person.newest("verify_email").links != old
+        registering_person.proves_the_address()
+        registering_person.signs_up()
 
 
-def test_a_used_link_goes_on_in_the_browser_that_used_it_and_is_refused_in_others(registering, a_window, looks_right):
-    registering.proves_the_address()
-    registering.opens_the_mail()
-    registering.sees("Sign up")
+def test_a_used_link_goes_on_in_the_browser_that_used_it_and_is_refused_in_others(
+    registering_person, new_window, check_page
+):
+    registering_person.proves_the_address()
+    registering_person.opens_the_mail()
+    registering_person.sees("Sign up")
 
-    stranger = registering.at(a_window())
+    stranger = registering_person.at(new_window())
     stranger.opens_the_mail()
     stranger.sees("This link has been used already")
-    looks_right(stranger.page, "link-used")
+    check_page(stranger.page, "link-used")
 
 
-def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
-    old = registering.newest("verify_email").links[0]
-    with later(seconds=verify.MIN_INTERVAL.total_seconds()):
-        registering.presses("Send the e-mail again")
-        registering.reads(f"We have sent another e-mail to {registering.email}")
-    looks_right(registering.page, "check-email-again")
+def test_a_newer_link_supersedes_the_older(registering_person, clock_ahead, check_page):
+    old = registering_person.newest("verify_email").links[0]
+    with clock_ahead(seconds=verify.MIN_INTERVAL.total_seconds()):
+        registering_person.presses("Send the e-mail again")
+        registering_person.reads(f"We have sent another e-mail to {registering_person.email}")
+    check_page(registering_person.page, "check-email-again")
 
-    registering.page.goto(old)
-    registering.sees("There is a newer link")
-    looks_right(registering.page, "link-superseded")
-    registering.proves_the_address()
-
-
-def test_an_unknown_link_leads_to_the_start(registering, looks_right):
-    registering.goes_to("/register/verify/" + "x" * 43)
-    registering.sees("We do not recognise this link")
-    looks_right(registering.page, "link-unknown")
-    registering.follows("Register your school")
-    registering.sees("Find your school")
+    registering_person.page.goto(old)
+    registering_person.sees("There is a newer link")
+    check_page(registering_person.page, "link-superseded")
+    registering_person.proves_the_address()
 
 
-def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering, looks_right):
-    wrong = registering.newest("verify_email").links[0]
-    registering.page.locator("#email").fill("grace at school")
-    registering.presses("Send to this address instead")
-    registering.sees_errors("Enter an e-mail address in the right form")
-    looks_right(registering.page, "check-email-wrong")
+def test_an_unknown_link_leads_to_the_start(registering_person, check_page):
+    registering_person.goes_to("/register/verify/" + "x" * 43)
+    registering_person.sees("We do not recognise this link")
+    check_page(registering_person.page, "link-unknown")
+    registering_person.follows("Register your school")
+    registering_person.sees("Find your school")
 
-    registering.email = "right." + registering.email
-    registering.page.locator("#email").fill(registering.email)
-    registering.presses("Send to this address instead")
-    registering.reads(registering.email)
 
-    registering.page.goto(wrong)
-    registering.sees("There is a newer link")
-    registering.proves_the_address()
-    registering.reads(registering.email)
+def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering_person, check_page):
+    wrong = registering_person.newest("verify_email").links[0]
+    registering_person.page.locator("#email").fill("grace at school")
+    registering_person.presses("Send to this address instead")
+    registering_person.sees_errors("Enter an e-mail address in the right form")
+    check_page(registering_person.page, "check-email-wrong")
+
+    registering_person.email = "right." + registering_person.email
+    registering_person.page.locator("#email").fill(registering_person.email)
+    registering_person.presses("Send to this address instead")
+    registering_person.reads(registering_person.email)
+
+    registering_person.page.goto(wrong)
+    registering_person.sees("There is a newer link")
+    registering_person.proves_the_address()
+    registering_person.reads(registering_person.email)
 
 
 # Schools
 
 
-def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admin, looks_right):
+def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admin, check_page):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
-    looks_right(admin.page, "details")
+    check_page(admin.page, "details")
     admin.page.locator("#name").fill("Grace Okafor")
     admin.page.locator("#email").fill("grace@")
     admin.page.locator("#sign-up").click()
@@ -199,10 +203,10 @@ def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admi
     expect(admin.page).to_have_title("Error: Your details – IDaaS")
     expect(admin.page.locator("#name")).to_have_value("Grace Okafor")
     expect(admin.page.locator("#email")).to_have_value("grace@")
-    looks_right(admin.page, "details-wrong")
+    check_page(admin.page, "details-wrong")
 
 
-def test_details_typed_into_an_expired_form_are_kept(an_admin, looks_right):
+def test_details_typed_into_an_expired_form_are_kept(an_admin, check_page):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -214,13 +218,13 @@ def test_details_typed_into_an_expired_form_are_kept(an_admin, looks_right):
     admin.page.locator("#sign-up").click()
     admin.reads("This page had been open for a long time", "What you typed is here again")
     expect(admin.page.locator("#email")).to_have_value(admin.email)
-    looks_right(admin.page, "details-expired")
+    check_page(admin.page, "details-expired")
 
     admin.page.locator("#sign-up").click()
     admin.sees("Check your e-mail")
 
 
-def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, a_window, looks_right):
+def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, new_window, check_page):
     owner = a_member()
     colleague = an_admin(owner.school, name="Al Fresco")
     colleague.goes_to("/register")
@@ -230,23 +234,23 @@ def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, 
     colleague.presses("Sign up")
     colleague.sees("We have passed on your request")
     assert owner.name not in colleague.page.locator("main").inner_text(), "a stranger learns who runs the account"
-    looks_right(colleague.page, "join-asked")
+    check_page(colleague.page, "join-asked")
 
     owner.page.goto(owner.newest("join_request").links[0])
     owner.signs_in()
     owner.sees(f"Request to join {owner.school.name}")
     owner.reads("Al Fresco", f"{colleague.email[0]}…@{colleague.email.partition('@')[2]}")
-    looks_right(owner.page, "join-request")
+    check_page(owner.page, "join-request")
     owner.presses("Approve")
     owner.sees_errors("Choose what they may do")
     owner.page.get_by_role("radio", name="Administrator").check()
     owner.presses("Approve")
     owner.reads("Al Fresco can now join. We have sent them an e-mail.", "has been approved")
-    looks_right(owner.page, "join-approved")
+    check_page(owner.page, "join-approved")
 
     colleague.page.goto(colleague.newest("join_approved").links[0])
     colleague.sees("Welcome, Al Fresco")
-    looks_right(colleague.page, "welcome")
+    check_page(colleague.page, "welcome")
     colleague.page.locator("#password").fill("lantern walnut quarry mitten")
     colleague.presses("Use this password")
     colleague.sees("Sign in")
@@ -254,7 +258,7 @@ def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, 
     colleague.sees(owner.school.name)
 
 
-def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_member, looks_right):
+def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_member, check_page):
     admin = a_member()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -262,7 +266,7 @@ def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_memb
     admin.proves_the_address()
     admin.presses("Sign up")
     admin.sees("You have an account already")
-    looks_right(admin.page, "account-already")
+    check_page(admin.page, "account-already")
     admin.follows("Sign in")
     admin.signs_in()
     admin.sees(admin.school.name)
@@ -289,19 +293,19 @@ def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_a
 # Requests of partners
 
 
-def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partner, later, looks_right):
+def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partner, clock_ahead, check_page):
     admin = a_member()
     admin.starts_at(partner)
-    with later(hours=2, minutes=1):
+    with clock_ahead(hours=2, minutes=1):
         admin.signs_in()
         admin.sees("This sign-in cannot be continued")
         admin.reads("It was left open for too long.")
-        looks_right(admin.page, "stale-request")
+        check_page(admin.page, "stale-request")
     admin.follows("Go to Assembly")
     admin.sees("Authorise sharing with Assembly")
 
 
-def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, partner, looks_right):
+def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, partner, check_page):
     admin = a_member()
     admin.starts_at(partner)
     asked_at = admin.page.url
@@ -309,18 +313,18 @@ def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, 
     admin.page.context.clear_cookies()
     admin.signs_in()
     admin.sees_errors("Your browser sent no cookies with that.")
-    looks_right(admin.page, "sign-in-no-cookies")
+    check_page(admin.page, "sign-in-no-cookies")
     admin.page.wait_for_load_state("networkidle")
     admin.page.context.clear_cookies()
     admin.page.goto(asked_at)
     admin.reads("Your browser keeps no cookies for this site")
-    looks_right(admin.page, "sign-in-keeps-no-cookies")
+    check_page(admin.page, "sign-in-keeps-no-cookies")
 
 
-def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_window, partner):
+def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, new_window, partner):
     admin = a_member()
     admin.starts_at(partner)
-    other = admin.at(a_window())
+    other = admin.at(new_window())
     other.page.goto(admin.page.url)
     other.signs_in()
 
@@ -330,7 +334,7 @@ def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_
     other.sees("Authorise sharing with Assembly")
 
 
-def test_an_error_page_names_the_wrong_parameter_and_not_what_is_registered(an_admin, partner, looks_right):
+def test_an_error_page_names_the_wrong_parameter_and_not_what_is_registered(an_admin, partner, check_page):
     admin = an_admin()
     parameters = {
         "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
@@ -342,20 +346,20 @@ def test_an_error_page_names_the_wrong_parameter_and_not_what_is_registered(an_a
     admin.sees_code("invalid_request")
     expect(admin.page.locator("#error-parameter")).to_have_text("redirect_uri")
     assert partner.url not in admin.page.content(), "the page names what is registered"
-    looks_right(admin.page, "redirect-uri-mismatch")
+    check_page(admin.page, "redirect-uri-mismatch")
 
     admin.goes_to("/oauth/authorize?client_id=unknown")
     expect(admin.page.locator("#error-parameter")).to_have_text("client_id")
 
 
-def test_a_school_refuses_and_the_partner_says_so(a_member, partner, looks_right):
+def test_a_school_refuses_and_the_partner_says_so(a_member, partner, check_page):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
     admin.sees("Authorise sharing with Assembly")
     admin.presses("Do not share")
     admin.sees("Your school chose not to share")
-    looks_right(admin.page, "assembly-declined")
+    check_page(admin.page, "assembly-declined")
 
     admin.goes_to("/")
     admin.reads("Nobody yet", "Refused")
@@ -369,7 +373,7 @@ def test_cancel_on_the_sign_in_page_tells_the_partner(an_admin, partner):
     admin.sees("Your school chose not to share")
 
 
-def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, looks_right):
+def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, check_page):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -377,20 +381,20 @@ def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, lo
     admin.presses("Authorise sharing")
     admin.sees_errors("Tick the box if you have authority")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
-    looks_right(admin.page, "consent-wrong")
+    check_page(admin.page, "consent-wrong")
 
     admin.authorises()
     expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
-def test_a_viewer_is_shown_whom_to_ask(a_member, partner, looks_right):
+def test_a_viewer_is_shown_whom_to_ask(a_member, partner, check_page):
     owner = a_member()
     viewer = a_member(role="viewer", school=owner.school, name="Al Fresco")
     viewer.starts_at(partner)
     viewer.signs_in(viewer.email)
     viewer.sees("Someone else at your school has to decide this")
     viewer.reads(owner.name, owner.email)
-    looks_right(viewer.page, "ask-an-owner")
+    check_page(viewer.page, "ask-an-owner")
     viewer.presses("Back to Assembly")
     viewer.sees("Your school chose not to share")
 
@@ -418,7 +422,7 @@ def test_two_tabs_with_two_requests_both_return_to_the_partner(a_member, partner
 # Sessions
 
 
-def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a_member, partner, later):
+def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a_member, partner, clock_ahead):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -436,7 +440,7 @@ def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a
     expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
-def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_member, partner, looks_right):
+def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_member, partner, check_page):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -446,7 +450,7 @@ def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_memb
     admin.authorises("Attendance")
     admin.sees("Sign in")
     admin.reads("nothing was sent")
-    looks_right(admin.page, "form-expired")
+    check_page(admin.page, "form-expired")
     admin.signs_in()
     admin.sees("Authorise sharing with Assembly")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
@@ -468,8 +472,8 @@ def test_stopping_sharing_after_the_session_ended_asks_to_sign_in_and_returns(a_
     admin.sees("Stop sharing with Assembly?")
 
 
-def test_a_page_that_does_not_exist_leads_to_the_first_page(an_admin, looks_right):
+def test_a_page_that_does_not_exist_leads_to_the_first_page(an_admin, check_page):
     admin = an_admin()
     admin.goes_to("/no/such/page")
     admin.sees("Page not found")
-    looks_right(admin.page, "not-found")
+    check_page(admin.page, "not-found")

@@ -1,8 +1,8 @@
 """Leaving for a partner whose address redirects on, to other hosts or to an app's own scheme (security.md S50).
 
-Chromium holds a page's `form-action` against every redirect after a submission, so each page of ours whose form can
-lead to a partner is left by its button here. The partner's hosts are really served: a redirect that the test's own
-browser makes up would not be held against the policy.
+Chromium checks a page's `form-action` against every redirect after a submission, so each page of ours whose form can
+lead to a partner is left by its button here. The partner's hosts are served over HTTP: a redirect that the test's own
+browser makes up would not be checked against the policy.
 """
 
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -22,7 +22,7 @@ APP = "com.example.timetabler"
 POPUP_HTML = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Timetabler</h1>
 <button onclick="window.open(document.body.dataset.to)">Sign in</button>
 <script>document.body.dataset.to = {to!r};
-addEventListener("message", said => document.querySelector("h1").textContent = "Signed in: " + said.data)</script>"""
+addEventListener("message", event => document.querySelector("h1").textContent = "Signed in: " + event.data)</script>"""
 REPORT_HTML = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Reporting</h1>
 <script>opener.postMessage(location.search.includes("code=") ? "yes" : "no", "*")</script>"""
 
@@ -78,34 +78,34 @@ def service(work):
         yield service
 
 
-def arrives(admin, service):
-    """Whether the browser is at the third host, and the first only redirected."""
+def assert_at_third_host(admin, service):
+    """The browser was redirected to the third host."""
     admin.sees("Here at last")
     assert admin.page.url == f"{service.hosts[2]}/end"
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize("scripts", [True, False])
-def test_signing_in_and_authorising_leads_to_the_partner(a_member, a_window, service, issuer, mode, scripts):
-    admin = a_member(page=a_window(java_script_enabled=scripts))
+def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, service, issuer, mode, scripts):
+    admin = a_member(page=new_window(java_script_enabled=scripts))
 
-    def passes(button):
+    def press_and_follow(button):
         button()
         if mode == "form_post" and not scripts:
             admin.presses("Continue to Timetabler")
-        arrives(admin, service)
+        assert_at_third_host(admin, service)
         assert service.received["state"] == "s"
 
     admin.page.goto(service.link(issuer, response_mode=mode))
     admin.signs_in()
     admin.sees("Authorise sharing with Timetabler")
-    passes(admin.authorises)
+    press_and_follow(admin.authorises)
     assert "code" in service.received
 
     admin.page.goto(
         service.link(issuer, response_mode=mode, prompt="login")
     )  # already agreed: the form redirects at once
-    passes(admin.signs_in)
+    press_and_follow(admin.signs_in)
     assert "code" in service.received
 
 
@@ -113,7 +113,7 @@ def test_cancel_on_the_sign_in_page_leads_to_the_partner(an_admin, service, issu
     admin = an_admin()
     admin.page.goto(service.link(issuer))
     admin.page.locator("#cancel").click()
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
     assert service.received["error"] == "access_denied"
 
 
@@ -122,7 +122,7 @@ def test_refusing_leads_to_the_partner(a_member, service, issuer):
     admin.page.goto(service.link(issuer))
     admin.signs_in()
     admin.page.locator("#deny").click()
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
     assert service.received["error"] == "access_denied"
 
 
@@ -132,7 +132,7 @@ def test_a_viewer_returns_to_the_partner(a_member, service, issuer):
     admin.page.goto(service.link(issuer))
     admin.signs_in(admin.email)
     admin.presses("Back to Timetabler")
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
 
 
 def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service, issuer):
@@ -140,7 +140,7 @@ def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service
     admin.page.goto(service.link(issuer))
     admin.signs_in(password="not the password")
     admin.page.locator("#cancel").click()
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
 
 
 def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provider):
@@ -148,12 +148,12 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provi
     admin.page.goto(service.link(issuer))
     admin.signs_in()
     admin.authorises()
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
     hint = an_id_token(provider[0], work, service.client_id, admin)
     to = f"{service.hosts[0]}/signed-out"
     admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
     admin.page.locator("#confirm-logout").click()
-    arrives(admin, service)
+    assert_at_third_host(admin, service)
     assert service.received == {"state": "out"}
 
 
@@ -190,11 +190,11 @@ def test_the_answer_reaches_a_partner_that_waits_for_its_window(a_member, servic
     """`window.opener` survives every page of ours on the way (Cross-Origin-Opener-Policy)."""
     admin = a_member()
     service.popup_leads_to = service.link(issuer, redirect_uri=f"{service.hosts[0]}/report")
-    waiting = admin.page
-    waiting.goto(f"{service.hosts[0]}/popup")
-    with waiting.expect_popup() as popup:
+    opener_page = admin.page
+    opener_page.goto(f"{service.hosts[0]}/popup")
+    with opener_page.expect_popup() as popup:
         admin.presses("Sign in")
     admin = admin.at(popup.value)
     admin.signs_in()
     admin.authorises()
-    expect(waiting.get_by_role("heading", level=1)).to_have_text("Signed in: yes")
+    expect(opener_page.get_by_role("heading", level=1)).to_have_text("Signed in: yes")

@@ -1,4 +1,4 @@
-"""The main job, end to end: a school registers inside a partner's sign-in, authorises, and is signed in."""
+"""The main journey: a school registers inside a partner's sign-in, authorises, and is signed in."""
 
 import re
 
@@ -8,66 +8,66 @@ from playwright.sync_api import expect
 
 @pytest.mark.parametrize(("width", "by"), [("desktop", "q"), ("phone", "postcode")])
 def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(  # noqa: PLR0915  it is one journey
-    an_admin, partner, operator, looks_right, width, by
+    an_admin, partner, operator, check_page, width, by
 ):
-    def looks(name):
+    def check(name):
         if width == "desktop":  # which looks at both
-            looks_right(admin.page, name)
+            check_page(admin.page, name)
 
     admin = an_admin(width=width)
     admin.page.goto(partner.url)
-    looks("assembly")
+    check("assembly")
     admin.starts_at(partner)
     admin.sees("Sign in")
     admin.reads("Assembly wants to connect to your school")
-    looks("sign-in-for-assembly")
+    check("sign-in-for-assembly")
     admin.follows("Register your school")
     admin.sees("Find your school")
     admin.reads("so that your school can use Assembly")
-    looks("find")
+    check("find")
     admin.finds_school(by)
     admin.gives_details()
     admin.reads(admin.email, admin.school.name)
-    looks("check-email")
+    check("check-email")
     admin.opens_the_mail()
     admin.sees("Verify your e-mail")
     admin.reads(admin.school.name, admin.name, admin.email)
-    looks("verify")
+    check("verify")
     admin.presses("Yes, verify my e-mail address")
     admin.sees("Sign up")
     admin.reads("Your e-mail address is verified")
     expect(admin.page.locator("#name")).to_have_value(admin.name)
-    looks("sign-up")
+    check("sign-up")
     admin.signs_up()
     assert admin.estab_id == admin.school.dfe_number
     assert len(admin.password.split("-")) == 6
-    looks("credentials-for-assembly")
+    check("credentials-for-assembly")
 
     admin.follows("Continue to Assembly")
     admin.sees("Authorise sharing with Assembly")
     admin.reads("No data leaves your school yet", "To show your staff attendance and results together")
-    looks("consent")
+    check("consent")
     admin.authorises("Attendance")
 
     admin.sees(admin.school.name)
     admin.reads("School not verified yet", admin.name, admin.email, admin.estab_id)
     expect(admin.sharing_state("Pupils")).to_have_text("Waiting for verification")
-    looks("assembly-waiting")
+    check("assembly-waiting")
 
     operator.verifies(admin.estab_id)
-    asked_for = []
-    admin.page.on("request", lambda sent: asked_for.append(sent.url) if sent.is_navigation_request() else None)
+    requested_urls = []
+    admin.page.on("request", lambda sent: requested_urls.append(sent.url) if sent.is_navigation_request() else None)
     admin.presses("Check again")
     expect(admin.sharing_state("Pupils")).to_have_text("Shared")
     expect(admin.sharing_state("Assessment")).to_have_text("Not shared")
-    assert not [url for url in asked_for if url.startswith(admin.issuer)], "the school was asked again"
-    looks("assembly-shared")
+    assert not [url for url in requested_urls if url.startswith(admin.issuer)], "the school was asked again"
+    check("assembly-shared")
     admin.presses("Sign out")
     admin.sees("You are signed out")
-    looks("assembly-signed-out")
+    check("assembly-signed-out")
 
 
-def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_member, a_window, partner):
+def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_member, new_window, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -75,10 +75,10 @@ def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_mem
     admin.sees(admin.school.name)
 
     for username in (admin.estab_id, admin.email.upper()):
-        again = admin.at(a_window())
-        again.starts_at(partner)
-        again.signs_in(username)
-        again.sees(admin.school.name)
+        other_browser = admin.at(new_window())
+        other_browser.starts_at(partner)
+        other_browser.signs_in(username)
+        other_browser.sees(admin.school.name)
 
 
 def test_a_signed_in_person_is_signed_in_at_the_partner_with_one_click(a_member, partner):
@@ -125,7 +125,7 @@ def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partne
     admin.sees("Sign in")
 
 
-def test_the_next_steps_lead_to_the_partner(an_admin, partner, looks_right):
+def test_the_next_steps_lead_to_the_partner(an_admin, partner, check_page):
     admin = an_admin()
     admin.starts_at(partner)
     admin.follows("Register your school")
@@ -133,14 +133,14 @@ def test_the_next_steps_lead_to_the_partner(an_admin, partner, looks_right):
     admin.follows("Next steps")
     admin.sees("Next steps")
     admin.reads("Carry on with Assembly")
-    looks_right(admin.page, "next-steps-for-assembly")
+    check_page(admin.page, "next-steps-for-assembly")
     admin.follows("Continue to Assembly")
 
     admin.sees("Authorise sharing with Assembly")
 
 
 @pytest.mark.parametrize("address", ["/register", "/XodRegister/School"])
-def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks_right, address):
+def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, check_page, address):
     admin = an_admin()
     admin.goes_to(address)
     assert admin.page.url == f"{admin.issuer}/register"
@@ -151,12 +151,12 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks
     admin.sees("Next steps")
     admin.reads("on a server", "not yet verified", admin.estab_id)
     if address == "/register":
-        looks_right(admin.page, "next-steps")
+        check_page(admin.page, "next-steps")
     admin.follows("Confirm my number")
     admin.presses("Text me a code")
     expect(admin.page.locator("#code")).to_be_visible()
-    sms = [letter for letter in admin.outbox.all("mobile_code") if letter.to == "+447700900123"][-1]
-    admin.page.locator("#code").fill(sms.code)
+    text_message = [letter for letter in admin.outbox.all("mobile_code") if letter.to == "+447700900123"][-1]
+    admin.page.locator("#code").fill(text_message.code)
     admin.presses("Confirm")
     admin.sees("Next steps")
     admin.reads("Your mobile number is confirmed.")
@@ -166,28 +166,28 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks
     admin.reads("Not yet verified", "Nobody yet")
 
 
-def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_admin, a_window, looks_right):
+def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_admin, new_window, check_page):
     admin = an_admin()
     admin.goes_to("/register")
     admin.registers()
     admin.page.locator("input[name=password]").fill("short")
     admin.presses("Use my own password")
     admin.sees_errors("12 characters")
-    looks_right(admin.page, "own-password-refused")
+    check_page(admin.page, "own-password-refused")
 
     admin.page.locator("input[name=password]").fill("lantern walnut quarry mitten")
     admin.presses("Use my own password")
     admin.reads("Your own password is set")
 
-    elsewhere = admin.at(a_window())
-    elsewhere.goes_to("/sign-in")
-    elsewhere.signs_in()
-    elsewhere.sees_errors("does not match")
-    elsewhere.signs_in(password="lantern walnut quarry mitten")
-    elsewhere.sees(admin.school.name)
+    other_browser = admin.at(new_window())
+    other_browser.goes_to("/sign-in")
+    other_browser.signs_in()
+    other_browser.sees_errors("does not match")
+    other_browser.signs_in(password="lantern walnut quarry mitten")
+    other_browser.sees(admin.school.name)
 
 
-def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, partner, looks_right):
+def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, partner, check_page):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -201,4 +201,4 @@ def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, part
     admin.page.goto(partner.url)
 
     expect(admin.page.locator("#connection-status")).to_have_text("Your school no longer shares with us")
-    looks_right(admin.page, "assembly-ended")
+    check_page(admin.page, "assembly-ended")
