@@ -81,7 +81,7 @@ SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/demo", "tests/foundation/web", "tests/fuzz", "tests/clients/endpoint"),
     *("tests/clients/test_assembly.py", "tests/clients/test_assembly_accounts.py"),
     *("tests/clients/test_assembly_connector.py", "tests/clients/test_assembly_resets.py"),
-    *("tests/clients/test_assembly_with_us.py", "tests/clients/test_mailbox.py", "tests/clients/test_netrc.py"),
+    *("tests/clients/test_assembly_with_provider.py", "tests/clients/test_mailbox.py", "tests/clients/test_netrc.py"),
     *(
         "tests/clients/test_stand_alone.py",
         "tests/clients/xporter/test_bulk.py",

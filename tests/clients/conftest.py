@@ -1,4 +1,4 @@
-"""Assembly, with a fake provider whose responses a test sets, and its mail, which is really sent."""
+"""Assembly, with a fake provider whose responses a test sets, and its mail, which is sent by SMTP."""
 
 import mailbox
 import re
@@ -45,24 +45,24 @@ def app(settings):
 
 
 @pytest.fixture
-def parts(app):
-    """Database, keys, provider, and background thread, which tests run by hand."""
+def program(app):
+    """Its database, keys, provider, and background thread, whose work the tests call themselves."""
     with app.app_context():
         return web.program()
 
 
 @pytest.fixture
-def mails(tmp_path):
-    """`mails(parts)` sends the mail that waits, and returns the texts of all that arrived."""
+def deliver_mails(tmp_path):
+    """`deliver_mails(program)` sends the waiting mail, and returns the texts of all messages that arrived."""
     with receive_mail(tmp_path / "maildir") as port:
 
-        def arrived(parts):
-            mail.send_due(parts.database, replace(parts.settings, smtp_port=port))
+        def deliver(program):
+            mail.send_due(program.database, replace(program.settings, smtp_port=port))
             folder = mailbox.Maildir(tmp_path / "maildir")
             oldest_first = sorted(folder.keys(), key=lambda key: (tmp_path / "maildir/new" / key).stat().st_mtime_ns)
             return [str(folder[key].get_payload(decode=True), "utf-8") for key in oldest_first]
 
-        yield arrived
+        yield deliver
 
 
 class Person:
@@ -75,28 +75,28 @@ class Person:
     def opens(self, path):
         return self.web.get(path, **HOST)
 
-    def presses(self, path, **fields):
+    def posts(self, path, **fields):
         return self.web.post(path, data=fields, **HOST)
 
-    def sets_out(self, path="/school-account"):
+    def starts_sign_in(self, path="/school-account"):
         """Start a sign-in at the provider, which records the pushed request."""
         return self.opens(path)
 
     def signs_in(self):
-        self.sets_out()
+        self.starts_sign_in()
         response = self.opens(f"/callback?{self.provider.authorization_response()}")
         assert response.status_code == 303, response.text
         return self.opens("/connector").text
 
     def signs_up(self, **overrides):
         fields = {"code": "welcome", "email": EMAIL, "password": PASSWORD, "terms": "2026-01"}
-        return self.presses("/sign-up", **(fields | overrides))
+        return self.posts("/sign-up", **(fields | overrides))
 
-    def has_account(self, mails, parts, *, mis="sims"):
+    def has_account(self, deliver_mails, program, *, mis="sims"):
         """Signed up, activated, and the school chosen."""
         self.signs_up()
-        self.presses(link_in(mails(parts)[-1]), password=PASSWORD)
-        assert self.presses("/school", urn=fake.URN, mis=mis).status_code == 303
+        self.posts(link_in(deliver_mails(program)[-1]), password=PASSWORD)
+        assert self.posts("/school", urn=fake.URN, mis=mis).status_code == 303
 
 
 def link_in(text):

@@ -44,10 +44,10 @@ class Provider:
     token_errors: dict[str, str] = field(default_factory=dict)
     """The error of the token endpoint, by grant type."""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
-    signs_with: ECKey | None = None
+    signing_key: ECKey | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     """The parameters of the last pushed authorization request."""
-    posted: list[dict[str, str]] = field(default_factory=list)
+    token_requests: list[dict[str, str]] = field(default_factory=list)
     """Token requests, with their proofs."""
     proofs: list[dict[str, Any]] = field(default_factory=list)
     """The claims of all DPoP proofs received."""
@@ -63,7 +63,7 @@ class Provider:
     forwarded_to: dict[str, str] | None = None
     pages: list[Any] = field(default_factory=list)
     """The next responses of `GET /api/schools`, instead of the school alone; a number is a status."""
-    pages_asked: list[dict[str, str]] = field(default_factory=list)
+    page_requests: list[dict[str, str]] = field(default_factory=list)
     """The parameters of all requests for a page."""
     data: dict[str, Any] = field(default_factory=dict)
     """Responses of the API with the data, by the end of the address: `students`, `students?CURSOR`; a number is a
@@ -82,7 +82,7 @@ class Provider:
     def signed(self, claims: dict[str, Any], *, typ: str = "JWT") -> str:
         """A JWT of this provider."""
         header = {"alg": "ES256", "kid": "one", "typ": typ}
-        return jwt.encode(header, claims, self.signs_with or self.key, algorithms=["ES256"])
+        return jwt.encode(header, claims, self.signing_key or self.key, algorithms=["ES256"])
 
     def id_token(self, **other: object) -> str:
         """An ID Token for the last authorization request."""
@@ -124,7 +124,7 @@ class Provider:
         }  # fmt: skip
 
 
-def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provider
+def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for each endpoint
     app = Flask("provider")
 
     def lost(endpoint: str) -> bool:
@@ -175,7 +175,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
 
     @app.post("/token")
     def token() -> ResponseReturnValue:
-        provider.posted.append(request.form.to_dict())
+        provider.token_requests.append(request.form.to_dict())
         grant = request.form["grant_type"]
         time.sleep(provider.delay_seconds)
         if grant in provider.token_errors:
@@ -197,7 +197,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
 
     @app.post("/revoke")
     def revoke() -> ResponseReturnValue:
-        provider.posted.append(request.form.to_dict())
+        provider.token_requests.append(request.form.to_dict())
         return "", 200
 
     @app.get("/userinfo")
@@ -213,7 +213,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  it is one provide
 
     @app.get("/api/schools")
     def schools() -> ResponseReturnValue:
-        provider.pages_asked.append(request.args.to_dict())
+        provider.page_requests.append(request.args.to_dict())
         page = provider.pages.pop(0) if provider.pages else {"schools": [provider.school()]}
         return jsonify(page) if isinstance(page, dict) else ({}, page)
 

@@ -37,7 +37,7 @@ def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_man
 
 
 def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
-    location = person.sets_out().location
+    location = person.starts_sign_in().location
 
     assert location.startswith(f"{provider.issuer}/authorize?")
     assert query_of(location) == {"client_id": "assembly", "request_uri": "urn:ietf:params:oauth:request_uri:one"}
@@ -52,7 +52,7 @@ def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
 
 
 def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
-    person.sets_out()
+    person.starts_sign_in()
     keys = KeySet.import_key_set(person.web.get("/jwks.json").json)
     assertion = jwt.decode(provider.parameters["client_assertion"], keys, algorithms=["ES256"])
 
@@ -62,40 +62,40 @@ def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider
     assert not [key for key in person.web.get("/jwks.json").json["keys"] if "d" in key]
 
 
-def test_a_rotated_key_is_published_before_it_signs(person, provider, parts, monkeypatch):
+def test_a_rotated_key_is_published_before_it_signs(person, provider, program, monkeypatch):
     def kid():
-        person.sets_out()
+        person.starts_sign_in()
         return jws.extract_compact(provider.parameters["client_assertion"].encode()).headers()["kid"]
 
     old = kid()
-    parts.keys.rotate()
+    program.keys.rotate()
     published = {key["kid"] for key in person.web.get("/jwks.json").json["keys"]}
     assert kid() == old
     assert len(published) == 2
     monkeypatch.setattr("clients.assembly.keys.time.time", lambda: 4_000_000_000.0)
     assert {kid()} == published - {old}
-    assert parts.settings.key_file.stat().st_mode & 0o777 == 0o600
+    assert program.settings.key_file.stat().st_mode & 0o777 == 0o600
 
 
-def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools(provider, parts):
+def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools(provider, program):
     provider.pages = [{"schools": [], "next": "one"}, {"schools": [], "next": "two"}, {"schools": [provider.school()]}]
-    connections.check_all(parts.database, parts.provider)
+    connections.check_all(program.database, program.provider)
 
-    assert [query.get("cursor") for query in provider.pages_asked] == [None, "one", "two"]
-    assert connections.find(parts.database, estab_id=ESTAB)
+    assert [query.get("cursor") for query in provider.page_requests] == [None, "one", "two"]
+    assert connections.find(program.database, estab_id=ESTAB)
 
 
-def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, parts):
-    connections.check_all(parts.database, parts.provider)
+def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, program):
+    connections.check_all(program.database, program.provider)
     later = provider.school() | {"changed_at": "2026-03-09T09:30:00Z"}
     provider.pages = [{"schools": [later], "next": "one"}, 503]
     with pytest.raises(ProviderUnreachable):
-        connections.check_all(parts.database, parts.provider)
+        connections.check_all(program.database, program.provider)
     provider.pages = [{"schools": [later]}]
-    connections.check_all(parts.database, parts.provider)
-    connections.check_all(parts.database, parts.provider)
+    connections.check_all(program.database, program.provider)
+    connections.check_all(program.database, program.provider)
 
-    since = [query.get("changed_since", "")[:10] for query in provider.pages_asked if "cursor" not in query]
+    since = [query.get("changed_since", "")[:10] for query in provider.page_requests if "cursor" not in query]
     assert since == ["", "2026-03-02", "2026-03-02", "2026-03-09"]
 
 
@@ -115,7 +115,7 @@ def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider)
 
     assert "Grace Okafor" in person.signs_in()
     assert [proof.get("nonce") for proof in provider.proofs[:2]] == [None, "a-nonce"]
-    assert len({post["client_assertion"] for post in provider.posted}) == len(provider.posted)
+    assert len({post["client_assertion"] for post in provider.token_requests}) == len(provider.token_requests)
 
 
 def test_the_page_names_the_person_the_school_and_the_withheld_areas(person, provider):
@@ -130,7 +130,7 @@ def test_the_page_names_the_person_the_school_and_the_withheld_areas(person, pro
 def test_the_code_is_redeemed_with_its_verifier(person, provider):
     person.signs_in()
 
-    sent = provider.posted[0]
+    sent = provider.token_requests[0]
     assert sent["grant_type"] == "authorization_code"
     assert 43 <= len(sent["code_verifier"]) <= 128
 
@@ -151,13 +151,13 @@ def test_checking_again_shows_areas_that_are_no_longer_withheld(person, provider
     person.signs_in()
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
 
-    assert person.presses("/connector/check").status_code == 303
+    assert person.posts("/connector/check").status_code == 303
     page = person.opens("/connector").text
 
     assert "New: your school now shares School details, Pupils, Attendance" in page
     assert "Verified school" in page
     assert "Waiting" not in page
-    [refresh] = [post for post in provider.posted if post["grant_type"] == "refresh_token"]
+    [refresh] = [post for post in provider.token_requests if post["grant_type"] == "refresh_token"]
     assert refresh["refresh_token"] == "the-refresh-token"
     assert "scope" not in refresh, "asking for all of it would be asking for more than was granted"
 
@@ -174,7 +174,7 @@ def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_p
     person.signs_in()
     provider.status, provider.token_errors["refresh_token"] = "withdrawn", "invalid_grant"
 
-    person.presses("/connector/check")
+    person.posts("/connector/check")
 
     page = person.opens("/connector").text
     assert "Your school no longer shares with us" in page
@@ -188,13 +188,13 @@ def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(perso
     person.signs_in()
     provider.status, provider.token_errors["refresh_token"] = "paused", "access_denied"
 
-    person.presses("/connector/check")
+    person.posts("/connector/check")
     page = person.opens("/connector").text
     assert "Your school has paused sharing with us" in page
     assert page.count(">Paused<") == len(ASSEMBLY.areas) + 1
 
     provider.status, _ = "active", provider.token_errors.clear()
-    person.presses("/connector/check")
+    person.posts("/connector/check")
     page = person.opens("/connector").text
     assert "Your school shares with us again." in page
     assert ">Paused<" not in page
@@ -204,12 +204,12 @@ def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
     person.signs_in()
     provider.token_errors["refresh_token"] = "temporarily_unavailable"
 
-    assert person.presses("/connector/check").status_code == 502
+    assert person.posts("/connector/check").status_code == 502
     assert "Grace Okafor" in person.opens("/connector").text
 
 
 def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
-    person.sets_out()
+    person.starts_sign_in()
 
     page = person.opens(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
 
@@ -230,13 +230,13 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     ids=str,
 )
 def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
-    person.sets_out()
+    person.starts_sign_in()
 
     page = person.opens(f"/callback?{provider.authorization_response(**wrong)}")
 
     assert message in page.text
     assert page.status_code >= 400
-    assert not [post for post in provider.posted if post["grant_type"] == "authorization_code"]
+    assert not [post for post in provider.token_requests if post["grant_type"] == "authorization_code"]
     assert "Grace Okafor" not in person.opens("/connector").text
 
 
@@ -255,7 +255,7 @@ def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
 )
 def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     provider.claims = claims
-    person.sets_out()
+    person.starts_sign_in()
 
     page = person.opens(f"/callback?{provider.authorization_response()}")
 
@@ -265,15 +265,15 @@ def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
 
 
 def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
-    provider.signs_with = ECKey.generate_key("P-256", {"kid": "one"})
-    person.sets_out()
+    provider.signing_key = ECKey.generate_key("P-256", {"kid": "one"})
+    person.starts_sign_in()
 
     assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     provider.userinfo_overrides = {"sub": "adm_of_another_school"}
-    person.sets_out()
+    person.starts_sign_in()
 
     assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
 
@@ -285,7 +285,7 @@ def test_an_authorization_response_is_accepted_once(person, provider):
 
 
 def test_an_authorization_response_is_accepted_only_in_the_browser_that_began(app, person, provider):
-    person.sets_out()
+    person.starts_sign_in()
 
     stranger = Person(app, provider)
 
@@ -311,7 +311,7 @@ def test_an_unreachable_provider_is_reported_on_the_page(settings):
 
 
 def test_only_our_provider_may_initiate_a_login(person, provider):
-    assert person.sets_out(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
+    assert person.starts_sign_in(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
     assert provider.parameters["login_hint"] == "3124567"
 
     assert person.opens("/initiate?iss=http://evil.example").status_code == 400
@@ -327,7 +327,7 @@ def test_a_third_party_initiated_login_does_not_redirect_to_its_target_link_uri(
 def test_signing_out_ends_the_session_and_redirects_to_the_provider_and_back(person, provider):
     person.signs_in()
 
-    going = person.presses("/sign-out")
+    going = person.posts("/sign-out")
 
     parameters = query_of(going.location)
     assert going.status_code == 303

@@ -14,68 +14,70 @@ from tests.clients.conftest import EMAIL, HOST, PASSWORD, Person, link_in, witho
 from tests.clients.provider import URN
 
 
-def test_a_person_signs_up_activates_and_is_asked_for_the_school(person, mails, parts):
+def test_a_person_signs_up_activates_and_is_asked_for_the_school(person, deliver_mails, program):
     assert "020 8506 6100" in person.opens("/sign-up").text, "whom to contact without a code"
     assert person.signs_up().location == "/check-email"
     assert EMAIL in person.opens("/check-email").text
-    [text] = mails(parts)
-    activated = person.presses(link_in(text), password=PASSWORD)
+    [text] = deliver_mails(program)
+    activated = person.posts(link_in(text), password=PASSWORD)
 
     assert activated.location == "/school"
     assert person.opens("/").location == "/connector"
 
 
-def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it(person, mails, parts):
+def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it(person, deliver_mails, program):
     person.signs_up()
-    link = link_in(mails(parts)[0])
+    link = link_in(deliver_mails(program)[0])
     for _ in range(3):
         assert "Enter the password that you chose" in person.opens(link).text
-    assert person.presses(link).status_code == 400
-    assert person.presses(link, password="another password").status_code == 400
+    assert person.posts(link).status_code == 400
+    assert person.posts(link, password="another password").status_code == 400
 
-    assert person.presses(link, password=PASSWORD).status_code == 303
+    assert person.posts(link, password=PASSWORD).status_code == 303
     assert "does not work any more" in person.opens(link).text
-    assert person.presses(link, password=PASSWORD).status_code == 400
+    assert person.posts(link, password=PASSWORD).status_code == 400
 
 
-def test_a_link_ends_when_a_newer_one_is_sent_and_after_a_day(person, mails, parts, monkeypatch):
+def test_a_link_ends_when_a_newer_one_is_sent_and_after_a_day(person, deliver_mails, program, monkeypatch):
     person.signs_up()
-    old = link_in(mails(parts)[0])
+    old = link_in(deliver_mails(program)[0])
     monkeypatch.setattr(accounts, "RESEND_SECONDS", -1)
-    person.presses("/resend", email=EMAIL)
-    new = link_in(mails(parts)[-1])
+    person.posts("/resend", email=EMAIL)
+    new = link_in(deliver_mails(program)[-1])
 
     assert new != old
     assert person.opens(old).status_code == 404
     assert person.opens(new).status_code == 200
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE accounts SET activation_expires_at = 1")
-    assert person.presses(new, password=PASSWORD).status_code == 400
+    assert person.posts(new, password=PASSWORD).status_code == 400
 
 
-def test_a_mail_is_not_sent_again_within_a_minute(person, mails, parts):
+def test_a_mail_is_not_sent_again_within_a_minute(person, deliver_mails, program):
     person.signs_up()
-    mails(parts)
-    person.presses("/resend", email=EMAIL)
+    deliver_mails(program)
+    person.posts("/resend", email=EMAIL)
 
-    assert len(mails(parts)) == 1
+    assert len(deliver_mails(program)) == 1
 
 
-def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(app, provider, person, mails, parts):
-    person.has_account(mails, parts)
-    code = invite_codes.create(parts.database)
+def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(
+    app, provider, person, deliver_mails, program
+):
+    person.has_account(deliver_mails, program)
+    code = invite_codes.create(program.database)
     stranger = Person(app, provider)
     known = stranger.signs_up(code=code, password="a strangers password")
 
     assert (known.status_code, known.location) == (303, "/check-email")
     assert "You have an account already" not in stranger.opens("/check-email").text
-    assert "You have an account already" in "".join(mails(parts))
+    assert "You have an account already" in "".join(deliver_mails(program))
     again = stranger.signs_up(code=code, email="another@school.example")
     assert again.status_code == 400, "the code is used up: it would tell otherwise whether an address is known"
-    assert stranger.presses("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
+    assert stranger.posts("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
 
 
-def test_resending_says_the_same_of_every_address(person, mails, parts):
+def test_resending_says_the_same_of_every_address(person, deliver_mails, program):
     person.signs_up()
     addresses = (EMAIL, "unknown@school.example", "no address")
     pages = {
@@ -100,29 +102,29 @@ def test_resending_says_the_same_of_every_address(person, mails, parts):
     ],
     ids=str,
 )
-def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, parts, fields, error):
+def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, program, fields, error):
     page = person.signs_up(**fields)
 
     assert page.status_code == 400
     assert error in page.text
     assert f'value="{fields.get("email", EMAIL)}"' in page.text
     assert PASSWORD not in page.text
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         assert not connection.execute("SELECT 1 FROM accounts").fetchall()
 
 
-def test_an_invite_code_expires(person, parts):
-    code = invite_codes.create(parts.database, days=0)
+def test_an_invite_code_expires(person, program):
+    code = invite_codes.create(program.database, days=0)
     assert person.signs_up(code=code).status_code == 400
 
 
-def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_signs_up(parts):
-    code, results = invite_codes.create(parts.database, uses=1), []
+def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_signs_up(program):
+    code, results = invite_codes.create(program.database, uses=1), []
 
     def sign_up(number):
         try:
             accounts.sign_up(
-                parts.database, code=code, email=f"office{number}@school.example", password=PASSWORD,
+                program.database, code=code, email=f"office{number}@school.example", password=PASSWORD,
                 terms_version=accounts.TERMS_VERSION,
             )  # fmt: skip
             results.append("signed up")
@@ -138,35 +140,35 @@ def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_sign
     assert sorted(results) == ["refused"] * 3 + ["signed up"]
 
 
-def test_wrong_passwords_are_limited_and_unknown_addresses_answered_alike(person, mails, parts):
-    person.has_account(mails, parts)
-    person.presses("/sign-out")
-    wrong = person.presses("/sign-in", email=EMAIL, password="not the password")
-    unknown = person.presses("/sign-in", email="unknown@school.example", password="not the password")
+def test_wrong_passwords_are_limited_and_unknown_addresses_answered_alike(person, deliver_mails, program):
+    person.has_account(deliver_mails, program)
+    person.posts("/sign-out")
+    wrong = person.posts("/sign-in", email=EMAIL, password="not the password")
+    unknown = person.posts("/sign-in", email="unknown@school.example", password="not the password")
     assert without_tokens(wrong.text.replace(EMAIL, "")) == without_tokens(
         unknown.text.replace("unknown@school.example", "")
     )
     for _ in range(9):
-        person.presses("/sign-in", email=EMAIL, password="not the password")
+        person.posts("/sign-in", email=EMAIL, password="not the password")
 
-    assert "too many attempts" in person.presses("/sign-in", email=EMAIL, password=PASSWORD).text
+    assert "too many attempts" in person.posts("/sign-in", email=EMAIL, password=PASSWORD).text
 
 
-def test_a_mail_that_cannot_be_sent_waits(person, parts, mails, monkeypatch):
+def test_a_mail_that_cannot_be_sent_waits(person, program, deliver_mails, monkeypatch):
     person.signs_up()
-    mail.send_due(parts.database, replace(parts.settings, smtp_port=1))
-    assert mails(parts) == []
+    mail.send_due(program.database, replace(program.settings, smtp_port=1))
+    assert deliver_mails(program) == []
     monkeypatch.setattr(mail, "RETRY_SECONDS", 0)
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE mails SET due_at = 0")
 
-    assert len(mails(parts)) == 1
-    assert len(mails(parts)) == 1, "it is sent once"
+    assert len(deliver_mails(program)) == 1
+    assert len(deliver_mails(program)) == 1, "it is sent once"
 
 
-def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(person, mails, parts):
+def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(person, deliver_mails, program):
     person.signs_up()
-    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
+    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
     for typed in ("willow", "AB1 2CD"):
         assert "Willow Bank Primary School" in person.opens(f"/school?q={typed}").text
         assert "Willow Bank Primary School" in person.opens(f"/school/search?q={typed}").text
@@ -174,32 +176,32 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
     assert "<noscript> To see the list, press Search.</noscript>" in person.opens("/school").text
     for name in ("SIMS", "CMIS", "Pupil Asset", "iSAMS", "Arbor"):
         assert f">{name}</option>" in person.opens("/school").text
-    incomplete = person.presses("/school", q="willow")
+    incomplete = person.posts("/school", q="willow")
     assert "Choose your school from the list" in incomplete.text
     assert "Choose your school’s management information system" in incomplete.text
-    assert person.presses("/school", urn="1234", mis="sims").status_code == 400
+    assert person.posts("/school", urn="1234", mis="sims").status_code == 400
 
-    assert person.presses("/school", urn=URN, mis="pupil_asset").location == "/connector"
+    assert person.posts("/school", urn=URN, mis="pupil_asset").location == "/connector"
     page = person.opens("/connector").text
     assert "Grant Access" in page
     assert "Pupil Asset" in page
 
 
-def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provider, mails):
+def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provider, deliver_mails):
     app = create_app(replace(settings, application=SCHOOLBOOKING, client_id="schoolbooking"))
     with app.app_context():
-        parts = web.program()
+        program = web.program()
     person = Person(app, provider)
     person.signs_up()
-    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
-    refused = person.presses("/school", urn=URN, mis="sims")
+    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
+    refused = person.posts("/school", urn=URN, mis="sims")
 
     assert refused.status_code == 400
     assert "SchoolBooking is only available for iSAMS and Arbor schools" in refused.text
     assert "each child’s teachers together with their parents" in refused.text
     assert "020 8506 6100" in refused.text
     assert 'value="sims" selected' in refused.text
-    assert person.presses("/school", urn=URN, mis="arbor").location == "/connector"
+    assert person.posts("/school", urn=URN, mis="arbor").location == "/connector"
 
 
 def test_pages_for_people_lead_to_signing_in(person):
@@ -209,7 +211,7 @@ def test_pages_for_people_lead_to_signing_in(person):
     assert person.opens("/connector/status").status_code == 401
 
 
-def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, parts):
+def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, program):
     monkeypatch.setenv("ASSEMBLY_DATA", str(tmp_path))
     made = CliRunner().invoke(main, ["invite-code", "--uses", "2", "--note", "for two"])
     assert (made.exit_code, len(made.output.strip())) == (0, 17)
@@ -217,7 +219,7 @@ def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, parts
     assert codes == [303, 303, 400]
 
     assert "signs in 5 minutes" in CliRunner().invoke(main, ["rotate-key"]).output
-    assert len(parts.keys.public()["keys"]) == 2
+    assert len(program.keys.public()["keys"]) == 2
     monkeypatch.setenv("ASSEMBLY_PORT", "many")
     wrong = CliRunner().invoke(main, ["rotate-key"])
     assert wrong.exit_code == 2

@@ -16,21 +16,21 @@ from tests.clients.provider import ESTAB, URN
 
 
 @pytest.fixture
-def office(person, mails, parts):
+def office(person, deliver_mails, program):
     """An account with a school that is not connected."""
-    person.has_account(mails, parts)
+    person.has_account(deliver_mails, program)
     return person
 
 
 @pytest.fixture
-def look_again(monkeypatch):
-    """Make each request of the page ask the provider, with nothing cached."""
+def no_status_cache(monkeypatch):
+    """Let each request of the page read the status from the provider, with nothing cached."""
     monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", -1.0)
 
 
 def test_grant_access_has_the_provider_invite_the_school(office, provider):
-    assert "Enter your name" in office.presses("/connector/grant-access").text
-    assert office.presses("/connector/grant-access", name="Grace Okafor").status_code == 303
+    assert "Enter your name" in office.posts("/connector/grant-access").text
+    assert office.posts("/connector/grant-access", name="Grace Okafor").status_code == 303
 
     [invitation] = provider.invitations.values()
     assert invitation["urn"] == URN
@@ -40,9 +40,9 @@ def test_grant_access_has_the_provider_invite_the_school(office, provider):
     assert "E-mail sent" in office.opens("/connector").text
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_the_status_follows_the_invitation(office, provider):
-    office.presses("/connector/grant-access", name="Grace Okafor")
+    office.posts("/connector/grant-access", name="Grace Okafor")
     for state, words in (
         ("opened", "Begun"), ("forwarded", "Passed on"), ("declined", "Declined"),
     ):  # fmt: skip
@@ -50,20 +50,22 @@ def test_the_status_follows_the_invitation(office, provider):
         assert f">{words}<" in office.opens("/connector/status").text
 
 
-def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, parts):
+def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, program):
     provider.lost_responses = {"invitations"}
-    office.presses("/connector/grant-access", name="Grace Okafor")
+    office.posts("/connector/grant-access", name="Grace Okafor")
     assert "Asking for the e-mail" in office.opens("/connector").text
-    office.presses("/connector/grant-access", name="Grace Okafor")
-    parts.background.work_once()
+    office.posts("/connector/grant-access", name="Grace Okafor")
+    program.background.work_once()
 
     assert len(provider.invitations) == 1
     assert "E-mail sent" in office.opens("/connector").text
 
 
-def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_next(office, provider, parts, settings):
-    account = accounts.find(parts.database, 1)
-    invitations.request(parts.database, settings, account, "Grace Okafor")
+def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_next(
+    office, provider, program, settings
+):
+    account = accounts.find(program.database, 1)
+    invitations.request(program.database, settings, account, "Grace Okafor")
     assert not provider.invitations
     with create_app(settings).app_context():
         web.program().background.work_once()
@@ -71,7 +73,7 @@ def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_
     assert len(provider.invitations) == 1
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_the_page_updates_itself_when_the_status_changes(office, provider):
     office.signs_in()
     assert "School not verified yet" in office.opens("/connector/status").text
@@ -104,17 +106,19 @@ def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(
     assert "School not verified yet" in page.text
 
 
-def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provider, parts):
+def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provider, program):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
-    office.presses("/connector/grant-access", name="Grace Okafor")
-    parts.background.work_once(poll=True)
+    office.posts("/connector/grant-access", name="Grace Okafor")
+    program.background.work_once(poll=True)
 
     page = office.opens("/connector").text
     assert "Authorised" in page
     assert "signs in here with the school account once" in page
 
 
-def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(app, provider, office, parts, monkeypatch):
+def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(
+    app, provider, office, program, monkeypatch
+):
     received = {
         "areas": ["students"],
         "kinds": {"students": {"count": 412, "sample": [{"id": "1", "name": "Ada Pupil"}]}},
@@ -124,14 +128,14 @@ def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(app,
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     head = Person(app, provider)
     head.signs_in()
-    connections.receive(parts.database, parts.provider, replace(parts.settings, resource="http://x"), ESTAB)
+    connections.receive(program.database, program.provider, replace(program.settings, resource="http://x"), ESTAB)
 
     assert "Ada Pupil" in head.opens("/connector").text
     page = office.opens("/connector").text
     assert "412" in page
     assert "Ada Pupil" not in page
     assert "Disconnect</button>" not in page
-    assert office.presses("/connector/disconnect").status_code == 303
+    assert office.posts("/connector/disconnect").status_code == 303
     assert "Ada Pupil" in head.opens("/connector").text
     office.signs_in()
     assert "Ada Pupil" in office.opens("/connector").text
@@ -140,21 +144,21 @@ def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(app,
 def test_an_invitation_that_is_refused_says_why(office, provider):
     provider.refuses_invitations = {"code": "too_many_mails", "detail": "Five mails a day.", "errors": [
         {"field": "contact", "detail": "has had five"}]}  # fmt: skip
-    office.presses("/connector/grant-access", name="Grace Okafor")
+    office.posts("/connector/grant-access", name="Grace Okafor")
 
     page = office.opens("/connector").text
     assert "Five mails a day. contact: has had five." in page
     assert "Grant Access" in page
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_the_mail_is_sent_again_and_whom_it_was_passed_on_to_is_shown(office, provider):
-    office.presses("/connector/send-again")
-    office.presses("/connector/grant-access", name="Grace Okafor")
-    office.presses("/connector/send-again")
+    office.posts("/connector/send-again")
+    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.posts("/connector/send-again")
     assert "on its way again" in office.opens("/connector").text
     provider.refuses_invitations = {"code": "too_many_mails", "detail": "Three times at most."}
-    office.presses("/connector/send-again")
+    office.posts("/connector/send-again")
     assert "Three times at most." in office.opens("/connector").text
     provider.invitation_state, provider.forwarded_to = "forwarded", {"name": "Ada Head", "email": "ada@school.example"}
     assert "Ada Head (ada@school.example)" in office.opens("/connector/status").text
@@ -162,15 +166,15 @@ def test_the_mail_is_sent_again_and_whom_it_was_passed_on_to_is_shown(office, pr
     assert "The e-mail has expired" in office.opens("/connector/status").text
 
 
-def test_an_invitation_that_fails_does_not_delay_the_others(office, parts, provider, settings):
-    key = invitations.request(parts.database, settings, accounts.find(parts.database, 1), "Grace Okafor")
-    with parts.database.transaction() as connection:
+def test_an_invitation_that_fails_does_not_delay_the_others(office, program, provider, settings):
+    key = invitations.request(program.database, settings, accounts.find(program.database, 1), "Grace Okafor")
+    with program.database.transaction() as connection:
         connection.execute(
             "INSERT INTO invitations SELECT 'bad', account_id, 'no JSON', NULL, state, NULL, NULL, 0, 0 "
             "FROM invitations WHERE idempotency_key = ?", (key,),
         )  # fmt: skip
-    invitations.send_waiting(parts.database, parts.provider)
-    parts.background.work_once(poll=True)
+    invitations.send_waiting(program.database, program.provider)
+    program.background.work_once(poll=True)
 
     assert list(provider.invitations) == [key]
 
@@ -207,7 +211,7 @@ def a_school_of(pupils, delta="http://unused", **options):
     } | options  # fmt: skip
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_what_a_school_sends_for_the_first_time_is_read_soon(connected, provider):
     provider.connection = "awaiting_endpoint"
     provider.data = {"schools/me": {"status": 409, "code": "endpoint_not_registered"}}
@@ -218,7 +222,7 @@ def test_what_a_school_sends_for_the_first_time_is_read_soon(connected, provider
     assert "<dd>9</dd>" in connected.opens("/connector").text, "the rest comes once a minute"
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": {"scopes": ["students"], "collections": {}}}
@@ -235,11 +239,11 @@ def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatc
     page = connected.opens("/connector").text
     assert "no longer shares" in page
     assert "<dd>9</dd>" in page, "it is kept until the school is disconnected here"
-    connected.presses("/connector/disconnect")
+    connected.posts("/connector/disconnect")
     assert "<dd>9</dd>" not in connected.opens("/connector").text
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_pages_are_followed_to_the_last(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
@@ -250,7 +254,7 @@ def test_pages_are_followed_to_the_last(connected, provider, monkeypatch):
     assert "<dd>4</dd>" in connected.opens("/connector").text
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_later_reads_fetch_changes_only_and_delete_removed_records(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
@@ -271,7 +275,7 @@ def test_later_reads_fetch_changes_only_and_delete_removed_records(connected, pr
         assert "Pupil 2" in page
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_after_an_expired_cursor_everything_is_read_again(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
@@ -283,9 +287,9 @@ def test_after_an_expired_cursor_everything_is_read_again(connected, provider, m
     assert "Pupil 2" not in page
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("responses", "words"),
     [
         ({"schools/me": {"estab_status": "unverified", "scopes": []}}, "is not verified yet, and until then"),
         ({"schools/me": {"code": "school_unverified", "status": 403}}, "is not verified yet, and until then"),
@@ -293,20 +297,20 @@ def test_after_an_expired_cursor_everything_is_read_again(connected, provider, m
         ({"schools/me": {"code": "insufficient_scope", "status": 403}}, "shares nothing of this"),
     ],
 )
-def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkeypatch, answers, words):
+def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkeypatch, responses, words):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = a_school_of(3)
     assert "<dd>3</dd>" in connected.opens("/connector").text
-    provider.data = a_school_of(3) | answers
-    if "students" in answers:
-        connected.presses("/connector/disconnect")
+    provider.data = a_school_of(3) | responses
+    if "students" in responses:
+        connected.posts("/connector/disconnect")
         connected.signs_in()
     page = connected.opens("/connector").text
     assert words in page
     assert "<dd>3</dd>" not in page
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", 10**9)
@@ -319,8 +323,7 @@ def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provide
     assert "<dd>3</dd>" in page
 
 
-@pytest.mark.usefixtures("look_again")
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 @pytest.mark.parametrize(("closing", "words"), [("announced", "is going to close"), ("closed", "has closed")])
 def test_a_school_that_closes_reads_what_becomes_of_sharing(connected, provider, closing, words):
     assert "national register" not in connected.opens("/connector/status").text
@@ -330,7 +333,7 @@ def test_a_school_that_closes_reads_what_becomes_of_sharing(connected, provider,
     assert ">Connected<" in page
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_a_system_that_the_application_does_not_accept_is_said_until_it_is_corrected(connected, provider):
     provider.mis_accepted, provider.connection = False, "paused"
     page = connected.opens("/connector/status").text
@@ -352,12 +355,12 @@ def test_an_api_whose_answer_cannot_be_read_loses_nothing(connected, provider, m
     assert connected.opens("/connector").status_code == 200
 
 
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_after_sharing_has_ended_the_school_is_invited_again(office, provider):
     office.signs_in()
     provider.status = "withdrawn"
     assert "no longer shares" in office.opens("/connector").text
-    office.presses("/connector/grant-access", name="Grace Okafor")
+    office.posts("/connector/grant-access", name="Grace Okafor")
     page = office.opens("/connector").text
     assert "E-mail sent" in page
     provider.status = "active"
@@ -369,7 +372,7 @@ def test_after_sharing_has_ended_the_school_is_invited_again(office, provider):
     ("verification", "words"),
     [("closed", "School closed"), ("rejected", "Registration not accepted"), ("suspended", "Suspended")],
 )
-@pytest.mark.usefixtures("look_again")
+@pytest.mark.usefixtures("no_status_cache")
 def test_what_our_staff_decide_about_the_school_is_shown(office, provider, verification, words):
     office.signs_in()
     provider.verification = verification
@@ -379,37 +382,37 @@ def test_what_our_staff_decide_about_the_school_is_shown(office, provider, verif
 
 def test_pages_that_need_a_connection_do_nothing_without_one(office):
     for path in ("check", "disconnect", "send-again"):
-        assert office.presses(f"/connector/{path}").location == "/connector"
+        assert office.posts(f"/connector/{path}").location == "/connector"
 
 
-def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, provider, parts, monkeypatch):
+def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, provider, program, monkeypatch):
     person.signs_in()
-    person.presses("/connector/disconnect")
+    person.posts("/connector/disconnect")
     with monkeypatch.context() as patched:
-        patched.setattr(parts.provider, "revoke", lambda _token: (_ for _ in ()).throw(ProviderUnreachable))
-        parts.background.work_once()
-    assert not [post for post in provider.posted if "token" in post]
-    parts.background.work_once()
-    parts.background.work_once()
+        patched.setattr(program.provider, "revoke", lambda _token: (_ for _ in ()).throw(ProviderUnreachable))
+        program.background.work_once()
+    assert not [post for post in provider.token_requests if "token" in post]
+    program.background.work_once()
+    program.background.work_once()
 
-    assert [post["token"] for post in provider.posted if "token" in post] == ["the-refresh-token"]
+    assert [post["token"] for post in provider.token_requests if "token" in post] == ["the-refresh-token"]
     assert ">Disconnected<" in person.opens("/connector").text
     with pytest.raises(connections.NoAccessToken):
-        connections.access_token(parts.database, parts.provider, ESTAB)
+        connections.access_token(program.database, program.provider, ESTAB)
     person.signs_in()
     assert "School not verified yet" in person.opens("/connector").text
 
 
-def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, parts):
+def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, program):
     person.signs_in()
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
-    provider.posted.clear()
+    provider.token_requests.clear()
     provider.delay_seconds = 0.3
     tokens = []
 
     def use():
-        tokens.append(connections.access_token(parts.database, parts.provider, ESTAB))
+        tokens.append(connections.access_token(program.database, program.provider, ESTAB))
 
     threads = [threading.Thread(target=use) for _ in range(6)]
     for thread in threads:
@@ -418,40 +421,40 @@ def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, parts)
         thread.join()
 
     assert tokens == ["the-access-token"] * 6
-    assert len([post for post in provider.posted if post["grant_type"] == "refresh_token"]) == 1
+    assert len([post for post in provider.token_requests if post["grant_type"] == "refresh_token"]) == 1
 
 
-def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, parts):
+def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, program):
     person.signs_in()
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.lost_responses = {"token"}
     with pytest.raises(ProviderUnreachable):
-        connections.access_token(parts.database, parts.provider, ESTAB)
+        connections.access_token(program.database, program.provider, ESTAB)
 
-    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+    assert connections.access_token(program.database, program.provider, ESTAB) == "the-access-token"
 
 
-def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, provider, parts):
+def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, provider, program):
     person.signs_in()
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.token_errors["refresh_token"] = "invalid_request"
     with pytest.raises(RequestRefused):
-        connections.access_token(parts.database, parts.provider, ESTAB)
+        connections.access_token(program.database, program.provider, ESTAB)
     provider.token_errors.clear()
     began = time.monotonic()
 
-    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+    assert connections.access_token(program.database, program.provider, ESTAB) == "the-access-token"
     assert time.monotonic() - began < 20
 
 
-def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, provider, parts, monkeypatch):
+def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, provider, program, monkeypatch):
     person.signs_in()
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0, refresh_claimed_until = ?", (time.time() + 0.3,))
 
-    assert connections.access_token(parts.database, parts.provider, ESTAB) == "the-access-token"
+    assert connections.access_token(program.database, program.provider, ESTAB) == "the-access-token"
 
 
 def test_a_person_of_another_school_than_the_one_chosen_sees_their_own(office, provider):
@@ -465,40 +468,40 @@ def test_a_person_of_another_school_than_the_one_chosen_sees_their_own(office, p
 # Events
 
 
-def arrives(person, token, content_type="application/secevent+jwt"):
+def post_event(person, token, content_type="application/secevent+jwt"):
     return person.web.post("/events", data=token, content_type=content_type)
 
 
-def test_after_an_event_the_status_is_read_from_the_provider(person, provider, parts):
+def test_after_an_event_the_status_is_read_from_the_provider(person, provider, program):
     person.signs_in()
     provider.status = "withdrawn"
-    response = arrives(person, provider.event("sharing-withdrawn"))
+    response = post_event(person, provider.event("sharing-withdrawn"))
     assert (response.status_code, response.data) == (202, b"")
-    parts.background.work_once()
+    program.background.work_once()
 
-    assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
+    assert connections.find(program.database, estab_id=ESTAB).status == "withdrawn"
 
 
-def test_an_event_that_the_provider_does_not_confirm_changes_nothing(person, provider, parts):
+def test_an_event_that_the_provider_does_not_confirm_changes_nothing(person, provider, program):
     person.signs_in()
-    assert arrives(person, provider.event("sharing-withdrawn")).status_code == 202
-    parts.background.work_once()
+    assert post_event(person, provider.event("sharing-withdrawn")).status_code == 202
+    program.background.work_once()
 
-    assert connections.find(parts.database, estab_id=ESTAB).status == "awaiting_verification"
+    assert connections.find(program.database, estab_id=ESTAB).status == "awaiting_verification"
 
 
-def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(person, provider, parts, monkeypatch):
+def test_an_event_that_comes_twice_is_acknowledged_twice_and_acted_on_once(person, provider, program, monkeypatch):
     handled = []
     monkeypatch.setattr(connections, "check", lambda *args: handled.append(args[-1]))
     token = provider.event("school-verified")
-    assert [arrives(person, token).status_code for _ in range(2)] == [202, 202]
-    parts.background.work_once()
-    parts.background.work_once()
+    assert [post_event(person, token).status_code for _ in range(2)] == [202, 202]
+    program.background.work_once()
+    program.background.work_once()
 
     assert handled == [ESTAB]
 
 
-def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, provider, parts, monkeypatch):
+def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, provider, program, monkeypatch):
     def raise_unreachable(*_anything):
         raise ProviderUnreachable
 
@@ -506,26 +509,26 @@ def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, p
     provider.status = "withdrawn"
     with monkeypatch.context() as patched:
         patched.setattr(connections, "check", raise_unreachable)
-        arrives(person, provider.event("sharing-withdrawn"))
-        parts.background.work_once()
-    parts.background.work_once()
+        post_event(person, provider.event("sharing-withdrawn"))
+        program.background.work_once()
+    program.background.work_once()
 
-    assert connections.find(parts.database, estab_id=ESTAB).status == "withdrawn"
+    assert connections.find(program.database, estab_id=ESTAB).status == "withdrawn"
 
 
-def test_an_event_about_an_invitation_makes_its_status_be_read(office, provider, parts):
-    office.presses("/connector/grant-access", name="Grace Okafor")
+def test_an_event_about_an_invitation_makes_its_status_be_read(office, provider, program):
+    office.posts("/connector/grant-access", name="Grace Okafor")
     provider.invitation_state = "forwarded"
-    arrives(office, provider.event("invitation-forwarded", sub_id=None))
-    parts.background.work_once()
+    post_event(office, provider.event("invitation-forwarded", sub_id=None))
+    program.background.work_once()
 
-    assert invitations.find_newest(parts.database, 1, URN).state == "forwarded"
+    assert invitations.find_newest(program.database, 1, URN).state == "forwarded"
 
 
 def test_the_verification_event_and_unknown_kinds_are_acknowledged(person, provider):
     verification = {events.VERIFICATION: {"state": "abc"}}
-    assert arrives(person, provider.event("", events=verification)).status_code == 202
-    assert arrives(person, provider.event("", events={"https://other.example/event": {}})).status_code == 202
+    assert post_event(person, provider.event("", events=verification)).status_code == 202
+    assert post_event(person, provider.event("", events={"https://other.example/event": {}})).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -540,28 +543,28 @@ def test_the_verification_event_and_unknown_kinds_are_acknowledged(person, provi
     ],
     ids=str,
 )
-def test_a_wrong_event_is_refused_with_its_reason(person, provider, parts, wrong, err):
-    response = arrives(person, provider.event("school-verified", **wrong))
+def test_a_wrong_event_is_refused_with_its_reason(person, provider, program, wrong, err):
+    response = post_event(person, provider.event("school-verified", **wrong))
 
     assert (response.status_code, response.json["err"]) == (400, err)
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         assert not connection.execute("SELECT 1 FROM received_tokens").fetchall()
 
 
 def test_a_body_that_is_not_a_valid_event_is_refused(person, provider):
-    assert arrives(person, "nonsense").json["err"] == "invalid_request"
-    assert arrives(person, "é".encode()).status_code == 400
-    assert arrives(person, "x" * 20_000).status_code == 400
-    assert arrives(person, provider.event("school-verified"), "text/plain").status_code == 400
-    assert arrives(person, provider.logout_token()).json["err"] == "invalid_request", "of another type"
-    provider.signs_with = ECKey.generate_key("P-256", {"kid": "one"})
-    assert arrives(person, provider.event("school-verified")).json["err"] == "invalid_key"
+    assert post_event(person, "nonsense").json["err"] == "invalid_request"
+    assert post_event(person, "é".encode()).status_code == 400
+    assert post_event(person, "x" * 20_000).status_code == 400
+    assert post_event(person, provider.event("school-verified"), "text/plain").status_code == 400
+    assert post_event(person, provider.logout_token()).json["err"] == "invalid_request", "of another type"
+    provider.signing_key = ECKey.generate_key("P-256", {"kid": "one"})
+    assert post_event(person, provider.event("school-verified")).json["err"] == "invalid_key"
 
 
 # Back-channel logout
 
 
-def logs_out(person, token):
+def post_logout_token(person, token):
     return person.web.post("/backchannel-logout", data={"logout_token": token})
 
 
@@ -569,7 +572,7 @@ def logs_out(person, token):
 def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
     person.signs_in()
     other = Person(app, provider)
-    assert logs_out(other, provider.logout_token(**{left_out: None})).status_code == 200
+    assert post_logout_token(other, provider.logout_token(**{left_out: None})).status_code == 200
 
     assert person.opens("/connector").location == "/sign-in"
 
@@ -585,11 +588,11 @@ def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
 def test_a_wrong_logout_token_ends_nothing(person, provider, wrong):
     person.signs_in()
 
-    assert logs_out(person, provider.logout_token(**wrong)).status_code == 400
+    assert post_logout_token(person, provider.logout_token(**wrong)).status_code == 400
     assert "Grace Okafor" in person.opens("/connector").text
 
 
 def test_a_logout_token_of_another_session_ends_nothing_here(person, provider):
     person.signs_in()
-    assert logs_out(person, provider.logout_token(sid="another-session")).status_code == 200
+    assert post_logout_token(person, provider.logout_token(sid="another-session")).status_code == 200
     assert "Grace Okafor" in person.opens("/connector").text

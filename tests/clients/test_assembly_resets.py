@@ -13,52 +13,52 @@ RESET_PATH = "/forgotten-password"
 
 
 @pytest.fixture
-def sam(person, mails, parts):
+def sam(person, deliver_mails, program):
     """A person with an account, signed in by password."""
     person.signs_up()
-    person.presses(link_in(mails(parts)[0]), password=PASSWORD)
+    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
     return person
 
 
-def request_reset_link(person, mails, parts, email=EMAIL):
+def request_reset_link(person, deliver_mails, program, email=EMAIL):
     """The link in the newest mail."""
-    person.presses(RESET_PATH, email=email)
-    return link_in(mails(parts)[-1])
+    person.posts(RESET_PATH, email=email)
+    return link_in(deliver_mails(program)[-1])
 
 
-def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, mails, parts):
+def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, deliver_mails, program):
     stranger = Person(app, provider)
     assert RESET_PATH in stranger.opens("/sign-in").text
-    response = stranger.presses(RESET_PATH, email=EMAIL)
+    response = stranger.posts(RESET_PATH, email=EMAIL)
     assert "If there is an account with this address" in stranger.opens(response.location).text
-    link = link_in(mails(parts)[-1])
+    link = link_in(deliver_mails(program)[-1])
     assert "Choose a new password" in stranger.opens(link).text
-    assert stranger.presses(link, password=NEW_PASSWORD).location == "/sign-in"
+    assert stranger.posts(link, password=NEW_PASSWORD).location == "/sign-in"
     assert "Your password is changed" in stranger.opens("/sign-in").text
-    assert "was changed just now" in mails(parts)[-1]
+    assert "was changed just now" in deliver_mails(program)[-1]
 
     assert sam.opens("/connector").location != "/connector", "browsers that were signed in are signed out"
-    assert stranger.presses("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
-    assert stranger.presses("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
+    assert stranger.posts("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
+    assert stranger.posts("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
 
 
-def test_the_link_works_once_and_opening_it_changes_nothing(sam, mails, parts):
-    link = request_reset_link(sam, mails, parts)
+def test_the_link_works_once_and_opening_it_changes_nothing(sam, deliver_mails, program):
+    link = request_reset_link(sam, deliver_mails, program)
     for _ in range(3):
         assert sam.opens(link).status_code == 200
-    assert sam.presses(link, password="short").status_code == 400
-    assert sam.presses(link, password=NEW_PASSWORD).status_code == 303
+    assert sam.posts(link, password="short").status_code == 400
+    assert sam.posts(link, password=NEW_PASSWORD).status_code == 303
     assert "does not work any more" in sam.opens(link).text
-    assert sam.presses(link, password="another good one").status_code == 400
+    assert sam.posts(link, password="another good one").status_code == 400
 
 
-def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts):
-    secret = request_reset_link(sam, mails, parts).rpartition("/")[2]
+def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, deliver_mails, program):
+    secret = request_reset_link(sam, deliver_mails, program).rpartition("/")[2]
     accepted_passwords = []
 
     def choose(password):
         try:
-            resets.choose(parts.database, secret, password)
+            resets.choose(program.database, secret, password)
         except accounts.InvalidInput:
             return
         accepted_passwords.append(password)
@@ -69,87 +69,91 @@ def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, mails, parts
     for thread in threads:
         thread.join()
     (password,) = accepted_passwords
-    assert accounts.sign_in(parts.database, EMAIL, password)
+    assert accounts.sign_in(program.database, EMAIL, password)
 
 
-def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, mails, parts, monkeypatch):
+def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, deliver_mails, program, monkeypatch):
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
-    old, new = request_reset_link(sam, mails, parts), request_reset_link(sam, mails, parts)
+    old, new = request_reset_link(sam, deliver_mails, program), request_reset_link(sam, deliver_mails, program)
     assert sam.opens(old).status_code == 404
     assert sam.opens(new).status_code == 200
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET expires_at = 1")
-    assert sam.presses(new, password=NEW_PASSWORD).status_code == 400
+    assert sam.posts(new, password=NEW_PASSWORD).status_code == 400
 
 
-def test_every_address_is_answered_alike(sam, mails, parts):
-    before = len(mails(parts))
+def test_every_address_is_answered_alike(sam, deliver_mails, program):
+    before = len(deliver_mails(program))
     answers = []
     for email in (EMAIL, "unknown@oakhill.example"):
-        response = sam.presses(RESET_PATH, email=email)
+        response = sam.posts(RESET_PATH, email=email)
         page = sam.opens(response.location)
         answers.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
     assert answers[0] == answers[1]
-    assert len(mails(parts)) == before + 1
-    assert sam.presses(RESET_PATH, email="no address").status_code == 400
+    assert len(deliver_mails(program)) == before + 1
+    assert sam.posts(RESET_PATH, email="no address").status_code == 400
 
 
-def test_mails_to_one_account_are_limited(sam, mails, parts, monkeypatch):
-    before = len(mails(parts))
+def test_mails_to_one_account_are_limited(sam, deliver_mails, program, monkeypatch):
+    before = len(deliver_mails(program))
     for _ in range(3):
-        sam.presses(RESET_PATH, email=EMAIL)
-    assert len(mails(parts)) == before + 1, "one a minute"
+        sam.posts(RESET_PATH, email=EMAIL)
+    assert len(deliver_mails(program)) == before + 1, "one a minute"
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
     for _ in range(8):
-        sam.presses(RESET_PATH, email=EMAIL)
-        mails(parts)
-    assert len(mails(parts)) == before + resets.MAX_PER_DAY
-    with parts.database.transaction() as connection:
+        sam.posts(RESET_PATH, email=EMAIL)
+        deliver_mails(program)
+    assert len(deliver_mails(program)) == before + resets.MAX_PER_DAY
+    with program.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET since = since - ?", (resets.DAY_SECONDS + 1,))
-    sam.presses(RESET_PATH, email=EMAIL)
-    assert len(mails(parts)) == before + resets.MAX_PER_DAY + 1, "and again on the next day"
+    sam.posts(RESET_PATH, email=EMAIL)
+    assert len(deliver_mails(program)) == before + resets.MAX_PER_DAY + 1, "and again on the next day"
 
 
-def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(person, mails, parts):
+def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(person, deliver_mails, program):
     person.signs_up()
-    mails(parts)
-    link = request_reset_link(person, mails, parts)
+    deliver_mails(program)
+    link = request_reset_link(person, deliver_mails, program)
     assert "/activate/" in link
 
 
 class ChangesPassword:
     """Changes the account's password when a function returns."""
 
-    def __init__(self, monkeypatch, parts, link):
-        self._patch, self._parts, self._secret = monkeypatch, parts, link.rpartition("/")[2]
+    def __init__(self, monkeypatch, program, link):
+        self._patch, self._program, self._secret = monkeypatch, program, link.rpartition("/")[2]
 
     def after(self, module, name):
         original = getattr(module, name)
 
         def change_password_after(*args, **named):
             result = original(*args, **named)
-            resets.choose(self._parts.database, self._secret, NEW_PASSWORD)
+            resets.choose(self._program.database, self._secret, NEW_PASSWORD)
             return result
 
         self._patch.setattr(module, name, change_password_after)
 
 
-def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(sam, app, provider, mails, parts, monkeypatch):
+def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(
+    sam, app, provider, deliver_mails, program, monkeypatch
+):
     stranger = Person(app, provider)
-    ChangesPassword(monkeypatch, parts, request_reset_link(sam, mails, parts)).after(accounts, "sign_in")
-    response = stranger.presses("/sign-in", email=EMAIL, password=PASSWORD)
+    ChangesPassword(monkeypatch, program, request_reset_link(sam, deliver_mails, program)).after(accounts, "sign_in")
+    response = stranger.posts("/sign-in", email=EMAIL, password=PASSWORD)
     assert response.status_code == 400
     assert accounts.WRONG_PASSWORD in response.text
     assert stranger.opens("/connector").location != "/connector"
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM sign_ins").fetchone()[0] == 0
 
 
-def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ended(sam, mails, parts, monkeypatch):
-    link = request_reset_link(sam, mails, parts)
-    ChangesPassword(monkeypatch, parts, link).after(school_account, "finish")
+def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ended(
+    sam, deliver_mails, program, monkeypatch
+):
+    link = request_reset_link(sam, deliver_mails, program)
+    ChangesPassword(monkeypatch, program, link).after(school_account, "finish")
     sam.signs_in()
-    with parts.database.transaction() as connection:
+    with program.database.transaction() as connection:
         assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]
         assert [row["estab_id"] for row in connection.execute("SELECT estab_id FROM accounts")] == [None]
 

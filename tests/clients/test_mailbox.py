@@ -1,4 +1,4 @@
-"""The demo mailbox: shows the messages of a Maildir; no content of a message can do anything but be read."""
+"""The demo mailbox shows the messages of a Maildir; nothing in a message is executed."""
 
 import mailbox
 import smtplib
@@ -26,8 +26,8 @@ def web(folder):
 
 
 @pytest.fixture
-def arrives(folder):
-    def arrive(subject="Please verify your e-mail address", *, text="Follow https://idp.example/verify/abc", minutes=0,
+def deliver_mail(folder):
+    def deliver(subject="Please verify your e-mail address", *, text="Follow https://idp.example/verify/abc", minutes=0,
                html=None, to="office@willowbank.example", channel="email"):  # fmt: skip
         message = EmailMessage()
         message["To"], message["From"] = to, "IDaaS <no-reply@idaas.example>"
@@ -40,7 +40,7 @@ def arrives(folder):
             message.add_alternative(html, subtype="html")
         return mailbox.Maildir(folder).add(message)
 
-    return arrive
+    return deliver
 
 
 def test_before_the_first_message_it_says_what_to_do(web):
@@ -50,26 +50,26 @@ def test_before_the_first_message_it_says_what_to_do(web):
     assert "No messages yet" in page.text
 
 
-def test_the_newest_message_comes_first(web, arrives):
-    arrives("First", minutes=0)
-    arrives("Third", minutes=2)
-    arrives("Second", minutes=1)
+def test_the_newest_message_comes_first(web, deliver_mail):
+    deliver_mail("First", minutes=0)
+    deliver_mail("Third", minutes=2)
+    deliver_mail("Second", minutes=1)
 
     listed = parse(web.get("/").text).select("nav strong")
 
     assert [message.text for message in listed] == ["Third", "Second", "First"]
 
 
-def test_links_in_plain_text_can_be_followed(web, arrives):
-    page = parse(web.get(f"/messages/{arrives()}").text)
+def test_links_in_plain_text_can_be_followed(web, deliver_mail):
+    page = parse(web.get(f"/messages/{deliver_mail()}").text)
 
     [link] = page.select("main a[target=_blank]")
     assert link["href"] == "https://idp.example/verify/abc"
     assert link["rel"] == ["noopener"]
 
 
-def test_a_text_message_is_shown_as_one(web, arrives):
-    key = arrives(None, text="Your code is 123456", to="+447700900123", channel="sms")
+def test_a_text_message_is_shown_as_one(web, deliver_mail):
+    key = deliver_mail(None, text="Your code is 123456", to="+447700900123", channel="sms")
 
     page = web.get(f"/messages/{key}").text
 
@@ -78,8 +78,8 @@ def test_a_text_message_is_shown_as_one(web, arrives):
     assert "Your code is 123456" in page
 
 
-def test_html_is_shown_in_a_frame_that_can_only_open_links(web, arrives):
-    key = arrives(html="<p>Hello <a href='https://idp.example/verify/abc'>verify</a><script>steal()</script></p>")
+def test_html_is_shown_in_a_frame_that_can_only_open_links(web, deliver_mail):
+    key = deliver_mail(html="<p>Hello <a href='https://idp.example/verify/abc'>verify</a><script>steal()</script></p>")
 
     page = parse(web.get(f"/messages/{key}").text)
     [frame] = page.select("iframe")
@@ -93,8 +93,8 @@ def test_html_is_shown_in_a_frame_that_can_only_open_links(web, arrives):
     assert "steal()" not in str(page)
 
 
-def test_text_of_a_message_is_escaped(web, arrives):
-    key = arrives("<b>Bold</b>", text="<script>alert(1)</script>")
+def test_text_of_a_message_is_escaped(web, deliver_mail):
+    key = deliver_mail("<b>Bold</b>", text="<script>alert(1)</script>")
 
     page = web.get(f"/messages/{key}").text
 
@@ -102,26 +102,26 @@ def test_text_of_a_message_is_escaped(web, arrives):
     assert "<script>alert" not in page
 
 
-def test_the_state_at_news_changes_when_a_message_arrives(web, arrives):
+def test_the_state_at_news_changes_when_a_message_arrives(web, deliver_mail):
     before = web.get("/news").json
     assert web.get("/news").json == before
 
-    arrives()
+    deliver_mail()
 
     assert web.get("/news").json != before
     assert web.get("/news").json["state"] in web.get("/").text
 
 
 @pytest.mark.parametrize("key", ["nothing", "..%2F..%2Fetc%2Fpasswd", ".", "a" * 300])
-def test_an_unknown_message_is_not_found(web, arrives, key):
-    arrives()
+def test_an_unknown_message_is_not_found(web, deliver_mail, key):
+    deliver_mail()
 
     page = web.get(f"/messages/{key}")
 
     assert page.status_code == 404
 
 
-def test_what_comes_by_smtp_is_listed(web, folder):
+def test_a_message_received_by_smtp_is_listed(web, folder):
     message = EmailMessage()
     message["To"], message["From"], message["Subject"] = "office@willowbank.example", "a@partner.example", "By SMTP"
     message.set_content("Hello")

@@ -15,7 +15,16 @@ from clients.xporter.extracts import Announcement
 from clients.xporter.settings import Settings
 from clients.xporter.worker import Worker
 from tests.clients.xporter import school_data
-from tests.clients.xporter.support import ESTAB, MEMBERS, SIGNER, announced, packed, proof, student, token
+from tests.clients.xporter.support import (
+    ESTAB,
+    MEMBERS,
+    SIGNER,
+    build_announcement,
+    build_extract,
+    proof,
+    student,
+    token,
+)
 from tests.ports import free_port
 from tests.processes import a_process, eventually
 from tests.serving import serving
@@ -98,8 +107,8 @@ def program(provider, tmp_path, monkeypatch):
 
 
 def test_an_extract_is_resumed_after_the_program_was_killed_and_applied_once(program, tmp_path):
-    content = packed(*(student(str(number)) for number in range(300)), complete=["students"])
-    document, half = announced(content), len(content) // 2
+    content = build_extract(*(student(str(number)) for number in range(300)), complete=["students"])
+    document, half = build_announcement(content), len(content) // 2
 
     # Killed between two pieces, and while it applies them: all is written, and nothing committed
     with program.run() as process:
@@ -151,8 +160,8 @@ def call_concurrently(*jobs):
 
 def upload(database, *lines, made_at=None, complete=("students",)):
     """Send an extract, which then waits to be checked; returns its id."""
-    content, now = packed(*lines, complete=complete), time.time()
-    document = announced(content)
+    content, now = build_extract(*lines, complete=complete), time.time()
+    document = build_announcement(content)
     announcement = Announcement(document["id"], "sims", len(content), document["sha256"], made_at or now)
     extracts.announce(database, ESTAB, announcement, now)
     extracts.add_piece(database, ESTAB, announcement.id, 0, content, now)
@@ -196,7 +205,7 @@ def test_the_next_page_is_read_after_the_server_ended_all_connections(database):
 
 def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
     content, now = b"0123456789" * 100, time.time()
-    document = announced(content)
+    document = build_announcement(content)
     announcement = Announcement(document["id"], "sims", 2 * len(content), document["sha256"], now)
     announcing = call_concurrently(
         *(lambda: extracts.announce(database, ESTAB, announcement, now)[1] for _ in range(4))

@@ -1,5 +1,5 @@
-"""A fake provider and receiver, which keep to docs/design/xporter.md, and fail where a test wants it. They also give
-responses that our own servers never give, which an agent has to handle as well.
+"""A fake provider and receiver, which behave as docs/design/xporter.md says, and fail where a test sets it. They also
+give responses that our own servers never give, which an agent has to handle as well.
 """
 
 import gzip
@@ -33,7 +33,7 @@ class Servers:
     clock_ahead: float = 0.0
     """Seconds that their clock is ahead of ours."""
     nonce: str = ""
-    """Demanded in proofs, if set."""
+    """The nonce required in proofs, if set."""
     rotates: bool = False
     lifetime: int = 600
     decisions: list[str] = field(default_factory=lambda: ["authorization_pending"])
@@ -41,19 +41,19 @@ class Servers:
     estab_status: str = "verified"
     other_endpoint: str = ""
     """The name of another endpoint of the school."""
-    ended: bool = False
+    endpoint_ended: bool = False
     """Whether the endpoint was replaced or removed, while its access token is still valid."""
-    wanted: bool = False
+    extract_wanted: bool = False
     revoked: bool = False
     paused: bool = False
     """Whether the school has paused this server."""
     forgets_extracts: bool = False
     refuses_extract: str = ""
-    fails: dict[str, list[int]] = field(default_factory=dict)
+    error_statuses: dict[str, list[int]] = field(default_factory=dict)
     """Statuses of the next responses by endpoint, after the request was carried out; 0 leaves the response as it is."""
-    halts: str = ""
-    """The endpoint that does not answer, once: `before piece` is carried out, or `after piece`."""
-    reached: threading.Event = field(default_factory=threading.Event)
+    hangs_at: str = ""
+    """The next request that hangs: `before piece` or `after piece`, before or after that request is carried out."""
+    hanging: threading.Event = field(default_factory=threading.Event)
     codes: int = 0
     user_code: str = "WDJB-MJHT"
     refresh_token: str = ""
@@ -105,22 +105,22 @@ def _problem(status: int, code: str, **members: Any) -> ResponseReturnValue:
     ), status
 
 
-def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two servers
+def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  one function for each endpoint
     app = Flask("servers")
 
     def name() -> str:
         return str(request.endpoint)
 
-    def halt(moment: str) -> None:
-        if servers.halts == f"{moment} {name()}":
-            servers.halts = ""
-            servers.reached.set()
+    def hang(moment: str) -> None:
+        if servers.hangs_at == f"{moment} {name()}":
+            servers.hangs_at = ""
+            servers.hanging.set()
             time.sleep(60)
 
     @app.before_request
     def before() -> ResponseReturnValue | None:
         servers.requests.append(name())
-        halt("before")
+        hang("before")
         if name() in {"None", "discovery", "device_authorization", "revoke"}:
             return None
         error = _proof_error(servers)
@@ -134,11 +134,11 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
     def after(response: Response) -> Response:
         if servers.nonce:
             response.headers["DPoP-Nonce"] = servers.nonce
-        statuses = servers.fails.get(name(), [])
+        statuses = servers.error_statuses.get(name(), [])
         if statuses and (status := statuses.pop(0)):
             response.status_code = status
             response.data = b"<html>Bad Gateway</html>"
-        halt("after")
+        hang("after")
         return response
 
     def _unauthorized(error: str) -> ResponseReturnValue:
@@ -196,17 +196,17 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
             servers.unregistered = servers.revoked = True
             return "", 204
         body = request.get_json()
-        if servers.ended:
+        if servers.endpoint_ended:
             return _problem(409, "endpoint_ended")
         assert {"name", "mis", "agent_version", "platform", "last_extract", "last_error"} <= body.keys()
         if servers.other_endpoint and not body.get("replaces"):
             return _problem(409, "endpoint_exists", name=servers.other_endpoint)
         servers.other_endpoint = ""
         servers.reports.append(body)
-        wanted, servers.wanted = servers.wanted, False
+        extract_wanted, servers.extract_wanted = servers.extract_wanted, False
         return jsonify(
             estab_id="3124567", estab_status=servers.estab_status, state="registered", report_every_seconds=900,
-            extract_wanted=wanted, resource=servers.issuer, server_time="2026-11-29T15:00:00Z",
+            extract_wanted=extract_wanted, resource=servers.issuer, server_time="2026-11-29T15:00:00Z",
             connected_until="2027-11-29T15:00:00Z",
         )  # fmt: skip
 
@@ -236,12 +236,12 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  they are two server
         if len(content) < servers.extracts[identifier]["bytes"]:
             return jsonify(servers.describe(identifier))
         servers.extracts[identifier]["state"] = "checking"
-        answer = jsonify(servers.describe(identifier))
+        response = jsonify(servers.describe(identifier))
         servers.apply(identifier)
-        return answer, 202
+        return response, 202
 
     @app.get("/v1/extracts/<identifier>")
-    def standing(identifier: str) -> ResponseReturnValue:
+    def extract_status(identifier: str) -> ResponseReturnValue:
         return jsonify(servers.describe(identifier))
 
     @app.delete("/v1/data")

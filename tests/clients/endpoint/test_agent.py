@@ -103,7 +103,7 @@ class TestRegister:
         assert waits == [0, 0, 5, 5]
 
     def test_a_provider_that_is_unreachable_for_a_moment_is_asked_again(self, command, servers):
-        servers.fails = {"token": [0, 503]}
+        servers.error_statuses = {"token": [0, 503]}
         servers.decisions = ["authorization_pending", "authorization_pending"]
 
         assert command("register")[0] == 0
@@ -306,7 +306,7 @@ class TestSend:
         assert "not verified yet" in command("status")[1]
 
     def test_sending_continues_after_the_network_was_interrupted(self, command, servers, registered, waits, school):
-        servers.fails = {"piece": [0, 502, 503], "begin": [502], "standing": [502]}
+        servers.error_statuses = {"piece": [0, 502, 503], "begin": [502], "extract_status": [502]}
 
         assert command("once")[0] == 0
         assert servers.data == school.records
@@ -315,7 +315,7 @@ class TestSend:
     def test_a_long_interruption_ends_the_upload_and_the_next_round_continues_it(
         self, command, servers, registered, school, home
     ):
-        servers.fails = {"piece": [0, *[502] * 6]}
+        servers.error_statuses = {"piece": [0, *[502] * 6]}
 
         status, output = command("once")
         assert (status, "busy or being repaired" in output) == (1, True)
@@ -344,7 +344,7 @@ class TestSend:
         assert len(servers.extracts) == 2
 
     def test_an_extract_that_was_cut_off_on_the_disk_is_made_again(self, command, servers, registered, home):
-        servers.fails = {"piece": [502] * 6}
+        servers.error_statuses = {"piece": [502] * 6}
         command("once")
         [path] = home.extracts.iterdir()
         path.write_bytes(path.read_bytes()[:100])
@@ -353,7 +353,7 @@ class TestSend:
         assert len(servers.applied) == 1
 
     def test_an_extract_that_waited_for_days_is_made_again(self, command, servers, registered, home):
-        servers.fails = {"piece": [502] * 6}
+        servers.error_statuses = {"piece": [502] * 6}
         command("once")
         state = home.load()
         home.save(replace(state, pending=replace(state.pending, made_at="2026-11-01T00:00:00Z")))
@@ -395,7 +395,7 @@ class TestTokens:
 
     def test_a_refresh_whose_answer_was_lost_is_repeated(self, command, servers, registered, home):
         servers.rotates, servers.tokens = True, {"another"}
-        servers.fails = {"token": [502]}
+        servers.error_statuses = {"token": [502]}
 
         assert command("once")[0] == 1
         assert command("once")[0] == 0
@@ -432,7 +432,7 @@ class TestTokens:
         assert "paused" not in command("status")[1]
 
     def test_a_replaced_endpoint_says_to_register_again(self, command, servers, registered):
-        servers.ended = True
+        servers.endpoint_ended = True
 
         status, output = command("once")
 
@@ -520,10 +520,10 @@ class TestKilled:
     def test_a_killed_process_leaves_no_lock_and_the_next_one_continues(
         self, command, servers, registered, school, home
     ):
-        servers.halts = "after piece"
+        servers.hangs_at = "after piece"
         program = [sys.executable, "-m", "clients.endpoint", "--home", str(home.folder), "once"]
         with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            assert servers.reached.wait(60)
+            assert servers.hanging.wait(60)
             process.kill()
 
         assert command("once")[0] == 0
@@ -622,12 +622,12 @@ class TestRun:
         agent.round()
         assert len(servers.extracts) == 1
 
-        servers.wanted = True
+        servers.extract_wanted = True
         agent.round()
         assert len(servers.extracts) == 2
 
     def test_the_agent_waits_longer_each_time_the_provider_is_unreachable(self, servers, registered, home, waits):
-        servers.fails = {"endpoint": [503] * 4}
+        servers.error_statuses = {"endpoint": [503] * 4}
 
         self.run_until(agent_of(home, waits), 5, waits)
 
@@ -739,7 +739,7 @@ def test_the_log_has_no_secret_and_no_personal_data(command, registered, home, s
 
 
 def test_a_redirect_is_not_followed(servers, registered, home, waits):
-    servers.fails = {"endpoint": [302]}
+    servers.error_statuses = {"endpoint": [302]}
 
     with pytest.raises(ServerUnreachable, match="redirect"):
         agent_of(home, waits).report()

@@ -48,13 +48,13 @@ from clients.endpoint import cli
 from click.testing import CliRunner
 
 cli.sleep = lambda seconds: None
-said = []
+results = []
 for words in json.loads(sys.argv[1]):
     result = CliRunner().invoke(cli.main, words)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    said.append([result.exit_code, result.output])
-print(json.dumps([str(cli.default_home()), commands, locks, said]))
+    results.append([result.exit_code, result.output])
+print(json.dumps([str(cli.default_home()), commands, locks, results]))
 """
 
 
@@ -72,9 +72,9 @@ def test_all_commands_work_without_what_windows_does_not_have(exported, tmp_path
             check=False, timeout=120,
         )  # fmt: skip
         assert run.returncode == 0, run.stderr
-        default, commands, locks, said = json.loads(run.stdout)
-        assert [status for status, _ in said] == [0, 0, 0, 0], said
-        assert "12 students" in said[1][1]
+        default, commands, locks, results = json.loads(run.stdout)
+        assert [status for status, _ in results] == [0, 0, 0, 0], results
+        assert "12 students" in results[1][1]
         assert len(servers.applied) == 1
     assert default.startswith("D:/ProgramData")
     [command] = commands

@@ -1,4 +1,4 @@
-"""XporterOnDemand with a fake provider whose answers a test sets."""
+"""XporterOnDemand with a fake provider whose responses a test sets."""
 
 import shutil
 from dataclasses import replace
@@ -18,7 +18,7 @@ def provider():
 
 
 @pytest.fixture(scope="session")
-def empty(tmp_path_factory):
+def empty_database_file(tmp_path_factory):
     """A file with empty tables, since making them takes longer than most tests."""
     file = tmp_path_factory.mktemp("empty") / "xporter.sqlite3"
     Database(f"sqlite:///{file}").close()
@@ -26,10 +26,10 @@ def empty(tmp_path_factory):
 
 
 @pytest.fixture
-def settings(tmp_path, databases, empty):
+def settings(tmp_path, databases, empty_database_file):
     url = databases.new("xporter")
     if url.startswith("sqlite:///"):
-        shutil.copy(empty, url.removeprefix("sqlite:///"))
+        shutil.copy(empty_database_file, url.removeprefix("sqlite:///"))
     return Settings(ISSUER, "xporter", RESOURCE, 5003, tmp_path, url)
 
 

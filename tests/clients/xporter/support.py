@@ -1,4 +1,4 @@
-"""XporterOnDemand with a fake provider whose answers a test sets."""
+"""XporterOnDemand with a fake provider whose responses a test sets."""
 
 import gzip
 import hashlib
@@ -39,24 +39,24 @@ class Provider:
         if self.introspection is None:
             raise requests.ConnectionError
         if path == "/.well-known/oauth-authorization-server":
-            return _answer({
+            return _response({
                 "issuer": ISSUER, "introspection_endpoint": f"{ISSUER}/introspect", "jwks_uri": f"{ISSUER}/jwks",
                 "token_endpoint": f"{ISSUER}/token",
             })  # fmt: skip
         if path == "/jwks":
-            return _answer({"keys": [key.as_dict(private=False) | {"use": "sig"} for key in self.keys]})
+            return _response({"keys": [key.as_dict(private=False) | {"use": "sig"} for key in self.keys]})
         if path == "/introspect":
             defaults = {"active": True, "scope": "endpoint", "estab_id": ESTAB, "estab_status": "verified"}
-            return _answer(defaults | self.introspection)
+            return _response(defaults | self.introspection)
         if path == "/token":
-            return _answer({"access_token": "our-own", "expires_in": 300})
-        return _answer(self.documents.get(path), 404 if path not in self.documents else 200)
+            return _response({"access_token": "our-own", "expires_in": 300})
+        return _response(self.documents.get(path), 404 if path not in self.documents else 200)
 
     def times(self, path):
         return sum(requested == path for requested, _ in self.requests)
 
 
-def _answer(body, status=200):
+def _response(body, status=200):
     response = requests.Response()
     response.status_code, response._content = status, json.dumps(body).encode()
     return response
@@ -71,17 +71,18 @@ def token(signer=SIGNER, typ="at+jwt", alg="ES256", **overrides):
     return sign_jws(claims | overrides, signer, alg, typ=typ)
 
 
-def proof(of, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
+def proof(access_token, method="GET", path="/access", key=KEY, alg="ES256", **overrides):
     claims = {
-        "jti": str(time.monotonic_ns()), "htm": method, "htu": RESOURCE + path, "iat": int(time.time()), "ath": ath(of),
+        "jti": str(time.monotonic_ns()), "htm": method, "htu": RESOURCE + path, "iat": int(time.time()),
+        "ath": ath(access_token),
     }  # fmt: skip
     return sign_jws(claims | overrides, key, alg, typ="dpop+jwt", jwk=without_kid(key), kid=None)
 
 
-def call(api, method="GET", path="/access", *, of=None, headers=None, **options):
+def call(api, method="GET", path="/access", *, access_token=None, headers=None, **options):
     """A request with a valid token and proof."""
-    of = of or token()
-    sent = {"Authorization": f"DPoP {of}", "DPoP": proof(of, method, path.partition("?")[0])}
+    access_token = access_token or token()
+    sent = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token, method, path.partition("?")[0])}
     return api.open(path, method=method, headers=sent | (headers or {}), **options)
 
 
@@ -109,14 +110,14 @@ def student(key, forename="Ada", surname="Moss", **options):
     return line("students", key, legal_given_name=forename, legal_family_name=surname, **options)
 
 
-def packed(*lines, complete=(), mis="sims", header=None):
-    """The file of an extract."""
+def build_extract(*lines, complete=(), mis="sims", header=None):
+    """The file of an extract: gzip of a header and these lines."""
     first = {"format": 1, "mis": mis, "made_at": "2026-11-29T06:00:00Z", "complete": list(complete)} | (header or {})
     text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in (first, *lines))
     return gzip.compress(text.encode("utf-8", "surrogateescape"), mtime=0)
 
 
-def announced(content, **overrides):
+def build_announcement(content, **overrides):
     made_at = datetime.now(UTC).isoformat()
     defaults = {
         "id": str(uuid.uuid4()), "mis": "sims", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
@@ -138,25 +139,25 @@ class Endpoint:
         sent = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"} | headers
         return call(self.api, "PATCH", f"/v1/extracts/{extract_id}", headers=sent, data=piece)
 
-    def looks(self, extract_id):
+    def status_of(self, extract_id):
         return call(self.api, path=f"/v1/extracts/{extract_id}").json
 
     def uploads(self, content, **overrides):
         """Announce and send the whole extract, which then waits to be checked; returns its id."""
-        document = announced(content, **overrides)
+        document = build_announcement(content, **overrides)
         assert self.announces(document).status_code == 201
         assert self.sends(document["id"], 0, content).status_code == 202
         return document["id"]
 
-    def works(self):
+    def run_worker(self):
         return self.app.extensions["xporter"].worker.work()
 
     def delivers(self, *lines, **options):
         """Upload an extract of these lines and have it checked; returns its status."""
         overrides = {name: options.pop(name) for name in ("made_at",) if name in options}
-        extract_id = self.uploads(packed(*lines, **options), mis=options.get("mis", "sims"), **overrides)
-        assert self.works() == 1
-        return self.looks(extract_id)
+        extract_id = self.uploads(build_extract(*lines, **options), mis=options.get("mis", "sims"), **overrides)
+        assert self.run_worker() == 1
+        return self.status_of(extract_id)
 
     def stored(self, collection):
         """All records that are stored, by their id."""

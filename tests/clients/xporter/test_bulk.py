@@ -1,4 +1,4 @@
-"""Slow readers: a real socket from which nothing is read."""
+"""Slow readers: a client that does not read the response from its socket."""
 
 import socket
 from contextlib import ExitStack, contextmanager
@@ -12,7 +12,7 @@ from clients.xporter import database
 from clients.xporter.__main__ import Handler
 from clients.xporter.snapshots import MAX_SNAPSHOTS
 from tests.clients.xporter.school_data import Stored
-from tests.clients.xporter.support import announced
+from tests.clients.xporter.support import build_announcement
 from tests.ports import free_port
 from tests.processes import eventually
 
@@ -20,7 +20,7 @@ NDJSON = {"Accept": "application/x-ndjson"}
 
 
 @pytest.fixture
-def much(app, granted):
+def many_records(app, granted):
     """More records than the buffers of two sockets hold."""
     return Stored(app, {"students": {f"p{number}": {"upn": "x" * 400_000} for number in range(40)}})
 
@@ -48,7 +48,7 @@ def slow_reader(port):
         yield connection.recv(12).decode()
 
 
-def test_slow_readers_keep_no_page_waiting_and_are_few(api, app, much, port, granted):
+def test_slow_readers_keep_no_page_waiting_and_are_few(api, app, many_records, port, granted):
     with ExitStack() as reading:
         statuses = [reading.enter_context(slow_reader(port)) for _ in range(4)]
         assert statuses == ["HTTP/1.1 200"] * 4
@@ -62,7 +62,7 @@ def test_slow_readers_keep_no_page_waiting_and_are_few(api, app, much, port, gra
     eventually(lambda: not app.extensions["xporter"].bulk._running)
 
 
-def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkeypatch):
+def test_a_reader_that_reads_nothing_loses_its_connection(app, many_records, port, monkeypatch):
     monkeypatch.setattr(Handler, "timeout", 0.3)
     snapshots = app.extensions["xporter"].database._snapshots
     with slow_reader(port) as status:
@@ -70,7 +70,7 @@ def test_a_reader_that_stands_still_loses_its_connection(app, much, port, monkey
         eventually(lambda: snapshots._places.qsize() == MAX_SNAPSHOTS and not app.extensions["xporter"].bulk._running)
 
 
-def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, much, monkeypatch):
+def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, many_records, monkeypatch):
     monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 4)
     monkeypatch.setattr("clients.xporter.bulk.MAX_SECONDS", -1)
     response = api.get("/v1/students", headers=NDJSON)
@@ -88,6 +88,6 @@ def test_a_caller_for_whom_no_connection_is_left_comes_back_later(endpoint, monk
         raise exc.TimeoutError("QueuePool limit")
 
     monkeypatch.setattr("clients.xporter.extracts.announce", all_in_use)
-    refused = endpoint.announces(announced(b"abc"))
+    refused = endpoint.announces(build_announcement(b"abc"))
     assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
     assert int(refused.headers["Retry-After"]) > 0

@@ -310,13 +310,13 @@ def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monke
     provider.documents["/api/scopes"] = PUBLISHED
     provider.introspection = {"scope": "students"}
     Stored(app, a_school())
-    now, of = [1000.0], token(client_id="assembly")
+    now, access_token = [1000.0], token(client_id="assembly")
     monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: now[0])
-    assert call(api, path="/v1/students", of=of).status_code == 200
+    assert call(api, path="/v1/students", access_token=access_token).status_code == 200
     provider.introspection = stopped
     now[0] += 1.0
     for path in ("/v1/students", "/v1/students/student-0001", "/ims/oneroster/rostering/v1p2/students"):
-        refused = call(api, path=path, of=of)
+        refused = call(api, path=path, access_token=access_token)
         assert refused.status_code == status
         assert code in refused.text
         assert "WWW-Authenticate" in refused.headers
@@ -327,11 +327,11 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 2)
     fetched, page = [], storage.page
 
-    def noted(*arguments, **options):
+    def record_call(*arguments, **options):
         fetched.append(page(*arguments, **options))
         return fetched[-1]
 
-    monkeypatch.setattr(storage, "page", noted)
+    monkeypatch.setattr(storage, "page", record_call)
     response = api.get("/v1/students", headers={"Accept": "application/x-ndjson"}, buffered=False)
     sent = [next(response.response) for _ in range(2)]
     assert sum(part.count(b"\n") for part in sent) == 4

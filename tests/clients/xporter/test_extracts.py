@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from clients.xporter import extracts, tables
-from tests.clients.xporter.support import ESTAB, announced, call, line, packed, student
+from tests.clients.xporter.support import ESTAB, build_announcement, build_extract, call, line, student
 
 VALID_LINES = (
     line("year_groups", "7", name="Year 7"),
@@ -27,8 +27,8 @@ def count(app, table):
 
 
 def test_an_extract_is_announced_sent_and_applied(app, endpoint):
-    content = packed(*VALID_LINES, complete=["students"])
-    document = announced(content)
+    content = build_extract(*VALID_LINES, complete=["students"])
+    document = build_announcement(content)
     response = endpoint.announces(document)
     assert (response.status_code, response.json) == (
         201, {"id": document["id"], "state": "receiving", "offset": 0, "max_piece_bytes": 4 << 20},
@@ -36,12 +36,12 @@ def test_an_extract_is_announced_sent_and_applied(app, endpoint):
     half = len(content) // 2
     first = endpoint.sends(document["id"], 0, content[:half])
     assert (first.status_code, first.json) == (200, {"state": "receiving", "offset": half})
-    assert endpoint.looks(document["id"])["offset"] == half
+    assert endpoint.status_of(document["id"])["offset"] == half
     last = endpoint.sends(document["id"], half, content[half:])
     assert (last.status_code, last.json) == (202, {"state": "checking", "offset": len(content)})
-    endpoint.works()
+    endpoint.run_worker()
 
-    state = endpoint.looks(document["id"])
+    state = endpoint.status_of(document["id"])
     assert (state["state"], state["problems"]) == ("applied", [])
     assert state["counts"]["students"] == {"added": 2, "changed": 0, "removed": 0, "total": 2}
     assert state["applied_at"].endswith("Z")
@@ -62,8 +62,8 @@ def test_references_are_given_out_as_ids_of_our_own(endpoint):
 
 
 def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoint):
-    content = packed(*VALID_LINES)
-    document = announced(content)
+    content = build_extract(*VALID_LINES)
+    document = build_announcement(content)
     assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]
     for _ in range(2):
         response = endpoint.sends(document["id"], 0, content[:50])
@@ -71,16 +71,16 @@ def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoin
     for _ in range(2):
         response = endpoint.sends(document["id"], 50, content[50:])
         assert (response.status_code, response.json["state"]) == (202, "checking")
-    assert endpoint.works() == 1
+    assert endpoint.run_worker() == 1
     response = endpoint.sends(document["id"], 50, content[50:])
     assert (response.status_code, response.json["state"]) == (200, "applied")
     assert endpoint.announces(document).json["state"] == "applied"
-    assert endpoint.works() == 0
+    assert endpoint.run_worker() == 0
 
 
 def test_another_offset_is_told_where_to_go_on(endpoint):
-    content = packed(*VALID_LINES)
-    document = announced(content)
+    content = build_extract(*VALID_LINES)
+    document = build_announcement(content)
     endpoint.announces(document)
     endpoint.sends(document["id"], 0, content[:50])
     for offset, piece in ((60, b"x"), (0, b"other bytes"), (40, content[40:60])):
@@ -108,7 +108,7 @@ def test_another_offset_is_told_where_to_go_on(endpoint):
     ],
 )
 def test_an_announcement_that_is_wrong_is_refused(endpoint, overrides, status, code):
-    response = endpoint.announces(announced(b"x", **overrides))
+    response = endpoint.announces(build_announcement(b"x", **overrides))
     assert (response.status_code, response.json["code"]) == (status, code)
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
     for body in (b"", b"[]", b"{", b"\xff", b"null"):
         response = call(endpoint.api, "POST", "/v1/extracts", data=body)
         assert (response.status_code, response.json["code"]) == (400, "invalid_request")
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     for offset, piece, headers in (
         ("-1", b"a", {}), ("x", b"a", {}), ("", b"a", {}), ("0", b"", {}), ("0", b"abcd", {}), ("9" * 13, b"a", {}),
@@ -126,28 +126,28 @@ def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
         assert (response.status_code, response.json["code"]) == (400, "invalid_request"), (offset, piece)
     assert endpoint.sends(document["id"], 0, b"x" * ((4 << 20) + 1)).json["code"] == "too_large"
     assert endpoint.sends(str(uuid.uuid4()), 0, b"a").json["code"] == "not_found"
-    assert endpoint.looks(document["id"])["offset"] == 0
+    assert endpoint.status_of(document["id"])["offset"] == 0
 
 
 def test_the_same_id_for_another_file_is_refused(endpoint):
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     response = endpoint.announces(document | {"sha256": "0" * 64})
     assert (response.status_code, response.json["code"]) == (409, "conflict")
 
 
 def test_another_school_sees_nothing_of_an_extract(endpoint, provider):
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     provider.introspection = {"estab_id": "9999999"}
     endpoint.app.extensions["xporter"].tokens._introspected.clear()
-    assert endpoint.looks(document["id"])["code"] == "not_found"
+    assert endpoint.status_of(document["id"])["code"] == "not_found"
     assert endpoint.sends(document["id"], 0, b"abc").json["code"] == "not_found"
     assert endpoint.announces(document).status_code == 201
 
 
 def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     for introspection, code in (
         ({"estab_status": "unverified"}, "school_unverified"), ({"estab_status": "suspended"}, "school_unverified"),
         ({"scope": "students"}, "insufficient_scope"), ({"estab_id": None}, "insufficient_scope"),
@@ -161,17 +161,17 @@ def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
 
 
 def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
-    documents = [announced(b"abc") for _ in range(5)]
+    documents = [build_announcement(b"abc") for _ in range(5)]
     for document in documents:
         endpoint.announces(document)
     assert count(app, tables.extracts) == extracts.MAX_UNFINISHED
-    assert endpoint.looks(documents[0]["id"])["code"] == "not_found"
-    assert endpoint.looks(documents[-1]["id"])["state"] == "receiving"
+    assert endpoint.status_of(documents[0]["id"])["code"] == "not_found"
+    assert endpoint.status_of(documents[-1]["id"])["state"] == "receiving"
 
 
 def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
     monkeypatch.setattr(extracts, "MAX_PIECES", 2)
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     assert [endpoint.sends(document["id"], at, b"abc"[at : at + 1]).status_code for at in range(3)] == [200, 200, 400]
 
@@ -247,36 +247,43 @@ def test_all_problems_are_reported_up_to_a_hundred(endpoint):
     ],
 )
 def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
-    content = packed(student("1"), header=header)
+    content = build_extract(student("1"), header=header)
     extract_id = endpoint.uploads(content)
-    endpoint.works()
-    state = endpoint.looks(extract_id)
+    endpoint.run_worker()
+    state = endpoint.status_of(extract_id)
     assert state["state"] == "refused"
     assert words in state["problems"][0]["message"]
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"plain text", packed(student("1"))[:-9], packed(student("1")) + b"more", gzip.compress(b"", mtime=0)],
+    [
+        b"plain text",
+        build_extract(student("1"))[:-9],
+        build_extract(student("1")) + b"more",
+        gzip.compress(b"", mtime=0),
+    ],
     ids=["plain", "cut off", "longer", "empty"],
 )
 def test_a_file_that_is_not_valid_gzip_is_refused(endpoint, content):
     extract_id = endpoint.uploads(content)
-    endpoint.works()
-    assert endpoint.looks(extract_id)["code"] == "invalid_content"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["code"] == "invalid_content"
 
 
 def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkeypatch):
     monkeypatch.setattr("clients.xporter.extract_file.MAX_UNCOMPRESSED_BYTES", 1 << 20)
-    extract_id = endpoint.uploads(packed(*(" " * 100_000 + json.dumps(student(str(number))) for number in range(200))))
-    endpoint.works()
-    assert "too large" in endpoint.looks(extract_id)["problems"][0]["message"]
+    extract_id = endpoint.uploads(
+        build_extract(*(" " * 100_000 + json.dumps(student(str(number))) for number in range(200)))
+    )
+    endpoint.run_worker()
+    assert "too large" in endpoint.status_of(extract_id)["problems"][0]["message"]
 
 
 def test_bytes_that_changed_on_the_way_are_refused(endpoint):
-    extract_id = endpoint.uploads(packed(student("1")), sha256="0" * 64)
-    endpoint.works()
-    assert endpoint.looks(extract_id)["code"] == "damaged"
+    extract_id = endpoint.uploads(build_extract(student("1")), sha256="0" * 64)
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["code"] == "damaged"
 
 
 def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_stored(endpoint):
@@ -452,7 +459,7 @@ def test_a_refused_extract_of_another_system_deletes_nothing(endpoint):
 
 def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
     endpoint.delivers(*VALID_LINES)
-    endpoint.announces(announced(b"abc"))
+    endpoint.announces(build_announcement(b"abc"))
     provider.introspection = {"estab_status": "unverified"}
     endpoint.app.extensions["xporter"].tokens._introspected.clear()
     assert [call(endpoint.api, "DELETE", "/v1/data").status_code for _ in range(2)] == [204, 204]
@@ -470,13 +477,13 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
         raise Problem("temporarily_unavailable")
 
     monkeypatch.setattr(worker, "_members", unknown)
-    extract_id = endpoint.uploads(packed(student("1")))
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "checking"
+    extract_id = endpoint.uploads(build_extract(student("1")))
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "checking"
     monkeypatch.setattr(worker, "_members", original)
     monkeypatch.setattr(worker, "_now", lambda: time.time() + 6)
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "applied"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
 def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waiting(app, endpoint, monkeypatch):
@@ -490,24 +497,24 @@ def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waitin
         return original(extract, content)
 
     monkeypatch.setattr(worker, "_check", check)
-    broken = endpoint.uploads(packed(student("1")))
-    other = endpoint.uploads(packed(student("2")))
-    endpoint.works()
-    assert endpoint.looks(other)["state"] == "applied"
+    broken = endpoint.uploads(build_extract(student("1")))
+    other = endpoint.uploads(build_extract(student("2")))
+    endpoint.run_worker()
+    assert endpoint.status_of(other)["state"] == "applied"
     for _ in range(6):
         later[0] += 60
-        endpoint.works()
-    assert endpoint.looks(broken)["code"] == "cannot_be_checked"
+        endpoint.run_worker()
+    assert endpoint.status_of(broken)["code"] == "cannot_be_checked"
 
 
 def test_the_thread_applies_what_arrives(app, endpoint):
     worker = app.extensions["xporter"].worker
     worker.start()
-    extract_id = endpoint.uploads(packed(student("1")))
+    extract_id = endpoint.uploads(build_extract(student("1")))
     until = time.monotonic() + 20
-    while endpoint.looks(extract_id)["state"] == "checking" and time.monotonic() < until:
+    while endpoint.status_of(extract_id)["state"] == "checking" and time.monotonic() < until:
         time.sleep(0.02)
-    assert endpoint.looks(extract_id)["state"] == "applied"
+    assert endpoint.status_of(extract_id)["state"] == "applied"
     assert worker.stop() is None
 
 

@@ -11,7 +11,7 @@ from clients.xporter.fields import Catalogue, InvalidCatalogue
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF
 
 
-def served(settings, provider, granted_like):
+def create_app_with(settings, provider, granted_like):
     app = create_app(settings, http=provider)
     app.extensions["xporter"] = replace(app.extensions["xporter"], tokens=granted_like)
     return app
@@ -49,7 +49,7 @@ def test_without_a_catalogue_no_data_is_given_and_a_later_one_is_fetched(api, st
 def test_the_last_good_catalogue_outlives_a_restart_and_the_provider(api, stored, granted, settings, provider):
     assert api.get("/v1/students").status_code == 200
     provider.introspection = None  # it cannot be reached
-    again = served(settings, provider, granted)
+    again = create_app_with(settings, provider, granted)
     assert again.test_client().get("/v1/students").status_code == 200
     again.extensions["xporter"].close()
 
@@ -57,7 +57,7 @@ def test_the_last_good_catalogue_outlives_a_restart_and_the_provider(api, stored
 def test_a_kept_catalogue_is_not_used_before_a_newer_one_was_looked_for(api, stored, granted, settings, provider):
     assert "upn" in api.get("/v1/students/student-0001").json
     provider.documents["/api/scopes"] = without("students.upn")
-    again = served(settings, provider, granted)
+    again = create_app_with(settings, provider, granted)
     assert "upn" not in again.test_client().get("/v1/students/student-0001").json
     again.extensions["xporter"].close()
 
@@ -94,7 +94,7 @@ def test_a_catalogue_that_is_ambiguous_changes_nothing(api, stored, provider, mo
 def test_a_kept_catalogue_that_is_damaged_is_fetched_again(settings, provider, granted, stored, api):
     assert api.get("/v1/students").status_code == 200
     (settings.data / "scopes.json").write_text("{")
-    again = served(settings, provider, granted)
+    again = create_app_with(settings, provider, granted)
     assert again.test_client().get("/v1/students").status_code == 200
     assert json.loads((settings.data / "scopes.json").read_text()) == PUBLISHED
     again.extensions["xporter"].close()

@@ -24,7 +24,7 @@ class Export:
         self.home.prepare()
         self.counts = {}
 
-    def changes(self, change):
+    def change_rows(self, change):
         """Change the rows of the pupils, which have the headings first."""
         path = self.folder / "Students.csv"
         with path.open(encoding="cp1252", newline="") as opened:
@@ -33,7 +33,7 @@ class Export:
         with path.open("w", encoding="cp1252", newline="") as opened:
             csv.writer(opened).writerows(rows)
 
-    def is_sent(self):
+    def send(self):
         """The agent's problems, after XporterOnDemand has applied the extract."""
         reader = make("sims", str(self.folder), None, lambda seconds: None)
         made_at = datetime.now(UTC).isoformat()
@@ -41,8 +41,8 @@ class Export:
         self.counts = made.pending.records
         path = self.home.extracts / made.pending.file
         extract_id = self.endpoint.uploads(path.read_bytes(), made_at=made_at)
-        self.endpoint.works()
-        state = self.endpoint.looks(extract_id)
+        self.endpoint.run_worker()
+        state = self.endpoint.status_of(extract_id)
         assert (state["state"], state["problems"]) == ("applied", [])
         return [str(problem) for problem in made.problems.listed]
 
@@ -56,15 +56,15 @@ def export(tmp_path, endpoint, granted):
 
 
 def test_a_pupil_whose_surname_was_emptied_is_not_deleted_at_the_partner(export, api):
-    assert export.is_sent() == []
+    assert export.send() == []
     first = api.get("/v1/students").json
 
     def empty_one_and_change_another(rows):
         surname, forename = rows[0].index("Legal Surname"), rows[0].index("Legal Forename")
         rows[2][surname], rows[3][forename] = "", "Renamed"
 
-    export.changes(empty_one_and_change_another)
-    [problem] = export.is_sent()
+    export.change_rows(empty_one_and_change_another)
+    [problem] = export.send()
     assert problem.startswith("Students.csv, row 3, Legal Surname: is missing")
 
     changes = api.get(first["delta"]).json
@@ -72,17 +72,17 @@ def test_a_pupil_whose_surname_was_emptied_is_not_deleted_at_the_partner(export,
     assert changes["deleted"] == []
     assert len(api.get("/v1/students").json["students"]) == 12
 
-    export.changes(lambda rows: rows.pop(2))
-    export.is_sent()
+    export.change_rows(lambda rows: rows.pop(2))
+    export.send()
     assert len(api.get(changes["delta"]).json["deleted"]) == 1, "a pupil whose row is gone has left"
 
 
 def test_half_an_export_reaches_no_partner(export, api):
-    export.is_sent()
+    export.send()
     export.counts = {"students": 30}
     first = api.get("/v1/students").json
 
     with pytest.raises(TooFewRecords, match=r"12 students \(30 before\)"):
-        export.is_sent()
+        export.send()
 
     assert api.get(first["delta"]).json["deleted"] == []

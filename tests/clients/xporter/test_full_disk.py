@@ -1,4 +1,4 @@
-"""The disk is full while an extract is received, checked or applied, and has room again later."""
+"""The disk is full while an extract is received, checked or applied, and has free space again later."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from tests.clients.xporter.support import announced, packed, student
+from tests.clients.xporter.support import build_announcement, build_extract, student
 
 
 class Disk:
-    """The disk of the database: SQLite lets a file have so many pages."""
+    """The disk of the database, simulated by the highest number of pages that SQLite allows in a file."""
 
     def __init__(self, database):
         self.engine, self.pages = database._engine, 0
@@ -24,10 +24,10 @@ class Disk:
         current = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {current if self.pages else 1 << 30}")
 
-    def fills(self):
+    def fill(self):
         self.pages = 1
 
-    def has_room(self):
+    def free(self):
         self.pages = 0
 
 
@@ -35,47 +35,47 @@ class Disk:
 def disk(app):
     database = app.extensions["xporter"].database
     if not database.is_sqlite:
-        pytest.skip("the disk of a database server is not ours to fill")
+        pytest.skip("the disk of a database server cannot be filled here")
     return Disk(database)
 
 
 def test_a_piece_that_has_no_room_is_refused_for_a_while_and_goes_on_later(disk, endpoint, caplog):
     content = os.urandom(1 << 20)
-    document = announced(content)
+    document = build_announcement(content)
     endpoint.announces(document)
-    disk.fills()
+    disk.fill()
     for _ in range(2):
         refused = endpoint.sends(document["id"], 0, content[: 1 << 19])
         assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
         assert refused.headers["Retry-After"] == "60"
-    assert endpoint.looks(document["id"])["offset"] == 0
-    disk.has_room()
+    assert endpoint.status_of(document["id"])["offset"] == 0
+    disk.free()
     assert endpoint.sends(document["id"], 0, content[: 1 << 19]).json["offset"] == 1 << 19
     assert "the disk is full" in caplog.text
 
 
 def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, monkeypatch):
-    def full(*_, **__):
+    def raise_disk_full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    extract_id, clock = endpoint.uploads(packed(student("1"))), app.extensions["xporter"].worker
-    now = [clock._now()]
-    monkeypatch.setattr(clock, "_now", lambda: now[0])
+    extract_id, worker = endpoint.uploads(build_extract(student("1"))), app.extensions["xporter"].worker
+    now = [worker._now()]
+    monkeypatch.setattr(worker, "_now", lambda: now[0])
     with monkeypatch.context() as patch:
-        patch.setattr(tempfile, "TemporaryFile", full)
+        patch.setattr(tempfile, "TemporaryFile", raise_disk_full)
         for _ in range(9):
-            endpoint.works()
+            endpoint.run_worker()
             now[0] += 61
-        assert endpoint.looks(extract_id)["state"] == "checking"
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "applied"
+        assert endpoint.status_of(extract_id)["state"] == "checking"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
 @pytest.fixture(
     params=[psycopg.errors.DiskFull("could not extend file"), sqlite3.OperationalError("database or disk is full")],
     ids=["postgresql", "sqlite"],
 )
-def full(request):
+def raise_disk_full(request):
     """The error of a driver that is used without SQLAlchemy."""
 
     def raises(*_, **__):
@@ -84,40 +84,43 @@ def full(request):
     return raises
 
 
-def test_a_driver_without_room_is_answered_as_a_full_disk(endpoint, full, monkeypatch):
-    document = announced(b"abc")
+def test_a_driver_without_room_is_answered_as_a_full_disk(endpoint, raise_disk_full, monkeypatch):
+    document = build_announcement(b"abc")
     endpoint.announces(document)
-    monkeypatch.setattr("clients.xporter.extracts.add_piece", full)
+    monkeypatch.setattr("clients.xporter.extracts.add_piece", raise_disk_full)
     refused = endpoint.sends(document["id"], 0, b"abc")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
-def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, full, monkeypatch):
-    extract_id, worker = endpoint.uploads(packed(student("1"))), app.extensions["xporter"].worker
+def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise_disk_full, monkeypatch):
+    extract_id, worker = endpoint.uploads(build_extract(student("1"))), app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
     with monkeypatch.context() as patch:
-        patch.setattr("clients.xporter.applying.inserting", full)
+        patch.setattr("clients.xporter.applying.inserting", raise_disk_full)
         for _ in range(9):
-            endpoint.works()
+            endpoint.run_worker()
             now[0] += 61
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "applied"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
 def test_an_extract_that_has_no_room_to_be_applied_changes_nothing(disk, app, endpoint, monkeypatch, caplog):
     endpoint.delivers(student("1", "Ada"), complete=["students"])
     others = [student(str(number), "Secret" * 100) for number in range(500)]
-    extract_id, worker = endpoint.uploads(packed(*others, complete=["students"])), app.extensions["xporter"].worker
+    extract_id, worker = (
+        endpoint.uploads(build_extract(*others, complete=["students"])),
+        app.extensions["xporter"].worker,
+    )
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
-    disk.fills()
-    endpoint.works()
+    disk.fill()
+    endpoint.run_worker()
     assert endpoint.ids("students").keys() == {"Ada"}
-    disk.has_room()
+    disk.free()
     now[0] += 300
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "applied"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "applied"
     assert "Secret" not in caplog.text
 
 
@@ -132,7 +135,7 @@ def test_other_errors_of_files_are_not_called_a_full_disk(app, endpoint, monkeyp
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("clients.xporter.extracts.add_piece", broken)
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     app.testing = False
     assert endpoint.sends(document["id"], 0, b"a").status_code == 500

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sqlalchemy import func, insert, select, update
 
 from clients.xporter import __main__, retention, storage, tables
-from tests.clients.xporter.support import ESTAB, announced, line, packed, student
+from tests.clients.xporter.support import ESTAB, build_announcement, build_extract, line, student
 
 DAY = 86_400
 
@@ -30,7 +30,7 @@ def count(database, table):
 
 
 def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(endpoint, database, delete_old):
-    document = announced(b"abc")
+    document = build_announcement(b"abc")
     endpoint.announces(document)
     endpoint.sends(document["id"], 0, b"ab")
     delete_old(days=0.9)
@@ -40,10 +40,10 @@ def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(
 
 
 def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, delete_old):
-    extract_id = endpoint.uploads(packed(student("1")))
+    extract_id = endpoint.uploads(build_extract(student("1")))
     delete_old(days=300)
-    endpoint.works()
-    assert endpoint.looks(extract_id)["state"] == "applied"
+    endpoint.run_worker()
+    assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
 def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, delete_old):
@@ -79,7 +79,7 @@ def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(e
 
 
 def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, delete_old):
-    endpoint.announces(announced(b"abc"))
+    endpoint.announces(build_announcement(b"abc"))
     delete_old(days=2)
     assert count(database, tables.schools) == 1
     delete_old(days=31)
@@ -135,11 +135,11 @@ def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, datab
     """The extract may restore a deleted record, and has already read the row that it is about to change."""
     endpoint.delivers(student("1"), student("2"), complete=["students"])
     endpoint.delivers(student("2"), complete=["students"])
-    tidying = threading.Thread(target=delete_old, args=(31,))
+    deletion = threading.Thread(target=delete_old, args=(31,))
     with database.write() as connection:
         connection.execute(select(tables.schools).with_for_update()).all()
-        tidying.start()
-        tidying.join(0.3)
+        deletion.start()
+        deletion.join(0.3)
         connection.execute(update(tables.records).values(deleted_at=None, data="{}"))
-    tidying.join()
+    deletion.join()
     assert count(database, tables.records) == 2

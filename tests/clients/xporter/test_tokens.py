@@ -26,22 +26,22 @@ def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
 
 
 def test_an_answer_of_introspection_is_used_for_a_second_and_no_longer(api, provider, monkeypatch):
-    of = token()
+    access_token = token()
     clock = [1000.0]
     monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: clock[0])
-    assert call(api, of=of).status_code == 200
+    assert call(api, access_token=access_token).status_code == 200
     provider.introspection = {"active": False}
     clock[0] += 0.9
-    assert call(api, of=of).status_code == 200
+    assert call(api, access_token=access_token).status_code == 200
     clock[0] += 0.1
-    assert call(api, of=of).status_code == 401
+    assert call(api, access_token=access_token).status_code == 401
     assert provider.times("/introspect") == 2
 
 
 def test_each_token_is_introspected_for_itself(api, provider):
-    assert call(api, of=token()).status_code == 200
+    assert call(api, access_token=token()).status_code == 200
     provider.introspection = {"active": False}
-    assert call(api, of=token(jti="another")).status_code == 401
+    assert call(api, access_token=token(jti="another")).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_each_token_is_introspected_for_itself(api, provider):
     ],
 )
 def test_a_token_that_is_wrong_is_refused_before_the_provider_is_asked(api, provider, wrong, problem):
-    response = call(api, of=token(**wrong))
+    response = call(api, access_token=token(**wrong))
     assert (response.status_code, response.json["code"]) == (401, problem)
     assert provider.times("/introspect") == 0
 
 
 def test_a_token_for_another_api_is_told_which_address_its_audience_lacks(api, provider):
-    assert RESOURCE in call(api, of=token(aud=ISSUER)).json["detail"]
+    assert RESOURCE in call(api, access_token=token(aud=ISSUER)).json["detail"]
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "é", "a" * 20_000, token()[:-1], token() + "x", "..", "e30.e30.x"])
@@ -84,10 +84,10 @@ def test_the_keys_are_read_again_for_an_unknown_key_once_a_minute(api, provider,
     assert call(api).status_code == 200
     provider.keys.append(new)
     for _ in range(3):
-        assert call(api, of=token(new)).status_code == 401
+        assert call(api, access_token=token(new)).status_code == 401
     assert provider.times("/jwks") == 1
     clock[0] += 60
-    assert call(api, of=token(new)).status_code == 200
+    assert call(api, access_token=token(new)).status_code == 200
     assert provider.times("/jwks") == 2
     provider.keys.remove(SIGNER)
     clock[0] += 601
@@ -95,21 +95,25 @@ def test_the_keys_are_read_again_for_an_unknown_key_once_a_minute(api, provider,
 
 
 def test_a_proof_is_for_one_request_and_works_once(api):
-    of = token()
-    once = proof(of)
-    sent = {"Authorization": f"DPoP {of}", "DPoP": once}
+    access_token = token()
+    once = proof(access_token)
+    sent = {"Authorization": f"DPoP {access_token}", "DPoP": once}
     assert [api.get("/access", headers=sent).status_code for _ in range(2)] == [200, 401]
     wrong = (
-        "x", f"{proof(of)}, {proof(of)}", proof(of, ath="x"), proof(of, "POST"), proof(of, path="/other"),
-        proof(of, iat=1), proof(of, iat=int(time.time()) + 60), proof(of, jti=None), proof(of, jti=""),
-        proof(of, htu=1), sign_jws({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
+        "x", f"{proof(access_token)}, {proof(access_token)}", proof(access_token, ath="x"), proof(access_token, "POST"),
+        proof(access_token, path="/other"), proof(access_token, iat=1), proof(access_token, iat=int(time.time()) + 60),
+        proof(access_token, jti=None), proof(access_token, jti=""), proof(access_token, htu=1),
+        sign_jws({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
     )  # fmt: skip
     for wrong_token in wrong:
         refused = api.get("/access", headers=sent | {"DPoP": wrong_token})
         assert (refused.status_code, refused.json["code"]) == (401, "invalid_dpop_proof")
         assert refused.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof"')
-    assert api.get("/access", headers={"Authorization": f"DPoP {of}"}).status_code == 401
-    assert api.get("/access", headers={"Authorization": f"Bearer {of}", "DPoP": proof(of)}).status_code == 401
+    assert api.get("/access", headers={"Authorization": f"DPoP {access_token}"}).status_code == 401
+    assert (
+        api.get("/access", headers={"Authorization": f"Bearer {access_token}", "DPoP": proof(access_token)}).status_code
+        == 401
+    )
 
 
 def test_an_unbound_token_is_sent_as_bearer(api, provider):
@@ -155,7 +159,7 @@ def test_a_token_of_sharing_that_is_not_in_force_is_told_why(api, provider, stat
 def test_nothing_is_answered_while_the_provider_is_unreachable(api, provider):
     assert call(api).status_code == 200
     provider.introspection = None
-    response = call(api, of=token(jti="another"))
+    response = call(api, access_token=token(jti="another"))
     assert (response.status_code, response.json["code"], response.headers["Retry-After"]) == (
         503, "temporarily_unavailable", "5",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Assembly and our own provider, both served: all their requests to each other, without a browser."""
+"""Assembly and our own provider, both served over HTTP, without a browser."""
 
 from contextlib import contextmanager
 
