@@ -1,4 +1,4 @@
-"""The protocol: OAuth 2.0 and OpenID Connect on our authorisations; the only package that imports Authlib.
+"""The protocol: OAuth 2.0 and OpenID Connect on our authorisations, built on Authlib.
 
 It owns the protocol's state (stored requests, codes, refresh families, revocations) and the responses of its endpoints.
 Who is signed in is decided by `signin`, and what a school agreed to by `sharing`; neither imports this package. A
@@ -17,5 +17,6 @@ Layers, each importing only from those below:
     jwts            JWTs that clients sign
     incoming        a request as it was sent: each parameter once, of limited size
     models          tables
-    basis, errors   what tokens stand for; errors and their texts
+    basis           what all tokens of one lineage contain
+    errors          errors and their texts
 """

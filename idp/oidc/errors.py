@@ -1,8 +1,8 @@
 """Errors of the protocol, with constant texts, and refusals shown as pages.
 
-Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` that is not caught, and its
-own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact. What was sent stands in one
-only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `descriptions.sanitise`.
+Authlib raises an uncaught `ValueError` for a description with characters outside RFC 6749's set, and its own
+descriptions quote what was sent (protocol.md §4.2, 1). Ours name a known parameter and what is wrong with it. They quote
+what was sent only where it helps and is no secret (names of scopes, `aud`, `htu`), through `descriptions.sanitise`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
@@ -26,14 +26,14 @@ OAuthError: TypeAlias = OAuth2Error
 CLIENT_REFUSED = (
     "client authentication failed; if there is such a client, its log at /developers/failed-requests says why"
 )
-"""One text for every reason (security.md rule 5)."""
+"""The description of `invalid_client`, the same for every reason (security.md rule 5)."""
 INTERRUPTED: Final[Mapping[Interruption, str]] = {
     "paused": "the school has paused sharing; tokens work again when the school resumes",
     "other_system": "the school has named a system (MIS) that this client does not accept; tokens work again when it "
     "names another",
     "suspended": "the account of the school is suspended; tokens work again when that ends",
 }
-"""At the token endpoint and at userinfo, so that a client can tell an interruption from the end."""
+"""Error descriptions at the token endpoint and userinfo, by which a client can tell an interruption from the end."""
 Scheme = Literal["Bearer", "DPoP"]
 """How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
 
@@ -67,9 +67,9 @@ def invalid_grant(detail: str) -> InvalidGrantError:
 
 
 class SharingInterrupted(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """Sharing is interrupted, which is not its end: at `invalid_grant` clients throw their refresh token away.
+    """Sharing is interrupted, not ended. The code is not `invalid_grant`, at which clients discard refresh tokens.
 
-    RFC 8628 §3.5 has this code at the token endpoint for a person who says no.
+    RFC 8628 §3.5 uses `access_denied` at the token endpoint where a person refuses.
     """
 
     error = "access_denied"
@@ -86,42 +86,42 @@ class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib 
 
 
 class UnsupportedGrantType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 6749 §5.2; Authlib's own quotes what was sent."""
+    """The grant type is not supported (RFC 6749 §5.2). Authlib's own error quotes what was sent."""
 
     error = "unsupported_grant_type"
     description = "grant_type: not supported"
 
 
 class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 8707 §2."""
+    """A requested resource is unknown, or not for this client (RFC 8707 §2)."""
 
     error = "invalid_target"
     description = "resource: unknown, or not for this client"
 
 
 class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3."""
+    """No class that is essential can be reached (OpenID Connect Core unmet_authentication_requirements 1.0 §3)."""
 
     error = "unmet_authentication_requirements"
     description = "claims: the person could not sign in by any of the acr values that are essential"
 
 
 class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 9396 §5: we support no type of them."""
+    """`authorization_details` was sent, of which we support no type (RFC 9396 §5)."""
 
     error = "invalid_authorization_details"
     description = "authorization_details: none of their types is supported"
 
 
 class UnsupportedResponseType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 6749 §4.1.2.1; Authlib's own quotes what was sent."""
+    """The response type is not supported (RFC 6749 §4.1.2.1). Authlib's own error quotes what was sent."""
 
     error = "unsupported_response_type"
     description = "response_type: only code is supported"
 
 
 class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 6750 §3.1."""
+    """The access token is not valid, or was sent by the wrong scheme (RFC 6750 §3.1)."""
 
     error = "invalid_token"
     status_code = 401
@@ -132,7 +132,7 @@ class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 
 class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 6750 §3.1."""
+    """The access token is valid, and does not cover the request (RFC 6750 §3.1)."""
 
     error = "insufficient_scope"
     status_code = 403

@@ -78,9 +78,9 @@ class DeviceCode(Base):
     )
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the device code."""
+    """The digest of the device code."""
     user_digest: Mapped[bytes] = mapped_column(unique=True)
-    """Of the user code; keyed, because eight letters can be tried out."""
+    """A keyed digest (HMAC) of the user code, because all combinations of eight letters can be tried."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     network: Mapped[str | None]
     """The address it is counted under; None where the client authenticated."""
@@ -113,7 +113,7 @@ class RefreshFamily(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(unique=True)
-    """Of the token; where it rotates, of the family's secret part, which all its tokens begin with."""
+    """The digest of the token; if it rotates, of the secret part with which all tokens of the family begin."""
     rotates: Mapped[bool]
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     person_id: Mapped[str] = mapped_column(index=True)
@@ -154,5 +154,5 @@ class Seen(Base):
     __tablename__ = "seen"
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of kind, client and jti."""
+    """HMAC of the `jti` and the client, or for a DPoP proof its key; the HMAC's key is the kind of JWT."""
     expires_at: Mapped[datetime] = mapped_column(index=True)

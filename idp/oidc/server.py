@@ -20,7 +20,7 @@ from idp.foundation.runtime import PerApplication
 from idp.oidc import errors, incoming
 from idp.oidc.authorization import responses
 from idp.oidc.authorization.pkce import S256Only
-from idp.oidc.authorization.pushed_requests import RequestSources
+from idp.oidc.authorization.request_sources import RequestSources
 from idp.oidc.clients import authentication, client as clients, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
@@ -49,7 +49,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """Do nothing: Authlib's signals are not used."""
 
     def create_oauth2_request(self, request: Request | None) -> Request:
-        """Our request; without one, the browser's, whose parameters may stand in query and form."""
+        """`request` itself, or where it is None the browser's request, with the parameters of its query and form."""
         if request is not None:
             return request
         pairs = incoming.pairs(browser_request.query_string)
@@ -181,7 +181,7 @@ def empty_response(status: int) -> Response:
 def respond_to_client(
     flask_request: FlaskRequest, endpoint_function: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
 ) -> Response:
-    """Read a client's form, authenticate the client, and return the response of `do`; an OAuth error becomes JSON.
+    """Read a client's form, authenticate it, and call `endpoint_function`; an OAuth error becomes JSON.
 
     OAuth errors are not raised to the caller, because that would roll back what they have written: the tokens that
     were revoked when a code was used twice must stay revoked.

@@ -55,7 +55,7 @@ def authorization() -> ResponseReturnValue:
 @bp.route("/oauth/consent", methods=["GET", "POST"])
 @security.anyone
 def ask_consent() -> ResponseReturnValue:
-    """Authorise sharing. The dispatcher comes here only with a person signed in."""
+    """The page to authorise sharing. The dispatcher leads here only when a person is signed in."""
     return consent.ask()
 
 

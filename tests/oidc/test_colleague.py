@@ -146,7 +146,7 @@ def test_a_viewer_writes_to_no_colleague(web, world, outbox):
 
 
 def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
-    for number in range(colleague.MAX_AN_HOUR):
+    for number in range(colleague.MAX_MAILS_AN_HOUR):
         asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     refused = hand_over(web, asking, area=["attendance"])
 
@@ -154,11 +154,11 @@ def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
     assert int(refused.headers["Retry-After"]) > 0
     assert "You have asked several colleagues" in page(refused).find(class_="error-summary").text
     assert page(refused).find(id="area-attendance").has_attr("checked")
-    assert len(outbox.all("decide_sharing")) == colleague.MAX_AN_HOUR
+    assert len(outbox.all("decide_sharing")) == colleague.MAX_MAILS_AN_HOUR
 
 
 def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox):
-    for number in range(colleague.MAX_AN_HOUR):
+    for number in range(colleague.MAX_MAILS_AN_HOUR):
         asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")

@@ -292,7 +292,7 @@ def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
 
 
 def test_32_validating_a_request_twice_changes_nothing(web, world, app):
-    from idp.oidc.authorization.pushed_requests import RequestSources
+    from idp.oidc.authorization.request_sources import RequestSources
     from idp.oidc.clients.client import OAuthClient
     from idp.oidc.incoming import PAR, Request, parameters
 

@@ -54,7 +54,7 @@ def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(wo
 
 def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, web, work, world):
     urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
-    digest = crypto.digest(urn.removeprefix(pending_requests.URN))
+    digest = crypto.digest(urn.removeprefix(pending_requests.URN_PREFIX))
     with app.test_request_context("/oauth/authorize"), work():
         first, _ = pending_requests._bind(digest, clients.find(world.partner.id))
     with app.test_request_context("/oauth/authorize"), pytest.raises(StaleRequest), work():

@@ -27,7 +27,7 @@ Rule = Callable[[SentRequest], None]
 
 PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
 SHA256_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-"""base64url of a SHA-256 (RFC 7636 §4.2)."""
+"""A SHA-256 hash in base64url (RFC 7636 §4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class RequestedClaims:
 
 
 def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
-    """The request, after every check. Where several parameters are wrong, the first check here decides the error."""
+    """Return the request once it has passed every check; of several faults, the first check that fails is reported."""
     for rule in RULES:
         rule(sent)
     refuse_authorization_details(sent.parameters)
@@ -89,7 +89,7 @@ def read_redirect_uri(client: OAuthClient, sent: Parameters) -> str:
     if (uri := sent.get("redirect_uri")) is None:
         raise errors.NotToBeRedirected("redirect_uri", "missing")
     if not client.check_redirect_uri(uri):
-        part = clients.difference(client, uri)
+        part = clients.first_differing_part(client, uri)
         raise errors.NotToBeRedirected(
             "redirect_uri", f"its {part} is not that of any address registered for this client",
             reason=f"redirect_uri of {client.id} differs in its {part}",
@@ -104,36 +104,36 @@ def reply_to(client: OAuthClient, sent: Parameters) -> ReplyTo:
     return ReplyTo(client, uri, valid.get("response_mode"), valid.get("state"))
 
 
-def parameters_are_valid(sent: SentRequest) -> None:
-    """Each parameter is sent once, has a bounded length, and has no control characters."""
+def check_each_parameter(sent: SentRequest) -> None:
+    """Raise unless each parameter is sent once, has a bounded length, and has no control characters."""
     if fault := sent.parameters.fault():
         raise errors.invalid(*fault)
 
 
-def small_enough_to_store(sent: SentRequest) -> None:
-    """The parameters together are small enough: most requests are stored while a person signs in or decides."""
+def check_total_size(sent: SentRequest) -> None:
+    """Raise if the parameters are too large together: most requests are stored while a person signs in or decides."""
     stored = pending_requests.stored_parameters(sent.parameters)
-    if len(incoming.as_json(stored)) > bounds.MAX_BYTES:
+    if len(incoming.as_json(stored)) > bounds.MAX_PARAMETERS_BYTES:
         longest = max(stored["values"], key=lambda name: len(incoming.as_json(stored["values"][name])))
-        raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_BYTES} bytes in all")
+        raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_PARAMETERS_BYTES} bytes in all")
 
 
-def request_uri_is_ours(sent: SentRequest) -> None:
-    """`request_uri` is a URN that PAR issued: we fetch no address that an unknown sender gives us (RFC 9101 §10.4)."""
+def check_request_uri(sent: SentRequest) -> None:
+    """Raise unless `request_uri` is a URN that PAR issued: we fetch no address that a stranger sends (RFC 9101 §10.4)."""
     if "request" in sent.parameters and "request_uri" in sent.parameters:
         raise errors.invalid("request_uri", "must not be sent together with request")
     if "request_uri" in sent.parameters:
         raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
 
 
-def pushed_where_required(sent: SentRequest) -> None:
-    """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
+def require_pushed_request(sent: SentRequest) -> None:
+    """Raise if a `fapi2` client has not pushed its request (FAPI 2.0 Security Profile §5.3.2.2)."""
     if sent.endpoint == AUTHORIZE and sent.client.is_fapi2 and not (sent.pending and sent.pending.pushed):
         raise errors.invalid("request_uri", "missing; this client has to push its requests first (PAR, RFC 9126)")
 
 
-def signed_where_required(sent: SentRequest) -> None:
-    """Clients registered for signed requests send no others (RFC 9101 §10.5).
+def require_signed_request(sent: SentRequest) -> None:
+    """Raise if a client that is registered for signed requests has not signed this one (RFC 9101 §10.5).
 
     A pending request need not be signed: it was checked before it was stored.
     """
@@ -141,8 +141,8 @@ def signed_where_required(sent: SentRequest) -> None:
         raise errors.invalid("request", "missing; this client has to sign its requests")
 
 
-def response_type_is_code(sent: SentRequest) -> None:
-    """`response_type` is `code`, and `response_mode` is one that we support and that suits the redirect URI."""
+def check_response_type_and_mode(sent: SentRequest) -> None:
+    """Raise unless `response_type` is `code`, and `response_mode` is supported and suits the redirect URI."""
     mode = sent.parameters.get("response_mode")
     if mode is not None and mode not in responses.MODES:
         raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
@@ -244,9 +244,9 @@ def read_claims(sent: SentRequest) -> RequestedClaims:
         if not isinstance(members, dict) or not all(_is_claim_request(value) for value in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
     names = {place: claims.requestable_claims(members) for place, members in places.items()}
-    essential, values = _acr(places["id_token"])
+    essential, values = _requested_acr(places["id_token"])
     return RequestedClaims(
-        names, _sub(places["id_token"]), acr=frozenset(values) if essential else frozenset(),
+        names, _requested_subject(places["id_token"]), acr=frozenset(values) if essential else frozenset(),
         voluntary_acr=() if essential and values else values or acr_values,
     )  # fmt: skip
 
@@ -259,7 +259,7 @@ def _is_claim_request(value: Any) -> bool:
     return value is None or isinstance(value, dict)
 
 
-def _sub(members: dict[str, Any]) -> str | None:
+def _requested_subject(members: dict[str, Any]) -> str | None:
     """The `sub` that the request is limited to (OpenID Connect Core §5.5.1)."""
     subject = (members.get("sub") or {}).get("value")
     if subject is not None and not isinstance(subject, str):
@@ -267,7 +267,7 @@ def _sub(members: dict[str, Any]) -> str | None:
     return subject
 
 
-def _acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
+def _requested_acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
     """Whether `acr` is essential, and the requested classes (OpenID Connect Core §5.5.1.1)."""
     acr = members.get("acr") or {}
     values = acr.get("values", [acr["value"]] if "value" in acr else [])
@@ -298,11 +298,11 @@ def read_subject(sent: SentRequest, subject: str | None) -> str | None:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    parameters_are_valid,
-    request_uri_is_ours,
-    small_enough_to_store,
-    pushed_where_required,
-    signed_where_required,
-    response_type_is_code,
+    check_each_parameter,
+    check_request_uri,
+    check_total_size,
+    require_pushed_request,
+    require_signed_request,
+    check_response_type_and_mode,
 )
-"""In order: each may rely on those above it, and on a registered redirect URI."""
+"""Called in this order: each may rely on those above it, and on a registered redirect URI."""

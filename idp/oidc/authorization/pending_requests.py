@@ -26,7 +26,7 @@ from idp.oidc.incoming import AUTHORIZATION, CheckedRequest, Parameters, Pending
 from idp.oidc.models import AuthorizationRequest
 from idp.partners import start_link
 
-URN: Final = "urn:ietf:params:oauth:request_uri:"
+URN_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
 COOKIE: Final = "browser"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
 STORED_PARAMETERS: Final = AUTHORIZATION - {"request", "request_uri"}
@@ -78,7 +78,7 @@ class _NewCookie:
 
 def is_ours(request_uri: str | None) -> bool:
     """Whether a `request_uri` has the form of those we give out."""
-    return request_uri is not None and request_uri.startswith(URN)
+    return request_uri is not None and request_uri.startswith(URN_PREFIX)
 
 
 def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
@@ -97,7 +97,7 @@ def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, d
         created_at=now, expires_at=now + timedelta(seconds=lifetime), used_at=None,
     )  # fmt: skip
     bounds.trim(AuthorizationRequest, client.id, network)
-    return URN + secret
+    return URN_PREFIX + secret
 
 
 def stored_parameters(sent: Parameters) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
     A pushed request gets the longer lifetime `tokens.interaction` when it is first shown. Raises `StaleRequest` if it
     is unknown, expired, used, or bound to another browser.
     """
-    digest = crypto.digest(urn.removeprefix(URN))
+    digest = crypto.digest(urn.removeprefix(URN_PREFIX))
     row = _load_row(digest)
     if row is None or row.client_id != client.id:
         raise _stale_request_error("unknown", client)  # the same answer for another client's request
@@ -147,7 +147,7 @@ def spend(request: CheckedRequest) -> None:
 
 
 def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **options: str) -> str:
-    """The local path at which the pending request continues: all that our pages have of it."""
+    """The local path at which the pending request continues; our pages hold nothing else of it."""
     return address_of(pending.client_id, pending.urn, path, **options)
 
 
@@ -163,7 +163,7 @@ def requesting_partner(path: str) -> RequestingPartner | None:
     client, urn = clients.find(query.get("client_id")), query.get("request_uri", "")
     if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
         return None
-    row = _load_row(crypto.digest(urn.removeprefix(URN)))
+    row = _load_row(crypto.digest(urn.removeprefix(URN_PREFIX)))
     if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
         return None
     if row.browser is None or not _is_this_browser(row.browser):

@@ -18,8 +18,8 @@ from idp.oidc.incoming import Parameters
 MAX_LENGTH: Final = incoming.MAX_LENGTHS["request"]
 MAX_WINDOW_SECONDS: Final = 3600
 """For `fapi2`: how old `nbf` may be, and how long after `nbf` `exp` may be (FAPI 2.0 Message Signing §5.3.1)."""
-STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
-"""Parameters whose value is JSON: in a request object they may be of this type instead of a string."""
+JSON_PARAMETERS: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
+"""Parameters whose value is JSON: in a request object they may have this type instead of being a string."""
 
 
 def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
@@ -87,6 +87,6 @@ def _text(name: str, value: object) -> str:
         return value
     if name == "max_age" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, STRUCTURED.get(name, ())):
+    if isinstance(value, JSON_PARAMETERS.get(name, ())):
         return incoming.as_json(value)
     raise InvalidJwt(f"{descriptions.format_value(name)} must be a string")

@@ -3,8 +3,8 @@
 Every response carries `iss`, errors too: as a parameter (RFC 9207), or with all parameters in one signed JWT (JARM)
 where the request asks for that. `checks.read_redirect_uri` has made sure that the URI is a registered one.
 
-`fragment` and `fragment.jwt` are not supported: only scripts can read a code in the fragment, and `form_post` is there
-for clients that want nothing in the address.
+`fragment` and `fragment.jwt` are not supported: only scripts can read a code in the fragment, and a client that wants
+no parameters in the address can use `form_post`.
 """
 
 from collections.abc import Iterable
@@ -55,7 +55,7 @@ def send_error(to: ReplyTo, error: OAuth2Error) -> ResponseParts:
 
 
 def is_http(redirect_uri: str) -> bool:
-    """Whether it is http or https: a form cannot be posted to an app's own scheme."""
+    """Whether the URI is http or https: a form cannot be posted to an app's own scheme."""
     return redirect_uri.startswith(("https://", "http://"))
 
 

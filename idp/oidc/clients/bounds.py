@@ -1,8 +1,8 @@
 """Bounds on the rows that callers make without being signed in: pending requests and device codes.
 
-Of one network address, and of one client, the newest rows are kept and the oldest are deleted, spent and expired
-ones included. Rows made by a client that authenticated have no address and are counted apart: a stranger who makes
-thousands of requests in a client's name deletes none that the client pushed itself.
+Only the newest rows of each network address and of each client are kept. All rows count, spent and expired ones too.
+Rows made by a client that authenticated have no address and are counted
+separately: a stranger who makes thousands of requests in a client's name deletes none that the client pushed itself.
 """
 
 import secrets
@@ -14,14 +14,14 @@ from idp.foundation.database import Base, connection
 from idp.foundation.web import throttle
 from idp.oidc.clients.client import OAuthClient
 
-MAX_BYTES: Final = 16_384
-"""Bytes of the parameters of one request, as they are stored."""
+MAX_PARAMETERS_BYTES: Final = 16_384
+"""Bytes of all parameters of one authorization request, as they are stored."""
 MAX_PER_NETWORK: Final = 200
-"""Rows of one network address: a school's office shares one."""
+"""Rows of one network address, which everybody in a school's office may share."""
 MAX_PER_CLIENT: Final = 20_000
 """Rows of one client. Those that it made itself, and those that others made in its name, are counted separately."""
 ROWS_PER_COUNT: Final = 100
-"""A client's rows are counted at one in `MAX_PER_CLIENT / ROWS_PER_COUNT` insertions: counting thousands is slow."""
+"""A client's rows are counted after one in `MAX_PER_CLIENT / ROWS_PER_COUNT` insertions: counting them is slow."""
 
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:

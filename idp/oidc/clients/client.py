@@ -11,7 +11,7 @@ from idp.partners import registry
 from idp.partners.metadata import SENT_SECRETS
 from idp.partners.snapshots import Snapshot
 
-PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
+URI_PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
 
 
 class OAuthClient:
@@ -32,7 +32,7 @@ class OAuthClient:
 
     @property
     def needs_pkce(self) -> bool:
-        """Public clients and `fapi2` always; others unless it was switched off for them."""
+        """Whether it must use PKCE: public and `fapi2` clients always, others unless it was switched off for them."""
         return self.registered.is_public or self.is_fapi2 or self.registered.require_pkce
 
     @property
@@ -46,7 +46,7 @@ class OAuthClient:
         return self.registered.token_endpoint_auth_method == "client_secret_jwt"  # noqa: S105  a method's name
 
     @property
-    def rotates(self) -> bool:
+    def rotates_refresh_tokens(self) -> bool:
         """Whether it asked for its refresh tokens to be rotated; those of public clients without DPoP always are."""
         return self.registered.rotate_refresh_tokens and not self.is_fapi2
 
@@ -117,7 +117,7 @@ class OAuthClient:
         return scope if requested <= self.registered.scopes | self.registered.client_scopes else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Whether it is registered, character by character (security.md S1-S5)."""
+        """Whether the client has registered this URI, compared character by character (security.md S1-S5)."""
         return registry.allows_redirect(self.registered, redirect_uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
@@ -135,11 +135,11 @@ class OAuthClient:
         return registered == method or may_be_replaced
 
     def check_response_type(self, response_type: str) -> bool:
-        """`code`, for clients that may redeem one."""
+        """Whether it is `code`, and the client may redeem codes."""
         return response_type == "code" and self.check_grant_type("authorization_code")
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Whether the grant is registered."""
+        """Whether the client is registered for this grant."""
         return grant_type in self.registered.grant_types
 
 
@@ -149,17 +149,17 @@ def find(client_id: str | None) -> OAuthClient | None:
     return OAuthClient(registered) if registered else None
 
 
-def difference(client: OAuthClient, uri: str) -> str:
-    """Which part of `uri` differs from the registered address most like it: one of `PARTS`, or "form".
+def first_differing_part(client: OAuthClient, uri: str) -> str:
+    """Which part of `uri` differs from the registered address most like it: one of `URI_PARTS`, or "form".
 
     For the page a developer sees. It never says what is registered, because a stranger sees it too.
     """
-    differences = [differing(uri, registered_uri) for registered_uri in client.registered.redirect_uris]
+    differences = [differing_parts(uri, registered_uri) for registered_uri in client.registered.redirect_uris]
     nearest = min(differences, key=lambda parts: (parts != ["form"], len(parts)), default=["form"])
     return nearest[0]
 
 
-def differing(uri: str, registered: str) -> list[str]:
+def differing_parts(uri: str, registered: str) -> list[str]:
     """The parts in which `uri` differs from a registered address; ["form"] where it cannot be taken apart.
 
     The port of a loopback address is none of them: it may be any (RFC 8252 §7.3).
@@ -168,7 +168,7 @@ def differing(uri: str, registered: str) -> list[str]:
     if sent_parts is None or registered_parts is None:
         return ["form"]
     ignored = "port" if registry.without_port(uri) and registry.without_port(registered) else None
-    return [name for name in PARTS if sent_parts[name] != registered_parts[name] and name != ignored] or ["form"]
+    return [name for name in URI_PARTS if sent_parts[name] != registered_parts[name] and name != ignored] or ["form"]
 
 
 def _parts(uri: str) -> dict[str, str] | None:

@@ -22,7 +22,7 @@ from idp.oidc.models import Seen
 from idp.partners import jwks
 
 MAX_AGE_SECONDS: Final = 60
-"""Of a proof."""
+"""How old a proof may be."""
 NONCE_WINDOW_SECONDS: Final = 300
 ALGS: Final = jwts.STRICT_ALGS
 UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
@@ -30,7 +30,7 @@ UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|
 
 
 class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 9449 §5."""
+    """The DPoP proof is not valid (RFC 9449 §5)."""
 
     error = "invalid_dpop_proof"
 
@@ -45,7 +45,7 @@ class NonceRequired(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     description = "DPoP: the proof must have the nonce of the DPoP-Nonce header"
 
 
-def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
+def proven_jkt(flask_request: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
     """The thumbprint of the key that made the proof of this request; None without a proof.
 
     With an `access_token` the proof must be for it (`ath`). Raises `InvalidProof`, `NonceRequired`.

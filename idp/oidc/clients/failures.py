@@ -143,7 +143,7 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
         {
             "sent": without_values(uri, client),
             "registered": registered_uri,
-            "differs_in": clients.differing(uri, registered_uri),
+            "differs_in": clients.differing_parts(uri, registered_uri),
         }
         for registered_uri in registered
     ]

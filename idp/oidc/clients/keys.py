@@ -59,7 +59,7 @@ _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 def for_client(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`.
 
-    Of those with which the console signs for a sandbox application, the one that has it.
+    The console signs for a sandbox application with trial keys: if one of them has this `kid`, it alone is returned.
     """
     for trial in client.registered.trial_keys:
         if trial.jwk["kid"] == kid and clock.now() < trial.expires_at:

@@ -7,6 +7,6 @@ from idp.partners.milestones import Milestone
 
 
 def note(client: OAuthClient, name: Milestone) -> None:
-    """Note it, unless the console made the request in the application's place."""
+    """Note the milestone `name`, unless the console made the request in the application's place."""
     if client.registered.is_sandbox and milestones.FROM_CONSOLE not in request_state.request().environ:
         milestones.note(client.registered, name)

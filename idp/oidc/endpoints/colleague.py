@@ -24,7 +24,7 @@ from idp.signin import guesses
 
 HAND_OVER: Final = "hand_over"
 """The name of the button that sends the form, and of the one that is pressed by the Enter key."""
-MAX_AN_HOUR: Final = 5
+MAX_MAILS_AN_HOUR: Final = 5
 """Mails that one person may send in `LIMIT_WINDOW`."""
 LIMIT_WINDOW: Final = timedelta(hours=1)
 PAGE_STAYS: Final = "page_stays"
@@ -94,7 +94,7 @@ def redirect_unchanged() -> Response:
 
 def _is_within_limit(form: Colleague, by: Membership) -> bool:
     count, until = guesses.tally(guesses.key("hand-over", by.person_id), LIMIT_WINDOW)
-    if count <= MAX_AN_HOUR:
+    if count <= MAX_MAILS_AN_HOUR:
         return True
     form.wait = max(1, ceil((until - clock.now()).total_seconds()))
     form.email.errors = ["You have asked several colleagues in the last hour. Please wait an hour, or speak to them."]

@@ -241,7 +241,7 @@ def question_page(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
     other: Colleague | None = None, template: str = "oidc/consent.html", **options: object,
 ) -> Response:  # fmt: skip
-    """The page, with the areas that were ticked. `back` signs in another person; `other` names a colleague to ask."""
+    """The page, with the ticked areas. `back` is the address after another person signed in; `other` asks a colleague."""
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
@@ -255,7 +255,7 @@ def question_page(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.for_client(client.id), missing_step=step_up.missing_step(_signed_in()),
-        other_schools=others, also=other_schools.boxes(before),
+        other_schools=others, also=other_schools.ticked_boxes(before),
         offers_second_step=other is not None and _offers_second_step(question, member),
         shows_draft=before is not None and not colleague.is_unchanged_page(before), **options,
     )  # fmt: skip
@@ -265,7 +265,7 @@ def question_page(
 
 
 def _offers_second_step(question: Question, member: Membership) -> bool:
-    """Whether the page offers an owner to set up a second step, for whom it says nothing of one yet."""
+    """Whether the page offers to set up a second step: it is due, and the page does not mention one otherwise."""
     is_mentioned = bool(scopes.specially_protected(question.proposal.offered))
     return not is_mentioned and second_step_offer.is_due(member.person)
 
@@ -330,7 +330,7 @@ def _load_waiting(step: Step) -> Waiting | Response:
         return redirect(back, 303)
     if next_step is step and request.pending is not None:
         return Waiting(request, request.pending)
-    if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
+    if browser_request.method == "POST":  # perhaps signed out meanwhile: the dispatcher leads back here
         form_drafts.save()
     return redirect(back, 303)
 
@@ -346,5 +346,5 @@ def _member() -> Membership:
 def _signed_in() -> SignedIn:
     signed_in = session.current()
     if signed_in is None:
-        raise RuntimeError("the dispatcher comes here only with a person signed in")
+        raise RuntimeError("the dispatcher leads here only when a person is signed in")
     return signed_in

@@ -83,7 +83,7 @@ def _issue_codes(_server: Server, request: Request) -> FlaskResponse:
 
 
 def page() -> Response:
-    """Type the code, see which client requests what, decide; every step has the same address."""
+    """The page to type the code, see which client requests what, and decide; every step has the same address."""
     code = device_codes.parse_user_code(request.args.get("user_code", ""))
     signed_in = session.current()
     if signed_in is None or signed_in.estab_id is None:
@@ -117,7 +117,7 @@ def _enter_code(text: str, signed_in: SignedIn) -> Response:
     try:
         guesses.count(guesses.key("device", signed_in.id))
     except TooManyRequests as error:
-        response = _ask_code(code, TOO_MANY_CODES)  # not raised on: the guess stays counted
+        response = _ask_code(code, TOO_MANY_CODES)  # not raised: that would roll back the count
         response.status_code, response.headers["Retry-After"] = error.status, str(error.retry_after)
         return response
     if not device_codes.enter(code, pending_requests.this_browser()):
@@ -167,8 +167,8 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
 
 def _is_server(requested: frozenset[str]) -> bool:
     """Whether the agent on a school's server asks, which sends data, and receives none about the school or a person."""
-    agents = scopes.filter_by_kind("endpoint", requested)
-    return bool(agents) and requested - agents <= {"offline_access"}
+    endpoint_scopes = scopes.filter_by_kind("endpoint", requested)
+    return bool(endpoint_scopes) and requested - endpoint_scopes <= {"offline_access"}
 
 
 def _request_origin(device_request: DeviceRequest) -> str:

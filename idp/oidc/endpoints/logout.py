@@ -22,9 +22,9 @@ from idp.signin import session
 
 
 class InvalidLogoutRequest(Exception):
-    """`parameter` is wrong, and `detail` says how: a page that names it, and no redirect.
+    """The request cannot be accepted: a page says so, and nothing is redirected.
 
-    `is_off` where the service is switched off, which is no mistake in its link.
+    `parameter` is the wrong one, and `detail` what is wrong with it. `is_off` is set if the service is switched off.
     """
 
     def __init__(self, parameter: str, detail: str, *, is_off: bool = False) -> None:
@@ -53,7 +53,7 @@ def respond() -> Response:
     pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
     sent = incoming.parameters(pairs, incoming.LOGOUT)
     if browser_request.method == "POST" and not sent.wrong:
-        # A browser sends no cookies with another site's POST: it is to ask again, with them.
+        # A browser sends no cookies with another site's POST, but it does when it follows this redirect.
         return redirect(_address(sent), 303)
     try:
         logout_request = _read(sent)

@@ -26,7 +26,7 @@ def ticked(client: AnyClient, member: Membership, *, second_step: bool) -> list[
     ]
 
 
-def boxes(before: "MultiDict[str, str] | None") -> frozenset[str]:
+def ticked_boxes(before: "MultiDict[str, str] | None") -> frozenset[str]:
     """The boxes to show ticked: those of the form that was sent, or of the draft `before`."""
     return frozenset((request.form if request.method == "POST" else before or MultiDict()).getlist(FIELD))
 

@@ -21,7 +21,7 @@ def _push(server: Server, request: Request) -> Response:
     if request.sent.get("client_id") not in {None, request.client.id}:
         raise errors.invalid("client_id", "must be that of the client that authenticated")
     request.sent.values.setdefault("client_id", request.client.id)
-    request.dpop_jkt = dpop.key_of(browser_request, request.client)
+    request.dpop_jkt = dpop.proven_jkt(browser_request, request.client)
     try:
         server.get_authorization_grant(request).validate_authorization_request()
     except errors.NotToBeRedirected as error:

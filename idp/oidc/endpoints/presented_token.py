@@ -27,14 +27,14 @@ class MissingToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     status_code = 401
 
 
-class Presented(NamedTuple):
+class PresentedToken(NamedTuple):
     """A valid token, and the scheme by which it was sent."""
 
     access: Access
     scheme: Scheme
 
 
-def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: bool = False) -> Presented:
+def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: bool = False) -> PresentedToken:
     """The token of a request, if it is valid, for us, and presented with proof of its key.
 
     `in_form`: it may also be sent in a form; `with_claims` is as for `access_tokens.read`. Raises `OAuth2Error`s, to
@@ -55,8 +55,8 @@ def read(flask_request: FlaskRequest, *, in_form: bool = False, with_claims: boo
             f"aud is {descriptions.format_value(access.payload['aud'])}; accepted is {issuer}", scheme
         )
     if bound_to is not None:
-        _check_proof(dpop.key_of(flask_request, access.client, access_token=token), bound_to)
-    return Presented(access, scheme)
+        _check_proof(dpop.proven_jkt(flask_request, access.client, access_token=token), bound_to)
+    return PresentedToken(access, scheme)
 
 
 def status_of(error: OAuth2Error) -> int:
@@ -66,9 +66,9 @@ def status_of(error: OAuth2Error) -> int:
 
 
 def challenges(error: OAuth2Error, *, realm: str, scope: str) -> list[str]:
-    """The `WWW-Authenticate` headers: how to authenticate; each scheme has a parameter at least (RFC 6750 §3).
+    """The `WWW-Authenticate` headers: how to authenticate; each scheme has at least one parameter (RFC 6750 §3).
 
-    `scope` is what the API needs, named where the token has too little. None for other statuses than 401 and 403.
+    `scope` is what the API needs, named where the token has too little. Empty for other statuses than 401 and 403.
     """
     if status_of(error) not in {401, 403}:
         return []

@@ -14,7 +14,7 @@ def respond(flask_request: FlaskRequest) -> Response:
 
 
 def _revoke(_server: Server, request: Request) -> Response:
-    """Revoke a token of either kind; for another client's raises `invalid_grant` (RFC 7009 §2.1)."""
+    """Revoke a token of either kind. Raises `invalid_grant` for a token of another client (RFC 7009 §2.1)."""
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     if (family := families.find(token)) is not None:

@@ -30,7 +30,7 @@ def _issue(server: Server, request: Request) -> Response:
     if not request.client.check_grant_type(grant_type):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
     checks.refuse_authorization_details(request.sent)
-    request.dpop_jkt = dpop.key_of(browser_request, request.client)
+    request.dpop_jkt = dpop.proven_jkt(browser_request, request.client)
     if request.dpop_jkt is None and request.client.needs_dpop:
         raise dpop.InvalidProof("missing; this client has to prove a key with each request (RFC 9449)")
     response = cast("Response", server.create_token_response(request))

@@ -53,7 +53,7 @@ class _Token(NamedTuple):
 
 
 class _TokenWithClaims(NamedTuple):
-    """The same, with the records of the person and the school."""
+    """What `_Token` has, and the records of the person and the school."""
 
     is_revoked: bool
     standing: live.Row | None
@@ -62,7 +62,7 @@ class _TokenWithClaims(NamedTuple):
 
 
 class _ClientToken(NamedTuple):
-    """The same for a token that a client got for itself, which has no authorisation."""
+    """Whether a token that a client got for itself is revoked; it has no authorisation."""
 
     is_revoked: bool
 
@@ -88,7 +88,7 @@ class Access:
     state: State | None = None
     person_id: str | None = None
     person: claims.Person | None = None
-    """This and the next where they were asked for."""
+    """The records of the person and the school are None unless `read` was called `with_claims`."""
     school: claims.School | None = None
 
 
@@ -127,7 +127,7 @@ def _common_claims(
 def read(token: str, *, with_claims: bool = False) -> Access | None:
     """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force.
 
-    `with_claims` reads what is said of the person and the school in the same statement.
+    `with_claims` reads the records of the person and the school in the same statement.
     """
     try:
         payload = ring.verify(token, typ=TYP, algs=(ALG,))
@@ -136,20 +136,20 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     client = clients.find(payload.get("client_id"))
     if payload.get("iss") != runtime.settings().server.issuer or client is None:
         return None
-    held, name = scope.known(payload["scope"].split()), {"jti": payload["jti"], "lineage": payload["lineage"]}
+    token_scopes, names = scope.known(payload["scope"].split()), {"jti": payload["jti"], "lineage": payload["lineage"]}
     if "authorisation" not in payload:
-        is_good = payload["sub"] == client.id and not _is_client_token_revoked(**name)
-        return Access(payload, client, held & client.registered.client_scopes) if is_good else None
+        is_good = payload["sub"] == client.id and not _is_client_token_revoked(**names)
+        return Access(payload, client, token_scopes & client.registered.client_scopes) if is_good else None
     person_id = _person_id(payload["sub"], payload["authorisation"], client)
     statement = _TOKEN_WITH_CLAIMS if with_claims else _TOKEN
-    row = statement.one(**name, authorisation=payload["authorisation"], person=person_id)
+    row = statement.one(**names, authorisation=payload["authorisation"], person=person_id)
     if row is None or row.is_revoked:
         return None
     live.drop_outdated_client(row.standing)
     state = live.to_state(row.standing)
     if state is None or not state.is_live or state.client_id != client.id:
         return None
-    access = Access(payload, client, state.allowed(held), state, person_id)
+    access = Access(payload, client, state.allowed(token_scopes), state, person_id)
     return replace(access, person=row.person, school=row.school) if isinstance(row, _TokenWithClaims) else access
 
 

@@ -34,11 +34,11 @@ from idp.signin.session import SignedIn
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 CODE_LENGTH: Final = 8
 LIFETIME_SECONDS: Final = 900
-"""Seconds in which the person has to decide."""
+"""The time in which the person has to decide."""
 INTERVAL_SECONDS: Final = 5
 """Seconds between polls at first, and what each poll that comes too soon adds (RFC 8628 §3.5)."""
 POLL_TOLERANCE: Final = timedelta(seconds=1)
-"""How many seconds early a poll may come: timers are not exact, and delays in the network differ."""
+"""How early a poll may come: timers are not exact, and delays in the network differ."""
 
 _table = cast("Table", DeviceCode.__table__)
 
@@ -82,7 +82,7 @@ _BY_USER_CODE: Final = Query(
 
 
 class CodeGone(Refusal):
-    """It expired, or was decided in another tab, while the page was open."""
+    """The code expired, or was decided in another tab, while the page was open."""
 
     code, status, title = "device_code_gone", 409, "This code can no longer be used"
     message = (

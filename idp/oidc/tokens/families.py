@@ -48,7 +48,7 @@ class Family(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class PresentedRefreshToken:
     """A refresh token that may be used: its family, and whether it is the newest of the family."""
 
     family: Family
@@ -64,7 +64,7 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
     lifetime = settings.refresh_absolute_public if is_unbound else settings.refresh_absolute
     values = {
         **basis._asdict(),
-        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": is_unbound or client.rotates,
+        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": is_unbound or client.rotates_refresh_tokens,
         "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
@@ -72,10 +72,10 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
     return _token(secret, values["id"], 0) if values["rotates"] else secret
 
 
-def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
+def present(token: str, client: OAuthClient, jkt: str | None) -> PresentedRefreshToken:
     """The family of `token`, if the client may use it now. Raises `invalid_grant`, and revokes the family on reuse."""
     secret, _, proof = token.partition(".")
-    family = _family(secret)
+    family = _load_family(secret)
     if family is None:
         raise errors.invalid_grant(UNKNOWN)
     if family.basis.client_id != client.id:
@@ -91,16 +91,16 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if not family.rotates:
         if proof:
             raise errors.invalid_grant(UNKNOWN)
-        return Presented(family, live.to_state(family.standing), is_newest=True)
+        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=True)
     if crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
-        return Presented(family, live.to_state(family.standing), is_newest=True)
+        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=True)
     if _in_grace(family) and crypto.constant_time_compare(proof, _proof(family.id, family.sequence - 1)):
-        return Presented(family, live.to_state(family.standing), is_newest=False)
+        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=False)
     _revoke_reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
 
-def use(token: str, presented: Presented) -> str | None:
+def use(token: str, presented: PresentedRefreshToken) -> str | None:
     """Use the token; returns its successor if the family rotates. Raises `invalid_grant` if it was used meanwhile."""
     family, secret = presented.family, token.partition(".")[0]
     if not family.rotates:
@@ -111,7 +111,7 @@ def use(token: str, presented: Presented) -> str | None:
         return _token(secret, family.id, family.sequence)
     if _ROTATE.run(by_id=family.id, by_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
         return _token(secret, family.id, family.sequence + 1)
-    latest = _family(secret)
+    latest = _load_family(secret)
     if latest is None or latest.revoked_at is not None:
         raise errors.invalid_grant("refresh_token: was revoked")
     if latest.sequence != family.sequence + 1 or not _in_grace(latest):
@@ -121,13 +121,13 @@ def use(token: str, presented: Presented) -> str | None:
 
 def find(token: str) -> Family | None:
     """The family, whatever its state: for revocation and introspection."""
-    return _family(token.partition(".")[0])
+    return _load_family(token.partition(".")[0])
 
 
 def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
     """The introspection response for a refresh token; None if it could not be used. It never counts as reuse."""
     secret, _, proof = token.partition(".")
-    family = _family(secret)
+    family = _load_family(secret)
     if family is None or _closed_reason(family):
         return None
     if family.rotates and not crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
@@ -152,7 +152,7 @@ def revoke(family: Family, client: OAuthClient) -> None:
 def revoke_for_key(estab_id: str, client_id: str, jkt: str, lineage: str) -> bool:
     """Revoke all tokens that a client has for an estab, by its internal id, under the DPoP key `jkt`.
 
-    And all of `lineage`, which may have no refresh token. Returns whether it has others, under other keys.
+    Revoke all of `lineage` too, which may have no refresh token. Returns whether tokens under other keys remain.
     """
     unrevoked = _table.c.estab_id == estab_id, _table.c.client_id == client_id, _table.c.revoked_at.is_(None)
     statement = select(_table.c.lineage).where(*unrevoked, _table.c.dpop_jkt == jkt)
@@ -178,7 +178,7 @@ def _closed_reason(family: Family) -> str | None:
 
 
 def _expiry_after_use(family: Family) -> datetime:
-    """When a token that is used now expires. That of an agent without a person lasts as long as its authorisation."""
+    """When a token that is used now expires; each use extends that of an endpoint, which runs without a person."""
     if not scopes.filter_by_kind("endpoint", family.basis.scopes):
         return family.expires_at
     return max(family.expires_at, clock.now() + timedelta(seconds=runtime.settings().tokens.refresh_absolute))
@@ -187,8 +187,8 @@ def _expiry_after_use(family: Family) -> datetime:
 def _in_grace(family: Family) -> bool:
     """Whether the previous token may still be used, by a client that lost the response.
 
-    The time is the same for public clients: apps wait half a minute for a response and then retry, and ten seconds
-    would sign such a person out. A thief who uses the previous token in that time gets the token that the app has;
+    The time is the same for public clients: apps retry after half a minute without a response, and after ten seconds
+    they would be signed out. A thief who uses the previous token in that time gets the token that the app has;
     as soon as either uses the successor, the previous token counts as reuse and ends the family.
     """
     grace = timedelta(seconds=runtime.settings().tokens.refresh_grace)
@@ -203,7 +203,7 @@ def _proof(family_id: str, number: int) -> str:
     return crypto.base64url(crypto.hmac_sha256(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
 
 
-def _family(secret: str) -> Family | None:
+def _load_family(secret: str) -> Family | None:
     family = _SELECT.one(by_digest=crypto.digest(secret))
     live.drop_outdated_client(family.standing if family else None)
     return family

@@ -12,9 +12,9 @@ from idp.oidc.incoming import Request
 
 
 class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
-    """Signs by one key of the ring, with its `kid`; `auth_time` is the sign-in's, also when refreshed.
+    """Signs with a key of the key ring; `auth_time` is the time of the sign-in, also after a refresh.
 
-    `OpenIDCode` would respond with `login_required` wherever our dispatcher passes no user.
+    It is not Authlib's `OpenIDCode`, which responds with `login_required` where our dispatcher passes no user.
     """
 
     def encode_id_token(self, token: dict[str, Any], request: Request) -> str:
@@ -46,5 +46,5 @@ def _extra_claims(token: dict[str, Any], request: Request) -> set[str]:
 
 
 def at_hash(access_token: str) -> str:
-    """The left half of its SHA-256: both our algorithms hash by 256 bits (OpenID Connect Core §3.1.3.6)."""
+    """The left half of the token's SHA-256: both our algorithms use it (OpenID Connect Core §3.1.3.6)."""
     return crypto.base64url(hashlib.sha256(access_token.encode("ascii")).digest()[:16])

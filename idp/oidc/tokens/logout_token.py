@@ -1,4 +1,4 @@
-"""Logout tokens: which tell a client that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
+"""Logout tokens, which tell a client that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
 
 `signin` posts an event for each client that was given an ID token in the session; the worker sends it, and the
 token is made here at that moment, because it lives for two minutes and delivery may take a day.
@@ -21,7 +21,7 @@ LIFETIME_SECONDS: Final = 120
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 
-def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
+def request_body(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     """The request body for an event, and its content type; raises `PermanentFailure` if the client is disabled.
 
     The `jti` is the message's id, so that a client can recognise one that it gets twice.

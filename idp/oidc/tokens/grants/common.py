@@ -18,14 +18,14 @@ class BaseGrant:
     GRANT_TYPE: str
 
     def authenticate_token_endpoint_client(self) -> OAuthClient:
-        """The client that `token` has authenticated before it chose the grant."""
+        """The client that the token endpoint authenticated before it chose the grant."""
         return self.request.client
 
     def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
-        """The token response for at most `scope`, as things stand.
+        """The token response for at most `scope`, by what the authorisation allows now.
 
-        In it `scope` says what was given, and `withheld_scope` what the school agreed to and is withheld for now: until
-        the school has been verified, or because the person has left it.
+        In it `scope` names what is granted, and `withheld_scope` what the school agreed to but is withheld for now, because
+        the school has not been verified or the person has left it.
         Authlib's token generators never see the request, so they are not used.
         """
         request, granted = self.request, state.allowed(scope)
@@ -37,8 +37,8 @@ class BaseGrant:
             response["withheld_scope"] = scopes.format(withheld)
         return response
 
-    def narrow(self, granted: Basis) -> None:
-        """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""
+    def narrow_resources(self, granted: Basis) -> None:
+        """Limit this access token to the requested resources, which must be among those granted (RFC 8707 §2.2)."""
         requested = claims.check_resources(self.request.sent.resources, self.request.client)
         if not requested <= (granted.resource or requested):
             raise errors.InvalidTarget
@@ -54,7 +54,7 @@ class InitialGrant(BaseGrant):
     def generate_token(self, user: State, scope: frozenset[str], **_options: Any) -> dict[str, Any]:
         """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
         request = self.request
-        self.narrow(request.basis)
+        self.narrow_resources(request.basis)
         response = self.tokens_for(user, scope)
         if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
             response["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)

@@ -9,7 +9,7 @@ from idp.foundation import scopes
 from idp.oidc import errors
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.tokens import families
-from idp.oidc.tokens.families import Presented
+from idp.oidc.tokens.families import PresentedRefreshToken
 from idp.oidc.tokens.grants.common import BaseGrant
 from idp.sharing.live import State
 
@@ -18,7 +18,7 @@ from idp.sharing.live import State
 class Refresh:
     """A refresh token that may be used, and the state of its authorisation; Authlib treats it as the token."""
 
-    presented: Presented
+    presented: PresentedRefreshToken
     state: State
 
     def check_client(self, client: OAuthClient) -> bool:
@@ -32,7 +32,7 @@ class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authl
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         """The token, if this client may use it and its authorisation stands; raises `invalid_grant` saying why not.
 
-        While it is interrupted nothing is used up.
+        While sharing is interrupted, nothing is used up.
         """
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
@@ -57,7 +57,7 @@ class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authl
         if others := requested - original:
             raise errors.invalid_scope("the refresh token was not issued for", others)
         self.request.scopes = requested or original
-        self.narrow(token.presented.family.basis)
+        self.narrow_resources(token.presented.family.basis)
 
     def authenticate_user(self, refresh_token: Refresh) -> State:
         """The state of the authorisation, which was read with the token."""
