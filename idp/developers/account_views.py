@@ -161,7 +161,7 @@ def people() -> ResponseReturnValue:
                     is_owner=bool(form.is_owner.data),
                     by=developer.id,
                 )
-            except (developers.AlreadyHere, developers.TooManyPeople) as error:
+            except (developers.DeveloperExists, developers.TooManyPeople) as error:
                 form.email.errors = [error.message]
             else:
                 flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")

@@ -66,7 +66,7 @@ def name() -> ResponseReturnValue:
 
 @bp.route("/email", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def email() -> ResponseReturnValue:
     """Send a link to a new address."""
     person, form = current_user.person, NewAddress()
@@ -104,7 +104,7 @@ def confirm_email(secret: str) -> ResponseReturnValue:
 
 @bp.route("/mobile", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def change_mobile() -> ResponseReturnValue:
     """Send a code to a new number."""
     person, form = current_user.person, NewNumber()

@@ -13,7 +13,7 @@ bp = Blueprint("colleagues", __name__, url_prefix="/manage/people/<person_id>")
 
 @bp.route("/reset", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def reset(person_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and send the link."""
     owner = current_user.membership
@@ -27,7 +27,7 @@ def reset(person_id: str) -> ResponseReturnValue:
 
 @bp.route("/lost-factor", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def lost_factor(person_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and start the wait."""
     owner = current_user.membership

@@ -37,7 +37,7 @@ class JoinDecision(Form):
 
 @bp.route("/<request_id>", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def decide(request_id: str) -> ResponseReturnValue:
     """Show who asks to join; on a button, approve or decline the request."""
     owner, form = current_user.membership, JoinDecision()

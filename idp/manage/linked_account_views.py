@@ -17,7 +17,7 @@ bp = Blueprint("linked_accounts", __name__, url_prefix=f"{HOME}/accounts")
 @security.own_account
 @form_drafts.form_shown_at("manage.security.home")
 @limiter.limit(at_most(30, "minute"))
-@step_up.required
+@step_up.recent_sign_in_required
 def link(name: str) -> ResponseReturnValue:
     """Send the browser to the provider, to prove which account is the person's."""
     provider, sid = providers.find(name), current_user.sid
@@ -29,7 +29,7 @@ def link(name: str) -> ResponseReturnValue:
 
 @bp.route("/<name>/unlink", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def unlink(name: str) -> ResponseReturnValue:
     """Ask for confirmation, and unlink the person's account of this provider."""
     person, kind = current_user.person, providers.find(name).kind

@@ -72,7 +72,7 @@ def list_sign_ins() -> ResponseReturnValue:
 
 @bp.route("/others", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def other_sessions() -> ResponseReturnValue:
     """After a factor was changed: offer to end the person's other sessions (ASVS 7.4.3), and go on."""
     flow = second_step_setup.current()
@@ -88,7 +88,7 @@ def other_sessions() -> ResponseReturnValue:
 @bp.post("/sessions/<sid>/end")
 @security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
-@step_up.required
+@step_up.recent_sign_in_required
 def end_session(sid: str) -> ResponseReturnValue:
     """End one session elsewhere."""
     flash(f"Signed out: {own_sessions.end(current_user, sid)}.", "success")
@@ -98,7 +98,7 @@ def end_session(sid: str) -> ResponseReturnValue:
 @bp.post("/sessions/end-others")
 @security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
-@step_up.required
+@step_up.recent_sign_in_required
 def end_other_sessions() -> ResponseReturnValue:
     """End all sessions but this one."""
     own_sessions.end_others(current_user)
@@ -109,7 +109,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @bp.post("/sessions/end-everywhere")
 @security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
-@step_up.required
+@step_up.recent_sign_in_required
 def sign_out_everywhere() -> ResponseReturnValue:
     """End all sessions, this one too, and forget all known browsers."""
     own_sessions.end_everywhere(current_user)

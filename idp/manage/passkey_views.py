@@ -17,7 +17,7 @@ bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
 
 @bp.route("/add", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def add() -> ResponseReturnValue:
     """Add a passkey of this device, or of another one that the browser reaches."""
     person, form = current_user.person, PasskeyName()
@@ -43,7 +43,7 @@ def add() -> ResponseReturnValue:
 @security.own_account
 @form_drafts.form_shown_at("manage.security.passkeys.add")
 @limiter.limit(at_most(30, "minute"))
-@step_up.required
+@step_up.recent_sign_in_required
 def options() -> ResponseReturnValue:
     """What the page's script asks the browser for a new passkey with, as JSON."""
     return jsonify(passkeys.creation_options(current_user.person, browser=browser_store.ensure_browser_id()))
@@ -65,7 +65,7 @@ def rename(passkey_id: str) -> ResponseReturnValue:
 
 @bp.route("/<passkey_id>/remove", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""
     person = current_user.person
@@ -76,6 +76,6 @@ def remove(passkey_id: str) -> ResponseReturnValue:
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
         "manage/remove_passkey.html", passkey=passkeys.get(person.id, passkey_id),
-        is_last=factor_removal.is_last(person.id, passkey_id), is_needed=factor_removal.is_needed(person, passkey_id),
+        is_last=factor_removal.is_last_factor(person.id, passkey_id), is_needed=factor_removal.is_required(person, passkey_id),
     )  # fmt: skip
     return page, 409 if request.method == "POST" else 200

@@ -59,7 +59,7 @@ def home() -> ResponseReturnValue:
 
 @bp.route("/invite", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def invite() -> ResponseReturnValue:
     """Invite a person. Neither the answer nor the mail depends on whether the address has an account."""
@@ -84,7 +84,7 @@ def invite() -> ResponseReturnValue:
 @bp.post("/invitations/<invitation_id>/resend")
 @security.person
 @form_drafts.form_shown_at("manage.people.home")
-@step_up.required
+@step_up.recent_sign_in_required
 def resend(invitation_id: str) -> ResponseReturnValue:
     """Send a new link in place of the one before."""
     invitation = person_invitations.resend(invitation_id, by=_require_owner())
@@ -95,7 +95,7 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 @bp.post("/invitations/<invitation_id>/cancel")
 @security.person
 @form_drafts.form_shown_at("manage.people.home")
-@step_up.required
+@step_up.recent_sign_in_required
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
     invitation = person_invitations.cancel(invitation_id, by=_require_owner())
@@ -105,7 +105,7 @@ def cancel(invitation_id: str) -> ResponseReturnValue:
 
 @bp.route("/<person_id>/role", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def role(person_id: str) -> ResponseReturnValue:
     """Give a person another role."""
     owner = _require_owner()
@@ -125,7 +125,7 @@ def role(person_id: str) -> ResponseReturnValue:
 
 @bp.route("/<person_id>/remove", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def remove(person_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a person at once."""
     owner = _require_owner()
@@ -141,7 +141,7 @@ def remove(person_id: str) -> ResponseReturnValue:
 
 @bp.route("/leave", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def leave() -> ResponseReturnValue:
     """Ask for confirmation, and end one's own membership."""
     member, form = current_user.membership, Form()
@@ -156,7 +156,7 @@ def leave() -> ResponseReturnValue:
 
 @bp.route("/hand-over", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def hand_over() -> ResponseReturnValue:
     """Make a colleague an owner, and step down."""
     owner, form = _require_owner(), HandOverForm()

@@ -14,7 +14,7 @@ bp = Blueprint("rule", __name__, url_prefix="/manage/security")
 
 @bp.route("/everyone", methods=["GET", "POST"])
 @security.person
-@step_up.required
+@step_up.recent_sign_in_required
 def everyone() -> ResponseReturnValue:
     """Show whether one is required and who has none yet; on the button, require one of everyone, or no longer."""
     member = current_user.membership
@@ -22,7 +22,7 @@ def everyone() -> ResponseReturnValue:
     if not current_user.has_second_step:  # or they would lock themselves out of this page
         return redirect(url_for("manage.security.second_step", next=url_for(".everyone"), reason="everyone"), 303)
     if request.method != "POST":
-        people = second_step_rule.without_factor(member.estab_id)
+        people = second_step_rule.people_without_factor(member.estab_id)
         return render_template("manage/second_step_rule.html", estab=member.estab, people=people)
     if "lift" in request.form:
         if second_step_rule.lift(member):

@@ -55,7 +55,7 @@ def second_step() -> ResponseReturnValue:
 
 @bp.route("/app", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def set_up_app() -> ResponseReturnValue:
     """Set up an authenticator app by a code of it, or replace the one in use."""
     person, form, flow = current_user.person, SecondStep(), second_step_setup.current()
@@ -80,7 +80,7 @@ def set_up_app() -> ResponseReturnValue:
 
 @bp.route("/app/remove", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
     person = current_user.person
@@ -92,14 +92,14 @@ def remove_app() -> ResponseReturnValue:
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
         "manage/remove_app.html", is_held=authenticator_app.is_set_up(person.id),
-        is_needed=factor_removal.is_needed(person),
+        is_needed=factor_removal.is_required(person),
     )  # fmt: skip
     return page, 409 if request.method == "POST" else 200
 
 
 @bp.route("/recovery-codes", methods=["GET", "POST"])
 @security.own_account
-@step_up.required
+@step_up.recent_sign_in_required
 def make_recovery_codes() -> ResponseReturnValue:
     """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
     person, flow = current_user.person, second_step_setup.current()

@@ -33,7 +33,7 @@ def show_partner(partner_id: str) -> ResponseReturnValue:
             developers.invite(
                 partner, form.name.data, form.email.data, is_owner=bool(form.is_owner.data), by=current_user.id
             )
-        except (developers.AlreadyHere, developers.TooManyPeople) as error:
+        except (developers.DeveloperExists, developers.TooManyPeople) as error:
             form.email.errors = [error.message]
         else:
             flash(f"We have written to {form.email.data}. The link works once, within 24 hours.", "success")

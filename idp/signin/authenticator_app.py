@@ -1,7 +1,7 @@
 """An administrator's authenticator app: set it up, check a code of it, replace it, remove it.
 
 The seed is sealed in its row. It is the same on every page of one set-up, so that reloading does not invalidate what
-was scanned, and the app in use stays in use until a code of the new one was right.
+was scanned. The app in use stays in use until the person has typed a right code of the new one.
 """
 
 from datetime import datetime, timedelta
@@ -39,7 +39,7 @@ class SetUpExpired(Refusal):
 
 
 def begin(person_id: str, account: str, sid: str) -> NewApp:
-    """A new app for the person, named `account` in it; the same one again until the session `sid` has finished it."""
+    """A new app for the person, which shows it as `account`; the same one until the session `sid` has finished it."""
     row = _unfinished_set_up(person_id, sid)
     if row is None:
         lock(Administrator, person_id)  # otherwise two windows opened at once would show two seeds

@@ -7,7 +7,7 @@ from idp.foundation.command import acting_operator, in_transaction, json_option,
 from idp.signin import operators
 
 
-class Address(click.ParamType[str]):
+class EmailAddress(click.ParamType[str]):
     """An e-mail address, checked by its form only."""
 
     name = "email"
@@ -27,7 +27,7 @@ def commands() -> None:
 
 @commands.command("add")
 @click.argument("name")
-@click.argument("email", type=Address())
+@click.argument("email", type=EmailAddress())
 @json_option
 @in_transaction
 def add(name: str, email: str, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from idp.signin.models import Developer, Operator
 
 
 def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, home: str) -> ResponseReturnValue:
-    """Set up a password and an authenticator app, which are proof enough to sign in; then go to the address `home`.
+    """Set up a password and an authenticator app, sign the person in, and redirect to the address `home`.
 
     A GET changes nothing, because mail scanners follow links.
     """
@@ -42,7 +42,7 @@ def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, h
 
 
 def sign_in(accounts: Accounts[Operator] | Accounts[Developer], *, home: str, template: str) -> ResponseReturnValue:
-    """Address, password and code, then on to `next`, or to the address `home`."""
+    """Sign in by e-mail address, password and code, and redirect to `next`, or to the address `home`."""
     return_path = security.local_path(request.args.get("next"), home)
     form = OperatorSignIn()
     if not form.validate_on_submit():

@@ -1,4 +1,4 @@
-"""Accounts with a password and the code of an app, always both: those of our staff, and those of partners' people.
+"""Accounts that sign in with both a password and the code of an app: those of our staff, and of partners' people.
 
 Each kind has a table of its own, so that one can never be taken for the other. An account is set up by a link that
 works once; only its person ever chooses or sees its password.
@@ -58,7 +58,7 @@ class Accounts(Generic[AccountT]):
     name: str
     """`operator` or `developer`: the kind of its sessions, and part of the key of guesses at unknown addresses."""
     purpose: str
-    """That of its set-up links."""
+    """The purpose of its set-up links, as `links` stores it."""
     event: str
     """The audit event of a finished set-up."""
 
@@ -168,7 +168,7 @@ def _page_context(secret: str) -> str:
 
 
 def _store_seed(link: PersonalSecret) -> None:
-    """Keep a new seed with the link, unless another page did so at this moment: both show that one."""
+    """Store a new seed with the link, unless another page has just stored one: then both pages show that one."""
     sealed = runtime.sealer().seal(second_factor.new_seed().encode(), where=_sealing_context(link))
     links.set_value(link, sealed)
 

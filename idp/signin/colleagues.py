@@ -20,10 +20,10 @@ from idp.signin import factor_recovery, factors, guesses, reset_links
 from idp.signin.models import FactorRecovery
 
 WINDOW: Final = timedelta(days=1)
-MAX_FOR_A_PERSON: Final = 3
+MAX_STARTS_FOR_A_PERSON: Final = 3
 """Links and recoveries that owners can start for one person within `WINDOW`."""
-MAX_BY_AN_OWNER: Final = 10
-"""The same, started by one owner for all people together."""
+MAX_STARTS_BY_AN_OWNER: Final = 10
+"""Links and recoveries that one owner can start within `WINDOW`, for all people together."""
 
 
 class OwnersOnly(Refusal):
@@ -64,7 +64,7 @@ class OtherSchools(Refusal):
 
 
 class StartedOften(TooManyRequests):
-    """More than `MAX_FOR_A_PERSON` for one person, or `MAX_BY_AN_OWNER` by one owner, within `WINDOW`."""
+    """One person was helped, or one owner has helped, as often as the limits allow within `WINDOW`."""
 
     code, title = "started_often", "You can do this again tomorrow"
     message = (
@@ -76,7 +76,7 @@ class StartedOften(TooManyRequests):
 def find(owner: Membership, person_id: str) -> Administrator:
     """The person whom this owner may help.
 
-    Raises what `members.find` does, `OwnersOnly`, `NotVerified` and `OwnAccount`.
+    Raises `OwnersOnly`, `NotVerified`, `OwnAccount`, and the errors of `members.find`.
     """
     person = members.find(owner, person_id).person
     if not owner.may(Action.HELP_COLLEAGUES):
@@ -91,10 +91,10 @@ def find(owner: Membership, person_id: str) -> Administrator:
 def send_reset_link(owner: Membership, person_id: str) -> Administrator:
     """Mail the person a link to choose a new password; a second factor is asked for afterwards as always.
 
-    Raises what `find` does, and `StartedOften`.
+    Raises `StartedOften`, and the errors of `find`.
     """
     person = _find_and_lock(owner, person_id)
-    _count(owner, person)
+    _count_start(owner, person)
     reset_links.send(person, by=owner.person_id, sent_for=owner)
     _notify_owners(owner, person, due=None)
     return person
@@ -103,13 +103,13 @@ def send_reset_link(owner: Membership, person_id: str) -> Administrator:
 def start_factor_recovery(owner: Membership, person_id: str) -> FactorRecovery:
     """Start the wait of 24 hours for a lost second factor, or return the one that was started already.
 
-    Raises what `check_factor_recovery` does, and `StartedOften`.
+    Raises `StartedOften`, and the errors of `find` and `check_factor_recovery`.
     """
     person = _find_and_lock(owner, person_id)
     check_factor_recovery(owner, person)
     if (existing := factor_recovery.waiting(person.id)) is not None:
         return existing
-    _count(owner, person)
+    _count_start(owner, person)
     recovery = factor_recovery.start(person, by=owner.person_id, started_for=owner)
     _notify_owners(owner, person, due=dates.day_and_time(recovery.due_at))
     return recovery
@@ -126,7 +126,7 @@ def check_factor_recovery(owner: Membership, person: Administrator) -> None:
 
 
 def _find_and_lock(owner: Membership, person_id: str) -> Administrator:
-    """As `find`, on rows that stay as they are until this transaction ends."""
+    """As `find`, and lock the rows that it decides by until the transaction ends."""
     lock(Estab, owner.estab_id, shared=True)
     lock(Administrator, person_id)
     for member_id in (owner.person_id, person_id):
@@ -134,8 +134,11 @@ def _find_and_lock(owner: Membership, person_id: str) -> Administrator:
     return find(owner, person_id)
 
 
-def _count(owner: Membership, person: Administrator) -> None:
-    limits = ((("colleague", person.id), MAX_FOR_A_PERSON), (("owner helps", owner.person_id), MAX_BY_AN_OWNER))
+def _count_start(owner: Membership, person: Administrator) -> None:
+    limits = (
+        (("colleague", person.id), MAX_STARTS_FOR_A_PERSON),
+        (("owner helps", owner.person_id), MAX_STARTS_BY_AN_OWNER),
+    )
     for parts, limit in limits:
         count, until = guesses.tally(guesses.key(*parts), WINDOW)
         if count > limit:

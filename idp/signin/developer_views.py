@@ -27,5 +27,5 @@ def set_up(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
-    """Address, password and code, then on to `next`."""
+    """Sign in by e-mail address, password and code, and redirect to `next`."""
     return code_account_views.sign_in(DEVELOPERS, home=HOME, template="signin/developer_sign_in.html")

@@ -17,9 +17,9 @@ from idp.signin.code_accounts import DEVELOPERS, SET_UP_LIFETIME
 from idp.signin.models import Developer
 
 MAX_PEOPLE: Final = 50
-"""People of one partner, those who were removed included."""
+"""The most people that one partner may have, counting those who were removed."""
 MAX_LINKS_PER_DAY: Final = 20
-"""Invitations of one partner in a day."""
+"""The most people that one partner may invite in a day."""
 
 
 class UnknownDeveloper(NotFound):
@@ -28,7 +28,7 @@ class UnknownDeveloper(NotFound):
     code, title, message = "unknown_developer", "There is no such person", "There is no such person in this account."
 
 
-class AlreadyHere(Refusal):
+class DeveloperExists(Refusal):
     """The address has an account already, of this partner or of another, or had one."""
 
     code, status, title = "developer_exists", 409, "This address cannot be invited"
@@ -50,9 +50,9 @@ class LastOwner(Refusal):
 
 
 def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) -> Developer:
-    """Add a person of the partner, and mail them a link to set up their account; or another one, until they have.
+    """Add a person of the partner and mail them a link to set up their account, or a new link if they have not done so.
 
-    Raises `AlreadyHere` and `TooManyPeople`.
+    Raises `DeveloperExists` and `TooManyPeople`.
     """
     advisory_lock("people of a partner", partner.id)
     advisory_lock("developer's address", people.fold_email(email))
@@ -60,7 +60,7 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
     if developer is not None and (
         developer.partner_id != partner.id or developer.set_up_at is not None or developer.disabled_at is not None
     ):
-        raise AlreadyHere(reason=developer.id)
+        raise DeveloperExists(reason=developer.id)
     everyone = list_for_partner(partner.id)
     today = [colleague for colleague in everyone if (now - colleague.invited_at).days < 1]
     if len(today) >= MAX_LINKS_PER_DAY or (developer is None and len(everyone) >= MAX_PEOPLE):
@@ -88,7 +88,7 @@ def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) 
 
 
 def list_for_partner(partner_id: str) -> list[Developer]:
-    """Everyone of a partner, those who were removed too, by name."""
+    """All people of a partner, removed ones too, ordered by name."""
     statement = select(Developer).where(Developer.partner_id == partner_id)
     return list(session().scalars(statement.order_by(Developer.name, Developer.id)))
 
@@ -101,12 +101,12 @@ def addresses(partner_id: str) -> list[str]:
 
 
 def by_id(developer_id: str) -> Developer | None:
-    """The developer with this id, one who was removed too."""
+    """The developer with this id, even if they were removed."""
     return session().get(Developer, developer_id)
 
 
 def remove(partner_id: str, developer_id: str, *, by: str) -> Developer:
-    """Remove a person of the partner: their sessions end, and their link stops working. Twice changes nothing.
+    """Remove a person of the partner: their sessions end, and their link stops working. To repeat it is harmless.
 
     Raises `UnknownDeveloper`, and `LastOwner` where `by` is another person of the partner.
     """
@@ -116,7 +116,7 @@ def remove(partner_id: str, developer_id: str, *, by: str) -> Developer:
         raise UnknownDeveloper(reason=developer_id)
     if developer.disabled_at is not None:
         return developer
-    if by_id(by) is not None and developer.is_owner and _owners(partner_id) < 2:
+    if by_id(by) is not None and developer.is_owner and _count_owners(partner_id) < 2:
         raise LastOwner(reason=developer_id)
     developer.disabled_at = clock.now()
     links.supersede(developer.id, DEVELOPERS.purpose)
@@ -133,7 +133,7 @@ def find(partner_name: str, email: str) -> Developer:
     return developer
 
 
-def _owners(partner_id: str) -> int:
-    """Owners of the partner's account who can sign in."""
+def _count_owners(partner_id: str) -> int:
+    """How many owners of the partner's account can sign in."""
     can_sign_in = Developer.is_owner, Developer.set_up_at.is_not(None), Developer.disabled_at.is_(None)
     return session().scalar(select(func.count()).where(Developer.partner_id == partner_id, *can_sign_in)) or 0

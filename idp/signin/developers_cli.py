@@ -5,7 +5,7 @@ import click
 from idp.foundation.command import acting_operator, in_transaction, json_option, show
 from idp.partners import registry
 from idp.signin import developers
-from idp.signin.cli import Address
+from idp.signin.cli import EmailAddress
 
 
 @click.group("developers")
@@ -16,7 +16,7 @@ def commands() -> None:
 @commands.command("invite")
 @click.argument("partner")
 @click.argument("name")
-@click.argument("email", type=Address())
+@click.argument("email", type=EmailAddress())
 @click.option("--owner", is_flag=True, help="They may invite and remove others of the same partner.")
 @in_transaction
 def invite(partner: str, name: str, email: str, *, owner: bool) -> None:

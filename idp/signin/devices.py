@@ -27,9 +27,9 @@ _SYSTEMS: Final = {
     "Windows": "Windows", "Mac OS X": "Mac", "iPad": "iPad", "iPhone": "iPhone", "Android": "Android",
     "Chrome OS": "Chromebook", "Linux": "Linux", "Ubuntu": "Linux", "Fedora": "Linux",
 }  # fmt: skip
-"""Names of ua-parser, and those that people use. Others are not shown: a stranger may have written them."""
+"""By ua-parser's names, the names that pages show. Others are not shown: a stranger may have written them."""
 
-MAX_USER_AGENT: Final = 512
+MAX_USER_AGENT_LENGTH: Final = 512
 """Characters that are parsed; browsers send fewer than 200."""
 
 
@@ -52,7 +52,7 @@ def guess_counter(person_id: str, device: str | None) -> bytes:
 
 
 def has_any(person_id: str) -> bool:
-    """Whether any browser is known to this person: if not, a new one needs no notice."""
+    """Whether the person has signed in in any browser before: if not, they need no notice of a new one."""
     statement = select(KnownDevice.digest).where(
         KnownDevice.person_id == person_id, KnownDevice.expires_at > clock.now()
     )
@@ -77,9 +77,11 @@ def remember(person_id: str) -> None:
 
 def describe(user_agent: str) -> str:
     """The browser as its owner would call it: "Firefox on Windows"."""
-    parsed = parse(user_agent[:MAX_USER_AGENT])
+    parsed = parse(user_agent[:MAX_USER_AGENT_LENGTH])
     browser = _BROWSERS.get(parsed.user_agent.family, "") if parsed.user_agent else ""
-    names = (part.family for part in (parsed.device, parsed.os) if part)  # an iPhone's system is iOS, as an iPad's
+    names = (
+        part.family for part in (parsed.device, parsed.os) if part
+    )  # the device first: the system of both iPhone and iPad is iOS
     system = next((_SYSTEMS[name] for name in names if name in _SYSTEMS), "an unknown system")
     return f"{browser or 'A browser'} on {system}"
 

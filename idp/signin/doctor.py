@@ -10,11 +10,11 @@ from idp.foundation.doctor import Check, Finding
 from idp.signin import locks, spraying
 from idp.signin.models import Operator
 
-MANY_LOCKS: Final = 10
+MANY_LOCKED_ACCOUNTS: Final = 10
 
 
 def operators() -> Iterator[Finding]:
-    """At least one operator is set up, with a second factor."""
+    """Check that at least one operator is set up, with a second factor."""
     count = session().scalar(
         select(func.count()).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None))
     )
@@ -25,9 +25,9 @@ def operators() -> Iterator[Finding]:
 
 
 def locked_accounts() -> Iterator[Finding]:
-    """Few accounts are locked. Many at once mean that somebody tries passwords, not that people mistype theirs."""
+    """Check that few accounts are locked: many at once mean that somebody tries passwords."""
     accounts, others = locks.current()
-    if len(accounts) + others >= MANY_LOCKS:
+    if len(accounts) + others >= MANY_LOCKED_ACCOUNTS:
         message = f"{len(accounts)} accounts and {others} other names or browsers are locked by wrong passwords"
         yield Finding("locks", "warning", message, "somebody may be trying passwords; see: idp people locked")
     else:
@@ -35,7 +35,7 @@ def locked_accounts() -> Iterator[Finding]:
 
 
 def password_spraying() -> Iterator[Finding]:
-    """Few accounts get wrong passwords from unknown browsers. Many mean that somebody sprays passwords."""
+    """Check that few accounts get wrong passwords from unknown browsers: many mean that somebody sprays passwords."""
     figures = spraying.figures()
     message = f"names with wrong passwords in this hour, typed in browsers new to them: {figures.names}"
     if figures.is_widespread or figures.networks:

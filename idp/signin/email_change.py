@@ -1,7 +1,7 @@
 """Change the e-mail address: the new one is verified first, the old one is told and can undo it for seven days.
 
 The link that was sent to the new address is opened by the person signed in, so that neither a mistyped address nor a
-stranger's mailbox takes an account over. Whether the address signs in another account is never said before that.
+stranger's mailbox takes an account over. Only then are they told if the address already signs in to another account.
 """
 
 from datetime import timedelta
@@ -29,7 +29,7 @@ class SameAddress(Refusal):
 
 
 class TooManyLinks(TooManyRequests):
-    """More than `MAX_LINKS` in `LINKS_WINDOW`."""
+    """The person was sent `MAX_LINKS` within `LINKS_WINDOW` already."""
 
     code, title = "too_many_links", "We have sent you enough links for now"
     message = "We send at most five links an hour. Please look for the newest one in your e-mail."
@@ -62,7 +62,7 @@ def check(secret: str, person: Administrator) -> str:
 def confirm(secret: str, person: Administrator) -> bool:
     """Use the link up and take the address; returns whether the person signs in by it. Raises a `LinkRefused`.
 
-    An address that signs another account in stays with that account: this person signs in by the username.
+    If the address already signs in to another account, it continues to; this person then signs in by the username.
     """
     lock(Administrator, person.id)
     address, old_address = check(secret, person), person.email

@@ -21,17 +21,17 @@ from idp.signin import factors, session as sessions
 from idp.signin.models import FactorRecovery
 
 PURPOSE: Final = "factor_recovery"
-"""Of links that stop one."""
+"""The purpose of the links that stop a recovery."""
 WAITING_PERIOD: Final = timedelta(hours=24)
 SIGN_IN_PERIOD: Final = timedelta(days=7)
-"""How long after the wait a sign-in removes the factors."""
+"""How long after the end of the wait a sign-in still removes the factors."""
 STARTED, HALFWAY, WAIT_OVER = 1, 2, 3
-"""Notices, in their order."""
+"""The numbers of the notices, as `FactorRecovery.notices` stores the newest."""
 
 
 def waiting(person_id: str) -> FactorRecovery | None:
-    """The recovery that the person waits for, or whose wait is over; None if there is none."""
-    return session().scalar(select(FactorRecovery).where(FactorRecovery.person_id == person_id, *_live()))
+    """The person's recovery, whether or not its wait is over; None if there is none."""
+    return session().scalar(select(FactorRecovery).where(FactorRecovery.person_id == person_id, *_is_live()))
 
 
 def start(
@@ -41,7 +41,7 @@ def start(
 
     `note` says whom our staff called, for the audit log; `started_for` is the owner who asked for it.
     """
-    lock(Administrator, person.id)  # of two at once the second finds the first
+    lock(Administrator, person.id)  # of two requests at once, the second returns the recovery of the first
     if (existing := waiting(person.id)) is not None:
         return existing
     now = clock.now()
@@ -58,11 +58,11 @@ def start(
 
 
 def complete(person_id: str) -> bool:
-    """Remove the person's factors if their wait is over; whether it was. Call it after the right password.
+    """Remove the person's factors if their wait is over, and return whether it was. Call it after the right password.
 
     One conditional UPDATE decides between this and `stop`.
     """
-    over = FactorRecovery.person_id == person_id, FactorRecovery.due_at <= clock.now(), *_live()
+    over = FactorRecovery.person_id == person_id, FactorRecovery.due_at <= clock.now(), *_is_live()
     if not _end(*over, column="completed_at"):
         return False
     person = session().get_one(Administrator, person_id)
@@ -79,7 +79,7 @@ def complete(person_id: str) -> bool:
 def check(secret: str) -> None:
     """Raise the `LinkRefused` that says why this link stops nothing; it is not used up."""
     link = links.check(secret, PURPOSE)
-    if session().scalar(select(FactorRecovery.id).where(FactorRecovery.id == link.value, *_live())) is None:
+    if session().scalar(select(FactorRecovery.id).where(FactorRecovery.id == link.value, *_is_live())) is None:
         raise links.LinkUsed(reason="it was stopped, or the factors were removed")
 
 
@@ -88,14 +88,14 @@ def stop(secret: str) -> None:
     check(secret)
     link = links.check(secret, PURPOSE)
     links.spend(secret, PURPOSE, link.person_id)
-    if not _end(FactorRecovery.id == link.value, *_live(), column="stopped_at"):
+    if not _end(FactorRecovery.id == link.value, *_is_live(), column="stopped_at"):
         raise links.LinkUsed(reason="it was stopped, or the factors were removed, at the same moment")
     _note_stopped(link.person_id, by="stranger")
 
 
 def stop_for(person_id: str) -> None:
     """Stop the recovery of a person who has just signed in with a second factor, if there is one."""
-    if _end(FactorRecovery.person_id == person_id, *_live(), column="stopped_at"):
+    if _end(FactorRecovery.person_id == person_id, *_is_live(), column="stopped_at"):
         _note_stopped(person_id, by=person_id)
 
 
@@ -106,14 +106,16 @@ def notify_due() -> None:
         (WAIT_OVER, FactorRecovery.due_at <= now),
         (HALFWAY, FactorRecovery.due_at <= now + WAITING_PERIOD / 2),
     ):
-        statement = update(FactorRecovery).where(FactorRecovery.notices < notice, due, *_live()).values(notices=notice)
+        statement = (
+            update(FactorRecovery).where(FactorRecovery.notices < notice, due, *_is_live()).values(notices=notice)
+        )
         for recovery in session().scalars(statement.returning(FactorRecovery)).all():
             with row_isolated("factor recovery", recovery.id):
                 if (person := people.get(recovery.person_id)) is not None:
                     _notify(recovery, person)
 
 
-def _live() -> tuple[ColumnElement[bool], ...]:
+def _is_live() -> tuple[ColumnElement[bool], ...]:
     return (
         FactorRecovery.stopped_at.is_(None), FactorRecovery.completed_at.is_(None),
         FactorRecovery.expires_at > clock.now(),

@@ -1,8 +1,8 @@
 """Remove a second factor. The last one stays while a school that the person acts for requires one of everyone.
 
 The rows of the person's estabs and of the person are locked, in this order. So of two factors removed at the same
-moment the second removal sees that it would be the last, as does one at the moment at which a school begins to
-require it.
+moment, the second is refused if it is the last; so is a removal at the moment at which a school begins to require a
+second step.
 """
 
 from idp.estabs import people
@@ -13,29 +13,29 @@ from idp.signin import authenticator_app, factors, passkeys, second_step_rule
 
 
 class FactorNeeded(Refusal):
-    """It is the last one, and a school requires a second step of the person."""
+    """The factor is the person's last one, and a school requires a second step of them."""
 
     code, status, title = "factor_needed", 409, "You need this second step"
     message = "A school that you act for asks everyone for a second step. Please set up another one first."
 
 
-def is_last(person_id: str, passkey_id: str | None = None) -> bool:
-    """Whether the person has no other second factor than this passkey; without an id, than their app."""
+def is_last_factor(person_id: str, passkey_id: str | None = None) -> bool:
+    """Whether this passkey, or without an id their app, is the person's only second factor."""
     if passkey_id is None:
         return factors.kinds(person_id) == {factors.APP.name}
     is_only_passkey = [passkey.id for passkey in passkeys.list_for_person(person_id)] == [passkey_id]
     return is_only_passkey and factors.kinds(person_id) == {factors.PASSKEY.name}
 
 
-def is_needed(person: Administrator, passkey_id: str | None = None) -> bool:
-    """Whether it `is_last`, and a school requires one of the person."""
-    return is_last(person.id, passkey_id) and second_step_rule.applies_to(person)
+def is_required(person: Administrator, passkey_id: str | None = None) -> bool:
+    """Whether it is the person's only second factor, and a school requires one of them."""
+    return is_last_factor(person.id, passkey_id) and second_step_rule.applies_to(person)
 
 
 def remove_app(person: Administrator) -> bool:
     """Delete the person's authenticator app and tell them; False if they had none. Raises `FactorNeeded`."""
     _lock_person(person)
-    if is_needed(person):
+    if is_required(person):
         raise FactorNeeded(reason=person.id)
     if not authenticator_app.remove(person.id):
         return False
@@ -46,7 +46,7 @@ def remove_app(person: Administrator) -> bool:
 def remove_passkey(person: Administrator, passkey_id: str) -> None:
     """Delete a passkey of the person and tell them. Raises `FactorNeeded`, and `NotFound` for those of others."""
     _lock_person(person)
-    if is_needed(person, passkey_id):
+    if is_required(person, passkey_id):
         raise FactorNeeded(reason=person.id)
     passkeys.remove(person.id, passkey_id)
     factors.note_removed(person, factors.PASSKEY)

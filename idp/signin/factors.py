@@ -1,4 +1,4 @@
-"""Second factors of administrators: which kinds there are, who has one, and what happens when one is added or removed.
+"""Second factors of administrators: the kinds, who has one, and the records and mails about changes.
 
 A kind of factor is a line of `KINDS`. A person who has a factor of any kind is asked for a second step at each sign-in
 (`second_step`).
@@ -21,7 +21,7 @@ class Kind:
 
     name: str
     title: str
-    """As pages and mails call it, within a sentence."""
+    """The name in the sentences of pages and mails."""
     has_any: Callable[[str], bool]
     """Whether the person with this id has one."""
     forget: Callable[[str], object]

@@ -20,7 +20,7 @@ from idp.signin.models import BrowserSession
 REPLACEMENT_WINDOW: Final = timedelta(minutes=15)
 
 
-def mark(person: Administrator) -> str:
+def shown_mark(person: Administrator) -> str:
     """A digest, for the cookie of the browser that was shown this person's current passphrase.
 
     It is a digest because the cookie is signed but not encrypted.
@@ -28,19 +28,19 @@ def mark(person: Administrator) -> str:
     return crypto.base64url(crypto.digest(f"{person.id} {person.password_changed_at}"))
 
 
-def replaceable(secret: str, shown_mark: str | None) -> Administrator | None:
+def replaceable_person(secret: str, mark: str | None) -> Administrator | None:
     """The person of this welcome link, if a browser with this mark may replace their passphrase; else None."""
     link = session().get(PersonalSecret, crypto.digest(secret))
     if link is None or link.purpose != links.WELCOME or link.used_at is None:
         return None
     person = people.get(link.person_id)
-    if person is None or not person.password_is_ours or shown_mark != mark(person):
+    if person is None or not person.password_is_ours or mark != shown_mark(person):
         return None
     return person if _is_unused(person) else None
 
 
 def replace(person: Administrator, made_at: datetime | None, password_hash: str) -> None:
-    """Replace the passphrase that was set at `made_at`; `person` comes from `replaceable`.
+    """Replace the passphrase that was set at `made_at`; `person` comes from `replaceable_person`.
 
     Of two clicks at once, one succeeds. Raises `LinkUsed` for the other, and if the password was changed meanwhile.
     """

@@ -9,7 +9,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, StopValidati
 from idp.foundation.web.forms import Form, visible
 
 MAX_NAME_LENGTH = 320
-MAX_PASSKEY_NAME = 60
+MAX_PASSKEY_NAME_LENGTH = 60
 
 
 def plain_text(_form: Form, field: Any) -> None:
@@ -19,7 +19,7 @@ def plain_text(_form: Form, field: Any) -> None:
 
 
 class SignIn(Form):
-    """Name and password."""
+    """The name of the account, and its password."""
 
     username = StringField(
         "Estab ID or e-mail address",
@@ -54,7 +54,7 @@ class RecoveryCode(Form):
 
 
 class OperatorSignIn(Form):
-    """Address, password and code, always all three."""
+    """E-mail address, password and code of operators and of partners' people, always all three."""
 
     email = StringField(
         "E-mail address",
@@ -75,7 +75,7 @@ class ChangePassword(Form):
 
 
 class OperatorSetUp(Form):
-    """An operator's own password, and a code that proves the app is set up.
+    """The own password of an operator or of a partner's person, and a code that proves the app is set up.
 
     `kept` is the sealed hash of an accepted password, so that only a wrong code has to be typed again.
     """
@@ -100,7 +100,7 @@ class MobileCode(Form):
 
 
 class ResetName(Form):
-    """The name of the account whose password was forgotten."""
+    """The name of the account whose password is forgotten."""
 
     username = StringField(
         "Estab ID, username or e-mail address",
@@ -130,7 +130,10 @@ class PasskeyName(Form):
 
     name = StringField(
         "Name",
-        [Length(max=MAX_PASSKEY_NAME, message=f"Please use at most {MAX_PASSKEY_NAME} characters."), plain_text],
+        [
+            Length(max=MAX_PASSKEY_NAME_LENGTH, message=f"Please use at most {MAX_PASSKEY_NAME_LENGTH} characters."),
+            plain_text,
+        ],
         filters=[visible],
     )
 

@@ -1,6 +1,6 @@
-"""Count password and code guesses per account, over all names, pages and browsers (security.md §5), and sign-ins.
+"""Count guesses of passwords and codes per account, over all names, pages and browsers (security.md §5), and sign-ins.
 
-A guess is counted *before* it is checked: of a hundred at once, all are counted and ten are checked. Ten guesses
+A guess is counted *before* it is checked: of a hundred sent at once, all are counted and only ten are checked. Ten guesses
 without a pause of five minutes lock the account for 1, then 2, 4, 8, 15 minutes; never for good.
 """
 
@@ -18,7 +18,7 @@ LOCK_MINUTES = (1, 2, 4, 8, 15)
 """Minutes of each consecutive lock; the last one repeats."""
 
 LOCK_MEMORY = timedelta(hours=1)
-"""After a lock, one more wrong guess within this time brings the next longer one."""
+"""How long after a lock one more wrong guess brings the next, longer lock."""
 
 SIGN_IN_WINDOW = timedelta(hours=1)
 """The period over which successful sign-ins are counted."""
@@ -50,7 +50,7 @@ class TooManySignIns(TooManyRequests):
 
 
 def key(*parts: str) -> bytes:
-    """The counter's key, for an account, an unknown name, or an account in one known browser."""
+    """The key of the counter that these parts name: an account, an unknown name, or an account in one known browser."""
     return crypto.digest("".join(f"{len(part)}:{part}" for part in parts))
 
 
@@ -88,7 +88,7 @@ def count_sign_in(person_id: str) -> None:
     count, until = tally(key("sign-in", person_id), SIGN_IN_WINDOW)
     if count > limits.account_sign_ins * limits.factor:
         wait = max(1, ceil((until - clock.now()).total_seconds()))
-        raise TooManySignIns(reason=f"{person_id}: {count} since an hour", retry_after=wait)
+        raise TooManySignIns(reason=f"{person_id}: {count} within an hour", retry_after=wait)
 
 
 def tally(counter: bytes, window: timedelta) -> tuple[int, datetime]:
@@ -114,7 +114,7 @@ def tally(counter: bytes, window: timedelta) -> tuple[int, datetime]:
 
 
 def _count_statement(counter: bytes, now: datetime, expires_at: datetime) -> Executable:
-    """One statement that adds a guess and returns their number, or no row while the account is locked."""
+    """A statement that adds a guess and returns the number of guesses, or no row while the account is locked."""
     return (
         inserts.insert(Guesses)
         .values(key=counter, count=1, locked_until=None, expires_at=expires_at)

@@ -18,7 +18,7 @@ from idp.signin.models import Guesses, Operator
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A locked account. `kind` is `administrator` or `operator`; `guesses` counts those since the last pause."""
+    """A locked account. `kind` is `administrator` or `operator`; `guesses` is their number since the last pause."""
 
     kind: str
     person_id: str

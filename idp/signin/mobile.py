@@ -1,7 +1,7 @@
 """Confirm a mobile number by a code in a text message. Only a confirmed number may reset a password.
 
-A code has six digits and works for ten minutes and five tries; at most three are sent an hour. A wrong code counts
-like a wrong password.
+A code has six digits and works for ten minutes and five tries; at most three are sent an hour. A wrong code is counted
+as a wrong password is.
 """
 
 import secrets
@@ -18,9 +18,9 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import guesses
 
-PURPOSE, CHANGE, LOST_FACTOR = "mobile", "mobile_change", "lost_factor"
-PURPOSES = (PURPOSE, CHANGE, LOST_FACTOR)
-"""Of codes: to confirm the number, to change it, to recover from a lost factor. The limit is for all together."""
+CONFIRM, CHANGE, LOST_FACTOR = "mobile", "mobile_change", "lost_factor"
+PURPOSES = (CONFIRM, CHANGE, LOST_FACTOR)
+"""What a code is for: to confirm the number, to change it, to recover from a lost factor. They share one limit."""
 CODE_LIFETIME = timedelta(minutes=10)
 MAX_MESSAGES, MESSAGES_WINDOW = 3, timedelta(hours=1)
 CHANGE_DELAY = timedelta(hours=24)
@@ -28,7 +28,7 @@ CHANGE_DELAY = timedelta(hours=24)
 
 
 class TooManyMessages(TooManyRequests):
-    """More than `MAX_MESSAGES` in `MESSAGES_WINDOW`."""
+    """The person was sent `MAX_MESSAGES` within `MESSAGES_WINDOW` already."""
 
     code, title = "too_many_messages", "We have sent you enough codes for now"
     message = "We send at most three codes an hour. If you have not received one, please check the number."
@@ -59,7 +59,7 @@ def number_for_resets(person: Administrator) -> str | None:
 def send(person: Administrator) -> None:
     """Text a code to the person's number; an earlier one stops working. Raises `TooManyMessages`."""
     lock(Administrator, person.id)  # reads the number again: it may have changed meanwhile
-    send_code(person, person.mobile, PURPOSE)
+    send_code(person, person.mobile, CONFIRM)
 
 
 def send_code(person: Administrator, number: str, purpose: str) -> None:
@@ -78,8 +78,8 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     )  # fmt: skip
 
 
-def is_waiting(person: Administrator, purpose: str = PURPOSE) -> bool:
-    """Whether a code was sent that is still valid."""
+def is_waiting(person: Administrator, purpose: str = CONFIRM) -> bool:
+    """Whether the person was sent a code for `purpose` that is still valid."""
     return one_time_codes.is_waiting(person.id, purpose)
 
 
@@ -88,14 +88,14 @@ def confirm(person: Administrator, code: str) -> None:
 
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
-    if not people.confirm_mobile(person.id, check_code(person, code, PURPOSE)):
+    if not people.confirm_mobile(person.id, check_code(person, code, CONFIRM)):
         raise CodeExpired(reason=f"{person.id}: the number is another now")
     log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
 def check_code(person: Administrator, code: str, purpose: str) -> str:
-    """Use the code up and return the number that it was sent to. Raises what `confirm` does."""
-    lock(Administrator, person.id)  # before the counter, as where one signs in
+    """Use the code up and return the number that it was sent to. Raises the errors of `confirm`."""
+    lock(Administrator, person.id)  # before the counter, in the same order as a sign-in
     counter = guesses.key("account", person.id)
     guesses.count(counter)
     code_row = one_time_codes.count_try(person.id, purpose)

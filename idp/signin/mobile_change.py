@@ -27,12 +27,12 @@ def begin(person: Administrator, number: str) -> None:
 
 
 def is_waiting(person: Administrator) -> bool:
-    """Whether a code was sent that is still valid."""
+    """Whether the person was sent a code to a new number that is still valid."""
     return mobile.is_waiting(person, mobile.CHANGE)
 
 
 def confirm(person: Administrator, code: str) -> None:
-    """Take the number by the code that it received. Raises `mobile.WrongCode`, `mobile.CodeExpired`, `Locked`.
+    """Change to the number that received this code. Raises `mobile.WrongCode`, `mobile.CodeExpired`, `Locked`.
 
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """

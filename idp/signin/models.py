@@ -1,4 +1,4 @@
-"""Sessions, half sign-ins, second factors, known devices, guesses, password resets, operators, partners' people."""
+"""The tables of sessions, sign-ins, second factors, known devices, guesses, resets, operators and developers."""
 
 from datetime import date, datetime
 
@@ -44,7 +44,7 @@ class SignInRecord(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     sid: Mapped[str] = mapped_column(index=True)
-    """That of the session which it began, or of the one that took its place."""
+    """The `sid` of the session that it began, or of the one that took its place."""
     person_id: Mapped[str] = mapped_column(index=True)
     at: Mapped[datetime] = mapped_column(index=True)
     amr: Mapped[frozenset[str]]
@@ -64,7 +64,7 @@ class WrongPasswords(Base):
 
     person_id: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
-    """As British clocks have it."""
+    """The date in British time."""
     count: Mapped[int]
     last_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -100,9 +100,9 @@ class Passkey(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     person_id: Mapped[str] = mapped_column(index=True)
     credential_id: Mapped[bytes] = mapped_column(unique=True)
-    """How its authenticator calls it. Not a secret."""
+    """The id that the authenticator chose. Not a secret."""
     public_key: Mapped[bytes]
-    """In COSE form."""
+    """The public key in COSE form."""
     sign_count: Mapped[int] = mapped_column(BigInteger)
     """Its signature counter at the last use; always 0 with authenticators that have none."""
     transports: Mapped[frozenset[str]]
@@ -110,9 +110,9 @@ class Passkey(Base):
     can_be_backed_up: Mapped[bool]
     """Whether it can be copied to the person's other devices by the service that keeps it."""
     is_backed_up: Mapped[bool]
-    """Whether it was, at the last use."""
+    """Whether it was copied, as of the last use."""
     name: Mapped[str]
-    """What the person calls it."""
+    """The name that the person gave it."""
     created_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
 
@@ -166,7 +166,7 @@ class PasswordReset(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     proven_at: Mapped[datetime | None]
-    """When the code was accepted; then a password can be chosen."""
+    """When the code was accepted; from then on a password can be chosen."""
     used_at: Mapped[datetime | None]
 
 
@@ -212,7 +212,7 @@ class Developer(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
     is_owner: Mapped[bool]
-    """Whether they may invite and remove others of the same partner."""
+    """Whether the person may invite and remove others of the same partner."""
     name: Mapped[str]
     email: Mapped[str]
     email_folded: Mapped[str] = mapped_column(unique=True)
@@ -232,7 +232,7 @@ class Developer(Base):
 
 
 class AuthenticatorApp(Base):
-    """An administrator's authenticator app. Until its first code was right it is being set up and not asked for."""
+    """An administrator's authenticator app. It is in use once a code of it was confirmed."""
 
     __tablename__ = "authenticator_apps"
     __table_args__ = (
@@ -278,7 +278,7 @@ class RecoveryCode(Base):
     __tablename__ = "recovery_codes"
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the person's id and the code."""
+    """Digest of the person's id and the code."""
     person_id: Mapped[str] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

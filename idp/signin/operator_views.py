@@ -25,7 +25,7 @@ def set_up(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
-    """Address, password and code, then on to `next`."""
+    """Sign in by e-mail address, password and code, and redirect to `next`."""
     return code_account_views.sign_in(OPERATORS, home=url_for(".home"), template="signin/operator_sign_in.html")
 
 

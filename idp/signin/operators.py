@@ -55,7 +55,7 @@ def addresses() -> list[str]:
 
 
 def by_id(operator_id: str) -> Operator | None:
-    """The operator with this id, a disabled one too; None for an id that is no operator's."""
+    """The operator with this id, even if disabled; None if no operator has it."""
     return session().get(Operator, operator_id)
 
 

@@ -1,4 +1,4 @@
-"""A person who is signed in changes their password: by the current one, to one that the rules accept (security.md §5).
+"""Change the password of the person signed in, who types the current one too (security.md §5).
 
 A wrong current password counts like one at the sign-in page, on the same counter: otherwise a browser that was left
 open would allow any number of guesses.
@@ -13,7 +13,7 @@ from idp.signin import devices, guesses, password, session as browser_sessions
 
 
 class WrongCurrentPassword(Refusal):
-    """The current password is another one, or has just been changed."""
+    """The password typed is not the current one, or that has just been changed."""
 
     code, status, title = "wrong_current_password", 422, "That is not your current password"
     message = "That is not your current password. Please type it again."
@@ -22,9 +22,9 @@ class WrongCurrentPassword(Refusal):
 def change(person_id: str, current: str, chosen: str, *, device: str | None, sid: str) -> None:
     """Set the password `chosen`, which the caller has checked, if `current` is the one that the person has now.
 
-    Their other sessions than `sid` end, and they are told by mail. Raises `WrongCurrentPassword` and `guesses.Locked`.
-    The guess is counted only if the caller's transaction commits: catch these errors and render a page. Hashes between
-    two transactions.
+    All their sessions but `sid` end, and they are told by mail. Raises `WrongCurrentPassword` and `guesses.Locked`.
+    The guess is counted only if the caller's transaction commits: catch these errors and render a page. The
+    passwords are hashed between two transactions.
     """
     person, counter = session().get_one(Administrator, person_id), devices.guess_counter(person_id, device)
     stored = person.password_hash

@@ -1,6 +1,6 @@
 """The sessions of the person who is signed in: where they are signed in, and how to end it elsewhere.
 
-The place is described by what is certain: this browser, the network of this browser's present address, or another one.
+A session's place is what is certain of it: this browser, the network of this browser's address, or another network.
 No geolocation service is used: it would learn who signs in, and is wrong about schools, whose broadband may end in
 another town.
 """
@@ -37,7 +37,7 @@ class Session:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is the session of the browser that sent the request."""
+        """Whether this is the session of the browser that sent the request."""
         return self.place == THIS_BROWSER
 
 
@@ -76,7 +76,7 @@ def end_others(signed_in: SignedIn) -> int:
 def end_everywhere(signed_in: SignedIn) -> None:
     """End all of the person's sessions, this one too, and forget every browser in which they signed in.
 
-    Sign-ins that wait for a second step end as well. The next sign-in in any browser is one in a new browser.
+    Sign-ins that wait for a second step end as well. Every browser counts as new at the next sign-in.
     """
     unused = HalfSignIn.person_id == signed_in.id, HalfSignIn.used_at.is_(None)
     session().execute(update(HalfSignIn).where(*unused).values(used_at=clock.now()))

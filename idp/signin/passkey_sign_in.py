@@ -1,7 +1,7 @@
 """Sign in with a passkey: by itself, or as the second step after a password.
 
-By itself it is subject to all that a password is: counters and locks, the limit of sign-ins, the school's state. A
-credential that we know and one that we do not are answered alike, and neither costs a password hash.
+By itself it is subject to the checks that a password is: counters and locks, the limit of sign-ins, the school's state.
+The answer does not show whether we know the credential, and no password is hashed.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from idp.signin.passkeys import PasskeyRefused
 from idp.signin.second_step import HalfSignedIn
 
 METHODS: Final = frozenset({"user", "mfa"})
-"""RFC 8176: a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor `swk` is
+"""`amr` (RFC 8176): a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor `swk` is
 claimed: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device knows."""
 
 
@@ -30,7 +30,7 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     counter = devices.guess_counter(person_id, device) if person_id else None
     locks = guesses.count(counter) if counter else False
     try:
-        passkeys.use(authentication, passkeys.SIGN_IN, browser=browser)
+        passkeys.verify_use(authentication, passkeys.SIGN_IN, browser=browser)
     except PasskeyRefused:
         if person_id:  # unknown credentials are not logged: anyone can send any number
             password.note_failure(person_id, locks=locks)
@@ -53,7 +53,7 @@ def complete(half_signed_in: HalfSignedIn, answer: str, *, browser: str) -> None
 
     def prove() -> bool:
         try:
-            passkeys.use(
+            passkeys.verify_use(
                 passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half_signed_in.person_id
             )
         except PasskeyRefused as error:

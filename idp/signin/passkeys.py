@@ -32,7 +32,7 @@ COPY_NOTICES_WINDOW: Final = timedelta(hours=1)
 
 
 class PasskeyRefused(Refusal):
-    """A passkey was not accepted. The page does not say why: whether we know a credential is not for strangers."""
+    """A passkey was not accepted. The page does not say why, because strangers may not learn whether we know it."""
 
     code, status, title = "passkey_refused", 401, "We could not sign you in with that passkey"
     message = (
@@ -67,7 +67,7 @@ def creation_options(person: Administrator, *, browser: str) -> dict[str, Any]:
 
 
 def sign_in_options(*, browser: str) -> dict[str, Any]:
-    """What the browser needs to sign in with any passkey of ours: the same for everyone, so it tells nothing."""
+    """What the browser needs to sign in with any passkey for this service; it is the same for everyone."""
     return webauthn_ceremonies.request_options(_new_challenge(SIGN_IN, browser, None))
 
 
@@ -111,11 +111,11 @@ def read(answer: str) -> Authentication:
         raise PasskeyRefused(reason=str(error)) from error
 
 
-def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
+def verify_use(answer: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
     """The passkey that signed `answer`, once its challenge is spent and its counter is raised.
 
-    With `person_id` it must be theirs; without, the answer itself must say whose it is, as a discovered credential
-    does (W3C Web Authentication §7.2, step 6). Raises `PasskeyRefused`; the caller must commit all the same.
+    With `person_id` it must be theirs; without, the answer itself must name the person, as that of a discoverable
+    credential does (W3C Web Authentication §7.2, step 6). Raises `PasskeyRefused`; the caller must commit all the same.
     """
     try:
         _spend(answer.challenge, purpose, browser, person_id)
@@ -165,7 +165,7 @@ def has_any(person_id: str) -> bool:
 
 
 def rename(person_id: str, passkey_id: str, name: str) -> None:
-    """Call it something else; nothing happens if it has been removed meanwhile."""
+    """Give the passkey another name; nothing happens if it has been removed meanwhile."""
     session().execute(update(Passkey).where(Passkey.id == passkey_id, Passkey.person_id == person_id).values(name=name))
 
 

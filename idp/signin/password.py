@@ -1,8 +1,8 @@
 """Sign in with a password, and change it.
 
 The hash is compared between two transactions: the first reads the row, the second counts the guess and only then
-acts on the result (security.md rules 3 and 5). The person is held from then on, so that a password which is changed at
-the same moment signs no one in.
+acts on the result (security.md rules 3 and 5). The second transaction locks the person, so that a password which is
+changed at the same moment signs no one in.
 """
 
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class AccountNotOpen(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """What is read about a name before its password is compared: plain values, used after the transaction."""
+    """What is read about a name before its password is compared; plain values, because the transaction ends then."""
 
     person_id: str | None
-    stored: str | None
+    password_hash: str | None
     by_name: bytes
     """The counter for guesses at the name as typed. Its lock is shown, whether the name exists or not."""
     by_account: bytes | None
@@ -68,12 +68,14 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     if not account.in_known_browser:
         spraying.check(address)
     database.end_read_transaction()
-    is_right, renewed = _verify(account.stored, passphrases.normalise(password) if account.is_generated else password)
+    is_right, renewed = _verify(
+        account.password_hash, passphrases.normalise(password) if account.is_generated else password
+    )
 
     person = people.get_locked(account.person_id) if account.person_id else None
     guesses.count(account.by_name)
     is_open, locks = _count_at_account(account)
-    if person is None or not (is_right and is_open) or person.password_hash != account.stored:
+    if person is None or not (is_right and is_open) or person.password_hash != account.password_hash:
         note_failure(account.person_id, locks=locks)
         if not account.in_known_browser:
             spraying.note_failure(address, people.fold_sign_in_name(name))
@@ -88,7 +90,7 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
 
 
 def is_known_browser(name: str, device: str | None) -> bool:
-    """Whether the person called `name` has signed in before in the browser whose id is `device`."""
+    """Whether the person whose name is `name` has signed in before in the browser whose id is `device`."""
     person = people.by_name(name) if device else None
     return person is not None and devices.is_known(person.id, device)
 
@@ -183,7 +185,7 @@ def _account(name: str, device: str | None) -> _Account:
 
 
 def _count_at_account(account: _Account) -> tuple[bool, bool]:
-    """Count a guess at the account; returns whether it was unlocked, and whether this guess locks it."""
+    """Count a guess at the account; returns whether it was not locked before, and whether this guess locks it."""
     if account.by_account is None:
         return True, False
     try:

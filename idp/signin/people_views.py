@@ -1,4 +1,4 @@
-"""Pages for a person's own account: confirming the mobile, and the first password by a link."""
+"""Pages on which a person confirms their mobile number, and sets their first password by a link."""
 
 from flask import Blueprint, flash, redirect, render_template, request, session as form_cookie, url_for
 from flask.typing import ResponseReturnValue
@@ -15,8 +15,8 @@ from idp.signin.forms import MobileCode, OwnPassword
 
 bp = Blueprint("people", __name__)
 
-SHOWN_MARK = "shown"
-"""The key of `first_password.mark` in the form cookie."""
+MARK_KEY = "shown"
+"""The key in the form cookie under which `first_password.shown_mark` is kept."""
 
 
 @bp.route("/mobile/confirm", methods=["GET", "POST"])
@@ -75,7 +75,7 @@ def _generate(secret: str) -> ResponseReturnValue:
         first_password.replace(person, made_at, password_hash)
     else:
         person = _set_password(secret, person_id, password_hash, is_generated=True)
-    form_cookie[SHOWN_MARK] = first_password.mark(person)
+    form_cookie[MARK_KEY] = first_password.shown_mark(person)
     post_redirect_get.mark_secret_page(back_to=url_for(".welcome", secret=secret))
     return render_template("signin/welcome_done.html", person=person, password=passphrase, again=earlier is not None)
 
@@ -114,7 +114,7 @@ def _invited_person(secret: str) -> Administrator:
 
 
 def _replaceable(secret: str) -> Administrator | None:
-    return first_password.replaceable(secret, form_cookie.get(SHOWN_MARK))
+    return first_password.replaceable_person(secret, form_cookie.get(MARK_KEY))
 
 
 def _hash(text: str) -> str:
@@ -125,7 +125,7 @@ def _hash(text: str) -> str:
 
 def _set_password(secret: str, person_id: str, password_hash: str, *, is_generated: bool) -> Administrator:
     """Use the link up and set the password. Raises a `LinkRefused` if the link was used meanwhile."""
-    person = people.get_locked(person_id)  # before the link, as a removal locks them
+    person = people.get_locked(person_id)  # before the link, in the order of a removal
     links.spend(secret, links.WELCOME, person_id)
     if person is None:
         raise links.LinkUnknown(reason="the person was removed meanwhile")

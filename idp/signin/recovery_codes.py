@@ -1,7 +1,7 @@
-"""Recovery codes: ten for a person who has a second factor, each good once in its place, after the password.
+"""Recovery codes: ten for a person who has a second factor; each takes its place once, after the password.
 
-A code has 120 bits and is stored as its SHA-256. A new set replaces the one before. They are no factor by themselves:
-without a second factor there is nothing that they could stand in for, and they are deleted with the last one.
+A code has 120 bits and is stored as its SHA-256. A new set replaces the one before. They are not a factor
+themselves: when the last second factor is removed, they are deleted too.
 """
 
 import base64
@@ -19,19 +19,19 @@ from idp.foundation.database import lock, session
 from idp.outbox import post
 from idp.signin.models import RecoveryCode
 
-COUNT: Final = 10
-BYTES: Final = 15
+CODES_PER_SET: Final = 10
+CODE_BYTES: Final = 15
 REMINDER_THRESHOLD: Final = 2
-"""From this number on, the mail about a code that was used says to make new ones."""
+"""The mail about a used code advises to make new ones if at most this many are left."""
 _LETTERS_FOR_DIGITS: Final = str.maketrans("01", "ol")
-"""Neither digit is in a code: these are the letters for which they are taken."""
+"""Codes have neither digit: people who type one mean the letter that looks like it."""
 
 
 def make(person: Administrator) -> list[str]:
     """A new set for the person, in groups of four characters, to be shown once; codes made before stop working."""
     lock(Administrator, person.id)  # otherwise two sets made at once would both work
     forget(person.id)
-    codes = ["-".join(wrap(_random(), 4)) for _ in range(COUNT)]
+    codes = ["-".join(wrap(_random(), 4)) for _ in range(CODES_PER_SET)]
     now = clock.now()
     session().add_all(
         RecoveryCode(digest=_digest(person.id, code), person_id=person.id, created_at=now, used_at=None)
@@ -48,7 +48,7 @@ def count_unused(person_id: str) -> int:
 
 
 def spend(person_id: str, code: str) -> bool:
-    """Whether the code is the person's and was not used before; then they are told by mail.
+    """Use the code up, tell the person by mail, and return True; False if it is not theirs or was used before.
 
     Of two requests at once, one succeeds.
     """
@@ -74,10 +74,10 @@ def forget(person_id: str) -> None:
 
 
 def _random() -> str:
-    return base64.b32encode(secrets.token_bytes(BYTES)).decode("ascii").lower()
+    return base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode("ascii").lower()
 
 
 def _digest(person_id: str, code: str) -> bytes:
-    """Blanks, hyphens and capitals do not count in a code."""
+    """Digest of the code, whose blanks, hyphens and capitals are ignored."""
     typed = "".join(char for char in code if char.isalnum()).lower().translate(_LETTERS_FOR_DIGITS)
     return crypto.digest(f"recovery code {person_id} {typed}")

@@ -38,7 +38,7 @@ def lost_factor() -> ResponseReturnValue:
 
 
 def _start_recovery(person: Administrator, form: MobileCode) -> bool:
-    """Whether the code was right, and the wait has begun."""
+    """Start the wait if the code is right; returns whether it was."""
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)
     except Refusal as error:  # no rollback: the try is counted
@@ -61,7 +61,7 @@ def _page(person: Administrator, form: MobileCode, return_path: str) -> str:
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
 def stop(secret: str) -> ResponseReturnValue:
-    """Ask, and stop it. Opening the link stops nothing: mail scanners open links too."""
+    """Ask for confirmation, and stop the recovery. Opening the link stops nothing: mail scanners open links too."""
     form = Form()
     if form.validate_on_submit():
         factor_recovery.stop(secret)

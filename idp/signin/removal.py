@@ -1,4 +1,4 @@
-"""Remove a person from a school, with all that they are signed in to for it."""
+"""Remove a person from a school, and end the sessions in which they act for it."""
 
 from idp.estabs import members
 from idp.estabs.models import Membership
@@ -6,7 +6,7 @@ from idp.signin import devices, factors, session
 
 
 def remove(member: Membership, *, by: Membership | str, note: str = "") -> None:
-    """End a membership, and the sessions for that school. Raises as `members.remove`.
+    """End a membership, and the sessions for that school. Raises the errors of `members.remove`.
 
     With their last membership a person's account is closed: their other sessions, second factors and known browsers go,
     too. `by` is an owner, the member themselves, or our staff.

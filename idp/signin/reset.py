@@ -4,7 +4,7 @@ The code goes to the confirmed mobile. It works in the browser that asked, for t
 are sent an hour, whatever the account is called, and a wrong one counts like a wrong password. A reset is no sign-in:
 afterwards the person signs in with the new password, and with the second factor if they have one.
 
-A name that does not exist takes the same steps and the same work, up to the code that is never right (S29).
+A name that does not exist causes the same steps and the same work, but no code is ever right (S29).
 """
 
 import secrets
@@ -26,11 +26,11 @@ from idp.signin.models import PasswordReset
 
 LIFETIME: Final = timedelta(hours=1)
 """How long codes can be sent and typed, from the request on."""
-PASSWORD_TIME: Final = timedelta(minutes=15)
+CHOOSE_PASSWORD_LIFETIME: Final = timedelta(minutes=15)
 """How long a password can be chosen after the code was accepted."""
 UNKNOWN_ADDRESS: Final = "unknown@idaas.invalid"
 UNKNOWN_NUMBER: Final = "+447700900000"
-"""Of Ofcom's numbers that no one has. Messages to these two are discarded."""
+"""One of the numbers that Ofcom assigns to nobody. Messages to these two recipients are discarded."""
 
 Step = Literal["code", "password", "done"]
 
@@ -56,7 +56,7 @@ def begin(name: str, *, device: str | None) -> str:
     row = PasswordReset(
         id=crypto.new_id("rst"), browser=crypto.digest(secret), person_id=person.id if person else None,
         number=mobile.number_for_resets(person) if person else None,
-        messages=_message_counter(person, people.fold_sign_in_name(name), device),
+        messages=_message_counter_key(person, people.fold_sign_in_name(name), device),
         code_digest=crypto.digest(crypto.new_secret()), code_made_at=now, tries=0,
         created_at=now, expires_at=now + LIFETIME, proven_at=None, used_at=None,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def find_by_browser(secret: str | None) -> PasswordReset | None:
 
 
 def step(reset: PasswordReset) -> Step:
-    """What is to be done next."""
+    """The next step of the reset."""
     return "done" if reset.used_at else "password" if reset.proven_at else "code"
 
 
@@ -113,7 +113,7 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
             spraying.note_failure(address, reset.messages.hex())
         raise WrongCode(reason=reset.id)
     accept = update(PasswordReset).where(*is_waiting, PasswordReset.code_digest == digest)
-    values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + PASSWORD_TIME}
+    values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + CHOOSE_PASSWORD_LIFETIME}
     if session().execute(accept.values(values).returning(PasswordReset.id)).one_or_none() is None:
         raise mobile.CodeExpired(reason=f"{reset.id}, at the same moment")
     return secret
@@ -136,7 +136,7 @@ def complete(secret: str | None, password_hash: str, *, device: str | None) -> N
 
 
 def finish(person: Administrator, password_hash: str, *, device: str | None, by_link: bool) -> None:
-    """Set the password of a person who has shown that they are the one, end all sessions, and notify.
+    """Set the password of a person who has proven who they are, end all sessions, and notify.
 
     Wrong passwords are forgotten, so that the person can sign in although they had locked the account.
     """
@@ -196,8 +196,8 @@ def _count_guess(reset: PasswordReset, device: str | None) -> bool:
     return True
 
 
-def _message_counter(person: Administrator | None, folded_name: str, device: str | None) -> bytes:
-    """The counter of messages. A browser known to the person has its own, so that strangers cannot use it up."""
+def _message_counter_key(person: Administrator | None, folded_name: str, device: str | None) -> bytes:
+    """The key of the counter of messages. A browser known to the person has its own, so that strangers cannot use it up."""
     is_known = devices.is_known(person.id if person else "", device)
     owner = person.id if person else folded_name
     return guesses.key("reset messages", owner, *((device,) if device and is_known else ()))

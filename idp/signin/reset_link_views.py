@@ -18,7 +18,7 @@ bp = Blueprint("reset_links", __name__, url_prefix="/reset/link")
 @limiter.limit(at_most(60, "minute"))
 @admission.hashes_passwords
 def choose(secret: str) -> ResponseReturnValue:
-    """The new password; then the person signs in with it."""
+    """Choose a new password; the person signs in with it afterwards."""
     person, form = reset_links.check(secret), NewPassword()
     if form.validate_on_submit():
         if (reason := password.rejection_reason(form.password.data, person)) is None:

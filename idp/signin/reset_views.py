@@ -1,4 +1,4 @@
-"""The pages for a forgotten password: name, code, new password. Each leads to the step that is due."""
+"""The pages for a forgotten password: name, code, new password. Each redirects to the step that is due."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -40,7 +40,7 @@ def start() -> ResponseReturnValue:
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
 def code() -> ResponseReturnValue:
-    """The code of the text message, or a new one."""
+    """Type the code of the text message, or have a new one sent."""
     current = _current()
     if current is None or reset.step(current) != "code":
         return _to_step(current)
@@ -68,7 +68,7 @@ def code() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"))
 @admission.hashes_passwords
 def choose() -> ResponseReturnValue:
-    """The new password; then the person signs in with it."""
+    """Choose a new password; the person signs in with it afterwards."""
     current = _current()
     person = _person_of(current)
     if current is None or person is None:
@@ -94,7 +94,7 @@ def _complete(password_text: str) -> ResponseReturnValue:
 
 
 def _to_step(current: PasswordReset | None) -> ResponseReturnValue:
-    """Lead to the step that is due in this browser."""
+    """Redirect to the step that is due in this browser."""
     step = reset.step(current) if current is not None else None
     if step == "done":
         flash("Your new password is set already. Sign in with it.", "info")

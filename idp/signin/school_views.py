@@ -25,7 +25,7 @@ class WhichSchool(Form):
 
 
 def navigation() -> list[tuple[str, str]]:
-    """Links in the header: to the school's page and its people; for a person with several, also to their choice.
+    """Links in the header: to the school's page and its people, and for a person with several schools to the choice.
 
     There are none before such a person has chosen a school.
     """
@@ -70,7 +70,7 @@ def choose() -> ResponseReturnValue:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """A second click, whose form expired with the first: go on as that did. Other old forms choose nothing."""
+    """A second click sends a form that expired by the first: redirect as the first did. Other old forms choose nothing."""
     security.keep_opener()
     signed_in = session.current()
     chosen = people.membership(signed_in.id, signed_in.estab_id) if signed_in and signed_in.estab_id else None

@@ -10,12 +10,12 @@ from markupsafe import Markup
 from idp.foundation import clock, crypto, runtime
 
 STEP_SECONDS = 30
-"""Seconds that a code stands for."""
+"""How long a code is current."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewApp:
-    """What an app needs to know, in the three ways in which a page shows it."""
+    """The account and its seed, in the three forms that a page shows: a link, a QR code, and text to type."""
 
     seed: str
     account: str
@@ -31,13 +31,13 @@ class NewApp:
         return picture(self.link)
 
     @property
-    def spaced(self) -> str:
+    def grouped_seed(self) -> str:
         """The seed in groups of four, to be typed."""
         return " ".join(wrap(self.seed, 4))
 
 
 def new_seed() -> str:
-    """160 random bits in base32, as apps take them."""
+    """A random secret of 160 bits in base32, the form that apps read."""
     return pyotp.random_base32(32)
 
 
@@ -56,9 +56,9 @@ def picture(address: str) -> Markup:
 
 
 def step_of(seed: str, code: str) -> int | None:
-    """Which time step `code` belongs to, this one or the one before (RFC 6238 §5.2); None if to neither.
+    """The time step that `code` belongs to: the current or the previous one (RFC 6238 §5.2); None if neither.
 
-    The caller sees to it that each step is used once.
+    The caller makes sure that each step is used only once.
     """
     app, now = pyotp.TOTP(seed, interval=STEP_SECONDS), clock.timestamp() // STEP_SECONDS
     return next(

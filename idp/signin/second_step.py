@@ -24,7 +24,7 @@ LIFETIME = timedelta(minutes=10)
 
 
 class WrongAnswer(Refusal):
-    """The second step was not passed."""
+    """The code or the passkey of the second step is not right."""
 
     code, status, title = "wrong_code", 401, "That code is not right"
 
@@ -38,7 +38,7 @@ class StepExpired(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class HalfSignedIn:
-    """A person whose password was right, in this browser."""
+    """A person who has taken the first step in this browser, and whose second step is missing."""
 
     digest: bytes
     person_id: str
@@ -57,7 +57,7 @@ def sign_in(
 ) -> bool:
     """After a first step by the methods `amr`: sign the person in, or wait for their second step.
 
-    Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter;
+    Returns whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter;
     `provider` is what pages call the account of another provider that took the place of the password.
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
@@ -140,14 +140,14 @@ def begin_session(person_id: str, amr: frozenset[str], *, provider: str | None =
 
 
 def _begin(person_id: str, amr: frozenset[str], provider: str | None = None) -> None:
-    """Begin the session, and keep the sign-in for the person's list."""
+    """Begin the session, and record the sign-in for the person's list of sign-ins."""
     signed_in = browser_sessions.begin(person_id, amr)
     device = devices.describe(str(request.user_agent))
     sign_ins.record(signed_in, device=device, address=request.remote_addr or "", provider=provider)
 
 
 def _is_newer(password_changed_at: datetime | None, half_signed_in: HalfSignedIn) -> bool:
-    """Whether the password is another one than that of the first step."""
+    """Whether the password was changed after the first step."""
     return password_changed_at is not None and password_changed_at > half_signed_in.created_at
 
 

@@ -1,7 +1,7 @@
 """A school's rule that everyone who acts for it signs in with a second step: an owner sets it, and lifts it again.
 
-It holds from the next request on, in sessions that are open too: without a second step `session` lets no one act for
-the school. It changes nothing about what the school has agreed to, nor about tokens under that.
+The rule applies from the next request on, also in open sessions: `session` lets nobody act for the school without a
+second step. It does not affect what the school has agreed to, or tokens.
 """
 
 from idp.audit import events, log
@@ -15,12 +15,12 @@ from idp.signin import factors
 
 
 def require(by: Membership) -> bool:
-    """Require a second step of everyone; False if it was required already. Raises as `authority.check_and_lock`."""
+    """Require a second step of everyone; False if it was required. Raises the errors of `authority.check_and_lock`."""
     return _set(by, is_required=True)
 
 
 def lift(by: Membership) -> bool:
-    """Leave it to each person; False if it was left to them already. Raises as `authority.check_and_lock`."""
+    """End the requirement; False if there was none. Raises the errors of `authority.check_and_lock`."""
     return _set(by, is_required=False)
 
 
@@ -29,7 +29,7 @@ def applies_to(person: Administrator) -> bool:
     return any(member.estab.second_step_required_at is not None for member in person.memberships)
 
 
-def without_factor(estab_id: str) -> list[Administrator]:
+def people_without_factor(estab_id: str) -> list[Administrator]:
     """The people of the estab with this internal id who have no second factor yet, owners first."""
     return [member.person for member in people.list_for_estab(estab_id) if not factors.has_any(member.person_id)]
 

@@ -1,7 +1,7 @@
 """Sessions of people who are signed in. They are stored here; the browser holds only a random id.
 
-Flask-Login gets `current_user` from `_load`; ending the row signs the person out. Nothing about it goes
-into Flask's own cookie (security.md rule 7).
+Flask-Login gets `current_user` from `_load`; ending the row signs the person out. Nothing of a session is stored in
+Flask's own cookie (security.md rule 7).
 """
 
 from dataclasses import dataclass, replace
@@ -28,14 +28,14 @@ from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Developer, Operator, SignInRecord
 
 LAST_USED_PRECISION = timedelta(minutes=1)
-"""How far `last_used_at` may lag, so that most pages are reads."""
+"""How far `last_used_at` may lag, so that most page views write nothing."""
 
 SINGLE, MULTI = "urn:idaas:acr:single", "urn:idaas:acr:multi"
 PASSWORD = frozenset({"pwd"})
 PASSWORD_AND_CODE = frozenset({"pwd", "otp", "mfa"})
-"""RFC 8176."""
+"""`amr` values (RFC 8176)."""
 OUTSIDE_ACCOUNT: frozenset[str] = frozenset()
-"""For another provider, whose methods are not known, none is claimed: the lowest class (OWASP ASVS 5.0, 6.8.4)."""
+"""The `amr` of a sign-in by another provider: its methods are unknown, so the class is the lowest (ASVS 5.0, 6.8.4)."""
 
 
 class SessionEnded(Refusal):
@@ -46,7 +46,7 @@ class SessionEnded(Refusal):
 
 
 def acr_of(amr: frozenset[str]) -> str:
-    """The class of a sign-in that was done by these methods."""
+    """The authentication class (`acr`) of a sign-in by these methods."""
     return MULTI if "mfa" in amr else SINGLE
 
 
@@ -76,7 +76,7 @@ class SignedIn:
     is_anonymous: ClassVar[bool] = False
 
     def get_id(self) -> str:
-        """The session's handle: not a secret, and useless by itself."""
+        """The `sid`, which is not a secret."""
         return self.sid
 
     @property
@@ -86,12 +86,12 @@ class SignedIn:
 
     @property
     def person(self) -> Administrator:
-        """The administrator behind it."""
+        """The administrator who is signed in."""
         return session().get_one(Administrator, self.id)
 
     @property
     def membership(self) -> Membership:
-        """How they act for the school that they have chosen. A page marked `security.person` always has one."""
+        """Their membership of the school that they act for. A page marked `security.person` always has one."""
         return session().get_one(Membership, (self.id, self.estab_id))
 
 
@@ -102,11 +102,9 @@ class _Administrator(NamedTuple):
 
 class _Member(NamedTuple):
     state: str
-    """The estab's."""
+    """This and the next two are columns of the estab."""
     second_step_required_at: datetime | None
-    """Likewise."""
     fictional_for: str | None
-    """Likewise."""
     removed_at: datetime | None
 
 
@@ -116,7 +114,7 @@ class _Operator(NamedTuple):
 
 
 class _Session(NamedTuple):
-    """A session and the person it is of."""
+    """A session and its person."""
 
     kind: str
     person_id: str
@@ -237,7 +235,7 @@ def choose(estab_id: str) -> None:
 def end(sid: str, reason: str) -> None:
     """End one session: `signed_out`, `replaced`, `too_many`, `removed`, … Ending it twice changes nothing.
 
-    Clients that know of it are told; no refresh token is revoked (protocol.md §2.2).
+    Clients that hold an ID Token of the session are told; no refresh token is revoked (protocol.md §2.2).
     """
     result = session().execute(
         update(BrowserSession)
@@ -263,8 +261,8 @@ def end_here() -> None:
 def end_all(person_id: str, reason: str, *, except_sid: str | None = None, estab_id: str | None = None) -> int:
     """End every session of a person, except the one with the sid `except_sid`; returns how many there were.
 
-    With `estab_id`, only those in which they act for the estab with this internal id. The person is held: a sign-in
-    that is under way comes first and is ended as well, or sees what its transaction has changed.
+    With `estab_id`, only those in which they act for the estab with this internal id. The person is locked: a sign-in
+    at the same moment is either committed before and ended as well, or reads what this transaction has changed.
     """
     people.get_locked(person_id)
     sids = [sid for sid in _live(person_id, estab_id) if sid != except_sid]
@@ -302,7 +300,7 @@ def _load(flask_request: Request) -> SignedIn | None:
 
 
 def _for_estab(signed_in: SignedIn, estab_id: str | None) -> SignedIn:
-    """The same, acting for the estab with this internal id, as far as its rule on second steps lets them."""
+    """`signed_in`, acting for the estab with this internal id, as far as its rule on second steps lets them."""
     estab = session().get(Estab, estab_id) if estab_id else None
     is_required = estab is not None and estab.second_step_required_at is not None
     is_fictional = estab is not None and estab.is_fictional
@@ -389,7 +387,7 @@ _SESSION: Final = Statement(
     .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
     .where(_sessions.c.digest == bindparam("by_digest")),
 )  # fmt: skip
-"""One round trip for every page of a person signed in."""
+"""A session by its digest, with its person and school: one round trip for every page."""
 _SET_LAST_USED: Final = WriteStatement(
     update(_sessions)
     .where(_sessions.c.digest == bindparam("by_digest"))

@@ -9,7 +9,7 @@ from idp.partners import registry
 from idp.signin.models import SessionClient
 
 LOGOUT = "backchannel_logout"
-"""The event's name; `oidc.tokens.logout_token` makes the token."""
+"""The name of the logout event; `oidc.tokens.logout_token` makes its token."""
 
 
 def add(sid: str, client_id: str) -> None:

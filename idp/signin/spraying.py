@@ -1,7 +1,7 @@
 """Slow down a guesser who tries few passwords at many accounts: password spraying (decision 60).
 
-Counters of one account do not see such a guesser. So it is also counted at how many different names each network
-fails within an hour, by browsers that are not known to the name. Beyond a limit, unknown browsers of that network wait
+Counters of one account do not notice such a guesser. So for each network the different names are counted at which a
+browser not known to the name fails within an hour. Beyond a limit, unknown browsers of that network wait
 until the hour is over; while many names fail over all networks together, the limit of each is a tenth. A known browser
 is not counted and does not wait, so a stranger keeps no one from the computer that they always use (security.md S31).
 """
@@ -24,7 +24,7 @@ from idp.signin.models import Guesses
 
 WINDOW: Final = timedelta(hours=1)
 IPV4_PREFIX, IPV6_PREFIX = 24, 48
-"""Bits of an address that are its network: what one customer of a hosting company is easily given."""
+"""Bits of an address that name its network. One customer of a hosting company easily gets that many addresses."""
 WIDESPREAD_DIVISOR: Final = 10
 """A network's limit is divided by this while wrong passwords are spread over many networks."""
 
@@ -92,7 +92,7 @@ def figures() -> Figures:
 
 
 def _network(address: str | None) -> str:
-    """The network that an address is counted with."""
+    """The network under which an address is counted."""
     return throttle.network_of(address or "", ipv4_prefix=IPV4_PREFIX, ipv6_prefix=IPV6_PREFIX)
 
 

@@ -1,7 +1,7 @@
-"""Step-up: what matters most is done by a person who has just signed in, with the second factor they have.
+"""Step-up: sensitive changes need a recent sign-in, with a second factor if the person has one.
 
-Views for changes of password, factors, e-mail address, mobile, people and ownership are `required` to have it. Others
-sign in again first and come back to the page, filled in as it was (`foundation.web.form_drafts`).
+The views that change password, factors, e-mail address, mobile, people and ownership are decorated with `recent_sign_in_required`. A
+person without a recent sign-in signs in again and returns to the page as it was (`foundation.web.form_drafts`).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from idp.signin.session import SignedIn
 MAX_AGE: Final = timedelta(minutes=5)
 View = Callable[..., ResponseReturnValue]
 Missing = Literal["set_up", "sign_in"]
-"""A second step has to be set up, or the one that the person has was not asked for when they signed in."""
+"""Whether a second step has to be set up, or the person signed in without the one that they have."""
 
 
 def is_recent(signed_in: SignedIn) -> bool:
@@ -40,8 +40,8 @@ def missing_step(signed_in: SignedIn) -> Missing | None:
     return "sign_in" if factors.has_any(signed_in.id) else "set_up"
 
 
-def required(view: View) -> View:
-    """For a view below `security.person`: it is called once the person has signed in recently enough."""
+def recent_sign_in_required(view: View) -> View:
+    """Decorate a view, below `security.person`, which is called only if the person signed in recently enough."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
@@ -54,13 +54,13 @@ def required(view: View) -> View:
 
 
 def sign_in_with_second_step(return_path: str) -> ResponseReturnValue:
-    """To the sign-in page, for a person who has a second step and signed in without it, and on to `return_path`."""
+    """Redirect a person who signed in without their second step to the sign-in page, and then to `return_path`."""
     flash("Please sign in again, with your second step. Then you carry on where you were.", "info")
     return _sign_in(return_path)
 
 
 def sign_in_again() -> ResponseReturnValue:
-    """To the sign-in page, and back to the page of this request; what was typed there is kept, except secrets."""
+    """Redirect to the sign-in page, and then back to this page; what was typed there is kept, except secrets."""
     signed_in = session.current()
     manner = "again" if signed_in is None or signed_in.amr else "with your password"
     message = f"To protect your account, please sign in {manner} before you change this."
@@ -72,7 +72,7 @@ def sign_in_again() -> ResponseReturnValue:
 
 
 def _sign_in(return_path: str) -> ResponseReturnValue:
-    """To the sign-in page, with the person's username filled in, and on to `return_path`."""
+    """Redirect to the sign-in page, with the person's username filled in, and then to `return_path`."""
     signed_in = session.current()
     name = signed_in.person.username if signed_in else None
     return redirect(url_for("signin.sign_in", next=return_path, login_hint=name), 303)

@@ -1,4 +1,4 @@
-"""The answer to a page's script while a password is being typed, the same for everyone (`estabs.strength`)."""
+"""The endpoint that a page's script asks about a password while it is typed (`estabs.strength`)."""
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -16,14 +16,14 @@ bp.add_app_template_filter(strength.seal_subject, "password_subject")
 @security.anyone
 @limiter.limit(at_most(240, "minute"))
 def ask() -> ResponseReturnValue:
-    """Whether a password would be accepted for the person whom the page names, and why not. Nothing is kept of it."""
+    """Whether a password would be accepted for the person whom the page names, and why not. Nothing is stored."""
     about = _guessable_words(strength.unseal_subject(request.form.get("subject", "")))
     typed = request.form.get("password", "")
     return jsonify(strength.hint(typed, about)._asdict())
 
 
 def _guessable_words(person_id: str) -> tuple[str, ...]:
-    """What an attacker would try first of this person; of one who was removed meanwhile, nothing."""
+    """The words that an attacker would try first for this person; none if they were removed meanwhile."""
     if (person := people.get(person_id)) is not None:
         return password.guessable_words(person)
     account = operators.by_id(person_id) or developers.by_id(person_id)

@@ -16,7 +16,7 @@ bp = Blueprint("undo", __name__)
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
 def undo(secret: str) -> ResponseReturnValue:
-    """Ask, and restore. Opening the link changes nothing: mail scanners open links too."""
+    """Ask for confirmation, and undo. Opening the link changes nothing: mail scanners open links too."""
     form, (address, number) = Form(), undo_changes.check(secret)
     if form.validate_on_submit():
         undo_changes.undo(secret)

@@ -52,7 +52,7 @@ bp.register_blueprint(school_views.bp)
 
 
 def navigation() -> list[dict[str, str | bool]]:
-    """Links in the header for the person signed in. A phone has room for the first and the last: `is_minor` others."""
+    """Links in the header for the person signed in. A phone shows the first and the last; the others are `is_minor`."""
     links = [("Operator’s pages", "/operate")]
     if current_user.kind == "developer":
         links = [("Applications", developer_views.HOME), ("People", "/developers/people")]
@@ -64,7 +64,7 @@ def navigation() -> list[dict[str, str | bool]]:
         ]  # fmt: skip
     links.append(("Sign out", url_for("signin.sign_out")))
     last = len(links) - 1
-    return [{"label": label, "href": href, "is_minor": 0 < place < last} for place, (label, href) in enumerate(links)]
+    return [{"label": label, "href": href, "is_minor": 0 < index < last} for index, (label, href) in enumerate(links)]
 
 
 def _guess_limit() -> str:
@@ -73,13 +73,13 @@ def _guess_limit() -> str:
 
 
 def _is_browser_known_to_named_person() -> bool:
-    """Whether the named person has signed in in this browser before: then its address is not rate-limited."""
+    """Whether the person named in the form has signed in here before: then the address is not rate-limited."""
     form, device = SignIn(), devices.device_id()
     return device is not None and form.username.validate(form) and password.is_known_browser(form.username.data, device)
 
 
 def _is_browser_known_to_waiting_person() -> bool:
-    """The same for the person whose second step waits in this browser."""
+    """Whether the person who waits for a second step here has signed in in this browser before."""
     half_signed_in, device = second_step.waiting(), devices.device_id()
     return half_signed_in is not None and devices.is_known(half_signed_in.person_id, device)
 
@@ -96,7 +96,7 @@ _limit_guesses = partial(limiter.limit, _guess_limit, deduct_when=_was_refused)
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_named_person)
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
-    """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
+    """Sign in by name and password; redirects to `next`. Cancel returns to the partner, if a partner sent the person."""
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
@@ -104,7 +104,7 @@ def sign_in() -> ResponseReturnValue:
         return redirect(return_paths.cancel_target(return_path), 303)
     if request.method == "GET" and return_path == "/" and session.current():
         return redirect("/", 303)
-    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may send who is to sign in
+    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may name the person who is to sign in
     if not form.validate_on_submit():
         return _page(form, return_path)
     try:
@@ -118,14 +118,14 @@ def sign_in() -> ResponseReturnValue:
 
 
 def _sign_in(name: str, password_text: str) -> bool:
-    """Check the password; whether that was all, so that the person is signed in now."""
+    """Check the password; returns whether the person is signed in now, without a second step."""
     device = devices.device_id()
     person = password.check(name, password_text, device=device, address=request.remote_addr)
     return second_step.sign_in(person.id, name_counter=password.name_counter(name, device))
 
 
 def after_first_step(return_path: str, *, is_complete: bool) -> str:
-    """Where a person goes who has proven who they are: on, or to their second step."""
+    """The address after the first step: `return_path`, or the page of the second step."""
     return return_path if is_complete else url_for("signin.take_second_step", next=return_path)
 
 
@@ -134,7 +134,7 @@ def after_first_step(return_path: str, *, is_complete: bool) -> str:
 @form_drafts.form_shown_at("signin.sign_in")
 @limiter.limit(at_most(120, "minute"))
 def passkey_options() -> ResponseReturnValue:
-    """What the sign-in page's script asks the browser for a passkey with, as JSON; the same for everyone."""
+    """The options with which the sign-in page's script requests a passkey, as JSON; the same for everyone."""
     return jsonify(passkeys.sign_in_options(browser=browser_store.ensure_browser_id()))
 
 
@@ -143,7 +143,7 @@ def passkey_options() -> ResponseReturnValue:
 @form_drafts.form_shown_at(lambda: url_for("signin.sign_in", next=request.args.get("next")))
 @_limit_guesses()
 def sign_in_with_passkey() -> ResponseReturnValue:
-    """A passkey's answer instead of name and password; redirects to `next`."""
+    """Sign in by a passkey instead of name and password; redirects to `next`."""
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
@@ -165,7 +165,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
 @security.anyone
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def take_second_step() -> ResponseReturnValue:
-    """A code of the authenticator app, after the right password; redirects to `next`. Cancel is as for `sign_in`."""
+    """The second step by a code of the authenticator app; redirects to `next`. Cancel is as for `sign_in`."""
     return _second_step("signin/second_step.html", SecondStep(), authenticator_app.spend_code)
 
 
@@ -173,7 +173,7 @@ def take_second_step() -> ResponseReturnValue:
 @security.anyone
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def use_recovery_code() -> ResponseReturnValue:
-    """The same with a recovery code."""
+    """The second step by a recovery code; redirects to `next`."""
     return _second_step("signin/recovery_code.html", RecoveryCode(), recovery_codes.spend)
 
 
@@ -209,7 +209,7 @@ def _second_step(
 @form_drafts.form_shown_at("signin.take_second_step")
 @limiter.limit(at_most(30, "minute"))
 def second_step_options() -> ResponseReturnValue:
-    """What the second step's script asks the browser for a passkey with, as JSON: one of this person's own."""
+    """The options with which the script of the second step requests one of the person's passkeys, as JSON."""
     if (half_signed_in := second_step.waiting()) is None:
         return redirect(url_for(".take_second_step"), 303)
     return jsonify(passkeys.second_step_options(half_signed_in.person_id, browser=browser_store.ensure_browser_id()))
@@ -220,7 +220,7 @@ def second_step_options() -> ResponseReturnValue:
 @form_drafts.form_shown_at(lambda: url_for("signin.take_second_step", next=request.args.get("next")))
 @_limit_guesses(exempt_when=_is_browser_known_to_waiting_person)
 def take_second_step_by_passkey() -> ResponseReturnValue:
-    """A passkey after the right password; redirects to `next`."""
+    """The second step by a passkey; redirects to `next`."""
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
@@ -252,7 +252,7 @@ def _second_step_page(
 
 
 def _no_sign_in_waits(return_path: str) -> ResponseReturnValue:
-    """On to where they were going if this browser has just signed in (Back, a second click), else back to sign-in."""
+    """Redirect to `return_path` if this browser has just signed in (Back, a second click), else to the sign-in page."""
     if session.current():
         return redirect(return_path, 303)
     flash(second_step.StepExpired.message, "info")

@@ -35,9 +35,9 @@ from webauthn.helpers.structs import (
 
 from idp.foundation import runtime
 
-TIMEOUT: Final = 300_000
-"""Milliseconds that a browser is asked to wait for its person, as W3C recommends where a user is verified."""
-MAX_ANSWER: Final = 16_384
+TIMEOUT_MILLISECONDS: Final = 300_000
+"""How long a browser is asked to wait for the person; W3C recommends this where a user is verified."""
+MAX_ANSWER_LENGTH: Final = 16_384
 """Characters of an answer, as JSON. Those of today's authenticators have fewer than 4,000."""
 
 
@@ -55,7 +55,7 @@ class KnownCredential:
 
 @dataclass(frozen=True, slots=True)
 class NewCredential:
-    """What a verified registration has shown."""
+    """A new credential, from a verified registration."""
 
     credential_id: bytes
     public_key: bytes
@@ -99,7 +99,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedUse:
-    """What a verified authentication has shown."""
+    """State of the credential, from a verified authentication."""
 
     sign_count: int
     is_backed_up: bool
@@ -114,12 +114,12 @@ class Authentication:
 
     @property
     def credential_id(self) -> bytes:
-        """The credential it claims to be of."""
+        """The id of the credential that it claims to be made with; not verified."""
         return self.credential.raw_id
 
     @property
     def user_handle(self) -> bytes | None:
-        """What `creation_options` named the person by; only a discovered credential must bring it along."""
+        """The user id that `creation_options` set; None only if the request named the credentials."""
         return self.credential.response.user_handle
 
     def verify(self, public_key: bytes) -> VerifiedUse:
@@ -151,7 +151,7 @@ def creation_options(
         user_name=user_name,
         user_display_name=display_name,
         challenge=base64url_to_bytes(challenge),
-        timeout=TIMEOUT,
+        timeout=TIMEOUT_MILLISECONDS,
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
@@ -165,7 +165,7 @@ def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> 
     options = webauthn.generate_authentication_options(
         rp_id=relying_party_id(),
         challenge=base64url_to_bytes(challenge),
-        timeout=TIMEOUT,
+        timeout=TIMEOUT_MILLISECONDS,
         allow_credentials=_descriptors(allowed),
         user_verification=UserVerificationRequirement.REQUIRED,
     )
@@ -173,7 +173,7 @@ def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> 
 
 
 def read_registration(answer: str) -> Registration:
-    """The JSON form of a new credential, read; raises `InvalidAuthenticatorResponse`."""
+    """Parse the JSON form of a new credential, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
         credential = parse_registration_credential_json(_check_size(answer))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
@@ -182,7 +182,7 @@ def read_registration(answer: str) -> Registration:
 
 
 def read_authentication(answer: str) -> Authentication:
-    """The JSON form of an assertion, read; raises `InvalidAuthenticatorResponse`."""
+    """Parse the JSON form of an assertion, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
         credential = parse_authentication_credential_json(_check_size(answer))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
@@ -200,7 +200,7 @@ def _origin() -> str:
 
 
 def _check_size(answer: str) -> str:
-    if len(answer) > MAX_ANSWER:
+    if len(answer) > MAX_ANSWER_LENGTH:
         raise InvalidAuthenticatorResponse(f"{len(answer)} characters")
     return answer
 

@@ -80,7 +80,9 @@ def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, 
 
 def test_only_those_without_a_second_step_are_listed(owner, account, colleague, work):  # noqa: F811
     with work():
-        assert [person.username for person in second_step_rule.without_factor(account.estab_id)] == [colleague[0]]
+        assert [person.username for person in second_step_rule.people_without_factor(account.estab_id)] == [
+            colleague[0]
+        ]
 
 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811

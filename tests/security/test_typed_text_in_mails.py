@@ -245,7 +245,7 @@ def a_copied_passkey() -> None:
     session().flush()
     response = passkeys.read(device.get(passkeys.sign_in_options(browser=authenticator.BROWSER)))
     with suppress(passkeys.PasskeyCopied):
-        passkeys.use(response, passkeys.SIGN_IN, browser=authenticator.BROWSER)
+        passkeys.verify_use(response, passkeys.SIGN_IN, browser=authenticator.BROWSER)
 
 
 def something_authorised() -> tuple[str, Administrator]:

@@ -46,7 +46,7 @@ def test_of_two_recoveries_at_once_one_counts(run_concurrently, account, sam, wo
 
 
 def test_recoveries_that_were_stopped_count_towards_the_limit(account, sam, work, clock):
-    for _ in range(colleagues.MAX_FOR_A_PERSON):
+    for _ in range(colleagues.MAX_STARTS_FOR_A_PERSON):
         with work():
             colleagues.start_factor_recovery(membership(account), sam).stopped_at = clock.now()
     with pytest.raises(colleagues.StartedOften), work():

@@ -38,7 +38,7 @@ def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_wit
     assert isinstance(outcome, factor_removal.FactorNeeded)
     with work():
         assert factors.kinds(account_with_factors.id) == {"passkey"}
-        assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.COUNT
+        assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.CODES_PER_SET
 
 
 def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(

@@ -60,5 +60,5 @@ def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work,
         assert (factors.kinds(person), recovery_codes.count_unused(person)) == (frozenset(), 0)
         assert (factors.kinds(other), recovery_codes.count_unused(other)) == (
             frozenset({"app", "passkey"}),
-            recovery_codes.COUNT,
+            recovery_codes.CODES_PER_SET,
         )

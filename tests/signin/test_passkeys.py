@@ -37,7 +37,7 @@ def registers(account, response, *, name="", browser=BROWSER):
 
 def uses(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
     read = webauthn_ceremonies.read_authentication(response)
-    return passkeys.use(read, purpose, browser=browser, person_id=person_id)
+    return passkeys.verify_use(read, purpose, browser=browser, person_id=person_id)
 
 
 def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, account):
