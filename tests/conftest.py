@@ -114,7 +114,7 @@ def change_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         program = runtime.for_app(app)
         changed = {name: getattr(program.settings, name).model_copy(update=new) for name, new in sections.items()}
         settings = program.settings.model_copy(update=changed)
-        monkeypatch.setitem(app.extensions, runtime.NAME, replace(program, settings=settings))
+        monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(program, settings=settings))
         return settings
 
     return change
@@ -126,7 +126,7 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
     def change(**ports: Any) -> None:
         program = runtime.for_app(app)
-        monkeypatch.setitem(app.extensions, runtime.NAME, replace(program, ports=replace(program.ports, **ports)))
+        monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(program, ports=replace(program.ports, **ports)))
 
     return change
 

@@ -39,7 +39,7 @@ def fixed(at: datetime) -> Iterator[None]:
 
 
 def move(by: timedelta) -> None:
-    """Move a fixed clock on. For tests; refuses where the clock runs by itself."""
+    """Move a fixed clock forward, for tests. Raises `RuntimeError` if the clock is not fixed."""
     global _frozen  # noqa: PLW0603  the one clock
     if _frozen is None:
         raise RuntimeError("the clock is not fixed")

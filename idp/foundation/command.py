@@ -26,8 +26,8 @@ from idp.foundation.web.transactions import transaction
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PARTS = re.compile(r"; (?=\[\d+\] )")
-"""Between errors of a list: `[0] is not https; [2] has a fragment`."""
+_BETWEEN_ERRORS = re.compile(r"; (?=\[\d+\] )")
+"""The separator of the errors of a list: `[0] is not https; [2] has a fragment`."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -45,7 +45,7 @@ class Misconfigured(click.ClickException):
 
 
 def application(context: click.Context) -> Flask:
-    """The application, built when a command first needs it; `--help` does without."""
+    """The application, built when a command first needs it, which `--help` does not."""
     try:
         app: Flask = context.find_root().obj()
     except InvalidSettings as error:
@@ -87,7 +87,7 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
     """Run a command in one transaction of the application; a `Refusal` is printed and rolled back.
 
     So is a database that cannot be reached, is busy for too long, or has another schema. What the command prints is
-    printed once it has been committed: a reader who stops reading undoes nothing that was announced.
+    printed after the commit: if the reader of a pipe stops reading, nothing that was announced is undone.
     """
 
     @wraps(command)
@@ -114,7 +114,7 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
 def to_click_error(refusal: Refusal) -> Refused:
     """The message for a refusal: one line for each error if there are several."""
     if refusal.field_errors:
-        lines = [f"{name}: {part}" for name, reason in refusal.field_errors for part in _PARTS.split(reason)]
+        lines = [f"{name}: {part}" for name, reason in refusal.field_errors for part in _BETWEEN_ERRORS.split(reason)]
         return Refused("\n  ".join([f"{refusal.title}:", *lines]))
     return Refused(refusal.message + (f" ({refusal.reason})" if refusal.reason else ""))
 
@@ -133,7 +133,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
     elif not listed:
         click.echo(empty)
     else:
-        cells = [[_plain(row.get(name)) for name in columns] for row in listed]
+        cells = [[_to_text(row.get(name)) for name in columns] for row in listed]
         titles = [name.replace("_", " ") for name in columns]
         widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
         for line in (titles, *cells):
@@ -142,7 +142,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 
 def show_json(value: object) -> None:
     """Print one JSON document."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_for_programs)
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_json_default)
     sys.stdout.write("\n")
 
 
@@ -153,11 +153,11 @@ def format_time(moment: datetime) -> str:
     return f"{utc:%Y-%m-%d %H:%M} UTC ({day}{local:%H:%M} {local:%Z})"
 
 
-def _for_programs(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else _plain(value)
+def _json_default(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else _to_text(value)
 
 
-def _plain(value: object) -> str:
+def _to_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -107,7 +107,7 @@ class Sealer:
 class Passwords:
     """argon2id, 19 MiB, two passes, one lane; one hash at a time (security.md rule 3).
 
-    How many may wait is decided before they have a thread: `foundation/web/admission`.
+    `foundation/web/admission` limits how many requests wait for their turn.
     """
 
     def __init__(self, *, memory_kib: int = 19_456, passes: int = 2) -> None:
@@ -141,5 +141,5 @@ class Passwords:
         return self._hashing.submit(counted).result()
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether the parameters have changed since `stored` was made: hash again at this sign-in."""
+        """Whether `stored` was made with other parameters, so that the password has to be hashed again at this sign-in."""
         return self._hasher.check_needs_rehash(stored)

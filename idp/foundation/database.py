@@ -48,8 +48,8 @@ from idp.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-ASYNCHRONOUS: Final = "asynchronous commit"
-"""In the info of a SQLite connection: until it is returned to the pool, its commits do not wait for the disk."""
+ASYNCHRONOUS_COMMIT_KEY: Final = "asynchronous commit"
+"""Key in the info of a SQLite connection whose commits do not wait for the disk until it is returned to the pool."""
 MAX_IDLE_SECONDS = 1.0
 """A pooled connection that was idle for longer is checked before it is used."""
 
@@ -120,7 +120,7 @@ class _Base(DeclarativeBase):
 
 
 class _Session(FlaskSession):
-    """The ORM's session, on the connection that Core statements use, whose transaction it ends as its own."""
+    """The ORM's session, on the connection that Core statements use; it commits and rolls back their transaction too."""
 
     def get_bind(self, *_args: Any, **_kwargs: Any) -> Connection:
         """Return the request's connection, the only one at a time."""
@@ -163,7 +163,7 @@ def session() -> Session:
 def connection() -> Connection:
     """The connection of this request, command or job; its first statement begins the transaction.
 
-    For Core statements on busy paths: by itself a session takes the time of several of them.
+    For Core statements on busy paths: making an ORM session takes as long as several of them.
     """
     state = request_state.current()
     if state.connection is None:
@@ -233,7 +233,9 @@ def configure(app: Flask, settings: Settings) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
-            _begin_transactions(db.engine, "BEGIN IMMEDIATE", lambda its, sql: its.connection.cursor().execute(sql))
+            _begin_transactions(
+                db.engine, "BEGIN IMMEDIATE", lambda current, sql: current.connection.cursor().execute(sql)
+            )
         else:
             _check_idle_connections(db.engine)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
@@ -257,7 +259,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkin")
     def _returned(connection: sqlite3.Connection | None, record: ConnectionPoolEntry) -> None:
-        if record.info.pop(ASYNCHRONOUS, False) and connection is not None:
+        if record.info.pop(ASYNCHRONOUS_COMMIT_KEY, False) and connection is not None:
             connection.execute("PRAGMA synchronous = FULL")
 
 
@@ -281,7 +283,7 @@ def _check_idle_connections(engine: Engine) -> None:
     """Ping a connection that was idle for `MAX_IDLE_SECONDS` before it is used.
 
     If that fails, the whole pool is discarded, because a restart of the database closes all connections. Under load
-    nothing is pinged until a request loses its connection; then all that were in the pool at that time are.
+    nothing is pinged until a request loses its connection; then each connection that was in the pool at that time is.
     """
     lost_at = 0.0
 
@@ -369,21 +371,21 @@ def row_isolated(kind: str, row_id: str) -> Iterator[None]:
         log.exception("row set aside", name=kind, subject=row_id, reason=type(error).__name__)
 
 
-def claim(model: type[Base], **must: object) -> bool:
-    """Mark as used the one row that matches all of `must` and is neither used nor expired; False if there is none.
+def claim(model: type[Base], **conditions: object) -> bool:
+    """Mark as used the one row that matches all `conditions` and is neither used nor expired; False if there is none.
 
     This UPDATE decides: of eight concurrent requests one gets the row. Never read first and write afterwards.
-    `must` names everything the secret is bound to; None there means "must be absent".
+    `conditions` name everything that the secret is bound to; None means that the column must be NULL.
     """
-    bound = {name: value for name, value in must.items() if value is not None}
-    spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
+    bound = {name: value for name, value in conditions.items() if value is not None}
+    statement = _claim_statement(model, frozenset(bound), frozenset(conditions.keys() - bound.keys()))
     values = {f"by_{name}": value for name, value in bound.items()}
-    return connection().execute(spend, values | {"now": clock.now()}).rowcount == 1
+    return connection().execute(statement, values | {"now": clock.now()}).rowcount == 1
 
 
 @cache  # composing the statement takes as long as running it
-def _spend(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> Update:
-    """The statement behind `claim`, one for each kind of secret."""
+def _claim_statement(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> Update:
+    """The UPDATE of `claim`, for a model and the names of its conditions."""
     table = cast("Table", model.__table__)
     return (
         update(table)

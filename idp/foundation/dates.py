@@ -1,4 +1,4 @@
-"""Days and times as people in Britain write them; what has a time zone is shown by British clocks."""
+"""Dates and times as people in Britain write them; aware times are converted to British time."""
 
 from datetime import date, datetime
 
@@ -11,8 +11,8 @@ def day(when: date) -> str:
     return f"{local.day} {local:%B %Y}"
 
 
-def weekday(when: date) -> str:
-    """The same with the day of the week: "Monday 2 March 2026"."""
+def weekday_and_day(when: date) -> str:
+    """A date with its day of the week: "Monday 2 March 2026"."""
     return f"{_local(when):%A} {day(when)}"
 
 

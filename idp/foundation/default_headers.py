@@ -1,6 +1,6 @@
 """The headers that nearly every response has, added once by the outermost middleware.
 
-Outside of Flask, because the response cache and the refusals of `admission` have them too.
+They are added outside of Flask, because the response cache and the refusals of `admission` need them too.
 """
 
 from collections.abc import Iterable
@@ -24,12 +24,12 @@ _NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
 def default_headers(settings: Settings) -> Headers:
-    """The headers that every response has; over https they demand https from then on."""
+    """The headers that every response has; over https `Strict-Transport-Security` is one of them."""
     return [*_EVERY_RESPONSE, _HSTS] if settings.server.is_https else [*_EVERY_RESPONSE]
 
 
 def with_default_headers(headers: Iterable[tuple[str, str]], every_response: Headers) -> Headers:
-    """`headers` and the defaults; a policy or a lifetime that the response states itself stays as it is."""
+    """`headers` and the defaults, without those policies and that `Cache-Control` which the response sets itself."""
     combined = [*headers, *every_response]
     names = {name.lower() for name, _ in combined}
     if "content-security-policy" not in names:

@@ -29,11 +29,11 @@ class Finding:
 
 
 Check = Callable[[], Iterator[Finding]]
-"""Run in a transaction of its own."""
+"""A check, which runs in a transaction of its own."""
 
 
 def settings() -> Iterator[Finding]:
-    """Nothing in the settings is unusual for production."""
+    """Check that nothing in the settings is unusual for production."""
     unusual = production.warnings(runtime.settings())
     for warning in unusual:
         yield Finding("settings", "warning", warning, "see config/default.toml")
@@ -42,7 +42,7 @@ def settings() -> Iterator[Finding]:
 
 
 def limits() -> Iterator[Finding]:
-    """The storage of the rate limits responds: Redis, where there are several processes."""
+    """Check that the storage of the rate limits responds, which is Redis where there are several processes."""
     from idp.foundation.web.throttle import limiter
 
     if limiter.storage.check():
@@ -52,7 +52,7 @@ def limits() -> Iterator[Finding]:
 
 
 def contact() -> Iterator[Finding]:
-    """A contact for reports of vulnerabilities is set."""
+    """Check that a contact for reports of vulnerabilities is set."""
     if runtime.settings().service.security_contact:
         yield Finding("security contact", "ok", "is in /.well-known/security.txt")
     elif runtime.settings().environment == "production":
@@ -61,10 +61,10 @@ def contact() -> Iterator[Finding]:
 
 
 def libraries() -> Iterator[Finding]:
-    """No installed package is older than its minimum version."""
-    for name, floor in MIN_VERSIONS.items():
-        if Version(version(name)) < Version(floor):
-            yield Finding(name, "fault", f"{version(name)} is below {floor}", "install from the lock file")
+    """Check that no installed package is older than its minimum version."""
+    for name, minimum in MIN_VERSIONS.items():
+        if Version(version(name)) < Version(minimum):
+            yield Finding(name, "fault", f"{version(name)} is below {minimum}", "install from the lock file")
         else:
             yield Finding(name, "ok", version(name))
 

@@ -1,4 +1,4 @@
-"""INSERT with ON CONFLICT, which both of our databases have and SQLAlchemy spells for each of them apart."""
+"""INSERT with ON CONFLICT, which both of our databases have and SQLAlchemy has a class for each of."""
 
 from functools import cache
 from typing import Any, cast
@@ -18,9 +18,9 @@ def insert(model: type[Base]) -> Insert:
 
 
 def insert_if_absent(model: type[Base], **values: Any) -> bool:
-    """Insert the row unless its key is there already; whether it was inserted. Columns not named are NULL.
+    """Insert the row unless its key exists; returns whether it was inserted. Columns not named are NULL.
 
-    Of several at once, one inserts it.
+    Of several requests at once, one inserts it.
     """
     return _insert_if_absent(model).run(**_nulls(model) | values) == 1
 

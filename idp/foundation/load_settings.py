@@ -32,7 +32,9 @@ def load(**overrides: Any) -> Settings:
         more = production.inconsistencies(settings)
         more += production.production_problems(settings) if settings.environment == "production" else []
         named = {problem.partition(":")[0] for problem in problems}
-        problems += [problem for problem in more if problem.partition(":")[0] not in named]  # a default would be judged
+        problems += [
+            problem for problem in more if problem.partition(":")[0] not in named
+        ]  # there the default would be checked instead
     if problems or settings is None:
         raise InvalidSettings("The settings have errors:\n  " + "\n  ".join([*problems, *setting_errors.first_steps()]))
     return settings
@@ -43,15 +45,15 @@ def _replace_invalid(error: ValidationError, overrides: dict[str, Any]) -> Setti
 
     What has no default is a secret, for which a random key stands in.
     """
-    mended, defaults = copy.deepcopy(overrides), read_file(ROOT / "config" / "default.toml")
+    repaired, defaults = copy.deepcopy(overrides), read_file(ROOT / "config" / "default.toml")
     for details in error.errors():
         *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), details["loc"])]
-        place, usual = mended, defaults
+        place, usual = repaired, defaults
         for table in tables:
             place, usual = place.setdefault(table, {}), usual.get(table, {})
         stand_in: Any = secrets.token_bytes(32)
         place[name] = usual.get(name, {"stand-in": stand_in} if name == "sealing" else stand_in)
     try:
-        return Settings(**mended)
+        return Settings(**repaired)
     except ValidationError:
         return None

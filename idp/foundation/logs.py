@@ -20,7 +20,7 @@ from idp.foundation.fastpath import request_line
 from idp.foundation.settings import Settings
 from idp.foundation.web import middleware
 
-ALLOWED = frozenset(
+ALLOWED_FIELDS = frozenset(
     {
         "event", "level", "timestamp", "logger", "request", "method", "route", "status", "ms", "address", "error",
         "exc_info", "exception", "code", "reason", "client", "estab", "person", "operator", "job", "count",
@@ -43,8 +43,8 @@ def scrub(text: str) -> str:
     return _SECRETS.sub(lambda match: f"{match['scheme'] or match['name'] or match['detail'] or ''}[scrubbed]", text)
 
 
-def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    dropped = sorted(name for name in event if name not in ALLOWED and not name.startswith("_"))
+def _drop_other_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    dropped = sorted(name for name in event if name not in ALLOWED_FIELDS and not name.startswith("_"))
     for name in dropped:
         del event[name]
     if dropped:
@@ -59,7 +59,7 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _allow,
+        _drop_other_fields,
     ]
     is_json = settings.server.log_format == "json"
     last = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -76,7 +76,9 @@ def configure(settings: Settings) -> None:
     for name in ("authlib", "werkzeug", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whatever a stranger's server sent
-    warnings.filterwarnings("ignore", category=SecurityWarning)  # of keys and algorithms that callers bring: we choose
+    warnings.filterwarnings(
+        "ignore", category=SecurityWarning
+    )  # about keys and algorithms that callers name; our own checks accept or refuse them
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -45,7 +45,7 @@ class Ports:
     """One function for each call upwards."""
 
     sign_in: Callable[[str], object]
-    """Sign the owner with this id in, who has just registered, in the browser that sent the request.
+    """Sign in the owner with this id, who has just registered, in the browser that sent the request.
 
     Nothing happens if they have a second factor by now.
     """
@@ -58,11 +58,11 @@ class Ports:
     navigation: Callable[[], list[dict[str, str | bool]]]
     """The links in a page's header for the person signed in, each with `label` and `href`."""
     estab_state_changed: Callable[[str, str, str], None]
-    """Tell partners that an estab, by its internal id, had one state and has another."""
+    """Tell partners that an estab changed its state: its internal id, the state before, and the state now."""
     partner_people: Callable[[str], list[str]]
     """The e-mail addresses of the people of a partner who can sign in at `/developers`."""
     event_bodies: Mapping[str, EventBody]
-    """By the name of the event."""
+    """What makes the body of an event, by the event's name."""
     endpoint_state: Callable[[str], str]
     """The state of the endpoint of the estab with this internal id; `none` without one."""
     revoke_endpoint_tokens: Callable[[str, str, str, str], bool]

@@ -10,14 +10,14 @@ from idp.foundation.setting_types import ROOT, key
 if TYPE_CHECKING:
     from idp.foundation.settings import Settings, Sms
 
-SHIPPED: Final = ("development.toml", "test.toml")
-"""Files of the project that contain keys; they are published, so their keys are no secrets."""
-FEWEST_BYTES: Final = 16
-"""Different bytes in a key; 32 random bytes have 30 on average."""
+FILES_WITH_KEYS: Final = ("development.toml", "test.toml")
+"""Settings files of the project that contain keys, which everybody can read."""
+MIN_DISTINCT_BYTES: Final = 16
+"""A key with fewer distinct bytes is not random; 32 random bytes have 30 on average."""
 
 NOTIFY_KEY: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" * 2 + "$")
 """The end of an API key of GOV.UK Notify: the ids of the service and the key."""
-MIN_TOKEN_LENGTH: Final = 24
+MIN_RECEIPT_TOKEN_LENGTH: Final = 24
 
 
 def inconsistencies(settings: "Settings") -> list[str]:
@@ -32,8 +32,8 @@ def inconsistencies(settings: "Settings") -> list[str]:
         "throttle.storage: several workers need redis://": settings.server.workers > 1
         and settings.throttle.storage.startswith("memory"),
         "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.is_sqlite,
-        f"database.pool_size: must be {settings.server.at_once} at least, a connection for each request that runs: "
-        "two more than server.threads": settings.database.pool_size < settings.server.at_once
+        f"database.pool_size: must be {settings.server.concurrent_requests} at least, a connection for each request that runs: "
+        "two more than server.threads": settings.database.pool_size < settings.server.concurrent_requests
         and not settings.database.is_sqlite,
     }
     checks |= _incomplete_sms(settings.sms)
@@ -41,7 +41,7 @@ def inconsistencies(settings: "Settings") -> list[str]:
 
 
 def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
-    """What a channel for text messages needs."""
+    """Errors in the settings of the channel for text messages, each with whether it applies."""
     token, sent_by = sms.gateway_token.get_secret_value(), f'for sms.channel = "{sms.channel}"'
     return {
         f"sms.gateway_url: must be set {sent_by}": sms.channel == "http" and not sms.gateway_url,
@@ -79,8 +79,8 @@ def production_problems(settings: "Settings") -> list[str]:
             mail.security == "none" and bool(mail.username or mail.password.get_secret_value()),
         "sms.channel: must be twilio, notify or http": sms.channel not in {"twilio", "notify", "http"},
         "sms.gateway_url: must be https": bool(sms.gateway_url) and not sms.gateway_url.startswith("https://"),
-        f"sms.receipt_token: must be empty, or have {MIN_TOKEN_LENGTH} characters or more":
-            0 < len(sms.receipt_token.get_secret_value()) < MIN_TOKEN_LENGTH,
+        f"sms.receipt_token: must be empty, or have {MIN_RECEIPT_TOKEN_LENGTH} characters or more":
+            0 < len(sms.receipt_token.get_secret_value()) < MIN_RECEIPT_TOKEN_LENGTH,
         "schools.download_url: must be https": not settings.schools.download_url.startswith("https://"),
         "fetch.allow_loopback: is for tests": settings.fetch.allow_loopback,
         "fetch.extra_ca: is for tests": bool(settings.fetch.extra_ca),
@@ -104,7 +104,7 @@ def _bad_keys(settings: "Settings") -> Iterator[str]:
     for name, value in named.items():
         if value in shipped:
             yield f"{name}: is a key from {shipped[value]}, which everyone has"
-        elif len(set(value)) < FEWEST_BYTES or value.isascii():
+        elif len(set(value)) < MIN_DISTINCT_BYTES or value.isascii():
             yield f"{name}: is not random; make one by `idp config generate-secrets`"
         if value in seen:
             yield f"{name}: is the same key as {seen[value]}; each needs its own"
@@ -113,7 +113,7 @@ def _bad_keys(settings: "Settings") -> Iterator[str]:
 
 def _shipped_keys() -> dict[bytes, str]:
     files: dict[bytes, str] = {}
-    for name in SHIPPED:
+    for name in FILES_WITH_KEYS:
         secrets = tomllib.loads((ROOT / "config" / name).read_text("utf-8"))["secrets"]
         for value in (secrets["session"], secrets["tokens"], *secrets["sealing"].values()):
             files[key(value)] = f"config/{name}"

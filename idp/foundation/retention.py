@@ -20,7 +20,7 @@ Period = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DeleteAfter:
-    """Rows are deleted this long after `column`, which needs an index; with `only`, those for which it holds."""
+    """Rows are deleted `period` after the time in `column`, which needs an index; with `only`, just those that meet it."""
 
     column: InstrumentedAttribute[Any]
     period: Period
@@ -34,7 +34,7 @@ class DeleteAfter:
 
 @dataclass(frozen=True, slots=True)
 class KeepNewest:
-    """The newest `limit` rows by `column` are kept; with `per`, for each value of that; with `only`, of those rows.
+    """The newest `limit` rows by `column` are kept: for each value of `per`, and of those rows that meet `only`.
 
     For rows that strangers, or one person alone, could create without end (docs/storage.md).
     """

@@ -16,7 +16,7 @@ from idp.foundation.settings import Settings
 MAY_HASH = "idp.may_hash"
 """The WSGI environment key that marks a request which was admitted to hash (`foundation/web/admission`)."""
 
-NAME: Final = "idp"
+EXTENSION_NAME: Final = "idp"
 """The key of our one entry in `app.extensions`."""
 
 T = TypeVar("T")
@@ -45,18 +45,18 @@ class PerApplication(Generic[T]):
     def get(self) -> T:
         """The value of the current application."""
         values = _current().values
-        return values[self] if self in values else self._made(values)
+        return values[self] if self in values else self._make_value(values)
 
     def for_app(self, app: Flask) -> T:
         """The value of `app`."""
         values = for_app(app).values
-        return values[self] if self in values else self._made(values)
+        return values[self] if self in values else self._make_value(values)
 
     def set(self, app: Flask, value: T) -> None:
         """Give `app` this value."""
         for_app(app).values[self] = value
 
-    def _made(self, values: dict["PerApplication[Any]", Any]) -> T:
+    def _make_value(self, values: dict["PerApplication[Any]", Any]) -> T:
         if self._make is None:
             raise LookupError("this value is set by its module's `configure`, which was not called")
         value: T = values.setdefault(self, self._make())
@@ -67,24 +67,24 @@ def configure(app: Flask, settings: Settings, ports: Ports) -> None:
     """Build the runtime of `app`."""
     cheap = settings.environment == "test"  # the real cost would make the suite a benchmark of argon2
     hasher = Passwords(memory_kib=64, passes=1) if cheap else Passwords()
-    app.extensions[NAME] = Runtime(settings, Sealer(settings.secrets.sealing), hasher, ports)
+    app.extensions[EXTENSION_NAME] = Runtime(settings, Sealer(settings.secrets.sealing), hasher, ports)
 
 
 def for_app(app: Flask) -> Runtime:
     """The runtime of `app`."""
-    runtime: Runtime = app.extensions[NAME]
+    runtime: Runtime = app.extensions[EXTENSION_NAME]
     return runtime
 
 
 def _current() -> Runtime:
     """The runtime of the current application, without the context-local proxy: it is read a dozen times a request."""
-    runtime: Runtime = current_app._get_current_object().extensions[NAME]  # type: ignore[attr-defined]  # noqa: SLF001
+    runtime: Runtime = current_app._get_current_object().extensions[EXTENSION_NAME]  # type: ignore[attr-defined]  # noqa: SLF001
     return runtime
 
 
 def settings() -> Settings:
     """The settings, read once at start. Without a call of `_current`, as they are read a dozen times a request."""
-    return current_app._get_current_object().extensions[NAME].settings  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+    return current_app._get_current_object().extensions[EXTENSION_NAME].settings  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 def sealer() -> Sealer:
@@ -121,7 +121,7 @@ def render_text(template: str, /, **context: object) -> str:
 
 
 def render_block(template: str, block: str, /, **context: object) -> str:
-    """One block of a template as text, with the same in it: a mail's subject."""
+    """One block of a template as text, with the variables of `render_text`: the subject of a mail."""
     source = current_app.jinja_env.get_template(template)
     return "".join(source.blocks[block](source.new_context(_template_context() | context)))
 

@@ -29,6 +29,7 @@ CLAIMS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """The claims of each scope about a person and their school (OpenID Connect Core §5.4; `organisation` is ours)."""
 SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in names}
+"""The scope of each of these claims."""
 
 
 class UnknownScope(ValueError):
@@ -139,7 +140,7 @@ def operators_only(scopes: Iterable[str]) -> frozenset[str]:
 
 
 def for_partners() -> dict[str, Scope]:
-    """The catalogue without what only operators register clients for."""
+    """The catalogue without the scopes that only operators may register clients for."""
     return {name: scope for name, scope in catalogue().items() if not scope.operators_only}
 
 
@@ -161,5 +162,5 @@ def in_order(scopes: Iterable[str]) -> list[Scope]:
 
 
 def ordinary_first(scopes: Iterable[str]) -> list[Scope]:
-    """The same, with what the law protects specially after the rest."""
+    """The entries of `in_order`, with the specially protected ones after the others."""
     return sorted(in_order(scopes), key=lambda scope: scope.special_category)

@@ -1,4 +1,4 @@
-"""Types of settings: what is checked is whether a value can be used, not only how it looks."""
+"""Types of settings. They check that a value can be used, not only that it has the right form."""
 
 import base64
 import binascii
@@ -30,7 +30,7 @@ class Section(BaseModel):
 
 
 def absolute(path: Path) -> Path:
-    """`path` from the project's folder on."""
+    """`path`, which may be relative to the project's folder."""
     return path if path.is_absolute() else ROOT / path
 
 
@@ -162,4 +162,4 @@ DatabaseUrl = Annotated[str, AfterValidator(_database)]
 LimitStorage = Annotated[str, AfterValidator(_limit_storage)]
 Key = Annotated[bytes, BeforeValidator(key)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-DAY: Final = 86_400
+DAY_SECONDS: Final = 86_400

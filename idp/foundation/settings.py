@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from idp.foundation.provider_settings import Federation
 from idp.foundation.setting_types import (
-    DAY,
+    DAY_SECONDS,
     ROOT,
     BaseUrl,
     DatabaseUrl,
@@ -34,9 +34,9 @@ from idp.foundation.setting_types import (
     absolute,
 )
 
-HASHING: Final = 2
-"""Requests that may hash a password beside the quick ones, which `server.threads` counts (`web/admission`)."""
-Seconds = Annotated[int, Field(ge=0, le=400 * DAY)]
+HASHING_PLACES: Final = 2
+"""How many requests may hash a password at once, in addition to `server.threads` quick ones (`web/admission`)."""
+Seconds = Annotated[int, Field(ge=0, le=400 * DAY_SECONDS)]
 
 
 class Service(Section):
@@ -57,7 +57,7 @@ class Service(Section):
 
 
 class Server(Section):
-    """Where we are, and how we are served."""
+    """The address of the service, and how it is served."""
 
     issuer: Issuer
     host: ListenOn
@@ -76,9 +76,9 @@ class Server(Section):
         return urlsplit(self.issuer).netloc
 
     @property
-    def at_once(self) -> int:
-        """Requests of one process that run at the same time, and each of which needs a connection to the database."""
-        return self.threads + HASHING
+    def concurrent_requests(self) -> int:
+        """How many requests one process runs at a time; each needs a connection to the database."""
+        return self.threads + HASHING_PLACES
 
     @property
     def is_https(self) -> bool:
@@ -158,7 +158,7 @@ class Throttle(Section):
     storage: LimitStorage
     factor: Annotated[int, Field(ge=1)]
     account_guesses: Annotated[int, Field(ge=1, le=100)]
-    account_window: Annotated[int, Field(ge=60, le=DAY)]
+    account_window: Annotated[int, Field(ge=60, le=DAY_SECONDS)]
     account_sign_ins: Annotated[int, Field(ge=1, le=1_000_000)]
     address_guesses: Annotated[int, Field(ge=1, le=10_000)]
     network_names: Annotated[int, Field(ge=1, le=100_000)]
@@ -168,8 +168,8 @@ class Throttle(Section):
 class Session(Section):
     """Browser sessions, in seconds, and how many a person may have."""
 
-    idle: Annotated[int, Field(ge=60, le=DAY)]
-    absolute: Annotated[int, Field(ge=300, le=7 * DAY)]
+    idle: Annotated[int, Field(ge=60, le=DAY_SECONDS)]
+    absolute: Annotated[int, Field(ge=300, le=7 * DAY_SECONDS)]
     operator_idle: Annotated[int, Field(ge=60, le=3600)]
     per_person: Annotated[int, Field(ge=1, le=1_000_000)]
     device: Seconds
@@ -199,7 +199,7 @@ class Tokens(Section):
     refresh_idle: Seconds
     refresh_grace: Annotated[int, Field(ge=0, le=120)]
     pushed_request: Annotated[int, Field(ge=5, le=600)]
-    interaction: Annotated[int, Field(ge=300, le=DAY)]
+    interaction: Annotated[int, Field(ge=300, le=DAY_SECONDS)]
     skew: Annotated[int, Field(ge=0, le=300)]
     skew_fapi2: Annotated[int, Field(ge=0, le=60)]
     dpop_nonces: bool
@@ -208,7 +208,7 @@ class Tokens(Section):
 class Keys(Section):
     """The key ring, in seconds: publish a key this long before it signs; re-read the ring this often."""
 
-    publish_before: Annotated[int, Field(ge=0, le=30 * DAY)]
+    publish_before: Annotated[int, Field(ge=0, le=30 * DAY_SECONDS)]
     reread: Annotated[int, Field(ge=1, le=3600)]
 
 
@@ -224,7 +224,7 @@ class Schools(Section):
 class Onboarding(Section):
     """Registration and joining: link lifetime in seconds, working days until a new school is due, the rest in days."""
 
-    proof_lifetime: Annotated[int, Field(ge=300, le=DAY)]
+    proof_lifetime: Annotated[int, Field(ge=300, le=DAY_SECONDS)]
     due_working_days: Annotated[int, Field(ge=1, le=60)]
     join_lifetime_days: Annotated[int, Field(ge=1, le=90)]
     invitation_lifetime_days: Annotated[int, Field(ge=1, le=30)]
@@ -271,7 +271,7 @@ class Audit(Section):
 
 
 class Retention(Section):
-    """What is kept how long, in days (security.md §6.4)."""
+    """How long rows are kept, in days (security.md §6.4)."""
 
     expired: Annotated[int, Field(ge=0, le=366)]
     counters: Annotated[int, Field(ge=0, le=366)]
@@ -291,7 +291,7 @@ class Retention(Section):
 
 
 class Settings(BaseSettings):
-    """All of it. `load_settings.load` builds it, and reports every error in one `InvalidSettings`."""
+    """All settings. `load_settings.load` builds them, and reports every error in one `InvalidSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix="IDP_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True

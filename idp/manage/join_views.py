@@ -76,7 +76,7 @@ def _page(join_request: JoinRequest, form: JoinDecision) -> ResponseReturnValue:
     page = render_template(
         "manage/join.html", join_request=join_request, form=form,
         relation=review.describe_address(join_request.email, join_request.estab.school.website_host),
-        answer_by=dates.weekday(join_request.expires_at), role_summaries=permissions.SUMMARIES,
+        answer_by=dates.weekday_and_day(join_request.expires_at), role_summaries=permissions.SUMMARIES,
         role_table=permissions.rights_table(),
     )  # fmt: skip
     return page, 422 if form.errors else 200

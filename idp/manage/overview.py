@@ -120,7 +120,9 @@ def build_overview(member: Membership) -> Overview:
     pending_review = review.find_by_estab(estab) if estab.state == "unverified" else None
     return Overview(
         member=member,
-        call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
+        call_by=dates.weekday_and_day(pending_review.due_at)
+        if pending_review and pending_review.decided_at is None
+        else None,
         system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
         server=_server(estab.id),
         tasks=_tasks(member, shared),

@@ -238,8 +238,8 @@ def _readable(e164: str) -> str:
 
 
 def _when(review_row: Review) -> str:
-    return f"by the end of {dates.weekday(review_row.due_at)}"
+    return f"by the end of {dates.weekday_and_day(review_row.due_at)}"
 
 
 def _day(review_row: Review) -> str:
-    return dates.weekday(review_row.decided_at) if review_row.decided_at else ""
+    return dates.weekday_and_day(review_row.decided_at) if review_row.decided_at else ""

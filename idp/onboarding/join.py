@@ -222,7 +222,7 @@ def _create(estab: Estab, registration: Registration, person: Administrator | No
         post.email(
             "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name_in_mails,
             school=estab.name, who=join_request.name, address=join_request.masked_email,
-            answer_by=dates.weekday(answer_by), link=runtime.url(f"/join/{join_request.id}"),
+            answer_by=dates.weekday_and_day(answer_by), link=runtime.url(f"/join/{join_request.id}"),
         )  # fmt: skip
 
 

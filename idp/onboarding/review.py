@@ -176,7 +176,7 @@ def _find_undecided(estab_id: str, *, locked: bool = False) -> Review:
 
 
 def _already_decided(review: Review) -> AlreadyDecided:
-    on = dates.weekday(review.decided_at) if review.decided_at else ""
+    on = dates.weekday_and_day(review.decided_at) if review.decided_at else ""
     return AlreadyDecided(f"This school was {review.decision} on {on}.", reason=review.estab_id)
 
 

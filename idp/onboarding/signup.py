@@ -308,7 +308,7 @@ def begin_review(mail_name: str, estab: Estab, owner: Administrator) -> None:
     new_review = review.open_for(estab)
     post.email(
         mail_name, to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
-        estab_id=estab.estab_id, due=dates.weekday(new_review.due_at), link=runtime.url("/"),
+        estab_id=estab.estab_id, due=dates.weekday_and_day(new_review.due_at), link=runtime.url("/"),
     )  # fmt: skip
 
 

@@ -276,7 +276,7 @@ class TestProduction:
         assert problem.startswith("database.pool_size: must be 5 at least")
         for database in ({"url": postgresql, "pool_size": 5}, {}):
             different = {"server": server, "database": database}
-            assert load_settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
+            assert load_settings.load(**PRODUCTION | different, secrets=keys()).server.concurrent_requests == 5
 
     def test_errors_in_several_settings_are_reported_together(self):
         """The errors of one setting, of several together, and of production are reported in one message."""

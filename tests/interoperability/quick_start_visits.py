@@ -73,7 +73,7 @@ def demand_nonces(scene, monkeypatch):
     built = runtime.for_app(scene.app)
     tokens = built.settings.tokens.model_copy(update={"dpop_nonces": True})
     settings = built.settings.model_copy(update={"tokens": tokens})
-    monkeypatch.setitem(scene.app.extensions, runtime.NAME, replace(built, settings=settings))
+    monkeypatch.setitem(scene.app.extensions, runtime.EXTENSION_NAME, replace(built, settings=settings))
     assert "DPoP-Nonce" in requests.get(f"{scene.issuer}/oauth/userinfo", timeout=20).headers
 
 

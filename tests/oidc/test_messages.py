@@ -318,7 +318,7 @@ def test_sent_values_are_shown_without_characters_a_description_may_not_have():
     assert descriptions.format_value('a"b\\c\x00\n\xe9') == "abc"
     assert descriptions.format_value("x" * 500) == "x" * 197 + "..."
     assert descriptions.format_value(["a", 7, None]) == "a, a int, missing"
-    assert len(descriptions.sanitise("x" * 5000)) == descriptions.MAX_DESCRIPTION
+    assert len(descriptions.sanitise("x" * 5000)) == descriptions.MAX_DESCRIPTION_LENGTH
 
 
 def test_the_page_names_no_registered_redirect_uri_that_was_not_sent(web, world):

@@ -31,7 +31,7 @@ def at(day: str, time: str = "09:30") -> datetime:
     ],
 )
 def test_a_new_school_is_due_two_working_days_of_its_nation_later(registered, nation, expected):
-    assert dates.weekday(working_days.end_of_working_day(at(registered), 2, nation)) == expected
+    assert dates.weekday_and_day(working_days.end_of_working_day(at(registered), 2, nation)) == expected
 
 
 def test_a_working_day_ends_at_five_in_london_in_summer_too():

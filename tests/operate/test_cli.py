@@ -170,7 +170,7 @@ def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, 
 
 def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak_hill, work, monkeypatch, settings):
     production = settings.model_copy(update={"environment": "production"})
-    monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.for_app(app), settings=production))
+    monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(app), settings=production))
     idp("estabs", "suspend", "E123456", "--reason", "not needed yet")
     with work():
         operator, _ = operators.add("Sam", "sam@idaas.example")

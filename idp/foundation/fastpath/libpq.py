@@ -17,7 +17,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
-_KEY: Final = "prepared statements"
+_STATEMENTS_KEY: Final = "prepared statements"
 _ROLLED_BACK: Final = "rolled back"
 _NUMBERS: Final = itertools.count()
 _SUCCEEDED: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
@@ -34,7 +34,7 @@ class _PreparedStatement:
         _check(self._pgconn.prepare(name, sql.encode()))
 
     def run(self, values: Sequence[Any]) -> tuple[Sequence[Any] | None, int]:
-        """Its first row or None, and how many rows it changed or returned."""
+        """Run it: the first row or None, and how many rows it changed or returned."""
         parameters = cast("Sequence[bytes]", self._adapters.dump_sequence(values, self._formats))  # None is NULL
         result = _check(self._pgconn.exec_prepared(self.name, parameters))
         if not result.ntuples:
@@ -49,7 +49,7 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> tuple[Sequen
     The caller has begun a transaction where one is wanted. Raises psycopg's errors.
     """
     pooled = connection.connection
-    statements: dict[str, _PreparedStatement] = pooled.info.setdefault(_KEY, {})
+    statements: dict[str, _PreparedStatement] = pooled.info.setdefault(_STATEMENTS_KEY, {})
     if pooled.info.pop(_ROLLED_BACK, False):
         _forget_deallocated(pooled, statements)
     statement = statements.get(sql)
@@ -69,9 +69,9 @@ def execute(connection: Connection, command: str) -> None:
 
 
 def note_rollbacks(engine: Engine) -> None:
-    """Look, after each rollback, which statements of the connection are left: psycopg then deallocates all of them.
+    """Have `run` check, after each rollback, which statements the connection still has: psycopg may deallocate all.
 
-    It does so for the sake of its own, which may name tables that the transaction had created, and only if it has any.
+    It does so only if it has prepared some itself, because those may name tables that the transaction had created.
     """
 
     def note(connection: Connection, *_savepoint: object) -> None:
@@ -109,7 +109,7 @@ def _driver(pooled: PoolProxiedConnection) -> "psycopg.Connection[Any]":
 
 
 def _check(result: PGresult) -> PGresult:
-    """The result itself. Raises the error that it is, of psycopg's class for its SQLSTATE."""
+    """The result, if it is a success. Otherwise raises psycopg's error for its SQLSTATE."""
     if result.status in _SUCCEEDED:
         return result
     state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode("ascii")

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 _LOGGER: Final = logging.getLogger("idp.request")
 WRITE_INTERVAL_SECONDS: Final = 0.05
 MAX_WAITING_LINES: Final = 10_000
-"""So many lines wait at most; the next request writes them, and waits for whatever reads the log."""
+"""How many lines may wait. The request that reaches the limit writes them, and waits for whatever reads the log."""
 
 
 class LineWriter:
@@ -67,7 +67,7 @@ _writers: Final[list[LineWriter]] = []
 
 
 def configure(*, is_json: bool) -> None:
-    """Write JSON lines to standard error; without `is_json` the logger's lines go the way of all others."""
+    """Write JSON lines to standard error; without `is_json` structlog writes the lines of requests too."""
     for writer in _writers:
         writer.write()
     _writers[:] = [LineWriter(sys.stderr)] if is_json else []
@@ -79,7 +79,7 @@ def is_wanted() -> bool:
 
 
 def is_json() -> bool:
-    """Whether `write` is to be used."""
+    """Whether the lines are JSON, and so written by `write`."""
     return bool(_writers)
 
 

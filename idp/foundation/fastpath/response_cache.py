@@ -1,6 +1,6 @@
 """A response cache for public documents, such as our keys, which every host of every partner fetches.
 
-A view stores its response (`keep`). Until it is too old, the same path is answered from the cache without Flask, with
+A view stores its response (`store`). Until it is too old, the same path is answered from the cache without Flask, with
 304 where `If-None-Match` names it. Only responses that are the same for all clients may be stored.
 """
 
@@ -34,7 +34,7 @@ CACHE: Final = PerApplication[dict[str, Document]](dict)
 """By path."""
 
 
-def keep(path: str, response: Response, *, seconds: float) -> None:
+def store(path: str, response: Response, *, seconds: float) -> None:
     """Store the response to `path` for this number of seconds; 0 stores nothing."""
     if seconds > 0:
         etag, _ = response.get_etag()

@@ -42,7 +42,7 @@ def check(row: type[RowT], columns: Sequence[ColumnElement[Any]], not_null: froz
 
 
 def maker(row: type[RowT]) -> Callable[[Sequence[Any]], RowT]:
-    """What makes a row of the values of its columns."""
+    """A function that makes a row from the values of its columns."""
     make: Callable[[Sequence[Any]], RowT] = cast("Any", row)._make
     places, start = list[tuple[int | slice, Callable[[Sequence[Any]], Any] | None]](), 0
     for _, kind, is_optional in _annotated(row):

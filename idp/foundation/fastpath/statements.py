@@ -4,7 +4,7 @@ SQLAlchemy says what a statement is and how its values are written and read; run
 times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. A SELECT
 is part of a transaction that has begun, and begins none: under READ COMMITTED each statement sees what is committed
 when it starts, in a transaction or not. Where anything listens to SQLAlchemy's cursor events or errors, SQLAlchemy runs
-the statement, so that each event comes whole.
+the statement, so that its listeners get every event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -153,13 +153,13 @@ def _run_by_cursor(connection: Connection, sql: str, values: list[Any]) -> tuple
 
 
 def _numbered(dialect: Dialect) -> Dialect:
-    """One like it that writes `$1` for the first value, as PostgreSQL does."""
+    """A dialect like this one that writes `$1` for the first value, as PostgreSQL does."""
     make: Callable[..., Dialect] = type(dialect)
     return make(paramstyle="numeric_dollar")
 
 
 def _compile(core: Core, dialect: Dialect) -> _Compiled:
-    """Compile it, for PostgreSQL with the placeholders of its client library."""
+    """Compile `core`; for PostgreSQL, with the placeholders of its client library."""
     if dialect.name == "postgresql":
         dialect = _numbered(dialect)
     compiled = core.compile(dialect=dialect)

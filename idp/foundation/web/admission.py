@@ -4,7 +4,7 @@ Each request takes one place. The server has a thread for each place, and for ea
 (`threads`):
 
 * quick: as many at once as `server.threads` says; more than that only contend for the interpreter lock.
-* hashing: views that hash a password. `HASHING` run at once, one hashing while the other reads from the database or
+* hashing: views that hash a password. `HASHING_PLACES` run at once, one hashing while the other reads from the database or
   renders its page, and `MAX_HASHING_QUEUE` more wait for at most `MAX_HASHING_WAIT_SECONDS`. Further requests are
   refused at once with a page rendered beforehand (`foundation/web/busy_page`): under a flood of sign-ins most
   responses are such refusals, which must not crowd out other requests either.
@@ -28,11 +28,11 @@ from flask.typing import ResponseReturnValue
 from idp.foundation import runtime
 from idp.foundation.errors import Busy
 from idp.foundation.runtime import PerApplication
-from idp.foundation.settings import HASHING, Settings
+from idp.foundation.settings import HASHING_PLACES, Settings
 from idp.foundation.web.busy_page import BusyPage
 
 MAX_HASHING_QUEUE: Final = 8
-"""They take about a third of a second of hashing."""
+"""How many requests may wait to hash; hashing for all of them takes about a third of a second."""
 MAX_HASHING_WAIT_SECONDS: Final = 1.5
 """How long a request waits for its turn to hash before it is refused."""
 MAX_OUTBOUND: Final = 8
@@ -100,7 +100,7 @@ ADMISSION: Final = PerApplication[Admission]()
 
 def threads(settings: Settings) -> int:
     """How many threads a worker needs: one for each place, and for each request that waits to hash."""
-    return settings.server.threads + HASHING + MAX_HASHING_QUEUE + MAX_OUTBOUND
+    return settings.server.threads + HASHING_PLACES + MAX_HASHING_QUEUE + MAX_OUTBOUND
 
 
 def hashes_passwords(view: View) -> View:
@@ -113,7 +113,7 @@ def configure(app: Flask, settings: Settings) -> None:
     """Wrap `app` in middleware that gives each request its place."""
     quick = FairSemaphore(settings.server.threads)
     timeout = 60 if settings.environment == "test" else MAX_HASHING_WAIT_SECONDS  # tests share their processors
-    hashing = FairSemaphore(HASHING, max_waiting=MAX_HASHING_QUEUE, timeout=timeout)
+    hashing = FairSemaphore(HASHING_PLACES, max_waiting=MAX_HASHING_QUEUE, timeout=timeout)
     wrapped, is_hashing, busy_page = app.wsgi_app, _HashingRoutes(app), BusyPage(app)
     ADMISSION.set(app, Admission(hashing, FairSemaphore(MAX_OUTBOUND, max_waiting=0), busy_page))
 

@@ -1,8 +1,8 @@
 """Server-side storage for a browser: encrypted, bound to that browser, kept for 30 minutes, and limited in size.
 
 It holds drafts of forms (`form_drafts`) and pages that respond to a POST (`post_redirect_get`). A client that is not
-signed in can cause rows here, so their number is limited; beyond the limit nothing is stored, and the caller continues
-without.
+signed in can cause rows here, so their number is limited; beyond the limit nothing is stored, and the caller has to do
+without it.
 """
 
 import zlib
@@ -22,7 +22,7 @@ from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import throttle, transactions
 
 LIFETIME: Final = timedelta(minutes=30)
-MAX_BYTES: Final = 32_768
+MAX_ITEM_BYTES: Final = 32_768
 """The largest content of an item, compressed; our pages take 3 to 6 kB."""
 MAX_ROWS_PER_NETWORK: Final = 100
 """Unexpired rows from one network address, which all computers of a school's office may share."""
@@ -38,7 +38,7 @@ class KeptForm(Base):
     __tablename__ = "kept_forms"
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the browser's id and the item's name."""
+    """Digest of the browser's id and the item's name."""
     network: Mapped[str] = mapped_column(index=True)
     owner: Mapped[str | None]
     """The person it belongs to, if known."""
@@ -83,7 +83,7 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
     It runs in a transaction of its own; an earlier one of this request must have ended, or only have read.
     """
     compressed = zlib.compress(content)
-    if len(compressed) > MAX_BYTES:
+    if len(compressed) > MAX_ITEM_BYTES:
         return False
     digest, network, now = _digest(browser, name), throttle.caller_key(), clock.now()
     row = {
@@ -95,13 +95,13 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
         with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             outdated = (KeptForm.expires_at <= now) | (KeptForm.digest == digest)
             connection().execute(delete(KeptForm).where(outdated))
-            has_room = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
-            if has_room:
+            is_within_limits = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
+            if is_within_limits:
                 connection().execute(insert(KeptForm), row)
     except SQLAlchemyError as error:  # the caller can continue without it
         log.warning("not kept", name="form", error=type(error).__name__)
         return False
-    return has_room
+    return is_within_limits
 
 
 def get(name: str, *, browser: str) -> Item | None:

@@ -29,7 +29,7 @@ SENTENCE_WORDS = frozenset(
 """A name may contain one of these words; with two of them it is taken for a sentence."""
 
 PHONE_NUMBER_CHARACTERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
-"""Digits and what people put between them."""
+"""Digits, and the characters that people write between them."""
 
 ZERO_WIDTH_JOINERS = "\u200c\u200d"
 """Invisible, and needed to write some languages."""
@@ -53,7 +53,7 @@ def person_name(_form: Form, field: StringField) -> None:
 
 
 def colleagues_name(_form: Form, field: StringField) -> None:
-    """The same for the name of somebody else."""
+    """The name of another person, in any script; not a web address."""
     check_name(field.data or "", whose="their")
 
 
@@ -63,11 +63,11 @@ def check_name(name: str, *, whose: str) -> None:
         raise ValidationError(f"Enter {whose} name")
     if len(name) > MAX_NAME_LENGTH:
         raise ValidationError(f"{whose.capitalize()} name must be {MAX_NAME_LENGTH} characters or fewer")
-    invisible = (char for char in name if char not in ZERO_WIDTH_JOINERS)
+    without_joiners = (char for char in name if char not in ZERO_WIDTH_JOINERS)
     if (
         NOT_IN_NAMES.search(name)
         or _is_a_sentence(name)
-        or any(unicodedata.category(char)[0] == "C" for char in invisible)
+        or any(unicodedata.category(char)[0] == "C" for char in without_joiners)
     ):
         raise ValidationError(f"Enter {whose} name with letters, spaces, hyphens and apostrophes only")
 
@@ -122,7 +122,7 @@ def email_address(_form: Form, field: StringField) -> None:
 
 
 def colleagues_email(_form: Form, field: StringField) -> None:
-    """The same for the address of somebody else."""
+    """Another person's address that mail can be sent to."""
     parse_email(field.data, whose="their")
 
 
@@ -134,9 +134,9 @@ def mobile_number(_form: Form, field: StringField) -> None:
 def readable_mobile(e164: str) -> str:
     """A number as people write it: `07700 900123`, or with its country where it is foreign."""
     number = phonenumbers.parse(e164)
-    british = number.country_code == 44
+    is_british = number.country_code == 44
     return phonenumbers.format_number(
-        number, PhoneNumberFormat.NATIONAL if british else PhoneNumberFormat.INTERNATIONAL
+        number, PhoneNumberFormat.NATIONAL if is_british else PhoneNumberFormat.INTERNATIONAL
     )
 
 

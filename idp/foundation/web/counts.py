@@ -1,7 +1,7 @@
 """The counts behind `throttle.rate_limit`, in this process's memory.
 
-`limits` brings a storage in memory that starts a thread at nearly every call on a quiet service, to remove counts that
-are over. Here they are removed by the calls themselves, once a minute.
+The in-memory storage of `limits` starts a thread at nearly every call on a quiet service, to remove counts whose window
+has ended. Here the calls remove them, once a minute.
 """
 
 import threading
@@ -11,7 +11,7 @@ from typing import Final
 from limits.storage import Storage
 
 SWEEP_SECONDS: Final = 60
-"""How long counts that are over may stay in memory."""
+"""How long counts may stay in memory after their window has ended."""
 
 
 class InMemoryCounts(Storage):
@@ -27,7 +27,7 @@ class InMemoryCounts(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """The errors of this storage: it has none."""
+        """The type of this storage's errors, which `limits` asks for; it raises none."""
         return ValueError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:

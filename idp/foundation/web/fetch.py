@@ -54,14 +54,14 @@ class Rules:
     private_hosts: frozenset[str]
 
 
-def for_operator(rules: Fetch) -> Rules:
-    """For addresses that the settings or an operator name."""
-    return Rules(rules, frozenset(rules.operator_private_hosts))
+def for_operator(settings: Fetch) -> Rules:
+    """The rules for addresses that the settings or an operator name."""
+    return Rules(settings, frozenset(settings.operator_private_hosts))
 
 
-def for_partner(rules: Fetch) -> Rules:
-    """For addresses that a partner's client registered."""
-    return Rules(rules, frozenset(rules.partner_private_hosts))
+def for_partner(settings: Fetch) -> Rules:
+    """The rules for addresses that a partner's client registered."""
+    return Rules(settings, frozenset(settings.partner_private_hosts))
 
 
 def get(url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES) -> FetchResponse:
@@ -83,10 +83,10 @@ def post(
 
 @contextmanager
 def keep_open(url: str, rules: Rules) -> Iterator["Connection"]:
-    """For several bodies to one address: they are posted over one connection, for as long as the server keeps it.
+    """A connection over which several bodies are posted to one address, for as long as the server keeps it open.
 
-    The name is resolved, and its address checked, when the first is posted. For background work: a request that waits
-    for it keeps its place.
+    The name is resolved, and its address checked, when the first body is posted. Only for background work: unlike `post`,
+    it does not release the place of a request that waits for the response.
     """
     connection = Connection(url, rules)
     try:
@@ -96,7 +96,7 @@ def keep_open(url: str, rules: Rules) -> Iterator["Connection"]:
 
 
 class Connection:
-    """What `keep_open` opens."""
+    """A connection from `keep_open`."""
 
     def __init__(self, url: str, rules: Rules) -> None:
         self._url, self._rules = url, rules
@@ -143,7 +143,7 @@ class Connection:
             connection.close()
             raise FetchFailed(f"{self._url}: {type(error).__name__}") from error
         except BaseException:
-            connection.close()  # with what is left of the body
+            connection.close()  # the rest of the body is still unread
             raise
 
 
@@ -224,7 +224,7 @@ class _Deadline:
         self._changed = threading.Condition()
         self._until: float | None = None
         self._wakes_at: float | None = None
-        """When the thread looks next by itself. Waking it for each request would be two more switches of threads."""
+        """When the thread wakes by itself. Waking it for each request would cost two more thread switches."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
@@ -254,7 +254,7 @@ class _Deadline:
                 self._cut()
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()

@@ -44,7 +44,7 @@ def form_shown_at(page: str | Callable[[], str]) -> Callable[[View], View]:
 def save(fields: list[tuple[str, str]] | None = None) -> bool:
     """Store `fields`, or all that this request posted, as the draft of its form; False if they could not be stored.
 
-    The draft belongs to the person who was last signed in at this browser, if the browser still shows who that was.
+    The draft belongs to the person who was last signed in at this browser, if its session cookie still says who.
     """
     if fields is None:
         fields = [(name, value) for name, value in request.form.items(multi=True) if name not in NEVER_STORED]

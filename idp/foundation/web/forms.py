@@ -11,7 +11,7 @@ from idp.foundation.web import form_drafts
 
 
 def visible(text: str | None) -> str:
-    """`text` without spaces at its ends and without zero-width characters, which copying brings along unseen.
+    """`text` without spaces at its ends and without zero-width characters, which are often copied along with it.
 
     For addresses, numbers, user names and codes, which never contain any.
     """

@@ -15,7 +15,7 @@ from idp.foundation import crypto, database, request_state
 from idp.foundation.web import browser_store, form_drafts
 from idp.foundation.web.form_drafts import RESPONSE_PARAMETER
 
-HEADERS = ("Content-Type", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Retry-After")
+STORED_HEADERS = ("Content-Type", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Retry-After")
 """The headers stored with a page: its policy has the nonce of its scripts."""
 
 
@@ -69,7 +69,7 @@ def _store_and_redirect(response: Response) -> Response:
     name = crypto.new_secret()
     stored = {
         "page": response.get_data(as_text=True), "status": response.status_code,
-        "headers": [(header, response.headers[header]) for header in HEADERS if header in response.headers],
+        "headers": [(header, response.headers[header]) for header in STORED_HEADERS if header in response.headers],
     }  # fmt: skip
     browser = browser_store.ensure_browser_id() if browser_store.has_form_cookie() else ""
     if not browser_store.put(_name(name), json.dumps(stored).encode(), browser=browser):

@@ -227,7 +227,7 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     csrf.init_app(app)
     app.before_request(_guard_request)
-    app.after_request(_policies)
+    app.after_request(_set_policies)
     app.session_interface = LazyCookieSessions()
 
 
@@ -256,7 +256,7 @@ def _guard_request() -> None:
         form_drafts.discard()
 
 
-def _policies(response: Response) -> Response:
+def _set_policies(response: Response) -> Response:
     """Set the content security policy of a page, and the opener policy."""
     is_page = (response.content_type or "").startswith("text/html") and response.status_code not in range(300, 400)
     if is_page and "Content-Security-Policy" not in response.headers:

@@ -38,9 +38,9 @@ def caller_key() -> str:
 
 @lru_cache(maxsize=1024)
 def network_of(text: str, *, ipv4_prefix: int = 32, ipv6_prefix: int = IPV6_PREFIX) -> str:
-    """The network of the address `text`, in CIDR notation; of an IPv4 address with `ipv4_prefix` 32, the address.
+    """The network of the address `text` in CIDR notation; the address itself where the prefix is all of its bits.
 
-    By default that of `caller_key`. An IPv4 address that is written as an IPv6 one is an IPv4 address.
+    The default prefixes are those of `caller_key`. An IPv4-mapped IPv6 address counts as its IPv4 address.
     """
     try:
         address = ip_address(text)

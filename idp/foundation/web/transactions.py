@@ -70,7 +70,7 @@ def _commit() -> None:
     """Commit what the ORM's session and the statements wrote."""
     state = request_state.current()
     if state.before_commit is not None:
-        if state.has_session:  # pending objects first: what it locks is locked last
+        if state.has_session:  # pending objects first, because `before_commit` locks a row that is locked last
             db.session.flush()
         state.before_commit()
     if state.has_session:

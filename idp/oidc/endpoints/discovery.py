@@ -112,6 +112,6 @@ def _public(body: bytes, etag: str) -> Response:
     response.set_etag(etag.strip('"'))
     response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
     response.headers["Access-Control-Allow-Origin"] = "*"
-    response_cache.keep(request.path, response, seconds=runtime.settings().keys.reread)
+    response_cache.store(request.path, response, seconds=runtime.settings().keys.reread)
     response.make_conditional(request)
     return response

@@ -8,7 +8,7 @@ import pytest
 from idp.foundation import runtime
 from idp.foundation.crypto import Passwords
 from idp.foundation.errors import Busy
-from idp.foundation.settings import HASHING
+from idp.foundation.settings import HASHING_PLACES
 from idp.foundation.web import admission, busy_page, fetch
 from idp.foundation.web.admission import FairSemaphore
 from tests.conftest import a_browser
@@ -84,12 +84,12 @@ def signs_in(browser, **fields):
 @pytest.fixture
 def crowd(app, new_browser, hashing):
     """As many people sign in as may wait, and all are blocked; `crowd()` unblocks them and returns their statuses."""
-    count = HASHING + admission.MAX_HASHING_QUEUE
+    count = HASHING_PLACES + admission.MAX_HASHING_QUEUE
     browsers = [new_browser() for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
         responses = [pool.submit(signs_in, browser) for browser in browsers]
         semaphore = admission.ADMISSION.for_app(app).hashing
-        eventually(lambda: hashing.started == HASHING and len(semaphore._queue) == admission.MAX_HASHING_QUEUE)
+        eventually(lambda: hashing.started == HASHING_PLACES and len(semaphore._queue) == admission.MAX_HASHING_QUEUE)
 
         def finish():
             hashing.unblocked.set()

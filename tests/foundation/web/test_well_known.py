@@ -16,7 +16,7 @@ def with_settings(app, settings, monkeypatch):
         changed = settings.model_copy(
             update={"environment": environment, "service": settings.service.model_copy(update=service)}
         )
-        monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.for_app(app), settings=changed))
+        monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(app), settings=changed))
 
     return change
 
