@@ -89,7 +89,7 @@ def _check_key_set(field: TextAreaField) -> None:
         document = jwks.parse(field.data or "")
     except ValueError as error:
         raise ValidationError(str(error)) from None
-    if document is not None and jwks.has_private(document):
+    if document is not None and jwks.has_private_key(document):
         field.data = ""
         raise ValidationError(
             "There is a private key in this, which we must never see. Do not use that key any more: make a new "

@@ -170,7 +170,9 @@ class Run:
             claims["ath"] = crypto.base64url(crypto.digest(access_token))
         if nonce is not None:
             claims["nonce"] = nonce
-        public = {name: value for name, value in trial_keys.public(self.dpop_key).items() if name not in {"kid", "use"}}
+        public = {
+            name: value for name, value in trial_keys.public_half(self.dpop_key).items() if name not in {"kid", "use"}
+        }
         return _sign(self.dpop_key, claims, typ="dpop+jwt", jwk=public)
 
 

@@ -43,7 +43,7 @@ def mail_due(after: str = "") -> str | None:
 def remove_applications(after: str = "") -> str | None:
     """Remove the next applications that were not used since the mail."""
     since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
-    client_ids = sandbox_clients.unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
+    client_ids = sandbox_clients.list_unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
     for client_id in client_ids:
         with row_isolated("sandbox application", client_id):
             client = sandbox_clients.find_unused(client_id, since, mailed_until=mailed_until)

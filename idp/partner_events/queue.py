@@ -23,7 +23,7 @@ def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Clien
     disabled gets its events when it is enabled again.
     """
     client, event_type = session().get(Client, client_id), event_types.TYPES[name]
-    if client is None or not event_streams.wants(client, name):
+    if client is None or not event_streams.receives(client, name):
         return None
     now, event_id = clock.now(), crypto.new_id("evt")
     recorded = _INSERT.one(

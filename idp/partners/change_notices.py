@@ -1,7 +1,7 @@
 """Mail a partner's contact and people when a secret, a key or an address of an application changes.
 
-All who make such a change come through `registry`, so all of them are reported: the partner's people, our staff, and
-an application that manages its own registration.
+Every such change is made through `registry`, so all are reported: those of the partner's people, of our staff, and of an
+application that manages its own registration.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ CHANGES: Final = {
     "events_endpoint_url": "The address that events are pushed to was changed.",
     "sector_identifier_uri": "The address of its sector identifier was changed.",
 }
-"""What is reported, by the column of `models.Client`, and `secret`."""
+"""The sentence in the mail for each change that is reported, by column of `models.Client`, or `secret`."""
 
 
 def send(client: Client, changed: Iterable[str], *, by: str) -> None:

@@ -34,7 +34,7 @@ def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
     """Add the company NAME, so that its applications can be registered."""
     added = registry.add_partner(name, website=website, contact_email=email, by=acting_operator())
     if as_json:
-        show_json(_partner(added))
+        show_json(_partner_row(added))
     else:
         click.echo(f"{added.name} is added. Register its applications with: idp clients register MANIFEST.toml")
 
@@ -44,7 +44,7 @@ def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
 @in_transaction
 def partners_list(*, as_json: bool) -> None:
     """List every company."""
-    rows = [_partner(partner) for partner in registry.all_partners()]
+    rows = [_partner_row(partner) for partner in registry.all_partners()]
     show(rows, ["name", "website", "contact_email", "enabled"], as_json=as_json, empty="No partner was added yet.")
 
 
@@ -177,7 +177,7 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     """
     client = registry.find(client_id)
     failures = journal.list_for_partner(client.partner_id, reference=reference, client_id=client.id)
-    rows = [_event(event) for event, _ in failures]
+    rows = [_event_row(event) for event, _ in failures]
     if as_json:
         show_json(rows)
     elif not rows:
@@ -199,11 +199,11 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
 @in_transaction
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
-    duration_kept = duration(overlap, "--overlap")
-    secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting_operator())
+    overlap_duration = duration(overlap, "--overlap")
+    secret = registry.rotate_secret(client_id, overlap=overlap_duration, by=acting_operator())
     _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, done="given a new secret")
     if not as_json:
-        click.echo(f"Its former secret works until {format_time(clock.now() + duration_kept)} at the latest.")
+        click.echo(f"Its former secret works until {format_time(clock.now() + overlap_duration)} at the latest.")
 
 
 @clients.command("event-header")
@@ -264,14 +264,14 @@ def _print_client(client: Client, secret: str | None, file: Path | None, *, as_j
         click.echo(f"The secret is in {file}, which only you can read.")
 
 
-def _partner(partner: Partner) -> dict[str, Any]:
+def _partner_row(partner: Partner) -> dict[str, Any]:
     return {
         "name": partner.name, "website": partner.website, "contact_email": partner.contact_email,
         "enabled": partner.disabled_at is None, "created_at": partner.created_at,
     }  # fmt: skip
 
 
-def _event(event: ClientEvent) -> dict[str, Any]:
+def _event_row(event: ClientEvent) -> dict[str, Any]:
     return {
         "last_at": event.last_at, "first_at": event.first_at, "count": event.count, "endpoint": event.endpoint,
         "error": event.error, "parameter": event.parameter or None, "fact": event.fact, "comparison": event.comparison,

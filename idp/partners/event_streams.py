@@ -10,7 +10,7 @@ from idp.partners import event_types, registry
 from idp.partners.metadata import InvalidClientMetadata
 from idp.partners.models import Client
 
-MAX_LENGTH: Final = 2048
+MAX_HEADER_LENGTH: Final = 2048
 """Characters of an `Authorization` header."""
 _HEADER_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + string.punctuation + " ")
 
@@ -22,7 +22,7 @@ class NothingPushed(Refusal):
     message = "No events are pushed to this application, so there is no request to send the header with."
 
 
-def wants(client: Client, name: str) -> bool:
+def receives(client: Client, name: str) -> bool:
     """Whether the client gets events of this name."""
     if client.events_method is None:
         return False
@@ -55,15 +55,20 @@ def set_authorization(client_id: str, header: str | None, *, by: str) -> Client:
 
 
 def authorization(client_id: str, stored: str | None) -> str | None:
-    """The header to send, of `Client.events_authorization`. Raises `UnsealError`."""
+    """The header to send, from the sealed value `stored` in `Client.events_authorization`. Raises `UnsealError`."""
     if stored is None:
         return None
     return runtime.sealer().unseal(stored, where=_sealing_context(client_id)).decode("ascii")
 
 
 def _check(header: str) -> None:
-    if not header or header != header.strip() or len(header) > MAX_LENGTH or not _HEADER_CHARACTERS.issuperset(header):
-        reason = f"must be 1 to {MAX_LENGTH} visible ASCII characters in one line, as in: Bearer 8Zb…"
+    if (
+        not header
+        or header != header.strip()
+        or len(header) > MAX_HEADER_LENGTH
+        or not _HEADER_CHARACTERS.issuperset(header)
+    ):
+        reason = f"must be 1 to {MAX_HEADER_LENGTH} visible ASCII characters in one line, as in: Bearer 8Zb…"
         raise InvalidClientMetadata([("authorization header", reason)])
 
 

@@ -1,4 +1,4 @@
-"""The events that a client can be told, and the two ways to tell it (RFC 8935, RFC 8936).
+"""The types of events that a client can receive, and the two ways to deliver them (RFC 8935, RFC 8936).
 
 Our types have addresses of our own, at which a page explains them (`partner_api`). Where a type of OpenID's RISC
 Profile 1.0 or Shared Signals Framework 1.0 says the same, that one is used.
@@ -108,6 +108,6 @@ _TYPES: Final = (
     VERIFICATION,
 )
 TYPES: Final = {event_type.name: event_type for event_type in _TYPES}
-"""By name."""
-CHOICE: Final = frozenset(TYPES) - {VERIFICATION.name}
-"""The names that a registration chooses from; the event for a verification always comes."""
+"""All event types, by name."""
+SELECTABLE_NAMES: Final = frozenset(TYPES) - {VERIFICATION.name}
+"""The names that a registration can select; verification events are always sent."""

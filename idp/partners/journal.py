@@ -27,7 +27,7 @@ MAX_FACT_LENGTH: Final = 500
 REQUEST_ID: Final = re.compile("[0-9a-f]{16}")
 """The form of a request's id (`foundation.web.middleware`)."""
 MAX_REQUEST_IDS: Final = 10
-"""Ids that are stored of requests which failed alike."""
+"""How many ids of requests that failed alike are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,16 @@ def list_for_partner(partner_id: str, *, reference: str = "", client_id: str = "
 
 def _upsert(row: dict[str, Any]) -> Executable:
     """One statement that inserts the row or increments its count, and returns the count."""
-    before, longest = ClientEvent.request_ids, MAX_REQUEST_IDS * 17  # sixteen letters and a blank
+    before, max_length = ClientEvent.request_ids, MAX_REQUEST_IDS * 17  # sixteen letters and a blank
     return (
         inserts.insert(ClientEvent)
         .values(row)
         .on_conflict_do_update(
             index_elements=[ClientEvent.digest],
-            set_={"count": ClientEvent.count + 1, "request_ids": func.substr(row["request_ids"] + before, 1, longest)}
+            set_={
+                "count": ClientEvent.count + 1,
+                "request_ids": func.substr(row["request_ids"] + before, 1, max_length),
+            }
             | {name: row[name] for name in ("last_at", "comparison", "fact")},
         )
         .returning(ClientEvent.count)

@@ -10,18 +10,19 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from idp.keys import jwts
 
 MAX_KEYS = 20
-"""In one key set."""
+"""How many keys one set may have."""
 MIN_RSA_BITS = 2048
 CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
+"""The curves of the elliptic keys that a key set may have."""
 SIGNING_CURVES = frozenset(jwts.CURVES.values())
 """Those of `CURVES` with which a client can sign. A key set may have others, for other readers."""
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 def parse(text: str) -> dict[str, Any] | None:
-    """The key set in a text, where a single key is put into one; None without a text. Not validated.
+    """The key set in `text`, which may also be a single key; None if `text` is blank. It is not validated.
 
-    Raises `ValueError` if it is no JSON object.
+    Raises `ValueError` if `text` is not a JSON object.
     """
     if not text.strip():
         return None
@@ -53,11 +54,11 @@ def can_sign(key: dict[str, Any], algs: Collection[str]) -> bool:
 
 
 def _suits(key: dict[str, Any], alg: str) -> bool:
-    is_for_it = jwts.is_same(key.get("alg", alg), alg)
-    return is_for_it and (key.get("crv") == jwts.CURVES[alg] if alg in jwts.CURVES else key["kty"] == "RSA")
+    has_same_alg = jwts.is_same(key.get("alg", alg), alg)
+    return has_same_alg and (key.get("crv") == jwts.CURVES[alg] if alg in jwts.CURVES else key["kty"] == "RSA")
 
 
-def has_private(jwks: dict[str, Any]) -> bool:
+def has_private_key(jwks: dict[str, Any]) -> bool:
     """Whether a key of the set, or what stands in its place, has a private or shared part."""
     keys = jwks.get("keys")
     return isinstance(keys, list) and any(isinstance(key, dict) and _PRIVATE & key.keys() for key in keys)

@@ -102,8 +102,8 @@ class Events(BaseModel):
     @field_validator("types")
     @classmethod
     def _check_types(cls, value: frozenset[str]) -> frozenset[str]:
-        if unknown := sorted(value - event_types.CHOICE):
-            raise ValueError(f"cannot have {_join(unknown)}; there are {_join(sorted(event_types.CHOICE))}")
+        if unknown := sorted(value - event_types.SELECTABLE_NAMES):
+            raise ValueError(f"cannot have {_join(unknown)}; there are {_join(sorted(event_types.SELECTABLE_NAMES))}")
         return value
 
 
@@ -286,7 +286,7 @@ def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False, for
     """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
 
     A sandbox application may use addresses on the developer's own machine. It does nothing in its own name and is no
-    API, so that it never meets a real school. An application that is asked to be `for_schools` may never use them.
+    API, so that it never meets a real school. An application that is requested `for_schools` may never use them.
     """
     parsed = parse(Manifest, document, local=True if is_sandbox else False if for_schools else None)
     if is_sandbox and (parsed.scopes.client or parsed.resource or not parsed.grant_types <= SANDBOX_GRANTS):
@@ -300,7 +300,7 @@ def parse_company(**document: str) -> Company:
 
 
 def proof_needed(client: Client) -> str:
-    """What a client that was just registered proves itself by: `secret`, `keys`, or nothing where it is public."""
+    """What a newly registered client authenticates with: `secret`, `keys`, or "" for a public client."""
     if client.is_public:
         return ""
     return "secret" if client.token_endpoint_auth_method.startswith("client_secret") else "keys"

@@ -53,7 +53,7 @@ class InvalidMetadata(Refusal):
 
 
 class InvalidClientMetadata(InvalidMetadata):
-    """RFC 7591 §3.2.2."""
+    """Something other than a redirect URI is wrong (RFC 7591 §3.2.2)."""
 
     code = "invalid_client_metadata"
 
@@ -95,6 +95,7 @@ Login = Annotated[str, AfterValidator(_login)]
 MaybePage = Annotated[Page | None, BeforeValidator(_empty_is_absent)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254), AfterValidator(printable)]
 SetOf = Strict(False)
+"""Accept a list for a set, which strict validation would refuse."""
 Grant = Literal[
     "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"
 ]
@@ -276,7 +277,7 @@ class Metadata(BaseModel):
 
     @property
     def is_public(self) -> bool:
-        """Whether it cannot keep a secret."""
+        """Whether the client cannot keep a secret (RFC 6749 §2.1)."""
         return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
 
     def columns(self) -> dict[str, Any]:

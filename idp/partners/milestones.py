@@ -1,6 +1,6 @@
 """What a sandbox application has reached, which the console ticks off: noted by the protocol when it happens.
 
-A live application has none: schools and events say how it stands. A sign-in that the console walks through in the
+A live application has no milestones. A sign-in that the console walks through in the
 application's place (`trial_secrets`) does not count, because the application itself did nothing.
 """
 
@@ -17,13 +17,13 @@ from idp.partners.snapshots import AnyClient
 Milestone = Literal["sign-in", "token", "data"]
 """A code was sent to it, it was given tokens about a person, and it has read claims."""
 FROM_CONSOLE: Final = "idp.of_console"
-"""In the WSGI environment of a request that the console makes in the application's place."""
+"""Key in the WSGI environment of a request that the console makes in the application's place."""
 PRECISION: Final = timedelta(days=1)
-"""How exactly the last time is stored."""
+"""How far `last_at` may lag, so that most calls write nothing."""
 
 
 def note(client: AnyClient, name: Milestone) -> None:
-    """Note that it is reached, if `client` is a sandbox application: one statement, which seldom writes."""
+    """Note that a sandbox application has reached `name`; does nothing for others. One statement, which seldom writes."""
     if not client.is_sandbox:
         return
     now = clock.now()

@@ -91,13 +91,13 @@ class Client(Base):
     resource_scopes: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
     """The scopes that this API serves."""
     events_method: Mapped[str | None]
-    """How it gets events (`event_types.METHODS`); None if it gets none."""
+    """How the client gets events (`event_types.METHODS`); None if it gets none."""
     events_endpoint_url: Mapped[str | None]
-    """Where they are pushed."""
+    """The address that events are pushed to."""
     events_authorization: Mapped[str | None]
     """The `Authorization` header to push them with, sealed (`event_streams`)."""
     events_types: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
-    """The names of the events it wants; empty for all."""
+    """The names of the events that it gets; empty for all."""
     is_sandbox: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether it is for trying things out: only its partner's fictional schools can authorise it. Never changed."""
     removed_at: Mapped[datetime | None]
@@ -116,7 +116,7 @@ class Client(Base):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """All that a school may be asked for."""
+        """All scopes that a school may be asked for."""
         return self.required_scopes | self.optional_scopes
 
     @property
@@ -156,7 +156,7 @@ class TrialKey(Base):
     __tablename__ = "trial_keys"
 
     kid: Mapped[str] = mapped_column(primary_key=True)
-    """Its thumbprint."""
+    """The thumbprint of the key."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), index=True)
     jwk: Mapped[dict[str, Any]]
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -208,7 +208,7 @@ class ClientEvent(Base):
     __table_args__ = (Index("ix_client_events_newest", "client_id", "last_at"),)
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the client, the endpoint, and what is wrong."""
+    """Digest of the client, the endpoint, and what is wrong."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     first_at: Mapped[datetime]
     last_at: Mapped[datetime] = mapped_column(index=True)

@@ -25,9 +25,9 @@ SHOWN_TO_SCHOOLS: Final = (
 )  # fmt: skip
 """What a request about a live application can change, beside its contacts and the grants that its scopes need."""
 MAX_WAITING: Final = 5
-"""Requests of one partner that wait for us."""
+"""How many requests of one partner may wait for our decision."""
 MAX_PER_DAY: Final = 20
-"""Requests of one partner in a day."""
+"""How many requests one partner may make in a day."""
 
 
 class UnknownRequest(NotFound):
@@ -100,7 +100,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class RequestReview:
-    """All about a request."""
+    """A request, as our staff read it before they decide."""
 
     request: RegistrationRequest
     document: dict[str, Any]
@@ -113,7 +113,7 @@ class RequestReview:
 
     @property
     def version(self) -> int:
-        """That of the registration which `differences` compares with; 0 for a new application."""
+        """The version of the registration that `differences` compares with; 0 for a new application."""
         return self.client.version if self.client is not None and self.request.state == "waiting" else 0
 
 
@@ -171,7 +171,7 @@ def mark_mailed(*, limit: int) -> list[str]:
 
 
 def find(request_id: str, *, partner_id: str | None = None) -> RegistrationRequest:
-    """The request with this id, if it is of that partner. Raises `UnknownRequest`."""
+    """The request with this id; with `partner_id`, only if it is that partner's. Raises `UnknownRequest`."""
     row = session().get(RegistrationRequest, request_id) if registry.is_plausible_id(request_id) else None
     if row is None or (partner_id is not None and row.partner_id != partner_id):
         raise UnknownRequest(reason=request_id[:100])
@@ -205,23 +205,23 @@ def preview(partner: Partner, document: Mapping[str, Any]) -> Preview:
 def approve(request_id: str, *, by: str, version: int | None = None) -> Client:
     """Register the new application, or change the live one. One UPDATE decides between two decisions at once.
 
-    A secret is not returned: the partner makes one in the console. `version` is `Case.version` of what was read.
+    A secret is not returned: the partner makes one in the console. `version` is `RequestReview.version` of what was read.
     Raises `UnknownRequest`, `AlreadyDecided`, `ChangedMeanwhile`, and the errors of a manifest.
     """
-    case = read(find(request_id))
-    if version is not None and version != case.version:
+    review = read(find(request_id))
+    if version is not None and version != review.version:
         raise ChangedMeanwhile(reason=request_id)
     request = _decide(request_id, "approved", by=by)
-    if case.client is None:
-        client, _ = registry.register(case.document, by=by, makes_secret=False)
+    if review.client is None:
+        client, _ = registry.register(review.document, by=by, makes_secret=False)
         request.client_id = client.id
         session().flush()
     else:
-        client, _ = registry.change(case.document, by=by, makes_secret=False)
+        client, _ = registry.change(review.document, by=by, makes_secret=False)
     log.record(events.REGISTRATION_APPROVED, by=by, client=client.id, subject=request.id)
     change_notices.mail(
         request.partner, "registration_approved", client=client.id, application=client.client_name,
-        client_id=client.id, is_new=case.client is None, needs=manifest.proof_needed(client),
+        client_id=client.id, is_new=review.client is None, needs=manifest.proof_needed(client),
         link=runtime.url(f"/developers/applications/{client.id}"),
     )  # fmt: skip
     return client

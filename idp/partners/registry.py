@@ -291,7 +291,7 @@ def ensure_secret(client: Client) -> str | None:
 
     A secret of `client_secret_jwt` is an HMAC key, so one that is stored only as a digest does not count.
     """
-    if not _has_secret(client):
+    if not _authenticates_by_secret(client):
         return None
     now, is_key = clock.now(), client.token_endpoint_auth_method == "client_secret_jwt"  # noqa: S105  a method's name
     if any(_is_valid(stored.expires_at, now) and (stored.sealed or not is_key) for stored in secrets_of(client.id)):
@@ -305,7 +305,7 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     Raises `UnknownClient`, and `NoSecret` where the client does not authenticate by one.
     """
     client = find(client_id)
-    if not _has_secret(client):
+    if not _authenticates_by_secret(client):
         raise NoSecret(reason=f"{client_id} authenticates by {client.token_endpoint_auth_method}")
     until = clock.now() + overlap
     outlasts = (
@@ -374,7 +374,7 @@ def note_reviewed(client: Client) -> None:
     session().execute(update(Client).where(*unchanged).values(reviewed_version=client.version))
 
 
-def _has_secret(client: Client) -> bool:
+def _authenticates_by_secret(client: Client) -> bool:
     return client.token_endpoint_auth_method.startswith("client_secret")
 
 

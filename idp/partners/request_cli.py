@@ -29,17 +29,17 @@ def listing(*, as_json: bool) -> None:
 @in_transaction
 def show_command(request_id: str, *, as_json: bool) -> None:
     """Show what would be registered, and what differs from what is registered now."""
-    case = registration_requests.read(registration_requests.find(request_id))
+    review = registration_requests.read(registration_requests.find(request_id))
     if as_json:
-        show_json(_row(case.request) | {"state": case.request.state, "manifest": case.document,
-                                        "reasons": case.request.reasons})  # fmt: skip
+        show_json(_row(review.request) | {"state": review.request.state, "manifest": review.document,
+                                        "reasons": review.request.reasons})  # fmt: skip
         return
-    click.echo(f"{case.preview.client_name} of {case.request.partner.name}: {case.request.state}")
-    for difference in case.differences:
+    click.echo(f"{review.preview.client_name} of {review.request.partner.name}: {review.request.state}")
+    for difference in review.differences:
         click.echo(f"  {difference.name}: {difference.after}")
         if difference.before:
             click.echo(f"    now: {difference.before}")
-    for name, reason in case.request.reasons.items():
+    for name, reason in review.request.reasons.items():
         click.echo(f"  {name}, because: {reason}")
 
 

@@ -17,7 +17,7 @@ from idp.foundation.runtime import PerApplication
 from idp.partners.models import Client, Partner
 
 CACHE_SECONDS = 1.0
-"""Seconds the list is cached."""
+"""How long the list is cached."""
 
 Served = Mapping[str, frozenset[str]]
 """Scopes by the address of the API that serves them."""

@@ -42,26 +42,26 @@ def remove(partner_id: str, client_id: str, *, by: str) -> Client:
 
 
 def partners_with_unused(since: datetime, *, after: str, limit: int) -> list[str]:
-    """The next partners, after this id, who are to be mailed about applications that were not used since."""
+    """The next partners, after the id `after`, to be mailed about applications that were not used since `since`."""
     statement = select(Client.partner_id).where(*_unused(since), _not_mailed(since), Client.partner_id > after)
     return list(session().scalars(statement.distinct().order_by(Client.partner_id).limit(limit)))
 
 
 def mark_unused(partner_id: str, since: datetime) -> list[str]:
-    """Mark the partner's applications that were not used since as mailed about now; returns their names."""
+    """Mark that a mail is sent now about the partner's applications not used since `since`; returns their names."""
     due = Client.partner_id == partner_id, *_unused(since), _not_mailed(since)
     statement = update(Client).where(*due).values(removal_mailed_at=clock.now()).returning(Client.client_name)
     return sorted(session().scalars(statement.execution_options(synchronize_session=False)))
 
 
-def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
-    """The ids of the next applications, after this one, that were not used since, and mailed about by then."""
+def list_unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
+    """The ids of the next applications, after `after`, unused since `since` and mailed about by `mailed_until`."""
     statement = select(Client.id).where(*_unused(since), *_mailed(since, mailed_until), Client.id > after)
     return list(session().scalars(statement.order_by(Client.id).limit(limit)))
 
 
 def find_unused(client_id: str, since: datetime, *, mailed_until: datetime) -> Client | None:
-    """The application, locked, if it still was not used since it was selected."""
+    """The application, locked, if `list_unused` would still include it; else None."""
     lock(Client, client_id)
     statement = select(Client).where(Client.id == client_id, *_unused(since), *_mailed(since, mailed_until))
     return session().scalar(statement)

@@ -36,7 +36,7 @@ def generate(alg: str) -> dict[str, Any]:
     return {**key.as_dict(private=True), "kid": key.thumbprint(), "alg": alg, "use": "sig"}
 
 
-def public(jwk: dict[str, Any]) -> dict[str, Any]:
+def public_half(jwk: dict[str, Any]) -> dict[str, Any]:
     """The public half of a key."""
     return {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use") if name in jwk}
 
@@ -49,9 +49,11 @@ def add(client_id: str, jwks: Collection[dict[str, Any]], *, by: str) -> None:
     same_client = TrialKey.client_id == client_id
     newest_first = TrialKey.expires_at.desc(), TrialKey.kid
     newest = select(TrialKey.kid).where(same_client).order_by(*newest_first).limit(MAX_KEYS - len(jwks))
-    session().execute(delete(TrialKey).where(same_client, TrialKey.kid.not_in(newest)))  # of sign-ins not finished
+    session().execute(
+        delete(TrialKey).where(same_client, TrialKey.kid.not_in(newest))
+    )  # of sign-ins that were not finished
     session().add_all(
-        TrialKey(kid=jwk["kid"], client_id=client_id, jwk=public(jwk), expires_at=now + LIFETIME) for jwk in jwks
+        TrialKey(kid=jwk["kid"], client_id=client_id, jwk=public_half(jwk), expires_at=now + LIFETIME) for jwk in jwks
     )
     registry.bump_version(client)
     log.record(events.TRIAL_KEY_MADE, by=by, client=client_id, subject=client_id)

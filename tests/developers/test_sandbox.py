@@ -29,7 +29,7 @@ from tests import factories
 from tests.code_accounts import a_developer
 
 CALLBACK = "http://localhost:3000/callback"
-PUBLIC_KEY = json.dumps(trial_keys.public(trial_keys.generate("ES256")))
+PUBLIC_KEY = json.dumps(trial_keys.public_half(trial_keys.generate("ES256")))
 
 
 @pytest.fixture
@@ -554,7 +554,7 @@ class TestUnused:
         clock.move(timedelta(days=167))
         worker.remove_unused(work)
         clock.move(timedelta(days=15))
-        find = sandbox_clients.unused
+        find = sandbox_clients.list_unused
 
         def used_afterwards(*args, **named):
             ids = find(*args, **named)

@@ -158,7 +158,7 @@ def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
 
 def make_application(work, trial, security="", overrides=None):
     """The id of a sandbox application with this kind of authentication."""
-    keys = {"keys": [trial_keys.public(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
+    keys = {"keys": [trial_keys.public_half(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
     with work():
         client, _ = sandbox.make_application(
             session().scalars(select(Developer)).first(), name="Another", quick_start_id="authlib",

@@ -44,15 +44,15 @@ def test_push_and_poll_are_registered_changed_and_removed(work):
         pushed = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}
         client, _ = registry.register(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events=pushed))
         assert (client.events_method, client.events_endpoint_url) == (PUSH, URL)
-        assert event_streams.wants(client, "sharing-withdrawn")
-        assert event_streams.wants(client, "verification")
-        assert not event_streams.wants(client, "sharing-paused")
+        assert event_streams.receives(client, "sharing-withdrawn")
+        assert event_streams.receives(client, "verification")
+        assert not event_streams.receives(client, "sharing-paused")
         registry.change(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events={"method": POLL}))
         assert (client.events_method, client.events_endpoint_url) == (POLL, None)
-        assert event_streams.wants(client, "sharing-paused")
+        assert event_streams.receives(client, "sharing-paused")
         registry.change(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES))
         assert client.events_method is None
-        assert not event_streams.wants(client, "verification")
+        assert not event_streams.receives(client, "verification")
 
 
 def test_the_header_survives_the_same_manifest_and_not_another_address(work):
