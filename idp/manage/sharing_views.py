@@ -121,8 +121,8 @@ def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue
     return redirect(url_for("manage.home"), 303)
 
 
-@bp.errorhandler(renewal.NotYet)
-def not_yet(error: renewal.NotYet) -> ResponseReturnValue:
+@bp.errorhandler(renewal.NothingToRenew)
+def not_yet(error: renewal.NothingToRenew) -> ResponseReturnValue:
     """The agreement has been renewed already."""
     flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)

@@ -20,7 +20,7 @@ sqlite3.register_adapter(
 
 
 def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert `rows`, each the values of `columns` in that order: text, numbers, bytes, days and None."""
+    """Insert `rows`, each the values of `columns` in that order: text, numbers, bytes, dates and None."""
     db_connection = connection()
     if not rows:
         return

@@ -13,7 +13,7 @@ from idp.schools.models import RegisterImport
 
 
 def register() -> Iterator[Finding]:
-    """Whether the register was imported, and not longer ago than `schools.stale_after_days`."""
+    """Check that the register was imported, and not longer ago than `schools.stale_after_days`."""
     newest = session().scalar(select(func.max(RegisterImport.imported_at)))
     days = runtime.settings().schools.stale_after_days
     if newest is None:

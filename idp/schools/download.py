@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from idp.foundation import clock, runtime
 from idp.foundation.web import fetch
-from idp.schools.files import MAX_BYTES
+from idp.schools.files import MAX_FILE_BYTES
 from idp.schools.gias import FileRefused
 
 DAYS_BACK: Final = 3
 TIMEOUT_SECONDS: Final = 600.0
-"""For one whole file."""
+"""How long the download of one file may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _download(url: str, path: Path) -> Path | None:
     try:
         with path.open("wb") as file:
             rules = fetch.for_operator(runtime.settings().fetch)
-            response = fetch.download(url, rules, file, limit=MAX_BYTES, seconds=TIMEOUT_SECONDS)
+            response = fetch.download(url, rules, file, limit=MAX_FILE_BYTES, seconds=TIMEOUT_SECONDS)
     except fetch.FetchFailed as error:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "

@@ -38,4 +38,4 @@ class Entry(NamedTuple):
 
 
 COLUMNS: Final[tuple[Any, ...]] = tuple(getattr(School, name) for name in Entry._fields)
-"""Those of an `Entry`, in its order."""
+"""The columns of an `Entry`, in its order."""

@@ -18,11 +18,12 @@ from typing import BinaryIO, Final
 
 from idp.schools.gias import FileRefused
 
-MAX_BYTES: Final = 500_000_000
-"""Of one file; the real register has 60 million."""
+MAX_FILE_BYTES: Final = 500_000_000
+"""The largest file that is read; the real register has 60 million bytes."""
 MAX_ENTRIES: Final = 50
+"""How many files a zip may contain."""
 MAX_RATIO: Final = 200
-"""Unpacked size to compressed size; the register's text compresses to a tenth."""
+"""How many times as large as its compressed form a file may be; the register is ten times as large."""
 
 _BLOCK: Final = 1 << 20
 _UNDEFINED: Final = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
@@ -51,7 +52,7 @@ class Source:
 
     @contextmanager
     def text(self) -> Iterator[TextIOWrapper]:
-        """Its text from the beginning; line ends are not converted, as the csv module requires."""
+        """The text of the file from its beginning; line ends are not converted, as the csv module requires."""
         self.stream.seek(0)
         text = TextIOWrapper(self.stream, self.encoding, errors="replace", newline="")
         try:
@@ -124,7 +125,7 @@ def _unpack(archive: zipfile.ZipFile, pattern: str) -> Iterator[NamedFile | None
         yield None
         return
     entry = matches[0]
-    if entry.file_size > min(MAX_BYTES, MAX_RATIO * max(entry.compress_size, 1)):
+    if entry.file_size > min(MAX_FILE_BYTES, MAX_RATIO * max(entry.compress_size, 1)):
         raise FileRefused(
             f"{entry.filename} in the zip unpacks to {entry.file_size:,} bytes, more than a register has."
         )
@@ -147,7 +148,7 @@ def _inspect(name: str, stream: BinaryIO) -> Source:
     is_utf8, undefined, size = _scan(stream)
     if not size:
         raise FileRefused(f"{name} is empty. Please download it again.")
-    if size > MAX_BYTES:
+    if size > MAX_FILE_BYTES:
         raise FileRefused(f"{name} has {size:,} bytes, more than a register has.")
     return Source(name, stream, size, "utf-8-sig" if is_utf8 else "cp1252", 0 if is_utf8 else undefined)
 

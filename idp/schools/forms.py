@@ -54,7 +54,7 @@ class FindSchool(Form):
     def from_request(cls) -> Self:
         """The form of this request, with its result."""
         form = cls(formdata=request.args)
-        form.dated = search.dated()
+        form.dated = search.register_date()
         form.run_search()
         return form
 

@@ -90,7 +90,7 @@ class School(Base):
     """The nation, for its bank holidays: England, Wales, …; empty means England."""
     last_changed_on: Mapped[date | None]
     digest: Mapped[bytes]
-    """Of the line it was read from: a line with the same digest is skipped."""
+    """Digest of the line it was read from: a line with the same digest is skipped."""
     first_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
     last_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"), index=True)
     """The import that last wrote the row. Later imports found the school unchanged, or missing."""
@@ -143,7 +143,7 @@ class SchoolLink(Base):
     """In the register's words, "Successor - merged" for instance."""
     is_succession: Mapped[bool]
     name: Mapped[str]
-    """Of `to_urn`, where the file gives it."""
+    """The name of the school `to_urn`, where the file gives it."""
     since: Mapped[date | None]
 
 

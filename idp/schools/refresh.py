@@ -23,7 +23,7 @@ from idp.schools.gias import FileRefused, Line, Oddity
 from idp.schools.models import RegisterImport, School, SchoolChange
 
 CHUNK_SIZE: Final = 1000
-MAX_LISTED: Final = 1000
+MAX_LISTED_ODDITIES: Final = 1000
 """Oddities that are listed; all are counted. Bounded, because a bad file could have very many."""
 MAX_MISSING_SHARE: Final = 0.02
 """Share of our open schools that may be missing from a file; with more it is refused as incomplete."""
@@ -62,13 +62,13 @@ class Summary:
     oddities: list[Oddity] = field(default_factory=list)
 
     def note(self, oddities: Iterable[Oddity]) -> None:
-        """Count oddities, and list them up to `MAX_LISTED`."""
+        """Count oddities, and list them up to `MAX_LISTED_ODDITIES`."""
         for oddity in oddities:
             if oddity.kind == "unknown_code":
                 self.unknown_codes += 1
             else:
                 self.repairs += 1
-            if len(self.oddities) < MAX_LISTED:
+            if len(self.oddities) < MAX_LISTED_ODDITIES:
                 self.oddities.append(oddity)
 
 

@@ -22,7 +22,7 @@ from idp.schools.succession import Successor
 
 PAGE_SIZE: Final = 20
 MAX_RESULTS: Final = 200
-"""Results that are shown at most; beyond them, the person has to add a word."""
+"""The most results that are shown; to see others, the person has to add a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,12 @@ def successors(closed: School) -> tuple[Successor, ...]:
 
 
 def successors_of(closed: Collection[School | Entry]) -> dict[int, tuple[Successor, ...]]:
-    """The same for several schools of the English register, by their internal ids."""
+    """The successors of several closed schools of the English register, by those schools' internal ids."""
     ids = {school.register_id: school.id for school in closed if school.register == gias.REGISTER}
     return {ids[urn]: found for urn, found in succession.successors(ids.keys()).items()}
 
 
-def dated() -> date | None:
+def register_date() -> date | None:
     """The date of the last imported register; None before the first import."""
     return session().scalar(select(RegisterImport.dated).order_by(RegisterImport.id.desc()).limit(1))
 

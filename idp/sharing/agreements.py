@@ -39,14 +39,14 @@ class NothingShared(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who decides beside the school's people: our staff, or the program on the school's server."""
+    """Somebody who decides and is not one of the school's people: our staff, or the program on the school's server."""
 
     person_id: str
-    """The id that the audit log has of them."""
+    """Their id in the audit log."""
     estab_id: str
     """The internal id of the estab that they decide for."""
     described: str
-    """In mails."""
+    """The words for them in mails."""
 
 
 def check_and_lock(estab_id: str, by: Membership) -> None:
@@ -77,7 +77,7 @@ def end(estab_id: str, client_id: str, *, only: str | None = None, **columns: ob
 
 
 def insert(client_id: str, by: Membership, previous: Authorisation | None, **columns: Any) -> Authorisation:
-    """Make the agreement that follows `before`, or begins a line. Raises `FictionalAndReal`."""
+    """Insert the agreement that follows `previous`, or begins a line. Raises `FictionalAndReal`, `ChangedMeanwhile`."""
     sandbox.check(registry.find(client_id), by.estab)
     new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
     agreement = Authorisation(
@@ -100,7 +100,7 @@ def considered_columns(
 ) -> dict[str, frozenset[str] | str]:
     """The `considered_…` columns of an agreement that follows `before`, for whose decision `offered` was shown.
 
-    At first all that the client is registered for counts, because a client need not ask for it all at once.
+    A first agreement counts all scopes that the client is registered for, because it need not request all at once.
     """
     scopes, required = client.scopes, client.required_scopes
     if before is not None and before.considered_scopes is not None:
@@ -122,14 +122,14 @@ def scopes_offered_by(client_id: str) -> frozenset[str]:
 
 
 def description(by: Membership | Actor) -> str:
-    """Who decides, as mails say it."""
+    """The words for who decides, in mails."""
     return by.described if isinstance(by, Actor) else by.person.described_in_mails
 
 
 def record(event: str, agreement: Authorisation, by: Membership | Actor, **facts: Any) -> None:
-    """Write it in the audit log and in the history that the school reads, and tell the client.
+    """Record `event` in the audit log and in the history that the school reads, and tell the client.
 
-    `facts` are what the client is told beside what is in every event (`SchoolFacts`).
+    `facts` are members of `SchoolFacts` that the client gets in addition to those of every event.
     """
     log.record(
         event, by=by.person_id, estab=agreement.estab_id, client=agreement.client_id, subject=agreement.id,

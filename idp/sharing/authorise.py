@@ -48,12 +48,12 @@ class Proposal:
 
 
 def covers(agreement: Authorisation | State, requested: frozenset[str], client: AnyClient) -> bool:
-    """Whether `agreed` already answers a request for `requested`, so that the school need not be asked again.
+    """Whether `agreement` already answers a request for `requested`, so that the school need not be asked again.
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
     client requires was agreed to. An optional area that the school left out is thus an answer, not a gap:
-    it is simply not granted, and no sign-in asks about it again. A scope the client has come to
-    ask for or require since is a new question, and so is any where the school's MIS is no longer accepted.
+    it is not granted, and no sign-in asks about it again. A scope that the client has come to ask for or require since
+    is a new question.
     """
     return requested <= agreement.offered and requested & client.required_scopes <= agreement.scopes
 
@@ -61,7 +61,7 @@ def covers(agreement: Authorisation | State, requested: frozenset[str], client: 
 def standing(estab_id: str, client_id: str, requested: frozenset[str]) -> State | None:
     """The agreement in force now that covers `requested`, or None: then the school has to be asked.
 
-    What it grants of `requested` is `requested & agreed.scopes`. `estab_id` is the estab's internal id.
+    It grants `requested & agreement.scopes`. `estab_id` is the estab's internal id.
     """
     client, agreement = registry.client(client_id), live.current(estab_id, client_id)
     if client is None or agreement is None or not agreement.is_live or not covers(agreement, requested, client):
@@ -152,7 +152,7 @@ def change(
 
 
 def refuse(client: AnyClient, scopes: frozenset[str], *, by: Membership) -> None:
-    """Record that `by` declined to share `scopes`. An agreement that stands goes on: stopping is `withdraw`."""
+    """Record that `by` declined to share `scopes`. It ends no agreement: `withdraw` does that."""
     agreements.add_to_history("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
     log.record(events.SHARING_REFUSED, by=by.person_id, estab=by.estab_id, client=client.id, scopes=scopes)
 
@@ -195,7 +195,7 @@ def resume(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
 
 
 def current(estab_id: str) -> list[Authorisation]:
-    """What the school has not withdrawn: active, paused (by `state`) and expired; newest first."""
+    """The school's agreements that are active, paused or expired (`Authorisation.state`), newest first."""
     statement = select(Authorisation).where(
         Authorisation.estab_id == estab_id,
         Authorisation.withdrawn_at.is_(None),

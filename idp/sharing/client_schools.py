@@ -1,6 +1,6 @@
 """The schools that authorised a client, and how each stands: what a partner's program may know of them.
 
-One row for a school: its newest agreement with the client, also one that has ended. Superseded agreements are none.
+One row for a school: its newest agreement with the client, also one that has ended. Superseded ones are left out.
 """
 
 from collections import Counter
@@ -40,9 +40,9 @@ from idp.sharing.models import Authorisation, status_now
 from idp.sharing.reviews import Review
 
 MAX_SCANNED: Final = 1_000
-"""Agreements of the client that are looked at for one page: so a page costs as much where few schools match."""
+"""How many agreements of the client are read for one page, so that a page on which few schools match costs no more."""
 MAX_CHANGED: Final = 500
-"""Rows of one kind that have changed, up to which schools are found by them, and not by looking at all in order."""
+"""Where at most this many rows of each kind have changed, schools are found by those rows; else all are read in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Agreement(NamedTuple):
 
 
 class Account(NamedTuple):
-    """The columns of `Estab` that decide it, too."""
+    """The columns of `Estab` that decide how a school stands."""
 
     id: str
     estab_id: str
@@ -110,7 +110,7 @@ class ClientSchool:
     estab: Account
     agreement: Agreement
     entry: Entry
-    """What the national register says of it."""
+    """The school's entry in the national register."""
     status: str
     """`active`, `paused`, `expired` or `withdrawn`, now."""
     granted: frozenset[str]
@@ -134,18 +134,18 @@ class Page:
 
     schools: Sequence[ClientSchool]
     continues_after: str | None
-    """The internal id of the estab that the next page begins behind; None on the last page. A page that is not full
-    may have one: so many agreements were looked at, and further ones are left."""
+    """The internal id of the estab after which the next page begins; None on the last page. A page that is not full may
+    have one, because only `MAX_SCANNED` agreements are read for it."""
 
 
 def find(client: Snapshot, estab_id: str) -> ClientSchool | None:
     """The school with this Estab ID; None if it has not authorised the client."""
-    found = _read(client, _FIRST.where(Estab.estab_id == estab_id), limit=1)
-    return found[0] if found else None
+    schools = _read(client, _FIRST.where(Estab.estab_id == estab_id), limit=1)
+    return schools[0] if schools else None
 
 
 def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> Page:
-    """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
+    """At most `limit` schools in a fixed order, beginning after the estab with the internal id `after`."""
     statement, last = _FIRST if after is None else _FOLLOWING, None
     if conditions := _conditions(selection):
         statement = statement.where(*conditions)
@@ -161,9 +161,9 @@ def page(client: Snapshot, selection: Selection, *, after: str | None = None, li
             statement = statement.where(one_of(Authorisation.estab_id, left[:MAX_SCANNED]))
         if last is not None:
             statement = statement.where(Authorisation.estab_id <= last, Estab.id <= last)
-    found = _read(client, statement, after=after, limit=limit + 1)
-    schools = found[:limit]
-    return Page(schools, schools[-1].estab.id if len(found) > limit else last)
+    matches = _read(client, statement, after=after, limit=limit + 1)
+    schools = matches[:limit]
+    return Page(schools, schools[-1].estab.id if len(matches) > limit else last)
 
 
 def _last_scanned(client_id: str, after: str | None) -> str | None:
@@ -221,7 +221,7 @@ _FIRST: Final = (
 
 _AFTER: Final = bindparam("after", type_=Text())
 _FOLLOWING: Final = _FIRST.where(Authorisation.estab_id > _AFTER, Estab.id > _AFTER)
-"""The second condition says the same to PostgreSQL, which otherwise reads the estabs from the first one on."""
+"""The second condition is equivalent; without it PostgreSQL reads the estabs from the first one on."""
 
 
 def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
@@ -249,7 +249,7 @@ def _has_changed(since: datetime) -> ColumnElement[bool]:
 
 
 def _changed(since: datetime, client_id: str) -> set[str] | None:
-    """The internal ids of all estabs of which anything has changed, and of others; None where that are too many.
+    """The internal ids of some estabs, among them all in which anything has changed; None if they are too many.
 
     Each part reads an index of its own, and no more than `MAX_CHANGED` rows of it.
     """
@@ -275,7 +275,7 @@ def _changed(since: datetime, client_id: str) -> set[str] | None:
 
 def _imported(since: datetime) -> Sequence[int]:
     """The internal ids of schools whose entry was imported anew: all, or one more than `MAX_CHANGED`."""
-    # Read before: of a subquery PostgreSQL assumes that every school is from one of them, and reads all.
+    # A query of its own: PostgreSQL assumes that a subquery matches every school, and would read them all.
     first_import = session().scalar(select(func.min(RegisterImport.id)).where(RegisterImport.imported_at >= since))
     if first_import is None:
         return ()
@@ -284,7 +284,7 @@ def _imported(since: datetime) -> Sequence[int]:
 
 
 def has_status(status: str) -> ColumnElement[bool]:
-    """The condition for agreements in this state, as `status_now` has it."""
+    """The condition for agreements in this state, as `status_now` defines it."""
     is_open, is_over = Authorisation.withdrawn_at.is_(None), Authorisation.until <= clock.now()
     if status == "withdrawn":
         return ~is_open

@@ -22,13 +22,13 @@ from idp.schools.models import School
 from idp.schools.succession import Successor
 
 BATCH_SIZE: Final = 100
-"""Schools told in one transaction."""
+"""Schools whose owners are told in one transaction."""
 CLOSING_STATUSES: Final = (codes.CLOSING, codes.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What the register says of a school that has closed or is about to."""
+    """What the register says about the closing of a school that has closed or is about to."""
 
     is_closed: bool
     on: date | None
@@ -37,14 +37,14 @@ class Closing:
 
     @property
     def description(self) -> str:
-        """In words: "closed on 31 August 2026", "will close on 31 August 2027"."""
+        """The closing in words: "closed on 31 August 2026", "will close on 31 August 2027"."""
         if self.on is None:
             return "has closed" if self.is_closed else "is due to close"
         return f"{'closed' if self.is_closed else 'will close'} on {dates.day(self.on)}"
 
 
 def closing_of(school: School) -> Closing | None:
-    """What the register says, or None of a school that stays open."""
+    """What the register says about the closing of `school`; None if it stays open."""
     if school.status_code not in CLOSING_STATUSES:
         return None
     return Closing(school.status_code == codes.CLOSED, school.closed_on, successors(school))
@@ -59,7 +59,7 @@ def successors(school: School) -> tuple[Successor, ...]:
 
 
 def tell_due() -> bool:
-    """Tell owners of schools that have closed or are about to, once each; whether there may be more."""
+    """Tell owners of schools that have closed or are about to, once each; returns whether there may be more."""
     accounts.reset_closing_notified(CLOSING_STATUSES)
     return max([_tell(status) == BATCH_SIZE for status in CLOSING_STATUSES])
 
@@ -74,7 +74,7 @@ def all_closing() -> list[tuple[Estab, Closing]]:
 
 
 def _tell(status: str) -> int:
-    """Tell of the next schools with this status, and return how many there were."""
+    """Tell the owners of the next schools with this status, and return how many schools there were."""
     estab_ids = accounts.mark_closing_notified(status, limit=BATCH_SIZE)
     for estab_id in estab_ids:
         with row_isolated("closing school", estab_id):

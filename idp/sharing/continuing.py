@@ -51,7 +51,7 @@ class Service:
     """Of the optional ones, those that the closed school agreed to."""
     until: datetime
     obstacle: str | None
-    """Why it cannot go on here; None where it can."""
+    """Why it cannot be continued here; None where it can."""
 
     @property
     def needed(self) -> list[Scope]:
@@ -64,7 +64,7 @@ class Service:
         return scopes.ordinary_first(scopes.filter_by_kind("data", self.optional))
 
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
-        """What is agreed to if these areas are ticked."""
+        """The scopes that are agreed to if these areas are ticked."""
         return self.required | scopes.filter_by_kind("identity", self.optional) | (self.optional & ticked)
 
 
@@ -144,7 +144,7 @@ def is_decided(release_id: str, member: Membership) -> bool:
 def move(
     release_id: str, chosen: Mapping[str, frozenset[str]], *, shown: str, by: Membership, second_step: bool = False
 ) -> list[Authorisation]:
-    """Go on with the services in `chosen`, by client id, each with those of its optional areas that are ticked.
+    """Continue the services in `chosen`, by client id, each with those of its optional areas that are ticked.
 
     Decided once for all: services that are left out stay with the closed school. The agreements are of the school of
     `by`; those of the closed school end. Owners of both schools get mails. Raises as `authorise.give`, `NotFound`, and
@@ -218,7 +218,7 @@ def _offer(row: Release, member: Membership) -> Offer:
         service
         for agreement in authorise.current(row.estab_id)
         if agreement.state in {"active", "paused"}
-        and not agreement.is_of_server  # it is of a server of the closed school; the following one connects its own
+        and not agreement.is_of_server  # a server of the closed school; the following school connects its own
         and (service := _service(agreement, member)) is not None
     ]
     return Offer(
@@ -283,7 +283,7 @@ def _move(service: Service, ticked: frozenset[str], by: Membership, *, second_st
 
 
 def _mail_moved(offer: Offer, services: Sequence[Service], by: Membership) -> None:
-    """Tell owners of the closed school what goes on elsewhere; those of the following one get a receipt for each."""
+    """Tell owners of the closed school which services continue elsewhere; the successor's get a receipt for each."""
     for owner in people.who_may(offer.estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "sharing_moved", to=owner.email, estab=offer.estab.id, owner=owner.name_in_mails, school=offer.estab.name,

@@ -13,7 +13,7 @@ from idp.sharing.models import Authorisation
 
 
 def scopes() -> Iterator[Finding]:
-    """No client is registered for, and no school has agreed to, what `config/scopes.toml` does not know (any more)."""
+    """Check that every scope that clients are registered for and schools agreed to is in `config/scopes.toml`."""
     registered = {
         client.id: client.required_scopes | client.optional_scopes | client.client_scopes
         for client in session().scalars(select(Client))

@@ -1,8 +1,8 @@
 """Remind a school's owners, once each, that an agreement ends in 30 and in 7 days, and tell them that it has ended.
 
 An UPDATE that marks what is due decides between two workers. A reminder that cannot be written is logged, and not
-tried again. A paused agreement brings no mail, nor one of a school or a service that cannot be used. One that lasts for
-less than twice the time of a reminder is not reminded of so early.
+tried again. No mail is sent about a paused agreement, or one of a school or service that cannot be used. A reminder is
+left out where the agreement lasts for less than twice that time.
 """
 
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ from idp.sharing import notices, renewal
 from idp.sharing.models import Authorisation
 
 REMINDER_DAYS: Final = (0, 7, 30)
-"""Days before the end; 0 tells that it has ended. The latest first: what is due for two is told by that one alone."""
+"""Days before the end; 0 says that it has ended. The latest first: where two are due, only that one is sent."""
 MAX_DELAY: Final = timedelta(days=7)
-"""For how long after its end an agreement is still told to have ended: not those of before there were reminders."""
+"""How long after the end of an agreement a mail is still sent: none about those that ended before there were mails."""
 BATCH_SIZE: Final = 200
 """Agreements marked in one transaction, for each of `REMINDER_DAYS`."""
 
@@ -39,7 +39,7 @@ def link(estab_id: str, client_id: str) -> str:
 
 
 def _remind(days: int) -> int:
-    """Send those of `days` before the end, and return how many agreements were marked."""
+    """Send the reminders of `days` before the end, and return how many agreements were marked."""
     agreement_ids = _mark(days, clock.now())
     for agreement_id in agreement_ids:
         with row_isolated("reminder of sharing", agreement_id):
@@ -82,7 +82,7 @@ def _lasts_long_enough(agreement: Authorisation, days: int) -> bool:
 
 def _mail(agreement: Authorisation, days: int) -> None:
     client, estab = agreement.client, agreement.estab
-    is_over_for_server = agreement.is_of_server and not days  # its tokens are over: it wants a new code
+    is_over_for_server = agreement.is_of_server and not days  # its tokens have expired too: it needs a new code
     for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "sharing_expires" if days else "sharing_expired", to=owner.email, estab=estab.id, client=client.id,

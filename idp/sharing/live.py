@@ -18,7 +18,7 @@ from idp.partners.models import Client, Partner
 from idp.sharing.models import Authorisation
 
 Interruption: TypeAlias = Literal["paused", "other_system", "suspended"]
-"""By the school; because the client does not accept the school's system; or by our staff."""
+"""Paused by the school, impossible with the school's system, or suspended by our staff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class State:
     estab_id: str
     """The estab's internal id."""
     estab_public_id: str
-    """Its Estab ID."""
+    """The estab's public Estab ID."""
     estab_state: str
     mis: str | None
     client_id: str
@@ -49,7 +49,7 @@ class State:
 
     @property
     def is_live(self) -> bool:
-        """Whether anything at all may be done with it now."""
+        """Whether the agreement is in force now."""
         return (
             self.paused_at is None
             and clock.now() < self.until
@@ -77,7 +77,7 @@ class State:
 
     @property
     def interruption(self) -> Interruption | None:
-        """Why it is not in force for the time being; None if it is in force, or would not be without that either."""
+        """Why it is interrupted; None if it is in force, or would not be in force without the interruption either."""
         is_suspended = self.estab_state == "suspended"
         estab_state = "verified" if is_suspended else self.estab_state
         if not replace(self, paused_at=None, accepted_mis=frozenset(), estab_state=estab_state).is_live:
@@ -90,7 +90,7 @@ class State:
 
     @property
     def why_not_live(self) -> Literal["paused", "expired"] | None:
-        """What the school, or the end of its agreement, has to do with it; None if nothing.
+        """Whether a pause by the school or the end of the agreement is why it is not in force; None if neither is.
 
         A system of the school that the client does not accept counts as a pause, as in the school's history.
         """

@@ -50,17 +50,17 @@ def check(estab: Estab, client: AnyClient) -> None:
 
 
 def choices() -> list[Mis]:
-    """Every system, as a school chooses from them."""
+    """Every system that a school can choose."""
     return list(mis_catalogue.catalogue().values())
 
 
 def set_by_school(code: str, *, by: Membership) -> None:
     """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check_and_lock`.
 
-    What is shared with a service that does not work with it stands still, as if it were paused, until the school names
-    a system that is accepted again. Owners get a mail about that, and the clients are told.
+    Sharing with a service that does not work with it is interrupted, as by a pause, until the school names a system that
+    is accepted again. Owners get a mail about that, and the clients are told.
     """
-    estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
+    estab = lock(Estab, by.estab_id) or by.estab  # so that two people of the school are handled one after the other
     authority.check_and_lock(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
@@ -84,7 +84,7 @@ def _record(estab: Estab, code: str, by: Membership | Actor) -> None:
         return
     session().execute(
         update(Authorisation).where(*_current_of(estab)).values(changed_at=clock.now())
-    )  # what clients get
+    )  # so that clients that ask for what has changed get them
     log.record(events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=former)
     changes = ("unsupported", "sharing-paused", stopping), ("supported", "sharing-resumed", starting)
     for kind, event, agreed in changes:
@@ -98,7 +98,7 @@ def _record(estab: Estab, code: str, by: Membership | Actor) -> None:
 
 
 def agreements_stopped_by(estab: Estab, code: str) -> list[Authorisation]:
-    """The agreements in use that would stand still if the school used the system `code`."""
+    """The agreements in use that would be interrupted if the school used the system `code`."""
     return [
         agreement
         for agreement in _in_use(estab)
@@ -107,7 +107,7 @@ def agreements_stopped_by(estab: Estab, code: str) -> list[Authorisation]:
 
 
 def _agreements_resumed_by(estab: Estab, code: str) -> list[Authorisation]:
-    """The agreements that stand still because of the school's system, and would not with the system `code`."""
+    """The agreements that are interrupted by the school's system, and would not be by the system `code`."""
     return [
         agreement
         for agreement in _in_use(estab)

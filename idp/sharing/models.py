@@ -59,8 +59,8 @@ class Authorisation(Base):
     withdrawn_by: Mapped[str | None]
     superseded_at: Mapped[datetime | None]
     changed_at: Mapped[datetime | None]
-    """When it was last given, paused, resumed, superseded or withdrawn, or the school named another MIS. None where the
-    release before the one that brought this column gave it meanwhile: `given_at` counts then."""
+    """When it was last given, paused, resumed, superseded or withdrawn, or the school named another MIS. None in a
+    row that was written by a release without this column: then `given_at` counts."""
 
     reminded_days: Mapped[int | None]
     """The last reminder of its end that was sent to the owners: 30 or 7 days before, or 0 when it had ended."""

@@ -27,7 +27,7 @@ EVENT_NAMES: Final[Mapping[str, str]] = {
     events.SHARING_WITHDRAWN: "sharing-withdrawn",
     events.SHARING_MOVED: "sharing-withdrawn",
 }
-"""What a client is told by the decision of its school, as the audit log names it."""
+"""The event that a client gets about a school's decision, by the name of the decision in the audit log."""
 _BY_STATE: Final[Mapping[tuple[str, str], str]] = {
     ("unverified", "verified"): "school-verified",
     ("unverified", "rejected"): "school-rejected",
@@ -42,7 +42,7 @@ _BY_STATE: Final[Mapping[tuple[str, str], str]] = {
 def record(name: str, agreement: Authorisation, **facts: Any) -> None:
     """Tell the client of `agreement` that `name` has happened to it; the estab is locked, or has just been changed.
 
-    `facts` are members of `SchoolFacts` beside those of every such event.
+    `facts` are members of `SchoolFacts` in addition to those of every such event.
     """
     subject = agreement.estab.estab_id
     queue.record(name, client_id=agreement.client_id, subject=subject, facts=partial(_facts, agreement, **facts))

@@ -34,7 +34,7 @@ def rows(estab_id: str) -> list[dict[str, str]]:
 
 
 def as_csv(estab_id: str) -> str:
-    """The same as CSV (RFC 4180), for a spreadsheet: no cell can be taken for a formula."""
+    """The rows as CSV (RFC 4180), for a spreadsheet: no cell can be taken for a formula."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -55,10 +55,10 @@ def _row(agreement: Authorisation, since: datetime) -> dict[str, str]:
 
 
 def _day(when: datetime) -> str:
-    """The date by the clocks of the school, as its receipts say it too."""
+    """The date in British time, as in the school's receipts."""
     return when.astimezone(clock.LONDON).date().isoformat()
 
 
 def _escape_formula(cell: str) -> str:
-    """A cell that a spreadsheet would run is made text by an apostrophe."""
+    """`cell`, with an apostrophe before it if a spreadsheet would run it as a formula."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -17,7 +17,7 @@ WINDOW: Final = timedelta(days=30)
 """How long before its end an agreement can be renewed, unless it lasts for less than twice as long."""
 
 
-class NotYet(NothingShared):
+class NothingToRenew(NothingShared):
     """The agreement does not end soon, or the service cannot be shared with any more."""
 
     code, title = "not_yet", "There is nothing to renew"
@@ -25,7 +25,7 @@ class NotYet(NothingShared):
 
 
 def length(client: AnyClient) -> timedelta:
-    """How long an agreement with `client` lasts that is given now."""
+    """How long an agreement with `client` lasts if it is given now."""
     return timedelta(days=client.authorisation_days or runtime.settings().sharing.default_days)
 
 
@@ -43,7 +43,7 @@ def renew(
     """Let the client have what it may have now for as long as if it were authorised now; a pause stays.
 
     `replaces` is the id of the agreement that the page showed, `version` that of the data sharing agreement. What the
-    client has come to ask for is not included. Every owner gets a receipt. Raises as `authorise.change`, and `NotYet`;
+    client has come to ask for is not included. Every owner gets a receipt. Raises as `authorise.change`, and `NothingToRenew`;
     `ChangedMeanwhile` also where the version on the page is no longer the client's.
     """
     agreements.check_and_lock(estab_id, by)
@@ -51,7 +51,7 @@ def renew(
     if former is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}")
     if client is None or not is_due(former):
-        raise NotYet(reason=f"{estab_id} and {client_id}")
+        raise NothingToRenew(reason=f"{estab_id} and {client_id}")
     if version != client.agreement_version:
         raise ChangedMeanwhile(reason=f"the agreement of {client_id} has another version")
     mis.check(by.estab, client)

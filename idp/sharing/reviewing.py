@@ -1,4 +1,4 @@
-"""A school's decision about what a client asks for in addition (`reviews`), and the mail that it waits.
+"""A school's decision about what a client asks for in addition (`reviews`), and the mail that announces it.
 
 The school looks at the difference on its pages, and agrees or declines. Either way it is asked about the same once.
 At a sign-in it is asked only if the request demands what it has not agreed to (`authorise.covers`).
@@ -57,7 +57,7 @@ def agree(
 
 
 def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Membership) -> Authorisation:
-    """Decline the review: what stands goes on, and the same is not asked again, but where a request needs it.
+    """Decline the review: the agreement stays, and the school is asked again only where a request needs what it declined.
 
     Every owner gets a mail. Raises as `agree`.
     """
@@ -142,7 +142,7 @@ def _groups_to_review(client: Client) -> Iterator[tuple[ColumnElement[bool], ...
 
 
 def _in_force(client_id: str) -> tuple[ColumnElement[bool], ...]:
-    """The condition for agreements of which owners are told: those in use, of which they were not told yet."""
+    """The condition for agreements in use whose owners were not yet told of a review."""
     return (
         Authorisation.client_id == client_id, Authorisation.withdrawn_at.is_(None),
         Authorisation.superseded_at.is_(None), Authorisation.paused_at.is_(None), Authorisation.until > clock.now(),
@@ -152,7 +152,7 @@ def _in_force(client_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _mark(client_id: str, group: tuple[ColumnElement[bool], ...]) -> list[str]:
-    """Mark the next agreements as told of, and return their ids. The UPDATE decides between two workers."""
+    """Mark that owners of the next agreements are told, and return the ids. The UPDATE decides between two workers."""
     due = *_in_force(client_id), *group
     batch = select(Authorisation.id).where(*due).order_by(Authorisation.id).limit(BATCH_SIZE).scalar_subquery()
     statement = update(Authorisation).where(*due, Authorisation.id.in_(batch)).values(review_mailed_at=clock.now())

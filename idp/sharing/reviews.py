@@ -1,7 +1,7 @@
 """What waits to be reviewed: a client asks for more than a school was asked about, or has a new agreement to be read.
 
-A review is not stored. It is the difference between the client's registration and what the school has considered, and
-what stands goes on meanwhile. `reviewing` has the school's decision.
+A review is not stored. It is the difference between the client's registration and what the school has considered. The
+agreement in force is not affected meanwhile. `reviewing` has the school's decision.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Review:
         return f"{scopes.format(self.required)}|{scopes.format(self.optional)}|{self.version or ''}"
 
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
-        """What is agreed to if these areas are ticked."""
+        """The scopes that are agreed to if these areas are ticked."""
         return self.required | scopes.filter_by_kind("identity", self.optional) | (self.optional & ticked)
 
 

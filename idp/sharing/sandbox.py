@@ -11,7 +11,7 @@ from idp.partners.snapshots import AnyClient
 
 
 class FictionalAndReal(Refusal):
-    """A sandbox application and a real school, a live one and a fictional school, or those of two partners."""
+    """A sandbox application with a real school, a live one with a fictional school, or both of different partners."""
 
     code, status, title = "fictional_and_real", 403, "This cannot be authorised"
     message = "Applications that are being tested work with the fictional schools of their own company alone."

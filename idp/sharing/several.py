@@ -83,8 +83,8 @@ def give(
     """Let `client` have exactly `scopes` of the school of `by`, and of each of `also` for which it can be done.
 
     `also` are memberships of the same person; `second_step` says whether they signed in with one. Schools are decided
-    in one order, so that two reviews at once do not wait for each other. What stands in the way of one stops none of
-    the others. Raises as `authorise.give` for the school of `by`, and then nothing is recorded.
+    in one order, so that two reviews at once do not wait for each other. An obstacle at one does not
+    affect the others. Raises as `authorise.give` for the school of `by`, and then nothing is recorded.
     """
     authority.lock_all([by, *also])
     authorisations: dict[str, Authorisation] = {}

@@ -239,7 +239,7 @@ def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
 
 def test_the_date_of_the_register_is_returned(register, work):
     with work() as database:
-        assert search.dated() == database.scalars(select(RegisterImport)).one().dated
+        assert search.register_date() == database.scalars(select(RegisterImport)).one().dated
 
 
 def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, monkeypatch):

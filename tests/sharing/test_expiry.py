@@ -200,7 +200,7 @@ class TestRenewal:
 
     def test_before_its_last_30_days_there_is_nothing_to_renew(self, work, agreement, clock):
         clock.move(335 * DAY - SECOND)
-        with pytest.raises(renewal.NotYet), work():
+        with pytest.raises(renewal.NothingToRenew), work():
             renew(agreement)
         clock.move(SECOND)
         with work():
@@ -210,7 +210,7 @@ class TestRenewal:
         with work():
             short = give_agreement(20)
         clock.move(10 * DAY - SECOND)
-        with pytest.raises(renewal.NotYet), work():
+        with pytest.raises(renewal.NothingToRenew), work():
             renew(short)
         clock.move(SECOND)
         with work():
