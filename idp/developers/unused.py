@@ -55,7 +55,7 @@ def remove_applications(after: str = "") -> str | None:
 def remove_schools(after: str = "") -> str | None:
     """Remove the next schools that were not used since the mail."""
     since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
-    estab_ids = fictional.unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
+    estab_ids = fictional.list_unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
     for id_ in estab_ids:
         with row_isolated("fictional school", id_):
             estab = fictional.find_unused(id_, since, mailed_until=mailed_until)

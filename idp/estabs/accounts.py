@@ -118,7 +118,7 @@ def find(estab_id: str) -> Estab:
 def look_up(text: str) -> Estab:
     """The estab with this Estab ID or internal id, or whose school has this DfE number or URN. For operators.
 
-    Of several of one school, the active one, else the newest. Raises `UnknownEstab`.
+    If the school has several estabs, it is the active one, or else the newest. Raises `UnknownEstab`.
     """
     text = text.strip()
     if (estab := session().get(Estab, text)) is not None:
@@ -166,7 +166,7 @@ def set_mis(estab: Estab, code: str) -> str | None:
 
 
 def mark_closing_notified(status: str, *, limit: int) -> list[str]:
-    """Mark the next open accounts whose school has this status in the register as told of it; their internal ids.
+    """Mark that owners of the next open accounts are told of this status of their schools; returns the internal ids.
 
     One UPDATE, so that each is told by one of two workers.
     """
@@ -198,7 +198,7 @@ def require_second_step(estab_id: str, *, is_required: bool) -> bool:
 
 
 def record_endpoint_change(estab_id: str) -> None:
-    """Record that the state of the endpoint of the estab, which is locked, changes now (`changed_since` of clients)."""
+    """Record that the state of the endpoint of the estab, which is locked, changes now, for clients that ask for it."""
     session().execute(update(Estab).where(Estab.id == estab_id).values(endpoint_changed_at=clock.now()))
 
 

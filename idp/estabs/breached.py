@@ -2,7 +2,7 @@
 
 The file is that of Have I Been Pwned, ordered by hash: one line for each password, its SHA-1 in upper-case hexadecimal,
 a colon, and how often it was seen. It has tens of gigabytes, so it is searched on disk by bisection, some forty reads.
-Nothing leaves this machine. SHA-1 is what the file is made of; nothing of ours is stored by it.
+Nothing leaves this machine. SHA-1 is the hash that the file has; we store none.
 """
 
 import hashlib

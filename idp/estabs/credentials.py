@@ -21,7 +21,7 @@ from idp.foundation.database import session
 
 MIN_LENGTH = 12
 MIN_UNGUESSABLE = 8
-"""Characters that are neither a name nor a run of keys."""
+"""How many characters of a password must be neither part of a name nor of a run of keys."""
 
 PRODUCT_WORDS = ("idaas", "xporter", "groupcall", "xporterondemand", "emerge")
 
@@ -37,7 +37,7 @@ def set_hash(person: Administrator, password_hash: str, *, by: str, is_generated
 
 
 def replace_hash(person: Administrator, hashed: str, *, made_at: datetime | None) -> bool:
-    """Let `hashed`, of a passphrase that we made, replace the password set at `made_at`; False where it is another."""
+    """Replace the password set at `made_at` by a generated one with the hash `hashed`; False if it changed meanwhile."""
     now = clock.now()
     replaced = session().execute(
         update(Administrator)

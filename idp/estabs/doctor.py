@@ -9,7 +9,7 @@ from idp.foundation.doctor import Check, Finding
 
 
 def breached_passwords() -> Iterator[Finding]:
-    """The file that the settings name exists and can be searched. Without one, only common passwords are refused."""
+    """Check that the file in the settings can be searched. Without a file, only common passwords are refused."""
     path = runtime.settings().passwords.file
     if path is None:
         yield Finding("breached passwords", "ok", "no file is installed; common ones are refused")

@@ -19,11 +19,11 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.schools import fictional
 
 MAX_SCHOOLS: Final = 10
-"""Fictional schools of one partner, and those that it makes in a day."""
+"""How many fictional schools a partner may have, and may make in a day."""
 DOMAIN: Final = "fictional.invalid"
-"""Where their people have their addresses: nothing is sent there (RFC 6761 §6.4)."""
+"""The domain of their people's addresses, to which nothing is sent (RFC 6761 §6.4)."""
 MOBILE: Final = "+447700900000"
-"""Of the range that Ofcom keeps for fiction, and never confirmed, so no message is sent to it."""
+"""The number of their people, from the range that Ofcom keeps for fiction. Never confirmed, so nothing is sent to it."""
 
 
 class TooManyFictionalSchools(Refusal):
@@ -48,7 +48,7 @@ def open_school(partner_id: str, kind: str, *, mis: str, password_hash: str, is_
     """
     advisory_lock("fictional schools of a partner", partner_id)
     is_of_partner, today = Estab.fictional_for == partner_id, Estab.registered_at > clock.now() - timedelta(days=1)
-    for condition in (Estab.state.not_in(FINAL_STATES), today):  # those of today with the removed ones
+    for condition in (Estab.state.not_in(FINAL_STATES), today):  # the schools made today include removed ones
         if (session().scalar(select(func.count()).where(is_of_partner, condition)) or 0) >= MAX_SCHOOLS:
             raise TooManyFictionalSchools(reason=partner_id)
     number = session().scalar(select(func.count()).where(is_of_partner)) or 0
@@ -88,7 +88,7 @@ def owner(estab: Estab) -> Administrator:
 
 
 def set_password(estab: Estab, password_hash: str, *, by: str) -> Administrator:
-    """Give its owner another password."""
+    """Give the owner of a fictional school another password."""
     person = owner(estab)
     lock(Administrator, person.id)
     credentials.set_hash(person, password_hash, by=by, is_generated=True)
@@ -96,24 +96,24 @@ def set_password(estab: Estab, password_hash: str, *, by: str) -> Administrator:
 
 
 def verify(estab: Estab, *, by: str) -> None:
-    """Verify it, as our staff verify real schools. Raises `accounts.WrongState`."""
+    """Verify a fictional school, as our staff verify real ones. Raises `accounts.WrongState`."""
     accounts.change_state(estab, "verified", by=by, reason="fictional")
 
 
 def close(estab: Estab, *, by: str) -> None:
-    """Remove it: its account is closed, which is final, and its register entry stays for the history."""
+    """Remove a fictional school: its account is closed, which is final; its register entry stays for the history."""
     accounts.change_state(estab, "closed", by=by, reason="fictional")
 
 
 def partners_with_unused(since: datetime, *, after: str, limit: int) -> list[str]:
-    """The next partners, after this id, who are to be mailed about schools that were not used since."""
+    """The next partners, after the id `after`, to be mailed about schools that were not used since `since`."""
     statement = select(Estab.fictional_for).where(*_unused(since), _not_mailed(since), Estab.fictional_for > after)
     partner_ids = session().scalars(statement.distinct().order_by(Estab.fictional_for).limit(limit))
     return [partner_id for partner_id in partner_ids if partner_id is not None]
 
 
 def mark_unused(partner_id: str, since: datetime) -> list[str]:
-    """Mark the partner's schools that were not used since as mailed about now; returns their names with Estab IDs."""
+    """Mark that a mail is sent now about the partner's schools not used since `since`; returns names with Estab IDs."""
     due = Estab.fictional_for == partner_id, *_unused(since), _not_mailed(since)
     statement = update(Estab).where(*due).values(removal_mailed_at=clock.now()).returning(Estab.id)
     ids = session().scalars(statement.execution_options(synchronize_session=False)).all()
@@ -121,14 +121,14 @@ def mark_unused(partner_id: str, since: datetime) -> list[str]:
     return sorted(f"{estab.name} ({estab.estab_id})" for estab in estabs)
 
 
-def unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
-    """The internal ids of the next schools, after this one, that were not used since, and mailed about by then."""
+def list_unused(since: datetime, *, mailed_until: datetime, after: str, limit: int) -> list[str]:
+    """Internal ids of the next schools, after `after`, unused since `since` and mailed about by `mailed_until`."""
     statement = select(Estab.id).where(*_unused(since), *_mailed(since, mailed_until), Estab.id > after)
     return list(session().scalars(statement.order_by(Estab.id).limit(limit)))
 
 
 def find_unused(id_: str, since: datetime, *, mailed_until: datetime) -> Estab | None:
-    """The school, locked, if it still was not used since it was selected."""
+    """The school, locked, if `list_unused` would still include it; else None."""
     lock(Estab, id_)
     return session().scalar(select(Estab).where(Estab.id == id_, *_unused(since), *_mailed(since, mailed_until)))
 

@@ -14,10 +14,11 @@ from idp.foundation.errors import Refusal
 from idp.outbox import post
 
 WELCOME = "welcome"
+"""The purpose of links with which a person who was added chooses a password."""
 WELCOME_LIFETIME = timedelta(days=7)
 MAX_WELCOME_LINKS_PER_HOUR = 3
 RESET = "reset"
-"""For choosing a new password; a change of the password revokes it."""
+"""The purpose of links to choose a new password, which a change of the password revokes."""
 
 
 class LinkRefused(Refusal):

@@ -111,7 +111,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
 
 
 def _lock_member(member: Membership, by: Membership | str, *, may_be_oneself: bool = False) -> Membership:
-    """Lock what decides, check that `by` may, and return the membership as it is now. Raises as `change_role`."""
+    """Lock the rows that decide, check `by`, and return the membership as it is now. Raises as `change_role`."""
     lock(Estab, member.estab_id)
     lock(Administrator, member.person_id)
     if isinstance(by, Membership):

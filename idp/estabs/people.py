@@ -18,6 +18,7 @@ from idp.foundation.database import Base, advisory_lock, lock, savepoint, sessio
 from idp.foundation.errors import Refusal
 
 MAX_ATTEMPTS = 50
+"""How many usernames are tried for a new person."""
 ERASED = ""
 """The value stored in place of an erased name, address or number."""
 Row = TypeVar("Row", bound=Base)
@@ -227,7 +228,7 @@ def confirm_mobile(person_id: str, number: str | None) -> bool:
 
 
 def ids_only_at(estab_id: str) -> Select[str]:
-    """The ids of the people who act, or acted, for this estab and act for no other: whose data goes with it."""
+    """The ids of the people who act, or acted, for this estab and for no other: their data is erased with it."""
     elsewhere = select(Membership.person_id).where(Membership.estab_id != estab_id, Membership.removed_at.is_(None))
     person_ids = select(Membership.person_id).where(Membership.estab_id == estab_id)
     return person_ids.where(Membership.person_id.not_in(elsewhere))

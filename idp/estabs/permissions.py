@@ -79,7 +79,7 @@ def may(role: str, action: Action) -> bool:
 
 
 def is_owner(role: str) -> bool:
-    """Whether this is the role that a school's account always keeps one of."""
+    """Whether this is the role of owners, of whom every school's account has at least one."""
     return role == OWNER
 
 

@@ -22,9 +22,9 @@ from idp.foundation.errors import NotFound, Refusal, TooManyRequests
 from idp.outbox import post
 
 MAX_OPEN: Final = 20
-"""Open invitations of a school."""
+"""How many open invitations a school may have."""
 MAX_A_DAY: Final = 30
-"""Invitations that a school makes in 24 hours, including cancelled ones."""
+"""How many invitations a school may make in 24 hours, including cancelled ones."""
 MAX_MAILS: Final = 4
 """Mails for one invitation: the first, and three more.
 
@@ -60,7 +60,7 @@ class InvitationExpired(links.LinkExpired):
 
 
 class InvitationUsed(links.LinkUsed):
-    """It has been accepted."""
+    """The invitation has been accepted."""
 
     message = "This invitation has been accepted already. If it was you, you can sign in."
 
@@ -87,7 +87,7 @@ class InvitedAlready(Refusal):
 
 
 class TooManyInvitations(TooManyRequests):
-    """More than `MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS`; the message says which, and what to do."""
+    """`MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS` is reached; the message says which, and what to do."""
 
     code, title = "too_many_invitations", "You have sent enough invitations for now"
 

@@ -56,7 +56,7 @@ def hint(password: str, about: Iterable[str]) -> Hint:
 
 
 def seal_subject(person_id: str) -> str:
-    """The person whose password a page is about, for the page's script to send along."""
+    """The id of the person whose password a page is about, sealed, for the page's script to send."""
     return runtime.sealer().seal(person_id.encode(), where=_WHERE)
 
 
@@ -69,7 +69,7 @@ def unseal_subject(sealed: str) -> str:
 
 
 def _is_good(password: str, about: tuple[str, ...]) -> bool:
-    """Whether guessing takes long, by zxcvbn; without it, true, where it would try too many readings of the signs."""
+    """Whether zxcvbn estimates that guessing takes long; True without asking it if the signs have too many readings."""
     from zxcvbn import zxcvbn  # a megabyte of word lists, which only those who choose a password need
     from zxcvbn.matching import L33T_TABLE
 

@@ -85,7 +85,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
 
 
 def _record_decision(offer: Offer, form: Authority) -> bool:
-    """Whether the decision was recorded; if not, `form` says why."""
+    """Record the decision; False, with an error in `form`, if it cannot be recorded."""
     member, ticked = current_user.membership, frozenset(request.form.getlist("service"))
     if not form.validate():
         return False

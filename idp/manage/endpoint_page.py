@@ -56,7 +56,7 @@ class EndpointPage:
     state: str
     words: str
     kind: str
-    """Of the badge."""
+    """The kind of badge in which `words` are shown."""
     name: str
     system: str
     other_system: str

@@ -22,7 +22,7 @@ from idp.xporter import endpoints
 from idp.xporter.models import Endpoint
 
 MAX_DECISIONS = 10
-"""Decisions on the first page."""
+"""How many decisions the first page shows."""
 
 DECISIONS = {
     "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed",
@@ -124,7 +124,7 @@ def build_overview(member: Membership) -> Overview:
         if pending_review and pending_review.decided_at is None
         else None,
         system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
-        server=_server(estab.id),
+        server=_server_text(estab.id),
         tasks=_tasks(member, shared),
         shared=[service for service in shared if not service.is_server],
         servers=[service for service in shared if service.is_server],
@@ -133,7 +133,7 @@ def build_overview(member: Membership) -> Overview:
     )
 
 
-def _server(estab_id: str) -> str:
+def _server_text(estab_id: str) -> str:
     """The name of the school's server and its state."""
     page = endpoint_page.build_page(endpoints.current(estab_id))
     return "Not connected yet" if page is None else f"{page.name}: {page.words.lower()}"
@@ -250,7 +250,9 @@ def _renewal_task(service: Shared) -> Task:
 def to_shared(agreement: Authorisation) -> Shared:
     """The agreement as pages show it."""
     areas = scopes.in_order(scopes.filter_by_kind("data", agreement.scopes))
-    is_over = agreement.is_of_server and agreement.state == "expired"  # its tokens are over, too: it wants a new code
+    is_over = (
+        agreement.is_of_server and agreement.state == "expired"
+    )  # its tokens have expired too: it needs a new code
     return Shared(
         client_id=agreement.client_id, name=agreement.client.client_name, partner=agreement.client.partner.name,
         areas=areas, since=dates.day(agreement.given_at), by=agreement.giver.name, until=dates.day(agreement.until),

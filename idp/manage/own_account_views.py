@@ -12,7 +12,7 @@ from idp.signin import devices, factors, own_password, own_sessions, password, s
 from idp.signin.forms import ChangePassword
 
 MAX_PAGE = 100
-"""Of the list of sign-ins, which is longer than any (`signin.retention`)."""
+"""The last page of the list of sign-ins: no list has more (`signin.retention`)."""
 bp = Blueprint("own", __name__, url_prefix="/manage/security")
 
 

@@ -45,14 +45,14 @@ def add() -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"))
 @step_up.recent_sign_in_required
 def options() -> ResponseReturnValue:
-    """What the page's script asks the browser for a new passkey with, as JSON."""
+    """The options with which the page's script requests a new passkey, as JSON."""
     return jsonify(passkeys.creation_options(current_user.person, browser=browser_store.ensure_browser_id()))
 
 
 @bp.route("/<passkey_id>/rename", methods=["GET", "POST"])
 @security.own_account
 def rename(passkey_id: str) -> ResponseReturnValue:
-    """Call a passkey something else; an empty name leaves it as it is."""
+    """Rename a passkey; an empty name changes nothing."""
     passkey = passkeys.get(current_user.id, passkey_id)
     form = PasskeyName(name=passkey.name)
     if form.validate_on_submit():

@@ -19,7 +19,7 @@ class Person:
     name: str
     email: str
     role: str
-    """As the page calls it."""
+    """The title of the role."""
     details: str
     """Since when, when they last signed in for this school, and for owners whether with a second step."""
     is_you: bool
@@ -36,7 +36,7 @@ class Invitation:
     name: str
     email: str
     role: str
-    """As the page calls it."""
+    """The title of the role."""
     invited_by: str
     valid_until: str
     is_expired: bool

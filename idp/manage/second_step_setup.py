@@ -1,6 +1,6 @@
-"""The pages that set up a second step: why one is needed, and where the person goes on afterwards.
+"""The pages that set up a second step: why one is needed, and where the person continues afterwards.
 
-Both stand in the address, as `reason` and `next`, and each of these pages passes them on to the next one.
+Both are in the query, as `reason` and `next`, and each of these pages passes them on to the next one.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ REASONS: Final = OPTIONAL | {"school", "everyone"}
 
 @dataclass(frozen=True, slots=True)
 class SetupFlow:
-    """Why a person sets up a second step and where they go on, as the address of the present page has it."""
+    """Why a person sets up a second step and where they continue, from the query of the present page."""
 
     return_path: str
     """Where they go on afterwards: the page Security, unless they came from elsewhere."""
@@ -50,7 +50,7 @@ class SetupFlow:
 
 
 def current() -> SetupFlow:
-    """What the request's address says. A partner's window and policy are kept (`security`)."""
+    """The flow in the request's query. For a partner's request the page may also redirect to them (`security`)."""
     return_path = security.local_path(request.args.get("next"), url_for(HOME))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
@@ -70,7 +70,7 @@ def address_after_adding(person_id: str) -> str:
 
 
 def address_after_change(flow: SetupFlow) -> str:
-    """Where a person goes whose factors have changed: on, by a page that offers to end their other sessions if any."""
+    """Where a person goes whose factors have changed: to the page that offers to end other sessions, if any, or on."""
     if own_sessions.others(current_user, request.remote_addr or ""):
         return flow.address("manage.own.other_sessions")
     return flow.return_path

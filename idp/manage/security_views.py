@@ -43,7 +43,7 @@ def home() -> ResponseReturnValue:
 @bp.get("/second-step")
 @security.own_account
 def second_step() -> ResponseReturnValue:
-    """Offer each kind of second step where one is needed to go on; who has one takes it, and goes on."""
+    """Offer each kind of second step to a person who needs one; if they have one, they sign in with it instead."""
     flow = second_step_setup.current()
     if current_user.has_second_step:
         return redirect(flow.return_path, 303)

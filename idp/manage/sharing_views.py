@@ -95,7 +95,7 @@ def review(client_id: str) -> ResponseReturnValue:
 
 
 def _record_decision(client_id: str, member: Membership, form: "Authority", ticked: frozenset[str]) -> bool:
-    """Whether the button that was pressed has decided; if not, `form` says why."""
+    """Record the decision of the button that was pressed; False, with an error in `form`, if it cannot be recorded."""
     replaces, shown = request.form.get("replaces", ""), request.form.get("shown", "")
     if "decline" in request.form:
         reviewing.decline(member.estab_id, client_id, replaces=replaces, shown=shown, by=member)
@@ -122,7 +122,7 @@ def changed_meanwhile(error: agreements.ChangedMeanwhile) -> ResponseReturnValue
 
 
 @bp.errorhandler(renewal.NothingToRenew)
-def not_yet(error: renewal.NothingToRenew) -> ResponseReturnValue:
+def nothing_to_renew(error: renewal.NothingToRenew) -> ResponseReturnValue:
     """The agreement has been renewed already."""
     flash(error.message, "info")
     return redirect(url_for("manage.home"), 303)

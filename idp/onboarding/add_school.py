@@ -25,11 +25,11 @@ DOUBLE_CLICK_WINDOW: Final = timedelta(minutes=1)
 """A second request of the same person for the same school within this time is a second click."""
 WINDOW: Final = timedelta(hours=1)
 MAX_SCHOOLS: Final = 20
-"""Schools that one person registers or asks to join within `WINDOW`."""
+"""How many schools one person may register or ask to join within `WINDOW`."""
 
 
 class TooManySchools(TooManyRequests):
-    """More than `MAX_SCHOOLS` of one account."""
+    """The person has added `MAX_SCHOOLS` within `WINDOW` already."""
 
     code, title = "too_many_schools", "That is enough schools for now"
     message = "You have added many schools in the last hour. Please add the next one in an hour."
@@ -46,7 +46,7 @@ def complete(
     """Register `school` with this person's account, or ask to join the account that the school has.
 
     `begun` is the registration that was begun before the person signed in, if it is known; otherwise this browser's
-    open one of the school is completed, or a new one. Done twice at the same moment, both get the same registration.
+    open one of the school is completed, or a new one. Two requests at the same moment get the same registration.
     `return_to` is as for `signup.begin`. Raises `TooManySchools`, `people.AccountClosed`, `signup.CompletedAlready`
     and as `signup.complete`.
     """

@@ -1,4 +1,4 @@
-"""`idp onboarding`: check new schools, and decide about requests to join that are not, or not only, the owners'."""
+"""`idp onboarding`: check new schools, and decide about requests to join that owners did not answer, or declined."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from idp.foundation.web.contact_fields import readable_mobile
 from idp.onboarding import join, review, working_days
 from idp.onboarding.models import JoinRequest, Review
 
-QUEUE = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")
+QUEUE_COLUMNS = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")
 
 
 @click.group()
@@ -33,11 +33,11 @@ def queue(*, as_json: bool) -> None:
     A request to join is for our staff where the school is not verified or no owner answered in time ("join"), and
     where an owner declined it ("declined"): the person who asks may be from the real school.
     """
-    rows = [*map(_school, review.queue()), *map(_request, join.requests_for_staff())]
+    rows = [*map(_school_row, review.queue()), *map(_request_row, join.requests_for_staff())]
     rows.sort(key=lambda row: row["due"])
     if not as_json:
         rows = [{**row, "overdue": "OVERDUE" if row["overdue"] else ""} for row in rows]
-    command.show(rows, QUEUE, as_json=as_json, empty="Nothing is waiting to be checked.")
+    command.show(rows, QUEUE_COLUMNS, as_json=as_json, empty="Nothing is waiting to be checked.")
 
 
 @commands.command()
@@ -117,7 +117,7 @@ def show_request(request_id: str, *, as_json: bool) -> None:
         "name": join_request.name, "email": join_request.email, "mobile": join_request.mobile,
         "compared": review.describe_address(join_request.email, estab.school.website_host),
         "asked_at": join_request.created_at, "decision": join_request.decision, "decided_by": join_request.decided_by,
-        "decided_at": join_request.used_at, "account": _account(join_request),
+        "decided_at": join_request.used_at, "account": _account_username(join_request),
         "register_telephone": _readable(estab.school.telephone_e164) or estab.school.telephone,
     }  # fmt: skip
     if as_json:
@@ -153,20 +153,20 @@ def decline(request_id: str) -> None:
     click.echo(f"The request of {join_request.name} to join {join_request.estab.name} is declined.")
 
 
-def _account(join_request: JoinRequest) -> str | None:
+def _account_username(join_request: JoinRequest) -> str | None:
     """The username of the person who asked, signed in; None for a person without an account."""
     person = people.get(join_request.person_id or "")
     return person.username if person else None
 
 
-def _school(review_row: Review) -> dict[str, Any]:
+def _school_row(review_row: Review) -> dict[str, Any]:
     return {
         "kind": "school", "id": review_row.estab.estab_id, "school": review_row.estab.name, "who": "",
         "waiting_since": review_row.opened_at, "due": review_row.due_at, "overdue": review_row.is_overdue,
     }  # fmt: skip
 
 
-def _request(join_request: JoinRequest) -> dict[str, Any]:
+def _request_row(join_request: JoinRequest) -> dict[str, Any]:
     """A request for our staff. Like a new school it is due after so many working days, from when it came to us."""
     with_staff_since = join_request.used_at or join_request.expires_at
     due_at = working_days.end_of_working_day(

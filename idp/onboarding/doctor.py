@@ -12,7 +12,7 @@ from idp.onboarding.models import Review
 
 
 def onboarding() -> Iterator[Finding]:
-    """No school waits longer for its check than we promise."""
+    """Check that no school waits longer for our decision than we promise."""
     overdue = session().scalar(select(func.count()).where(Review.decided_at.is_(None), Review.due_at < clock.now()))
     if overdue:
         yield Finding(

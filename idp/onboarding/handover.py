@@ -22,7 +22,7 @@ from idp.onboarding.models import Registration
 CODE_LIFETIME: Final = timedelta(minutes=10)
 MAX_TRIES: Final = 5
 MAX_CODES: Final = 3
-"""For one link: 15 guesses at a code of a million. Another link has to be opened by the reader of the mail."""
+"""Codes for one link, so 15 guesses in a million. For more, the reader of the mail has to open another link."""
 
 
 class WrongCode(Refusal):

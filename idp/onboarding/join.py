@@ -74,7 +74,7 @@ def request_to_join(estab: Estab, registration: Registration, account: Administr
     address = people.fold_email(registration.email)
     if people.membership(person.id, estab.id) if person else _is_member(estab, address):
         return "member"
-    if not _is_open(estab, address, person):
+    if not _has_open_request(estab, address, person):
         _create(estab, registration, person)
     return "joining"
 
@@ -166,7 +166,7 @@ def _is_member(estab: Estab, folded: str) -> bool:
     return session().scalar(members.where(*conditions).limit(1)) is not None
 
 
-def _is_open(estab: Estab, folded: str, person: Administrator | None) -> bool:
+def _has_open_request(estab: Estab, folded: str, person: Administrator | None) -> bool:
     """Whether this account, or without one this address, has an open request."""
     is_requester = (
         JoinRequest.person_id == person.id

@@ -163,10 +163,10 @@ class JoinRequest(Base):
     estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), index=True)
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), unique=True)
     person_id: Mapped[str | None]
-    """The administrator who asked, signed in: approving adds the school to their account. None where it makes one."""
+    """The administrator who asked, signed in: approving adds the school to their account. Otherwise it makes one."""
     name: Mapped[str]
     email: Mapped[str]
-    """Verified."""
+    """The address, which was verified before the request was stored."""
     email_folded: Mapped[str]
     mobile: Mapped[str]
     created_at: Mapped[datetime]

@@ -13,11 +13,11 @@ from idp.foundation.database import row_isolated, session
 from idp.onboarding.models import Registration, ReviewNote
 
 BATCH_SIZE: Final = 50
-"""Accounts at once."""
+"""The most accounts whose data one call erases."""
 
 
 def erase_personal_data(before: datetime) -> int:
-    """Erase the personal data of up to `BATCH_SIZE` accounts rejected before then; returns how many it were.
+    """Erase the personal data of up to `BATCH_SIZE` accounts rejected before `before`; returns how many.
 
     The rows stay, without personal data: agreements and the audit log refer to their ids.
     """

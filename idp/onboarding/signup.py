@@ -224,7 +224,7 @@ def finish(
 ) -> str:
     """Complete a registration: by `register`, which returns the owner, or a request to join; returns the outcome.
 
-    `account` is that of the person, where they are signed in and go on using it. Raises as `complete`.
+    `account` is that of the person, where they are signed in and continue with it. Raises as `complete`.
     """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
     is_claimed = claim(Registration, id=registration.id, **verified)
@@ -281,7 +281,7 @@ def lock_open(registration_id: str) -> Registration:
 
 
 def _refusal_for(registration: Registration) -> Refusal:
-    """The reason why it could not be completed, for the page; `claim` has already decided."""
+    """The refusal that says why `registration` could not be completed; `claim` has already decided."""
     if registration.used_at is not None:
         return CompletedAlready(reason=registration.id)
     if registration.has_expired:

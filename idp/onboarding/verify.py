@@ -39,7 +39,7 @@ MAX_LINKS: Final = 5
 """Links sent within `WINDOW`, for one registration and for one address."""
 
 MIN_INTERVAL: Final = timedelta(seconds=10)
-"""Between two links of one registration, so that a double click sends one."""
+"""The shortest time between two links of one registration, so that a double click sends one."""
 
 
 def send_proof(registration: Registration) -> None:
@@ -194,7 +194,7 @@ def _require_pending(registration: Registration, email: str) -> Registration:
 
 
 def _refusal_for(proof: EmailProof) -> LinkRefused:
-    """The reason, for the page; `claim` has already decided."""
+    """The refusal that says why `proof` cannot be used; `claim` has already decided."""
     refusal = LinkUsed if proof.used_at else LinkSuperseded if proof.superseded_at else LinkExpired
     return refusal(reason=f"registration {proof.registration_id}")
 

@@ -60,7 +60,7 @@ def find() -> ResponseReturnValue:
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def details() -> ResponseReturnValue:
-    """Your details, and the declaration; submitting them sends the link that verifies the address."""
+    """The person's details, and the declaration; submitting them sends the link that verifies the address."""
     return_to = _return_to()
     school_id = request.args.get("school", type=search.parse_id)
     if school_id is None:
@@ -91,7 +91,7 @@ def resume(registration_id: str) -> ResponseReturnValue:
 @bp.get("/register/<registration_id>/check-email")
 @security.anyone
 def check_email(registration_id: str) -> ResponseReturnValue:
-    """The link was sent: wait for it, resend it, or correct the address. The page polls `status.json`."""
+    """The page after the link was sent: wait for it, resend it, or correct the address. It polls `status.json`."""
     registration = signup.find_in_browser(registration_id, browser.digest())
     if signup.step(registration, browser.digest()) != "check_email":
         return redirect_to_step(registration)
@@ -356,7 +356,7 @@ def _is_signed_in_as(person: Administrator | None) -> bool:
 
 
 def _redirect_with_account(add_page: str, email: str | None = None) -> ResponseReturnValue | None:
-    """To `add_page`, for an administrator who is signed in, with this address if one is given; None for others.
+    """Redirect to `add_page` an administrator who is signed in, with this address if one is given; None for others.
 
     Those who want to sign in first come back here, where what they typed is shown if they do not sign in.
     """
@@ -387,7 +387,7 @@ def _return_to() -> str | None:
 
 
 def _catch_too_many(form: Form, send: Callable[[], Registration]) -> Registration | None:
-    """The result of `act`; None if it would send too many mails: it is rolled back, and the form shows the error."""
+    """The result of `send`; None if it would send too many mails: it is rolled back, and the form shows the error."""
     try:
         with database.savepoint():
             return send()

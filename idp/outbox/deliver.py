@@ -32,12 +32,12 @@ BATCH_SIZES: Final = {"email": 20, "sms": 20, "event": 1}
 """Messages leased at once. Events go to many servers, and one that hangs must not delay the others."""
 EVENT: Final = "event"
 LEASE: Final = timedelta(minutes=5)
-"""After this, a message that was leased and not recorded may be leased by any worker."""
+"""How long a lease lasts; afterwards any worker may lease a message whose result was not recorded."""
 MAX_ROUND_SECONDS: Final = 120.0
 """A round stops after this, well before the lease ends, so that no other worker leases its messages."""
 FIRST_WAIT_SECONDS: Final = 5.0
 MAX_WAIT_SECONDS: Final = 600.0
-"""Seconds between tries, doubling from the first to the longest."""
+"""The longest time between two tries, which doubles from `FIRST_WAIT_SECONDS` on."""
 
 _log = structlog.get_logger("idp.outbox")
 
@@ -64,7 +64,7 @@ class MessageExpired(Refusal):
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
-    """Deliver up to `BATCH[kind]` messages of `kind` that are due; returns how many were due.
+    """Deliver up to `BATCH_SIZES[kind]` messages of `kind` that are due; returns how many were due.
 
     Ends early, and releases messages that were not tried, when it takes too long or `stopping` returns true.
     """
@@ -171,7 +171,7 @@ def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> Sent | NotS
 
 
 def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:
-    """Record the result of one message. A receipt may have come before, and says more."""
+    """Record the result of one message. A receipt that has come already takes precedence."""
     with work():
         message = lock(Message, letter.id)
         if message is None:
@@ -204,7 +204,7 @@ def _mark_sent(message: Message) -> None:
 def _mark_not_sent(message: Message, outcome: NotSent) -> None:
     """Schedule a retry, or give up. The server's reply is stored only in the row, because it may name the recipient."""
     next_try = clock.now() + timedelta(
-        seconds=seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
+        seconds=seconds_until_retry(message.attempts if message.kind != EVENT else _most_attempts(message))
     )
     message.last_error = outcome.reason
     if isinstance(outcome, PermanentFailure) or next_try >= message.give_up_at:
@@ -219,7 +219,7 @@ def _mark_not_sent(message: Message, outcome: NotSent) -> None:
     )  # fmt: skip
 
 
-def _attempts(message: Message) -> int:
+def _most_attempts(message: Message) -> int:
     """The most attempts of any undelivered event of the client: later events wait as long."""
     return session().scalars(select(func.max(Message.attempts)).where(*_undelivered(message))).one() or message.attempts
 
@@ -238,5 +238,5 @@ def _undelivered(message: Message) -> tuple[ColumnElement[bool], ...]:
 
 def seconds_until_retry(attempts: int) -> float:
     """Seconds until the next try: doubling, with random jitter in the upper half, so that retries spread out."""
-    longest = min(FIRST_WAIT_SECONDS * float(2 ** (attempts - 1)), MAX_WAIT_SECONDS)
-    return longest * (0.5 + secrets.randbelow(1000) / 2000)
+    max_wait = min(FIRST_WAIT_SECONDS * float(2 ** (attempts - 1)), MAX_WAIT_SECONDS)
+    return max_wait * (0.5 + secrets.randbelow(1000) / 2000)

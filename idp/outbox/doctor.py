@@ -16,9 +16,9 @@ from idp.outbox.channels import RECEIPTS
 from idp.outbox.models import Message
 
 MAX_EXAMINED: Final = 1000
-"""Messages, the oldest first."""
-MAX_UNCONFIRMED: Final = 3
-"""Text messages without a receipt that need not mean anything."""
+"""How many late messages are read, the oldest first."""
+MIN_SENT_FOR_WARNING: Final = 3
+"""From this many text messages on, it is a warning that none has a receipt."""
 ADVICE: Final = {
     "email": "see: idp outbox list; the settings [mail]",
     "sms": "see: idp outbox list; the settings [sms]",
@@ -28,7 +28,7 @@ ADVICE: Final = {
 
 
 def outbox() -> Iterator[Finding]:
-    """No message has failed or waits long; otherwise why: no worker, or a receiver that does not answer."""
+    """Check that no message has failed or waits long, and find why: no worker, or a receiver that does not answer."""
     before = clock.now() - timedelta(minutes=5)
     is_late = or_(Message.due_at < before, and_(Message.attempts > 0, Message.created_at < before))
     waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), is_late)
@@ -36,8 +36,8 @@ def outbox() -> Iterator[Finding]:
     late = list(session().scalars(oldest_first))
     untried = [message for message in late if not message.attempts]
     if untried:
-        does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
-        yield Finding("outbox", "warning", f"since {format_time(untried[0].due_at)} messages wait untried", does)
+        advice = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
+        yield Finding("outbox", "warning", f"since {format_time(untried[0].due_at)} messages wait untried", advice)
     refusing: dict[tuple[str, str], list[Message]] = {}
     for message in late:
         if message.attempts:
@@ -61,7 +61,7 @@ def _receiver(message: Message) -> str:
 
 
 def receipts() -> Iterator[Finding]:
-    """Text messages of the last day reached their phones, as far as the provider reports it."""
+    """Check that text messages of the last day reached their phones, as far as the provider reports it."""
     sms = runtime.settings().sms
     if not sms.has_receipts:
         if sms.channel in RECEIPTS:
@@ -78,7 +78,7 @@ def receipts() -> Iterator[Finding]:
             "text messages", "warning", f"{failed} of {sent} since yesterday did not reach the phone",
             "see why: idp outbox list --failed; ask the provider by the id that idp outbox texts shows",
         )  # fmt: skip
-    elif sent >= MAX_UNCONFIRMED and not delivered:
+    elif sent >= MIN_SENT_FOR_WARNING and not delivered:
         yield Finding(
             "text messages", "warning", f"none of {sent} since yesterday has a delivery receipt",
             f"the provider must be able to reach {runtime.url('/receipts/sms')}; check sms.receipt_token",

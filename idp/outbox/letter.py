@@ -25,7 +25,7 @@ class Letter:
     """The body; of an event its facts as JSON until `events.render` replaces them by the body."""
     html: str
     content_type: str = ""
-    """Of an event's body."""
+    """The media type of an event's body."""
 
 
 MAX_REASON_LENGTH: Final = 500

@@ -33,7 +33,7 @@ class Message(Base):
     client: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-    """Not sent after this, for instance because a link in it has expired."""
+    """The message is not sent after this, for instance because a link in it has expired."""
     due_at: Mapped[datetime]
     give_up_at: Mapped[datetime]
     """Until then delivery is retried; then the message has failed, and can be retried by hand."""
@@ -43,7 +43,7 @@ class Message(Base):
     sent_at: Mapped[datetime | None]
     """When a server took it."""
     provider_id: Mapped[str | None]
-    """Of a text message, the provider's own id."""
+    """The provider's id of a text message."""
     delivered_at: Mapped[datetime | None]
     """When the provider reported that a text message reached the phone; if it did not, `failed_at` is set."""
     failed_at: Mapped[datetime | None]

@@ -1,7 +1,7 @@
 """Record what became of a text message after the provider took it: it reached the phone, or did not.
 
 Receipts may come twice, in any order, and before the worker has recorded that the message was sent. So each is one
-conditional UPDATE, and their order does not matter: "delivered" is final, and "failed" is unless "delivered" comes.
+conditional UPDATE, and their order does not matter: "delivered" is final, and replaces "failed".
 """
 
 from typing import Final

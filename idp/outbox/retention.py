@@ -1,4 +1,4 @@
-"""How long messages are kept; their words are erased as soon as they were sent (security.md §6.4)."""
+"""How long messages are kept; their content is erased as soon as they are sent (security.md §6.4)."""
 
 from typing import Final
 

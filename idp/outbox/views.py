@@ -12,7 +12,7 @@ from idp.foundation.web.throttle import rate_limit
 from idp.outbox import receipts
 from idp.outbox.channels.callback import Callback
 
-MAX_BYTES: Final = 16_384
+MAX_RECEIPT_BYTES: Final = 16_384
 """The largest receipt that is read; documented ones have at most about 700 bytes."""
 
 bp = Blueprint("outbox", __name__)
@@ -24,7 +24,7 @@ bp = Blueprint("outbox", __name__)
 @rate_limit(3000)
 def sms(message_id: str) -> ResponseReturnValue:
     """Record a receipt, which carries the provider's proof. The response is the same for unknown messages."""
-    if (request.content_length or 0) > MAX_BYTES:
+    if (request.content_length or 0) > MAX_RECEIPT_BYTES:
         raise RequestEntityTooLarge
     body = request.get_data(cache=True, parse_form_data=False)
     form = list(request.form.items(multi=True))

@@ -19,7 +19,7 @@ class NotAuthentic(Refusal):
 
 
 class Unreadable(BadRequest):
-    """The callback is the provider's, and is not what it documents."""
+    """The callback is from the provider, but does not have the form that it documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Send text messages by GOV.UK Notify's API (version 2), and read its delivery receipts.
 
 The text comes from a template of the service in Notify: one whose whole text is `((message))`. Each request has a JWT,
-signed with the secret half of the API key. Our message's id goes along as the reference, which receipts bring back.
+signed with the secret half of the API key. Our message's id is sent as the reference, which receipts return.
 docs/decisions says why Notify's own client is not used.
 """
 
@@ -19,21 +19,21 @@ from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
 from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 
-API: Final = "https://api.notifications.service.gov.uk"
+API_URL: Final = "https://api.notifications.service.gov.uk"
 UUID_LENGTH: Final = 36
 STATUSES: Final[dict[str, Status]] = {
     "delivered": "delivered",
     "permanent-failure": "failed", "temporary-failure": "failed", "technical-failure": "failed",
     "created": "underway", "sending": "underway", "pending": "underway", "sent": "underway",
 }  # fmt: skip
-"""Notify does not try again after a temporary failure: the phone was off or out of reach for three days."""
+"""By Notify's status. A temporary failure is final: the phone was off or out of reach for three days."""
 
 
 @contextmanager
 def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     """The service whose API key the settings have; sending returns the id of Notify's notification."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
-    url = f"{(sms.gateway_url or API).rstrip('/')}/v2/notifications/sms"
+    url = f"{(sms.gateway_url or API_URL).rstrip('/')}/v2/notifications/sms"
 
     def send(letter: Letter) -> str | None:
         notification = {
@@ -66,7 +66,7 @@ def read_receipt(callback: Callback, sms: Sms) -> Receipt:
 
 
 def _token(api_key: str) -> str:
-    """A JWT of this moment. An API key is a name, the service's id and the secret, joined by hyphens."""
+    """A JWT for one request. An API key is a name, the service's id and the secret, joined by hyphens."""
     service, secret = api_key[-2 * UUID_LENGTH - 1 : -UUID_LENGTH - 1], api_key[-UUID_LENGTH:]
     claims = {"iss": service, "iat": clock.timestamp()}
     return jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, OctKey.import_key(secret))

@@ -19,7 +19,7 @@ STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "faile
 
 @contextmanager
 def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
-    """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known.
+    """The gateway of `sms.gateway_url`. The message's id is sent too, so that it recognises one that is sent twice.
 
     Sending returns the `id` of the gateway's answer, if it has one.
     """

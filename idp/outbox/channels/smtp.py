@@ -53,7 +53,7 @@ def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
 
 
 def _to_error(error: Exception) -> NotSent:
-    """What a failure means to this letter and the rest: 4xx try again, 5xx never (RFC 5321 §4.2.1).
+    """The error for a failure: a reply 4xx is temporary, and 5xx permanent (RFC 5321 §4.2.1).
 
     Where it is about us (the sender refused, the connection lost) it is not the letter's fault.
     """
@@ -76,7 +76,7 @@ def _code(error: Exception) -> int | None:
 
 
 def _reply_text(error: Exception) -> str:
-    """The server's own words where it said something."""
+    """The server's reply, or where there is none the text of the error."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         answers = [f"{code} {_one_line(text)}" for code, text in error.recipients.values()]
         return "; ".join(answers)

@@ -17,7 +17,7 @@ from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, NotAuthentic, Receipt, Status, Unreadable, json_object, text_of
 from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 
-API: Final = "https://api.twilio.com"
+API_URL: Final = "https://api.twilio.com"
 RECEIPTS_PATH: Final = "/receipts/sms/"
 """The callback's path; our message's id is appended."""
 SERVICE_PREFIX: Final = "MG"
@@ -36,7 +36,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
     """The account that the settings name; sending returns the `sid` of Twilio's message."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
     account = quote(sms.account, safe="")
-    url = f"{(sms.gateway_url or API).rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
+    url = f"{(sms.gateway_url or API_URL).rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
     credentials = base64.b64encode(f"{sms.account}:{sms.gateway_token.get_secret_value()}".encode()).decode("ascii")
 
     def send(letter: Letter) -> str | None:
