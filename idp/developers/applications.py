@@ -19,9 +19,9 @@ from idp.partners.models import Client, ClientEvent, ClientSecret, RegistrationT
 from idp.signin.models import Developer
 
 OVERLAPS: Final = {"0": timedelta(0), "1": timedelta(days=1), "7": timedelta(days=7), "30": timedelta(days=30)}
-"""How long a former secret may go on working, by what the form sends."""
+"""How long a former secret may still work, by the value that the form sends."""
 MAX_SECRETS_PER_DAY: Final = 10
-"""New secrets of one application in a day."""
+"""How many new secrets an application may be given in a day."""
 
 
 class UnknownApplication(NotFound):

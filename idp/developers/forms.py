@@ -16,9 +16,9 @@ from idp.partners.models import Client
 from idp.schools import fictional
 from idp.signin.forms import plain_text
 
-MAX_TEXT: Final = 50 * 2050
+MAX_ADDRESSES_LENGTH: Final = 50 * 2050
 """Characters of a list of addresses: as many as may be registered, as long as they may be."""
-MAX_KEY_TEXT: Final = 50_000
+MAX_KEY_SET_LENGTH: Final = 50_000
 """Characters of a key set."""
 SECURITY: Final = {
     "": "As the software’s quick start has it",
@@ -66,9 +66,9 @@ class RegistrationForm(Form):
 class Addresses(RegistrationForm):
     """The addresses that people are sent to, one on each line."""
 
-    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_TEXT, message="That is too long.")])
+    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
-        "Addresses after signing out", [Length(max=MAX_TEXT, message="That is too long.")]
+        "Addresses after signing out", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")]
     )
 
     def show(self, client: Client) -> None:
@@ -101,7 +101,7 @@ class Keys(RegistrationForm):
     """Public keys: a key set, or the address of one."""
 
     jwks_uri = StringField("Address of your keys", [Length(max=2048, message="That is too long.")], [visible])
-    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
+    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_SET_LENGTH, message="That is too long.")])
 
     def show(self, client: Client) -> None:
         """Fill in what is registered."""
@@ -138,7 +138,7 @@ class SandboxApplication(Form):
     security = SelectField(
         "How it proves who it is", choices=[SelectChoice(*choice) for choice in SECURITY.items()], default=""
     )
-    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_TEXT, message="That is too long.")])
+    jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_SET_LENGTH, message="That is too long.")])
 
     def key_set(self) -> dict[str, Any] | None:
         """As `Keys.key_set`."""

@@ -31,7 +31,7 @@ def base_manifest(client: Client) -> dict[str, Any]:
     del document["client_id"]
     for name in ("redirect_uris", "post_logout_redirect_uris"):
         document[name] = [uri for uri in document[name] if uri.startswith("https:") and uri != sandbox.try_it_address()]
-    document["client_name"] = client.client_name.removesuffix(sandbox.SUFFIX)
+    document["client_name"] = client.client_name.removesuffix(sandbox.NAME_SUFFIX)
     empty = ("purpose", "policy_uri", "agreement_uri", "agreement_version", "client_uri")
     required = frozenset(document["scopes"]["required"])
     return {**document, **dict.fromkeys(empty, ""), "scopes": {"required": required}}

@@ -274,7 +274,7 @@ def figures() -> Figures:
             if scope.kind == "data"
         ],
         expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
-        most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.PARTS),
+        most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.URI_PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
         pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),

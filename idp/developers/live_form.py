@@ -8,14 +8,14 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from idp.developers.forms import MAX_TEXT, Addresses, RegistrationForm
+from idp.developers.forms import MAX_ADDRESSES_LENGTH, Addresses, RegistrationForm
 from idp.foundation import scopes
 from idp.foundation.scopes import Scope
 from idp.foundation.web.forms import visible
 from idp.partners.metadata import CODE, REFRESH
 from idp.signin.forms import plain_text
 
-MAX_REASON: Final = 300
+MAX_REASON_LENGTH: Final = 300
 _FOR_SCHOOLS: Final = (("", "No"), ("required", "Required"), ("optional", "The school’s choice"))
 _FOR_ITSELF: Final = (("", "No"), ("client", "Yes"))
 _CREDENTIALS: Final = "client_credentials"
@@ -60,9 +60,9 @@ class GoingLive(RegistrationForm):
     agreement_uri = _page("Data sharing agreement")
     agreement_version = _line("Version of the agreement", "Type its version, such as 2026-01.")
     contact = StringField("Whom we write to", [InputRequired("Type an e-mail address."), Length(max=254)], [visible])
-    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_TEXT, message="That is too long.")])
+    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
-        "Addresses after signing out", [Length(max=MAX_TEXT, message="That is too long.")]
+        "Addresses after signing out", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")]
     )
     initiate_login_uri = StringField(
         "Where a sign-in begins", [Length(max=2048, message="That is too long.")], [visible]
@@ -140,7 +140,9 @@ def form_class() -> type[GoingLive]:
             "Asked for", choices=[SelectChoice(*choice) for choice in choices], filters=[_or_empty]
         )
         fields[_field("why", name)] = StringField(
-            "Why the application needs it", [Length(max=MAX_REASON, message="That is too long."), plain_text], [_strip]
+            "Why the application needs it",
+            [Length(max=MAX_REASON_LENGTH, message="That is too long."), plain_text],
+            [_strip],
         )
     return type("GoingLiveWithScopes", (GoingLive,), fields)
 

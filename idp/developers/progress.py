@@ -30,7 +30,7 @@ class Progress:
     """The steps in their order."""
 
     application: Client | None
-    """The sandbox application that they are about: that which is furthest; None before the first."""
+    """The sandbox application that has reached most steps; None before the first is made."""
     has_school: bool
     """Whether there is a fictional school to sign in with."""
     steps: tuple[Step, ...]
@@ -42,7 +42,7 @@ class Progress:
 
 
 def for_partner(developer: Developer) -> Progress:
-    """How far the developer's partner is."""
+    """The progress of the developer's partner."""
     statement = select(Client).where(Client.partner_id == developer.partner_id, Client.is_sandbox, Client.enabled)
     applications = session().scalars(statement.order_by(Client.created_at.desc(), Client.id)).all()
     application, reached = None, frozenset[str]()

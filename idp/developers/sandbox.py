@@ -20,12 +20,12 @@ from idp.signin import session as browser_sessions
 from idp.signin.models import Developer
 
 MAX_APPLICATIONS: Final = 20
-"""Sandbox applications of one partner, disabled ones included; and those that it makes in a day."""
-SUFFIX: Final = " (sandbox)"
+"""How many sandbox applications a partner may have, disabled ones included, and may make in a day."""
+NAME_SUFFIX: Final = " (sandbox)"
 """What their names end with, so that no one takes them for the real ones."""
 PURPOSE: Final = "Trying this application with fictional schools."
 AGREEMENT_VERSION: Final = "sandbox"
-"""What their registration says where a live one has a purpose, and an agreement."""
+"""`PURPOSE` and this stand in their registration instead of a purpose and of the version of an agreement."""
 
 
 class TooManyApplications(Refusal):
@@ -83,7 +83,7 @@ def make_application(
     advisory_lock("sandbox of a partner", actor.partner_id)
     own_clients = Client.partner_id == actor.partner_id, Client.is_sandbox
     today = Client.created_at > clock.now() - timedelta(days=1)
-    for condition in (Client.removed_at.is_(None), today):  # those of today with the removed ones
+    for condition in (Client.removed_at.is_(None), today):  # the applications made today include removed ones
         count = select(func.count()).select_from(Client).where(*own_clients, condition)
         if (session().scalar(count) or 0) >= MAX_APPLICATIONS:
             raise TooManyApplications(reason=actor.partner_id)
@@ -170,7 +170,7 @@ def _manifest(actor: Actor, name: str, registration: dict[str, Any]) -> dict[str
     return {
         **registration,
         "redirect_uris": [*registration["redirect_uris"], try_it_address()],
-        "partner": partner.name, "client_name": f"{name}{SUFFIX}", "client_uri": partner.website,
+        "partner": partner.name, "client_name": f"{name}{NAME_SUFFIX}", "client_uri": partner.website,
         "purpose": PURPOSE, "policy_uri": partner.website,
         "agreement_uri": partner.website, "agreement_version": AGREEMENT_VERSION,
         "scopes": {"required": sorted(required), "optional": sorted(optional)},

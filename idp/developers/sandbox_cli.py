@@ -46,7 +46,7 @@ def list_command(partner: str, *, as_json: bool) -> None:
 @click.option(
     "--security",
     type=click.Choice(["private_key_jwt", "fapi2"]),
-    help="If it signs, otherwise than its quick start.",
+    help="How it signs, if not as its quick start does.",
 )
 @click.option("--jwks", type=click.File(), help="The public half of its key, as a JWK or a key set.")
 @json_option

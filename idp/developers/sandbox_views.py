@@ -49,7 +49,7 @@ def home() -> ResponseReturnValue:
         schools=fictional.list_for_partner(person.partner_id),
         most={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
         days=runtime.settings().retention.sandbox,
-        notice=guide.duration(unused.NOTICE),
+        notice=guide.duration(unused.NOTICE_PERIOD),
     )
     return page, 422 if form.errors else 200
 

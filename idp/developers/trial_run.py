@@ -54,11 +54,11 @@ class Run:
     nonce: str = field(default_factory=crypto.new_secret)
     secret: str | None = None
     assertion_key: dict[str, Any] | None = None
-    """The private key of its client assertions, as the others a JWK."""
+    """The private key of its client assertions; like the other keys, a JWK."""
     request_key: dict[str, Any] | None = None
-    """That of its request objects, if it signs its requests."""
+    """The private key of its request objects, if it signs its requests."""
     dpop_key: dict[str, Any] | None = None
-    """That to which its tokens are bound, if they are."""
+    """The private key to which its tokens are bound, if they are."""
     is_pushed: bool = False
     """Whether it pushes its authorization request."""
     request_uri: str = ""
@@ -67,7 +67,7 @@ class Run:
     """What was explained before the browser was sent: the fields of `try_it.Step`."""
 
     def to_json(self) -> bytes:
-        """For `from_json`."""
+        """The run as JSON, which `from_json` reads."""
         return json.dumps(asdict(self)).encode()
 
     @property
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Those of the authorization request, before they are signed or pushed."""
+        """The parameters of the authorization request, before they are signed or pushed."""
         digest = crypto.digest(self.verifier)
         return {
             "response_type": "code", "client_id": self.client_id, "redirect_uri": sandbox.try_it_address(),
@@ -177,7 +177,7 @@ class Run:
 
 
 def begin(client: Client, scope: str) -> Run:
-    """A run as the registration has it: with a secret or keys of its own, which the application does not know yet."""
+    """A run that suits the registration, with a secret or keys of its own, which are not registered yet."""
     method, is_fapi2 = client.token_endpoint_auth_method, client.profile == "fapi2"
     has_secret, is_bound = method.startswith("client_secret"), client.dpop_bound_access_tokens or is_fapi2
     assertion_alg = client.token_endpoint_auth_signing_alg if method == "private_key_jwt" else None
@@ -206,8 +206,8 @@ def decode_unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]] | Non
     return header, claims
 
 
-SHOWN_LETTERS: Final = 6
-"""How much is shown of a code, a token or a verifier: enough to recognise it."""
+SHOWN_CHARACTERS: Final = 6
+"""How many characters of a code, a token or a verifier are shown: enough to recognise it."""
 _HIDDEN: Final = frozenset({"code", "access_token", "refresh_token", "id_token", "code_verifier", "token"})
 _SIGNED: Final = frozenset({"client_assertion", "request"})
 
@@ -225,7 +225,7 @@ def format_json(values: Mapping[str, Any]) -> str:
 
 def shorten(value: str) -> str:
     """The beginning of a value, and its length."""
-    return f"{value[:SHOWN_LETTERS]}… ({len(value)} characters)"
+    return f"{value[:SHOWN_CHARACTERS]}… ({len(value)} characters)"
 
 
 def _redact(name: str, value: str) -> str:

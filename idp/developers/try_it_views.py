@@ -45,7 +45,7 @@ def start(client_id: str) -> ResponseReturnValue:
             try_it.add_trial_credentials(run, by=developer_id)  # committed before the request is pushed, which needs it
         run = try_it.push(run, own_requests.send)
         if not browser_store.put(RUN_KEY, run.to_json(), browser=browser_store.ensure_browser_id()):
-            raise Busy(reason="no room for the run")
+            raise Busy(reason="the run could not be stored")
         return redirect(trial_secrets.CALLBACK if try_it.has_failed(run) else run.address, 303)
     if request.method != "POST" and form_drafts.saved_fields() is None:
         form.scope.data = try_it.suggested_scope(client)

@@ -1,7 +1,7 @@
-"""Remove sandbox applications and fictional schools that no one uses, `NOTICE` after a mail about it.
+"""Remove sandbox applications and fictional schools that no one uses, `NOTICE_PERIOD` after a mail about it.
 
-Used is an application that was registered or changed, or for which a person signed in or got a token; and a school
-that was made or changed, or whose person signed in. Each step takes the next rows after an id and returns the one to
+An application counts as used if it was registered or changed, or a person signed in to it, or it got a token; a school
+if it was made or changed, or its person signed in. Each step takes the next rows after an id and returns the one to
 continue after, or None at the end: a row that cannot be processed is skipped until the next run.
 """
 
@@ -15,14 +15,15 @@ from idp.foundation import clock, dates, runtime
 from idp.foundation.database import row_isolated
 from idp.partners import change_notices, companies, sandbox_clients
 
-NOTICE: Final = timedelta(days=14)
+NOTICE_PERIOD: Final = timedelta(days=14)
 """How long before it is removed the mail is sent."""
 BATCH_SIZE: Final = 100
+"""Rows that one step takes."""
 
 
 def mail_due(after: str = "") -> str | None:
     """Mail the next partners what will be removed if it is not used."""
-    since = clock.now() - _period() + NOTICE
+    since = clock.now() - _period() + NOTICE_PERIOD
     with_clients = sandbox_clients.partners_with_unused(since, after=after, limit=BATCH_SIZE)
     with_schools = fictional.partners_with_unused(since, after=after, limit=BATCH_SIZE)
     partner_ids = sorted({*with_clients, *with_schools})[:BATCH_SIZE]
@@ -32,7 +33,7 @@ def mail_due(after: str = "") -> str | None:
             if not names:  # another worker has mailed them meanwhile
                 continue
             posted = change_notices.mail(
-                companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE),
+                companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE_PERIOD),
                 link=runtime.url("/developers/sandbox"),
             )  # fmt: skip
             if not posted:  # nothing is removed without a mail: the marks are rolled back
@@ -42,7 +43,7 @@ def mail_due(after: str = "") -> str | None:
 
 def remove_applications(after: str = "") -> str | None:
     """Remove the next applications that were not used since the mail."""
-    since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
+    since, mailed_until = clock.now() - _period(), clock.now() - NOTICE_PERIOD
     client_ids = sandbox_clients.list_unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
     for client_id in client_ids:
         with row_isolated("sandbox application", client_id):
@@ -54,7 +55,7 @@ def remove_applications(after: str = "") -> str | None:
 
 def remove_schools(after: str = "") -> str | None:
     """Remove the next schools that were not used since the mail."""
-    since, mailed_until = clock.now() - _period(), clock.now() - NOTICE
+    since, mailed_until = clock.now() - _period(), clock.now() - NOTICE_PERIOD
     estab_ids = fictional.list_unused(since, mailed_until=mailed_until, after=after, limit=BATCH_SIZE)
     for id_ in estab_ids:
         with row_isolated("fictional school", id_):

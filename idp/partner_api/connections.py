@@ -16,7 +16,7 @@ from idp.xporter.endpoints import CurrentEndpoint
 from idp.xporter.models import Endpoint
 
 _CLOSED: Final = frozenset({"closed", "rejected"})
-"""States of an estab of which no data comes any more."""
+"""States of an estab from which no more data comes."""
 
 
 def state_of(client_school: ClientSchool, endpoint: Endpoint | CurrentEndpoint | None) -> Connection:

@@ -15,7 +15,7 @@ from idp.xporter.endpoints import SCOPE, Agent, Report
 from idp.xporter.models import Endpoint
 
 REQUESTS_PER_MINUTE: Final = 60
-"""Of one school."""
+"""How many requests the endpoint of one school may send in a minute."""
 _PRINTABLE: Final = r"^[^\u0000-\u001f\u007f]+(?![\s\S])"
 
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]

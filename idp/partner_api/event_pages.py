@@ -1,4 +1,4 @@
-"""What the pages at the URIs of events show: the meaning of each, its facts, and an example that the code has made."""
+"""What the pages at the URIs of events show: the meaning of each, its facts, and an example made by the code that sends events."""
 
 import json
 from collections.abc import Mapping
@@ -43,9 +43,9 @@ class Fact:
 
     name: str
     values: tuple[str, ...]
-    """Those it may have; empty where they are not listed."""
+    """The values it may have; empty where they are not listed."""
     form: str
-    """What stands there otherwise."""
+    """The form of its value, where `values` is empty."""
     meaning: str
 
 
@@ -60,12 +60,12 @@ class Page:
 
 
 def all_pages() -> list[Page]:
-    """All events."""
+    """The pages of all events."""
     return [_page(event_type) for event_type in event_types.TYPES.values()]
 
 
 def page(name: str) -> Page:
-    """One event. Raises `UnknownEventType`."""
+    """The page of one event. Raises `UnknownEventType`."""
     event_type = event_types.TYPES.get(name)
     if event_type is None:
         raise UnknownEventType(reason="no such event")
@@ -89,12 +89,12 @@ def _example(event_type: EventType) -> Struct:
         state: Any = event_type.name.rpartition("-")[2]
         return InvitationFacts(invitation_id=_SUBJECTS["invitation"], state=state, reference="customer 4711")
     name = event_type.name
-    is_nothing = name in _EVENTS_WITH_WITHHELD_SCOPES or name == "sharing-withdrawn"
+    grants_nothing = name in _EVENTS_WITH_WITHHELD_SCOPES or name == "sharing-withdrawn"
     status: Any = _STATUS.get(name, "active")
     verification: Any = _VERIFICATION.get(name, "verified")
     return SchoolFacts(
         estab_id=_SUBJECTS["school"], status=status, verification=verification,
-        scope="" if is_nothing else _GRANTED_SCOPE,
+        scope="" if grants_nothing else _GRANTED_SCOPE,
         withheld_scope=_GRANTED_SCOPE if name in _EVENTS_WITH_WITHHELD_SCOPES else "", until=_AGREED_UNTIL,
         closes_on=date(2026, 8, 31) if name == "school-closing" else UNSET,
         endpoint=_ENDPOINT.get(name, UNSET),

@@ -10,8 +10,8 @@ from idp.partner_api.operations import NoQuery, operation
 from idp.partner_events import poll, streams
 
 SCOPE: Final = "events"
-MAX_LENGTH: Final = 1000
-"""Events that one request says something about."""
+MAX_JTIS: Final = 1000
+"""How many events one request may acknowledge, and how many it may refuse."""
 
 Jti = Annotated[str, Meta(max_length=100)]
 
@@ -33,11 +33,11 @@ class PollRequest(Struct, frozen=True, kw_only=True):
         bool, Meta(description="We always answer at once, with no events if there are none: ask again after a while.")
     ] = field(name="returnImmediately", default=True)
     ack: Annotated[
-        tuple[Jti, ...], Meta(max_length=MAX_LENGTH, description="The `jti` of each event that you have stored.")
+        tuple[Jti, ...], Meta(max_length=MAX_JTIS, description="The `jti` of each event that you have stored.")
     ] = ()
     errors: Annotated[
         dict[Jti, EventError],
-        Meta(max_length=MAX_LENGTH, description="By `jti`, why you refuse an event. It does not come again."),
+        Meta(max_length=MAX_JTIS, description="By `jti`, why you refuse an event. It does not come again."),
     ] = field(name="setErrs", default_factory=dict)
 
 

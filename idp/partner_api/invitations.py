@@ -15,7 +15,7 @@ from idp.partner_api.operations import InvalidParameter, NoQuery, operation
 from idp.schools.models import School
 
 SCOPE: Final = "invitations"
-KEY: Final = "Idempotency-Key"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ENDED_PROBLEMS: Final = ("invitation_over",)
 SENDING_PROBLEMS: Final = ("school_not_open", "too_many_invitations", "too_many_mails")
@@ -62,7 +62,7 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
 @operation(
     summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, answer=Invitation, status=201,
     scope=SCOPE, per_minute=120,
-    headers={KEY: "Your key for this invitation, 1 to 255 characters. The same request with the same key makes one."},
+    headers={IDEMPOTENCY_KEY: "Your key for this invitation, 1 to 255 characters. The same request with the same key makes one."},
     problems_of=("invalid_invitation", "school_unknown", *SENDING_PROBLEMS, "idempotency_key_reused"),
 )  # fmt: skip
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
@@ -88,7 +88,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
             reference=body.reference,
             scope_error=scope_error,
         ),
-        idempotency_key=headers.get(KEY),
+        idempotency_key=headers.get(IDEMPOTENCY_KEY),
     )
     return to_invitation(states.find(access.client.id, invitation.id))
 

@@ -42,13 +42,13 @@ class Operation:
     summary: str
     description: str
     method: str
-    """`GET`, or another for what changes something."""
+    """`GET`, or another method if the operation changes something."""
     query: type[Struct]
     """The parameters of the query; those that it does not name are ignored."""
     body: type[Struct] | None
     """The JSON document that comes with it."""
     status: int
-    """Of the answer."""
+    """The status of the answer."""
     headers: Mapping[str, str]
     """Headers that it reads, and their meaning."""
     problems: tuple[str, ...]
@@ -102,10 +102,10 @@ def operation(
             except errors.OAuthError as error:
                 return problems.from_token_error(error, scope)
             throttle.count(per_minute, declared.name, _counted_as(access, declared))
-            given: dict[str, object] = {} if body is None else {"body": _read_body(body, max_body_bytes)}
+            arguments: dict[str, object] = {} if body is None else {"body": _read_body(body, max_body_bytes)}
             if headers:
-                given["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
-            answered = handler(access, read(query, request.args), **given, **path)
+                arguments["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
+            answered = handler(access, read(query, request.args), **arguments, **path)
             if answered is None:
                 return dpop.with_nonce(Response(status=status))
             response = Response(msgspec.json.encode(answered), status, content_type=JSON)
@@ -193,7 +193,7 @@ def _access(declared: Operation) -> Access:
 
 
 def _counted_as(access: Access, declared: Operation) -> str:
-    """Whose requests are counted together: all endpoints are of one client, so each school's are counted apart."""
+    """What requests are counted by: the client, or for endpoints, which are all of one client, the school."""
     return access.state.estab_id if declared.for_endpoints and access.state else access.client.id
 
 

@@ -82,7 +82,7 @@ def response(
     code: str, detail: str, *, status: int | None = None, field_errors: Sequence[tuple[str, str]] = (),
     successors: tuple[Successor, ...] = (), endpoint: OtherEndpoint | UnsetType = UNSET,
 ) -> Response:  # fmt: skip
-    """The problem of a kind, with what is particular to this time."""
+    """The problem document of the kind `code`, with the details of this occurrence."""
     usual, title, _ = KINDS[code]
     problem = Problem(
         type=f"{runtime.url(EXPLAINED_AT)}#{code}", title=title, status=status or usual, detail=detail, code=code,
@@ -93,7 +93,7 @@ def response(
 
 
 def from_token_error(error: OAuthError, scope: str) -> Response:
-    """A token that is not good or not enough, with its challenges; noted in the client's log."""
+    """The problem document for an invalid or insufficient token, with challenges; noted in the client's log."""
     failures.note_error(error)
     name, reason = failures.reason(error)
     log.info("token refused", code=error.error, name=name, reason=reason)
@@ -105,7 +105,7 @@ def from_token_error(error: OAuthError, scope: str) -> Response:
 
 
 def from_refusal(error: Refusal) -> Response:
-    """A refusal of ours."""
+    """The problem document for one of our refusals."""
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     code = error.code if error.code in KINDS else _code_of(error.status)
     if code in failures.MISTAKES_AT_THE_API:
@@ -140,7 +140,7 @@ def _other(error: EndpointExists) -> OtherEndpoint:
 
 
 def from_http_error(error: HTTPException) -> Response:
-    """A request that Flask refuses."""
+    """The problem document for a request that Flask refuses."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     code = _code_of(status)
     answer = response(code, KINDS[code][1], status=status)
@@ -153,13 +153,13 @@ def from_http_error(error: HTTPException) -> Response:
 
 
 def unavailable(error: Exception) -> Response:
-    """The database is unreachable."""
+    """The problem document while the database is unreachable."""
     log.error("database", error=type(error).__name__, exc_info=error)
     return from_refusal(Busy(KINDS["busy"][1], reason="database", retry_after=10))
 
 
 def unexpected(error: Exception) -> Response:
-    """An exception that no other handler took: a bug on our side."""
+    """The problem document for an exception without a handler of its own, which is a bug on our side."""
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
     return response("server_error", KINDS["server_error"][2])
 

@@ -34,10 +34,10 @@ def search_register(_access: Access, query: SearchQuery) -> RegisterSchools:
 
     It has public data of the register only: it does not say which schools are registered with us.
     """
-    found = search.find(query.q, show=query.limit)
+    result = search.find(query.q, show=query.limit)
     return RegisterSchools(
-        schools=tuple(map(_to_school, found.results)), more=found.more,
-        searched_as=found.reading.kind if found.reading else UNSET,
+        schools=tuple(map(_to_school, result.results)), more=result.more,
+        searched_as=result.reading.kind if result.reading else UNSET,
     )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def _type_at(kind: Any, place: str) -> Any:
 
 
 def _single(kind: Any) -> Any:
-    """Of an optional type, the one that is not null; of a described one, the type itself."""
+    """`kind` without a description, and if it is optional, without `null`."""
     if isinstance(kind, inspect.Metadata):
         return _single(kind.type)
     for member in getattr(kind, "types", (kind,)):

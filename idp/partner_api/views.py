@@ -66,7 +66,7 @@ def description() -> ResponseReturnValue:
 @security.anyone
 @rate_limit(600)
 def reference() -> ResponseReturnValue:
-    """The same for people."""
+    """The reference of the API for people, made from its description."""
     return render_template("partner_api/reference.html", api=openapi.document(), problems=problems.KINDS)
 
 

@@ -41,7 +41,7 @@ BATCH_SIZE: Final = 50
 """Events that are sent under one lease: at most this number is delivered twice if a worker dies."""
 MAX_ROUND_SECONDS: Final = 5.0
 """A round sends no more after this, so that streams take turns."""
-MARGIN_SECONDS: Final = 20.0
+LEASE_MARGIN_SECONDS: Final = 20.0
 """How much longer a lease lasts than a round can."""
 SLOW_SECONDS: Final = 1.0
 """An endpoint that takes this long for an event is slow."""
@@ -49,13 +49,13 @@ PAUSE: Final = timedelta(seconds=0.2)
 """How long a worker leaves a stream after a round that took all that was due, so that the next has more than a few
 events: a round costs as much as twenty of them."""
 MAX_FAILURES: Final = 3
-"""Events of different subjects that are not taken, one after the other: then it is the endpoint, not the event."""
+"""When this many events of different subjects in a row are not taken, the endpoint counts as unreachable."""
 
 _log = structlog.get_logger("idp.partner_events")
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingEvent:
     """An event of a round, signed; `token` is None where it could not be."""
 
     number: int
@@ -79,19 +79,19 @@ class Round:
     """The next events, in order."""
     authorization: str | None = None
     fault: str | None = None
-    """Why none is sent."""
-    outcomes: list[tuple[Waiting, Outcome]] = field(default_factory=list)
+    """Why no event is sent; None if they are sent."""
+    outcomes: list[tuple[WaitingEvent, Outcome]] = field(default_factory=list)
     is_unreachable: bool = False
     is_slow: bool = False
 
     @property
     def accepted(self) -> list[int]:
-        """The numbers of those that the client took."""
+        """The numbers of the events that the client took."""
         return [event.number for event, outcome in self.outcomes if outcome.kind == "accepted"]
 
     @property
     def last_error(self) -> str | None:
-        """Why the last one was not sent or not taken; None if it was."""
+        """Why the last event was not sent or not taken; None if it was taken."""
         return (self.outcomes[-1][1].reason or None) if self.outcomes else self.fault
 
 
@@ -103,7 +103,7 @@ def run_once(
     Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing. `pause` is as `PAUSE`.
     """
     with work():
-        set_asynchronous_commit()  # what is undone is done again: an event comes twice, with the same jti
+        set_asynchronous_commit()  # what a crash undoes is done again: an event is then sent twice, with the same jti
         leased = _lease(lane)
         rules = fetch.for_partner(runtime.settings().fetch)
     if leased is None:
@@ -126,8 +126,11 @@ def _lease(lane: Lane) -> Round | None:
     stream = _NEXT_STREAM[lane].one(now=now)
     if stream is None:
         return None
-    longest, lease = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + MARGIN_SECONDS, crypto.new_id("lease")
-    _SET_LEASE.run(by_client=stream.client_id, leased_until=now + timedelta(seconds=longest), leased_by=lease)
+    lease_seconds, lease = (
+        MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + LEASE_MARGIN_SECONDS,
+        crypto.new_id("lease"),
+    )
+    _SET_LEASE.run(by_client=stream.client_id, leased_until=now + timedelta(seconds=lease_seconds), leased_by=lease)
     leased = Round(
         stream.client_id, lease, stream.failures, stream.events_endpoint_url or "",
         alg=stream.id_token_signed_response_alg, due=_DUE.all(by_client=stream.client_id, now=now),
@@ -143,17 +146,17 @@ def _lease(lane: Lane) -> Round | None:
     return leased
 
 
-def _signed(event: EventRow, alg: str) -> Waiting:
+def _signed(event: EventRow, alg: str) -> WaitingEvent:
     """The event with its token. One that cannot be signed must not keep the others from being sent."""
     token = None
     try:
         token = tokens.sign(event, alg=alg)
     except Exception as error:  # noqa: BLE001  a removed type, a missing key
         _log.exception("cannot be signed", name=event.name, row=event.id, reason=type(error).__name__)
-    return Waiting(event.number, event.id, event.subject, event.attempts, token)
+    return WaitingEvent(event.number, event.id, event.subject, event.attempts, token)
 
 
-def _send(leased: Round, events: Sequence[Waiting], rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
+def _send(leased: Round, events: Sequence[WaitingEvent], rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
     """Send the events in order, until one of the reasons to stop; sets the round's outcomes."""
     stop_at, behind, failed_subjects = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
     with fetch.keep_open(leased.endpoint, rules) as connection:
@@ -174,7 +177,7 @@ def _send(leased: Round, events: Sequence[Waiting], rules: fetch.Rules, stopping
                 return
 
 
-def _push(post: push.Post, event: Waiting, authorization: str | None) -> Outcome:
+def _push(post: push.Post, event: WaitingEvent, authorization: str | None) -> Outcome:
     if event.token is None:
         return Outcome("later", "it cannot be signed: see the worker's log")
     try:
@@ -211,7 +214,7 @@ def _settle(leased: Round, pause: timedelta = timedelta(0)) -> None:
     )  # fmt: skip
 
 
-def _settle_one(leased: Round, event: Waiting, outcome: Outcome, now: datetime) -> None:
+def _settle_one(leased: Round, event: WaitingEvent, outcome: Outcome, now: datetime) -> None:
     values: dict[str, Any] = {"attempts": event.attempts + 1, "last_error": outcome.reason}
     if outcome.kind == "refused":
         values["failed_at"] = now

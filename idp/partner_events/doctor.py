@@ -22,18 +22,18 @@ MAX_PUSH_DELAY: Final = timedelta(minutes=5)
 RETRY_WINDOW: Final = timedelta(minutes=15)
 """Within this time a worker tries again what was not taken (`outbox.deliver.MAX_WAIT_SECONDS`)."""
 MAX_POLL_DELAY: Final = timedelta(days=1)
-"""How long one may wait that the client asks for."""
+"""How long an event may wait for a client that polls."""
 
 
 def events() -> Iterator[Finding]:
-    """No event waits long; otherwise why: no worker, a partner that does not take them, or one that does not ask."""
+    """Check that no event waits long, and find why: no worker, or a partner that does not take or fetch them."""
     healthy, now = True, clock.now()
     for stream in streams.all_streams():
         if stream.waiting_since is None or not (stream.client.enabled and stream.client.partner.disabled_at is None):
             continue
         since = stream.waiting_since
-        longest = MAX_PUSH_DELAY if stream.client.events_method == event_types.PUSH else MAX_POLL_DELAY
-        if since < now - longest:
+        max_delay = MAX_PUSH_DELAY if stream.client.events_method == event_types.PUSH else MAX_POLL_DELAY
+        if since < now - max_delay:
             healthy = False
             yield _late(stream, since)
     refused = select(func.count()).where(PartnerEvent.failed_at > now - timedelta(days=1))
@@ -56,8 +56,8 @@ def _late(stream: Stream, since: datetime) -> Finding:
         host = urlsplit(client.events_endpoint_url or "").netloc
         do = "our worker works; if the partner's server does not take them, write to its contact"
         return Finding("events", "warning", f"{waits}: {host}: {delivery.last_error}", do)
-    does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
-    return Finding("events", "warning", f"{waits} and are not tried", does)
+    advice = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
+    return Finding("events", "warning", f"{waits} and are not tried", advice)
 
 
 CHECKS: Final[tuple[Check, ...]] = (events,)

@@ -1,4 +1,4 @@
-"""Events for clients, and how far the delivery to each client is."""
+"""Events for clients, and the state of the delivery to each client."""
 
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ class PartnerEvent(Base):
     )  # fmt: skip
 
     number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    """Gives the order. Events of one subject are recorded under its lock, so they are committed in this order too."""
+    """The order of events. Events of one subject are recorded under its lock, so they are committed in this order too."""
     id: Mapped[str] = mapped_column(unique=True)
     """The `jti`: the same however often it is delivered."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
@@ -47,15 +47,15 @@ class PartnerEvent(Base):
 
 
 class EventStream(Base):
-    """How far the delivery to one client is: one worker at a time pushes its events."""
+    """The state of the delivery to one client, whose events one worker at a time pushes."""
 
     __tablename__ = "event_streams"
 
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), primary_key=True)
     due_at: Mapped[datetime]
-    """Nothing is tried before: the endpoint did not answer."""
+    """Nothing is sent before this: after a failure, or for a short pause between two rounds."""
     failures: Mapped[int]
-    """Rounds since it last took an event; 0 if it took one in the last round."""
+    """How many rounds in a row have found the endpoint unreachable since it last took an event."""
     is_slow: Mapped[bool]
     """Whether it took long to answer: then it waits for the threads of those that do not answer."""
     leased_until: Mapped[datetime | None]

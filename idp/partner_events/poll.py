@@ -24,9 +24,9 @@ class Polled:
     """What a client gets."""
 
     tokens: Mapping[str, str]
-    """By `jti`."""
+    """The signed tokens, by `jti`."""
     more: bool
-    """Whether others wait."""
+    """Whether further events wait."""
 
 
 def poll(client_id: str, *, most: int, acknowledged: Collection[str], errors: Mapping[str, tuple[str, str]]) -> Polled:

@@ -16,9 +16,9 @@ from idp.partners.models import Client
 
 
 def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Client], Facts]) -> str | None:
-    """Record the event `name` for a client; returns its `jti`, or None if the client does not want it.
+    """Record the event `name` for a client; returns its `jti`, or None if the client does not get it.
 
-    `facts` is called only if it does. `subject` is what the event is about (`EventType.about`), and the caller holds a
+    `facts` is called only if the client gets it. `subject` is what the event is about (`EventType.about`), and the caller holds a
     lock on it, or has just changed it: this gives the order in which its events are delivered. A client that is
     disabled gets its events when it is enabled again.
     """
@@ -42,10 +42,10 @@ def waiting() -> ColumnElement[bool]:
 
 
 class _Recorded(NamedTuple):
-    """What the insert of an event says."""
+    """What the insert of an event returns."""
 
     has_stream: bool
-    """Whether the client has a stream already, as all but the first event finds."""
+    """Whether the client has a stream already, which only its first event has not."""
 
 
 _table: Final = cast("Table", PartnerEvent.__table__)

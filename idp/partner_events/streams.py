@@ -1,4 +1,4 @@
-"""How far the delivery to each client is; events once more; and an event on demand, to see that they arrive.
+"""The state of the delivery to each client; delivering events again; and an event on demand, to test the delivery.
 
 For operators, and for the developers of a client.
 """
@@ -45,7 +45,7 @@ class UnknownEvent(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """How a client gets its events, and how far that is."""
+    """How a client gets its events, and the state of their delivery."""
 
     client: Client
     delivery: EventStream | None
@@ -81,7 +81,7 @@ def newest(
 
 
 def state_of(event: PartnerEvent) -> State:
-    """How far the delivery of an event is."""
+    """The state of the delivery of an event."""
     if event.delivered_at is not None:
         return "delivered"
     return "waiting" if event.failed_at is None else "refused"
@@ -118,7 +118,7 @@ def replay_since(client_id: str, since: datetime, *, by: str) -> int:
 
 
 def _replay(client_id: str, which: ColumnElement[bool]) -> int:
-    """Let the events wait as if they were new. Raises `UnknownClient` and `NoEventStream`."""
+    """Mark the events as waiting, as if they were new. Raises `UnknownClient` and `NoEventStream`."""
     client, now = _with_stream(client_id), clock.now()
     as_new: dict[str, Any] = {"delivered_at": None, "failed_at": None, "last_error": None, "attempts": 0, "due_at": now}
     statement = update(PartnerEvent).where(PartnerEvent.client_id == client.id, which).values(**as_new)
